@@ -1,0 +1,115 @@
+//! Only those who are known may come in: users httpd has authenticated, and clients with a cookie that
+//! holds the secret of the configuration.
+//!
+//! ```apache
+//! <Location "/auth">
+//!     SetHandler websocket-handler
+//!     WebSocketHandler modules/libwebsocket_auth.so auth_init
+//!     WebSocketPluginOption session 5ecre7
+//! </Location>
+//! ```
+//!
+//! Where `AuthType Basic` and `Require valid-user` apply, httpd asks for a name and a password first, and
+//! only users get as far as this plugin.
+#![forbid(unsafe_code)]
+
+use websocket_plugin::{
+    Close, Handshake, Message, OptionError, Options, Plugin, Rejection, Sender, websocket_plugin,
+};
+
+/// The plugin.
+pub struct Auth {
+    /// What the cookie `session` must hold.
+    session: Option<String>,
+}
+
+/// What the client is called.
+pub type Name = String;
+
+#[websocket_plugin]
+impl Plugin for Auth {
+    type Connection = Name;
+
+    fn configure(options: &Options) -> Result<Self, OptionError> {
+        options.reject_unknown(&["session"])?;
+        match options.get("session") {
+            Some("") => Err(OptionError::invalid("session", "", "must not be empty")),
+            session => Ok(Self {
+                session: session.map(str::to_owned),
+            }),
+        }
+    }
+
+    fn on_connect(&self, handshake: &mut Handshake<'_>) -> Result<Name, Rejection> {
+        if let Some(user) = handshake.user() {
+            return Ok(user.to_owned());
+        }
+        let session = handshake.header("Cookie").and_then(session_of);
+        if self.session.is_some() && session == self.session.as_deref() {
+            return Ok("holder of the cookie".to_owned());
+        }
+        log::info!("refused: no user, and no cookie that is valid");
+        Err(Rejection::FORBIDDEN)
+    }
+
+    fn on_message(&self, name: &mut Name, sender: &Sender, _: Message<'_>) -> Result<(), Close> {
+        Ok(sender.send(&format!("hello {name}"))?)
+    }
+}
+
+/// The value of the cookie `session` (RFC 6265, section 4.2.1).
+fn session_of(cookies: &str) -> Option<&str> {
+    cookies
+        .split("; ")
+        .find_map(|cookie| cookie.strip_prefix("session="))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Auth;
+    use websocket_plugin::testing::{Host, Received, Request};
+
+    #[test]
+    fn users_and_holders_of_the_cookie_come_in() {
+        let host = Host::configure::<Auth>(&[("session", "5ecre7")]).unwrap();
+        let cases = [
+            (Request::new().user("alice"), "hello alice"),
+            (
+                Request::new().header("Cookie", "a=b; session=5ecre7"),
+                "hello holder of the cookie",
+            ),
+        ];
+        for (request, greeting) in cases {
+            let mut client = host.connect(request).unwrap();
+            client.send("");
+            assert_eq!(client.received(), [Received::Text(greeting.into())]);
+        }
+    }
+
+    #[test]
+    fn all_others_are_refused() {
+        let strict = Host::load::<Auth>();
+        let host = Host::configure::<Auth>(&[("session", "5ecre7")]).unwrap();
+        for cookie in [
+            "session=",
+            "session=5ecre",
+            "xsession=5ecre7",
+            "session=5ecre7x",
+        ] {
+            let request = Request::new().header("Cookie", cookie);
+            assert_eq!(host.connect(request.clone()).err(), Some(403), "{cookie}");
+            assert_eq!(strict.connect(request).err(), Some(403), "{cookie}");
+        }
+        assert_eq!(host.connect(Request::new()).err(), Some(403));
+        assert_eq!(host.log().len(), 5);
+    }
+
+    #[test]
+    fn an_empty_secret_is_an_error() {
+        let error = Host::configure::<Auth>(&[("session", "")]).err();
+        assert_eq!(
+            error.as_deref(),
+            Some("option `session`: ``: must not be empty")
+        );
+    }
+}

@@ -1,0 +1,150 @@
+// What all demo pages share: a WebSocket that reconnects, and a log to show messages in.
+"use strict";
+
+const FIRST_RETRY_MS = 1000;
+const LAST_RETRY_MS = 30000;
+// A connection that lasted this long was a good one: the next retry comes soon again.
+const STABLE_MS = 5000;
+
+// The status element shows these; it has the state itself in its attribute data-state.
+const STATE_LABELS = {
+  connecting: "Connecting…",
+  open: "Connected",
+  closing: "Closing…",
+  closed: "Disconnected",
+};
+
+/**
+ * A WebSocket to this server that comes back after it was lost, and tells how it stands.
+ *
+ * `status` is the element that shows the state. The handlers are optional: `onState(state)` with
+ * "connecting", "open", "closing", "waiting" (for the next attempt) or "closed";
+ * `onMessage(data)`; `onClose(event)`.
+ */
+class LiveSocket {
+  constructor(path, { protocols = [], reconnect = true, status, ...handlers } = {}) {
+    this.path = path;
+    this.protocols = protocols;
+    this.reconnect = reconnect;
+    this.status = status;
+    this.handlers = handlers;
+    this.retryMs = FIRST_RETRY_MS;
+    this.state = "closed";
+  }
+
+  get isOpen() {
+    return this.socket?.readyState === WebSocket.OPEN;
+  }
+
+  connect() {
+    clearTimeout(this.timer);
+    this.leaving = false;
+    this.show("connecting");
+    const url = new URL(this.path, location.href);
+    url.protocol = location.protocol === "https:" ? "wss:" : "ws:";
+    const socket = new WebSocket(url, this.protocols);
+    socket.binaryType = "arraybuffer";
+    socket.onopen = () => {
+      this.openedAt = performance.now();
+      this.show("open");
+    };
+    socket.onmessage = (event) => this.handlers.onMessage?.(event.data);
+    socket.onclose = (event) => this.closed(event);
+    this.socket = socket;
+  }
+
+  send(data) {
+    this.socket.send(data);
+  }
+
+  /** Closes for good: no attempt to reconnect follows. Throws if code or reason are not allowed. */
+  close(code, reason) {
+    if (this.socket?.readyState <= WebSocket.OPEN) {
+      code === undefined ? this.socket.close() : this.socket.close(code, reason);
+      this.leaving = true;
+      this.show("closing");
+      return;
+    }
+    // Between two attempts: there is only the next one to call off.
+    clearTimeout(this.timer);
+    this.show("closed");
+  }
+
+  closed(event) {
+    const stable = this.openedAt !== undefined && performance.now() - this.openedAt > STABLE_MS;
+    this.openedAt = undefined;
+    this.handlers.onClose?.(event);
+    if (this.leaving || !this.reconnect) {
+      this.show("closed");
+      return;
+    }
+    if (stable) {
+      this.retryMs = FIRST_RETRY_MS;
+    }
+    // Some randomness, so that after a restart of the server not all clients come at once.
+    const delay = this.retryMs * (0.8 + 0.4 * Math.random());
+    this.retryMs = Math.min(2 * this.retryMs, LAST_RETRY_MS);
+    this.show("waiting", `Reconnecting in ${Math.round(delay / 1000)} s`);
+    this.timer = setTimeout(() => this.retry(), delay);
+  }
+
+  /** Reconnects now, or as soon as somebody looks at the page. */
+  retry() {
+    if (!document.hidden) {
+      this.connect();
+      return;
+    }
+    const again = () => this.state === "waiting" && this.retry();
+    document.addEventListener("visibilitychange", again, { once: true });
+  }
+
+  show(state, label = STATE_LABELS[state]) {
+    this.state = state;
+    if (this.status) {
+      this.status.dataset.state = state;
+      this.status.textContent = label;
+    }
+    this.handlers.onState?.(state);
+  }
+}
+
+/** A list element as a log: what was sent and received, the newest at the bottom. */
+class MessageLog {
+  static LIMIT = 500;
+
+  constructor(list) {
+    this.list = list;
+  }
+
+  /** `kind` is "sent", "received" or "info"; `data` a string or an ArrayBuffer. */
+  add(kind, data) {
+    const binary = data instanceof ArrayBuffer;
+    const entry = document.createElement("li");
+    entry.dataset.kind = kind;
+    entry.dataset.type = binary ? "binary" : "text";
+
+    const time = document.createElement("time");
+    time.textContent = MessageLog.clock(new Date());
+    const payload = document.createElement("span");
+    payload.className = "payload";
+    payload.textContent = binary ? `binary, ${data.byteLength} bytes` : data;
+
+    entry.append(time, payload);
+    this.list.append(entry);
+    if (this.list.childElementCount > MessageLog.LIMIT) {
+      this.list.firstElementChild.remove();
+    }
+    this.list.scrollTop = this.list.scrollHeight;
+  }
+
+  clear() {
+    this.list.replaceChildren();
+  }
+
+  /** The local time of day, to the millisecond. */
+  static clock(date) {
+    const pad = (number, width) => String(number).padStart(width, "0");
+    const time = [date.getHours(), date.getMinutes(), date.getSeconds()];
+    return `${time.map((part) => pad(part, 2)).join(":")}.${pad(date.getMilliseconds(), 3)}`;
+  }
+}

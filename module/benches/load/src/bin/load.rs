@@ -1,0 +1,56 @@
+//! Loads a WebSocket echo server of this machine and prints what that showed, on one line.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use anyhow::{Result, ensure};
+use clap::{ArgGroup, Parser};
+use websocket_load::limits::{end_with_parent, raise_descriptor_limit};
+use websocket_load::opening::Opener;
+use websocket_load::server::Server;
+use websocket_load::shape::Shape;
+use websocket_load::{idle, run};
+
+/// Loads a WebSocket echo server of this machine.
+#[derive(Parser)]
+#[command(group(ArgGroup::new("experiment").required(true)))]
+struct Options {
+    /// Where the server listens
+    #[arg(long)]
+    to: SocketAddr,
+    /// The path of its echo
+    #[arg(long, default_value = "/")]
+    path: String,
+    /// Use TLS, whatever the certificate
+    #[arg(long)]
+    tls: bool,
+    /// The server's first process
+    #[arg(long)]
+    pid: i32,
+    /// Send messages as fast as they come back: CONNECTIONSxBYTESxIN_FLIGHT
+    #[arg(long, group = "experiment")]
+    shape: Option<Shape>,
+    /// Open so many connections and leave them idle
+    #[arg(long, group = "experiment")]
+    idle: Option<usize>,
+    /// How long to measure
+    #[arg(long, default_value_t = 1.0)]
+    seconds: f64,
+}
+
+fn main() -> Result<()> {
+    let options = Options::parse();
+    end_with_parent()?;
+    raise_descriptor_limit()?;
+    ensure!(options.seconds > 0.0, "--seconds must be positive");
+    let duration = Duration::try_from_secs_f64(options.seconds)?;
+    let mut opener = Opener::new(options.to, &options.path, options.tls)?;
+    let server = Server::new(options.pid);
+    if let Some(shape) = options.shape {
+        println!("{}", run::run(&mut opener, server, shape, duration)?);
+    }
+    if let Some(count) = options.idle {
+        println!("{}", idle::idle(&mut opener, server, count, duration)?);
+    }
+    Ok(())
+}

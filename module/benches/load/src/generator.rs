@@ -1,0 +1,219 @@
+//! The event loop: one thread, one epoll, all connections.
+
+use std::os::fd::OwnedFd;
+use std::time::Instant;
+
+use anyhow::{Context, Result, ensure};
+use hdrhistogram::Histogram;
+use rustix::buffer::spare_capacity;
+use rustix::event::Timespec;
+use rustix::event::epoll::{self, CreateFlags, Event, EventData, EventFlags};
+
+use crate::connection::Connection;
+use crate::frames::{Stream, close_frame};
+use crate::transport::Transport;
+
+/// How much is read at once.
+const READ_SIZE: usize = 256 * 1024;
+
+/// How many connections one look at the system may report.
+const EVENTS: usize = 64;
+
+/// A server that echoes nothing for so long is taken for stuck.
+const PATIENCE: Timespec = Timespec {
+    tv_sec: 10,
+    tv_nsec: 0,
+};
+
+/// Messages on one connection, which were echoed or are to be sent.
+#[derive(Clone, Copy, Debug)]
+pub struct Messages {
+    /// The number of the connection, in the order of [`Generator::add`].
+    pub connection: usize,
+    /// How many.
+    pub count: u64,
+}
+
+/// Sends messages and takes their echo.
+pub struct Generator {
+    epoll: OwnedFd,
+    connections: Vec<Connection>,
+    outgoing: Stream,
+    expected: Stream,
+    buffer: Vec<u8>,
+    events: Vec<Event>,
+    in_flight: u64,
+    latency: Histogram<u64>,
+}
+
+impl Generator {
+    /// For messages of `size` bytes, up to `in_flight` at a time on a connection.
+    ///
+    /// # Errors
+    /// The system has no epoll to give.
+    pub fn new(size: usize, in_flight: usize) -> Result<Self> {
+        let longest_frame = size + 14;
+        Ok(Self {
+            epoll: epoll::create(CreateFlags::CLOEXEC)?,
+            connections: Vec::new(),
+            outgoing: Stream::masked(size, in_flight * longest_frame),
+            expected: Stream::unmasked(size, READ_SIZE),
+            buffer: vec![0; READ_SIZE],
+            events: Vec::with_capacity(EVENTS),
+            in_flight: 0,
+            latency: Histogram::new(3)?,
+        })
+    }
+
+    /// Takes on a connection, on which nothing has been sent yet.
+    ///
+    /// # Errors
+    /// The system cannot watch any more.
+    pub fn add(&mut self, transport: Transport) -> Result<()> {
+        let number = EventData::new_u64(self.connections.len() as u64);
+        epoll::add(&self.epoll, &transport, number, EventFlags::IN)?;
+        self.connections.push(Connection::new(transport));
+        Ok(())
+    }
+
+    /// How many connections there are.
+    #[must_use]
+    pub fn connections(&self) -> usize {
+        self.connections.len()
+    }
+
+    /// Sends messages.
+    ///
+    /// # Errors
+    /// The connection is broken.
+    pub fn send(&mut self, messages: Messages) -> Result<()> {
+        self.send_at(messages, Instant::now())
+    }
+
+    /// Waits for echoes until `until`, and sends in return for each what `next` says.
+    /// Gives the number of messages that came back.
+    ///
+    /// # Errors
+    /// A connection is broken, an echo is wrong, or none comes for 10 seconds.
+    pub fn run_until(
+        &mut self,
+        until: Instant,
+        mut next: impl FnMut(Messages) -> Option<Messages>,
+    ) -> Result<u64> {
+        let mut echoed = 0;
+        while Instant::now() < until {
+            echoed += self.turn(&mut next)?;
+        }
+        Ok(echoed)
+    }
+
+    /// Waits until everything has come back, and sends in return for each echo what `next` says.
+    ///
+    /// # Errors
+    /// As [`Generator::run_until`].
+    pub fn run_to_end(&mut self, mut next: impl FnMut(Messages) -> Option<Messages>) -> Result<()> {
+        while self.in_flight > 0 {
+            self.turn(&mut next)?;
+        }
+        Ok(())
+    }
+
+    /// The time from sending a message to having its echo, in nanoseconds, of all messages since
+    /// the last call.
+    pub fn take_latency(&mut self) -> Histogram<u64> {
+        let empty = Histogram::new_from(&self.latency);
+        std::mem::replace(&mut self.latency, empty)
+    }
+
+    /// Closes all connections.
+    ///
+    /// # Errors
+    /// One is broken.
+    pub fn close(self) -> Result<()> {
+        let close_frame = close_frame();
+        self.connections
+            .into_iter()
+            .try_for_each(|connection| connection.close(&close_frame))
+    }
+
+    /// Serves the connections that are ready, waiting until one is. Gives the number of echoes.
+    fn turn(&mut self, next: &mut impl FnMut(Messages) -> Option<Messages>) -> Result<u64> {
+        let mut events = std::mem::take(&mut self.events);
+        events.clear();
+        epoll::wait(&self.epoll, spare_capacity(&mut events), Some(&PATIENCE))?;
+        ensure!(
+            !events.is_empty(),
+            "nothing comes back, with {} messages outstanding",
+            self.in_flight
+        );
+        let mut echoed = 0;
+        for event in &events {
+            let number = usize::try_from(event.data.u64())?;
+            let (flags, in_turn) = (event.flags, &mut *next);
+            echoed += self
+                .serve(number, flags, in_turn)
+                .with_context(|| format!("connection {number}"))?;
+        }
+        self.events = events;
+        Ok(echoed)
+    }
+
+    fn serve(
+        &mut self,
+        number: usize,
+        ready: EventFlags,
+        next: &mut impl FnMut(Messages) -> Option<Messages>,
+    ) -> Result<u64> {
+        let connection = &mut self.connections[number];
+        if ready.contains(EventFlags::OUT) {
+            connection.write(&self.outgoing)?;
+            if !connection.wants_to_write() {
+                self.watch(number, EventFlags::IN)?;
+            }
+        }
+        if ready == EventFlags::OUT {
+            return Ok(0);
+        }
+        let connection = &mut self.connections[number];
+        let echoed = connection.read(&mut self.buffer, &self.expected)?;
+        if echoed == 0 {
+            return Ok(0);
+        }
+        let now = Instant::now();
+        connection.settle(echoed, |sent_at, messages| {
+            let latency = u64::try_from(now.duration_since(sent_at).as_nanos());
+            self.latency
+                .saturating_record_n(latency.unwrap_or(u64::MAX), messages);
+        });
+        self.in_flight -= echoed;
+        let messages = Messages {
+            connection: number,
+            count: echoed,
+        };
+        if let Some(messages) = next(messages) {
+            self.send_at(messages, now)?;
+        }
+        Ok(echoed)
+    }
+
+    fn send_at(&mut self, messages: Messages, now: Instant) -> Result<()> {
+        let Messages {
+            connection: number,
+            count,
+        } = messages;
+        let connection = &mut self.connections[number];
+        let was_writing = connection.wants_to_write();
+        connection.send(count, now, &self.outgoing)?;
+        self.in_flight += count;
+        if !was_writing && connection.wants_to_write() {
+            self.watch(number, EventFlags::IN | EventFlags::OUT)?;
+        }
+        Ok(())
+    }
+
+    fn watch(&self, number: usize, interest: EventFlags) -> Result<()> {
+        let transport = self.connections[number].transport();
+        let data = EventData::new_u64(number as u64);
+        Ok(epoll::modify(&self.epoll, transport, data, interest)?)
+    }
+}

@@ -1,0 +1,23 @@
+//! What `cargo xtask bench` runs besides httpd: a load generator and echo servers to compare with.
+//!
+//! * `load` opens connections, keeps messages in flight on them, checks every byte that comes back
+//!   and prints what it measured.
+//! * `floor` echoes with as little work as an epoll loop can: what any server has to spend.
+//! * `peer-tungstenite` and `peer-fastwebsockets` are the usual Rust servers, written as their
+//!   documentation shows.
+//!
+//! The generator, from the outside in: [`run`] and [`idle`] are the two experiments, [`generator`]
+//! is the event loop under both, [`connection`] one WebSocket on it, [`transport`] its bytes with or
+//! without TLS, [`frames`] what they must be.
+
+pub mod connection;
+pub mod frames;
+pub mod generator;
+pub mod idle;
+pub mod limits;
+pub mod opening;
+pub mod peer;
+pub mod run;
+pub mod server;
+pub mod shape;
+pub mod transport;

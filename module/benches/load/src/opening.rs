@@ -1,0 +1,169 @@
+//! Opening connections, one after the other (RFC 6455, section 4.1).
+
+use std::io::{Read, Write};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpStream};
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail, ensure};
+use rustix::net::{AddressFamily, SocketType, bind, connect, socket};
+use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
+use rustls::crypto::{CryptoProvider, ring};
+use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
+use rustls::{ClientConfig, ClientConnection, DigitallySignedStruct, SignatureScheme};
+
+use crate::transport::{Tls, Transport};
+
+/// The key of RFC 6455, section 1.3, and the answer to it.
+const KEY: &str = "dGhlIHNhbXBsZSBub25jZQ==";
+const ACCEPT: &str = "s3pPLMBiTxaQ9kYGzzhZRbK+xOo=";
+
+/// A server answers within this time or is taken for stuck.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// Connections from one address to one port: a source port each, of which there are 28,000.
+const PER_SOURCE_ADDRESS: usize = 20_000;
+
+/// Opens WebSockets to one server.
+#[derive(Debug)]
+pub struct Opener {
+    address: SocketAddr,
+    path: String,
+    tls: Option<Arc<ClientConfig>>,
+    opened: usize,
+}
+
+impl Opener {
+    /// For `address`, a port on the loopback interface; over TLS if `tls`, whatever the certificate.
+    ///
+    /// # Errors
+    /// TLS cannot be set up.
+    pub fn new(address: SocketAddr, path: &str, tls: bool) -> Result<Self> {
+        Ok(Self {
+            address,
+            path: path.to_owned(),
+            tls: tls.then(tls_config).transpose()?,
+            opened: 0,
+        })
+    }
+
+    /// Opens the next connection and waits for the 101.
+    ///
+    /// # Errors
+    /// The server cannot be reached, refuses, or does not answer within 10 seconds.
+    pub fn open(&mut self) -> Result<Transport> {
+        let socket = self.connect().context("cannot connect")?;
+        socket.set_nodelay(true)?;
+        socket.set_read_timeout(Some(PATIENCE))?;
+        self.opened += 1;
+        let transport = match &self.tls {
+            None => {
+                self.upgrade(&mut &socket)?;
+                Transport::Plain(socket)
+            }
+            Some(config) => {
+                let name = ServerName::try_from("localhost")?;
+                let session = ClientConnection::new(Arc::clone(config), name)?;
+                let mut tls = Tls { session, socket };
+                self.upgrade(&mut rustls::Stream::new(&mut tls.session, &mut tls.socket))?;
+                Transport::Tls(Box::new(tls))
+            }
+        };
+        transport.set_nonblocking()?;
+        Ok(transport)
+    }
+
+    /// Connects from 127.0.0.1, 127.0.0.2 and so on, as far as source ports reach.
+    fn connect(&self) -> Result<TcpStream> {
+        let host = u8::try_from(1 + self.opened / PER_SOURCE_ADDRESS)?;
+        let source = SocketAddr::from((IpAddr::from(Ipv4Addr::new(127, 0, 0, host)), 0));
+        let socket = socket(AddressFamily::INET, SocketType::STREAM, None)?;
+        if host > 1 {
+            bind(&socket, &source)?;
+        }
+        connect(&socket, &self.address)?;
+        Ok(socket.into())
+    }
+
+    fn upgrade(&self, stream: &mut (impl Read + Write)) -> Result<()> {
+        write!(
+            stream,
+            "GET {} HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
+             Sec-WebSocket-Key: {KEY}\r\nSec-WebSocket-Version: 13\r\n\r\n",
+            self.path
+        )?;
+        stream.flush()?;
+        let head = read_head(stream).context("no answer to the opening handshake")?;
+        ensure!(head.starts_with("HTTP/1.1 101 "), "refused: {head}");
+        ensure!(head.contains(ACCEPT), "wrong Sec-WebSocket-Accept: {head}");
+        Ok(())
+    }
+}
+
+/// Reads up to the empty line. Nothing follows it before we have sent a message.
+fn read_head(stream: &mut impl Read) -> Result<String> {
+    let mut head = Vec::new();
+    let mut buffer = [0; 1024];
+    while !head.ends_with(b"\r\n\r\n") {
+        let n = stream.read(&mut buffer)?;
+        if n == 0 {
+            bail!("closed after `{}`", String::from_utf8_lossy(&head));
+        }
+        head.extend_from_slice(&buffer[..n]);
+    }
+    Ok(String::from_utf8(head)?)
+}
+
+/// One cipher for all servers, or they would not be comparable.
+fn tls_config() -> Result<Arc<ClientConfig>> {
+    let mut provider = ring::default_provider();
+    provider
+        .cipher_suites
+        .retain(|suite| suite.suite() == rustls::CipherSuite::TLS13_AES_256_GCM_SHA384);
+    let provider = Arc::new(provider);
+    let config = ClientConfig::builder_with_provider(Arc::clone(&provider))
+        .with_safe_default_protocol_versions()?
+        .dangerous()
+        .with_custom_certificate_verifier(Arc::new(AnyCertificate(provider)))
+        .with_no_client_auth();
+    Ok(Arc::new(config))
+}
+
+/// Trusts every server: they are all ours, with certificates made for the occasion.
+#[derive(Debug)]
+struct AnyCertificate(Arc<CryptoProvider>);
+
+impl ServerCertVerifier for AnyCertificate {
+    fn verify_server_cert(
+        &self,
+        _: &CertificateDer<'_>,
+        _: &[CertificateDer<'_>],
+        _: &ServerName<'_>,
+        _: &[u8],
+        _: UnixTime,
+    ) -> Result<ServerCertVerified, rustls::Error> {
+        Ok(ServerCertVerified::assertion())
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        _: &[u8],
+        _: &CertificateDer<'_>,
+        _: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        Ok(HandshakeSignatureValid::assertion())
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        _: &[u8],
+        _: &CertificateDer<'_>,
+        _: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        Ok(HandshakeSignatureValid::assertion())
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        self.0.signature_verification_algorithms.supported_schemes()
+    }
+}

@@ -1,0 +1,211 @@
+//! Generates bindings for the httpd this build is for: the one whose `apxs` is in `APXS`, else the
+//! first `apxs` or `apxs2` on the `PATH`.
+
+use std::env;
+use std::panic;
+use std::path::{Path, PathBuf};
+use std::process::{Command, exit};
+
+const FUNCTIONS: &[&str] = &[
+    "ap_get_brigade",
+    "ap_get_conn_socket",
+    "ap_get_server_port",
+    "ap_get_status_line",
+    "ap_hook_check_config",
+    "ap_hook_child_init",
+    "ap_hook_child_stopping",
+    "ap_hook_handler",
+    "ap_log_error_",
+    "ap_log_rerror_",
+    "ap_mpm_query",
+    "ap_pass_brigade",
+    "ap_remove_input_filter_byhandle",
+    "ap_remove_output_filter_byhandle",
+    "ap_run_default_port",
+    "ap_run_http_scheme",
+    "ap_send_interim_response",
+    "ap_server_root_relative",
+    "ap_state_query",
+    "apr_allocator_mutex_set",
+    "apr_brigade_cleanup",
+    "apr_brigade_create",
+    "apr_brigade_flatten",
+    "apr_brigade_length",
+    "apr_brigade_write",
+    "apr_dso_error",
+    "apr_dso_load",
+    "apr_dso_sym",
+    "apr_dynamic_fn_retrieve",
+    "apr_os_sock_get",
+    "apr_pool_allocator_get",
+    "apr_pool_cleanup_null",
+    "apr_pool_cleanup_register",
+    "apr_pool_create_ex",
+    "apr_pstrmemdup",
+    "apr_socket_timeout_get",
+    "apr_socket_timeout_set",
+    "apr_strerror",
+    "apr_table_clear",
+    "apr_table_elts",
+    "apr_table_get",
+    "apr_table_set",
+    "apr_table_setn",
+    "apr_thread_mutex_create",
+];
+
+const TYPES: &[&str] = &[
+    "apr_bucket_brigade",
+    "apr_dso_handle_t",
+    "apr_table_entry_t",
+    "apr_thread_mutex_t",
+    "cmd_parms",
+    "command_rec",
+    "conn_rec",
+    "module",
+    "request_rec",
+    "server_rec",
+];
+
+const CONSTANTS: &[&str] = &[
+    "AP_MODE_.*",
+    "AP_MPMQ_.*",
+    "AP_SQ_.*",
+    "APLOG_.*",
+    "APR_ALIGN_.*",
+    "APR_E.*",
+    "APR_HOOK_.*",
+    "APR_OS_START_.*",
+    "APR_SUCCESS",
+    "APR_THREAD_MUTEX_.*",
+    "DECLINED",
+    "HTTP_.*",
+    "MODULE_MAGIC_.*",
+    "M_GET",
+    "OK",
+    "OR_AUTHCFG",
+    "RSRC_CONF",
+    "ap_server_conf",
+];
+
+const MISSING_APXS: &str = "\
+apxs, the httpd development tool, was not found; install it (Debian, Ubuntu: apt install apache2-dev; \
+Fedora: dnf install httpd-devel; Homebrew: brew install httpd) or name it in the environment variable APXS";
+
+const MISSING_LIBCLANG: &str = "\
+libclang, which bindgen reads the httpd headers with, was not found; install it (Debian, Ubuntu: apt install \
+libclang-dev; Fedora: dnf install clang-devel; Homebrew: brew install llvm) or name its folder in the environment \
+variable LIBCLANG_PATH";
+
+fn main() {
+    println!("cargo::rerun-if-changed=wrapper.h");
+    println!("cargo::rerun-if-env-changed=APXS");
+    if env::var("CARGO_CFG_TARGET_VENDOR").as_deref() == Ok("apple") {
+        // httpd's own symbols are found when it loads the module.
+        println!("cargo::rustc-link-arg-cdylib=-Wl,-undefined,dynamic_lookup");
+    }
+    let apxs = find_apxs().unwrap_or_else(|| fail(MISSING_APXS));
+    let flags = compiler_flags(&apxs);
+    require_headers(&apxs, &flags);
+    generate(&flags);
+}
+
+fn fail(message: &str) -> ! {
+    println!("cargo::error={message}");
+    exit(1);
+}
+
+fn find_apxs() -> Option<PathBuf> {
+    if let Some(named) = env::var_os("APXS") {
+        let named = PathBuf::from(named);
+        if query(&named, "INCLUDEDIR").is_none() {
+            fail(&format!(
+                "APXS is set to {}, which does not answer `-q INCLUDEDIR`",
+                named.display()
+            ));
+        }
+        return Some(named);
+    }
+    ["apxs", "apxs2"]
+        .map(PathBuf::from)
+        .into_iter()
+        .find(|apxs| query(apxs, "INCLUDEDIR").is_some())
+}
+
+fn query(apxs: &Path, variable: &str) -> Option<String> {
+    let output = Command::new(apxs).args(["-q", variable]).output().ok()?;
+    let answer = String::from_utf8(output.stdout).ok()?;
+    output.status.success().then(|| answer.trim().to_owned())
+}
+
+/// The include folders and definitions httpd's own modules are compiled with.
+fn compiler_flags(apxs: &Path) -> Vec<String> {
+    let folders = ["INCLUDEDIR", "APR_INCLUDEDIR", "APU_INCLUDEDIR"]
+        .iter()
+        .filter_map(|name| query(apxs, name))
+        .filter(|folder| !folder.is_empty())
+        .map(|folder| format!("-I{folder}"));
+    let definitions = ["EXTRA_CPPFLAGS", "EXTRA_INCLUDES"]
+        .iter()
+        .filter_map(|name| query(apxs, name))
+        .flat_map(|flags| {
+            flags
+                .split_whitespace()
+                .map(str::to_owned)
+                .collect::<Vec<_>>()
+        })
+        .filter(|flag| flag.starts_with("-D") || flag.starts_with("-I"));
+    folders.chain(definitions).collect()
+}
+
+fn require_headers(apxs: &Path, flags: &[String]) {
+    for header in ["httpd.h", "apr.h", "apr_buckets.h"] {
+        let found = flags
+            .iter()
+            .filter_map(|flag| flag.strip_prefix("-I"))
+            .any(|folder| Path::new(folder).join(header).exists());
+        if !found {
+            fail(&format!(
+                "{header} is in none of the include folders {} names; install the httpd and APR headers (Debian, \
+                 Ubuntu: apt install apache2-dev; Fedora: dnf install httpd-devel apr-devel apr-util-devel; Homebrew: \
+                 brew install httpd)",
+                apxs.display()
+            ));
+        }
+    }
+}
+
+fn generate(flags: &[String]) {
+    let builder = bindgen::Builder::default()
+        .header("wrapper.h")
+        .clang_args(flags)
+        .default_enum_style(bindgen::EnumVariation::Consts)
+        .default_macro_constant_type(bindgen::MacroTypeVariation::Signed)
+        .prepend_enum_name(false)
+        .generate_comments(false)
+        .layout_tests(false)
+        .merge_extern_blocks(true)
+        .sort_semantically(true)
+        .allowlist_recursively(true);
+    let builder = FUNCTIONS
+        .iter()
+        .fold(builder, bindgen::Builder::allowlist_function);
+    let builder = TYPES.iter().fold(builder, bindgen::Builder::allowlist_type);
+    let builder = CONSTANTS
+        .iter()
+        .fold(builder, bindgen::Builder::allowlist_var);
+
+    // bindgen panics when it finds no libclang.
+    panic::set_hook(Box::new(|_| {}));
+    let bindings = match panic::catch_unwind(panic::AssertUnwindSafe(|| builder.generate())) {
+        Ok(Ok(bindings)) => bindings,
+        Ok(Err(error)) => fail(&format!("the httpd headers could not be read: {error}")),
+        Err(_) => fail(MISSING_LIBCLANG),
+    };
+    let target = PathBuf::from(env::var_os("OUT_DIR").expect("set by Cargo")).join("httpd.rs");
+    if let Err(error) = bindings.write_to_file(&target) {
+        fail(&format!(
+            "{} could not be written: {error}",
+            target.display()
+        ));
+    }
+}

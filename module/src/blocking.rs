@@ -1,0 +1,152 @@
+//! Drives a session with the thread the MPM gave to its request, waiting with `poll`.
+
+use std::cell::RefCell;
+use std::io::{Read, Write};
+use std::os::unix::net::UnixStream;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Instant;
+
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+
+use crate::link::Wake;
+use crate::plugin::Server;
+use crate::session::{Next, Session};
+
+/// How much is read at a time.
+const BUFFER_SIZE: usize = 64 * 1024;
+
+/// What a thread keeps for the connections it serves one after the other.
+pub struct Driver {
+    /// Plugins may keep its address for as long as the process lives, so it is never freed.
+    server: &'static Server,
+    waker: Arc<Waker>,
+    buffer: Vec<u8>,
+}
+
+/// A pair of sockets: a byte in it ends the thread's wait.
+struct Waker {
+    sender: UnixStream,
+    receiver: UnixStream,
+    is_awake: AtomicBool,
+}
+
+/// The drivers of threads that have ended, for threads to come.
+static SPARE: Mutex<Vec<Driver>> = Mutex::new(Vec::new());
+
+/// Gives a driver back when its thread ends.
+struct Owned(Option<Driver>);
+
+thread_local! {
+    static DRIVER: RefCell<Owned> = const { RefCell::new(Owned(None)) };
+}
+
+impl Driver {
+    /// Runs `body` with this thread's driver.
+    ///
+    /// # Errors
+    ///
+    /// When the process has no descriptors left for a driver.
+    pub fn with_current<T>(body: impl FnOnce(&mut Self) -> T) -> std::io::Result<T> {
+        DRIVER.with_borrow_mut(|owned| {
+            if owned.0.is_none() {
+                let spare = SPARE.lock().unwrap_or_else(PoisonError::into_inner).pop();
+                owned.0 = Some(spare.map_or_else(Self::new, Ok)?);
+            }
+            let driver = owned.0.as_mut().ok_or(std::io::ErrorKind::NotFound)?;
+            Ok(body(driver))
+        })
+    }
+
+    fn new() -> std::io::Result<Self> {
+        let waker = Arc::new(Waker::new()?);
+        Ok(Self {
+            server: Box::leak(Server::new()),
+            waker,
+            buffer: Vec::new(),
+        })
+    }
+
+    /// The table for the connection this thread serves.
+    #[must_use]
+    pub fn server(&self) -> &'static Server {
+        self.server
+    }
+
+    /// Wakes this thread while it drives a session.
+    #[must_use]
+    pub fn waker(&self) -> Arc<dyn Wake> {
+        Arc::<Waker>::clone(&self.waker)
+    }
+
+    /// Drives `session` to its end.
+    pub fn drive(&mut self, session: &mut Session<'_>) {
+        self.buffer.resize(BUFFER_SIZE, 0);
+        while let Next::Wait {
+            read,
+            write,
+            deadline,
+        } = session.turn(&mut self.buffer)
+        {
+            let mut interest = PollFlags::empty();
+            interest.set(PollFlags::IN, read);
+            interest.set(PollFlags::OUT, write);
+            self.waker.wait(session, interest, deadline);
+        }
+    }
+}
+
+impl Drop for Owned {
+    fn drop(&mut self) {
+        if let Some(driver) = self.0.take() {
+            SPARE
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner)
+                .push(driver);
+        }
+    }
+}
+
+impl Waker {
+    fn new() -> std::io::Result<Self> {
+        let (sender, receiver) = UnixStream::pair()?;
+        sender.set_nonblocking(true)?;
+        receiver.set_nonblocking(true)?;
+        Ok(Self {
+            sender,
+            receiver,
+            is_awake: AtomicBool::new(false),
+        })
+    }
+
+    /// Waits until the session's connection is ready, someone calls [`Wake::wake`], or `deadline`.
+    fn wait(&self, session: &Session<'_>, interest: PollFlags, deadline: Option<Instant>) {
+        let Some(descriptor) = session.descriptor() else {
+            return;
+        };
+        let timeout = deadline.map(|deadline| {
+            let left = deadline.saturating_duration_since(Instant::now());
+            Timespec::try_from(left).unwrap_or_default()
+        });
+        let mut waited_for = [
+            PollFd::new(&self.receiver, PollFlags::IN),
+            PollFd::new(descriptor, interest),
+        ];
+        // An interrupted wait is one that ended early: the session's next turn finds out.
+        let _ = poll(&mut waited_for, timeout.as_ref());
+        if !waited_for[0].revents().is_empty() {
+            // One byte at most is in it, because of `is_awake`.
+            let _ = (&self.receiver).read(&mut [0; 8]);
+            self.is_awake.store(false, Ordering::SeqCst);
+        }
+    }
+}
+
+impl Wake for Waker {
+    fn wake(&self) {
+        if !self.is_awake.swap(true, Ordering::SeqCst) {
+            // It can only fail when a byte is in it already.
+            let _ = (&self.sender).write(&[1]);
+        }
+    }
+}

@@ -1,0 +1,22 @@
+//! The only code that talks to httpd and APR.
+//!
+//! Everything here hides raw pointers behind types whose methods are safe to call; what makes them
+//! safe is said where they are made. No panic leaves this layer towards C ([`guard`]).
+
+#![allow(unsafe_code)]
+
+pub mod config;
+mod directives;
+mod filters;
+pub mod guard;
+mod library;
+pub mod log;
+mod module;
+pub mod mpm;
+pub mod pool;
+pub mod request;
+mod startup;
+pub mod stream;
+pub mod sys;
+
+pub use module::{Answer, websocket_module};

@@ -1,0 +1,188 @@
+//! The configuration of a directory, location or server, and how sections merge.
+
+use std::ffi::{c_char, c_void};
+use std::sync::Arc;
+
+use super::guard::guard;
+use super::module::{ConfigPointer, websocket_module};
+use super::pool::Pool;
+use super::request::Request;
+use super::sys;
+use crate::plugin::{LoadedPlugin, PluginOptions};
+use crate::protocol::OriginPolicy;
+
+/// 32 MiB.
+pub const DEFAULT_MAX_MESSAGE_SIZE: u64 = 33_554_432;
+
+/// The directives of one section; `None` where a directive does not stand in it.
+#[derive(Clone, Default)]
+pub struct Config {
+    pub(super) plugin: Option<Arc<LoadedPlugin>>,
+    pub(super) options: PluginOptions,
+    pub(super) max_message_size: Option<u64>,
+    pub(super) origin_policy: Option<OriginPolicy>,
+    pub(super) trusted_origins: Option<Arc<Vec<Box<str>>>>,
+    pub(super) allow_reserved_status_codes: Option<bool>,
+}
+
+impl Config {
+    /// The plugin `WebSocketHandler` names.
+    #[must_use]
+    pub fn plugin(&self) -> Option<&Arc<LoadedPlugin>> {
+        self.plugin.as_ref()
+    }
+
+    /// What the plugin is configured with.
+    #[must_use]
+    pub fn options(&self) -> &PluginOptions {
+        &self.options
+    }
+
+    /// Most bytes a message may have.
+    #[must_use]
+    pub fn max_message_size(&self) -> u64 {
+        self.max_message_size.unwrap_or(DEFAULT_MAX_MESSAGE_SIZE)
+    }
+
+    /// How the origin of a handshake is checked.
+    #[must_use]
+    pub fn origin_policy(&self) -> OriginPolicy {
+        self.origin_policy.unwrap_or_default()
+    }
+
+    /// The origins `WebSocketOriginPolicy Trusted` accepts.
+    #[must_use]
+    pub fn trusted_origins(&self) -> &[Box<str>] {
+        self.trusted_origins.as_deref().map_or(&[], Vec::as_slice)
+    }
+
+    /// Whether a client may close with a status code that is reserved for the future.
+    #[must_use]
+    pub fn allow_reserved_status_codes(&self) -> bool {
+        self.allow_reserved_status_codes.unwrap_or(false)
+    }
+
+    /// The section `inner` inside this one: what it sets counts, the rest is inherited.
+    pub(super) fn merged_with(&self, inner: &Self) -> Self {
+        Self {
+            plugin: inner.plugin.clone().or_else(|| self.plugin.clone()),
+            options: self.options.merged_with(&inner.options),
+            max_message_size: inner.max_message_size.or(self.max_message_size),
+            origin_policy: inner.origin_policy.or(self.origin_policy),
+            trusted_origins: inner
+                .trusted_origins
+                .clone()
+                .or_else(|| self.trusted_origins.clone()),
+            allow_reserved_status_codes: inner
+                .allow_reserved_status_codes
+                .or(self.allow_reserved_status_codes),
+        }
+    }
+}
+
+/// The configuration that holds for a request.
+///
+/// # Safety
+///
+/// The result must not outlive the request.
+pub(super) unsafe fn of<'a>(request: Request) -> &'a Config {
+    // SAFETY: the vector lives as long as the request.
+    unsafe { in_vector(request.per_dir_config()) }
+}
+
+/// This module's part of a per-directory configuration.
+///
+/// # Safety
+///
+/// The result must not outlive the vector.
+pub(super) unsafe fn in_vector<'a>(vector: *const sys::ap_conf_vector_t) -> &'a Config {
+    // SAFETY: httpd keeps one pointer for each module, at the module's index; ours comes from
+    // `create` or `merge` and lives as long as the vector.
+    unsafe {
+        let index = usize::try_from(websocket_module.index()).expect("set when the module loaded");
+        &**vector.cast::<*const Config>().add(index)
+    }
+}
+
+/// httpd's `create_dir_config`.
+pub(super) unsafe extern "C" fn create(
+    pool: *mut sys::apr_pool_t,
+    _directory: *mut c_char,
+) -> *mut c_void {
+    // SAFETY: httpd passes the pool the configuration shall live in.
+    let pool = unsafe { Pool::new(pool) };
+    pool.keep(Config::default()).cast()
+}
+
+/// httpd's `merge_dir_config`.
+pub(super) unsafe extern "C" fn merge(
+    pool: *mut sys::apr_pool_t,
+    outer: ConfigPointer,
+    inner: ConfigPointer,
+) -> *mut c_void {
+    guard("merge_dir_config", inner, || {
+        // SAFETY: both come from `create` or an earlier `merge`; the pool outlives the result.
+        let (pool, outer, inner) = unsafe {
+            (
+                Pool::new(pool),
+                &*outer.cast::<Config>(),
+                &*inner.cast::<Config>(),
+            )
+        };
+        pool.keep(outer.merged_with(inner)).cast()
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Config;
+    use crate::protocol::OriginPolicy;
+    use std::sync::Arc;
+
+    #[test]
+    fn an_inner_section_inherits_what_it_does_not_set() {
+        let outer = Config {
+            max_message_size: Some(1000),
+            origin_policy: Some(OriginPolicy::Trusted),
+            trusted_origins: Some(Arc::new(vec!["https://a.example".into()])),
+            allow_reserved_status_codes: Some(true),
+            ..Config::default()
+        };
+        let inner = Config {
+            max_message_size: Some(5),
+            ..Config::default()
+        };
+        let merged = outer.merged_with(&inner);
+        assert_eq!(merged.max_message_size(), 5);
+        assert_eq!(merged.origin_policy(), OriginPolicy::Trusted);
+        assert_eq!(merged.trusted_origins(), &["https://a.example".into()]);
+        assert!(merged.allow_reserved_status_codes());
+    }
+
+    #[test]
+    fn an_inner_list_of_origins_replaces_the_outer_one() {
+        let section = |origin: &str| Config {
+            trusted_origins: Some(Arc::new(vec![origin.into()])),
+            ..Config::default()
+        };
+        let merged = section("https://a.example").merged_with(&section("https://b.example"));
+        assert_eq!(merged.trusted_origins(), &["https://b.example".into()]);
+    }
+
+    #[test]
+    fn a_directive_can_be_switched_back_to_its_default() {
+        let outer = Config {
+            origin_policy: Some(OriginPolicy::Off),
+            allow_reserved_status_codes: Some(true),
+            ..Config::default()
+        };
+        let inner = Config {
+            origin_policy: Some(OriginPolicy::Same),
+            allow_reserved_status_codes: Some(false),
+            ..Config::default()
+        };
+        let merged = outer.merged_with(&inner);
+        assert_eq!(merged.origin_policy(), OriginPolicy::Same);
+        assert!(!merged.allow_reserved_status_codes());
+    }
+}

@@ -1,0 +1,88 @@
+//! The filters of a connection that stops speaking HTTP.
+
+use std::ffi::CStr;
+use std::ptr::{self, NonNull};
+
+use super::pool::bytes;
+use super::sys;
+
+/// Filters that only exist for requests, or that would disturb a long-lived connection:
+/// mod_reqtimeout takes everything for a request body that comes too slowly, and mod_ssl's coalescing
+/// filter holds back what should go out.
+const INPUT: [&CStr; 2] = [c"HTTP_IN", c"reqtimeout"];
+const OUTPUT: [&CStr; 1] = [c"SSL/TLS Coalescing Filter"];
+
+/// Filters that pass bytes on unchanged and keep none, so that the socket may be used directly while
+/// they are in place. mod_logio's filter counts bytes, which its optional functions do as well.
+const TRANSPARENT_INPUT: [&[u8]; 2] = [b"core_in", b"log_input_output"];
+const TRANSPARENT_OUTPUT: [&[u8]; 3] = [b"core", b"reqtimeout", b"log_input_output"];
+
+/// Takes the request's filters away: from now on its bytes are the connection's.
+pub(super) fn leave_http(request: NonNull<sys::request_rec>) {
+    // SAFETY: called by the handler's thread with its live request (`Request::switch_protocols`).
+    unsafe {
+        let request = request.as_ptr();
+        let connection = (*request).connection;
+        for name in INPUT {
+            sys::ap_remove_input_filter_byhandle((*request).input_filters, name.as_ptr());
+        }
+        for name in OUTPUT {
+            sys::ap_remove_output_filter_byhandle((*connection).output_filters, name.as_ptr());
+        }
+        (*request).input_filters = (*connection).input_filters;
+        (*request).proto_input_filters = (*connection).input_filters;
+        (*request).output_filters = (*connection).output_filters;
+        (*request).proto_output_filters = (*connection).output_filters;
+        (*connection).keepalive = sys::AP_CONN_CLOSE;
+    }
+}
+
+/// Whether nothing stands between the connection's bytes and its socket.
+///
+/// # Safety
+///
+/// `connection` is live and no other thread changes its filters.
+pub(super) unsafe fn are_transparent(connection: *const sys::conn_rec) -> bool {
+    // SAFETY: the caller vouches for the connection; its filters are linked lists that end with null.
+    unsafe {
+        all((*connection).input_filters, &TRANSPARENT_INPUT)
+            && all((*connection).output_filters, &TRANSPARENT_OUTPUT)
+    }
+}
+
+/// Has the core output filter write what it holds, as far as that goes without waiting (event.c does
+/// the same; `ap_pass_brigade` would not take the null brigade).
+///
+/// # Safety
+///
+/// The caller has the live connection to itself.
+pub(super) unsafe fn flush_core(connection: *mut sys::conn_rec) -> sys::apr_status_t {
+    // SAFETY: the last output filter is always the core's, whose function takes a null brigade.
+    unsafe {
+        let mut filter = (*connection).output_filters;
+        while !(*filter).next.is_null() {
+            filter = (*filter).next;
+        }
+        match (*(*filter).frec).filter_func.out_func {
+            Some(write) => write(filter, ptr::null_mut()),
+            None => sys::APR_SUCCESS,
+        }
+    }
+}
+
+unsafe fn all(mut filter: *const sys::ap_filter_t, allowed: &[&[u8]]) -> bool {
+    // SAFETY: see `are_transparent`; a filter's record and its name are constants of their module.
+    unsafe {
+        while let Some(this) = filter.as_ref() {
+            let name = bytes((*this.frec).name).unwrap_or_default();
+            if !allowed
+                .iter()
+                .any(|allowed| allowed.eq_ignore_ascii_case(name))
+            {
+                return false;
+            }
+            filter = this.next;
+        }
+    }
+    true
+}

@@ -1,0 +1,97 @@
+//! Loads plugin libraries with APR, as httpd loads its own modules.
+//!
+//! A plugin may be loaded as an httpd module too (`LoadModule`): both must get the same handle, so
+//! the library is opened under its own path and with the same flags.
+
+use std::ffi::{CStr, c_char, c_void};
+use std::mem;
+use std::ptr;
+use std::sync::Arc;
+
+use websocket_plugin::abi;
+
+use super::pool::{Pool, bytes, c_string, status_text};
+use super::sys;
+use crate::plugin::LoadedPlugin;
+
+/// Loads the library at `path` (relative to `ServerRoot`) and calls its init function. When `pool` is
+/// destroyed, the plugin is destroyed and the library unloaded.
+///
+/// # Errors
+///
+/// A message for the administrator that names path, symbol and reason.
+pub(super) fn load(pool: Pool, path: &[u8], symbol: &[u8]) -> Result<Arc<LoadedPlugin>, String> {
+    let name = String::from_utf8_lossy(symbol).into_owned();
+    let full_path = server_path(pool, path)?;
+    let shown_path = full_path.to_string_lossy().into_owned();
+    let handle = open(pool, full_path)
+        .map_err(|reason| format!("WebSocketHandler: could not load {shown_path}: {reason}"))?;
+    let address = find(handle, symbol).map_err(|reason| {
+        format!("WebSocketHandler: could not find {name} in {shown_path}: {reason}")
+    })?;
+    // SAFETY: the administrator names an init function of a plugin; there is no way to check that.
+    let init = unsafe { mem::transmute::<*mut c_void, abi::Init>(address) };
+    // SAFETY: as above; the library stays loaded until the clean-up below has run, because APR
+    // registered its own clean-up, which unloads it, before.
+    let plugin = unsafe { LoadedPlugin::from_init(init) }
+        .map_err(|error| format!("WebSocketHandler: {name} in {shown_path} {error}"))?;
+    let plugin = Arc::new(plugin);
+    let destroyed = Arc::clone(&plugin);
+    pool.on_destroy(move || destroyed.destroy());
+    Ok(plugin)
+}
+
+fn server_path<'a>(pool: Pool, path: &[u8]) -> Result<&'a CStr, String> {
+    // SAFETY: httpd joins the two paths in the pool, which outlives the directive.
+    unsafe {
+        let full = sys::ap_server_root_relative(pool.as_ptr(), pool.copy(path));
+        match bytes(full) {
+            Some(_) => Ok(CStr::from_ptr(full)),
+            None => Err(format!(
+                "WebSocketHandler: '{}' is not a valid path",
+                String::from_utf8_lossy(path)
+            )),
+        }
+    }
+}
+
+fn open(pool: Pool, path: &CStr) -> Result<*mut sys::apr_dso_handle_t, String> {
+    let mut handle = ptr::null_mut();
+    // SAFETY: `handle` and `path` are valid for the call, the pool outlives the handle.
+    let status = unsafe { sys::apr_dso_load(&raw mut handle, path.as_ptr(), pool.as_ptr()) };
+    if status == sys::APR_SUCCESS {
+        Ok(handle)
+    } else {
+        Err(linker_error(handle, status))
+    }
+}
+
+fn find(handle: *mut sys::apr_dso_handle_t, symbol: &[u8]) -> Result<*mut c_void, String> {
+    let mut address = ptr::null_mut();
+    let symbol = c_string(symbol);
+    // SAFETY: `open` returned the handle; the other pointers are valid for the call.
+    let status = unsafe { sys::apr_dso_sym(&raw mut address, handle, symbol.as_ptr()) };
+    if status == sys::APR_SUCCESS {
+        Ok(address)
+    } else {
+        Err(linker_error(handle, status))
+    }
+}
+
+/// What the dynamic linker said last about a library.
+fn linker_error(handle: *mut sys::apr_dso_handle_t, status: sys::apr_status_t) -> String {
+    if handle.is_null() {
+        return status_text(status);
+    }
+    let mut buffer = [0 as c_char; 512];
+    // SAFETY: APR fills the handle even when loading fails, writes at most the given number of bytes
+    // and terminates them.
+    let text = unsafe {
+        CStr::from_ptr(sys::apr_dso_error(
+            handle,
+            buffer.as_mut_ptr(),
+            buffer.len(),
+        ))
+    };
+    text.to_string_lossy().into_owned()
+}

@@ -1,0 +1,91 @@
+//! httpd's error log.
+
+use std::ffi::{CString, c_int};
+use std::ptr;
+
+use super::sys;
+use super::websocket_module;
+
+/// How grave a line is. `LogLevel` decides which levels are written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Level {
+    /// Something failed that an administrator should know about.
+    Error,
+    /// Something may fail later, or is deprecated.
+    Warning,
+    /// What a peer or a plugin did, of use when looking into one connection.
+    Info,
+    /// Details for developers.
+    Debug,
+    /// The finest details.
+    Trace,
+}
+
+impl Level {
+    const fn number(self) -> c_int {
+        match self {
+            Self::Error => sys::APLOG_ERR,
+            Self::Warning => sys::APLOG_WARNING,
+            Self::Info => sys::APLOG_INFO,
+            Self::Debug => sys::APLOG_DEBUG,
+            Self::Trace => sys::APLOG_TRACE1,
+        }
+    }
+}
+
+/// Logs a line that belongs to the server as a whole.
+pub fn log_server(level: Level, message: &str) {
+    // SAFETY: httpd sets `ap_server_conf` before it runs any hook and leaves it alone while threads
+    // run; a null one (while the configuration is read) is allowed.
+    unsafe { server_line(sys::ap_server_conf, level, message) }
+}
+
+/// Logs a line that belongs to `server`.
+///
+/// # Safety
+///
+/// `server` is null or points to a live `server_rec`.
+pub(super) unsafe fn server_line(server: *const sys::server_rec, level: Level, message: &str) {
+    let message = printable(message);
+    // SAFETY: the caller vouches for `server`; the format takes the one C string it is given.
+    unsafe {
+        sys::ap_log_error_(
+            c"mod_websocket".as_ptr(),
+            0,
+            websocket_module.index(),
+            level.number() | sys::APLOG_NOERRNO,
+            0,
+            server,
+            c"%s".as_ptr(),
+            message.as_ptr(),
+        );
+    }
+}
+
+/// Logs a line with the client and the request it belongs to.
+///
+/// # Safety
+///
+/// `request` points to a live `request_rec`.
+pub(super) unsafe fn request_line(request: *const sys::request_rec, level: Level, message: &str) {
+    debug_assert!(!ptr::eq(request, ptr::null()));
+    let message = printable(message);
+    // SAFETY: the caller vouches for `request`; the format takes the one C string it is given.
+    unsafe {
+        sys::ap_log_rerror_(
+            c"mod_websocket".as_ptr(),
+            0,
+            websocket_module.index(),
+            level.number() | sys::APLOG_NOERRNO,
+            0,
+            request,
+            c"%s".as_ptr(),
+            message.as_ptr(),
+        );
+    }
+}
+
+/// httpd escapes control characters itself; only a NUL would cut the line short.
+fn printable(message: &str) -> CString {
+    CString::new(message.replace('\0', "\\0")).unwrap_or_default()
+}

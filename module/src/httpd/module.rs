@@ -1,0 +1,157 @@
+//! The module record httpd looks for, the hooks, and the functions C calls.
+
+use std::cell::UnsafeCell;
+use std::ffi::{c_int, c_void};
+use std::ptr;
+
+use super::config;
+use super::directives;
+use super::guard::guard;
+use super::request::Request;
+use super::{mpm, startup, sys};
+use crate::{flusher, registry, upgrade};
+
+/// The value of `SetHandler` and `AddHandler` that selects this module.
+const HANDLER: &[u8] = b"websocket-handler";
+
+/// The record `LoadModule websocket_module` names.
+#[repr(transparent)]
+pub struct Module(UnsafeCell<sys::module>);
+
+// SAFETY: httpd alone writes to the record, while it loads modules with a single thread.
+unsafe impl Sync for Module {}
+
+impl Module {
+    /// The number httpd gave the module, which finds its configuration and log level.
+    pub(super) fn index(&self) -> c_int {
+        // SAFETY: written only while httpd loads modules, see `Sync`.
+        unsafe { (*self.0.get()).module_index }
+    }
+}
+
+/// The module record. Name and file name are those of the C module, which existing configurations
+/// test with `<IfModule>`.
+#[allow(non_upper_case_globals)]
+#[unsafe(no_mangle)]
+pub static websocket_module: Module = Module(UnsafeCell::new(sys::module {
+    version: sys::MODULE_MAGIC_NUMBER_MAJOR,
+    minor_version: sys::MODULE_MAGIC_NUMBER_MINOR,
+    module_index: -1,
+    name: c"mod_websocket.c".as_ptr(),
+    dynamic_load_handle: ptr::null_mut(),
+    next: ptr::null_mut(),
+    magic: sys::MODULE_MAGIC_COOKIE as _,
+    rewrite_args: None,
+    create_dir_config: Some(config::create),
+    merge_dir_config: Some(config::merge),
+    create_server_config: None,
+    merge_server_config: None,
+    cmds: directives::TABLE.as_ptr(),
+    register_hooks: Some(register_hooks),
+    flags: 0,
+}));
+
+unsafe extern "C" fn register_hooks(_pool: *mut sys::apr_pool_t) {
+    // SAFETY: httpd calls this while it may be hooked; the functions live as long as the module.
+    unsafe {
+        // Before every other handler, as the C module did.
+        sys::ap_hook_handler(
+            Some(handler),
+            ptr::null(),
+            ptr::null(),
+            sys::APR_HOOK_FIRST - 1,
+        );
+        sys::ap_hook_check_config(
+            Some(check_config),
+            ptr::null(),
+            ptr::null(),
+            sys::APR_HOOK_MIDDLE,
+        );
+        sys::ap_hook_child_init(
+            Some(child_init),
+            ptr::null(),
+            ptr::null(),
+            sys::APR_HOOK_MIDDLE,
+        );
+        sys::ap_hook_child_stopping(
+            Some(child_stopping),
+            ptr::null(),
+            ptr::null(),
+            sys::APR_HOOK_MIDDLE,
+        );
+    }
+}
+
+unsafe extern "C" fn handler(request: *mut sys::request_rec) -> c_int {
+    guard(
+        "the request handler",
+        sys::HTTP_INTERNAL_SERVER_ERROR,
+        || {
+            // SAFETY: httpd passes a live request and leaves it to this thread until the handler returns.
+            let request = unsafe { Request::new(request) };
+            if request.handler() != HANDLER {
+                return sys::DECLINED;
+            }
+            // SAFETY: `config::create` made every configuration httpd keeps for this module.
+            let config = unsafe { config::of(request) };
+            upgrade::handle(request, config).into_status()
+        },
+    )
+}
+
+unsafe extern "C" fn check_config(
+    _pool: *mut sys::apr_pool_t,
+    _log_pool: *mut sys::apr_pool_t,
+    _temporary_pool: *mut sys::apr_pool_t,
+    _server: *mut sys::server_rec,
+) -> c_int {
+    let is_good = guard("check_config", false, startup::check);
+    if is_good {
+        sys::OK
+    } else {
+        sys::HTTP_INTERNAL_SERVER_ERROR
+    }
+}
+
+unsafe extern "C" fn child_init(pool: *mut sys::apr_pool_t, _server: *mut sys::server_rec) {
+    guard("child_init", (), || {
+        // SAFETY: the child's own pool lives until the child exits; nothing else runs yet.
+        let pool = unsafe { super::pool::Pool::new(pool) };
+        // A thread must not outlive the module's code, which is unmapped when the child exits.
+        pool.on_destroy(flusher::stop);
+    });
+}
+
+/// `graceful` leaves open connections alone: they live on in this child until they end, as with the C
+/// module. Otherwise each client is told that the server goes away.
+unsafe extern "C" fn child_stopping(_pool: *mut sys::apr_pool_t, graceful: c_int) {
+    // Without threads this runs in a signal handler, where no lock may be taken; the process ends at
+    // once and the kernel closes its only connection.
+    if graceful == 0 && mpm::is_threaded() {
+        guard("child_stopping", (), registry::shut_down);
+    }
+}
+
+/// How a handler answers httpd.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Answer {
+    /// The request is not for this module.
+    Declined,
+    /// The request has been dealt with.
+    Done,
+    /// httpd shall answer with this HTTP status.
+    Status(u16),
+}
+
+impl Answer {
+    fn into_status(self) -> c_int {
+        match self {
+            Self::Declined => sys::DECLINED,
+            Self::Done => sys::OK,
+            Self::Status(status) => status.into(),
+        }
+    }
+}
+
+/// Keeps the type of `mconfig` pointers in one place.
+pub(super) type ConfigPointer = *mut c_void;

@@ -1,0 +1,275 @@
+//! The request that asks for a WebSocket.
+
+use std::ffi::{CStr, c_char, c_int};
+use std::io;
+use std::ptr::NonNull;
+use std::time::Duration;
+
+use websocket_plugin::abi;
+
+use super::log::{Level, request_line};
+use super::pool::{Pool, bytes};
+use super::stream::Stream;
+use super::sys;
+
+/// httpd's `HTTP_VERSION(1, 1)`.
+const HTTP_1_1: c_int = 1001;
+
+/// A request in its handler.
+///
+/// A copyable handle. Who makes one vouches that the request outlives all its copies; the methods
+/// that write say which thread may call them.
+#[derive(Clone, Copy)]
+pub struct Request(NonNull<sys::request_rec>);
+
+// SAFETY: the methods meant for any thread only read what httpd leaves unchanged while the handler
+// runs; the others say that they belong to the handler's thread.
+unsafe impl Send for Request {}
+// SAFETY: as above.
+unsafe impl Sync for Request {}
+
+impl Request {
+    /// Wraps a request.
+    ///
+    /// # Safety
+    ///
+    /// `request` is live until the last copy of the result is gone.
+    pub(super) unsafe fn new(request: *mut sys::request_rec) -> Self {
+        Self(NonNull::new(request).expect("httpd passes no null requests"))
+    }
+
+    fn get(&self) -> &sys::request_rec {
+        // SAFETY: `new` demands a live request.
+        unsafe { self.0.as_ref() }
+    }
+
+    fn connection(&self) -> &sys::conn_rec {
+        // SAFETY: a request has a connection for as long as it lives.
+        unsafe { &*self.get().connection }
+    }
+
+    pub(super) fn per_dir_config(self) -> *mut sys::ap_conf_vector_t {
+        self.get().per_dir_config
+    }
+
+    fn pool(self) -> Pool {
+        // SAFETY: the request's pool lives as long as the request.
+        unsafe { Pool::new(self.get().pool) }
+    }
+
+    /// A text of the request that stays as it is while the handler runs.
+    fn text(&self, text: *const c_char) -> Option<&[u8]> {
+        // SAFETY: httpd's strings are terminated and live in the request's pool.
+        unsafe { bytes(text) }
+    }
+
+    /// The pointer plugins get from `WebSocketServer::request`.
+    #[must_use]
+    pub fn as_abi(self) -> *mut abi::RequestRec {
+        self.0.as_ptr().cast()
+    }
+
+    /// The handler httpd chose, empty if none.
+    #[must_use]
+    pub fn handler(&self) -> &[u8] {
+        self.text(self.get().handler).unwrap_or_default()
+    }
+
+    /// The method, in its own letters.
+    #[must_use]
+    pub fn method(&self) -> &[u8] {
+        self.text(self.get().method).unwrap_or_default()
+    }
+
+    /// Whether only a head may be sent back, as for HEAD.
+    #[must_use]
+    pub fn is_header_only(&self) -> bool {
+        self.get().header_only != 0
+    }
+
+    /// Whether the request came with HTTP/1.1 or later.
+    #[must_use]
+    pub fn is_http_1_1(&self) -> bool {
+        self.get().proto_num >= HTTP_1_1
+    }
+
+    /// Whether the request is a stream of an HTTP/2 connection.
+    #[must_use]
+    pub fn is_http2_stream(&self) -> bool {
+        !self.connection().master.is_null()
+    }
+
+    /// The path the client asked for.
+    #[must_use]
+    pub fn uri(&self) -> &[u8] {
+        self.text(self.get().uri).unwrap_or_default()
+    }
+
+    /// The method.
+    #[must_use]
+    pub fn method_ptr(&self) -> *const c_char {
+        self.get().method
+    }
+
+    /// What stands in the request line, as the client wrote it.
+    #[must_use]
+    pub fn target_ptr(&self) -> *const c_char {
+        self.get().unparsed_uri
+    }
+
+    /// What follows the path httpd found a resource for; null if nothing.
+    #[must_use]
+    pub fn path_info_ptr(&self) -> *const c_char {
+        self.get().path_info
+    }
+
+    /// The query string; null if there is none.
+    #[must_use]
+    pub fn query_ptr(&self) -> *const c_char {
+        self.get().args
+    }
+
+    /// The user httpd authenticated; null if it did not.
+    #[must_use]
+    pub fn user_ptr(&self) -> *const c_char {
+        self.get().user
+    }
+
+    /// The client's IP address, as mod_remoteip and the like see it.
+    #[must_use]
+    pub fn client_address_ptr(&self) -> *const c_char {
+        self.get().useragent_ip
+    }
+
+    /// `http` or `https`.
+    #[must_use]
+    pub fn scheme_ptr(&self) -> *const c_char {
+        // SAFETY: the hook takes a live request and returns a constant.
+        unsafe { sys::ap_run_http_scheme(self.0.as_ptr()) }
+    }
+
+    /// Name and value of the header at a position.
+    #[must_use]
+    pub fn header_at(&self, index: usize) -> Option<(*const c_char, *const c_char)> {
+        // SAFETY: httpd has read the request's head, the table is not written to any more; its array
+        // holds as many entries as it says.
+        unsafe {
+            let array = sys::apr_table_elts(self.get().headers_in);
+            let count = usize::try_from((*array).nelts).ok()?;
+            let entries = (*array).elts.cast::<sys::apr_table_entry_t>();
+            let entry = (index < count).then(|| &*entries.add(index))?;
+            Some((entry.key.cast_const(), entry.val.cast_const()))
+        }
+    }
+
+    /// The pointer to a header's value, valid while the request is.
+    #[must_use]
+    pub fn header_ptr(&self, name: &CStr) -> *const c_char {
+        // SAFETY: httpd has read the request's head, the table is not written to any more.
+        unsafe { sys::apr_table_get(self.get().headers_in, name.as_ptr()) }
+    }
+
+    /// The value of a header; httpd has joined repeated ones with commas.
+    #[must_use]
+    pub fn header(&self, name: &CStr) -> Option<&[u8]> {
+        self.text(self.header_ptr(name))
+    }
+
+    /// `http` or `https`.
+    #[must_use]
+    pub fn scheme(&self) -> &[u8] {
+        self.text(self.scheme_ptr()).unwrap_or_default()
+    }
+
+    /// The host the request is for, as httpd sees it.
+    #[must_use]
+    pub fn hostname(&self) -> &[u8] {
+        self.text(self.get().hostname).unwrap_or_default()
+    }
+
+    /// The port the request is for, as httpd sees it.
+    #[must_use]
+    pub fn port(&self) -> u16 {
+        // SAFETY: takes a live request.
+        unsafe { sys::ap_get_server_port(self.0.as_ptr()) }
+    }
+
+    /// httpd's `Timeout`.
+    #[must_use]
+    pub fn timeout(&self) -> Duration {
+        // SAFETY: a request has a server for as long as it lives.
+        let microseconds = unsafe { (*self.get().server).timeout };
+        Duration::from_micros(u64::try_from(microseconds).unwrap_or(0))
+    }
+
+    /// Writes a line about this request to the error log. For any thread.
+    pub fn log(&self, level: Level, message: &str) {
+        // SAFETY: the request is live.
+        unsafe { request_line(self.0.as_ptr(), level, message) }
+    }
+
+    /// Copies a text into the request's pool. For the handler's thread.
+    #[must_use]
+    pub fn keep(&self, text: &[u8]) -> *const c_char {
+        self.pool().copy(text)
+    }
+
+    /// Sets a response header. For the handler's thread, before the response is sent.
+    pub fn set_response_header(&self, name: &CStr, value: &[u8]) {
+        // SAFETY: only the handler's thread writes to the table, which copies what it is given.
+        unsafe {
+            sys::apr_table_set(
+                self.get().headers_out,
+                name.as_ptr(),
+                self.pool().copy(value),
+            );
+        }
+    }
+
+    /// Sets a header of an error response. For the handler's thread.
+    pub fn set_error_header(&self, name: &CStr, value: &[u8]) {
+        // SAFETY: only the handler's thread writes to the table, which copies what it is given.
+        unsafe {
+            sys::apr_table_set(
+                self.get().err_headers_out,
+                name.as_ptr(),
+                self.pool().copy(value),
+            );
+        }
+    }
+
+    /// Forgets all response headers. For the handler's thread, before the response is sent.
+    pub fn clear_response_headers(&self) {
+        // SAFETY: only the handler's thread writes to the table.
+        unsafe { sys::apr_table_clear(self.get().headers_out) }
+    }
+
+    /// Sends the 101 response with the response headers and takes the connection away from HTTP.
+    /// For the handler's thread.
+    pub fn switch_protocols(self) {
+        super::filters::leave_http(self.0);
+        // SAFETY: the request is live and this is its handler's thread; httpd sends the response at
+        // once and flushes it.
+        unsafe {
+            let request = self.0.as_ptr();
+            (*request).status = sys::HTTP_SWITCHING_PROTOCOLS;
+            (*request).status_line = sys::ap_get_status_line(sys::HTTP_SWITCHING_PROTOCOLS);
+            sys::ap_send_interim_response(request, 1);
+        }
+    }
+
+    /// The connection's bytes, which have been the handler's since
+    /// [`switch_protocols`](Self::switch_protocols). For the handler's thread, once.
+    ///
+    /// # Errors
+    ///
+    /// When the client is gone, or the process has no descriptor left.
+    pub fn take_stream(self) -> io::Result<Stream> {
+        if self.connection().aborted != 0 {
+            return Err(io::ErrorKind::ConnectionAborted.into());
+        }
+        // SAFETY: the handler has the connection to itself until it returns, and drops the stream
+        // before; plugins use the request's pool from one thread at a time.
+        unsafe { Stream::new(self.get().connection) }
+    }
+}

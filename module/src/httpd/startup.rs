@@ -1,0 +1,72 @@
+//! What is checked once the whole configuration has been read.
+//!
+//! A plugin's options may stand before or behind its `WebSocketHandler`, or in the server around its
+//! section, so a Rust plugin can only be configured when everything is known.
+
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use super::config::{self, Config};
+use super::log::{Level, server_line};
+use super::pool::Pool;
+use super::sys;
+
+/// A section that names a plugin or sets options.
+#[derive(Clone, Copy)]
+struct Section {
+    server: *mut sys::server_rec,
+    config: *const Config,
+}
+
+// SAFETY: sections are remembered and checked by the one thread that reads the configuration.
+unsafe impl Send for Section {}
+
+/// The sections of the configuration being read, until its pool is destroyed.
+static SECTIONS: Mutex<Vec<Section>> = Mutex::new(Vec::new());
+
+/// Remembers a section for [`check`], unless it comes from an `.htaccess` file while httpd serves:
+/// then the request finds out.
+pub(super) fn remember(pool: Pool, server: *mut sys::server_rec, config: *const Config) {
+    // SAFETY: the state may be asked for at any time.
+    if unsafe { sys::ap_state_query(sys::AP_SQ_MAIN_STATE) } == sys::AP_SQ_MS_RUN_MPM {
+        return;
+    }
+    let mut sections = sections();
+    if sections.is_empty() {
+        pool.on_destroy(|| self::sections().clear());
+    }
+    if !sections.iter().any(|section| section.config == config) {
+        sections.push(Section { server, config });
+    }
+}
+
+/// Configures the plugin of each section. Returns whether all of them agreed.
+pub(super) fn check() -> bool {
+    let sections = sections().clone();
+    let bad = sections
+        .iter()
+        .filter(|section| !check_section(section))
+        .count();
+    bad == 0
+}
+
+fn check_section(section: &Section) -> bool {
+    // SAFETY: servers and sections live in the configuration's pool, which is still there: its
+    // clean-up would have cleared the list.
+    let config = unsafe {
+        let defaults = (*section.server).lookup_defaults;
+        config::in_vector(defaults).merged_with(&*section.config)
+    };
+    let Some(Err(error)) = config
+        .plugin()
+        .map(|plugin| plugin.configure(config.options()))
+    else {
+        return true;
+    };
+    // SAFETY: as above.
+    unsafe { server_line(section.server, Level::Error, &error) };
+    false
+}
+
+fn sections() -> MutexGuard<'static, Vec<Section>> {
+    SECTIONS.lock().unwrap_or_else(PoisonError::into_inner)
+}

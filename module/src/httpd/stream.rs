@@ -1,0 +1,315 @@
+//! The bytes of a connection that has left HTTP, read and written without ever blocking.
+//!
+//! Two ways lead to the client. With nothing but transparent filters on the connection, bytes go
+//! straight to the socket. Otherwise (TLS, anything unknown) they pass through httpd's filters, in
+//! pieces small enough that the core output filter never waits for the client (core_filters.c).
+
+use std::ffi::c_int;
+use std::io;
+use std::mem;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::ptr;
+use std::sync::Arc;
+
+use rustix::io::Errno;
+use rustix::net::{RecvFlags, SendFlags};
+
+use super::sys;
+use super::{filters, pool};
+
+/// What is passed to the output filters at a time: the most that fits one TLS record, far from the
+/// 64 KiB (`FlushMaxThreshold`) at which the core filter starts to block.
+const PASS_SIZE: usize = 16 * 1024;
+
+/// The default kind of APR mutex, as the unsigned number its function takes.
+const MUTEX_KIND: u32 = sys::APR_THREAD_MUTEX_DEFAULT.unsigned_abs();
+
+/// A connection's bytes in both directions.
+///
+/// One thread at a time may use it, whichever that is: httpd's filters share state between reading
+/// and writing.
+pub struct Stream {
+    connection: *mut sys::conn_rec,
+    socket: *mut sys::apr_socket_t,
+    timeout: sys::apr_interval_time_t,
+    descriptor: Arc<OwnedFd>,
+    input: *mut sys::apr_bucket_brigade,
+    output: *mut sys::apr_bucket_brigade,
+    way: Way,
+    counts: Counts,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Way {
+    /// Through the filters.
+    Filters,
+    /// To be left for `Socket` when the core input filter holds no more bytes that came right behind
+    /// the request. Output goes straight to the socket already.
+    Draining,
+    /// Straight to the socket.
+    Socket,
+}
+
+/// Bytes that passed by mod_logio's filter.
+#[derive(Default)]
+struct Counts {
+    read: i64,
+    written: i64,
+}
+
+// SAFETY: a `Stream` is used by one thread at a time (`&mut self`), and the connection's memory
+// belongs to whoever has the stream: `Stream::new` gave its allocator a lock against the request's.
+unsafe impl Send for Stream {}
+
+impl Stream {
+    /// Takes over the connection of a request that has left HTTP.
+    ///
+    /// # Errors
+    ///
+    /// When the process has no descriptor or memory left.
+    ///
+    /// # Safety
+    ///
+    /// `connection` is live and used through the result alone until that is dropped. The memory of
+    /// its pool and of pools below may be used by one other thread meanwhile.
+    pub(super) unsafe fn new(connection: *mut sys::conn_rec) -> io::Result<Self> {
+        // SAFETY: the caller vouches for the connection; brigades and socket live in its pool.
+        unsafe {
+            let socket = sys::ap_get_conn_socket(connection);
+            let mut descriptor: c_int = -1;
+            sys::apr_os_sock_get(&raw mut descriptor, socket);
+            if descriptor < 0 {
+                return Err(io::ErrorKind::NotConnected.into());
+            }
+            // A descriptor of our own: on a hard stop the MPM closes its own one under us, and the
+            // number might be another connection's by the time we use it.
+            let descriptor = Arc::new(BorrowedFd::borrow_raw(descriptor).try_clone_to_owned()?);
+            let mut timeout = 0;
+            sys::apr_socket_timeout_get(socket, &raw mut timeout);
+            sys::apr_socket_timeout_set(socket, 0);
+            share_memory(connection)?;
+            let bucket_alloc = (*connection).bucket_alloc;
+            let way = if filters::are_transparent(connection) {
+                Way::Draining
+            } else {
+                Way::Filters
+            };
+            Ok(Self {
+                connection,
+                socket,
+                timeout,
+                descriptor,
+                input: sys::apr_brigade_create((*connection).pool, bucket_alloc),
+                output: sys::apr_brigade_create((*connection).pool, bucket_alloc),
+                way,
+                counts: Counts::default(),
+            })
+        }
+    }
+
+    /// The descriptor to wait on. It stays the connection's for as long as it is held.
+    #[must_use]
+    pub fn descriptor(&self) -> Arc<OwnedFd> {
+        Arc::clone(&self.descriptor)
+    }
+
+    /// Whether bytes come straight from the socket, so that a read that does not fill its buffer has
+    /// taken all there is.
+    #[must_use]
+    pub fn is_direct(&self) -> bool {
+        self.way == Way::Socket
+    }
+
+    /// Reads what has arrived, without waiting. `Ok(0)` is the end of the client's bytes.
+    ///
+    /// # Errors
+    ///
+    /// [`io::ErrorKind::WouldBlock`] when nothing has arrived; anything else ends the connection.
+    pub fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        if self.way != Way::Socket {
+            match self.read_filters(buffer) {
+                Err(error)
+                    if error.kind() == io::ErrorKind::WouldBlock && self.way == Way::Draining =>
+                {
+                    self.way = Way::Socket;
+                }
+                result => return result,
+            }
+        }
+        let (read, _) = rustix::net::recv(&self.descriptor, buffer, RecvFlags::DONTWAIT)?;
+        self.counts.read += i64::try_from(read).unwrap_or(0);
+        Ok(read)
+    }
+
+    /// Writes what the connection takes, without waiting. Returns how many bytes that were.
+    ///
+    /// # Errors
+    ///
+    /// [`io::ErrorKind::WouldBlock`] when it takes none now; anything else ends the connection.
+    pub fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        if self.way == Way::Filters {
+            return self.write_filters(bytes);
+        }
+        let flags = SendFlags::DONTWAIT | SendFlags::NOSIGNAL;
+        let written = rustix::net::send(&self.descriptor, bytes, flags)?;
+        self.counts.written += i64::try_from(written).unwrap_or(0);
+        Ok(written)
+    }
+
+    /// Pushes on what the filters still hold. Returns whether nothing is left.
+    ///
+    /// # Errors
+    ///
+    /// When the connection has ended.
+    pub fn flush(&mut self) -> io::Result<bool> {
+        if self.way != Way::Filters || !self.has_pending_output() {
+            return Ok(true);
+        }
+        // SAFETY: the stream has the connection to itself.
+        check(unsafe { filters::flush_core(self.connection) })?;
+        self.check_aborted()?;
+        Ok(!self.has_pending_output())
+    }
+
+    /// Keeps httpd from writing to a client that is gone or does not read.
+    pub fn abort(&mut self) {
+        // SAFETY: the stream has the connection to itself.
+        unsafe { (*self.connection).aborted = 1 }
+    }
+
+    fn read_filters(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let wanted = sys::apr_off_t::try_from(buffer.len()).unwrap_or(sys::apr_off_t::MAX);
+        // SAFETY: the stream has the connection and its brigade to itself; APR writes at most
+        // `length` bytes into the buffer.
+        unsafe {
+            let status = sys::ap_get_brigade(
+                (*self.connection).input_filters,
+                self.input,
+                sys::AP_MODE_READBYTES,
+                sys::APR_NONBLOCK_READ,
+                wanted,
+            );
+            if status == sys::APR_EOF {
+                return Ok(0);
+            }
+            check(status)?;
+            let mut length = buffer.len();
+            let status =
+                sys::apr_brigade_flatten(self.input, buffer.as_mut_ptr().cast(), &raw mut length);
+            sys::apr_brigade_cleanup(self.input.cast());
+            check(status)?;
+            // A non-blocking read that finds nothing may succeed with an empty brigade. So does the
+            // first read at the end of the client's bytes; the next one reports that.
+            if length == 0 {
+                Err(io::ErrorKind::WouldBlock.into())
+            } else {
+                Ok(length)
+            }
+        }
+    }
+
+    fn write_filters(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        if !self.flush()? {
+            return Err(io::ErrorKind::WouldBlock.into());
+        }
+        let piece = &bytes[..bytes.len().min(PASS_SIZE)];
+        // SAFETY: the stream has the connection and its brigade to itself; the brigade copies the
+        // bytes, and filters keep what they cannot write at once.
+        unsafe {
+            check(sys::apr_brigade_write(
+                self.output,
+                None,
+                ptr::null_mut(),
+                piece.as_ptr().cast(),
+                piece.len(),
+            ))?;
+            let status = sys::ap_pass_brigade((*self.connection).output_filters, self.output);
+            sys::apr_brigade_cleanup(self.output.cast());
+            check(status)?;
+        }
+        self.check_aborted()?;
+        Ok(piece.len())
+    }
+
+    fn has_pending_output(&self) -> bool {
+        // SAFETY: the stream has the connection to itself.
+        unsafe { (*self.connection).data_in_output_filters != 0 }
+    }
+
+    /// The core output filter reports a broken connection only here.
+    fn check_aborted(&self) -> io::Result<()> {
+        // SAFETY: the stream has the connection to itself.
+        if unsafe { (*self.connection).aborted } != 0 {
+            return Err(io::ErrorKind::ConnectionAborted.into());
+        }
+        Ok(())
+    }
+
+    /// Adds what went straight to the socket to mod_logio's counts for the access log.
+    fn report_counts(&self) {
+        type AddBytes = unsafe extern "C" fn(*mut sys::conn_rec, sys::apr_off_t);
+        for (name, count) in [
+            (c"ap_logio_add_bytes_in", self.counts.read),
+            (c"ap_logio_add_bytes_out", self.counts.written),
+        ] {
+            // SAFETY: the optional functions of these names have this type (mod_logio.h); they add to
+            // numbers in the live connection.
+            unsafe {
+                if let Some(function) = sys::apr_dynamic_fn_retrieve(name.as_ptr()) {
+                    let add = mem::transmute::<unsafe extern "C" fn(), AddBytes>(function);
+                    add(self.connection, count);
+                }
+            }
+        }
+    }
+}
+
+impl AsFd for Stream {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.descriptor.as_fd()
+    }
+}
+
+impl Drop for Stream {
+    /// Gives the connection back to httpd.
+    fn drop(&mut self) {
+        self.report_counts();
+        // SAFETY: the connection outlives the stream (`new`).
+        unsafe {
+            sys::apr_socket_timeout_set(self.socket, self.timeout);
+            let allocator = sys::apr_pool_allocator_get((*self.connection).pool);
+            sys::apr_allocator_mutex_set(allocator, ptr::null_mut());
+        }
+    }
+}
+
+/// Gives the memory of the connection a lock.
+///
+/// A plugin may use the request's pool from any thread, and that pool takes its memory from the same
+/// allocator as the filters. The lock must be gone before the pool it lives in is (`Stream::drop`).
+unsafe fn share_memory(connection: *mut sys::conn_rec) -> io::Result<()> {
+    // SAFETY: the caller has the live connection to itself.
+    unsafe {
+        let pool = (*connection).pool;
+        let mut mutex = ptr::null_mut();
+        check(sys::apr_thread_mutex_create(
+            &raw mut mutex,
+            MUTEX_KIND,
+            pool,
+        ))?;
+        sys::apr_allocator_mutex_set(sys::apr_pool_allocator_get(pool), mutex);
+    }
+    Ok(())
+}
+
+/// An APR status as an I/O result. APR passes system errors on as they are.
+fn check(status: sys::apr_status_t) -> io::Result<()> {
+    match status {
+        sys::APR_SUCCESS => Ok(()),
+        sys::APR_EINTR => Err(Errno::AGAIN.into()),
+        system if (1..sys::APR_OS_START_ERROR).contains(&system) => {
+            Err(io::Error::from_raw_os_error(system))
+        }
+        other => Err(io::Error::other(pool::status_text(other))),
+    }
+}

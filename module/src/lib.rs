@@ -1,0 +1,27 @@
+//! `mod_websocket`: WebSockets (RFC 6455) for Apache httpd 2.4.
+//!
+//! The way of a connection through the code, one step a module:
+//!
+//! * [`httpd`]: the only code that talks to httpd and APR: module record, directives, request, bytes.
+//! * [`upgrade`]: the opening handshake, from the request to the 101 response.
+//! * [`session`]: one connection's life after it: read, decode, callback, encode, write.
+//! * [`blocking`]: drives a session with the MPM's own thread.
+//! * [`protocol`]: RFC 6455 itself, without I/O.
+//! * [`plugin`]: the C tables and the way into a plugin's callbacks.
+//! * [`link`]: what any thread may do with a connection: send, close.
+//! * [`outbox`]: the bounded queue of frames on their way out.
+//! * [`flusher`]: writes what a callback that takes long has queued.
+//! * [`registry`]: the open connections of this child process.
+
+#![deny(unsafe_code)]
+
+pub mod blocking;
+pub mod flusher;
+pub mod httpd;
+pub mod link;
+pub mod outbox;
+pub mod plugin;
+pub mod protocol;
+pub mod registry;
+pub mod session;
+pub mod upgrade;

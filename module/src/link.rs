@@ -1,0 +1,307 @@
+//! What any thread may do with a connection: send a message, close it, write what waits.
+//!
+//! Two locks, taken in this order and never held over a callback or a wait: `io` for the stream, and
+//! `outbox` for the queue. A sender therefore never waits for the connection's own thread, only for
+//! another's non-blocking system call, or for the client when the queue is full.
+
+use std::cell::Cell;
+use std::io;
+use std::os::fd::OwnedFd;
+use std::os::unix::net::UnixStream;
+use std::ptr;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::time::{Duration, Instant};
+
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use websocket_plugin::CloseCode;
+
+use crate::flusher;
+use crate::httpd::stream::Stream;
+use crate::outbox::{Closed, Outbox, Push, release};
+use crate::protocol::{ClosePayload, Opcode};
+
+/// Makes the thread or loop that drives a connection take its next turn.
+pub trait Wake: Send + Sync {
+    /// May be called from any thread, any number of times.
+    fn wake(&self);
+}
+
+/// How far the output of a connection has got.
+#[derive(Debug)]
+pub enum Output {
+    /// Everything is written.
+    Drained,
+    /// The client takes no more for now, and has not since the given time.
+    Pending(Instant),
+    /// The connection is lost.
+    Broken(io::Error),
+}
+
+/// One connection, shared by its session and everybody who sends.
+pub struct Link {
+    outbox: Mutex<Outbox>,
+    io: Mutex<Io>,
+    descriptor: OnceLock<Arc<OwnedFd>>,
+    waker: Arc<dyn Wake>,
+    timeout: Duration,
+    is_leaving: AtomicBool,
+    pub(crate) is_scheduled: AtomicBool,
+}
+
+#[derive(Default)]
+struct Io {
+    /// There from the 101 response to the end of the session.
+    stream: Option<Stream>,
+    /// Frames taken from the outbox, written up to `offset`.
+    frames: Vec<u8>,
+    offset: usize,
+    pending_since: Option<Instant>,
+    failure: Option<io::ErrorKind>,
+}
+
+thread_local! {
+    /// The connection whose callbacks this thread is running.
+    static IN_TURN: Cell<*const Link> = const { Cell::new(ptr::null()) };
+}
+
+impl Link {
+    /// A connection whose 101 response is still to be sent. Messages wait until [`open`](Self::open).
+    ///
+    /// `timeout` is how long a client may go without taking any output (httpd's `Timeout`).
+    #[must_use]
+    pub fn new(timeout: Duration, waker: Arc<dyn Wake>) -> Arc<Self> {
+        Arc::new(Self {
+            outbox: Mutex::default(),
+            io: Mutex::default(),
+            descriptor: OnceLock::new(),
+            waker,
+            timeout,
+            is_leaving: AtomicBool::new(false),
+            is_scheduled: AtomicBool::new(false),
+        })
+    }
+
+    /// The 101 response is on its way: messages may follow.
+    pub fn open(&self, stream: Stream) {
+        self.descriptor.get_or_init(|| stream.descriptor());
+        self.io().stream = Some(stream);
+    }
+
+    /// The descriptor of an open connection.
+    #[must_use]
+    pub fn descriptor(&self) -> Option<&Arc<OwnedFd>> {
+        self.descriptor.get()
+    }
+
+    /// How long the client may go without taking any output.
+    #[must_use]
+    pub fn timeout(&self) -> Duration {
+        self.timeout
+    }
+
+    /// Queues a frame and sees to it that it is written: at once, or, from one of the connection's own
+    /// callbacks, together with what else the messages of one read bring about.
+    ///
+    /// When the queue is full, waits until the client has made room, at most for the timeout; then the
+    /// connection is given up.
+    ///
+    /// # Errors
+    ///
+    /// [`Closed`] when the connection is closing or gone.
+    pub fn send(self: &Arc<Self>, opcode: Opcode, payload: &[u8]) -> Result<(), Closed> {
+        let mut deadline = None;
+        while let Push::Full(gone) = self.push(opcode, payload)? {
+            let deadline = *deadline.get_or_insert_with(|| Instant::now() + self.timeout);
+            self.wait_for_room(&gone, deadline)?;
+        }
+        if ptr::eq(IN_TURN.get(), Arc::as_ptr(self)) {
+            flusher::schedule(self);
+        } else if !matches!(self.flush(), Output::Drained) || opcode == Opcode::Close {
+            self.waker.wake();
+        }
+        Ok(())
+    }
+
+    /// A statement of its own, so that the lock is released at its end.
+    fn push(&self, opcode: Opcode, payload: &[u8]) -> Result<Push, Closed> {
+        self.outbox().push(opcode, payload)
+    }
+
+    /// Queues the answer to a frame; the session writes it at the end of its turn.
+    pub fn answer(&self, opcode: Opcode, payload: &[u8]) {
+        // A connection that is closing needs no answer; a full queue means that the client does not
+        // read, and it may miss the pong.
+        let _ = self.push(opcode, payload);
+    }
+
+    fn wait_for_room(&self, gone: &UnixStream, deadline: Instant) -> Result<(), Closed> {
+        loop {
+            let output = self.flush();
+            if self.outbox().has_room() {
+                return Ok(());
+            }
+            // Before the 101 response nothing can drain.
+            let (Output::Pending(_), Some(descriptor)) = (output, self.descriptor.get()) else {
+                return Err(Closed);
+            };
+            let Some(left) = deadline.checked_duration_since(Instant::now()) else {
+                self.fail(io::ErrorKind::TimedOut);
+                return Err(Closed);
+            };
+            let mut waited_for = [
+                PollFd::new(descriptor, PollFlags::OUT),
+                PollFd::new(gone, PollFlags::IN),
+            ];
+            // An interrupted wait is just taken up again.
+            let _ = poll(&mut waited_for, Timespec::try_from(left).ok().as_ref());
+            if !waited_for[1].revents().is_empty() {
+                return Err(Closed);
+            }
+        }
+    }
+
+    /// Reads what the client sent, without waiting: how many bytes, and whether there may be more.
+    ///
+    /// # Errors
+    ///
+    /// As [`Stream::read`].
+    pub fn read(&self, buffer: &mut [u8]) -> io::Result<(usize, bool)> {
+        let mut io = self.io();
+        let stream = io.stream.as_mut().ok_or(io::ErrorKind::NotConnected)?;
+        let read = stream.read(buffer)?;
+        Ok((read, !stream.is_direct() || read == buffer.len()))
+    }
+
+    /// Writes what waits, as far as the client takes it.
+    pub fn flush(&self) -> Output {
+        let mut io = self.io();
+        if let Some(failure) = io.failure {
+            return Output::Broken(failure.into());
+        }
+        let result = io.write_all(&self.outbox);
+        match result {
+            Ok(true) => {
+                io.pending_since = None;
+                Output::Drained
+            }
+            Ok(false) => Output::Pending(*io.pending_since.get_or_insert_with(Instant::now)),
+            Err(error) => {
+                drop(io);
+                self.fail(error.kind());
+                Output::Broken(error)
+            }
+        }
+    }
+
+    /// Gives the connection up: nothing is sent any more, and the session ends with this error.
+    pub fn fail(&self, error: io::ErrorKind) {
+        let mut io = self.io();
+        io.failure.get_or_insert(error);
+        if let Some(stream) = &mut io.stream {
+            stream.abort();
+        }
+        self.outbox().discard();
+        drop(io);
+        self.waker.wake();
+    }
+
+    /// Tells the client that the server goes away, and the session not to wait for it for long.
+    pub fn go_away(self: &Arc<Self>) {
+        self.is_leaving.store(true, Ordering::Release);
+        // Closed already: the session only has to hurry.
+        let _ = self.send(Opcode::Close, &ClosePayload::new(CloseCode::GOING_AWAY, ""));
+        self.waker.wake();
+    }
+
+    /// Whether [`go_away`](Self::go_away) was called.
+    #[must_use]
+    pub fn is_leaving(&self) -> bool {
+        self.is_leaving.load(Ordering::Acquire)
+    }
+
+    /// Whether a close frame was sent or waits to be.
+    #[must_use]
+    pub fn is_closing(&self) -> bool {
+        self.outbox().has_close()
+    }
+
+    /// Bytes that wait to be written.
+    #[must_use]
+    pub fn waiting(&self) -> usize {
+        self.outbox().waiting()
+    }
+
+    /// Accepts nothing more for sending; what was accepted is still written.
+    pub fn seal(&self) {
+        self.outbox().seal();
+    }
+
+    /// Frees memory that an idle connection does not need.
+    pub fn release(&self) {
+        let mut io = self.io();
+        release(&mut io.frames);
+        self.outbox().release();
+    }
+
+    /// Ends the connection for all who share it and gives its stream back to httpd. `Sender`s that
+    /// are under way or come later get [`Closed`].
+    pub fn shut(&self) {
+        let mut io = self.io();
+        self.outbox().discard();
+        *io = Io {
+            failure: Some(io::ErrorKind::NotConnected),
+            ..Io::default()
+        };
+    }
+
+    /// Runs callbacks: what they send is written together.
+    pub fn in_turn<T>(&self, body: impl FnOnce() -> T) -> T {
+        struct Restore(*const Link);
+        impl Drop for Restore {
+            fn drop(&mut self) {
+                IN_TURN.set(self.0);
+            }
+        }
+        let _restore = Restore(IN_TURN.replace(self));
+        body()
+    }
+
+    fn io(&self) -> MutexGuard<'_, Io> {
+        self.io.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn outbox(&self) -> MutexGuard<'_, Outbox> {
+        self.outbox.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Io {
+    /// Writes until nothing waits (`true`) or the client takes no more (`false`).
+    fn write_all(&mut self, outbox: &Mutex<Outbox>) -> io::Result<bool> {
+        let Some(stream) = &mut self.stream else {
+            return Ok(true);
+        };
+        let outbox = || outbox.lock().unwrap_or_else(PoisonError::into_inner);
+        loop {
+            if self.offset == self.frames.len() {
+                self.frames.clear();
+                self.offset = 0;
+                outbox().take(&mut self.frames);
+                if self.frames.is_empty() {
+                    return stream.flush();
+                }
+            }
+            match stream.write(&self.frames[self.offset..]) {
+                Ok(written) => {
+                    self.offset += written;
+                    self.pending_since = None;
+                    outbox().written(written);
+                }
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(false),
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(error),
+            }
+        }
+    }
+}

@@ -1,0 +1,221 @@
+//! A plugin whose library is loaded and whose table has been checked.
+
+use std::ffi::{c_uint, c_void};
+use std::fmt;
+use std::ptr::{self, NonNull};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use websocket_plugin::abi;
+use websocket_plugin::host::{IncompatibleError, Instance, RustPlugin, rust_plugin};
+
+use super::options::PluginOptions;
+use super::server::Server;
+use crate::protocol::MessageKind;
+
+/// What is wrong with a plugin's table, to be read behind its name.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum PluginError {
+    /// Init returned null.
+    Init,
+    /// The table is of a version this module does not know.
+    Version(c_uint),
+    /// The table is smaller than that of version 0.
+    Size(c_uint),
+    /// The one callback that must be there is not.
+    NoOnMessage,
+    /// A Rust plugin was built against another `websocket-plugin`.
+    Incompatible(IncompatibleError),
+}
+
+impl fmt::Display for PluginError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Init => f.write_str("returned NULL: the plugin cannot be used"),
+            Self::Version(version) => write!(
+                f,
+                "returned a plugin of version {version}; this module knows version {}",
+                abi::WEBSOCKET_PLUGIN_VERSION_0
+            ),
+            Self::Size(size) => write!(
+                f,
+                "returned a plugin of {size} bytes; version 0 has at least {}",
+                size_of::<abi::WebSocketPlugin>()
+            ),
+            Self::NoOnMessage => f.write_str("returned a plugin without on_message"),
+            Self::Incompatible(error) => write!(f, "does not fit this module: {error}"),
+        }
+    }
+}
+
+/// The pointer a plugin gave for one of its connections.
+#[derive(Clone, Copy, Debug)]
+pub struct Private(*mut c_void);
+
+// SAFETY: the pointer is only handed back to the plugin, whose callbacks may run on any thread.
+unsafe impl Send for Private {}
+
+/// A plugin as `WebSocketHandler` loaded it.
+pub struct LoadedPlugin {
+    table: NonNull<abi::WebSocketPlugin>,
+    on_message: abi::OnMessage,
+    rust: Option<RustPlugin>,
+    /// Of a Rust plugin, one for each set of options in use.
+    instances: Mutex<Vec<(PluginOptions, Arc<Instance>)>>,
+    destroyed: AtomicBool,
+}
+
+// SAFETY: the table does not change any more, and plugins serve connections on several threads.
+unsafe impl Send for LoadedPlugin {}
+// SAFETY: as above.
+unsafe impl Sync for LoadedPlugin {}
+
+impl LoadedPlugin {
+    /// Calls an init function and checks the table it returns.
+    ///
+    /// # Errors
+    ///
+    /// When the table is not one this module can use.
+    ///
+    /// # Safety
+    ///
+    /// `init` is the init function of a plugin, and its library stays loaded for as long as the result
+    /// is used.
+    pub unsafe fn from_init(init: abi::Init) -> Result<Self, PluginError> {
+        // SAFETY: the caller vouches for `init`.
+        let table = NonNull::new(unsafe { init() }).ok_or(PluginError::Init)?;
+        // SAFETY: every version of the table begins with these two fields; the plugin keeps it until
+        // `destroy`.
+        let (size, version) = unsafe { ((*table.as_ptr()).size, (*table.as_ptr()).version) };
+        if version != abi::WEBSOCKET_PLUGIN_VERSION_0 {
+            return Err(PluginError::Version(version));
+        }
+        if usize::try_from(size).is_ok_and(|size| size < size_of::<abi::WebSocketPlugin>()) {
+            return Err(PluginError::Size(size));
+        }
+        // SAFETY: the plugin says that the table has all fields of version 0.
+        let on_message = unsafe { table.as_ref() }
+            .on_message
+            .ok_or(PluginError::NoOnMessage)?;
+        // SAFETY: the caller keeps the library loaded, and `destroy` releases all instances first.
+        let rust = unsafe { rust_plugin(table.as_ptr()) }.map_err(PluginError::Incompatible)?;
+        let (instances, destroyed) = (Mutex::default(), AtomicBool::new(false));
+        Ok(Self {
+            table,
+            on_message,
+            rust,
+            instances,
+            destroyed,
+        })
+    }
+
+    fn table(&self) -> &abi::WebSocketPlugin {
+        // SAFETY: checked by `from_init`; the plugin keeps its table until `destroy`, after which
+        // nobody calls (see there).
+        unsafe { self.table.as_ref() }
+    }
+
+    /// Configures a Rust plugin with `options`, unless it is already. A C plugin has no options.
+    ///
+    /// # Errors
+    ///
+    /// What the plugin says is wrong with the options, with the plugin's name.
+    pub fn configure(&self, options: &PluginOptions) -> Result<(), String> {
+        self.instance(options).map(drop)
+    }
+
+    fn instance(&self, options: &PluginOptions) -> Result<Option<Arc<Instance>>, String> {
+        let Some(rust) = &self.rust else {
+            return Ok(None);
+        };
+        if let Some(instance) = self.known_instance(options) {
+            return Ok(Some(instance));
+        }
+        // Two threads may get here with the same options: then one instance too many is made.
+        // SAFETY: the table lives as long as the module.
+        let instance = unsafe { rust.configure(Server::unattached(), &options.pairs()) }
+            .map_err(|error| format!("the plugin {} cannot be configured: {error}", rust.name()))?;
+        let instance = Arc::new(instance);
+        self.instances()
+            .push((options.clone(), Arc::clone(&instance)));
+        Ok(Some(instance))
+    }
+
+    fn known_instance(&self, options: &PluginOptions) -> Option<Arc<Instance>> {
+        let instances = self.instances();
+        let (_, instance) = instances.iter().find(|(known, _)| known == options)?;
+        Some(Arc::clone(instance))
+    }
+
+    fn instances(&self) -> MutexGuard<'_, Vec<(PluginOptions, Arc<Instance>)>> {
+        self.instances
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Asks the plugin to accept a connection. `Ok(None)`: it refuses.
+    ///
+    /// # Errors
+    ///
+    /// As [`configure`](Self::configure).
+    pub fn connect(
+        &self,
+        server: &Server,
+        options: &PluginOptions,
+    ) -> Result<Option<Private>, String> {
+        let private = match (self.instance(options)?, self.table().on_connect) {
+            // SAFETY: `server` stays attached to the connection until `disconnect` has returned, and
+            // texts are checked to be UTF-8.
+            (Some(instance), _) => unsafe { instance.connect(server.as_abi()) },
+            // SAFETY: as above.
+            (None, Some(on_connect)) => unsafe { on_connect(server.as_abi()) },
+            (None, None) => return Ok(Some(Private(ptr::null_mut()))),
+        };
+        Ok((!private.is_null()).then_some(Private(private)))
+    }
+
+    /// Hands a message to the plugin, which may change the payload in place.
+    pub fn message(
+        &self,
+        private: Private,
+        server: &Server,
+        kind: MessageKind,
+        payload: &mut [u8],
+    ) {
+        let kind = match kind {
+            MessageKind::Text => abi::MESSAGE_TYPE_TEXT,
+            MessageKind::Binary => abi::MESSAGE_TYPE_BINARY,
+        };
+        // SAFETY: `private` came from `connect` on the same server; a slice's pointer is never null.
+        unsafe {
+            (self.on_message)(
+                private.0,
+                server.as_abi(),
+                kind,
+                payload.as_mut_ptr(),
+                payload.len(),
+            );
+        }
+    }
+
+    /// Tells the plugin that a connection it accepted has ended.
+    pub fn disconnect(&self, private: Private, server: &Server) {
+        if let Some(on_disconnect) = self.table().on_disconnect {
+            // SAFETY: `private` came from `connect` on the same server and is not used again.
+            unsafe { on_disconnect(private.0, server.as_abi()) }
+        }
+    }
+
+    /// Tells the plugin that its library is about to be unloaded. Later calls do nothing. The pool
+    /// that holds the configuration calls this when every request that used the plugin has ended.
+    pub fn destroy(&self) {
+        if self.destroyed.swap(true, Ordering::AcqRel) {
+            return;
+        }
+        self.instances().clear();
+        if let Some(destroy) = self.table().destroy {
+            // SAFETY: called once, with the table init returned.
+            unsafe { destroy(self.table.as_ptr()) }
+        }
+    }
+}

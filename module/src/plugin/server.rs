@@ -1,0 +1,140 @@
+//! The table through which a plugin talks to one of its connections.
+
+use std::ffi::c_char;
+use std::ptr;
+use std::sync::atomic::{AtomicBool, AtomicU16, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use websocket_plugin::abi;
+
+use super::table;
+use crate::httpd::request::Request;
+use crate::link::Link;
+
+/// The connection a [`Server`] stands for at the moment.
+pub struct Attachment {
+    request: Request,
+    link: Arc<Link>,
+    /// Texts in the request's pool.
+    subprotocols: Vec<*const c_char>,
+    /// Set when the 101 response has been sent and headers can no longer be changed.
+    is_open: AtomicBool,
+    /// The status of a refusal, if the plugin named one.
+    rejection: AtomicU16,
+}
+
+// SAFETY: the pointers lead to texts that stay as they are for as long as the request lives, which is
+// longer than the attachment.
+unsafe impl Send for Attachment {}
+// SAFETY: as above.
+unsafe impl Sync for Attachment {}
+
+impl Attachment {
+    /// Describes a connection to its plugin.
+    #[must_use]
+    pub fn new(request: Request, link: Arc<Link>, subprotocols: &[&str]) -> Self {
+        let subprotocols = subprotocols
+            .iter()
+            .map(|name| request.keep(name.as_bytes()))
+            .collect();
+        Self {
+            request,
+            link,
+            subprotocols,
+            is_open: AtomicBool::new(false),
+            rejection: AtomicU16::new(0),
+        }
+    }
+
+    /// Response headers set from now on change nothing.
+    pub fn set_open(&self) {
+        self.is_open.store(true, Ordering::Release);
+    }
+
+    /// Names the status of the refusal, if `on_connect` is to refuse.
+    pub(super) fn reject(&self, status: u16) {
+        self.rejection.store(status, Ordering::Relaxed);
+    }
+
+    /// The status the plugin gave for its refusal.
+    #[must_use]
+    pub fn rejection(&self) -> Option<u16> {
+        Some(self.rejection.load(Ordering::Relaxed)).filter(|&status| status != 0)
+    }
+
+    pub(super) fn request(&self) -> Request {
+        self.request
+    }
+
+    pub(super) fn link(&self) -> &Arc<Link> {
+        &self.link
+    }
+
+    pub(super) fn subprotocols(&self) -> &[*const c_char] {
+        &self.subprotocols
+    }
+
+    /// The request whose response headers may still be changed.
+    pub(super) fn opening(&self) -> Option<Request> {
+        (!self.is_open.load(Ordering::Acquire)).then_some(self.request)
+    }
+}
+
+/// A `WebSocketServer` and the connection behind it.
+///
+/// It never moves and is never freed while a plugin may hold a pointer to it: plugins keep the pointer
+/// of one connection and use it on a later one of the same thread. With no connection attached every
+/// function answers as for a connection that is gone.
+pub struct Server {
+    table: abi::ExtendedServer,
+    attached: Mutex<Option<Arc<Attachment>>>,
+}
+
+// SAFETY: the table does not change after `new`; the rest is behind a lock.
+unsafe impl Send for Server {}
+// SAFETY: as above.
+unsafe impl Sync for Server {}
+
+impl Server {
+    /// A table that stands for no connection yet.
+    #[must_use]
+    pub fn new() -> Box<Self> {
+        let mut server = Box::new(Self {
+            table: table::TABLE,
+            attached: Mutex::new(None),
+        });
+        server.table.base.state = ptr::from_ref::<Self>(&server).cast_mut().cast();
+        server
+    }
+
+    /// The pointer the plugin gets.
+    #[must_use]
+    pub fn as_abi(&self) -> *const abi::WebSocketServer {
+        &raw const self.table.base
+    }
+
+    /// A table that stands for no connection and is valid as long as the module is loaded.
+    #[must_use]
+    pub(super) fn unattached() -> *const abi::WebSocketServer {
+        &raw const table::UNATTACHED.0.base
+    }
+
+    /// From now on the table stands for this connection.
+    pub fn attach(&self, attachment: Arc<Attachment>) {
+        *self.lock() = Some(attachment);
+    }
+
+    /// From now on the table stands for no connection.
+    pub fn detach(&self) {
+        *self.lock() = None;
+    }
+
+    /// The connection the table stands for.
+    pub(super) fn attached(&self) -> Option<Arc<Attachment>> {
+        self.lock().clone()
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Option<Arc<Attachment>>> {
+        self.attached.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

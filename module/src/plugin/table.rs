@@ -1,0 +1,282 @@
+//! The functions of the table a plugin is given.
+
+use std::ffi::{CStr, c_char, c_int};
+use std::ptr;
+
+use websocket_plugin::abi;
+
+use super::server::{Attachment, Server};
+use crate::httpd::guard::guard;
+use crate::httpd::log::{Level, log_server};
+use crate::protocol::Opcode;
+
+/// A table behind a shared reference.
+pub(super) struct Table(pub(super) abi::ExtendedServer);
+
+// SAFETY: nobody writes to the table; its one pointer is null.
+unsafe impl Sync for Table {}
+
+/// A table that stands for no connection and lives as long as the module.
+pub(super) static UNATTACHED: Table = Table(TABLE);
+
+pub(super) const TABLE: abi::ExtendedServer = abi::ExtendedServer {
+    base: abi::WebSocketServer {
+        size: abi::ExtendedServer::SIZE,
+        version: abi::WEBSOCKET_SERVER_VERSION_1,
+        state: ptr::null_mut(),
+        request,
+        header_get,
+        header_set,
+        protocol_count,
+        protocol_index,
+        protocol_set,
+        send,
+        close,
+    },
+    send_message,
+    request_info,
+    request_header,
+    reject,
+    log,
+};
+
+/// Runs the body of a table function on the connection the table stands for.
+///
+/// # Safety
+///
+/// `server` is null or a table made by [`Server::new`], or a copy of one.
+unsafe fn with_attached<T>(
+    server: *const abi::WebSocketServer,
+    absent: T,
+    body: impl FnOnce(&Attachment) -> Option<T>,
+) -> T
+where
+    T: Copy,
+{
+    guard("a function of WebSocketServer", absent, || {
+        // SAFETY: `state` of such a table points to its `Server`, which is never freed while plugins
+        // may use it.
+        let server = unsafe {
+            server
+                .as_ref()
+                .and_then(|table| table.state.cast::<Server>().as_ref())
+        };
+        server
+            .and_then(Server::attached)
+            .and_then(|attached| body(&attached))
+            .unwrap_or(absent)
+    })
+}
+
+unsafe extern "system" fn request(server: *const abi::WebSocketServer) -> *mut abi::RequestRec {
+    // SAFETY: a plugin passes the table it was given.
+    unsafe {
+        with_attached(server, ptr::null_mut(), |attached| {
+            Some(attached.request().as_abi())
+        })
+    }
+}
+
+unsafe extern "system" fn header_get(
+    server: *const abi::WebSocketServer,
+    name: *const c_char,
+) -> *const c_char {
+    // SAFETY: a plugin passes the table it was given and a C string.
+    unsafe {
+        with_attached(server, ptr::null(), |attached| {
+            Some(attached.request().header_ptr(c_str(name)?))
+        })
+    }
+}
+
+unsafe extern "system" fn header_set(
+    server: *const abi::WebSocketServer,
+    name: *const c_char,
+    value: *const c_char,
+) {
+    // SAFETY: a plugin passes the table it was given and C strings.
+    unsafe {
+        with_attached(server, (), |attached| {
+            let (name, value) = (c_str(name)?, c_str(value)?);
+            attached
+                .opening()?
+                .set_response_header(name, value.to_bytes());
+            Some(())
+        });
+    }
+}
+
+unsafe extern "system" fn protocol_count(server: *const abi::WebSocketServer) -> usize {
+    // SAFETY: a plugin passes the table it was given.
+    unsafe { with_attached(server, 0, |attached| Some(attached.subprotocols().len())) }
+}
+
+unsafe extern "system" fn protocol_index(
+    server: *const abi::WebSocketServer,
+    index: usize,
+) -> *const c_char {
+    // SAFETY: a plugin passes the table it was given.
+    unsafe {
+        with_attached(server, ptr::null(), |attached| {
+            attached.subprotocols().get(index).copied()
+        })
+    }
+}
+
+unsafe extern "system" fn protocol_set(server: *const abi::WebSocketServer, name: *const c_char) {
+    // SAFETY: a plugin passes the table it was given and a C string.
+    unsafe {
+        with_attached(server, (), |attached| {
+            let name = c_str(name)?.to_bytes();
+            attached
+                .opening()?
+                .set_response_header(c"Sec-WebSocket-Protocol", name);
+            Some(())
+        });
+    }
+}
+
+unsafe extern "system" fn send(
+    server: *const abi::WebSocketServer,
+    kind: c_int,
+    payload: *const u8,
+    length: usize,
+) -> usize {
+    // SAFETY: a plugin passes the table it was given.
+    unsafe {
+        with_attached(server, 0, |attached| {
+            let payload = bytes(payload, length);
+            attached.link().send(opcode(kind), payload).ok()?;
+            Some(payload.len())
+        })
+    }
+}
+
+unsafe extern "system" fn send_message(
+    server: *const abi::WebSocketServer,
+    kind: c_int,
+    payload: *const u8,
+    length: usize,
+) -> c_int {
+    // SAFETY: a plugin passes the table it was given and as many bytes as it says.
+    unsafe {
+        with_attached(server, abi::SEND_CLOSED, |attached| {
+            attached
+                .link()
+                .send(opcode(kind), bytes(payload, length))
+                .ok()?;
+            Some(abi::SEND_ACCEPTED)
+        })
+    }
+}
+
+unsafe extern "system" fn request_info(
+    server: *const abi::WebSocketServer,
+    item: c_int,
+) -> *const c_char {
+    // SAFETY: a plugin passes the table it was given.
+    unsafe {
+        with_attached(server, ptr::null(), |attached| {
+            let request = attached.request();
+            Some(match item {
+                abi::REQUEST_METHOD => request.method_ptr(),
+                abi::REQUEST_URI => request.target_ptr(),
+                abi::REQUEST_PATH_INFO => request.path_info_ptr(),
+                abi::REQUEST_QUERY => request.query_ptr(),
+                abi::REQUEST_USER => request.user_ptr(),
+                abi::REQUEST_CLIENT_ADDRESS => request.client_address_ptr(),
+                abi::REQUEST_SCHEME => request.scheme_ptr(),
+                _ => return None,
+            })
+        })
+    }
+}
+
+unsafe extern "system" fn request_header(
+    server: *const abi::WebSocketServer,
+    index: usize,
+    name: *mut *const c_char,
+    value: *mut *const c_char,
+) -> c_int {
+    // SAFETY: a plugin passes the table it was given and two places for the answer.
+    unsafe {
+        with_attached(server, 0, |attached| {
+            let (header_name, header_value) = attached.request().header_at(index)?;
+            *name.as_mut()? = header_name;
+            *value.as_mut()? = header_value;
+            Some(1)
+        })
+    }
+}
+
+unsafe extern "system" fn reject(server: *const abi::WebSocketServer, status: c_int) {
+    // SAFETY: a plugin passes the table it was given.
+    unsafe {
+        with_attached(server, (), |attached| {
+            let status = u16::try_from(status)
+                .ok()
+                .filter(|status| (400..600).contains(status))?;
+            attached.reject(status);
+            Some(())
+        });
+    }
+}
+
+unsafe extern "system" fn log(
+    server: *const abi::WebSocketServer,
+    level: c_int,
+    message: *const u8,
+    length: usize,
+) {
+    let level = match level {
+        ..=abi::LOG_ERROR => Level::Error,
+        abi::LOG_WARNING => Level::Warning,
+        5..=abi::LOG_INFO => Level::Info,
+        abi::LOG_DEBUG => Level::Debug,
+        _ => Level::Trace,
+    };
+    // SAFETY: a plugin passes the table it was given and as many bytes as it says.
+    unsafe {
+        let message = String::from_utf8_lossy(bytes(message, length));
+        let is_logged = with_attached(server, false, |attached| {
+            attached.request().log(level, &message);
+            Some(true)
+        });
+        if !is_logged {
+            log_server(level, &message);
+        }
+    }
+}
+
+unsafe extern "system" fn close(server: *const abi::WebSocketServer) {
+    // SAFETY: a plugin passes the table it was given.
+    unsafe {
+        with_attached(server, (), |attached| {
+            attached.link().send(Opcode::Close, &[]).ok()
+        });
+    }
+}
+
+const fn opcode(kind: c_int) -> Opcode {
+    match kind {
+        abi::MESSAGE_TYPE_TEXT => Opcode::Text,
+        abi::MESSAGE_TYPE_BINARY => Opcode::Binary,
+        abi::MESSAGE_TYPE_PING => Opcode::Ping,
+        abi::MESSAGE_TYPE_PONG => Opcode::Pong,
+        _ => Opcode::Close,
+    }
+}
+
+unsafe fn c_str<'a>(text: *const c_char) -> Option<&'a CStr> {
+    // SAFETY: a plugin passes null or a terminated string that stays valid during the call.
+    (!text.is_null()).then(|| unsafe { CStr::from_ptr(text) })
+}
+
+/// A null pointer stands for no bytes, as in the C module.
+unsafe fn bytes<'a>(bytes: *const u8, length: usize) -> &'a [u8] {
+    if bytes.is_null() {
+        return &[];
+    }
+    // SAFETY: the plugin vouches for `length` readable bytes during the call.
+    unsafe { std::slice::from_raw_parts(bytes, length) }
+}

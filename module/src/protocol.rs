@@ -1,0 +1,35 @@
+//! The WebSocket protocol (RFC 6455) as a server speaks it: bytes in, events out.
+//!
+//! Nothing here reads a socket, looks at a clock or knows httpd, so every rule can be tested with
+//! plain bytes.
+//!
+//! * Opening handshake: [`ClientHandshake::parse`] judges a [`RequestHead`], [`AcceptKey`] answers
+//!   it, [`OriginPolicy`] says which pages may connect.
+//! * Receiving: [`Receiver`] turns the client's bytes into [`Event`]s or a [`ProtocolError`].
+//! * Sending: [`FrameHeader::encode`] makes the header that goes in front of a payload,
+//!   [`ClosePayload`] the payload of a close frame.
+//!
+//! No extension is negotiated.
+
+#![forbid(unsafe_code)]
+
+mod close;
+mod error;
+mod frame;
+mod handshake;
+mod mask;
+mod message;
+mod origin;
+mod receiver;
+mod utf8;
+
+pub use close::{CloseFrame, ClosePayload};
+pub use error::ProtocolError;
+pub use frame::{EncodedHeader, FrameHeader, Opcode, Rsv};
+pub use handshake::{
+    AcceptKey, ClientHandshake, HandshakeError, RequestHead, SUPPORTED_VERSIONS, Version,
+};
+pub use mask::MaskingKey;
+pub use message::MessageKind;
+pub use origin::{OriginPolicy, Site};
+pub use receiver::{Event, Limits, Receiver};

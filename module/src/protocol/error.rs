@@ -1,0 +1,152 @@
+//! What a client can do wrong once the connection is open.
+
+use std::fmt;
+
+use websocket_plugin::CloseCode;
+
+use super::Version;
+
+/// A rule of RFC 6455 that the client broke, or a limit it went over. The connection fails with
+/// [`close_code`](Self::close_code) (section 7.1.7).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ProtocolError {
+    /// A reserved bit is set though no extension gave it a meaning (section 5.2).
+    ReservedBits,
+    /// The opcode is one of those reserved for later (section 5.2).
+    UnknownOpcode(u8),
+    /// The frame is not masked (section 5.1).
+    Unmasked,
+    /// A control frame without FIN (section 5.5).
+    FragmentedControl,
+    /// A control frame of more than 125 bytes (section 5.5).
+    ControlTooLong,
+    /// The payload length stands in more bytes than it needs (section 5.2).
+    LengthNotMinimal,
+    /// The most significant bit of a 64-bit payload length is set (section 5.2).
+    LengthTooLarge,
+    /// A continuation frame where no message was begun (section 5.4).
+    UnexpectedContinuation,
+    /// A text or binary frame in the middle of a fragmented message (section 5.4).
+    InterruptedMessage,
+    /// The payload of a close frame is one byte long, too short for a status code (section 5.5.1).
+    ClosePayloadTooShort,
+    /// A status code that must not, or may not yet, stand in a close frame (section 7.4).
+    CloseCodeNotAllowed(u16),
+    /// A text message is not UTF-8 (section 8.1).
+    TextNotUtf8,
+    /// The reason in a close frame is not UTF-8 (section 8.1).
+    ReasonNotUtf8,
+    /// A message or the payload of a control frame is longer than so many bytes (section 10.4).
+    TooBig(u64),
+}
+
+impl ProtocolError {
+    /// The status code that tells the client (section 7.4.1).
+    #[must_use]
+    pub const fn close_code(self, version: Version) -> CloseCode {
+        match (self, version) {
+            (Self::TextNotUtf8 | Self::ReasonNotUtf8, _) => CloseCode::INVALID_PAYLOAD,
+            (Self::TooBig(_), Version::V13) => CloseCode::MESSAGE_TOO_BIG,
+            (Self::TooBig(_), Version::V7 | Version::V8) => CloseCode::FRAME_TOO_LARGE,
+            _ => CloseCode::PROTOCOL_ERROR,
+        }
+    }
+}
+
+impl fmt::Display for ProtocolError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::ReservedBits => "a reserved bit is set without an extension",
+            Self::UnknownOpcode(opcode) => return write!(f, "opcode {opcode:#x} is not defined"),
+            Self::Unmasked => "frames from the client must be masked",
+            Self::FragmentedControl => "control frames must not be fragmented",
+            Self::ControlTooLong => "the payload of a control frame must not exceed 125 bytes",
+            Self::LengthNotMinimal => {
+                "the payload length must be written in as few bytes as possible"
+            }
+            Self::LengthTooLarge => "the payload length must be less than 2^63",
+            Self::UnexpectedContinuation => "a continuation frame came where no message was begun",
+            Self::InterruptedMessage => "a new message began inside a fragmented one",
+            Self::ClosePayloadTooShort => {
+                "a close payload must be empty or begin with a status code"
+            }
+            Self::CloseCodeNotAllowed(code) => {
+                return write!(f, "status code {code} must not be sent in a close frame");
+            }
+            Self::TextNotUtf8 => "text messages must be UTF-8",
+            Self::ReasonNotUtf8 => "the reason of a close frame must be UTF-8",
+            Self::TooBig(limit) => {
+                return write!(f, "a payload exceeds the limit of {limit} bytes");
+            }
+        })
+    }
+}
+
+impl std::error::Error for ProtocolError {}
+
+#[cfg(test)]
+mod tests {
+    use super::{CloseCode, ProtocolError, Version};
+
+    #[test]
+    fn close_codes_follow_the_rule_and_the_version() {
+        let cases = [
+            (
+                ProtocolError::Unmasked,
+                Version::V13,
+                CloseCode::PROTOCOL_ERROR,
+            ),
+            (
+                ProtocolError::CloseCodeNotAllowed(1005),
+                Version::V7,
+                CloseCode::PROTOCOL_ERROR,
+            ),
+            (
+                ProtocolError::TextNotUtf8,
+                Version::V13,
+                CloseCode::INVALID_PAYLOAD,
+            ),
+            (
+                ProtocolError::ReasonNotUtf8,
+                Version::V8,
+                CloseCode::INVALID_PAYLOAD,
+            ),
+            (
+                ProtocolError::TooBig(1),
+                Version::V13,
+                CloseCode::MESSAGE_TOO_BIG,
+            ),
+            (
+                ProtocolError::TooBig(1),
+                Version::V8,
+                CloseCode::FRAME_TOO_LARGE,
+            ),
+            (
+                ProtocolError::TooBig(1),
+                Version::V7,
+                CloseCode::FRAME_TOO_LARGE,
+            ),
+        ];
+        for (error, version, code) in cases {
+            assert_eq!(
+                error.close_code(version),
+                code,
+                "{error} in version {version:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn the_text_names_what_the_client_sent() {
+        assert_eq!(
+            ProtocolError::UnknownOpcode(0xb).to_string(),
+            "opcode 0xb is not defined"
+        );
+        assert!(
+            ProtocolError::CloseCodeNotAllowed(1005)
+                .to_string()
+                .contains("1005")
+        );
+        assert!(ProtocolError::TooBig(4096).to_string().contains("4096"));
+    }
+}

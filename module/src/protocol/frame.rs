@@ -1,0 +1,248 @@
+//! Frame headers (RFC 6455, section 5.2).
+
+use std::ops::Deref;
+
+use super::{MaskingKey, ProtocolError};
+
+#[cfg(test)]
+mod tests;
+
+const FIN: u8 = 0x80;
+const RSV: u8 = 0x70;
+const OPCODE: u8 = 0x0f;
+const MASK: u8 = 0x80;
+const LENGTH: u8 = 0x7f;
+
+/// Values of the 7-bit length that announce a longer one.
+const LENGTH_16: u8 = 126;
+const LENGTH_64: u8 = 127;
+
+/// The longest payload of a control frame (section 5.5), and the longest whose length fits into the
+/// second byte of the header.
+pub(super) const MAX_CONTROL_PAYLOAD: u8 = 125;
+
+/// What a frame is (section 5.2).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub enum Opcode {
+    /// Goes on with the message an earlier frame began.
+    Continuation = 0x0,
+    /// Begins a text message.
+    Text = 0x1,
+    /// Begins a binary message.
+    Binary = 0x2,
+    /// Begins or answers the closing handshake.
+    Close = 0x8,
+    /// Asks for a pong.
+    Ping = 0x9,
+    /// Answers a ping, or is a heartbeat nobody asked for.
+    Pong = 0xa,
+}
+
+impl Opcode {
+    /// Whether frames with this opcode may stand between the fragments of a message, and must not
+    /// be fragmented themselves (section 5.5).
+    #[must_use]
+    #[inline]
+    pub const fn is_control(self) -> bool {
+        matches!(self, Self::Close | Self::Ping | Self::Pong)
+    }
+}
+
+impl TryFrom<u8> for Opcode {
+    type Error = ProtocolError;
+
+    #[inline]
+    fn try_from(opcode: u8) -> Result<Self, ProtocolError> {
+        Ok(match opcode {
+            0x0 => Self::Continuation,
+            0x1 => Self::Text,
+            0x2 => Self::Binary,
+            0x8 => Self::Close,
+            0x9 => Self::Ping,
+            0xa => Self::Pong,
+            _ => return Err(ProtocolError::UnknownOpcode(opcode)),
+        })
+    }
+}
+
+/// The three bits that extensions may give a meaning (section 5.2).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Rsv(u8);
+
+impl Rsv {
+    /// No bit set, as it must be without an extension.
+    pub const NONE: Self = Self(0);
+    /// The first bit alone, which marks a compressed message (RFC 7692, section 6).
+    pub const RSV1: Self = Self(0x40);
+}
+
+/// All of a frame that is not payload.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct FrameHeader {
+    /// Whether the frame is the last of its message.
+    pub fin: bool,
+    /// The bits reserved for extensions.
+    pub rsv: Rsv,
+    /// What the frame is.
+    pub opcode: Opcode,
+    /// What the payload is XORed with: set in frames from clients, absent in those from servers.
+    pub mask: Option<MaskingKey>,
+    /// Length of the payload in bytes.
+    pub payload_len: u64,
+}
+
+impl FrameHeader {
+    /// Length in bytes of the longest header.
+    pub const MAX_LEN: usize = 14;
+
+    /// The header a server puts before a message or control frame that is sent whole.
+    #[must_use]
+    #[inline]
+    pub const fn unmasked(opcode: Opcode, payload_len: u64) -> Self {
+        Self {
+            fin: true,
+            rsv: Rsv::NONE,
+            opcode,
+            mask: None,
+            payload_len,
+        }
+    }
+
+    /// Reads the header at the front of `bytes`. Gives it and its own length in bytes, or `None`
+    /// while it is incomplete.
+    ///
+    /// # Errors
+    ///
+    /// What is wrong with the frame whoever sent it: its opcode, how its length is written, or a
+    /// control frame that is too long or not final. Whatever follows the bytes that were wrong does
+    /// not change the answer.
+    #[inline]
+    pub fn decode(bytes: &[u8]) -> Result<Option<(Self, usize)>, ProtocolError> {
+        let &[first, second, ref rest @ ..] = bytes else {
+            return Ok(None);
+        };
+        let opcode = Opcode::try_from(first & OPCODE)?;
+        let fin = first & FIN != 0;
+        if opcode.is_control() {
+            check_control(fin, second & LENGTH)?;
+        }
+        let Some((payload_len, rest)) = decode_length(second & LENGTH, rest)? else {
+            return Ok(None);
+        };
+        let (mask, rest) = if second & MASK == 0 {
+            (None, rest)
+        } else {
+            let Some((key, rest)) = rest.split_first_chunk() else {
+                return Ok(None);
+            };
+            (Some(MaskingKey(*key)), rest)
+        };
+        let header = Self {
+            fin,
+            rsv: Rsv(first & RSV),
+            opcode,
+            mask,
+            payload_len,
+        };
+        Ok(Some((header, bytes.len() - rest.len())))
+    }
+
+    /// Writes the header, the length in as few bytes as possible. Nothing is checked: the payload of
+    /// a control frame can be too long, for instance.
+    #[must_use]
+    #[inline]
+    pub fn encode(&self) -> EncodedHeader {
+        let mut encoded = EncodedHeader {
+            bytes: [0; Self::MAX_LEN],
+            len: 0,
+        };
+        let fin = if self.fin { FIN } else { 0 };
+        let mask = if self.mask.is_some() { MASK } else { 0 };
+        encoded.push([fin | self.rsv.0 | self.opcode as u8]);
+        match (
+            u8::try_from(self.payload_len),
+            u16::try_from(self.payload_len),
+        ) {
+            (Ok(len @ ..=MAX_CONTROL_PAYLOAD), _) => encoded.push([mask | len]),
+            (_, Ok(len)) => {
+                encoded.push([mask | LENGTH_16]);
+                encoded.push(len.to_be_bytes());
+            }
+            _ => {
+                encoded.push([mask | LENGTH_64]);
+                encoded.push(self.payload_len.to_be_bytes());
+            }
+        }
+        if let Some(MaskingKey(key)) = self.mask {
+            encoded.push(key);
+        }
+        encoded
+    }
+}
+
+#[inline]
+fn check_control(fin: bool, short_len: u8) -> Result<(), ProtocolError> {
+    if !fin {
+        return Err(ProtocolError::FragmentedControl);
+    }
+    if short_len > MAX_CONTROL_PAYLOAD {
+        return Err(ProtocolError::ControlTooLong);
+    }
+    Ok(())
+}
+
+/// The payload length and what follows it, or `None` while it is incomplete.
+#[inline]
+fn decode_length(short: u8, rest: &[u8]) -> Result<Option<(u64, &[u8])>, ProtocolError> {
+    let (len, rest, shorter_max) = match short {
+        LENGTH_16 => {
+            let Some((len, rest)) = rest.split_first_chunk() else {
+                return Ok(None);
+            };
+            (
+                u64::from(u16::from_be_bytes(*len)),
+                rest,
+                u64::from(MAX_CONTROL_PAYLOAD),
+            )
+        }
+        LENGTH_64 => {
+            let Some((len, rest)) = rest.split_first_chunk() else {
+                return Ok(None);
+            };
+            (u64::from_be_bytes(*len), rest, u64::from(u16::MAX))
+        }
+        short => return Ok(Some((u64::from(short), rest))),
+    };
+    if len <= shorter_max {
+        return Err(ProtocolError::LengthNotMinimal);
+    }
+    if len > i64::MAX.unsigned_abs() {
+        return Err(ProtocolError::LengthTooLarge);
+    }
+    Ok(Some((len, rest)))
+}
+
+/// The bytes of a [`FrameHeader`], at most [`FrameHeader::MAX_LEN`] (10 without a masking key).
+#[derive(Clone, Copy, Debug)]
+pub struct EncodedHeader {
+    bytes: [u8; FrameHeader::MAX_LEN],
+    len: usize,
+}
+
+impl EncodedHeader {
+    #[inline]
+    fn push<const N: usize>(&mut self, part: [u8; N]) {
+        self.bytes[self.len..][..N].copy_from_slice(&part);
+        self.len += N;
+    }
+}
+
+impl Deref for EncodedHeader {
+    type Target = [u8];
+
+    #[inline]
+    fn deref(&self) -> &[u8] {
+        &self.bytes[..self.len]
+    }
+}

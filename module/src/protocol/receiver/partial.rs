@@ -1,0 +1,91 @@
+//! Headers and control payloads that do not arrive in one piece.
+
+use std::mem;
+
+use crate::protocol::frame::MAX_CONTROL_PAYLOAD;
+use crate::protocol::{FrameHeader, MaskingKey, ProtocolError};
+
+/// The beginning of a header whose end has not arrived.
+#[derive(Debug, Default)]
+pub(super) struct PartialHeader {
+    bytes: [u8; FrameHeader::MAX_LEN],
+    len: usize,
+}
+
+impl PartialHeader {
+    #[inline]
+    pub(super) fn is_empty(&self) -> bool {
+        self.len == 0
+    }
+
+    /// Takes a header from the front of `input`. While it is incomplete, takes and keeps all there
+    /// is.
+    #[inline]
+    pub(super) fn take(
+        &mut self,
+        input: &mut &mut [u8],
+    ) -> Result<Option<FrameHeader>, ProtocolError> {
+        if self.len == 0
+            && let Some((header, len)) = FrameHeader::decode(input)?
+        {
+            skip(input, len);
+            return Ok(Some(header));
+        }
+        self.go_on(input)
+    }
+
+    #[cold]
+    fn go_on(&mut self, input: &mut &mut [u8]) -> Result<Option<FrameHeader>, ProtocolError> {
+        let held = self.len;
+        for (slot, byte) in self.bytes[held..].iter_mut().zip(input.iter()) {
+            *slot = *byte;
+            self.len += 1;
+        }
+        let Some((header, len)) = FrameHeader::decode(&self.bytes[..self.len])? else {
+            skip(input, self.len - held);
+            return Ok(None);
+        };
+        skip(input, len - held);
+        self.len = 0;
+        Ok(Some(header))
+    }
+}
+
+#[inline]
+fn skip(input: &mut &mut [u8], n: usize) {
+    *input = &mut mem::take(input)[n..];
+}
+
+/// The payload of a control frame while it arrives.
+#[derive(Debug)]
+pub(super) struct ControlPayload {
+    bytes: [u8; MAX_CONTROL_PAYLOAD as usize],
+    len: usize,
+}
+
+impl Default for ControlPayload {
+    fn default() -> Self {
+        Self {
+            bytes: [0; MAX_CONTROL_PAYLOAD as usize],
+            len: 0,
+        }
+    }
+}
+
+impl ControlPayload {
+    pub(super) fn clear(&mut self) {
+        self.len = 0;
+    }
+
+    /// Appends and unmasks `piece`, which must fit into a control frame.
+    pub(super) fn append(&mut self, piece: &[u8], key: MaskingKey) {
+        let slot = &mut self.bytes[self.len..][..piece.len()];
+        slot.copy_from_slice(piece);
+        key.apply(slot, self.len);
+        self.len += piece.len();
+    }
+
+    pub(super) fn bytes(&self) -> &[u8] {
+        &self.bytes[..self.len]
+    }
+}

@@ -1,0 +1,143 @@
+//! Feeding a [`Receiver`] in every way a connection can, and what it must make of it.
+
+use super::{Event, Limits, Receiver};
+use crate::protocol::{FrameHeader, MaskingKey, MessageKind, Opcode, ProtocolError, Rsv};
+
+mod chunks;
+mod close;
+mod memory;
+mod rules;
+mod utf8;
+
+const KEY: MaskingKey = MaskingKey([0x37, 0xfa, 0x21, 0x3d]);
+
+const LIMITS: Limits = Limits {
+    max_message_size: 32 * 1024 * 1024,
+    allow_reserved_status_codes: false,
+};
+
+/// What came of the bytes: an event with payloads of its own, or the error that ended it all.
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Outcome {
+    Text(String),
+    Binary(Vec<u8>),
+    Ping(Vec<u8>),
+    Pong(Vec<u8>),
+    Close(Option<(u16, String)>),
+    Error(ProtocolError),
+}
+
+impl From<Event<'_>> for Outcome {
+    fn from(event: Event<'_>) -> Self {
+        match event {
+            Event::Message {
+                kind: MessageKind::Text,
+                payload,
+            } => Self::Text(String::from_utf8(payload.to_vec()).unwrap()),
+            Event::Message {
+                kind: MessageKind::Binary,
+                payload,
+            } => Self::Binary(payload.to_vec()),
+            Event::Ping(payload) => Self::Ping(payload.to_vec()),
+            Event::Pong(payload) => Self::Pong(payload.to_vec()),
+            Event::Close(frame) => {
+                Self::Close(frame.map(|frame| (frame.code.get(), frame.reason.to_owned())))
+            }
+        }
+    }
+}
+
+/// A frame as clients send it.
+fn frame(fin: bool, opcode: Opcode, payload: impl AsRef<[u8]>) -> Vec<u8> {
+    let mut payload = payload.as_ref().to_vec();
+    let payload_len = payload.len().try_into().unwrap();
+    KEY.apply(&mut payload, 0);
+    let mut bytes = header(fin, opcode, payload_len);
+    bytes.extend(payload);
+    bytes
+}
+
+fn header(fin: bool, opcode: Opcode, payload_len: u64) -> Vec<u8> {
+    FrameHeader {
+        fin,
+        rsv: Rsv::NONE,
+        opcode,
+        mask: Some(KEY),
+        payload_len,
+    }
+    .encode()
+    .to_vec()
+}
+
+fn text(payload: &str) -> Outcome {
+    Outcome::Text(payload.to_owned())
+}
+
+/// Feeds one read, and checks that the receiver takes all of it even after an error.
+fn feed(receiver: &mut Receiver, read: &[u8], outcomes: &mut Vec<Outcome>) {
+    let mut bytes = read.to_vec();
+    let mut input = bytes.as_mut_slice();
+    loop {
+        match receiver.receive(&mut input) {
+            Ok(Some(event)) => outcomes.push(event.into()),
+            Ok(None) => break,
+            Err(error) => outcomes.push(Outcome::Error(error)),
+        }
+    }
+    assert!(input.is_empty());
+}
+
+fn receive<'r>(limits: Limits, reads: impl IntoIterator<Item = &'r [u8]>) -> Vec<Outcome> {
+    let mut receiver = Receiver::new(limits);
+    let mut outcomes = Vec::new();
+    for read in reads {
+        feed(&mut receiver, read, &mut outcomes);
+    }
+    outcomes
+}
+
+/// Feeds reads of at most `size` bytes, straight into the spare room wherever there is any.
+fn receive_into_spare(limits: Limits, mut bytes: &[u8], size: usize) -> Vec<Outcome> {
+    let mut receiver = Receiver::new(limits);
+    let mut outcomes = Vec::new();
+    while !bytes.is_empty() {
+        let mut n = size.min(bytes.len());
+        if let Some(spare) = receiver.spare() {
+            n = n.min(spare.len());
+            spare[..n].copy_from_slice(&bytes[..n]);
+            match receiver.filled(n) {
+                Ok(event) => outcomes.extend(event.map(Outcome::from)),
+                Err(error) => outcomes.push(Outcome::Error(error)),
+            }
+        } else {
+            feed(&mut receiver, &bytes[..n], &mut outcomes);
+        }
+        bytes = &bytes[n..];
+    }
+    outcomes
+}
+
+/// Checks the outcomes of `bytes`, in whatever pieces they arrive.
+fn check(name: &str, limits: Limits, bytes: &[u8], expected: &[Outcome]) {
+    assert_eq!(receive(limits, [bytes]), expected, "{name}");
+    assert_eq!(
+        receive(limits, bytes.chunks(1)),
+        expected,
+        "{name}, byte by byte"
+    );
+    for at in 1..bytes.len() {
+        let (front, back) = bytes.split_at(at);
+        assert_eq!(
+            receive(limits, [front, back]),
+            expected,
+            "{name}, split at {at}"
+        );
+    }
+    for size in [1, 1000, usize::MAX] {
+        let outcomes = receive_into_spare(limits, bytes, size);
+        assert_eq!(
+            outcomes, expected,
+            "{name}, reads of {size} into the spare room"
+        );
+    }
+}

@@ -1,0 +1,315 @@
+//! One connection's life after the 101 response: read, decode, callback, encode, write.
+//!
+//! ```text
+//!            close frame sent first            close frame received,
+//!          +-----------------------+           protocol error, end of bytes
+//!          |                       v                        |
+//!  Reading (open)         Reading (closing) ----------------+----> Finishing ----> Ended
+//!          |                       |                        |       output written
+//!          +-----------------------+------------------------+
+//!                connection lost, client too slow ---------------------------------> Ended
+//! ```
+//!
+//! A session never waits. Its driver calls [`Session::turn`] whenever the connection is readable,
+//! writable, woken or overdue, one call at a time, and the turn says what to wait for next.
+
+use std::io;
+use std::os::fd::OwnedFd;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use websocket_plugin::CloseCode;
+
+use crate::httpd::log::Level;
+use crate::httpd::request::Request;
+use crate::link::{Link, Output};
+use crate::plugin::{LoadedPlugin, Private, Server};
+use crate::protocol::{ClosePayload, Event, Limits, Opcode, ProtocolError, Receiver, Version};
+use crate::registry::{Registration, register};
+
+/// How long a client may take to answer a close frame, or to take the last output.
+const CLOSE_LIMIT: Duration = Duration::from_secs(5);
+
+/// The same when the server is about to stop.
+const LEAVE_LIMIT: Duration = Duration::from_secs(1);
+
+/// With so many bytes waiting for the client, nothing more is read from it: a client that does not
+/// read what it asks for cannot make the server queue without end.
+const READ_PAUSE: usize = 1024 * 1024;
+
+/// What a driver waits for before the next turn.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Next {
+    /// Any of these, or a wake-up.
+    Wait {
+        /// The connection is readable.
+        read: bool,
+        /// The connection is writable.
+        write: bool,
+        /// This moment.
+        deadline: Option<Instant>,
+    },
+    /// Nothing: the session is over.
+    Ended,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Stage {
+    Reading,
+    /// Nothing is read any more; what waits is still written.
+    Finishing,
+    Ended,
+}
+
+/// A connection whose plugin has accepted it. Dropping it ends the connection for the plugin.
+pub struct Session<'a> {
+    receiver: Receiver,
+    peer: Peer<'a>,
+    stage: Stage,
+    /// When the last output was written after a close frame: from then on the client may take
+    /// [`CLOSE_LIMIT`] to answer.
+    closing_since: Option<Instant>,
+    _registration: Registration,
+}
+
+/// Who the events of a session go to.
+struct Peer<'a> {
+    link: Arc<Link>,
+    plugin: &'a LoadedPlugin,
+    private: Private,
+    server: &'a Server,
+    request: Request,
+    version: Version,
+}
+
+impl<'a> Session<'a> {
+    /// A session for a connection `plugin` accepted with `private`; `server` is attached to it.
+    #[must_use]
+    pub fn new(
+        request: Request,
+        version: Version,
+        limits: Limits,
+        link: Arc<Link>,
+        (plugin, private, server): (&'a LoadedPlugin, Private, &'a Server),
+    ) -> Self {
+        let registration = register(&link);
+        let peer = Peer {
+            link,
+            plugin,
+            private,
+            server,
+            request,
+            version,
+        };
+        Self {
+            receiver: Receiver::new(limits),
+            peer,
+            stage: Stage::Reading,
+            closing_since: None,
+            _registration: registration,
+        }
+    }
+
+    /// Reads what has arrived, runs callbacks and writes what that brings about. `buffer` holds bytes
+    /// only during the call.
+    pub fn turn(&mut self, buffer: &mut [u8]) -> Next {
+        if self.stage == Stage::Reading {
+            self.read(buffer);
+        }
+        let next = self.next();
+        if next != Next::Ended {
+            self.receiver.release();
+            self.peer.link.release();
+        }
+        next
+    }
+
+    /// The descriptor to wait on, once the connection is open.
+    #[must_use]
+    pub fn descriptor(&self) -> Option<&OwnedFd> {
+        self.peer.link.descriptor().map(AsRef::as_ref)
+    }
+
+    fn read(&mut self, buffer: &mut [u8]) {
+        while self.stage == Stage::Reading && self.peer.link.waiting() < READ_PAUSE {
+            match self.read_once(buffer) {
+                Ok(true) => drop(self.peer.link.flush()),
+                Ok(false) => return,
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => {
+                    self.peer.link.fail(error.kind());
+                    return;
+                }
+            }
+        }
+    }
+
+    /// Reads and handles the bytes of one system call. Returns whether there may be more.
+    fn read_once(&mut self, buffer: &mut [u8]) -> io::Result<bool> {
+        let Self { receiver, peer, .. } = self;
+        let (read, may_be_more, outcome) = if let Some(space) = receiver.spare() {
+            let (read, more) = peer.link.read(space)?;
+            (
+                read,
+                more,
+                peer.link.in_turn(|| peer.handle_filled(receiver, read)),
+            )
+        } else {
+            let (read, more) = peer.link.read(buffer)?;
+            let input = buffer.get_mut(..read).unwrap_or_default();
+            (
+                read,
+                more,
+                peer.link.in_turn(|| peer.handle_input(receiver, input)),
+            )
+        };
+        match outcome {
+            Ok(Flow::Continue) if read > 0 => return Ok(may_be_more),
+            Ok(_) => {}
+            Err(error) => peer.refuse(&error),
+        }
+        peer.link.seal();
+        self.stage = Stage::Finishing;
+        Ok(false)
+    }
+
+    /// Writes what waits and finds out what the session waits for.
+    fn next(&mut self) -> Next {
+        let output = self.peer.link.flush();
+        let (deadline, write) = match output {
+            Output::Broken(error) => {
+                self.peer
+                    .request
+                    .log(Level::Info, &format!("the connection is lost: {error}"));
+                self.stage = Stage::Ended;
+                return Next::Ended;
+            }
+            Output::Pending(since) => (Some(since + self.output_limit()), true),
+            Output::Drained if self.stage == Stage::Finishing => {
+                self.stage = Stage::Ended;
+                return Next::Ended;
+            }
+            Output::Drained if self.peer.link.is_closing() => {
+                let since = *self.closing_since.get_or_insert_with(Instant::now);
+                (Some(since + self.close_limit()), false)
+            }
+            Output::Drained => (None, false),
+        };
+        if deadline.is_some_and(|deadline| deadline <= Instant::now()) {
+            self.give_up(write);
+            return Next::Ended;
+        }
+        let read = self.stage == Stage::Reading && self.peer.link.waiting() < READ_PAUSE;
+        Next::Wait {
+            read,
+            write,
+            deadline,
+        }
+    }
+
+    fn close_limit(&self) -> Duration {
+        if self.peer.link.is_leaving() {
+            LEAVE_LIMIT
+        } else {
+            CLOSE_LIMIT
+        }
+    }
+
+    fn output_limit(&self) -> Duration {
+        let link = &self.peer.link;
+        match self.stage {
+            Stage::Reading if !link.is_leaving() => link.timeout(),
+            _ => self.close_limit().min(link.timeout()),
+        }
+    }
+
+    /// The client let a deadline pass.
+    fn give_up(&mut self, is_output_pending: bool) {
+        let request = &self.peer.request;
+        if is_output_pending {
+            request.log(
+                Level::Info,
+                "the client takes no output; dropping the connection",
+            );
+            self.peer.link.fail(io::ErrorKind::TimedOut);
+        } else {
+            request.log(Level::Debug, "the client did not answer the close frame");
+        }
+        self.stage = Stage::Ended;
+    }
+}
+
+/// Whether a session goes on after an event.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Flow {
+    Continue,
+    Finish,
+}
+
+impl Peer<'_> {
+    fn handle_input(
+        &self,
+        receiver: &mut Receiver,
+        mut input: &mut [u8],
+    ) -> Result<Flow, ProtocolError> {
+        while let Some(event) = receiver.receive(&mut input)? {
+            if self.handle(event) == Flow::Finish {
+                return Ok(Flow::Finish);
+            }
+        }
+        Ok(Flow::Continue)
+    }
+
+    fn handle_filled(&self, receiver: &mut Receiver, read: usize) -> Result<Flow, ProtocolError> {
+        Ok(receiver
+            .filled(read)?
+            .map_or(Flow::Continue, |event| self.handle(event)))
+    }
+
+    fn handle(&self, event: Event<'_>) -> Flow {
+        match event {
+            Event::Message { kind, payload } => {
+                self.plugin
+                    .message(self.private, self.server, kind, payload);
+            }
+            Event::Ping(payload) => self.link.answer(Opcode::Pong, payload),
+            Event::Pong(_) => {}
+            Event::Close(frame) => {
+                // Section 5.5.1: the answer carries the status that was received.
+                let status = frame.map(|frame| ClosePayload::new(frame.code, ""));
+                self.link
+                    .answer(Opcode::Close, status.as_deref().unwrap_or_default());
+                return Flow::Finish;
+            }
+        }
+        Flow::Continue
+    }
+
+    /// Closes because the client broke a rule (section 7.1.7).
+    fn refuse(&self, error: &ProtocolError) {
+        let code: CloseCode = error.close_code(self.version);
+        self.request
+            .log(Level::Info, &format!("closing with {code}: {error}"));
+        self.link
+            .answer(Opcode::Close, &ClosePayload::new(code, ""));
+    }
+}
+
+impl Drop for Session<'_> {
+    /// From here on sends return at once; everything else stays valid until `on_disconnect` has
+    /// returned; then the connection goes back to httpd.
+    fn drop(&mut self) {
+        let Peer {
+            link,
+            plugin,
+            private,
+            server,
+            ..
+        } = &self.peer;
+        link.seal();
+        plugin.disconnect(*private, server);
+        server.detach();
+        link.shut();
+    }
+}

@@ -1,0 +1,136 @@
+//! Callbacks that block, for a while or for ever.
+
+use std::time::{Duration, Instant};
+
+use anyhow::{Context as _, Result, ensure};
+
+use crate::support::journal::Journal;
+use crate::support::{Client, Context, Frame, Handshake, cases};
+
+/// What counts as prompt where something else blocks for ever.
+const PROMPT: Duration = Duration::from_secs(5);
+
+cases! {
+    "a blocked callback holds up no other connection" => others_go_on,
+    "a blocked on_connect holds up no other connection" => blocked_on_connect,
+    "what is sent before a callback blocks arrives while it does" => sent_before,
+    "a large message sent before a callback blocks arrives in full" => large_before,
+    "other threads can send while a callback blocks" => sent_meanwhile,
+    "a large message sent while a callback blocks arrives in full" => large_meanwhile,
+    "httpd stops although callbacks are blocked for ever" => stop,
+    "a blocked on_disconnect holds up no other connection" => blocked_on_disconnect,
+}
+
+fn others_go_on(context: &Context) -> Result<()> {
+    let httpd = context.start("")?;
+    let mut stuck = Vec::new();
+    for _ in 0..3 {
+        let mut client = Client::open(httpd.address(), &Handshake::to("/stuck"))?;
+        client.text("block")?;
+        stuck.push(client);
+    }
+    for _ in 0..3 {
+        let started = Instant::now();
+        let mut client = Client::open(httpd.address(), &Handshake::to("/echo"))?;
+        client.echo("hello")?;
+        client.close()?;
+        ensure!(started.elapsed() < PROMPT, "took {:?}", started.elapsed());
+    }
+    let mut client = Client::open(httpd.address(), &Handshake::to("/kitchen_sink"))?;
+    client.text("block 300")?;
+    client.text("echo after")?;
+    client.expect_text("unblocked")?;
+    client.expect_text("after")
+}
+
+fn blocked_on_connect(context: &Context) -> Result<()> {
+    let mut blocked = Client::connect(context.address()?)?;
+    blocked.send(
+        Handshake::to("/kitchen_sink")
+            .header("X-Block", "700")
+            .to_bytes(),
+    )?;
+    let started = Instant::now();
+    let mut client = context.open("/kitchen_sink")?;
+    client.text("echo hello")?;
+    client.expect_text("hello")?;
+    ensure!(
+        started.elapsed() < Duration::from_millis(700),
+        "took {:?}",
+        started.elapsed()
+    );
+    ensure!(blocked.response()?.status == 101);
+    blocked.text("echo here")?;
+    blocked.expect_text("here")
+}
+
+fn stuck(context: &Context, header: &str, value: usize) -> Result<Client> {
+    let handshake = Handshake::to("/stuck").header(header, &value.to_string());
+    let mut client = context.open_with(&handshake)?;
+    client.text("block")?;
+    client.stream.set_read_timeout(Some(PROMPT))?;
+    Ok(client)
+}
+
+fn expect_zeros(client: &mut Client, size: usize) -> Result<()> {
+    client
+        .expect(&Frame::binary(vec![0; size]))
+        .context("while a callback blocks")
+}
+
+fn sent_before(context: &Context) -> Result<()> {
+    expect_zeros(&mut stuck(context, "X-Before", 100)?, 100)
+}
+
+fn large_before(context: &Context) -> Result<()> {
+    const SIZE: usize = 12 << 20;
+    expect_zeros(&mut stuck(context, "X-Before", SIZE)?, SIZE)
+}
+
+fn sent_meanwhile(context: &Context) -> Result<()> {
+    let mut client = stuck(context, "X-Ticks-Each", 5)?;
+    for _ in 0..20 {
+        client.expect_text("tick")?;
+    }
+    Ok(())
+}
+
+fn large_meanwhile(context: &Context) -> Result<()> {
+    const SIZE: usize = 12 << 20;
+    expect_zeros(&mut stuck(context, "X-Ticks", SIZE)?, SIZE)
+}
+
+fn stop(context: &Context) -> Result<()> {
+    let httpd = context.start("")?;
+    let mut idle = Client::open(httpd.address(), &Handshake::to("/echo"))?;
+    let mut client = Client::open(
+        httpd.address(),
+        &Handshake::to("/stuck").header("X-Before", "1"),
+    )?;
+    client.text("block")?;
+    expect_zeros(&mut client, 1)?;
+    let started = Instant::now();
+    ensure!(httpd.stop()?.success());
+    ensure!(
+        started.elapsed() < Duration::from_secs(12),
+        "took {:?}",
+        started.elapsed()
+    );
+    idle.drain()?;
+    client.drain().map(drop)
+}
+
+fn blocked_on_disconnect(context: &Context) -> Result<()> {
+    let mut lingering = context.open("/kitchen_sink")?;
+    lingering.text("linger 700")?;
+    lingering.expect_text("lingering")?;
+    drop(lingering);
+    let journal = Journal::new(context)?;
+    let started = Instant::now();
+    let mut client = context.open_with(&journal.handshake("/journal"))?;
+    client.echo("hello")?;
+    client.close()?;
+    journal.expect_one_disconnect(PROMPT)?;
+    ensure!(started.elapsed() < PROMPT, "took {:?}", started.elapsed());
+    Ok(())
+}

@@ -1,0 +1,187 @@
+//! How connections end, and what they cost while they live.
+
+use std::time::{Duration, Instant};
+
+use anyhow::{Result, ensure};
+
+use crate::support::frame::masked;
+use crate::support::journal::Journal;
+use crate::support::process::{cpu_ticks, descriptors, resident_kib};
+use crate::support::{Client, Context, Frame, Handshake, Opcode, cases, wait_until};
+
+/// How long it may take until the plugin hears that its client is gone.
+const PROMPT: Duration = Duration::from_secs(4);
+
+cases! {
+    "on_disconnect comes once, however the client goes" => disconnects,
+    "a client that only reads still gets the answers" => half_closed,
+    "a client that ignores a close frame is dropped after 5 seconds" => ignores_close,
+    "a client that floods after a close frame is dropped as well" => floods_after_close,
+    "idle connections cost no processor time" => idle,
+    "mod_reqtimeout does not touch an idle connection" => request_timeout,
+    "many connections leave no descriptors and no memory behind" => churn,
+}
+
+fn disconnects(context: &Context) -> Result<()> {
+    type End = fn(Client) -> Result<()>;
+    let ends: &[(&str, End)] = &[
+        ("a close frame", Client::close),
+        ("the end without a close frame", |client| {
+            drop(client);
+            Ok(())
+        }),
+        ("a reset", Client::reset),
+        ("half a close", |client| client.half_close()),
+        ("a reset in the middle of a frame", |mut client| {
+            client.send(&masked(Opcode::TEXT, "half a frame")[..9])?;
+            client.reset()
+        }),
+        ("the end in the middle of a message", |mut client| {
+            client.send(masked(Opcode::FIRST_TEXT, "half a message"))
+        }),
+        ("a mistake", |mut client| {
+            client.send(masked(0x83, "")).map(drop)
+        }),
+        ("a reset with answers under way", |mut client| {
+            client.send(masked(Opcode::BINARY, vec![0; 1 << 20]))?;
+            client.reset()
+        }),
+    ];
+    for (name, end) in ends {
+        let journal = Journal::new(context)?;
+        let mut client = context.open_with(&journal.handshake("/journal"))?;
+        client.echo("hello")?;
+        end(client)?;
+        journal
+            .expect_one_disconnect(PROMPT)
+            .map_err(|error| error.context(*name))?;
+    }
+    Ok(())
+}
+
+fn half_closed(context: &Context) -> Result<()> {
+    let mut client = context.open("/echo")?;
+    let payload = vec![7; 8 << 20];
+    client.send(
+        [
+            masked(Opcode::TEXT, "one"),
+            masked(Opcode::BINARY, &payload),
+        ]
+        .concat(),
+    )?;
+    client.half_close()?;
+    client.expect_text("one")?;
+    client.expect(&Frame::binary(&payload))?;
+    client.expect_end()
+}
+
+fn ignores_close(context: &Context) -> Result<()> {
+    let journal = Journal::new(context)?;
+    let mut silent = context.open("/kitchen_sink")?;
+    let mut talking = context.open_with(&journal.handshake("/late"))?;
+    silent.text("close")?;
+    silent.expect(&Frame::new(Opcode::CLOSE, ""))?;
+    let started = Instant::now();
+    silent.expect_end()?;
+    let took = started.elapsed();
+    ensure!((3..10).contains(&took.as_secs()), "dropped after {took:?}");
+    talking.expect_text("chatter")?;
+    drop(talking);
+    journal.expect_one_disconnect(PROMPT)
+}
+
+fn floods_after_close(context: &Context) -> Result<()> {
+    let mut client = context.open("/kitchen_sink")?;
+    client.text("close")?;
+    client.expect(&Frame::new(Opcode::CLOSE, ""))?;
+    // The plugin sends each back, in vain.
+    let flood = masked(Opcode::BINARY, vec![0; 60_000]).repeat(8);
+    let started = Instant::now();
+    while client.send(&flood).is_ok() {
+        ensure!(started.elapsed() < Duration::from_secs(12), "still served");
+    }
+    Ok(())
+}
+
+fn idle(context: &Context) -> Result<()> {
+    let httpd = context.start_small(32, "")?;
+    let clients = (0..20)
+        .map(|_| {
+            let mut client = Client::open(httpd.address(), &Handshake::to("/echo"))?;
+            client.echo("hello")?;
+            Ok(client)
+        })
+        .collect::<Result<Vec<_>>>()?;
+    let ticks = || {
+        httpd
+            .child_pids()?
+            .into_iter()
+            .map(cpu_ticks)
+            .sum::<Result<u64>>()
+    };
+    // The least of three seconds: httpd itself has something to do now and then.
+    let mut least = u64::MAX;
+    for _ in 0..3 {
+        let before = ticks()?;
+        std::thread::sleep(Duration::from_secs(1)); // the span that is measured
+        least = least.min(ticks()?.saturating_sub(before));
+    }
+    ensure!(least <= 1, "{least} ticks in a second");
+    drop(clients);
+    Ok(())
+}
+
+fn request_timeout(context: &Context) -> Result<()> {
+    let httpd =
+        context.start("RequestReadTimeout header=1 body=1\nTimeout 1\nKeepAliveTimeout 1\n")?;
+    let mut client = Client::open(httpd.address(), &Handshake::to("/echo"))?;
+    client
+        .stream
+        .set_read_timeout(Some(Duration::from_millis(2500)))?;
+    ensure!(
+        client.next_frame().is_err(),
+        "something came while nothing was asked for"
+    );
+    client
+        .stream
+        .set_read_timeout(Some(crate::support::PATIENCE))?;
+    client.echo("still here")?;
+    client.close()
+}
+
+fn churn(context: &Context) -> Result<()> {
+    let httpd = context.start_small(1, "MaxConnectionsPerChild 0\n")?;
+    let address = httpd.address();
+    let cycle = |count: usize| {
+        for number in 0..count {
+            let mut client = Client::open(address, &Handshake::to("/kitchen_sink"))?;
+            client.text("echo hello")?;
+            client.expect_text("hello")?;
+            match number % 3 {
+                0 => client.close()?,
+                1 => client.reset()?,
+                _ => drop(client),
+            }
+        }
+        anyhow::Ok(())
+    };
+    cycle(200)?;
+    let children = httpd.child_pids()?;
+    let child = *children.first().expect("a child");
+    let settled = |expected: usize| {
+        wait_until("descriptors are closed", || {
+            Ok(descriptors(child)? <= expected)
+        })
+    };
+    std::thread::sleep(Duration::from_millis(300)); // let the last connections end before counting
+    let (files, memory) = (descriptors(child)?, resident_kib(child)?);
+    cycle(1000)?;
+    settled(files + 2)?;
+    let grown = resident_kib(child)?.saturating_sub(memory);
+    ensure!(grown < 1024, "memory has grown by {grown} KiB");
+    ensure!(
+        httpd.child_pids()? == children,
+        "children have been replaced"
+    );
+    Ok(())
+}

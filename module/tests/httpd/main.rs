@@ -1,0 +1,84 @@
+//! The module in a real Apache httpd, under every MPM: what it promises to administrators, to
+//! clients, and to plugins written in C.
+//!
+//! `WEBSOCKET_TEST_MPMS=event,worker` restricts the MPMs. Each case is called `MPM: the rule`.
+
+mod blocking;
+mod c_abi;
+mod config;
+mod fuzz;
+mod handshake;
+mod life;
+mod malformed;
+mod messages;
+mod origin;
+mod restart;
+mod slow_reader;
+mod support;
+mod threads;
+mod tls;
+
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use anyhow::Result;
+use libtest_mimic::{Arguments, Failed, Trial};
+use xtask::server_root::Mpm;
+
+use self::support::plugins::Plugins;
+use self::support::{Case, Context};
+
+const THEMES: &[&[Case]] = &[
+    handshake::CASES,
+    origin::CASES,
+    messages::CASES,
+    malformed::CASES,
+    c_abi::CASES,
+    threads::CASES,
+    blocking::CASES,
+    life::CASES,
+    slow_reader::CASES,
+    tls::CASES,
+    restart::CASES,
+    config::CASES,
+    fuzz::CASES,
+];
+
+/// Cases wait more than they compute, so run more of them at a time than there are processors.
+const THREADS: usize = 8;
+
+fn main() -> Result<ExitCode> {
+    let mut arguments = Arguments::from_args();
+    arguments.test_threads.get_or_insert(THREADS);
+    let contexts = contexts()?;
+    let trials = contexts.iter().flat_map(trials).collect();
+    let conclusion = libtest_mimic::run(&arguments, trials);
+    let mut is_well = !conclusion.has_failed();
+    for context in &contexts {
+        if let Err(error) = context.finish() {
+            eprintln!("{}: after all cases: {error:#}", context.mpm);
+            is_well = false;
+        }
+    }
+    Ok(if is_well {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
+    })
+}
+
+fn contexts() -> Result<Vec<Context>> {
+    let plugins = Arc::new(Plugins::compile()?);
+    let context = |mpm| Context::new(mpm, Arc::clone(&plugins));
+    Ok(Mpm::under_test()?.into_iter().map(context).collect())
+}
+
+fn trials(context: &Context) -> Vec<Trial> {
+    let trial = |case: &'static Case| {
+        let context = context.clone();
+        Trial::test(format!("{}: {}", context.mpm, case.name), move || {
+            (case.run)(&context).map_err(|error| Failed::from(format!("{error:#}")))
+        })
+    };
+    THEMES.iter().copied().flatten().map(trial).collect()
+}

@@ -1,0 +1,271 @@
+//! Frames that break the rules: each ends the connection with the code that says why.
+
+use std::time::Duration;
+
+use anyhow::{Context as _, Result};
+
+use crate::support::frame::{masked, unmasked};
+use crate::support::{Client, Context, Frame, Handshake, Opcode, cases};
+
+cases! {
+    "a frame that breaks the rules ends the connection with 1002" => protocol_errors,
+    "text that is not UTF-8 ends the connection with 1007" => bad_texts,
+    "bad UTF-8 is refused as soon as it is certain" => bad_text_early,
+    "reserved status codes are refused, unless allowed" => status_codes,
+    "a message over the limit ends the connection with 1009, or 1004" => limits,
+    "the default limit is 32 MiB, judged by the frame's header" => default_limit,
+    "what was right before the mistake is still answered" => answers_before_the_mistake,
+    "the plugin hears of no frame that breaks a rule" => plugin_hears_nothing,
+}
+
+/// A frame with a length as the client likes to write it, and nothing behind it.
+fn header(first_byte: u8, length: &[u8]) -> Vec<u8> {
+    [&[first_byte], length].concat()
+}
+
+fn protocol_errors(context: &Context) -> Result<()> {
+    let long = [0; 126];
+    let begun = masked(Opcode::FIRST_TEXT, "begun");
+    let cases = [
+        ("RSV1", masked(0xc1, "x")),
+        ("RSV2", masked(0xa1, "x")),
+        ("RSV3", masked(0x91, "x")),
+        ("RSV1 on a ping", masked(0xc9, "x")),
+        ("opcode 3", masked(0x83, "x")),
+        ("opcode 7", masked(0x87, "")),
+        ("opcode 11", masked(0x8b, "x")),
+        ("opcode 15", masked(0x8f, "")),
+        ("text without a mask", unmasked(Opcode::TEXT, "x")),
+        ("empty text without a mask", unmasked(Opcode::TEXT, "")),
+        ("ping without a mask", unmasked(Opcode::PING, "x")),
+        ("close without a mask", unmasked(Opcode::CLOSE, [3, 232])),
+        ("ping in fragments", masked(0x09, "x")),
+        ("close in fragments", masked(0x08, "")),
+        ("long ping", masked(Opcode::PING, long)),
+        (
+            "long close",
+            masked(Opcode::CLOSE, [&[3, 232], &long[..]].concat()),
+        ),
+        ("continuation of nothing", masked(Opcode::MIDDLE, "x")),
+        ("end of nothing", masked(Opcode::LAST, "")),
+        (
+            "text in a text",
+            [begun.clone(), masked(Opcode::TEXT, "x")].concat(),
+        ),
+        (
+            "binary in a text",
+            [begun, masked(Opcode::FIRST_BINARY, "x")].concat(),
+        ),
+        ("close with one byte", masked(Opcode::CLOSE, [3])),
+        (
+            "16-bit length of 125",
+            header(Opcode::TEXT, &[0xfe, 0, 125]),
+        ),
+        (
+            "64-bit length of 65535",
+            header(Opcode::TEXT, &[0xff, 0, 0, 0, 0, 0, 0, 0xff, 0xff]),
+        ),
+        (
+            "length of 2^63",
+            header(Opcode::BINARY, &[0xff, 0x80, 0, 0, 0, 0, 0, 0, 0]),
+        ),
+        (
+            "HTTP instead of frames",
+            b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n".to_vec(),
+        ),
+    ];
+    expect_close(
+        context,
+        "/journal",
+        cases.iter().map(|(name, bytes)| (*name, bytes, 1002)),
+    )
+}
+
+fn expect_close<'a>(
+    context: &Context,
+    target: &str,
+    cases: impl Iterator<Item = (&'a str, &'a Vec<u8>, u16)>,
+) -> Result<()> {
+    for (name, bytes, status) in cases {
+        let mut client = context.open(target)?;
+        client.send(bytes)?;
+        client
+            .expect_close(status)
+            .with_context(|| name.to_owned())?;
+    }
+    Ok(())
+}
+
+fn bad_texts(context: &Context) -> Result<()> {
+    let torn = |first: &[u8], last: &[u8]| {
+        [
+            masked(Opcode::FIRST_TEXT, first),
+            masked(Opcode::LAST, last),
+        ]
+        .concat()
+    };
+    let cases = [
+        ("a lone continuation byte", masked(Opcode::TEXT, [0x80])),
+        ("an overlong form", masked(Opcode::TEXT, [0xc0, 0xaf])),
+        ("a surrogate", masked(Opcode::TEXT, [0xed, 0xa0, 0x80])),
+        (
+            "beyond U+10FFFF",
+            masked(Opcode::TEXT, [0xf4, 0x90, 0x80, 0x80]),
+        ),
+        ("cut off at the end", masked(Opcode::TEXT, b"caf\xc3")),
+        ("cut off in the last fragment", torn(b"caf", b"\xc3")),
+        ("torn apart wrongly", torn(b"caf\xc3", b"x")),
+        (
+            "far into the text",
+            masked(Opcode::TEXT, [vec![b'x'; 70_000], vec![0xff]].concat()),
+        ),
+        (
+            "the reason of a close",
+            masked(Opcode::CLOSE, b"\x03\xe8\xff"),
+        ),
+        (
+            "a reason that is cut off",
+            masked(Opcode::CLOSE, b"\x03\xe8caf\xc3"),
+        ),
+    ];
+    expect_close(
+        context,
+        "/echo",
+        cases.iter().map(|(name, bytes)| (*name, bytes, 1007)),
+    )
+}
+
+fn bad_text_early(context: &Context) -> Result<()> {
+    // The message is never completed; its beginning is wrong already.
+    let incomplete = masked(Opcode::TEXT, [b"\xff".to_vec(), vec![b'x'; 100]].concat());
+    let cases = [
+        ("in a fragment", masked(Opcode::FIRST_TEXT, [0xff])),
+        (
+            "in a frame that has not arrived in full",
+            incomplete[..20].to_vec(),
+        ),
+    ];
+    expect_close(
+        context,
+        "/echo",
+        cases.iter().map(|(name, bytes)| (*name, bytes, 1007)),
+    )
+}
+
+fn status_codes(context: &Context) -> Result<()> {
+    // The code, and whether it is allowed by default and with WebSocketAllowReservedStatusCodes.
+    let cases = [
+        (0, false, false),
+        (999, false, false),
+        (1000, true, true),
+        (1003, true, true),
+        (1004, false, true),
+        (1005, false, false),
+        (1006, false, false),
+        (1007, true, true),
+        (1013, true, true),
+        (1014, false, true),
+        (1015, false, false),
+        (1016, false, true),
+        (2999, false, true),
+        (3000, true, true),
+        (4999, true, true),
+        (5000, false, false),
+        (65_535, false, false),
+    ];
+    for (code, by_default, if_allowed) in cases {
+        for (target, is_right) in [("/echo", by_default), ("/reserved", if_allowed)] {
+            let mut client = context.open(target)?;
+            client.send(masked(Opcode::CLOSE, u16::to_be_bytes(code)))?;
+            let answer = if is_right { code } else { 1002 };
+            client
+                .expect_close(answer)
+                .with_context(|| format!("{code} at {target}"))?;
+        }
+    }
+    Ok(())
+}
+
+fn limits(context: &Context) -> Result<()> {
+    let exact = vec![b'x'; 100];
+    let over = vec![b'x'; 101];
+    for (version, status) in [(13, 1009), (8, 1004), (7, 1004)] {
+        let open = || context.open_with(&Handshake::to("/limit").version(version));
+        let mut client = open()?;
+        client.binary(&exact)?;
+        client.expect(&Frame::binary(&exact))?;
+        client.send(
+            [
+                masked(Opcode::FIRST_TEXT, &exact[..60]),
+                masked(Opcode::LAST, &exact[60..]),
+            ]
+            .concat(),
+        )?;
+        client.expect_text(&exact)?;
+        client.binary(&over)?;
+        client.expect_close(status)?;
+
+        let mut client = open()?;
+        client.send(
+            [
+                masked(Opcode::FIRST_TEXT, &exact),
+                masked(Opcode::MIDDLE, "x"),
+            ]
+            .concat(),
+        )?;
+        client.expect_close(status).context("fragments")?;
+
+        let mut client = open()?;
+        client.send(masked(Opcode::PING, &over))?;
+        client.expect_close(status).context("a ping")?;
+    }
+    Ok(())
+}
+
+fn default_limit(context: &Context) -> Result<()> {
+    const MASKING_KEY: [u8; 4] = [1, 2, 3, 4];
+    let length = |length: u64| [&[0xff][..], &length.to_be_bytes(), &MASKING_KEY].concat();
+    for too_long in [33_554_433, u64::MAX / 2] {
+        let mut client = context.open("/echo")?;
+        client.send(header(Opcode::BINARY, &length(too_long)))?;
+        client.expect_close(1009)?;
+    }
+    let mut client = context.open("/echo")?;
+    client.send(header(Opcode::BINARY, &length(33_554_432)))?;
+    client
+        .stream
+        .set_read_timeout(Some(Duration::from_millis(100)))?;
+    anyhow::ensure!(client.next_frame().is_err(), "32 MiB are refused");
+    Ok(())
+}
+
+fn answers_before_the_mistake(context: &Context) -> Result<()> {
+    let mut client = context.open("/echo")?;
+    let good = [masked(Opcode::TEXT, "good"), masked(Opcode::PING, "ping")].concat();
+    client.send([good.clone(), masked(0x83, "bad"), good].concat())?;
+    client.expect_text("good")?;
+    client.expect(&Frame::pong("ping"))?;
+    client.expect_close(1002)
+}
+
+fn plugin_hears_nothing(context: &Context) -> Result<()> {
+    let journal = crate::support::journal::Journal::new(context)?;
+    let mut client: Client = context.open_with(&journal.handshake("/journal"))?;
+    let frames = [
+        masked(Opcode::PING, "x"),
+        masked(Opcode::PONG, "x"),
+        masked(Opcode::FIRST_TEXT, "never finished"),
+        masked(Opcode::TEXT, "wrong"),
+        masked(Opcode::TEXT, "too late"),
+    ];
+    client.send(frames.concat())?;
+    client.expect(&Frame::pong("x"))?;
+    client.expect_close(1002)?;
+    journal.expect_one_disconnect(Duration::from_secs(5))?;
+    anyhow::ensure!(
+        journal.lines()? == ["connect", "disconnect"],
+        "{:?}",
+        journal.lines()?
+    );
+    Ok(())
+}

@@ -1,0 +1,231 @@
+//! Restart and stop, with connections open.
+
+use std::thread::{self, JoinHandle};
+use std::time::{Duration, Instant};
+
+use anyhow::{Result, ensure};
+use xtask::httpd::Httpd;
+use xtask::server_root::Mpm;
+
+use crate::support::journal::Journal;
+use crate::support::server::ensure_healthy;
+use crate::support::{Client, Context, Frame, Handshake, cases, wait_until};
+
+cases! {
+    "open connections live on through a graceful restart" => graceful,
+    "a plugin can be added by a graceful restart" => new_plugin,
+    "a hard restart says goodbye with 1001" => restart,
+    "stop says goodbye with 1001" => stop,
+    "a graceful stop lets connections finish" => graceful_stop,
+    "stop reaches connections that lived on through a graceful restart" => stop_after_graceful,
+    "stop under traffic leaves nothing behind" => stop_under_traffic,
+    "restarts under traffic crash nothing" => restarts_under_traffic,
+    "stop is quick when clients do not read, answer or stop" => stop_with_bad_clients,
+}
+
+fn open(httpd: &Httpd, target: &str) -> Result<Client> {
+    let mut client = Client::open(httpd.address(), &Handshake::to(target))?;
+    client.echo("hello")?;
+    Ok(client)
+}
+
+fn graceful(context: &Context) -> Result<()> {
+    let httpd = context.start("")?;
+    let journal = Journal::new(context)?;
+    let mut old = Client::open(httpd.address(), &journal.handshake("/journal"))?;
+    old.echo("before")?;
+    for _ in 0..2 {
+        httpd.graceful()?;
+        open(&httpd, "/echo")?.close()?;
+        old.echo("still here")?;
+    }
+    ensure!(journal.count("disconnect")? == 0);
+    old.close()?;
+    journal.expect_one_disconnect(Duration::from_secs(4))?;
+    wait_until(
+        "the old children end",
+        || Ok(httpd.child_pids()?.len() <= 2),
+    )?;
+    ensure_healthy(&httpd.error_log()?)
+}
+
+fn new_plugin(context: &Context) -> Result<()> {
+    let plugins = context.plugins();
+    let mut httpd = context
+        .root()?
+        .config(plugins.location("/a", "twin_a", ""))
+        .start()?;
+    let mut old = Client::open(httpd.address(), &Handshake::to("/a"))?;
+    httpd.replace_config(plugins.location("/a", "twin_b", ""))?;
+    httpd.graceful()?;
+    let mut new = Client::open(httpd.address(), &Handshake::to("/a"))?;
+    for (client, answer) in [(&mut old, "a"), (&mut new, "b")] {
+        client.text("who are you")?;
+        client.expect_text(answer)?;
+    }
+    old.close()?;
+    new.close()
+}
+
+/// Where a thread serves the connection, the client hears why it ends; where a process does, that
+/// just ends.
+fn expect_goodbye(context: &Context, client: &mut Client) -> Result<()> {
+    if context.mpm != Mpm::Prefork {
+        client.expect(&Frame::close(1001))?;
+    }
+    client.expect_end()
+}
+
+fn restart(context: &Context) -> Result<()> {
+    let httpd = context.start("")?;
+    let mut clients = [open(&httpd, "/echo")?, open(&httpd, "/echo")?];
+    httpd.restart()?;
+    for client in &mut clients {
+        expect_goodbye(context, client)?;
+    }
+    open(&httpd, "/echo")?.close()?;
+    ensure_healthy(&httpd.error_log()?)
+}
+
+fn stop(context: &Context) -> Result<()> {
+    let httpd = context.start("")?;
+    let journal = Journal::new(context)?;
+    let mut told = Client::open(httpd.address(), &journal.handshake("/journal"))?;
+    told.echo("hello")?;
+    let mut clients = [
+        open(&httpd, "/echo")?,
+        Client::open(httpd.address(), &Handshake::to("/late"))?,
+    ];
+    let started = Instant::now();
+    ensure!(httpd.stop()?.success());
+    ensure!(
+        started.elapsed() < Duration::from_secs(6),
+        "took {:?}",
+        started.elapsed()
+    );
+    expect_goodbye(context, &mut told)?;
+    for client in &mut clients {
+        client.drain()?;
+    }
+    if context.mpm != Mpm::Prefork {
+        journal.expect_one_disconnect(Duration::from_secs(1))?;
+    }
+    Ok(())
+}
+
+fn graceful_stop(context: &Context) -> Result<()> {
+    let mut httpd = context.start("")?;
+    let mut client = open(&httpd, "/echo")?;
+    httpd.graceful_stop()?;
+    wait_until("nobody listens", || {
+        Ok(Client::connect(httpd.address()).is_err())
+    })?;
+    client.echo("still here")?;
+    client.close()?;
+    ensure!(httpd.wait(Duration::from_secs(10))?.success());
+    ensure_healthy(&std::fs::read_to_string(httpd.root().error_log())?)
+}
+
+fn stop_after_graceful(context: &Context) -> Result<()> {
+    let httpd = context.start("")?;
+    let journal = Journal::new(context)?;
+    let mut client = Client::open(httpd.address(), &journal.handshake("/journal"))?;
+    client.echo("hello")?;
+    httpd.graceful()?;
+    client.echo("still here")?;
+    let started = Instant::now();
+    ensure!(httpd.stop()?.success());
+    ensure!(
+        started.elapsed() < Duration::from_secs(6),
+        "took {:?}",
+        started.elapsed()
+    );
+    expect_goodbye(context, &mut client)
+}
+
+/// Opens a connection and talks on it until the server goes away.
+fn talk(httpd: &Httpd, target: &str, size: usize) -> Result<JoinHandle<()>> {
+    let mut client = Client::open(httpd.address(), &Handshake::to(target))?;
+    let message = "x".repeat(size);
+    Ok(thread::spawn(move || {
+        // Ends with an error, whichever it is.
+        while client.text(&message).and_then(|()| client.frame()).is_ok() {}
+    }))
+}
+
+fn stop_under_traffic(context: &Context) -> Result<()> {
+    for _ in 0..3 {
+        let httpd = context.start("")?;
+        let mut talkers = Vec::new();
+        for (target, size) in [
+            ("/echo", 10),
+            ("/echo", 200_000),
+            ("/mutex", 10),
+            ("/late", 10),
+        ] {
+            talkers.push(talk(&httpd, target, size)?);
+        }
+        let mut client = open(&httpd, "/echo")?;
+        client.echo("all are talking")?;
+        let started = Instant::now();
+        let log = httpd.root().error_log();
+        ensure!(httpd.is_running());
+        let before = std::fs::read_to_string(&log)?;
+        ensure!(httpd.stop()?.success());
+        ensure!(
+            started.elapsed() < Duration::from_secs(6),
+            "took {:?}",
+            started.elapsed()
+        );
+        ensure_healthy(&before)?;
+        for talker in talkers {
+            talker.join().expect("it does not panic");
+        }
+    }
+    Ok(())
+}
+
+fn restarts_under_traffic(context: &Context) -> Result<()> {
+    let httpd = context.start("")?;
+    for _ in 0..3 {
+        let mut talkers = Vec::new();
+        for (target, size) in [
+            ("/echo", 10),
+            ("/echo", 100_000),
+            ("/mutex", 10),
+            ("/late", 5),
+        ] {
+            talkers.push(talk(&httpd, target, size)?);
+        }
+        open(&httpd, "/echo")?.close()?;
+        httpd.restart()?;
+        for talker in talkers {
+            talker.join().expect("it does not panic");
+        }
+    }
+    open(&httpd, "/echo")?.close()?;
+    ensure_healthy(&httpd.error_log()?)
+}
+
+fn stop_with_bad_clients(context: &Context) -> Result<()> {
+    let httpd = context.start("")?;
+    let stream = Handshake::to("/journal").header("X-Stream", "1000000");
+    let lazy = Client::open(httpd.address(), &stream)?;
+    let silent = open(&httpd, "/echo")?;
+    let mut flooding = Client::open(httpd.address(), &Handshake::to("/journal"))?;
+    flooding.text("hello")?;
+    flooding.frame()?;
+    let flood = thread::spawn(move || {
+        // Pongs need no answer, so the server could read them for ever.
+        let frames =
+            crate::support::frame::masked(crate::support::Opcode::PONG, "x").repeat(20_000);
+        while flooding.send(&frames).is_ok() {}
+    });
+    let started = Instant::now();
+    ensure!(httpd.stop()?.success());
+    let took = started.elapsed();
+    flood.join().expect("it does not panic");
+    drop((lazy, silent));
+    ensure!(took < Duration::from_secs(6), "took {took:?}");
+    Ok(())
+}

@@ -1,0 +1,113 @@
+//! Clients that do not read what they are sent.
+
+use std::time::{Duration, Instant};
+
+use anyhow::{Result, ensure};
+use xtask::httpd::Httpd;
+
+use crate::support::frame::masked;
+use crate::support::journal::Journal;
+use crate::support::process::resident_kib;
+use crate::support::{Client, Context, Handshake, Opcode, cases};
+
+cases! {
+    "a client that does not read is dropped after Timeout" => dropped,
+    "a client that does not read what it asks for is not read from" => paused,
+    "a client that reads late gets everything" => reads_late,
+    "a client that reads slowly is not dropped" => reads_slowly,
+}
+
+const TIMEOUT: &str = "Timeout 2\n";
+
+/// Memory that one connection may take: the queue's 16 MiB, a message over it, and copies on the way.
+const MOST_KIB: u64 = 64 * 1024;
+
+fn dropped(context: &Context) -> Result<()> {
+    let httpd = context.start(TIMEOUT)?;
+    let journal = Journal::new(context)?;
+    let handshake = journal.handshake("/journal").header("X-Stream", "1000000");
+    let lazy = Client::open(httpd.address(), &handshake)?;
+    let started = Instant::now();
+    let mut other = Client::open(httpd.address(), &Handshake::to("/echo"))?;
+    let before = largest_child(&httpd)?;
+    let mut most = before;
+    while journal.count("disconnect")? == 0 {
+        most = most.max(largest_child(&httpd)?);
+        other.echo("served meanwhile")?;
+        ensure!(started.elapsed() < Duration::from_secs(15), "never dropped");
+    }
+    let took = started.elapsed();
+    ensure!((1..8).contains(&took.as_secs()), "dropped after {took:?}");
+    ensure!(journal.wait_for("refused ")? == "0");
+    let accepted: u64 = journal.wait_for("accepted ")?.parse()?;
+    ensure!(accepted >= 16 << 20, "only {accepted} bytes were queued");
+    ensure!(most - before < MOST_KIB, "{} KiB more", most - before);
+    drop(lazy);
+    journal.expect_one_disconnect(Duration::from_secs(1))
+}
+
+fn largest_child(httpd: &Httpd) -> Result<u64> {
+    let children = httpd.child_pids()?;
+    // One may have ended in between.
+    Ok(children
+        .into_iter()
+        .filter_map(|pid| resident_kib(pid).ok())
+        .max()
+        .unwrap_or(0))
+}
+
+fn paused(context: &Context) -> Result<()> {
+    let httpd = context.start(TIMEOUT)?;
+    let mut client = Client::open(httpd.address(), &Handshake::to("/echo"))?;
+    let other = Client::open(httpd.address(), &Handshake::to("/echo"));
+    let message = masked(Opcode::BINARY, vec![0; 1 << 20]);
+    let mut sent = 0;
+    client
+        .stream
+        .set_write_timeout(Some(Duration::from_millis(500)))?;
+    while client.send(&message).is_ok() {
+        sent += 1;
+        ensure!(
+            sent < 200,
+            "the server takes everything from a client that reads nothing"
+        );
+    }
+    other?.echo("served meanwhile")
+}
+
+fn reads_late(context: &Context) -> Result<()> {
+    let mut client = context.open("/kitchen_sink")?;
+    // The second command comes in the same packet, so it waits in a buffer while the answer to the
+    // first is under way.
+    client.send(
+        [
+            masked(Opcode::TEXT, "big 12000000"),
+            masked(Opcode::TEXT, "echo after"),
+        ]
+        .concat(),
+    )?;
+    std::thread::sleep(Duration::from_millis(300)); // fills the buffers on the way
+    ensure!(client.frame()?.payload.len() == 12_000_000);
+    client.expect_text("after")?;
+    client.close()
+}
+
+fn reads_slowly(context: &Context) -> Result<()> {
+    let httpd = context.start(TIMEOUT)?;
+    let mut client = Client::open(httpd.address(), &Handshake::to("/kitchen_sink"))?;
+    client.text("big 30000000")?;
+    let started = Instant::now();
+    let mut bytes = vec![0; 1 << 20];
+    let mut total = 0;
+    while total < 30_000_000 {
+        let read = std::io::Read::read(&mut client.stream, &mut bytes)?;
+        ensure!(
+            read > 0,
+            "dropped after {total} bytes and {:?}",
+            started.elapsed()
+        );
+        total += read;
+        std::thread::sleep(Duration::from_millis(read as u64 / 6000)); // 6 MB/s: about 5 s in all
+    }
+    Ok(())
+}

@@ -1,0 +1,53 @@
+//! What the cases share: servers, clients, plugins, and looking at processes.
+
+pub(crate) mod client;
+pub(crate) mod frame;
+pub(crate) mod handshake;
+pub(crate) mod journal;
+pub(crate) mod plugins;
+pub(crate) mod process;
+pub(crate) mod server;
+pub(crate) mod tls;
+
+use std::thread;
+use std::time::{Duration, Instant};
+
+use anyhow::{Result, bail};
+
+pub(crate) use self::client::Client;
+pub(crate) use self::frame::{Frame, Opcode};
+pub(crate) use self::handshake::Handshake;
+pub(crate) use self::server::Context;
+
+/// How long anything may take that is expected to happen. Loaded machines are slow.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
+
+/// A rule and the test that holds the module to it.
+pub(crate) struct Case {
+    pub(crate) name: &'static str,
+    pub(crate) run: fn(&Context) -> Result<()>,
+}
+
+/// Makes the list of cases of a theme from lines `"rule" => function`.
+macro_rules! cases {
+    ($($name:literal => $run:path),* $(,)?) => {
+        pub(crate) const CASES: &[crate::support::Case] =
+            &[$(crate::support::Case { name: $name, run: $run }),*];
+    };
+}
+pub(crate) use cases;
+
+/// Waits until `condition` holds.
+///
+/// # Errors
+/// It does not within [`PATIENCE`], or cannot be told.
+pub(crate) fn wait_until(what: &str, mut condition: impl FnMut() -> Result<bool>) -> Result<()> {
+    let deadline = Instant::now() + PATIENCE;
+    while !condition()? {
+        if Instant::now() > deadline {
+            bail!("waited {PATIENCE:?} in vain: {what}");
+        }
+        thread::sleep(Duration::from_millis(5));
+    }
+    Ok(())
+}

@@ -1,0 +1,106 @@
+//! Opening handshakes as a client writes them, right or wrong, and the answers.
+
+use std::fmt::Write as _;
+
+use anyhow::{Context as _, Result};
+
+/// The key of the example in RFC 6455, section 1.3, and what answers it.
+pub(crate) const KEY: &str = "dGhlIHNhbXBsZSBub25jZQ==";
+pub(crate) const ACCEPT: &str = "s3pPLMBiTxaQ9kYGzzhZRbK+xOo=";
+
+/// A request, correct until it is told otherwise.
+#[derive(Clone)]
+pub(crate) struct Handshake {
+    request_line: String,
+    headers: Vec<(String, String)>,
+}
+
+impl Handshake {
+    /// Asks for a WebSocket of version 13 at `target`.
+    pub(crate) fn to(target: &str) -> Self {
+        let headers = [
+            ("Host", "localhost"),
+            ("Upgrade", "websocket"),
+            ("Connection", "Upgrade"),
+            ("Sec-WebSocket-Key", KEY),
+            ("Sec-WebSocket-Version", "13"),
+        ];
+        Self {
+            request_line: format!("GET {target} HTTP/1.1"),
+            headers: headers
+                .map(|(name, value)| (name.into(), value.into()))
+                .into(),
+        }
+    }
+
+    pub(crate) fn request_line(self, request_line: &str) -> Self {
+        Self {
+            request_line: request_line.into(),
+            ..self
+        }
+    }
+
+    /// Sets a header, whatever it was.
+    pub(crate) fn header(self, name: &str, value: &str) -> Self {
+        self.without(name).and(name, value)
+    }
+
+    /// Adds a header, which may be there already.
+    pub(crate) fn and(mut self, name: &str, value: &str) -> Self {
+        self.headers.push((name.into(), value.into()));
+        self
+    }
+
+    pub(crate) fn without(mut self, name: &str) -> Self {
+        self.headers
+            .retain(|(other, _)| !other.eq_ignore_ascii_case(name));
+        self
+    }
+
+    pub(crate) fn version(self, version: u8) -> Self {
+        self.header("Sec-WebSocket-Version", &version.to_string())
+    }
+
+    pub(crate) fn to_bytes(&self) -> Vec<u8> {
+        let mut text = format!("{}\r\n", self.request_line);
+        for (name, value) in &self.headers {
+            write!(text, "{name}: {value}\r\n").expect("a String takes everything");
+        }
+        text.push_str("\r\n");
+        text.into_bytes()
+    }
+}
+
+/// The head of an HTTP response.
+#[derive(Debug)]
+pub(crate) struct Response {
+    pub(crate) status: u16,
+    headers: Vec<(String, String)>,
+}
+
+impl Response {
+    /// Reads the head of a response, without its blank line.
+    pub(crate) fn parse(head: &str) -> Result<Self> {
+        let mut lines = head.lines();
+        let status = lines
+            .next()
+            .and_then(|line| line.split(' ').nth(1)?.parse().ok());
+        let header = |line: &str| {
+            let (name, value) = line.split_once(':')?;
+            Some((name.to_owned(), value.trim().to_owned()))
+        };
+        Ok(Self {
+            status: status.with_context(|| format!("no HTTP response: {head:?}"))?,
+            headers: lines.filter_map(header).collect(),
+        })
+    }
+
+    /// The first header of this name.
+    pub(crate) fn header(&self, name: &str) -> Option<&str> {
+        let found = self
+            .headers
+            .iter()
+            .find(|(other, _)| other.eq_ignore_ascii_case(name));
+        found.map(|(_, value)| value.as_str())
+    }
+}

@@ -1,0 +1,106 @@
+//! The C plugins: those of the examples, and the nasty ones next to these tests.
+
+use std::fs::Permissions;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::thread;
+
+use anyhow::{Context as _, Result};
+use tempfile::TempDir;
+use xtask::c_plugin;
+
+/// A folder with every plugin as NAME.so. It goes away with its handle.
+pub(crate) struct Plugins {
+    dir: TempDir,
+    names: Vec<String>,
+}
+
+impl Plugins {
+    pub(crate) fn compile() -> Result<Self> {
+        let repository = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+        let include = repository.join("plugin-core/include");
+        // Children may be another user, and load plugins for .htaccess files.
+        let dir = tempfile::Builder::new()
+            .prefix("websocket-plugins-")
+            .permissions(Permissions::from_mode(0o755))
+            .tempdir()?;
+        let folders = [
+            repository.join("examples/c"),
+            Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/httpd/plugins"),
+        ];
+        let mut sources = Vec::new();
+        for folder in &folders {
+            sources.extend(c_files(folder)?);
+        }
+        thread::scope(|scope| {
+            let compile = |source| {
+                let (dir, include) = (dir.path(), &include);
+                scope.spawn(move || c_plugin::compile(source, dir, include))
+            };
+            let compilers: Vec<_> = sources.iter().map(compile).collect();
+            compilers.into_iter().try_for_each(|compiler| {
+                let library = compiler
+                    .join()
+                    .expect("the compiler's thread does not panic");
+                library.map(drop)
+            })
+        })?;
+        let stem = |source: &PathBuf| Some(source.file_stem()?.to_str()?.to_owned());
+        Ok(Self {
+            names: sources.iter().filter_map(stem).collect(),
+            dir,
+        })
+    }
+
+    pub(crate) fn dir(&self) -> &Path {
+        self.dir.path()
+    }
+
+    pub(crate) fn library(&self, name: &str) -> PathBuf {
+        self.dir.path().join(name).with_extension("so")
+    }
+
+    /// The directive that names a plugin and its init function, which two plugins have in common.
+    pub(crate) fn handler(&self, name: &str) -> String {
+        let base = if name.starts_with("twin_") {
+            "twin"
+        } else {
+            name
+        };
+        self.handler_with(name, &format!("{base}_init"))
+    }
+
+    pub(crate) fn handler_with(&self, name: &str, init: &str) -> String {
+        format!(
+            "WebSocketHandler \"{}\" {init}",
+            self.library(name).display()
+        )
+    }
+
+    /// A location served by a plugin, with further directives.
+    pub(crate) fn location(&self, path: &str, name: &str, directives: &str) -> String {
+        let handler = self.handler(name);
+        format!(
+            "<Location {path}>\nSetHandler websocket-handler\n{handler}\n{directives}\n</Location>\n"
+        )
+    }
+
+    /// `/NAME` for every plugin that works.
+    pub(crate) fn locations(&self) -> String {
+        let names = self.names.iter().filter(|name| *name != "broken");
+        names
+            .map(|name| self.location(&format!("/{name}"), name, ""))
+            .collect()
+    }
+}
+
+fn c_files(folder: &Path) -> Result<Vec<PathBuf>> {
+    let entries = folder
+        .read_dir()
+        .with_context(|| format!("no folder {}", folder.display()))?;
+    let paths: Vec<_> = entries
+        .map(|entry| entry.map(|entry| entry.path()))
+        .collect::<Result<_, _>>()?;
+    let is_c = |path: &PathBuf| path.extension().is_some_and(|extension| extension == "c");
+    Ok(paths.into_iter().filter(is_c).collect())
+}

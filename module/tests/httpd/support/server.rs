@@ -1,0 +1,221 @@
+//! Servers: one that the cases of an MPM share, and short-lived ones of their own.
+
+use std::fs::Permissions;
+use std::net::SocketAddr;
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use anyhow::{Result, ensure};
+use xtask::httpd::Httpd;
+use xtask::port;
+use xtask::server_root::{Mpm, ServerRoot, Sizing};
+use xtask::workspace::module_library;
+
+use super::handshake::Handshake;
+use super::plugins::Plugins;
+use super::{Client, wait_until};
+
+/// What a case works with.
+#[derive(Clone)]
+pub(crate) struct Context {
+    pub(crate) mpm: Mpm,
+    plugins: Arc<Plugins>,
+    shared: Arc<Mutex<Option<Arc<Httpd>>>>,
+}
+
+impl Context {
+    pub(crate) fn new(mpm: Mpm, plugins: Arc<Plugins>) -> Self {
+        Self {
+            mpm,
+            plugins,
+            shared: Arc::default(),
+        }
+    }
+
+    pub(crate) fn plugins(&self) -> &Plugins {
+        &self.plugins
+    }
+
+    /// The server that the cases of this MPM share, started by the first that asks for it.
+    pub(crate) fn httpd(&self) -> Result<Arc<Httpd>> {
+        let mut shared = self.shared.lock().unwrap_or_else(PoisonError::into_inner);
+        if shared.is_none() {
+            *shared = Some(Arc::new(self.shared_root()?.start()?));
+        }
+        Ok(Arc::clone(shared.as_ref().expect("just set")))
+    }
+
+    pub(crate) fn address(&self) -> Result<SocketAddr> {
+        Ok(self.httpd()?.address())
+    }
+
+    /// Opens a WebSocket on the shared server.
+    pub(crate) fn open(&self, target: &str) -> Result<Client> {
+        self.open_with(&Handshake::to(target))
+    }
+
+    pub(crate) fn open_with(&self, handshake: &Handshake) -> Result<Client> {
+        Client::open(self.address()?, handshake)
+    }
+
+    /// Ends the shared server and looks whether its children have come to harm.
+    pub(crate) fn finish(&self) -> Result<()> {
+        let Some(shared) = self
+            .shared
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .take()
+        else {
+            return Ok(());
+        };
+        wait_until("the last case lets go of the server", || {
+            Ok(Arc::strong_count(&shared) == 1)
+        })?;
+        let log = shared.error_log()?;
+        drop(shared);
+        ensure_healthy(&log)
+    }
+
+    /// A server root with our module, for a server of the case's own.
+    pub(crate) fn root(&self) -> Result<ServerRoot> {
+        Ok(ServerRoot::temporary()?
+            .mpm(self.mpm)
+            .load_module("websocket_module", module_library()?))
+    }
+
+    /// A server of the case's own, with every plugin at `/NAME` and more configuration.
+    pub(crate) fn start(&self, config: &str) -> Result<Httpd> {
+        self.root()?
+            .config(self.plugins.locations())
+            .config(config)
+            .start()
+    }
+
+    /// As [`Context::start`], with one child process that serves everything (prefork: that is
+    /// started first).
+    pub(crate) fn start_small(&self, threads: u32, config: &str) -> Result<Httpd> {
+        let sizing = Sizing {
+            processes: 1,
+            threads,
+        };
+        let root = self
+            .root()?
+            .sizing(sizing)
+            .config(self.plugins.locations())
+            .config(config);
+        root.config(if self.mpm == Mpm::Prefork {
+            "StartServers 1"
+        } else {
+            ""
+        })
+        .start()
+    }
+
+    fn shared_root(&self) -> Result<ServerRoot> {
+        let sizing = Sizing {
+            processes: 2,
+            threads: 64,
+        };
+        let mut root = self.root()?.sizing(sizing).tls_port(port::free_port()?);
+        if port::has_ipv6_loopback() {
+            root = root.ipv6();
+        }
+        for module in [
+            "alias",
+            "auth_basic",
+            "authn_core",
+            "authn_file",
+            "authz_user",
+            "deflate",
+            "dumpio",
+            "filter",
+            "headers",
+        ] {
+            root = root.stock_module(module);
+        }
+        let folder = root.dir().join("site");
+        write_site(&folder, &self.plugins)?;
+        let prefork = "StartServers 16\nMinSpareServers 8\n";
+        let spare = if self.mpm == Mpm::Prefork {
+            prefork
+        } else {
+            ""
+        };
+        Ok(root
+            .config(spare)
+            .config(shared_config(&self.plugins, &folder)))
+    }
+}
+
+/// Nothing crashed, nothing panicked.
+pub(crate) fn ensure_healthy(log: &str) -> Result<()> {
+    let bad = ["exit signal", "panic", "AH00546", "still did not exit"];
+    let lines: Vec<_> = log
+        .lines()
+        .filter(|line| bad.iter().any(|word| line.contains(word)))
+        .collect();
+    ensure!(lines.is_empty(), "the error log has {lines:#?}");
+    Ok(())
+}
+
+/// Files, and a folder with an .htaccess file.
+fn write_site(folder: &Path, plugins: &Plugins) -> Result<()> {
+    let handler = plugins.handler("echo");
+    for (name, text) in [
+        ("page.txt", "a page".to_owned()),
+        (
+            "users",
+            "user:{SHA}W6ph5Mm5Pz8GgiULbPgzG37mj9g=\n".to_owned(),
+        ), // "password"
+        (
+            "ht/.htaccess",
+            format!("SetHandler websocket-handler\n{handler}\nMaxMessageSize 5\n"),
+        ),
+        ("ht/room", String::new()),
+        ("denied/.htaccess", handler),
+    ] {
+        let path = folder.join(name);
+        let parent = path.parent().expect("in the folder");
+        std::fs::create_dir_all(parent)?;
+        for dir in [folder, parent] {
+            std::fs::set_permissions(dir, Permissions::from_mode(0o755))?;
+        }
+        std::fs::write(&path, text)?;
+        std::fs::set_permissions(&path, Permissions::from_mode(0o644))?;
+    }
+    Ok(())
+}
+
+fn shared_config(plugins: &Plugins, folder: &Path) -> String {
+    let echo = |path: &str, directives: &str| plugins.location(path, "echo", directives);
+    let folder = folder.display();
+    let users = format!("AuthType Basic\nAuthName x\nAuthUserFile \"{folder}/users\"\n");
+    let locations = [
+        plugins.locations(),
+        echo("/limit", "WebSocketMaxMessageSize 100"),
+        echo("/origin/off", "WebSocketOriginCheck oFF"),
+        echo(
+            "/origin/trusted",
+            "WebSocketOriginCheck Trusted\nWebSocketTrustedOrigin http://a.example https://b.example:81\n\
+             WebSocketTrustedOrigin http://c.example",
+        ),
+        echo("/reserved", "WebSocketAllowReservedStatusCodes On"),
+        echo("/denied", "Require all denied"),
+        echo("/members", &format!("{users}Require valid-user")),
+        echo("/deflated", "SetOutputFilter DEFLATE"),
+        echo("/with-headers", "Header always set X-Always yes"),
+    ];
+    format!(
+        "<IfModule mod_websocket.c>\n{}\n</IfModule>\n\
+         <IfModule !mod_websocket.c>\nmod_websocket.c_is_not_its_name\n</IfModule>\n\
+         <Location /no-plugin>\nSetHandler websocket-handler\n</Location>\n\
+         Alias /site \"{folder}\"\n\
+         <Directory \"{folder}\">\nRequire all granted\nAllowOverride AuthConfig FileInfo\n</Directory>\n\
+         <Directory \"{folder}/denied\">\nAllowOverride FileInfo\n</Directory>\n\
+         <Location /site/page.txt>\nSetHandler websocket-handler\n</Location>\n\
+         <VirtualHost *:*>\nServerName localhost\n</VirtualHost>\n\
+         <VirtualHost *:*>\nServerName debug.example\nLogLevel websocket:debug\n</VirtualHost>\n",
+        locations.concat()
+    )
+}

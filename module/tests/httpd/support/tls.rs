@@ -1,0 +1,103 @@
+//! A TLS client that trusts the one certificate it is given.
+
+use std::net::TcpStream;
+use std::path::Path;
+use std::sync::Arc;
+
+use anyhow::Result;
+use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
+use rustls::crypto::{CryptoProvider, ring, verify_tls12_signature, verify_tls13_signature};
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
+use rustls::{
+    CertificateError, ClientConfig, ClientConnection, DigitallySignedStruct, Error,
+    SignatureScheme, StreamOwned,
+};
+use xtask::httpd::Httpd;
+
+use super::Client;
+use super::handshake::Handshake;
+
+pub(crate) type TlsStream = StreamOwned<ClientConnection, TcpStream>;
+
+impl Client<TlsStream> {
+    /// Connects, without a word of HTTP.
+    pub(crate) fn connect_tls(httpd: &Httpd) -> Result<Self> {
+        let address = httpd.tls_address().expect("the server serves TLS");
+        let tcp = Client::connect(address)?.stream;
+        let config = config(&httpd.root().certificate())?;
+        let name = ServerName::try_from("localhost")?;
+        let tls = ClientConnection::new(Arc::new(config), name)?;
+        Ok(Self::over(StreamOwned::new(tls, tcp)))
+    }
+
+    /// Opens a WebSocket.
+    pub(crate) fn open_tls(httpd: &Httpd, handshake: &Handshake) -> Result<Self> {
+        let mut client = Self::connect_tls(httpd)?;
+        client.upgrade(handshake)?;
+        Ok(client)
+    }
+}
+
+fn config(certificate: &Path) -> Result<ClientConfig> {
+    let provider = Arc::new(ring::default_provider());
+    let verifier = Pinned {
+        certificate: CertificateDer::from_pem_file(certificate)?,
+        provider: Arc::clone(&provider),
+    };
+    Ok(ClientConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()?
+        .dangerous()
+        .with_custom_certificate_verifier(Arc::new(verifier))
+        .with_no_client_auth())
+}
+
+/// Accepts one certificate and no other.
+#[derive(Debug)]
+struct Pinned {
+    certificate: CertificateDer<'static>,
+    provider: Arc<CryptoProvider>,
+}
+
+impl ServerCertVerifier for Pinned {
+    fn verify_server_cert(
+        &self,
+        end_entity: &CertificateDer<'_>,
+        _intermediates: &[CertificateDer<'_>],
+        _server_name: &ServerName<'_>,
+        _ocsp_response: &[u8],
+        _now: UnixTime,
+    ) -> Result<ServerCertVerified, Error> {
+        if *end_entity == self.certificate {
+            Ok(ServerCertVerified::assertion())
+        } else {
+            Err(CertificateError::UnknownIssuer.into())
+        }
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signature: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        let algorithms = &self.provider.signature_verification_algorithms;
+        verify_tls12_signature(message, certificate, signature, algorithms)
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signature: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        let algorithms = &self.provider.signature_verification_algorithms;
+        verify_tls13_signature(message, certificate, signature, algorithms)
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        self.provider
+            .signature_verification_algorithms
+            .supported_schemes()
+    }
+}

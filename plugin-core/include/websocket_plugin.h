@@ -1,0 +1,179 @@
+/*
+ * The interface between mod_websocket and a plugin, for C and C++.
+ *
+ * A plugin is a shared library. It exports an init function, which the directive
+ * `WebSocketHandler LIBRARY INIT` names:
+ *
+ *     EXPORT WebSocketPlugin *CALLBACK echo_init(void);
+ *
+ * init returns a WebSocketPlugin: the functions the module calls. For each connection the module
+ * hands them a WebSocketServer: the functions the plugin calls.
+ *
+ * Versions. Both tables grow only at their end. `size` says how far a table goes; read no field
+ * that lies beyond it.
+ *
+ * Threads. The module never calls two callbacks of one connection at once. Callbacks of different
+ * connections run in parallel, so what they share needs a lock.
+ * A plugin may call send, close, request, header_get, protocol_count and protocol_index from any
+ * thread until on_disconnect returns, and from inside every callback. send and close never wait for
+ * a callback, so a plugin may hold its own locks while it calls them.
+ * A callback may block: that holds up its own connection only.
+ */
+
+#ifndef WEBSOCKET_PLUGIN_H
+#define WEBSOCKET_PLUGIN_H
+
+#include <stdlib.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* EXPORT makes a function visible outside of the library; CALLBACK is the calling convention. */
+#ifdef _WIN32
+#define EXPORT __declspec(dllexport)
+#define CALLBACK __stdcall
+#else
+#define EXPORT
+#define CALLBACK
+#endif
+
+/*
+ * Message types. on_message receives TEXT and BINARY only: the module itself answers pings and
+ * close frames, and ignores pongs.
+ */
+#define MESSAGE_TYPE_INVALID (-1) /* no message; never received */
+#define MESSAGE_TYPE_TEXT 0
+#define MESSAGE_TYPE_BINARY 128
+#define MESSAGE_TYPE_CLOSE 255 /* payload: status code in network byte order, then the reason */
+#define MESSAGE_TYPE_PING 256
+#define MESSAGE_TYPE_PONG 257
+
+struct request_rec;      /* httpd's request, see httpd.h */
+struct _WebSocketServer; /* defined below */
+struct _WebSocketState;  /* the module's own */
+struct _WebSocketPlugin; /* defined below */
+
+/* ---- What the plugin calls ------------------------------------------------------------------- */
+
+/*
+ * httpd's request of the opening handshake, valid until on_disconnect returns. NULL if the table
+ * stands for no connection.
+ */
+typedef struct request_rec *(CALLBACK *WS_Request)(const struct _WebSocketServer *server);
+
+/* The value of a request header, NULL if it is absent. Valid until on_disconnect returns. */
+typedef const char *(CALLBACK *WS_Header_Get)(const struct _WebSocketServer *server,
+                                              const char *key);
+
+/*
+ * Sets a header of the 101 response. Key and value are copied. For on_connect: a later call changes
+ * nothing.
+ */
+typedef void (CALLBACK *WS_Header_Set)(const struct _WebSocketServer *server, const char *key,
+                                       const char *value);
+
+/* How many subprotocols the client offers. */
+typedef size_t (CALLBACK *WS_Protocol_Count)(const struct _WebSocketServer *server);
+
+/*
+ * One of the offered subprotocols, counted from 0 in the client's order; NULL beyond the last.
+ * Valid until on_disconnect returns.
+ */
+typedef const char *(CALLBACK *WS_Protocol_Index)(const struct _WebSocketServer *server,
+                                                  const size_t index);
+
+/*
+ * Sets the subprotocol that the 101 response names; choose one the client offers. The text is
+ * copied. For on_connect: a later call changes nothing.
+ */
+typedef void (CALLBACK *WS_Protocol_Set)(const struct _WebSocketServer *server,
+                                         const char *protocol);
+
+/*
+ * Sends one message. The payload is copied, and goes out as it is: the module does not check that
+ * TEXT is UTF-8. A type that is none of the above counts as MESSAGE_TYPE_CLOSE; nothing is sent
+ * after a close. Messages sent in on_connect follow the 101 response.
+ *
+ * Returns the number of payload bytes accepted: all of them, or 0 if the connection is closing or
+ * gone.
+ */
+typedef size_t (CALLBACK *WS_Send)(const struct _WebSocketServer *server, const int type,
+                                   const unsigned char *buffer, const size_t buffer_size);
+
+/*
+ * Starts the closing handshake with a close frame that carries no status. To give one, send a
+ * MESSAGE_TYPE_CLOSE. Closing again does nothing.
+ */
+typedef void (CALLBACK *WS_Close)(const struct _WebSocketServer *server);
+
+#define WEBSOCKET_SERVER_VERSION_1 1
+
+/* The module's side of one connection. */
+typedef struct _WebSocketServer {
+    unsigned int size;             /* of the whole table, in bytes */
+    unsigned int version;          /* WEBSOCKET_SERVER_VERSION_1 */
+    struct _WebSocketState *state; /* not for plugins */
+    WS_Request request;
+    WS_Header_Get header_get;
+    WS_Header_Set header_set;
+    WS_Protocol_Count protocol_count;
+    WS_Protocol_Index protocol_index;
+    WS_Protocol_Set protocol_set;
+    WS_Send send;
+    WS_Close close;
+} WebSocketServer;
+
+/* ---- What the module calls ------------------------------------------------------------------- */
+
+/*
+ * The exported function. Called while httpd reads its configuration, once for each WebSocketHandler
+ * directive and again at each restart. Returns the plugin's table, which must stay valid until
+ * destroy, or NULL if the plugin cannot be used.
+ */
+typedef struct _WebSocketPlugin *(CALLBACK *WS_Init)(void);
+
+/*
+ * Called once for each call of init, before the library is unloaded. All threads of the plugin must
+ * have ended when it returns.
+ */
+typedef void (CALLBACK *WS_Destroy)(struct _WebSocketPlugin *plugin);
+
+/*
+ * Accepts a connection by returning any non-NULL pointer, which the other callbacks get as
+ * plugin_private. NULL refuses the connection with status 403; on_disconnect is then not called.
+ */
+typedef void *(CALLBACK *WS_OnConnect)(const WebSocketServer *server);
+
+/*
+ * Receives one whole message. The buffer is never NULL, not even for an empty message; it may be
+ * changed in place, has no terminating NUL, and is valid during the call only. The result is
+ * ignored.
+ */
+typedef size_t (CALLBACK *WS_OnMessage)(void *plugin_private, const WebSocketServer *server,
+                                        const int type, unsigned char *buffer,
+                                        const size_t buffer_size);
+
+/*
+ * Called once for each accepted connection, after its last message. From now on send returns 0, so
+ * threads that are sending can be joined here.
+ */
+typedef void (CALLBACK *WS_OnDisconnect)(void *plugin_private, const WebSocketServer *server);
+
+#define WEBSOCKET_PLUGIN_VERSION_0 0
+
+/* A plugin. Only on_message must be there; the others may be NULL. */
+typedef struct _WebSocketPlugin {
+    unsigned int size;    /* sizeof(WebSocketPlugin) */
+    unsigned int version; /* WEBSOCKET_PLUGIN_VERSION_0 */
+    WS_Destroy destroy;
+    WS_OnConnect on_connect; /* NULL: every connection is accepted */
+    WS_OnMessage on_message;
+    WS_OnDisconnect on_disconnect;
+} WebSocketPlugin;
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif /* WEBSOCKET_PLUGIN_H */

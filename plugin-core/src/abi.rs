@@ -1,0 +1,159 @@
+//! The C tables `mod_websocket` and a plugin exchange, as `include/websocket_plugin.h` declares them.
+//!
+//! A plugin exports an init function ([`Init`]) that returns a [`WebSocketPlugin`]. For each
+//! connection the module hands the plugin a [`WebSocketServer`], through which the plugin asks about
+//! the request and sends messages.
+//!
+//! Both tables grow only at the end. `size` says how far a table goes; nobody reads a field that lies
+//! beyond it. What our module appends to its table is in [`ExtendedServer`], what a Rust plugin appends
+//! to its own in [`ExtendedPlugin`]. `CALLBACK` in the header is `__stdcall` on 32-bit Windows and nothing elsewhere, which
+//! is what `extern "system"` means.
+//!
+//! # Threads
+//!
+//! `send`, `close`, `request`, `header_get`, `protocol_count` and `protocol_index` may be called from
+//! any thread until `on_disconnect` returns. `header_set` and `protocol_set` belong into `on_connect`;
+//! later calls change nothing. The module never calls two callbacks of one connection at once;
+//! callbacks of different connections run in parallel.
+
+#![allow(unsafe_code)]
+
+mod extension;
+mod server;
+
+pub use extension::{ExtendedPlugin, Extension, ExtensionRef, InstancePtr, MAGIC, ServerPtr};
+pub use server::{
+    ExtendedServer, LOG_DEBUG, LOG_ERROR, LOG_INFO, LOG_TRACE, LOG_WARNING, Log,
+    REQUEST_CLIENT_ADDRESS, REQUEST_METHOD, REQUEST_PATH_INFO, REQUEST_QUERY, REQUEST_SCHEME,
+    REQUEST_URI, REQUEST_USER, Reject, RequestHeader, RequestInfo, SEND_ACCEPTED, SEND_CLOSED,
+    SendMessage,
+};
+
+use std::ffi::{c_char, c_int, c_uint, c_void};
+use std::mem::offset_of;
+
+/// Type of a message that is none; never sent.
+pub const MESSAGE_TYPE_INVALID: c_int = -1;
+/// A text message.
+pub const MESSAGE_TYPE_TEXT: c_int = 0;
+/// A binary message.
+pub const MESSAGE_TYPE_BINARY: c_int = 128;
+/// A close frame, whose payload is the status code in network byte order followed by the reason.
+pub const MESSAGE_TYPE_CLOSE: c_int = 255;
+/// A ping frame.
+pub const MESSAGE_TYPE_PING: c_int = 256;
+/// A pong frame.
+pub const MESSAGE_TYPE_PONG: c_int = 257;
+
+/// The value of [`WebSocketServer::version`].
+pub const WEBSOCKET_SERVER_VERSION_1: c_uint = 1;
+/// The value of [`WebSocketPlugin::version`].
+pub const WEBSOCKET_PLUGIN_VERSION_0: c_uint = 0;
+
+/// httpd's `request_rec`, which this crate only passes on.
+#[repr(C)]
+pub struct RequestRec {
+    _opaque: [u8; 0],
+}
+
+/// The module's own state behind [`WebSocketServer::state`] (`struct _WebSocketState`).
+#[repr(C)]
+pub struct WebSocketState {
+    _opaque: [u8; 0],
+}
+
+/// `WS_Request`: httpd's request of the opening handshake, valid until `on_disconnect` returns; null
+/// when the table stands for no connection.
+pub type Request = unsafe extern "system" fn(*const WebSocketServer) -> *mut RequestRec;
+/// `WS_Header_Get`: the value of a request header, null if it is absent. The text stays valid until
+/// `on_disconnect` returns.
+pub type HeaderGet =
+    unsafe extern "system" fn(*const WebSocketServer, *const c_char) -> *const c_char;
+/// `WS_Header_Set`: sets a header of the 101 response. Name and value are copied.
+pub type HeaderSet =
+    unsafe extern "system" fn(*const WebSocketServer, *const c_char, *const c_char);
+/// `WS_Protocol_Count`: how many subprotocols the client offers.
+pub type ProtocolCount = unsafe extern "system" fn(*const WebSocketServer) -> usize;
+/// `WS_Protocol_Index`: one of the offered subprotocols, null beyond the last.
+pub type ProtocolIndex = unsafe extern "system" fn(*const WebSocketServer, usize) -> *const c_char;
+/// `WS_Protocol_Set`: the subprotocol the 101 response names. The text is copied.
+pub type ProtocolSet = unsafe extern "system" fn(*const WebSocketServer, *const c_char);
+/// `WS_Send`: sends one message of a `MESSAGE_TYPE_*`. Returns the number of payload bytes accepted:
+/// all of them, or 0 when the connection is closing or gone. An unknown type counts as
+/// [`MESSAGE_TYPE_CLOSE`]. The payload is copied.
+pub type Send = unsafe extern "system" fn(*const WebSocketServer, c_int, *const u8, usize) -> usize;
+/// `WS_Close`: starts the closing handshake with a close frame that carries no status.
+pub type Close = unsafe extern "system" fn(*const WebSocketServer);
+
+/// The module's side of one connection (`struct _WebSocketServer`, 80 bytes on x86-64).
+#[repr(C)]
+pub struct WebSocketServer {
+    /// Size of the whole table in bytes.
+    pub size: c_uint,
+    /// [`WEBSOCKET_SERVER_VERSION_1`].
+    pub version: c_uint,
+    /// The module's own; not for plugins.
+    pub state: *mut WebSocketState,
+    /// See [`Request`].
+    pub request: Request,
+    /// See [`HeaderGet`].
+    pub header_get: HeaderGet,
+    /// See [`HeaderSet`].
+    pub header_set: HeaderSet,
+    /// See [`ProtocolCount`].
+    pub protocol_count: ProtocolCount,
+    /// See [`ProtocolIndex`].
+    pub protocol_index: ProtocolIndex,
+    /// See [`ProtocolSet`].
+    pub protocol_set: ProtocolSet,
+    /// See [`Send`].
+    pub send: Send,
+    /// See [`Close`].
+    pub close: Close,
+}
+
+/// `WS_Init`: the function named by `WebSocketHandler`. Returns the plugin's table, or null when the
+/// plugin cannot be used.
+pub type Init = unsafe extern "system" fn() -> *mut WebSocketPlugin;
+/// `WS_Destroy`: called once for each call of init, before the library is unloaded.
+pub type Destroy = unsafe extern "system" fn(*mut WebSocketPlugin);
+/// `WS_OnConnect`: accepts a connection with any non-null pointer, which comes back in the other
+/// callbacks; null refuses it with 403. A plugin without this callback accepts every connection.
+pub type OnConnect = unsafe extern "system" fn(*const WebSocketServer) -> *mut c_void;
+/// `WS_OnMessage`: receives a whole message, [`MESSAGE_TYPE_TEXT`] or [`MESSAGE_TYPE_BINARY`]. The
+/// buffer is never null, may be changed in place and is valid during the call. The result is ignored.
+pub type OnMessage =
+    unsafe extern "system" fn(*mut c_void, *const WebSocketServer, c_int, *mut u8, usize) -> usize;
+/// `WS_OnDisconnect`: called once for each accepted connection, after its last message.
+pub type OnDisconnect = unsafe extern "system" fn(*mut c_void, *const WebSocketServer);
+
+/// A plugin (`struct _WebSocketPlugin`, 40 bytes on x86-64).
+#[repr(C)]
+pub struct WebSocketPlugin {
+    /// Size of the whole table in bytes, at least that of this struct.
+    pub size: c_uint,
+    /// [`WEBSOCKET_PLUGIN_VERSION_0`].
+    pub version: c_uint,
+    /// See [`Destroy`].
+    pub destroy: Option<Destroy>,
+    /// See [`OnConnect`].
+    pub on_connect: Option<OnConnect>,
+    /// See [`OnMessage`]; the only callback that must be there.
+    pub on_message: Option<OnMessage>,
+    /// See [`OnDisconnect`].
+    pub on_disconnect: Option<OnDisconnect>,
+}
+
+// The offsets compiled C plugins were built with, in units of a pointer: two `unsigned int` fill one
+// pointer on 64-bit systems and two on 32-bit ones.
+const HEAD: usize = 2 * size_of::<c_uint>();
+const WORD: usize = size_of::<usize>();
+const _: () = {
+    assert!(offset_of!(WebSocketServer, state) == HEAD);
+    assert!(offset_of!(WebSocketServer, request) == HEAD + WORD);
+    assert!(offset_of!(WebSocketServer, close) == HEAD + 8 * WORD);
+    assert!(size_of::<WebSocketServer>() == HEAD + 9 * WORD);
+    assert!(offset_of!(WebSocketPlugin, destroy) == HEAD);
+    assert!(offset_of!(WebSocketPlugin, on_message) == HEAD + 2 * WORD);
+    assert!(size_of::<WebSocketPlugin>() == HEAD + 4 * WORD);
+};

@@ -1,0 +1,192 @@
+//! One connection, from `on_connect` to `on_disconnect`.
+
+use super::Exported;
+use super::guard::{Panic, Scope};
+use crate::abi::{ExtendedServer, MESSAGE_TYPE_BINARY, MESSAGE_TYPE_TEXT, WebSocketServer};
+use crate::{Close, CloseCode, Handshake, Message, Rejection, Sender};
+use std::ffi::{c_int, c_void};
+use std::ptr;
+use std::sync::Arc;
+
+/// What `on_connect` returns a pointer to.
+pub(super) struct Connection<P: Exported> {
+    plugin: Arc<P>,
+    server: *const WebSocketServer,
+    sender: Sender,
+    state: P::Connection,
+    /// Whether the host promises that text messages are UTF-8.
+    text_is_utf8: bool,
+    /// The plugin has ended the connection: it hears no more messages.
+    ended: bool,
+}
+
+impl<P: Exported> Connection<P> {
+    /// Asks the plugin: a pointer to the connection, or null if it is refused.
+    ///
+    /// # Safety
+    ///
+    /// `server` is valid until [`on_disconnect`] returns, or until this returns null. The text messages
+    /// given to [`on_message`] are UTF-8 if `text_is_utf8` says so.
+    pub(super) unsafe fn open(
+        plugin: Arc<P>,
+        server: *const WebSocketServer,
+        text_is_utf8: bool,
+    ) -> *mut c_void {
+        // SAFETY: the caller vouches for the table during this call and until `on_disconnect`, and
+        // both ways out of the connection, below and there, shut the sender.
+        let (scope, mut sender) = unsafe {
+            (
+                Scope::connection(&P::slot().source, server),
+                Sender::open(server),
+            )
+        };
+        // SAFETY: this is `on_connect`, and the handshake does not leave the closure.
+        let answer = scope.run(|| unsafe {
+            let mut handshake = Handshake::new(server, &sender);
+            handshake.negotiate_subprotocol(P::SUBPROTOCOLS);
+            plugin.on_connect(&mut handshake)
+        });
+        match answer {
+            Ok(Ok(state)) => {
+                let connection = Self {
+                    plugin,
+                    server,
+                    sender,
+                    state,
+                    text_is_utf8,
+                    ended: false,
+                };
+                Box::into_raw(Box::new(connection)).cast()
+            }
+            refused => {
+                sender.shut();
+                let status = refusal(&scope, refused.map(Result::err));
+                scope.run_logged("drop", || drop(plugin));
+                // SAFETY: the caller vouches for the table.
+                unsafe { reject(server, status) };
+                ptr::null_mut()
+            }
+        }
+    }
+
+    #[inline]
+    fn deliver(&mut self, message: Message<'_>) {
+        // SAFETY: the host keeps the table valid until `on_disconnect` returns.
+        let scope = unsafe { Scope::connection(&P::slot().source, self.server) };
+        let (plugin, state, sender) = (&self.plugin, &mut self.state, &self.sender);
+        match scope.run(|| plugin.on_message(state, sender, message)) {
+            Ok(Ok(())) => {}
+            Ok(Err(close)) => self.closed(&scope, &close),
+            Err(panic) => self.panicked(&scope, &panic),
+        }
+    }
+
+    #[cold]
+    fn closed(&mut self, scope: &Scope, close: &Close) {
+        if let Some(error) = close.error() {
+            scope.error(&format!("on_message: {error}"));
+        }
+        self.end(close);
+    }
+
+    #[cold]
+    fn panicked(&mut self, scope: &Scope, panic: &Panic) {
+        scope.error(&panic.describe("on_message"));
+        self.end(&CloseCode::INTERNAL_ERROR.into());
+    }
+
+    #[cold]
+    fn end(&mut self, close: &Close) {
+        self.ended = true;
+        // Whether it was closing already makes no difference.
+        let _ = self.sender.close(close.clone());
+    }
+}
+
+/// The status of a refusal, whose cause is logged.
+fn refusal(scope: &Scope, answer: Result<Option<Rejection>, Panic>) -> u16 {
+    match answer {
+        Ok(rejection) => {
+            let rejection = rejection.unwrap_or(Rejection::FORBIDDEN);
+            if let Some(error) = rejection.error() {
+                scope.error(&format!("on_connect: {error}"));
+            }
+            rejection.status()
+        }
+        Err(panic) => {
+            scope.error(&panic.describe("on_connect"));
+            Rejection::INTERNAL_SERVER_ERROR.status()
+        }
+    }
+}
+
+/// # Safety
+///
+/// The table is valid during the call, which comes from `on_connect`.
+unsafe fn reject(server: *const WebSocketServer, status: u16) {
+    // SAFETY: as the caller vouches for.
+    unsafe {
+        if let Some(table) = ExtendedServer::extended(server) {
+            (table.reject)(server, c_int::from(status));
+        }
+    }
+}
+
+pub(super) unsafe extern "system" fn on_message<P: Exported>(
+    private: *mut c_void,
+    _: *const WebSocketServer,
+    kind: c_int,
+    payload: *mut u8,
+    length: usize,
+) -> usize {
+    // SAFETY: the host passes what `on_connect` returned, not yet given to `on_disconnect`, and calls no
+    // two callbacks of a connection at once; hence `&mut`. Its payload is valid during the call.
+    let (connection, payload) = unsafe {
+        let payload: &[u8] = if payload.is_null() {
+            &[]
+        } else {
+            std::slice::from_raw_parts(payload, length)
+        };
+        (&mut *private.cast::<Connection<P>>(), payload)
+    };
+    if connection.ended {
+        return length;
+    }
+    let message = match kind {
+        MESSAGE_TYPE_BINARY => Message::Binary(payload),
+        // SAFETY: the host has promised UTF-8 (`Connection::open`).
+        MESSAGE_TYPE_TEXT if connection.text_is_utf8 => unsafe {
+            Message::Text(str::from_utf8_unchecked(payload))
+        },
+        MESSAGE_TYPE_TEXT => match str::from_utf8(payload) {
+            Ok(text) => Message::Text(text),
+            Err(_) => {
+                connection.end(&CloseCode::INVALID_PAYLOAD.into());
+                return length;
+            }
+        },
+        _ => return length,
+    };
+    connection.deliver(message);
+    length
+}
+
+pub(super) unsafe extern "system" fn on_disconnect<P: Exported>(
+    private: *mut c_void,
+    _: *const WebSocketServer,
+) {
+    // SAFETY: the host passes what `on_connect` returned, and this is its last use.
+    let connection = *unsafe { Box::from_raw(private.cast::<Connection<P>>()) };
+    let Connection {
+        plugin,
+        server,
+        mut sender,
+        state,
+        ..
+    } = connection;
+    sender.shut();
+    // SAFETY: the host keeps the table valid until this returns.
+    let scope = unsafe { Scope::connection(&P::slot().source, server) };
+    scope.run_logged("on_disconnect", || plugin.on_disconnect(state));
+    scope.run_logged("drop", || drop(plugin));
+}

@@ -1,0 +1,65 @@
+use super::check;
+use crate::abi::{ExtensionRef, InstancePtr, ServerPtr};
+use abi_stable::StableAbi;
+use abi_stable::std_types::{RResult, RSlice, RStr, RString, Tuple2};
+use std::ffi::c_void;
+
+/// Declares the table `Extension` as another release of this crate could have it. `StableAbi` looks
+/// at tokens, so that the types of functions must be written out.
+macro_rules! release {
+    ($module:ident, connect($($parameter:ty),*), { $($between:tt)* }, { $($end:tt)* }) => {
+        #[allow(dead_code, reason = "only the layout counts")]
+        mod $module {
+            use super::*;
+
+            #[repr(C)]
+            #[derive(StableAbi)]
+            #[sabi(kind(Prefix(prefix_ref = ExtensionRef)))]
+            #[sabi(missing_field(panic))]
+            pub(super) struct Extension {
+                pub(super) name: RStr<'static>,
+                pub(super) configure: unsafe extern "C" fn(
+                    ServerPtr,
+                    RSlice<'_, Tuple2<RStr<'_>, RStr<'_>>>,
+                ) -> RResult<InstancePtr, RString>,
+                $($between)*
+                pub(super) connect: unsafe extern "C" fn($($parameter),*) -> *mut c_void,
+                #[sabi(last_prefix_field)]
+                pub(super) release: unsafe extern "C" fn(InstancePtr),
+                $($end)*
+            }
+        }
+    };
+}
+
+release!(same, connect(InstancePtr, ServerPtr), {}, {});
+release!(with_one_more, connect(InstancePtr, ServerPtr), {}, { reload: extern "C" fn(), });
+release!(with_another_parameter, connect(InstancePtr, usize), {}, {});
+release!(with_a_field_in_between, connect(InstancePtr, ServerPtr), { ready: extern "C" fn(), }, {});
+
+#[test]
+fn a_table_that_grew_at_its_end_is_compatible_both_ways() {
+    let (ours, same) = (ExtensionRef::LAYOUT, same::ExtensionRef::LAYOUT);
+    let longer = with_one_more::ExtensionRef::LAYOUT;
+    for (module, plugin) in [(ours, ours), (ours, same), (ours, longer), (longer, ours)] {
+        check(module, plugin).unwrap();
+    }
+}
+
+#[test]
+fn the_error_names_the_field_that_differs() {
+    let error = |plugin| check(ExtensionRef::LAYOUT, plugin).unwrap_err().to_string();
+    let parameter = error(with_another_parameter::ExtensionRef::LAYOUT);
+    assert!(
+        parameter.contains("`Extension.connect.param_1`"),
+        "{parameter}"
+    );
+    let inserted = error(with_a_field_in_between::ExtensionRef::LAYOUT);
+    assert!(
+        inserted.contains("the module has field `connect`, the plugin `ready`"),
+        "{inserted}"
+    );
+    for message in [parameter, inserted] {
+        assert!(!message.contains('\n') && message.len() < 500, "{message}");
+    }
+}

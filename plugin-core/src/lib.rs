@@ -1,0 +1,224 @@
+//! Write WebSocket plugins for Apache httpd in Rust: implement [`Plugin`], add an attribute, build.
+//!
+//! # A plugin
+//!
+//! ```toml
+//! [lib]
+//! crate-type = ["cdylib"]
+//!
+//! [dependencies]
+//! websocket-plugin = { path = "..." }
+//! ```
+//!
+//! ```
+//! #![forbid(unsafe_code)]
+//! use websocket_plugin::{Close, Message, Plugin, Sender, websocket_plugin};
+//!
+//! #[derive(Default)]
+//! struct Echo;
+//!
+//! #[websocket_plugin]
+//! impl Plugin for Echo {
+//!     fn on_message(&self, _: &mut (), sender: &Sender, message: Message<'_>) -> Result<(), Close> {
+//!         Ok(sender.send(message)?)
+//!     }
+//! }
+//! ```
+//!
+//! `cargo build --release` makes `libecho.so` if the package is called `echo`. httpd's configuration
+//! names it, and the function that [`#[websocket_plugin]`](websocket_plugin) exports:
+//!
+//! ```apache
+//! <Location "/echo">
+//!     SetHandler websocket-handler
+//!     WebSocketHandler modules/libecho.so echo_init
+//! </Location>
+//! ```
+//!
+//! # Connections
+//!
+//! A plugin that knows something about each connection says so in [`Plugin::Connection`], makes it in
+//! [`on_connect`](Plugin::on_connect), where it may also refuse the client, gets it with every message, and
+//! gets it back in [`on_disconnect`](Plugin::on_disconnect). What all connections share is in the plugin
+//! itself, behind locks, because connections run in parallel:
+//!
+//! ```
+//! use std::collections::HashMap;
+//! use std::sync::Mutex;
+//! use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+//! use websocket_plugin::{
+//!     Close, CloseCode, Handshake, Message, Plugin, Rejection, Sender, websocket_plugin,
+//! };
+//!
+//! #[derive(Default)]
+//! struct Chat {
+//!     next_id: AtomicU64,
+//!     room: Mutex<HashMap<u64, Sender>>,
+//! }
+//!
+//! struct Member {
+//!     id: u64,
+//! }
+//!
+//! #[websocket_plugin]
+//! impl Plugin for Chat {
+//!     type Connection = Member;
+//!
+//!     fn on_connect(&self, handshake: &mut Handshake<'_>) -> Result<Member, Rejection> {
+//!         if handshake.header("Cookie").is_none() {
+//!             return Err(Rejection::FORBIDDEN);
+//!         }
+//!         handshake.negotiate_subprotocol(&["chat.v2", "chat.v1"]).ok_or(Rejection::BAD_REQUEST)?;
+//!         let id = self.next_id.fetch_add(1, Relaxed);
+//!         self.room.lock().unwrap().insert(id, handshake.sender());
+//!         Ok(Member { id })
+//!     }
+//!
+//!     fn on_message(&self, member: &mut Member, _: &Sender, m: Message<'_>) -> Result<(), Close> {
+//!         let Message::Text(line) = m else {
+//!             return Err(Close::new(CloseCode::UNSUPPORTED_DATA, "text only"));
+//!         };
+//!         let line = format!("{}: {line}", member.id);
+//!         // The lock is released before anything is sent: a slow client delays nobody who comes or goes.
+//!         let members: Vec<Sender> = self.room.lock().unwrap().values().cloned().collect();
+//!         for member in members {
+//!             let _ = member.send(&line); // who has just left need not hear it
+//!         }
+//!         Ok(())
+//!     }
+//!
+//!     fn on_disconnect(&self, member: Member) {
+//!         self.room.lock().unwrap().remove(&member.id);
+//!     }
+//! }
+//!
+//! // Plugins are tested without httpd:
+//! use websocket_plugin::testing::{Host, Received, Request};
+//!
+//! let host = Host::load::<Chat>();
+//! assert_eq!(host.connect(Request::new()).err(), Some(403));
+//! let request = Request::new().header("Cookie", "a=b").subprotocols(&["chat.v1"]);
+//! let mut client = host.connect(request).unwrap();
+//! client.send("hello");
+//! assert_eq!(client.received(), [Received::Text("0: hello".into())]);
+//! ```
+//!
+//! # Sending at any time
+//!
+//! A [`Sender`] may be cloned, kept and used from any thread; when its connection is gone, it says so.
+//! Threads of your own must have ended when your plugin has been dropped: httpd then unloads the library.
+//! So keep their handles, and join them in `Drop`. And start them when the first client connects, not in
+//! [`configure`](Plugin::configure): that runs before httpd forks the processes that serve clients, and
+//! threads do not go along.
+//!
+//! # When something goes wrong
+//!
+//! In `on_connect` and `on_message`, `?` works on any error. It refuses the client (500), or closes the
+//! connection (1011), and the error goes, with its sources, to httpd's error log. To tell the client more,
+//! return a [`Rejection`] or a [`Close`] of your own. Panics are handled like errors, and do no harm beyond
+//! their connection; see [`Plugin`](Plugin#panics).
+//!
+//! # Options
+//!
+//! `WebSocketPluginOption NAME VALUE` lines reach [`Plugin::configure`]:
+//!
+//! ```
+//! # use websocket_plugin::{Close, Message, OptionError, Options, Plugin, Sender, websocket_plugin};
+//! struct Greeter {
+//!     greeting: String,
+//! }
+//!
+//! #[websocket_plugin]
+//! impl Plugin for Greeter {
+//!     fn configure(options: &Options) -> Result<Self, OptionError> {
+//!         options.reject_unknown(&["greeting"])?;
+//!         Ok(Self { greeting: options.require("greeting")?.to_owned() })
+//!     }
+//! #
+//! #   fn on_message(&self, _: &mut (), sender: &Sender, _: Message<'_>) -> Result<(), Close> {
+//! #       Ok(sender.send(&self.greeting)?)
+//! #   }
+//! }
+//! # use websocket_plugin::testing::Host;
+//! # assert!(Host::configure::<Greeter>(&[("greeting", "hello")]).is_ok());
+//! # assert!(Host::configure::<Greeter>(&[("greting", "hello")]).is_err());
+//! ```
+//!
+//! # Logging
+//!
+//! The macros of the `log` crate write to httpd's error log, at the levels `error`, `warn`, `info`, `debug`
+//! and `trace1`, with the plugin's name, and with the client if they are used in a callback. Which levels
+//! are shown is up to `LogLevel`. A plugin that installs a logger of its own keeps it.
+//!
+//! # JSON
+//!
+//! With the feature `json`, [`Message::json`](Message#method.json) and
+//! [`Sender::send_json`](Sender#method.send_json) read and write anything that `serde` can.
+//!
+//! # The C module
+//!
+//! What this makes is a plugin for the C module of the same name, too. That one knows less: see
+//! [`Handshake`] for what is `None` there. It has no options, refuses everybody with 403, and has log lines
+//! go to stderr. C programmers write plugins with `websocket_plugin.h`, which [`abi`] describes in Rust.
+
+#![deny(unsafe_code)]
+
+// The attribute writes absolute paths, in the tests of this crate, too.
+#[cfg(test)]
+extern crate self as websocket_plugin;
+
+pub mod abi;
+mod close;
+#[doc(hidden)]
+pub mod export;
+mod handshake;
+#[doc(hidden)]
+pub mod host;
+#[cfg(feature = "json")]
+mod json;
+mod message;
+mod options;
+mod plugin;
+mod rejection;
+mod sender;
+pub mod testing;
+
+pub use close::{Close, CloseCode};
+pub use handshake::{Handshake, Headers, InvalidHeader};
+#[cfg(feature = "json")]
+pub use json::SendJsonError;
+pub use message::Message;
+pub use options::{OptionError, Options};
+pub use plugin::{BoxError, Plugin};
+pub use rejection::Rejection;
+pub use sender::{SendError, Sender};
+
+/// Exports a plugin, and supplies what its `impl` leaves out.
+///
+/// It goes on `impl Plugin for YourType`:
+///
+/// ```
+/// # use websocket_plugin::{Close, Message, Plugin, Sender, websocket_plugin};
+/// # #[derive(Default)]
+/// # struct Chat;
+/// #[websocket_plugin(symbol = "chat_init", subprotocols("chat.v2", "chat.v1"))]
+/// impl Plugin for Chat {
+///     // ...
+/// #   fn on_message(&self, _: &mut (), _: &Sender, _: Message<'_>) -> Result<(), Close> {
+/// #       Ok(())
+/// #   }
+/// }
+/// ```
+///
+/// * `symbol` names the exported function, for `WebSocketHandler`. Without it, that is the type's name in
+///   snake case and `_init`: `DumbIncrement` exports `dumb_increment_init`.
+/// * `subprotocols` are negotiated before [`on_connect`](Plugin::on_connect), which finds the choice in
+///   [`Handshake::subprotocol`]. The first that the client offers is taken; who offers none of them is not
+///   refused by that.
+///
+/// Left out of the `impl`, `type Connection` is `()`, [`configure`](Plugin::configure) makes the plugin with
+/// [`Default`], and [`on_connect`](Plugin::on_connect) accepts everybody.
+///
+/// It may also go on a struct or an enum whose `impl Plugin` stands elsewhere; that must then be complete.
+/// A library may export several plugins. A mistake is a compile error that says what to do.
+pub use websocket_plugin_macros::websocket_plugin;

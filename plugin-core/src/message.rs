@@ -1,0 +1,108 @@
+//! [`Message`].
+
+/// A message, as it came from the client or goes to it: text or binary (RFC 6455, section 5.6).
+///
+/// It borrows its payload. Everything that looks like text or bytes converts into one, so that
+/// [`Sender::send`](crate::Sender::send) takes `"text"`, `&string`, `b"bytes"`, `&vec` and messages.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Message<'a> {
+    /// A text message; it is UTF-8 by definition.
+    Text(&'a str),
+    /// A binary message.
+    Binary(&'a [u8]),
+}
+
+impl<'a> Message<'a> {
+    /// The payload, whatever its type.
+    #[must_use]
+    pub const fn as_bytes(self) -> &'a [u8] {
+        match self {
+            Self::Text(text) => text.as_bytes(),
+            Self::Binary(bytes) => bytes,
+        }
+    }
+
+    /// The text, or `None` for a binary message.
+    #[must_use]
+    pub const fn as_text(self) -> Option<&'a str> {
+        match self {
+            Self::Text(text) => Some(text),
+            Self::Binary(_) => None,
+        }
+    }
+
+    /// The length of the payload in bytes.
+    #[must_use]
+    pub const fn len(self) -> usize {
+        self.as_bytes().len()
+    }
+
+    /// Whether the payload is empty, which is a message like any other.
+    #[must_use]
+    pub const fn is_empty(self) -> bool {
+        self.len() == 0
+    }
+
+    /// The value this message holds as JSON, be it text or binary.
+    ///
+    /// # Errors
+    ///
+    /// The message is not JSON, or not that of a `T`. With `?` that closes the connection with 1011;
+    /// `map_err` a [`Close`](crate::Close) of your own if the client is to blame.
+    #[cfg(feature = "json")]
+    pub fn json<T: serde::Deserialize<'a>>(self) -> serde_json::Result<T> {
+        match self {
+            Self::Text(text) => serde_json::from_str(text),
+            Self::Binary(bytes) => serde_json::from_slice(bytes),
+        }
+    }
+}
+
+impl<'a> From<&'a str> for Message<'a> {
+    fn from(text: &'a str) -> Self {
+        Self::Text(text)
+    }
+}
+
+impl<'a> From<&'a String> for Message<'a> {
+    fn from(text: &'a String) -> Self {
+        Self::Text(text)
+    }
+}
+
+impl<'a> From<&'a [u8]> for Message<'a> {
+    fn from(bytes: &'a [u8]) -> Self {
+        Self::Binary(bytes)
+    }
+}
+
+impl<'a, const N: usize> From<&'a [u8; N]> for Message<'a> {
+    fn from(bytes: &'a [u8; N]) -> Self {
+        Self::Binary(bytes)
+    }
+}
+
+impl<'a> From<&'a Vec<u8>> for Message<'a> {
+    fn from(bytes: &'a Vec<u8>) -> Self {
+        Self::Binary(bytes)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Message;
+
+    #[test]
+    fn text_and_bytes_convert_to_their_type_of_message() {
+        let (string, vec) = (String::from("a"), vec![b'a']);
+        for message in ["a".into(), Message::from(&string)] {
+            assert_eq!(message, Message::Text("a"));
+            assert_eq!(message.as_text(), Some("a"));
+        }
+        for message in [b"a".into(), Message::from(&vec), Message::from(&vec[..])] {
+            assert_eq!(message, Message::Binary(b"a"));
+            assert_eq!((message.as_text(), message.as_bytes()), (None, &b"a"[..]));
+        }
+        assert!(Message::from("").is_empty());
+    }
+}

@@ -1,0 +1,128 @@
+//! [`Client`] and [`Received`].
+
+use super::Host;
+use super::server::Server;
+use crate::abi::{MESSAGE_TYPE_BINARY, MESSAGE_TYPE_CLOSE, MESSAGE_TYPE_PING, MESSAGE_TYPE_TEXT};
+use crate::{CloseCode, Message};
+use std::ffi::{c_int, c_void};
+use std::sync::Arc;
+
+/// A connected client. It disconnects when it is dropped.
+pub struct Client<'h> {
+    host: &'h Host,
+    server: Arc<Server>,
+    private: *mut c_void,
+}
+
+// SAFETY: `private` is the plugin's state of the connection, whose callbacks may run on any thread;
+// `&mut self` sees to it that no two of them overlap.
+unsafe impl Send for Client<'_> {}
+
+impl<'h> Client<'h> {
+    /// # Safety
+    ///
+    /// `on_connect` has accepted `server` and returned `private`, and neither is used elsewhere.
+    pub(super) unsafe fn new(host: &'h Host, server: Arc<Server>, private: *mut c_void) -> Self {
+        Self {
+            host,
+            server,
+            private,
+        }
+    }
+
+    /// Sends a message, and returns when the plugin's callback has.
+    pub fn send<'m>(&mut self, message: impl Into<Message<'m>>) {
+        match message.into() {
+            Message::Text(text) => self.deliver(MESSAGE_TYPE_TEXT, text.as_bytes()),
+            Message::Binary(bytes) => self.deliver(MESSAGE_TYPE_BINARY, bytes),
+        }
+    }
+
+    fn deliver(&mut self, kind: c_int, payload: &[u8]) {
+        // A plugin may write to the buffer, so it gets one of its own.
+        let mut payload = payload.to_vec();
+        let (data, length) = (payload.as_mut_ptr(), payload.len());
+        // SAFETY: `on_connect` returned `private`, and `&mut self` keeps callbacks apart.
+        unsafe {
+            if let Some(on_message) = (*self.host.plugin).on_message {
+                on_message(self.private, self.server.table(), kind, data, length);
+            }
+        }
+    }
+
+    /// What the plugin has sent since this was last asked.
+    #[must_use]
+    pub fn received(&self) -> Vec<Received> {
+        self.server.take_sent()
+    }
+
+    /// The next thing the plugin sends, for plugins that send from threads of their own.
+    ///
+    /// # Panics
+    ///
+    /// Nothing comes for ten seconds.
+    #[must_use]
+    pub fn receive(&self) -> Received {
+        self.server.wait_for_sent()
+    }
+
+    /// The subprotocol the plugin chose.
+    #[must_use]
+    pub fn subprotocol(&self) -> Option<String> {
+        self.server.subprotocol()
+    }
+
+    /// A header the plugin put on the response.
+    #[must_use]
+    pub fn response_header(&self, name: &str) -> Option<String> {
+        self.server.response_header(name)
+    }
+
+    /// Leaves. Senders the plugin has kept are closed when this returns.
+    pub fn disconnect(self) {}
+}
+
+impl Drop for Client<'_> {
+    fn drop(&mut self) {
+        self.server.hang_up();
+        // SAFETY: `on_connect` returned `private`, and this is its last use; the server is dropped after
+        // `on_disconnect` has returned.
+        unsafe {
+            if let Some(on_disconnect) = (*self.host.plugin).on_disconnect {
+                on_disconnect(self.private, self.server.table());
+            }
+        }
+    }
+}
+
+/// What a plugin sent.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Received {
+    /// A text message.
+    Text(String),
+    /// A binary message.
+    Binary(Vec<u8>),
+    /// A ping with its payload.
+    Ping(Vec<u8>),
+    /// A close frame: code and reason.
+    Close(CloseCode, String),
+}
+
+impl Received {
+    /// # Panics
+    ///
+    /// It is nothing a Rust plugin can send.
+    pub(super) fn from_raw(kind: c_int, payload: &[u8]) -> Self {
+        let text = |bytes: &[u8]| str::from_utf8(bytes).expect("texts are UTF-8").to_owned();
+        match (kind, payload) {
+            (MESSAGE_TYPE_TEXT, text_bytes) => Self::Text(text(text_bytes)),
+            (MESSAGE_TYPE_BINARY, bytes) => Self::Binary(bytes.to_vec()),
+            (MESSAGE_TYPE_PING, bytes) => Self::Ping(bytes.to_vec()),
+            (MESSAGE_TYPE_CLOSE, [high, low, reason @ ..]) => {
+                let code = CloseCode::new(u16::from_be_bytes([*high, *low]));
+                Self::Close(code.expect("codes are checked"), text(reason))
+            }
+            _ => panic!("a Rust plugin cannot send a message of type {kind}"),
+        }
+    }
+}

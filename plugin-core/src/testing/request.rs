@@ -1,0 +1,123 @@
+//! [`Request`].
+
+use crate::abi::{
+    REQUEST_CLIENT_ADDRESS, REQUEST_METHOD, REQUEST_PATH_INFO, REQUEST_QUERY, REQUEST_SCHEME,
+    REQUEST_URI, REQUEST_USER,
+};
+use std::collections::HashMap;
+use std::ffi::{CStr, CString, c_int};
+
+/// What a client asks for: `GET /` from 127.0.0.1, without headers, unless it is told otherwise.
+#[derive(Clone, Debug)]
+pub struct Request {
+    info: HashMap<c_int, CString>,
+    headers: Vec<(CString, CString)>,
+    subprotocols: Vec<CString>,
+}
+
+impl Request {
+    /// A plain request.
+    #[must_use]
+    pub fn new() -> Self {
+        let empty = Self {
+            info: HashMap::new(),
+            headers: Vec::new(),
+            subprotocols: Vec::new(),
+        };
+        empty
+            .info(REQUEST_METHOD, "GET")
+            .uri("/")
+            .info(REQUEST_SCHEME, "http")
+            .client_address("127.0.0.1")
+    }
+
+    /// With a header.
+    #[must_use]
+    pub fn header(mut self, name: &str, value: impl AsRef<[u8]>) -> Self {
+        self.headers.push((text(name), text(value)));
+        self
+    }
+
+    /// With this target, as it stands in the request line. Path info and query are set by themselves.
+    #[must_use]
+    pub fn uri(self, uri: &str) -> Self {
+        self.info(REQUEST_URI, uri)
+    }
+
+    /// With this path behind the configured location.
+    #[must_use]
+    pub fn path_info(self, path_info: &str) -> Self {
+        self.info(REQUEST_PATH_INFO, path_info)
+    }
+
+    /// With this query, without a question mark.
+    #[must_use]
+    pub fn query(self, query: &str) -> Self {
+        self.info(REQUEST_QUERY, query)
+    }
+
+    /// By this user, whom httpd has authenticated.
+    #[must_use]
+    pub fn user(self, user: &str) -> Self {
+        self.info(REQUEST_USER, user)
+    }
+
+    /// From this address.
+    #[must_use]
+    pub fn client_address(self, address: &str) -> Self {
+        self.info(REQUEST_CLIENT_ADDRESS, address)
+    }
+
+    /// Over TLS.
+    #[must_use]
+    pub fn tls(self) -> Self {
+        self.info(REQUEST_SCHEME, "https")
+    }
+
+    /// Offering these subprotocols, the best first.
+    #[must_use]
+    pub fn subprotocols(mut self, names: &[&str]) -> Self {
+        self.subprotocols = names.iter().map(text).collect();
+        self
+    }
+
+    fn info(mut self, item: c_int, value: &str) -> Self {
+        self.info.insert(item, text(value));
+        self
+    }
+
+    pub(super) fn find_info(&self, item: c_int) -> Option<&CStr> {
+        self.info.get(&item).map(CString::as_c_str)
+    }
+
+    pub(super) fn find_header(&self, name: &CStr) -> Option<&CStr> {
+        let is_it = |header: &&(CString, CString)| {
+            header.0.as_bytes().eq_ignore_ascii_case(name.to_bytes())
+        };
+        self.headers
+            .iter()
+            .find(is_it)
+            .map(|header| header.1.as_c_str())
+    }
+
+    pub(super) fn header_at(&self, index: usize) -> Option<(&CStr, &CStr)> {
+        self.headers
+            .get(index)
+            .map(|(name, value)| (name.as_c_str(), value.as_c_str()))
+    }
+
+    pub(super) fn offered(&self) -> &[CString] {
+        &self.subprotocols
+    }
+}
+
+impl Default for Request {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+/// A text as httpd would have it, which ends the request at a NUL.
+fn text(text: impl AsRef<[u8]>) -> CString {
+    CString::new(text.as_ref()).expect("there is no NUL in a request")
+}

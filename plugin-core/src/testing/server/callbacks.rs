@@ -1,0 +1,203 @@
+//! The functions in the test host's table.
+//!
+//! A plugin calls them with a pointer to [`Server`], which is valid as the rules of the tables say: as
+//! long as the client is connected. The SAFETY notes below are short for that.
+
+use super::{C_SIZE, LogLine, Received, Server, lock};
+use crate::abi::{
+    ExtendedServer, LOG_DEBUG, LOG_ERROR, LOG_INFO, LOG_WARNING, RequestRec, SEND_ACCEPTED,
+    SEND_CLOSED, WEBSOCKET_SERVER_VERSION_1, WebSocketServer,
+};
+use log::Level;
+use std::ffi::{CStr, CString, c_char, c_int, c_uint};
+use std::{ptr, slice};
+
+pub(super) fn table(size: c_uint) -> ExtendedServer {
+    ExtendedServer {
+        base: WebSocketServer {
+            size,
+            version: WEBSOCKET_SERVER_VERSION_1,
+            state: ptr::null_mut(),
+            request,
+            header_get,
+            header_set,
+            protocol_count,
+            protocol_index,
+            protocol_set,
+            send,
+            close,
+        },
+        send_message,
+        request_info,
+        request_header,
+        reject,
+        log,
+    }
+}
+
+/// # Safety
+///
+/// `server` is a table of a [`Server`] that is valid for `'a`.
+unsafe fn server<'a>(server: *const WebSocketServer) -> &'a Server {
+    // SAFETY: the table is the first field, and `Server::table` leads to all of them.
+    unsafe { &*server.cast() }
+}
+
+/// As [`server`], for functions the C module does not have. Panicking here aborts.
+///
+/// # Safety
+///
+/// As for [`server`].
+unsafe fn extended<'a>(table: *const WebSocketServer) -> &'a Server {
+    // SAFETY: the caller vouches for it.
+    let server = unsafe { server(table) };
+    assert!(
+        server.table.base.size > C_SIZE,
+        "a plugin calls a function beyond the table's size"
+    );
+    server
+}
+
+/// # Safety
+///
+/// `text` is a C string, valid for `'a`.
+unsafe fn owned(text: *const c_char) -> String {
+    // SAFETY: the caller vouches for it.
+    unsafe { CStr::from_ptr(text) }
+        .to_str()
+        .expect("texts are UTF-8")
+        .to_owned()
+}
+
+fn pointer(text: Option<&CStr>) -> *const c_char {
+    text.map_or(ptr::null(), CStr::as_ptr)
+}
+
+unsafe extern "system" fn request(_: *const WebSocketServer) -> *mut RequestRec {
+    ptr::null_mut()
+}
+
+unsafe extern "system" fn header_get(
+    table: *const WebSocketServer,
+    name: *const c_char,
+) -> *const c_char {
+    // SAFETY: as above; the name is a C string.
+    let (server, name) = unsafe { (server(table), CStr::from_ptr(name)) };
+    pointer(server.request.find_header(name))
+}
+
+unsafe extern "system" fn header_set(
+    table: *const WebSocketServer,
+    name: *const c_char,
+    value: *const c_char,
+) {
+    // SAFETY: as above; name and value are C strings.
+    let (server, header) = unsafe { (server(table), (owned(name), owned(value))) };
+    lock(&server.response).headers.push(header);
+}
+
+unsafe extern "system" fn protocol_count(table: *const WebSocketServer) -> usize {
+    // SAFETY: as above.
+    unsafe { server(table) }.request.offered().len()
+}
+
+unsafe extern "system" fn protocol_index(
+    table: *const WebSocketServer,
+    index: usize,
+) -> *const c_char {
+    // SAFETY: as above.
+    let offered = unsafe { server(table) }.request.offered();
+    pointer(offered.get(index).map(CString::as_c_str))
+}
+
+unsafe extern "system" fn protocol_set(table: *const WebSocketServer, name: *const c_char) {
+    // SAFETY: as above; the name is a C string.
+    let (server, name) = unsafe { (server(table), owned(name)) };
+    lock(&server.response).subprotocol = Some(name);
+}
+
+unsafe extern "system" fn send(
+    table: *const WebSocketServer,
+    kind: c_int,
+    data: *const u8,
+    length: usize,
+) -> usize {
+    // SAFETY: as above; the payload is as long as the plugin says.
+    let (server, payload) = unsafe { (server(table), slice::from_raw_parts(data, length)) };
+    if server.send(Received::from_raw(kind, payload)) {
+        length
+    } else {
+        0
+    }
+}
+
+unsafe extern "system" fn close(table: *const WebSocketServer) {
+    // SAFETY: as above.
+    unsafe { server(table) }.hang_up();
+}
+
+unsafe extern "system" fn send_message(
+    table: *const WebSocketServer,
+    kind: c_int,
+    data: *const u8,
+    length: usize,
+) -> c_int {
+    // SAFETY: as above; the payload is as long as the plugin says.
+    let (server, payload) = unsafe { (extended(table), slice::from_raw_parts(data, length)) };
+    if server.send(Received::from_raw(kind, payload)) {
+        SEND_ACCEPTED
+    } else {
+        SEND_CLOSED
+    }
+}
+
+unsafe extern "system" fn request_info(
+    table: *const WebSocketServer,
+    item: c_int,
+) -> *const c_char {
+    // SAFETY: as above.
+    pointer(unsafe { extended(table) }.request.find_info(item))
+}
+
+unsafe extern "system" fn request_header(
+    table: *const WebSocketServer,
+    index: usize,
+    name: *mut *const c_char,
+    value: *mut *const c_char,
+) -> c_int {
+    // SAFETY: as above; the plugin has room for two pointers.
+    unsafe {
+        let Some(header) = extended(table).request.header_at(index) else {
+            return 0;
+        };
+        (*name, *value) = (header.0.as_ptr(), header.1.as_ptr());
+    }
+    1
+}
+
+unsafe extern "system" fn reject(table: *const WebSocketServer, status: c_int) {
+    // SAFETY: as above.
+    let server = unsafe { extended(table) };
+    lock(&server.response).status = u16::try_from(status).expect("a status is positive");
+}
+
+unsafe extern "system" fn log(
+    table: *const WebSocketServer,
+    level: c_int,
+    message: *const u8,
+    length: usize,
+) {
+    // SAFETY: as above; the text is UTF-8, as long as the plugin says.
+    let (server, text) = unsafe { (extended(table), slice::from_raw_parts(message, length)) };
+    let level = match level {
+        LOG_ERROR => Level::Error,
+        LOG_WARNING => Level::Warn,
+        LOG_INFO => Level::Info,
+        LOG_DEBUG => Level::Debug,
+        _ => Level::Trace,
+    };
+    let text = str::from_utf8(text)
+        .expect("log lines are UTF-8")
+        .to_owned();
+    lock(&server.log.0).push(LogLine { level, text });
+}

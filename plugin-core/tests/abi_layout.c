@@ -1,0 +1,111 @@
+/*
+ * Prints the layout of the tables and the value of every constant in websocket_plugin.h, one
+ * "name value" a line. Compiles as C99 and as C++.
+ */
+
+#include "websocket_plugin.h"
+
+#include <stddef.h>
+#include <stdio.h>
+
+#define SIZE(table) printf("size_of(%s) %zu\n", #table, sizeof(table))
+#define OFFSET(table, field) printf("%s.%s %zu\n", #table, #field, offsetof(table, field))
+#define CONSTANT(name) printf("%s %ld\n", #name, (long)(name))
+
+static void print_server(void)
+{
+    SIZE(WebSocketServer);
+    OFFSET(WebSocketServer, size);
+    OFFSET(WebSocketServer, version);
+    OFFSET(WebSocketServer, state);
+    OFFSET(WebSocketServer, request);
+    OFFSET(WebSocketServer, header_get);
+    OFFSET(WebSocketServer, header_set);
+    OFFSET(WebSocketServer, protocol_count);
+    OFFSET(WebSocketServer, protocol_index);
+    OFFSET(WebSocketServer, protocol_set);
+    OFFSET(WebSocketServer, send);
+    OFFSET(WebSocketServer, close);
+}
+
+static void print_plugin(void)
+{
+    SIZE(WebSocketPlugin);
+    OFFSET(WebSocketPlugin, size);
+    OFFSET(WebSocketPlugin, version);
+    OFFSET(WebSocketPlugin, destroy);
+    OFFSET(WebSocketPlugin, on_connect);
+    OFFSET(WebSocketPlugin, on_message);
+    OFFSET(WebSocketPlugin, on_disconnect);
+}
+
+static void print_constants(void)
+{
+    CONSTANT(MESSAGE_TYPE_INVALID);
+    CONSTANT(MESSAGE_TYPE_TEXT);
+    CONSTANT(MESSAGE_TYPE_BINARY);
+    CONSTANT(MESSAGE_TYPE_CLOSE);
+    CONSTANT(MESSAGE_TYPE_PING);
+    CONSTANT(MESSAGE_TYPE_PONG);
+    CONSTANT(WEBSOCKET_SERVER_VERSION_1);
+    CONSTANT(WEBSOCKET_PLUGIN_VERSION_0);
+}
+
+/*
+ * The signatures, which the compiler compares with the typedefs of the header: a plugin has such
+ * callbacks and makes such calls.
+ */
+static void *CALLBACK connected(const WebSocketServer *server)
+{
+    struct _WebSocketState *state = server->state;
+    struct request_rec *request = server->request(server);
+    const char *header = server->header_get(server, "Host");
+    size_t offered = server->protocol_count(server);
+    const char *protocol = server->protocol_index(server, offered);
+
+    server->header_set(server, "Name", header);
+    server->protocol_set(server, protocol);
+    return request == NULL ? (void *)state : (void *)request;
+}
+
+static size_t CALLBACK received(void *plugin_private, const WebSocketServer *server, const int type,
+                                unsigned char *buffer, const size_t buffer_size)
+{
+    const unsigned char *unchanged = buffer;
+
+    if (plugin_private == NULL) {
+        server->close(server);
+    }
+    return server->send(server, type, unchanged, buffer_size);
+}
+
+static void CALLBACK disconnected(void *plugin_private, const WebSocketServer *server)
+{
+    (void)plugin_private;
+    (void)server;
+}
+
+static void CALLBACK destroyed(WebSocketPlugin *plugin)
+{
+    (void)plugin;
+}
+
+EXPORT WebSocketPlugin *CALLBACK layout_init(void);
+
+EXPORT WebSocketPlugin *CALLBACK layout_init(void)
+{
+    static WebSocketPlugin plugin = {sizeof(WebSocketPlugin), WEBSOCKET_PLUGIN_VERSION_0, destroyed,
+                                     connected, received, disconnected};
+
+    return &plugin;
+}
+
+int main(void)
+{
+    WS_Init init = layout_init;
+
+    print_server();
+    print_plugin();
+    print_constants();
+    return init() == NULL;
+}

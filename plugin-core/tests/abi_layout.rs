@@ -1,0 +1,126 @@
+//! `include/websocket_plugin.h` and [`websocket_plugin::abi`] describe the same memory.
+//!
+//! `abi_layout.c` prints every size, offset and constant as the C compiler sees it.
+
+use std::collections::BTreeMap;
+use std::io::{self, ErrorKind, Write};
+use std::mem::offset_of;
+use std::path::Path;
+use std::process::{Command, Output};
+
+use websocket_plugin::abi::{self, WebSocketPlugin, WebSocketServer};
+
+/// Name of an item, and its size, offset or value.
+type Layout = BTreeMap<String, i64>;
+
+#[test]
+fn the_header_and_the_rust_tables_agree() {
+    let program = Path::new(env!("CARGO_TARGET_TMPDIR")).join("abi_layout");
+    let output = program
+        .to_str()
+        .expect("the target directory has a UTF-8 name");
+    let compiled = compile("CC", "cc", &["-std=c99", "-o", output]);
+    assert_success(&compiled.expect("there is a C compiler: cc, or what CC names"));
+
+    let printed = Command::new(&program)
+        .output()
+        .expect("the compiled program starts");
+    assert_success(&printed);
+    let differences = differences(&parse(&printed.stdout), &rust_layout());
+    assert!(
+        differences.is_empty(),
+        "websocket_plugin.h and abi.rs differ:\n{}",
+        differences.join("\n")
+    );
+}
+
+#[test]
+fn the_header_compiles_as_cpp() {
+    match compile("CXX", "c++", &["-x", "c++", "-fsyntax-only"]) {
+        Err(error) if error.kind() == ErrorKind::NotFound => {
+            // Not eprintln!, whose output the test harness hides.
+            let _ = writeln!(io::stderr(), "skipped: there is no C++ compiler");
+        }
+        compiled => assert_success(&compiled.expect("the C++ compiler starts")),
+    }
+}
+
+/// Compiles `abi_layout.c` with the compiler that the environment variable names, or `default`.
+fn compile(variable: &str, default: &str, arguments: &[&str]) -> io::Result<Output> {
+    let compiler = std::env::var(variable).unwrap_or_else(|_| default.to_owned());
+    let mut words = compiler.split_whitespace(); // CC may be "ccache gcc"
+    let package = Path::new(env!("CARGO_MANIFEST_DIR"));
+    Command::new(words.next().unwrap_or(default))
+        .args(words)
+        .args(["-Wall", "-Wextra", "-pedantic", "-Werror"])
+        .args(arguments)
+        .arg("-I")
+        .arg(package.join("include"))
+        .arg(package.join("tests/abi_layout.c"))
+        .output()
+}
+
+fn assert_success(finished: &Output) {
+    let messages = String::from_utf8_lossy(&finished.stderr);
+    assert!(finished.status.success(), "{}\n{messages}", finished.status);
+}
+
+/// Reads lines of a name, a space and a number.
+fn parse(printed: &[u8]) -> Layout {
+    let line = |line: &str| {
+        let (name, number) = line.rsplit_once(' ')?;
+        Some((name.to_owned(), number.parse().ok()?))
+    };
+    String::from_utf8_lossy(printed)
+        .lines()
+        .map(|text| line(text).unwrap_or_else(|| panic!("abi_layout.c printed {text:?}")))
+        .collect()
+}
+
+/// One line for each item that only one side has, or that has another number there.
+fn differences(header: &Layout, rust: &Layout) -> Vec<String> {
+    let show = |number: Option<&i64>| number.map_or("nothing".to_owned(), i64::to_string);
+    let names = header
+        .keys()
+        .chain(rust.keys().filter(|name| !header.contains_key(*name)));
+    names
+        .filter(|name| header.get(*name) != rust.get(*name))
+        .map(|name| {
+            let (header, rust) = (show(header.get(name)), show(rust.get(name)));
+            format!("{name}: {header} in the header, {rust} in Rust")
+        })
+        .collect()
+}
+
+fn rust_layout() -> Layout {
+    macro_rules! table {
+        ($layout:ident, $table:ident: $($field:ident)*) => {
+            $layout.insert(
+                concat!("size_of(", stringify!($table), ")").to_owned(),
+                number(size_of::<$table>()),
+            );
+            $($layout.insert(
+                concat!(stringify!($table), ".", stringify!($field)).to_owned(),
+                number(offset_of!($table, $field)),
+            );)*
+        };
+    }
+    macro_rules! constants {
+        ($layout:ident, $($name:ident)*) => {
+            $($layout.insert(stringify!($name).to_owned(), i64::from(abi::$name));)*
+        };
+    }
+
+    let mut layout = Layout::new();
+    table!(layout, WebSocketServer: size version state request header_get header_set
+        protocol_count protocol_index protocol_set send close);
+    table!(layout, WebSocketPlugin: size version destroy on_connect on_message on_disconnect);
+    constants!(layout, MESSAGE_TYPE_INVALID MESSAGE_TYPE_TEXT MESSAGE_TYPE_BINARY
+        MESSAGE_TYPE_CLOSE MESSAGE_TYPE_PING MESSAGE_TYPE_PONG
+        WEBSOCKET_SERVER_VERSION_1 WEBSOCKET_PLUGIN_VERSION_0);
+    layout
+}
+
+fn number(bytes: usize) -> i64 {
+    i64::try_from(bytes).expect("sizes of tables are small")
+}

@@ -1,0 +1,219 @@
+//! A plugin in the hands of a host that knows the C tables only, and promises nothing else.
+#![allow(unsafe_code)]
+
+use std::ffi::{c_char, c_int, c_uint, c_void};
+use std::ptr;
+use std::sync::Mutex;
+use websocket_plugin::abi::{
+    MESSAGE_TYPE_BINARY, MESSAGE_TYPE_CLOSE, MESSAGE_TYPE_PING, MESSAGE_TYPE_TEXT, OnMessage,
+    RequestRec, WEBSOCKET_SERVER_VERSION_1, WebSocketPlugin, WebSocketServer,
+};
+use websocket_plugin::{
+    Close, Handshake, Message, Plugin, Rejection, SendError, Sender, websocket_plugin,
+};
+
+unsafe extern "system" {
+    /// What the attribute exports.
+    safe fn spy_init() -> *mut WebSocketPlugin;
+}
+
+#[derive(Default)]
+struct Spy;
+
+#[websocket_plugin]
+impl Plugin for Spy {
+    fn on_connect(&self, handshake: &mut Handshake<'_>) -> Result<(), Rejection> {
+        assert!(handshake.headers().is_none());
+        let info = [
+            handshake.method(),
+            handshake.uri(),
+            handshake.path_info(),
+            handshake.query(),
+            handshake.user(),
+            handshake.client_address(),
+        ];
+        assert_eq!((info, handshake.is_tls()), ([None; 6], None));
+        match handshake.header("Host") {
+            Some(_) => Ok(()),
+            None => Err(Rejection::NOT_FOUND),
+        }
+    }
+
+    fn on_message(&self, _: &mut (), sender: &Sender, message: Message<'_>) -> Result<(), Close> {
+        log::info!("{} bytes", message.len());
+        sender.send(message)?;
+        if message.as_text() == Some("end") {
+            SENT.lock().unwrap().clear();
+            assert_eq!(sender.send("refused"), Err(SendError::Closed));
+        }
+        Ok(())
+    }
+}
+
+type Sent = (c_int, Vec<u8>);
+static SENT: Mutex<Vec<Sent>> = Mutex::new(Vec::new());
+
+unsafe extern "system" fn request(_: *const WebSocketServer) -> *mut RequestRec {
+    ptr::null_mut()
+}
+unsafe extern "system" fn header_get(s: *const WebSocketServer, _: *const c_char) -> *const c_char {
+    // SAFETY: a plugin passes the table it was given.
+    let nameless = unsafe { (*s).state.is_null() };
+    if nameless {
+        ptr::null()
+    } else {
+        c"localhost".as_ptr()
+    }
+}
+unsafe extern "system" fn header_set(
+    _: *const WebSocketServer,
+    _: *const c_char,
+    _: *const c_char,
+) {
+}
+unsafe extern "system" fn protocol_count(_: *const WebSocketServer) -> usize {
+    0
+}
+unsafe extern "system" fn protocol_index(_: *const WebSocketServer, _: usize) -> *const c_char {
+    ptr::null()
+}
+unsafe extern "system" fn protocol_set(_: *const WebSocketServer, _: *const c_char) {}
+unsafe extern "system" fn send(
+    _: *const WebSocketServer,
+    kind: c_int,
+    data: *const u8,
+    length: usize,
+) -> usize {
+    // SAFETY: the payload is as long as the plugin says.
+    let payload = unsafe { std::slice::from_raw_parts(data, length) };
+    if payload == b"refused" {
+        return 0;
+    }
+    SENT.lock().unwrap().push((kind, payload.to_vec()));
+    length
+}
+unsafe extern "system" fn close(_: *const WebSocketServer) {}
+
+/// Nothing lies behind it, which Miri and sanitizers would notice.
+fn table() -> Box<WebSocketServer> {
+    Box::new(WebSocketServer {
+        size: c_uint::try_from(size_of::<WebSocketServer>()).unwrap(),
+        version: WEBSOCKET_SERVER_VERSION_1,
+        state: ptr::NonNull::dangling().as_ptr(),
+        request,
+        header_get,
+        header_set,
+        protocol_count,
+        protocol_index,
+        protocol_set,
+        send,
+        close,
+    })
+}
+
+#[test]
+fn the_table_is_that_of_the_c_header_and_more() {
+    let table = spy_init();
+    assert_eq!(
+        table,
+        spy_init(),
+        "a library may be named by two directives"
+    );
+    // SAFETY: init returns a table of which at least the C part is there; words are read in its size.
+    unsafe {
+        assert!((*table).size as usize >= size_of::<WebSocketPlugin>());
+        assert_eq!((*table).version, 0);
+        let words = table.cast::<*const c_void>();
+        let callbacks = words.add(2 * size_of::<c_uint>() / size_of::<usize>());
+        for index in 0..4 {
+            assert!(!(*callbacks.add(index)).is_null());
+        }
+        let destroy = (*table).destroy.unwrap();
+        destroy(table);
+        destroy(table);
+    }
+}
+
+/// # Safety
+///
+/// `to` is what `on_connect` returned for this server, and not yet disconnected.
+unsafe fn deliver(
+    on_message: OnMessage,
+    to: *mut c_void,
+    server: &WebSocketServer,
+    kind: c_int,
+    text: &[u8],
+) {
+    let mut payload = text.to_vec();
+    // SAFETY: as the caller vouches for; the payload is valid during the call.
+    unsafe { on_message(to, server, kind, payload.as_mut_ptr(), payload.len()) };
+}
+
+#[test]
+fn a_connection_works_and_nothing_is_trusted() {
+    let plugin = spy_init();
+    let server = table();
+    // SAFETY: the host below keeps to the rules of the C tables.
+    unsafe {
+        let connection = (*plugin).on_connect.unwrap()(&raw const *server);
+        assert!(!connection.is_null());
+        let on_message = (*plugin).on_message.unwrap();
+        deliver(on_message, connection, &server, MESSAGE_TYPE_TEXT, b"text");
+        deliver(on_message, connection, &server, MESSAGE_TYPE_TEXT, b"");
+        deliver(
+            on_message,
+            connection,
+            &server,
+            MESSAGE_TYPE_BINARY,
+            b"\xff",
+        );
+        deliver(
+            on_message,
+            connection,
+            &server,
+            MESSAGE_TYPE_PING,
+            b"not for plugins",
+        );
+        on_message(
+            connection,
+            &raw const *server,
+            MESSAGE_TYPE_BINARY,
+            ptr::null_mut(),
+            0,
+        );
+        let echoed = [
+            (MESSAGE_TYPE_TEXT, b"text".to_vec()),
+            (MESSAGE_TYPE_TEXT, vec![]),
+            (MESSAGE_TYPE_BINARY, vec![0xff]),
+            (MESSAGE_TYPE_BINARY, vec![]),
+        ];
+        assert_eq!(*SENT.lock().unwrap(), echoed);
+        deliver(on_message, connection, &server, MESSAGE_TYPE_TEXT, b"end");
+        deliver(on_message, connection, &server, MESSAGE_TYPE_TEXT, b"\xff");
+        deliver(
+            on_message,
+            connection,
+            &server,
+            MESSAGE_TYPE_TEXT,
+            b"no more of these",
+        );
+        assert_eq!(
+            *SENT.lock().unwrap(),
+            [(MESSAGE_TYPE_CLOSE, b"\x03\xef".to_vec())]
+        );
+        (*plugin).on_disconnect.unwrap()(connection, &raw const *server);
+        (*plugin).destroy.unwrap()(plugin);
+    }
+}
+
+#[test]
+fn a_refusal_is_null() {
+    let plugin = spy_init();
+    let mut server = table();
+    server.state = ptr::null_mut();
+    // SAFETY: as above.
+    unsafe {
+        assert!((*plugin).on_connect.unwrap()(&raw const *server).is_null());
+        (*plugin).destroy.unwrap()(plugin);
+    }
+}

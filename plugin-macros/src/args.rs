@@ -1,0 +1,111 @@
+//! The attribute's arguments.
+
+use crate::errors::Errors;
+use crate::symbol;
+use proc_macro2::TokenStream;
+use syn::parse::Parser;
+use syn::punctuated::Punctuated;
+use syn::{Expr, ExprLit, Lit, LitStr, Meta, Path, Token};
+
+const VALID: &str =
+    "valid are `symbol = \"chat_init\"` and `subprotocols(\"chat.v2\", \"chat.v1\")`";
+
+/// What stands in the parentheses of the attribute.
+#[derive(Default)]
+pub(crate) struct Args {
+    /// The name of the init function, if it is not to be derived from the type's.
+    pub(crate) symbol: Option<LitStr>,
+    /// The subprotocols to negotiate, in the order of preference.
+    pub(crate) subprotocols: Vec<LitStr>,
+}
+
+impl Args {
+    pub(crate) fn parse(tokens: TokenStream, errors: &mut Errors) -> Self {
+        let mut args = Self::default();
+        match Punctuated::<Meta, Token![,]>::parse_terminated.parse2(tokens) {
+            Ok(metas) => {
+                let mut seen = Vec::new();
+                for meta in metas {
+                    args.read(&meta, &mut seen, errors);
+                }
+            }
+            Err(error) => errors.push(syn::Error::new(error.span(), format!("{error}; {VALID}"))),
+        }
+        args
+    }
+
+    fn read(&mut self, meta: &Meta, seen: &mut Vec<Path>, errors: &mut Errors) {
+        let path = meta.path();
+        if seen.contains(path) {
+            return errors.at(path, "this argument is there twice: remove one");
+        }
+        seen.push(path.clone());
+        if path.is_ident("symbol") {
+            self.symbol = read_symbol(meta, errors);
+        } else if path.is_ident("subprotocols") {
+            self.subprotocols = read_subprotocols(meta, errors);
+        } else {
+            errors.at(path, format!("unknown argument: {VALID}"));
+        }
+    }
+}
+
+fn read_symbol(meta: &Meta, errors: &mut Errors) -> Option<LitStr> {
+    let Meta::NameValue(pair) = meta else {
+        errors.at(meta, "`symbol` takes a name: `symbol = \"chat_init\"`");
+        return None;
+    };
+    let Expr::Lit(ExprLit {
+        lit: Lit::Str(symbol),
+        ..
+    }) = &pair.value
+    else {
+        errors.at(
+            &pair.value,
+            "the symbol must be a string: `symbol = \"chat_init\"`",
+        );
+        return None;
+    };
+    if !symbol::is_c_identifier(&symbol.value()) {
+        errors.at(
+            symbol,
+            "the symbol must be a C identifier, of letters, digits and `_`, not empty and without a \
+             digit in front: `symbol = \"chat_init\"`",
+        );
+        return None;
+    }
+    Some(symbol.clone())
+}
+
+fn read_subprotocols(meta: &Meta, errors: &mut Errors) -> Vec<LitStr> {
+    let Meta::List(list) = meta else {
+        errors.at(
+            meta,
+            "`subprotocols` takes names: `subprotocols(\"chat.v2\", \"chat.v1\")`",
+        );
+        return Vec::new();
+    };
+    let parser = Punctuated::<LitStr, Token![,]>::parse_terminated;
+    let names: Vec<LitStr> = match list.parse_args_with(parser) {
+        Ok(names) => names.into_iter().collect(),
+        Err(error) => {
+            let message = "subprotocols must be strings: `subprotocols(\"chat.v2\", \"chat.v1\")`";
+            errors.push(syn::Error::new(error.span(), message));
+            return Vec::new();
+        }
+    };
+    if names.is_empty() {
+        errors.at(meta, "name a subprotocol, or remove `subprotocols()`");
+    }
+    for (index, name) in names.iter().enumerate() {
+        if !symbol::is_token(&name.value()) {
+            errors.at(
+                name,
+                "a subprotocol is an HTTP token: letters, digits and any of !#$%&'*+-.^_`|~",
+            );
+        } else if names[..index].contains(name) {
+            errors.at(name, "this subprotocol is there twice: remove one");
+        }
+    }
+    names
+}

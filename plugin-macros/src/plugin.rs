@@ -1,0 +1,227 @@
+//! What the attribute stands on: the model, and all checks.
+
+use crate::errors::Errors;
+use proc_macro2::TokenStream;
+use quote::ToTokens;
+use syn::ext::IdentExt;
+use syn::{
+    GenericArgument, Generics, Ident, ImplItem, ImplItemFn, Item, ItemImpl, Path, PathArguments,
+    ReturnType, Type, parse_quote,
+};
+
+const PLACE: &str = "`#[websocket_plugin]` goes on `impl Plugin for YourType`";
+const CONCRETE: &str = "export a concrete type, e.g. `impl Plugin for Chat<Json>`";
+
+/// What the attribute stands on.
+pub(crate) struct Plugin {
+    /// To be printed again, without the attribute.
+    pub(crate) item: Target,
+    /// The type to export, and its name; `None` after a mistake that leaves nothing to export.
+    pub(crate) export: Option<(Type, String)>,
+}
+
+/// An item the attribute was put on.
+pub(crate) enum Target {
+    /// `impl Plugin for T`, and what is to be supplied in it.
+    Impl {
+        item: Box<ItemImpl>,
+        supply: Box<Supply>,
+    },
+    /// A type whose impl stands elsewhere, or a mistake.
+    Other(TokenStream),
+}
+
+/// What `impl Plugin` leaves out.
+pub(crate) struct Supply {
+    /// The type of a connection.
+    pub(crate) connection: Option<Type>,
+    pub(crate) configure: bool,
+    pub(crate) on_connect: OnConnect,
+}
+
+/// Whether to supply `on_connect`.
+#[derive(PartialEq, Eq)]
+pub(crate) enum OnConnect {
+    Written,
+    Accepting,
+    /// It cannot be supplied, which is reported; something must be there nevertheless.
+    Missing,
+}
+
+impl Plugin {
+    pub(crate) fn parse(tokens: TokenStream, errors: &mut Errors) -> Self {
+        match syn::parse2(tokens.clone()) {
+            Ok(Item::Impl(item)) => Self::from_impl(item, tokens, errors),
+            Ok(Item::Struct(item)) => Self::from_type(&item.ident, &item.generics, tokens, errors),
+            Ok(Item::Enum(item)) => Self::from_type(&item.ident, &item.generics, tokens, errors),
+            Ok(Item::Fn(item)) => Self::mistake(item.sig.fn_token, PLACE, tokens, errors),
+            Ok(item) => Self::mistake(item, PLACE, tokens, errors),
+            Err(error) => {
+                errors.push(error);
+                Self {
+                    item: Target::Other(tokens),
+                    export: None,
+                }
+            }
+        }
+    }
+
+    fn mistake(at: impl ToTokens, message: &str, item: TokenStream, errors: &mut Errors) -> Self {
+        errors.at(at, message);
+        Self {
+            item: Target::Other(item),
+            export: None,
+        }
+    }
+
+    fn from_type(
+        name: &Ident,
+        generics: &Generics,
+        tokens: TokenStream,
+        errors: &mut Errors,
+    ) -> Self {
+        if !generics.params.is_empty() {
+            return Self::mistake(&generics.params, CONCRETE, tokens, errors);
+        }
+        let export = (parse_quote!(#name), name.unraw().to_string());
+        Self {
+            item: Target::Other(tokens),
+            export: Some(export),
+        }
+    }
+
+    fn from_impl(mut item: ItemImpl, tokens: TokenStream, errors: &mut Errors) -> Self {
+        match &item.trait_ {
+            None => return Self::mistake(&item.self_ty, PLACE, tokens, errors),
+            Some((path, _)) if !is_plugin(path) => {
+                return Self::mistake(path, PLACE, tokens, errors);
+            }
+            Some(_) => {}
+        }
+        let export = exported_type(&item, errors);
+        reject_async(&mut item.items, errors);
+        let supply = Supply::for_items(&item.items, errors);
+        Self {
+            item: Target::Impl {
+                item: item.into(),
+                supply: supply.into(),
+            },
+            export,
+        }
+    }
+}
+
+fn is_plugin(path: &Path) -> bool {
+    path.segments
+        .last()
+        .is_some_and(|segment| segment.ident == "Plugin")
+}
+
+fn exported_type(item: &ItemImpl, errors: &mut Errors) -> Option<(Type, String)> {
+    if !item.generics.params.is_empty() {
+        errors.at(&item.generics.params, CONCRETE);
+        return None;
+    }
+    let Type::Path(path) = &*item.self_ty else {
+        errors.at(&item.self_ty, CONCRETE);
+        return None;
+    };
+    let name = path.path.segments.last()?.ident.unraw().to_string();
+    Some(((*item.self_ty).clone(), name))
+}
+
+/// Reports `async` functions and takes the `async` away, and the body with it, in which an `.await`
+/// would not make sense any more.
+fn reject_async(items: &mut [ImplItem], errors: &mut Errors) {
+    for function in items.iter_mut().filter_map(as_function) {
+        if let Some(token) = function.sig.asyncness.take() {
+            errors.at(
+                token,
+                "callbacks are synchronous; clone the `Sender` into a task or thread",
+            );
+            function
+                .attrs
+                .push(parse_quote!(#[allow(unused_variables)]));
+            function.block = parse_quote!({ ::core::unreachable!() });
+        }
+    }
+}
+
+fn as_function(item: &mut ImplItem) -> Option<&mut ImplItemFn> {
+    match item {
+        ImplItem::Fn(function) => Some(function),
+        _ => None,
+    }
+}
+
+impl Supply {
+    fn for_items(items: &[ImplItem], errors: &mut Errors) -> Self {
+        let function = |name: &str| {
+            items.iter().find_map(|item| match item {
+                ImplItem::Fn(function) if function.sig.ident == name => Some(function),
+                _ => None,
+            })
+        };
+        let connection = items.iter().find_map(|item| match item {
+            ImplItem::Type(item) if item.ident == "Connection" => Some(&item.ty),
+            _ => None,
+        });
+        let (connection, on_connect) = match (connection, function("on_connect")) {
+            (Some(_), Some(_)) => (None, OnConnect::Written),
+            (Some(ty), None) if is_unit(ty) => (None, OnConnect::Accepting),
+            (Some(ty), None) => {
+                let name = ty.to_token_stream();
+                errors.at(ty, format!("write `on_connect` to build `{name}`"));
+                (None, OnConnect::Missing)
+            }
+            (None, Some(on_connect)) => {
+                (Some(connection_of(on_connect, errors)), OnConnect::Written)
+            }
+            (None, None) => (Some(parse_quote!(())), OnConnect::Accepting),
+        };
+        Self {
+            connection,
+            configure: function("configure").is_none(),
+            on_connect,
+        }
+    }
+}
+
+/// `()`, unless `on_connect` says otherwise: then the type must be named.
+fn connection_of(on_connect: &ImplItemFn, errors: &mut Errors) -> Type {
+    match accepted_type(&on_connect.sig.output) {
+        Some(ty) if !is_unit(ty) && *ty != parse_quote!(Self::Connection) => {
+            let name = ty.to_token_stream();
+            errors.at(
+                ty,
+                format!("add `type Connection = {name};` for what `on_connect` returns"),
+            );
+            ty.clone()
+        }
+        _ => parse_quote!(()),
+    }
+}
+
+/// The `T` of `Result<T, ...>`.
+fn accepted_type(output: &ReturnType) -> Option<&Type> {
+    let ReturnType::Type(_, ty) = output else {
+        return None;
+    };
+    let Type::Path(path) = &**ty else { return None };
+    let result = path
+        .path
+        .segments
+        .last()
+        .filter(|segment| segment.ident == "Result")?;
+    let PathArguments::AngleBracketed(arguments) = &result.arguments else {
+        return None;
+    };
+    match arguments.args.first()? {
+        GenericArgument::Type(ty) => Some(ty),
+        _ => None,
+    }
+}
+
+fn is_unit(ty: &Type) -> bool {
+    matches!(ty, Type::Tuple(tuple) if tuple.elems.is_empty())
+}

@@ -1,0 +1,102 @@
+//! What authors' binaries will contain.
+
+use super::export;
+use expect_test::{Expect, expect};
+use quote::quote;
+
+#[track_caller]
+fn check(args: proc_macro2::TokenStream, item: proc_macro2::TokenStream, expected: &Expect) {
+    let file = syn::parse2(export(args, item)).unwrap();
+    expected.assert_eq(&prettyplease::unparse(&file));
+}
+
+#[test]
+fn an_impl_gets_what_it_leaves_out() {
+    let item = quote! {
+        impl Plugin for Echo {
+            fn on_message(&self, _: &mut (), sender: &Sender, message: Message<'_>) -> Result<(), Close> {
+                Ok(sender.send(message)?)
+            }
+        }
+    };
+    check(
+        quote!(),
+        item,
+        &expect![[r##"
+        #[allow(refining_impl_trait)]
+        impl Plugin for Echo {
+            fn on_message(
+                &self,
+                _: &mut (),
+                sender: &Sender,
+                message: Message<'_>,
+            ) -> Result<(), Close> {
+                Ok(sender.send(message)?)
+            }
+            type Connection = ();
+            fn configure(
+                _: &::websocket_plugin::Options,
+            ) -> ::core::result::Result<Self, ::core::convert::Infallible> {
+                ::core::result::Result::Ok(<Self as ::core::default::Default>::default())
+            }
+            fn on_connect(
+                &self,
+                _: &mut ::websocket_plugin::Handshake<'_>,
+            ) -> ::core::result::Result<Self::Connection, ::websocket_plugin::Rejection> {
+                ::core::result::Result::Ok(())
+            }
+        }
+        const _: () = {
+            static SLOT: ::websocket_plugin::export::Slot<Echo> = ::websocket_plugin::export::Slot::new(
+                "Echo",
+            );
+            #[automatically_derived]
+            impl ::websocket_plugin::export::Exported for Echo {
+                const NAME: &'static str = "Echo";
+                const SUBPROTOCOLS: &'static [&'static str] = &[];
+                fn slot() -> &'static ::websocket_plugin::export::Slot<Self> {
+                    &SLOT
+                }
+            }
+            #[unsafe(export_name = "echo_init")]
+            extern "system" fn init() -> *mut ::websocket_plugin::export::WebSocketPlugin {
+                ::websocket_plugin::export::init::<Echo>()
+            }
+        };
+    "##]],
+    );
+}
+
+#[test]
+fn a_type_gets_the_export_alone() {
+    let args = quote!(symbol = "start", subprotocols("chat.v2", "chat.v1"));
+    let item = quote! {
+        #[derive(Default)]
+        struct Chat;
+    };
+    check(
+        args,
+        item,
+        &expect![[r##"
+        #[derive(Default)]
+        struct Chat;
+        const _: () = {
+            static SLOT: ::websocket_plugin::export::Slot<Chat> = ::websocket_plugin::export::Slot::new(
+                "Chat",
+            );
+            #[automatically_derived]
+            impl ::websocket_plugin::export::Exported for Chat {
+                const NAME: &'static str = "Chat";
+                const SUBPROTOCOLS: &'static [&'static str] = &["chat.v2", "chat.v1"];
+                fn slot() -> &'static ::websocket_plugin::export::Slot<Self> {
+                    &SLOT
+                }
+            }
+            #[unsafe(export_name = "start")]
+            extern "system" fn init() -> *mut ::websocket_plugin::export::WebSocketPlugin {
+                ::websocket_plugin::export::init::<Chat>()
+            }
+        };
+    "##]],
+    );
+}

@@ -1,0 +1,8 @@
+use websocket_plugin::websocket_plugin;
+
+#[websocket_plugin]
+fn echo() {}
+
+fn main() {
+    echo();
+}

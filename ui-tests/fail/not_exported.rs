@@ -1,0 +1,7 @@
+use websocket_plugin::testing::Host;
+
+struct Echo;
+
+fn main() {
+    let _ = Host::load::<Echo>();
+}

@@ -1,0 +1,8 @@
+use websocket_plugin::websocket_plugin;
+
+#[websocket_plugin]
+struct Echo;
+
+fn main() {
+    let _ = Echo;
+}

@@ -1,0 +1,158 @@
+//! Where this machine keeps Apache httpd, its modules and its headers.
+
+use std::collections::BTreeSet;
+use std::env;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::OnceLock;
+
+use anyhow::{Context, Result, ensure};
+
+use crate::command::output_of;
+
+const APXS_MISSING: &str = "apxs not found. Install Apache's development package: \
+    `apt-get install apache2-dev` (Debian, Ubuntu), `dnf install httpd-devel` (Fedora, RHEL), \
+    `brew install httpd` (Homebrew); or set APXS to its path";
+const HTTPD_MISSING: &str = "the httpd program not found. Install Apache: \
+    `apt-get install apache2` (Debian, Ubuntu), `dnf install httpd` (Fedora, RHEL), \
+    `brew install httpd` (Homebrew); or set APACHE_BINDIR to its folder";
+
+/// An installed Apache httpd, as its `apxs` describes it.
+#[derive(Debug)]
+pub struct Apache {
+    /// The `apxs` program (environment variable `APXS`, else `apxs` or `apxs2` on the `PATH`).
+    pub apxs: PathBuf,
+    /// The server program, `apache2` or `httpd` (in `APACHE_BINDIR` if that is set).
+    pub httpd: PathBuf,
+    /// Where modules live (`LIBEXECDIR`).
+    pub module_dir: PathBuf,
+    /// Where `httpd.h` lives (`INCLUDEDIR`).
+    pub include_dir: PathBuf,
+    /// Where `apr.h` lives (`APR_INCLUDEDIR`).
+    pub apr_include_dir: PathBuf,
+    /// Where the system's configuration lives (`SYSCONFDIR`).
+    pub conf_dir: PathBuf,
+    static_modules: BTreeSet<String>,
+}
+
+impl Apache {
+    /// The Apache httpd of this machine; looked for once per process.
+    ///
+    /// # Errors
+    /// `apxs` or the server is not installed; the text names the packages to install.
+    pub fn find() -> Result<&'static Self> {
+        static FOUND: OnceLock<Apache> = OnceLock::new();
+        match FOUND.get() {
+            Some(apache) => Ok(apache),
+            None => Self::locate().map(|apache| FOUND.get_or_init(|| apache)),
+        }
+    }
+
+    fn locate() -> Result<Self> {
+        let apxs = find_apxs()?;
+        let httpd = find_httpd(&apxs)?;
+        Ok(Self {
+            module_dir: query(&apxs, "LIBEXECDIR")?.into(),
+            include_dir: query(&apxs, "INCLUDEDIR")?.into(),
+            apr_include_dir: query(&apxs, "APR_INCLUDEDIR")?.into(),
+            conf_dir: query(&apxs, "SYSCONFDIR")?.into(),
+            static_modules: static_modules(&httpd)?,
+            apxs,
+            httpd,
+        })
+    }
+
+    /// An Apache for the tests of texts.
+    #[cfg(test)]
+    pub(crate) fn with_static_modules(module_dir: &str, static_modules: &[&str]) -> Self {
+        Self {
+            apxs: "apxs".into(),
+            httpd: "httpd".into(),
+            module_dir: module_dir.into(),
+            include_dir: "include".into(),
+            apr_include_dir: "include".into(),
+            conf_dir: "conf".into(),
+            static_modules: static_modules.iter().map(|&name| name.to_owned()).collect(),
+        }
+    }
+
+    /// Whether `source` (`mod_so.c`, `event.c`) is compiled into the server, so that loading it as
+    /// a shared module would be an error.
+    #[must_use]
+    pub fn has_static(&self, source: &str) -> bool {
+        self.static_modules.contains(source)
+    }
+
+    /// The shared library of one of httpd's own modules, `name` being `ssl` or `mpm_event`.
+    #[must_use]
+    pub fn stock_module(&self, name: &str) -> PathBuf {
+        self.module_dir.join(format!("mod_{name}.so"))
+    }
+}
+
+/// The `apxs` program.
+///
+/// # Errors
+/// It is not installed; the text names the package to install.
+pub fn find_apxs() -> Result<PathBuf> {
+    if let Some(apxs) = env::var_os("APXS") {
+        return which(&apxs).with_context(|| format!("APXS={}: no such program", apxs.display()));
+    }
+    ["apxs", "apxs2"]
+        .iter()
+        .find_map(which)
+        .context(APXS_MISSING)
+}
+
+/// The server program that belongs to `apxs`.
+///
+/// # Errors
+/// It is not installed; the text names the package to install.
+pub fn find_httpd(apxs: &Path) -> Result<PathBuf> {
+    let program = query(apxs, "PROGNAME")?;
+    let folder = match env::var_os("APACHE_BINDIR") {
+        Some(folder) => PathBuf::from(folder),
+        None => query(apxs, "SBINDIR")?.into(),
+    };
+    [program.as_str(), "apache2", "httpd"]
+        .iter()
+        .find_map(|name| which(folder.join(name)))
+        .context(HTTPD_MISSING)
+}
+
+/// The value `apxs -q` gives for `variable`.
+///
+/// # Errors
+/// `apxs` cannot be run or does not know the variable.
+pub fn query(apxs: &Path, variable: &str) -> Result<String> {
+    let value = output_of(Command::new(apxs).args(["-q", variable]))?;
+    ensure!(
+        !value.is_empty(),
+        "`{} -q {variable}` has no answer",
+        apxs.display()
+    );
+    Ok(value)
+}
+
+/// The file a shell would run for `program`: itself when it is a path, else searched on the `PATH`
+/// and in the folders for administrators, which an ordinary user's `PATH` often lacks.
+pub fn which(program: impl AsRef<Path>) -> Option<PathBuf> {
+    let program = program.as_ref();
+    if program.components().count() > 1 {
+        return program.is_file().then(|| program.to_owned());
+    }
+    let path = env::var_os("PATH").unwrap_or_default();
+    env::split_paths(&path)
+        .chain(["/usr/sbin".into(), "/sbin".into()])
+        .map(|folder| folder.join(program))
+        .find(|file| file.is_file())
+}
+
+fn static_modules(httpd: &Path) -> Result<BTreeSet<String>> {
+    let listing = output_of(Command::new(httpd).arg("-l"))?;
+    Ok(listing
+        .lines()
+        .skip(1)
+        .map(|line| line.trim().to_owned())
+        .collect())
+}

@@ -1,0 +1,146 @@
+//! Running the load generator.
+
+use std::error::Error;
+use std::fmt::{self, Display, Formatter};
+use std::io::Read;
+use std::process::{Child, Command, Stdio};
+
+use anyhow::{Context, Result, bail};
+use signal_hook::consts::{SIGCHLD, SIGHUP, SIGINT, SIGTERM};
+use signal_hook::iterator::Signals;
+use xtask::command::line;
+
+use super::cores::Cores;
+use super::field::Contender;
+use super::peer::Programs;
+use super::shape::Shape;
+
+/// Loads one server at a time, until the user has had enough.
+pub(crate) struct Generator<'a> {
+    programs: &'a Programs,
+    cores: Cores,
+    signals: Signals,
+    seconds: f64,
+}
+
+impl<'a> Generator<'a> {
+    /// Each measurement takes `seconds`. From here on Ctrl-C ends the measurement, not the process,
+    /// so that the servers are stopped in order.
+    ///
+    /// # Errors
+    /// Signals cannot be watched.
+    pub(crate) fn new(programs: &'a Programs, cores: Cores, seconds: f64) -> Result<Self> {
+        Ok(Self {
+            programs,
+            cores,
+            signals: Signals::new([SIGINT, SIGTERM, SIGHUP, SIGCHLD])?,
+            seconds,
+        })
+    }
+
+    /// Sends as many messages as `contender` takes.
+    ///
+    /// # Errors
+    /// The generator fails, which it does when an echo is wrong or missing; or [`Interrupted`].
+    pub(crate) fn run(&mut self, contender: &Contender, shape: Shape) -> Result<Values> {
+        self.load(contender, ["--shape", &shape.argument()])
+            .with_context(|| format!("{} at {shape}", contender.name))
+    }
+
+    /// Opens `count` connections to `contender`, most of which stay idle.
+    ///
+    /// # Errors
+    /// As [`Generator::run`].
+    pub(crate) fn idle(&mut self, contender: &Contender, count: usize) -> Result<Values> {
+        self.load(contender, ["--idle", &count.to_string()])
+            .with_context(|| format!("{} with {count} idle connections", contender.name))
+    }
+
+    fn load(&mut self, contender: &Contender, experiment: [&str; 2]) -> Result<Values> {
+        let mut command = self.programs.command("load");
+        command
+            .args(["--to", &contender.address.to_string()])
+            .args(["--path", contender.path])
+            .args(["--pid", &contender.pid.to_string()])
+            .args(["--seconds", &self.seconds.to_string()])
+            .args(contender.tls.then_some("--tls"))
+            .args(experiment);
+        let mut load = Load(self.cores.on_loads(|| start(&mut command))?);
+        self.wait_for(&mut load)?;
+        load.values()
+    }
+
+    fn wait_for(&mut self, load: &mut Load) -> Result<()> {
+        // SIGCHLD may have come before we got here.
+        while load.0.try_wait()?.is_none() {
+            if self.signals.wait().any(|signal| signal != SIGCHLD) {
+                return Err(Interrupted.into());
+            }
+        }
+        Ok(())
+    }
+}
+
+/// The user has had enough.
+#[derive(Debug)]
+pub(crate) struct Interrupted;
+
+impl Display for Interrupted {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        f.write_str("interrupted")
+    }
+}
+
+impl Error for Interrupted {}
+
+/// A running generator, killed when dropped.
+struct Load(Child);
+
+impl Load {
+    fn values(&mut self) -> Result<Values> {
+        let (mut stdout, mut stderr) = (String::new(), String::new());
+        if let (Some(output), Some(errors)) = (&mut self.0.stdout, &mut self.0.stderr) {
+            output.read_to_string(&mut stdout)?;
+            errors.read_to_string(&mut stderr)?;
+        }
+        if !self.0.wait()?.success() {
+            bail!("the load generator failed: {}", stderr.trim());
+        }
+        Ok(Values(stdout))
+    }
+}
+
+impl Drop for Load {
+    fn drop(&mut self) {
+        // The only errors are that it has ended already.
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+fn start(command: &mut Command) -> Result<Child> {
+    let streams = command.stdin(Stdio::null());
+    let child = streams
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn();
+    child.with_context(|| format!("cannot run `{}`", line(command)))
+}
+
+/// What the generator has printed: `name=value` pairs.
+#[derive(Debug)]
+pub(crate) struct Values(String);
+
+impl Values {
+    /// # Errors
+    /// There is no such value.
+    pub(crate) fn number(&self, name: &str) -> Result<f64> {
+        let mut pairs = self
+            .0
+            .split_whitespace()
+            .filter_map(|pair| pair.split_once('='));
+        let value = pairs.find_map(|(key, value)| (key == name).then_some(value));
+        let number = value.and_then(|value| value.parse().ok());
+        number.with_context(|| format!("no {name} in `{}`", self.0))
+    }
+}

@@ -1,0 +1,181 @@
+//! What the first experiment has shown: as many messages as a server takes, in several rounds.
+
+use std::path::Path;
+
+use anyhow::Result;
+
+use super::chart::{Chart, Group};
+use super::load::Values;
+use super::numbers::{median, rounded};
+use super::shape::Shape;
+use super::table::Table;
+
+/// One run of the generator against one server.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Run {
+    /// Nanoseconds of the server's CPU time for each message.
+    cpu: f64,
+    /// Messages in each second.
+    rate: f64,
+    /// Microseconds from sending a message to having its echo.
+    p50: f64,
+    p99: f64,
+    /// The part of the time in which the server's core was at work.
+    busy: f64,
+}
+
+impl Run {
+    /// # Errors
+    /// The generator has not said it all.
+    pub(crate) fn new(values: &Values) -> Result<Self> {
+        let (messages, elapsed) = (values.number("messages")?, values.number("elapsed_ns")?);
+        let server_cpu = values.number("server_cpu_ns")?;
+        Ok(Self {
+            cpu: server_cpu / messages,
+            rate: messages / elapsed * 1e9,
+            p50: values.number("p50_ns")? / 1e3,
+            p99: values.number("p99_ns")? / 1e3,
+            busy: server_cpu / elapsed,
+        })
+    }
+}
+
+/// All runs of all rounds.
+#[derive(Debug)]
+pub(crate) struct Results {
+    shapes: Vec<Shape>,
+    contenders: Vec<&'static str>,
+    /// By shape, by contender, by round.
+    runs: Vec<Vec<Vec<Run>>>,
+}
+
+impl Results {
+    pub(crate) fn new(shapes: &[Shape], contenders: Vec<&'static str>) -> Self {
+        Self {
+            shapes: shapes.to_vec(),
+            runs: vec![vec![Vec::new(); contenders.len()]; shapes.len()],
+            contenders,
+        }
+    }
+
+    /// Adds the next round's run. Shapes and contenders are numbered as given at the beginning.
+    pub(crate) fn push(&mut self, shape: usize, contender: usize, run: Run) {
+        self.runs[shape][contender].push(run);
+    }
+
+    /// The tables, and a sentence about how far they can be trusted.
+    pub(crate) fn tables(&self) -> String {
+        let rounds = self.all_runs().map(Vec::len).max().unwrap_or(0);
+        [
+            self.table(
+                &format!("Server CPU time per message, ns (median of {rounds} rounds)"),
+                |runs| rounded(median_of(runs, |run| run.cpu)),
+            )
+            .to_string(),
+            self.ratios().to_string(),
+            self.table("Messages per second", |runs| {
+                rounded(median_of(runs, |run| run.rate))
+            })
+            .to_string(),
+            self.table("Latency, µs: p50 / p99", |runs| {
+                let p50 = rounded(median_of(runs, |run| run.p50));
+                format!("{p50} / {}", rounded(median_of(runs, |run| run.p99)))
+            })
+            .to_string(),
+            self.table("How busy the server's core was", |runs| {
+                format!("{:.0} %", 100.0 * median_of(runs, |run| run.busy))
+            })
+            .to_string(),
+            self.confidence(),
+        ]
+        .join("\n")
+    }
+
+    /// Writes the CPU time as a bar chart.
+    ///
+    /// # Errors
+    /// The file cannot be written.
+    pub(crate) fn draw(&self, title: &str, file: &Path) -> Result<()> {
+        let group = |(shape, contenders): (&Shape, &Vec<Vec<Run>>)| Group {
+            name: shape.to_string(),
+            values: contenders
+                .iter()
+                .map(|runs| Some(median_of(runs, |run| run.cpu)))
+                .collect(),
+        };
+        let chart = Chart {
+            title: title.to_owned(),
+            axis: "server CPU time per message in ns, logarithmic; less is better".to_owned(),
+            series: self
+                .contenders
+                .iter()
+                .map(|&name| name.to_owned())
+                .collect(),
+            groups: self.shapes.iter().zip(&self.runs).map(group).collect(),
+        };
+        chart.write(file)
+    }
+
+    fn all_runs(&self) -> impl Iterator<Item = &Vec<Run>> {
+        self.runs.iter().flatten()
+    }
+
+    fn table(&self, title: &str, cell: impl Fn(&[Run]) -> String) -> Table {
+        let names = self.contenders.iter().map(|&name| name.to_owned());
+        let mut table = Table::new(title, [SHAPE.to_owned()].into_iter().chain(names).collect());
+        for (shape, contenders) in self.shapes.iter().zip(&self.runs) {
+            let cells = contenders.iter().map(|runs| cell(runs));
+            table.push([shape.to_string()].into_iter().chain(cells).collect());
+        }
+        table
+    }
+
+    /// The first contender's CPU time divided by each other's: of runs that followed each other,
+    /// so that what disturbs the machine for a while disturbs both.
+    fn ratios(&self) -> Table {
+        let first = self.contenders.first().copied().unwrap_or_default();
+        let others = self.contenders.iter().skip(1).map(|&name| name.to_owned());
+        let mut table = Table::new(
+            format!(
+                "CPU time of {first} as a multiple of the others' (below 1: {first} is cheaper)"
+            ),
+            [SHAPE.to_owned()].into_iter().chain(others).collect(),
+        );
+        for (shape, contenders) in self.shapes.iter().zip(&self.runs) {
+            let Some((first, others)) = contenders.split_first() else {
+                continue;
+            };
+            let ratio = |runs: &Vec<Run>| {
+                let pairs = first
+                    .iter()
+                    .zip(runs)
+                    .map(|(first, other)| first.cpu / other.cpu);
+                format!("{:.2}", median(pairs.collect()))
+            };
+            table.push(
+                [shape.to_string()]
+                    .into_iter()
+                    .chain(others.iter().map(ratio))
+                    .collect(),
+            );
+        }
+        table
+    }
+
+    fn confidence(&self) -> String {
+        let deviations = self.all_runs().flat_map(|runs| {
+            let middle = median_of(runs, |run| run.cpu);
+            runs.iter().map(move |run| (run.cpu / middle - 1.0).abs())
+        });
+        format!(
+            "Half of all runs are within {:.1} % of the CPU time given above.\n",
+            100.0 * median(deviations.collect())
+        )
+    }
+}
+
+const SHAPE: &str = "connections x payload x in flight";
+
+fn median_of(runs: &[Run], value: impl Fn(&Run) -> f64) -> f64 {
+    median(runs.iter().map(value).collect())
+}

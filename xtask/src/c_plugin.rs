@@ -1,0 +1,55 @@
+//! Compiling plugins written in C.
+
+use std::env;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use anyhow::{Context, Result};
+
+use crate::apache::Apache;
+use crate::command::run;
+
+/// Compiles the C plugin `source` to `out_dir/NAME.so`, all warnings being errors, and returns the
+/// absolute path of the library. `include_dir` holds `websocket_plugin.h`; the headers of httpd
+/// and APR are at hand too.
+///
+/// # Errors
+/// Apache or the compiler (`CC`, else `cc`) is missing, or the compiler is not content.
+pub fn compile(
+    source: impl AsRef<Path>,
+    out_dir: impl AsRef<Path>,
+    include_dir: impl AsRef<Path>,
+) -> Result<PathBuf> {
+    let source = source.as_ref();
+    let name = source
+        .file_stem()
+        .with_context(|| format!("{} is not a file", source.display()))?;
+    fs::create_dir_all(&out_dir)
+        .with_context(|| format!("cannot create {}", out_dir.as_ref().display()))?;
+    let library = out_dir
+        .as_ref()
+        .canonicalize()?
+        .join(name)
+        .with_added_extension("so");
+
+    let apache = Apache::find()?;
+    run(
+        Command::new(env::var_os("CC").unwrap_or_else(|| "cc".into()))
+            .args([
+                "-shared", "-fPIC", "-O2", "-Wall", "-Wextra", "-Werror", "-pthread",
+            ])
+            .args(["-D_GNU_SOURCE"]) // APR's headers need off64_t
+            .arg("-I")
+            .arg(include_dir.as_ref())
+            // System headers: their warnings are not the plugin author's.
+            .arg("-isystem")
+            .arg(&apache.include_dir)
+            .arg("-isystem")
+            .arg(&apache.apr_include_dir)
+            .arg("-o")
+            .arg(&library)
+            .arg(source),
+    )?;
+    Ok(library)
+}

@@ -1,0 +1,69 @@
+//! The commands, one file each.
+
+#[cfg(target_os = "linux")]
+mod bench;
+mod control;
+mod debug;
+mod install;
+mod run;
+mod setup;
+mod test;
+mod uninstall;
+
+use anyhow::Result;
+use clap::Subcommand;
+
+/// What the user asked for.
+#[derive(Subcommand)]
+pub(crate) enum Command {
+    /// Serve the demo: pages at /, the example plugins at /echo and so on. Ctrl-C stops it
+    ///
+    /// Installs the system packages that are missing, builds the module and the example plugins,
+    /// and runs httpd from a server root of its own in the target folder. The system's Apache is
+    /// left alone.
+    Run(run::Options),
+    /// Run all tests
+    ///
+    /// Installs the system packages that are missing and builds the module first.
+    Test(test::Options),
+    /// Measure the module on httpd beside other echo servers
+    ///
+    /// Prints tables of the server's CPU time per message, throughput and latency, and draws
+    /// charts into target/bench. The servers run on one core, the load generator on another.
+    #[cfg(target_os = "linux")]
+    Bench(bench::Options),
+    /// Install the system packages that building and testing need: httpd, its headers, libclang, cc
+    Setup,
+    /// Install the module, two example plugins and the C header into this machine's Apache
+    ///
+    /// An existing websocket.conf that differs from the one written here is kept.
+    Install(install::Options),
+    /// Remove what `install` has installed, and deactivate the module
+    Uninstall,
+    /// Start this machine's Apache (apachectl start)
+    Start,
+    /// Stop this machine's Apache (apachectl stop)
+    Stop,
+    /// Restart this machine's Apache (apachectl restart)
+    Restart,
+    /// Run this machine's Apache as one process in a debugger (httpd -X)
+    Debug(debug::Options),
+}
+
+impl Command {
+    pub(crate) fn execute(&self) -> Result<()> {
+        match self {
+            Self::Run(options) => run::run(options),
+            Self::Test(options) => test::test(options),
+            #[cfg(target_os = "linux")]
+            Self::Bench(options) => bench::bench(options),
+            Self::Setup => setup::setup(),
+            Self::Install(options) => install::install(options),
+            Self::Uninstall => uninstall::uninstall(),
+            Self::Start => control::apachectl("start"),
+            Self::Stop => control::apachectl("stop"),
+            Self::Restart => control::apachectl("restart"),
+            Self::Debug(options) => debug::debug(options),
+        }
+    }
+}

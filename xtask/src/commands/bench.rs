@@ -1,0 +1,197 @@
+//! `cargo xtask bench`.
+
+use std::path::PathBuf;
+
+use anyhow::{Result, ensure};
+use clap::Args;
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+use xtask::server_root::Mpm;
+use xtask::workspace::Workspace;
+
+use crate::bench::cores::Cores;
+use crate::bench::field::{Against, Field, Setup};
+use crate::bench::idle::{Idle, IdleResults};
+use crate::bench::load::{Generator, Interrupted};
+use crate::bench::peer::Programs;
+use crate::bench::results::{Results, Run};
+use crate::bench::shape::{self, Shape};
+use crate::bench::{machine, report};
+use crate::packages;
+
+/// Enough for every connection of the table to have a thread.
+const THREADS: u32 = 128;
+/// httpd's own default.
+const THREADS_FOR_IDLE: u32 = 25;
+
+#[derive(Args)]
+pub(crate) struct Options {
+    /// Measure over TLS
+    #[arg(long)]
+    tls: bool,
+    /// Instead of the table, open so many connections and measure memory and latency
+    #[arg(long, value_name = "COUNT", conflicts_with_all = ["shapes", "rounds", "quick"])]
+    idle: Option<usize>,
+    /// The loads: CONNECTIONSxBYTESxIN_FLIGHT, separated by commas [default: the whole table]
+    #[arg(long, value_delimiter = ',')]
+    shapes: Vec<Shape>,
+    /// How often each server takes its turn; the medians are printed
+    #[arg(long, default_value_t = 5)]
+    rounds: usize,
+    /// How long each measurement takes
+    #[arg(long, default_value_t = 1.0)]
+    seconds: f64,
+    /// Three rounds of 0.3 s: for a first impression
+    #[arg(long, conflicts_with_all = ["rounds", "seconds"])]
+    quick: bool,
+    /// The multi-processing module
+    #[arg(long, value_enum, default_value_t = Mpm::Event)]
+    mpm: Mpm,
+    /// Threads of httpd's one child [default: 128, with --idle 25]
+    #[arg(long)]
+    threads: Option<u32>,
+    /// Measure another mod_websocket.so too
+    #[arg(long, value_name = "LIBRARY")]
+    against: Option<PathBuf>,
+    /// The echo plugin for it [default: examples/c/echo.c]
+    #[arg(long, value_name = "LIBRARY", requires = "against")]
+    plugin: Option<PathBuf>,
+    /// The init function of that plugin
+    #[arg(
+        long,
+        value_name = "NAME",
+        requires = "plugin",
+        default_value = "echo_init"
+    )]
+    init: String,
+    /// Put the tables into this Markdown file, in place of earlier ones of the same kind
+    #[arg(long, value_name = "FILE")]
+    markdown: Option<PathBuf>,
+}
+
+pub(super) fn bench(options: &Options) -> Result<()> {
+    packages::install_missing()?;
+    let cores = Cores::choose()?;
+    let workspace = Workspace::find()?;
+    let programs = Programs::build(&workspace)?;
+    raise_descriptor_limit()?;
+    let default_threads = options.idle.map_or(THREADS, |_| THREADS_FOR_IDLE);
+    let setup = Setup {
+        workspace: &workspace,
+        programs: &programs,
+        cores,
+        mpm: options.mpm,
+        threads: options.threads.unwrap_or(default_threads),
+        tls: options.tls,
+    };
+    let field = Field::start(&setup, options.against().as_ref())?;
+    let mut generator = Generator::new(&programs, cores, options.seconds())?;
+
+    let tables = match options.idle {
+        Some(count) => {
+            let results = measure_idle(&mut generator, &field, count)?;
+            let chart = |kind| options.chart(&workspace, kind);
+            results.draw(&chart("-memory"), &chart("-latency"))?;
+            results.table().to_string()
+        }
+        None => {
+            let results = measure(&mut generator, &field, options)?;
+            results.draw(options.title(), &options.chart(&workspace, ""))?;
+            results.tables()
+        }
+    };
+    let section = format!("{}\n{tables}", machine::description(&workspace)?);
+    println!("{section}");
+    if let Some(file) = &options.markdown {
+        report::update(file, options.title(), &section)?;
+    }
+    Ok(())
+}
+
+/// Every server takes its turn before the next load, and every load before the next round: what
+/// disturbs the machine for a while then disturbs all of them.
+fn measure(generator: &mut Generator<'_>, field: &Field, options: &Options) -> Result<Results> {
+    let (shapes, rounds) = (options.shapes(), options.rounds());
+    ensure!(rounds > 0, "--rounds must be positive");
+    let names = field.contenders.iter().map(|contender| contender.name);
+    let mut results = Results::new(&shapes, names.collect());
+    for round in 1..=rounds {
+        for (number, &shape) in shapes.iter().enumerate() {
+            eprintln!("round {round} of {rounds}: {shape}");
+            for (contender, server) in field.contenders.iter().enumerate() {
+                let run = Run::new(&generator.run(server, shape)?)?;
+                results.push(number, contender, run);
+            }
+        }
+    }
+    Ok(results)
+}
+
+/// A server that cannot hold so many connections does not keep the others from showing it.
+fn measure_idle(generator: &mut Generator<'_>, field: &Field, count: usize) -> Result<IdleResults> {
+    let mut servers = Vec::new();
+    for contender in &field.contenders {
+        eprintln!("{count} connections to {}", contender.name);
+        let idle = match generator.idle(contender, count) {
+            Ok(values) => Some(Idle::new(&values)?),
+            Err(error) if error.is::<Interrupted>() => return Err(error),
+            Err(error) => {
+                eprintln!("{error:#}");
+                None
+            }
+        };
+        servers.push((contender.name, idle));
+    }
+    Ok(IdleResults { count, servers })
+}
+
+impl Options {
+    fn shapes(&self) -> Vec<Shape> {
+        match (&*self.shapes, self.tls) {
+            ([], false) => shape::PLAIN.to_vec(),
+            ([], true) => shape::TLS.to_vec(),
+            (shapes, _) => shapes.to_vec(),
+        }
+    }
+
+    fn rounds(&self) -> usize {
+        if self.quick { 3 } else { self.rounds }
+    }
+
+    fn seconds(&self) -> f64 {
+        if self.quick { 0.3 } else { self.seconds }
+    }
+
+    fn against(&self) -> Option<Against> {
+        Some(Against {
+            module: self.against.clone()?,
+            plugin: self.plugin.clone(),
+            init: self.init.clone(),
+        })
+    }
+
+    fn title(&self) -> &'static str {
+        match (self.idle, self.tls) {
+            (None, false) => "Echo over TCP",
+            (None, true) => "Echo over TLS",
+            (Some(_), false) => "Idle connections over TCP",
+            (Some(_), true) => "Idle connections over TLS",
+        }
+    }
+
+    fn chart(&self, workspace: &Workspace, kind: &str) -> PathBuf {
+        let experiment = if self.idle.is_some() { "idle" } else { "echo" };
+        let transport = if self.tls { "tls" } else { "tcp" };
+        let name = format!("bench/{experiment}-{transport}{kind}.svg");
+        workspace.target_dir().join(name)
+    }
+}
+
+/// What is started from here may have as many open sockets as this user is allowed.
+fn raise_descriptor_limit() -> Result<()> {
+    let maximum = getrlimit(Resource::Nofile).maximum;
+    let limit = Rlimit {
+        current: maximum,
+        maximum,
+    };
+    Ok(setrlimit(Resource::Nofile, limit)?)
+}

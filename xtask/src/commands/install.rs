@@ -1,0 +1,90 @@
+//! `cargo xtask install`.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result};
+use clap::Args;
+use xtask::apache::which;
+use xtask::command::run;
+use xtask::workspace::{C_PLUGINS, Profile, Workspace};
+
+use crate::installation::{EXAMPLES, Installation, Layout, MODULE_FILE};
+use crate::packages;
+
+#[derive(Args)]
+pub(crate) struct Options {
+    /// Have Apache load the module at its next restart
+    #[arg(short, long)]
+    activate: bool,
+    /// Install below this folder instead of /, to make a package
+    #[arg(long, value_name = "FOLDER", conflicts_with = "activate")]
+    destdir: Option<PathBuf>,
+}
+
+pub(super) fn install(options: &Options) -> Result<()> {
+    packages::install_missing()?;
+    let installation = Installation::new(options.destdir.clone())?;
+    install_files(&installation, &Workspace::find()?)?;
+    install_settings(&installation)?;
+    if options.activate || installation.layout == Layout::Debian {
+        install_load_file(&installation)?;
+    }
+    if options.activate {
+        activate(&installation)?;
+    } else {
+        println!("not activated; that takes `cargo xtask install --activate`");
+    }
+    Ok(())
+}
+
+fn install_files(installation: &Installation, workspace: &Workspace) -> Result<()> {
+    let module = workspace.build_module(Profile::Release)?;
+    let plugins = workspace.compile_c_plugins()?;
+    installation.copy(&module, &installation.module())?;
+    for name in EXAMPLES {
+        let source = Path::new(C_PLUGINS).join(name).with_extension("c");
+        let plugin = plugins.iter().find(|plugin| plugin.source == source);
+        let plugin = plugin.with_context(|| format!("{} is missing", source.display()))?;
+        installation.copy(&plugin.path, &installation.example(name))?;
+    }
+    let header = workspace.include_dir().join("websocket_plugin.h");
+    installation.copy(&header, &installation.header())
+}
+
+/// An administrator's changes are never overwritten.
+fn install_settings(installation: &Installation) -> Result<()> {
+    let Some(file) = installation.settings_file() else {
+        return Ok(());
+    };
+    if installation.has_edited(&file)? {
+        println!("kept {}, which has been edited", file.display());
+        return Ok(());
+    }
+    installation.write(&installation.settings(), &file)
+}
+
+fn install_load_file(installation: &Installation) -> Result<()> {
+    let Some(file) = installation.load_file() else {
+        return Ok(());
+    };
+    installation.write(&installation.load_line(), &file)
+}
+
+fn activate(installation: &Installation) -> Result<()> {
+    match installation.layout {
+        Layout::Debian => {
+            which("a2enmod").context("no a2enmod here: apt-get install apache2")?;
+            run(installation
+                .command("a2enmod")?
+                .args(["--quiet", "websocket"]))?;
+        }
+        Layout::Fedora => {} // reads the file with the LoadModule line
+        Layout::Plain => {
+            let apxs = installation.apache.apxs.to_string_lossy();
+            let line = ["-e", "-a", "-n", "websocket", MODULE_FILE];
+            run(installation.command(&apxs)?.args(line))?;
+        }
+    }
+    println!("activated; `cargo xtask restart` has Apache load the module");
+    Ok(())
+}

@@ -1,0 +1,125 @@
+//! `cargo xtask run`.
+
+use std::io::ErrorKind;
+use std::path::Path;
+
+use anyhow::{Result, anyhow, bail, ensure};
+use clap::Args;
+use signal_hook::consts::{SIGCHLD, SIGHUP, SIGINT, SIGTERM};
+use signal_hook::iterator::Signals;
+use xtask::httpd::Httpd;
+use xtask::port;
+use xtask::server_root::{Mpm, ServerRoot};
+use xtask::workspace::{Profile, Workspace, module_of};
+
+use crate::demo::{self, Demo};
+use crate::packages;
+
+#[derive(Args)]
+pub(crate) struct Options {
+    /// The port for http and ws
+    #[arg(long, default_value_t = 8080)]
+    port: u16,
+    /// The multi-processing module
+    #[arg(long, value_enum, default_value_t = Mpm::Event)]
+    mpm: Mpm,
+    /// Serve https and wss too, with a self-signed certificate
+    #[arg(long)]
+    tls: bool,
+    /// The port for https and wss
+    #[arg(long, default_value_t = 8443, requires = "tls")]
+    tls_port: u16,
+}
+
+pub(super) fn run(options: &Options) -> Result<()> {
+    refuse_taken_ports(options)?;
+    packages::install_missing()?;
+    let workspace = Workspace::find()?;
+    let mut libraries = workspace.build_libraries(Profile::Release)?;
+    libraries.extend(workspace.compile_c_plugins()?);
+    let demos = demo::demos(&libraries)?;
+
+    let mut signals = Signals::new([SIGINT, SIGTERM, SIGHUP, SIGCHLD])?;
+    let httpd = server_root(options, &workspace, module_of(&libraries)?, &demos)?.start()?;
+    println!("{}", greeting(options, &demos, &httpd));
+    serve_until_signalled(&httpd, &mut signals)?;
+    httpd.stop()?;
+    Ok(())
+}
+
+fn refuse_taken_ports(options: &Options) -> Result<()> {
+    check_port(options.port, "--port")?;
+    if !options.tls {
+        return Ok(());
+    }
+    ensure!(
+        options.port != options.tls_port,
+        "--port and --tls-port are both {}; choose different ones",
+        options.port
+    );
+    check_port(options.tls_port, "--tls-port")
+}
+
+fn check_port(port: u16, flag: &str) -> Result<()> {
+    port::check(port).map_err(|error| match error.kind() {
+        ErrorKind::AddrInUse => anyhow!("port {port} is in use; choose another with {flag}"),
+        _ => anyhow!("cannot listen on port {port} ({error}); choose another with {flag}"),
+    })
+}
+
+fn server_root(
+    options: &Options,
+    workspace: &Workspace,
+    module: &Path,
+    demos: &[Demo],
+) -> Result<ServerRoot> {
+    let mut root = ServerRoot::new(workspace.server_root())?
+        .mpm(options.mpm)
+        .port(options.port)
+        .document_root(workspace.root().join("examples/html"))
+        .load_module("websocket_module", module)
+        .config(demo::configuration(demos));
+    if options.tls {
+        root = root.tls_port(options.tls_port);
+    }
+    // Browsers try ::1 first for localhost.
+    Ok(if port::has_ipv6_loopback() {
+        root.ipv6()
+    } else {
+        root
+    })
+}
+
+fn greeting(options: &Options, demos: &[Demo], httpd: &Httpd) -> String {
+    let mut lines = vec![format!(
+        "\nmod_websocket is being served by httpd ({} MPM):\n",
+        options.mpm
+    )];
+    let tls = options.tls.then_some(("s", options.tls_port));
+    for (secure, port) in [Some(("", options.port)), tls].into_iter().flatten() {
+        lines.push(format!("  http{secure}://localhost:{port}/"));
+        let url = |demo: &Demo| format!("  ws{secure}://localhost:{port}{}", demo.path);
+        lines.extend(demos.iter().map(url));
+        lines.push(String::new());
+    }
+    lines.push(format!("Log: {}", httpd.root().error_log().display()));
+    lines.push("Ctrl-C stops it.".to_owned());
+    lines.join("\n")
+}
+
+/// Returns when we are asked to stop.
+fn serve_until_signalled(httpd: &Httpd, signals: &mut Signals) -> Result<()> {
+    for signal in signals.forever() {
+        if signal != SIGCHLD {
+            println!("\nStopping.");
+            return Ok(());
+        }
+        if !httpd.is_running() {
+            bail!(
+                "httpd has ended by itself; see {}",
+                httpd.root().error_log().display()
+            );
+        }
+    }
+    Ok(())
+}

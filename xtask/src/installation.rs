@@ -1,0 +1,193 @@
+//! Where `install` puts files, and `uninstall` looks for them.
+
+use std::fs;
+use std::io::{ErrorKind, Write};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use anyhow::{Context, Result};
+use tempfile::NamedTempFile;
+use xtask::apache::Apache;
+use xtask::command::run;
+
+use crate::privileges::Privileges;
+
+/// The example plugins that are installed, by their C sources' names.
+pub(crate) const EXAMPLES: [&str; 2] = ["echo", "dumb_increment"];
+
+/// The installed name of the module's library.
+pub(crate) const MODULE_FILE: &str = "mod_websocket.so";
+
+/// How a distribution arranges Apache's configuration.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Layout {
+    /// `mods-available` and `a2enmod`.
+    Debian,
+    /// Every file of `conf.modules.d` and `conf.d` is read.
+    Fedora,
+    /// One `httpd.conf`, which `apxs` can edit.
+    Plain,
+}
+
+/// The system's Apache, or a folder that mirrors it.
+pub(crate) struct Installation {
+    pub(crate) apache: &'static Apache,
+    pub(crate) layout: Layout,
+    pub(crate) privileges: Privileges,
+    destdir: Option<PathBuf>,
+}
+
+impl Installation {
+    /// The system's Apache; with `destdir`, a package's folder to which this user may write.
+    pub(crate) fn new(destdir: Option<PathBuf>) -> Result<Self> {
+        let apache = Apache::find()?;
+        let privileges = match destdir {
+            Some(_) => Privileges::Root,
+            None => Privileges::of_this_user(),
+        };
+        Ok(Self {
+            apache,
+            layout: Layout::of(apache),
+            privileges,
+            destdir,
+        })
+    }
+
+    pub(crate) fn module(&self) -> PathBuf {
+        self.place(self.apache.module_dir.join(MODULE_FILE))
+    }
+
+    pub(crate) fn example(&self, name: &str) -> PathBuf {
+        self.place(
+            self.apache
+                .module_dir
+                .join(format!("mod_websocket_{name}.so")),
+        )
+    }
+
+    pub(crate) fn header(&self) -> PathBuf {
+        self.place(self.apache.include_dir.join("websocket_plugin.h"))
+    }
+
+    /// The file with the `LoadModule` line, where the distribution has one per module.
+    pub(crate) fn load_file(&self) -> Option<PathBuf> {
+        let name = match self.layout {
+            Layout::Debian => "mods-available/websocket.load",
+            Layout::Fedora => "conf.modules.d/10-websocket.conf",
+            Layout::Plain => return None,
+        };
+        Some(self.place(self.conf_dir().join(name)))
+    }
+
+    /// The administrator's file, where the distribution has one per module.
+    pub(crate) fn settings_file(&self) -> Option<PathBuf> {
+        let name = match self.layout {
+            Layout::Debian => "mods-available/websocket.conf",
+            Layout::Fedora => "conf.d/websocket.conf",
+            Layout::Plain => return None,
+        };
+        Some(self.place(self.conf_dir().join(name)))
+    }
+
+    /// What the file with the `LoadModule` line says.
+    pub(crate) fn load_line(&self) -> String {
+        let library = self.apache.module_dir.join(MODULE_FILE);
+        format!("LoadModule websocket_module {}\n", library.display())
+    }
+
+    /// What the administrator's file says at first: everything commented out.
+    pub(crate) fn settings(&self) -> String {
+        let library = self.apache.module_dir.join("mod_websocket_echo.so");
+        format!(
+            "<IfModule mod_websocket.c>
+    # Limits and origins for all WebSockets; the values are the defaults.
+    #WebSocketMaxMessageSize 33554432
+    #WebSocketOriginCheck Same
+
+    # A plugin at a path: its library and its init function.
+    #<Location \"/echo\">
+    #    SetHandler websocket-handler
+    #    WebSocketHandler {} echo_init
+    #</Location>
+</IfModule>
+",
+            library.display()
+        )
+    }
+
+    /// Whether the administrator's file is there and says something else than at first.
+    pub(crate) fn has_edited(&self, settings_file: &Path) -> Result<bool> {
+        match fs::read(settings_file) {
+            Ok(text) => Ok(text != self.settings().as_bytes()),
+            Err(error) if error.kind() == ErrorKind::NotFound => Ok(false),
+            Err(error) => Err(error).with_context(|| settings_file.display().to_string()),
+        }
+    }
+
+    /// A command that may change the system.
+    pub(crate) fn command(&self, program: &str) -> Result<Command> {
+        self.privileges.command(program)
+    }
+
+    /// Copies a file. install(1) makes a new file of it: writing into a library that a running
+    /// httpd has mapped would crash that httpd.
+    pub(crate) fn copy(&self, source: &Path, target: &Path) -> Result<()> {
+        let folder = target.parent().context("a file without a folder")?;
+        run(self.command("install")?.arg("-d").arg(folder))?;
+        run(self
+            .command("install")?
+            .args(["-m", "644"])
+            .arg(source)
+            .arg(target))?;
+        println!("installed {}", target.display());
+        Ok(())
+    }
+
+    pub(crate) fn write(&self, text: &str, target: &Path) -> Result<()> {
+        let mut file = NamedTempFile::new()?;
+        file.write_all(text.as_bytes())?;
+        self.copy(file.path(), target)
+    }
+
+    /// Removes a file if it is there.
+    pub(crate) fn remove(&self, file: &Path) -> Result<()> {
+        if file.exists() {
+            run(self.command("rm")?.arg(file))?;
+            println!("removed {}", file.display());
+        }
+        Ok(())
+    }
+
+    /// The folder of `mods-available` and `conf.modules.d`.
+    fn conf_dir(&self) -> &Path {
+        let conf_dir = &self.apache.conf_dir;
+        match self.layout {
+            Layout::Fedora => conf_dir.parent().unwrap_or(conf_dir), // /etc/httpd of /etc/httpd/conf
+            Layout::Debian | Layout::Plain => conf_dir,
+        }
+    }
+
+    fn place(&self, path: PathBuf) -> PathBuf {
+        match &self.destdir {
+            Some(folder) => folder.join(path.strip_prefix("/").unwrap_or(&path)),
+            None => path,
+        }
+    }
+}
+
+impl Layout {
+    fn of(apache: &Apache) -> Self {
+        let is_debian = Path::new("/etc/debian_version").exists()
+            && apache
+                .httpd
+                .file_name()
+                .is_some_and(|name| name == "apache2");
+        if is_debian {
+            Self::Debian
+        } else if apache.conf_dir.with_file_name("conf.modules.d").is_dir() {
+            Self::Fedora
+        } else {
+            Self::Plain
+        }
+    }
+}

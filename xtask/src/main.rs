@@ -1,0 +1,95 @@
+//! `cargo xtask`: the developer's and the administrator's commands. `cargo xtask help` lists them.
+
+#[cfg(target_os = "linux")]
+mod bench;
+mod commands;
+mod demo;
+mod installation;
+mod packages;
+mod privileges;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+use self::commands::Command;
+
+const EXAMPLES: &str = "\
+Examples:
+  cargo xtask run                       try the module at http://localhost:8080/
+  cargo xtask run --port 9000 --tls     on another port, and with TLS too
+  cargo xtask test                      run all tests
+  cargo xtask install --activate        install into this machine's Apache
+  cargo xtask restart                   and have it load the module";
+
+/// Builds, tries, tests and installs mod_websocket.
+#[derive(Parser)]
+#[command(bin_name = "cargo xtask", after_help = EXAMPLES)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+fn main() -> ExitCode {
+    match Cli::parse().command.execute() {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn what_is_understood() {
+        for (line, understood) in [
+            ("run", true),
+            ("run --port 9000 --mpm worker --tls", true),
+            ("run --tls --tls-port 9443", true),
+            ("run --port 70000", false),
+            ("run --mpm threads", false),
+            ("run --tls-port 9443", false),
+            (
+                "test --mpm event --mpm prefork -- --release -p mod_websocket",
+                true,
+            ),
+            ("test --release", false),
+            ("install -a", true),
+            ("install --destdir pkg", true),
+            ("install -a --destdir pkg", false),
+            ("uninstall", true),
+            ("start", true),
+            ("stop", true),
+            ("restart", true),
+            ("debug", true),
+            ("debug lldb", true),
+            ("setup", true),
+            #[cfg(target_os = "linux")]
+            (
+                "bench --tls --shapes 16x32x1,2x1048576x2 --rounds 3 --seconds 0.5",
+                true,
+            ),
+            #[cfg(target_os = "linux")]
+            ("bench --idle 1000 --against other/mod_websocket.so", true),
+            ("bench --shapes 16x32", false),
+            ("bench --idle 1000 --shapes 16x32x1", false),
+            ("bench --plugin echo.so", false),
+            ("", false),
+            ("walk", false),
+        ] {
+            let words = ["cargo xtask"].into_iter().chain(line.split_whitespace());
+            assert_eq!(Cli::try_parse_from(words).is_ok(), understood, "{line}");
+        }
+    }
+}

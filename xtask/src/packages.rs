@@ -1,0 +1,251 @@
+//! System packages: what is missing, and installing it.
+
+use std::env;
+use std::path::Path;
+use std::process::{Command, Stdio};
+
+use anyhow::{Result, bail, ensure};
+use xtask::apache::{Apache, find_apxs, which};
+use xtask::command::run;
+
+use crate::privileges::Privileges;
+
+/// Something that building or testing takes, and the packages that bring it.
+struct Need {
+    what: &'static str,
+    is_met: fn() -> bool,
+    debian: &'static [&'static str],
+    fedora: &'static [&'static str],
+    homebrew: &'static [&'static str],
+}
+
+/// Debian's `apache2` itself is not among them: it would start a service, and only configures what
+/// `apache2-bin` contains.
+const NEEDS: [Need; 5] = [
+    Need {
+        what: "a C compiler",
+        is_met: has_c_compiler,
+        debian: &["gcc", "libc6-dev"],
+        fedora: &["gcc", "glibc-devel"],
+        homebrew: &["gcc"],
+    },
+    Need {
+        what: "Apache httpd",
+        is_met: has_httpd,
+        debian: &["apache2-bin"],
+        fedora: &["httpd"],
+        homebrew: &["httpd"],
+    },
+    Need {
+        what: "Apache's headers and apxs",
+        is_met: has_headers,
+        debian: &["apache2-dev"],
+        fedora: &["httpd-devel"],
+        homebrew: &["httpd"],
+    },
+    Need {
+        what: "mod_ssl",
+        is_met: has_mod_ssl,
+        debian: &["apache2-bin"],
+        fedora: &["mod_ssl"],
+        homebrew: &["httpd"],
+    },
+    Need {
+        what: "libclang",
+        is_met: has_libclang,
+        debian: &["libclang-dev"],
+        fedora: &["clang-devel"],
+        homebrew: &["llvm"],
+    },
+];
+
+/// Installs what is missing.
+///
+/// # Errors
+/// There is no known package manager, this user may not install packages (the error then has the
+/// command to run), or the installation fails.
+pub(crate) fn install_missing() -> Result<()> {
+    let missing = missing();
+    if missing.is_empty() {
+        return Ok(());
+    }
+    let names = names(&missing);
+    let Some(manager) = Manager::find() else {
+        bail!("missing: {names}; no apt-get, dnf or brew here to install them with");
+    };
+    let commands = manager.commands(&missing);
+    let privileges = Privileges::of_this_user();
+    if privileges == Privileges::None && manager.wants_root() {
+        bail!(
+            "missing: {names}; install them with\n\n  {}\n",
+            as_typed(&commands)
+        );
+    }
+
+    eprintln!("Missing: {names}. Installing them.");
+    for command in &commands {
+        run(manager.command(privileges, command)?.stdin(Stdio::null()))?;
+    }
+    let missing = self::missing();
+    ensure!(
+        missing.is_empty(),
+        "still missing after the installation: {}",
+        self::names(&missing)
+    );
+    Ok(())
+}
+
+fn missing() -> Vec<&'static Need> {
+    NEEDS.iter().filter(|need| !(need.is_met)()).collect()
+}
+
+fn names(needs: &[&Need]) -> String {
+    needs
+        .iter()
+        .map(|need| need.what)
+        .collect::<Vec<_>>()
+        .join(", ")
+}
+
+fn as_typed(commands: &[Vec<&str>]) -> String {
+    let lines = commands
+        .iter()
+        .map(|words| format!("sudo {}", words.join(" ")));
+    lines.collect::<Vec<_>>().join(" && ")
+}
+
+#[derive(Clone, Copy)]
+enum Manager {
+    Apt,
+    Dnf,
+    Homebrew,
+}
+
+impl Manager {
+    fn find() -> Option<Self> {
+        [
+            ("apt-get", Self::Apt),
+            ("dnf", Self::Dnf),
+            ("brew", Self::Homebrew),
+        ]
+        .into_iter()
+        .find_map(|(program, manager)| which(program).map(|_| manager))
+    }
+
+    /// Homebrew refuses root.
+    fn wants_root(self) -> bool {
+        !matches!(self, Self::Homebrew)
+    }
+
+    /// The command lines that install what `needs` takes.
+    fn commands(self, needs: &[&Need]) -> Vec<Vec<&'static str>> {
+        let packages = |of: fn(&Need) -> &'static [&'static str]| {
+            let mut packages: Vec<_> = needs.iter().flat_map(|need| of(need)).copied().collect();
+            packages.sort_unstable();
+            packages.dedup();
+            packages
+        };
+        let install = |words: &[&'static str], packages: Vec<&'static str>| {
+            words.iter().copied().chain(packages).collect::<Vec<_>>()
+        };
+        match self {
+            Self::Apt => vec![
+                vec!["apt-get", "update"],
+                install(
+                    &["apt-get", "install", "--yes", "--no-install-recommends"],
+                    packages(|need| need.debian),
+                ),
+            ],
+            Self::Dnf => vec![install(
+                &["dnf", "install", "-y"],
+                packages(|need| need.fedora),
+            )],
+            Self::Homebrew => vec![install(
+                &["brew", "install"],
+                packages(|need| need.homebrew),
+            )],
+        }
+    }
+
+    fn command(self, privileges: Privileges, words: &[&str]) -> Result<Command> {
+        if !self.wants_root() {
+            let mut command = Command::new("brew");
+            command.args(words.iter().skip(1));
+            return Ok(command);
+        }
+        // Through env, because sudo drops variables.
+        let mut command = privileges.command("env")?;
+        command.arg("DEBIAN_FRONTEND=noninteractive").args(words);
+        Ok(command)
+    }
+}
+
+fn has_c_compiler() -> bool {
+    let mut compiler = Command::new(env::var_os("CC").unwrap_or_else(|| "cc".into()));
+    compiler.args(["-E", "-x", "c", "-include", "stdlib.h", "/dev/null"]);
+    let quiet = compiler
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .stdin(Stdio::null());
+    quiet.status().is_ok_and(|status| status.success())
+}
+
+fn has_httpd() -> bool {
+    Apache::find().is_ok() || which("apache2").or_else(|| which("httpd")).is_some()
+}
+
+fn has_headers() -> bool {
+    find_apxs().is_ok()
+        && Apache::find().is_ok_and(|apache| apache.include_dir.join("httpd.h").is_file())
+}
+
+fn has_mod_ssl() -> bool {
+    Apache::find()
+        .is_ok_and(|apache| apache.has_static("mod_ssl.c") || apache.stock_module("ssl").is_file())
+}
+
+/// bindgen loads libclang, which needs its own headers (`stddef.h`) beside it.
+fn has_libclang() -> bool {
+    const LIBRARIES: [&str; 6] = [
+        "/usr/lib/llvm-*/lib/libclang[.-][s0-9]*",
+        "/usr/lib/*-linux-gnu/libclang[.-][s0-9]*",
+        "/usr/lib*/libclang.so*",
+        "/usr/local/lib/libclang.so*",
+        "/opt/homebrew/opt/llvm/lib/libclang.dylib",
+        "/Library/Developer/CommandLineTools/usr/lib/libclang.dylib",
+    ];
+    const HEADERS: [&str; 4] = [
+        "/usr/lib/llvm-*/lib/clang/*/include/stddef.h",
+        "/usr/lib*/clang/*/include/stddef.h",
+        "/opt/homebrew/opt/llvm/lib/clang/*/include/stddef.h",
+        "/Library/Developer/CommandLineTools/usr/lib/clang/*/include/stddef.h",
+    ];
+    env::var_os("LIBCLANG_PATH").is_some_and(|path| Path::new(&path).exists())
+        || (any_exists(&LIBRARIES) && any_exists(&HEADERS))
+}
+
+fn any_exists(patterns: &[&str]) -> bool {
+    patterns
+        .iter()
+        .any(|pattern| glob::glob(pattern).is_ok_and(|mut files| files.next().is_some()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_package_is_installed_once() {
+        let everything: Vec<_> = NEEDS.iter().collect();
+        let lines = |manager: Manager| as_typed(&manager.commands(&everything));
+        assert_eq!(
+            lines(Manager::Apt),
+            "sudo apt-get update && sudo apt-get install --yes --no-install-recommends \
+             apache2-bin apache2-dev gcc libc6-dev libclang-dev"
+        );
+        assert_eq!(
+            lines(Manager::Dnf),
+            "sudo dnf install -y clang-devel gcc glibc-devel httpd httpd-devel mod_ssl"
+        );
+    }
+}

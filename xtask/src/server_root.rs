@@ -1,0 +1,288 @@
+//! A self-contained server root: a folder with a configuration, logs and run-time files, from
+//! which httpd runs without touching the system's own Apache.
+
+mod account;
+mod config;
+mod mpm;
+#[cfg(test)]
+mod tests;
+mod tls;
+
+use std::fs::{self, Permissions};
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+
+use anyhow::{Context, Result};
+use tempfile::TempDir;
+
+use self::account::{Account, ReadableFolder};
+pub use self::config::quoted;
+use self::config::{Config, Module};
+pub use self::mpm::{Mpm, Sizing, TEST_MPMS};
+use crate::apache::Apache;
+use crate::httpd::Httpd;
+use crate::port;
+
+/// Builds a server root, and starts httpd in it.
+///
+/// It listens on 127.0.0.1 only, unless told otherwise, and loads the modules that serving files
+/// and writing logs take, nothing more.
+#[derive(Debug)]
+pub struct ServerRoot {
+    dir: PathBuf,
+    _removed_on_drop: Option<TempDir>,
+    readable_pages: Option<ReadableFolder>,
+    mpm: Mpm,
+    sizing: Sizing,
+    port: u16,
+    tls_port: Option<u16>,
+    ipv6: bool,
+    document_root: PathBuf,
+    stock_modules: Vec<String>,
+    modules: Vec<Module>,
+    extra: String,
+}
+
+/// What `httpd -t` says about a configuration.
+#[derive(Debug)]
+pub struct ConfigCheck {
+    /// Whether httpd would start with it.
+    pub ok: bool,
+    /// httpd's complaint, or its "Syntax OK".
+    pub message: String,
+}
+
+impl ServerRoot {
+    /// A server root in `dir`, which is created if need be. Listens on a free port.
+    ///
+    /// # Errors
+    /// The folder cannot be created, or no port is free.
+    pub fn new(dir: impl AsRef<Path>) -> Result<Self> {
+        let dir = dir.as_ref();
+        fs::create_dir_all(dir).with_context(|| format!("cannot create {}", dir.display()))?;
+        let dir = dir.canonicalize()?;
+        Ok(Self {
+            document_root: dir.join("htdocs"),
+            dir,
+            _removed_on_drop: None,
+            readable_pages: None,
+            mpm: Mpm::Event,
+            sizing: Sizing::default(),
+            port: port::free_port()?,
+            tls_port: None,
+            ipv6: false,
+            stock_modules: Vec::new(),
+            modules: Vec::new(),
+            extra: String::new(),
+        })
+    }
+
+    /// A server root in a fresh folder that goes away with it.
+    ///
+    /// # Errors
+    /// As [`ServerRoot::new`].
+    pub fn temporary() -> Result<Self> {
+        let folder = tempfile::Builder::new()
+            .prefix("httpd-")
+            // Let the account that httpd's children run under in.
+            .permissions(Permissions::from_mode(0o755))
+            .tempdir()?;
+        let root = Self::new(folder.path())?;
+        Ok(Self {
+            _removed_on_drop: Some(folder),
+            ..root
+        })
+    }
+
+    /// The multi-processing module; [`Mpm::Event`] if not set.
+    #[must_use]
+    pub fn mpm(self, mpm: Mpm) -> Self {
+        Self { mpm, ..self }
+    }
+
+    /// How many processes and threads.
+    #[must_use]
+    pub fn sizing(self, sizing: Sizing) -> Self {
+        Self { sizing, ..self }
+    }
+
+    /// The port for plain HTTP.
+    #[must_use]
+    pub fn port(self, port: u16) -> Self {
+        Self { port, ..self }
+    }
+
+    /// Serves TLS too, on `port`, with a fresh self-signed certificate for localhost, 127.0.0.1 and
+    /// ::1 ([`ServerRoot::certificate`]).
+    #[must_use]
+    pub fn tls_port(self, port: u16) -> Self {
+        Self {
+            tls_port: Some(port),
+            ..self
+        }
+    }
+
+    /// Listens on the same ports of `::1` too.
+    #[must_use]
+    pub fn ipv6(self) -> Self {
+        Self { ipv6: true, ..self }
+    }
+
+    /// The folder served at `/`; an empty `htdocs` if not set.
+    #[must_use]
+    pub fn document_root(self, folder: impl Into<PathBuf>) -> Self {
+        Self {
+            document_root: folder.into(),
+            ..self
+        }
+    }
+
+    /// Loads one of httpd's own modules besides the basic ones, `name` being `http2` or `headers`.
+    #[must_use]
+    pub fn stock_module(mut self, name: impl Into<String>) -> Self {
+        self.stock_modules.push(name.into());
+        self
+    }
+
+    /// Loads another module: its symbol (`websocket_module`) and its library.
+    #[must_use]
+    pub fn load_module(mut self, symbol: impl Into<String>, library: impl Into<PathBuf>) -> Self {
+        self.modules.push(Module {
+            symbol: symbol.into(),
+            library: library.into(),
+        });
+        self
+    }
+
+    /// Appends lines to the server-level configuration. They come last, so they can override what
+    /// is set by default, and hold for the TLS host too.
+    #[must_use]
+    pub fn config(mut self, text: impl AsRef<str>) -> Self {
+        self.extra.push_str(text.as_ref());
+        self.extra.push('\n');
+        self
+    }
+
+    /// The folder itself.
+    #[must_use]
+    pub fn dir(&self) -> &Path {
+        &self.dir
+    }
+
+    /// The configuration file.
+    #[must_use]
+    pub fn config_file(&self) -> PathBuf {
+        self.dir.join("conf/httpd.conf")
+    }
+
+    /// The self-signed certificate (PEM), for clients to trust.
+    #[must_use]
+    pub fn certificate(&self) -> PathBuf {
+        self.dir.join("conf/localhost.crt")
+    }
+
+    /// The error log.
+    #[must_use]
+    pub fn error_log(&self) -> PathBuf {
+        self.dir.join("logs/error_log")
+    }
+
+    /// The access log.
+    #[must_use]
+    pub fn access_log(&self) -> PathBuf {
+        self.dir.join("logs/access_log")
+    }
+
+    pub(crate) fn replace_config(&mut self, text: &str) {
+        text.clone_into(&mut self.extra);
+    }
+
+    pub(crate) fn plain_port(&self) -> u16 {
+        self.port
+    }
+
+    pub(crate) fn port_for_tls(&self) -> Option<u16> {
+        self.tls_port
+    }
+
+    /// The ports httpd will listen on: plain HTTP, then TLS if enabled.
+    pub fn ports(&self) -> impl Iterator<Item = u16> {
+        [Some(self.port), self.tls_port].into_iter().flatten()
+    }
+
+    /// Writes the configuration, the certificate and the empty folders; forgets earlier logs.
+    ///
+    /// # Errors
+    /// Apache is not installed, or a file cannot be written.
+    pub fn write(&mut self) -> Result<()> {
+        for folder in ["conf", "htdocs", "logs", "run"] {
+            fs::create_dir_all(self.dir.join(folder))
+                .with_context(|| format!("cannot write to {}", self.dir.display()))?;
+        }
+        for log in [self.error_log(), self.access_log()] {
+            fs::write(log, "")?;
+        }
+        fs::write(self.dir.join("conf/mime.types"), config::MIME_TYPES)?;
+        if self.tls_port.is_some() {
+            tls::write_certificate(&self.certificate(), &self.dir.join("conf/localhost.key"))?;
+        }
+        self.write_config()
+    }
+
+    /// Writes the configuration file alone: what a reload of a running server needs.
+    ///
+    /// # Errors
+    /// As [`ServerRoot::write`].
+    pub fn write_config(&mut self) -> Result<()> {
+        let account = Account::for_children()?;
+        if account.is_some() {
+            self.readable_pages = ReadableFolder::instead_of(&self.document_root)?;
+        }
+        let document_root = self
+            .readable_pages
+            .as_ref()
+            .map_or(&*self.document_root, ReadableFolder::path);
+        let config = Config {
+            apache: Apache::find()?,
+            root: self,
+            account: account.as_ref(),
+            document_root,
+        };
+        fs::write(self.config_file(), config.to_string())?;
+        Ok(())
+    }
+
+    /// Has httpd check the configuration (`httpd -t`), which loads the modules and the plugins.
+    ///
+    /// # Errors
+    /// The files cannot be written or httpd cannot be run; a bad configuration is no error here.
+    pub fn check_config(&mut self) -> Result<ConfigCheck> {
+        self.write()?;
+        let Output { status, stderr, .. } = self.command()?.arg("-t").output()?;
+        Ok(ConfigCheck {
+            ok: status.success(),
+            message: String::from_utf8_lossy(&stderr).into_owned(),
+        })
+    }
+
+    /// Writes everything and starts httpd; returns once it serves.
+    ///
+    /// # Errors
+    /// As [`ServerRoot::write`], or httpd does not start: the error has what it wrote.
+    pub fn start(mut self) -> Result<Httpd> {
+        self.write()?;
+        Httpd::start(self)
+    }
+
+    /// httpd, told to use this root.
+    pub(crate) fn command(&self) -> Result<Command> {
+        let mut command = Command::new(&Apache::find()?.httpd);
+        command
+            .arg("-d")
+            .arg(&self.dir)
+            .arg("-f")
+            .arg(self.config_file());
+        Ok(command)
+    }
+}

@@ -1,0 +1,90 @@
+//! The account that httpd's children serve under when root starts it.
+
+use std::fs;
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
+use std::path::Path;
+use std::process::Command;
+
+use anyhow::{Context, Result};
+use tempfile::TempDir;
+
+use crate::command::output_of;
+
+/// The accounts distributions make for web servers, then the one that owns nothing.
+const USERS: [&str; 4] = ["www-data", "apache", "_www", "nobody"];
+
+/// An unprivileged user and its group.
+#[derive(Debug)]
+pub(super) struct Account {
+    pub(super) user: String,
+    pub(super) group: String,
+}
+
+impl Account {
+    /// The account to switch to; none when we are not root, and httpd stays who we are.
+    pub(super) fn for_children() -> Result<Option<Self>> {
+        if !rustix::process::geteuid().is_root() {
+            return Ok(None);
+        }
+        let account = USERS.iter().find_map(|user| {
+            let group = output_of(Command::new("id").args(["-gn", user])).ok()?;
+            Some(Self {
+                user: (*user).to_owned(),
+                group,
+            })
+        });
+        account
+            .map(Some)
+            .context("no account for httpd's children: none of www-data, apache, nobody")
+    }
+}
+
+/// A copy of a folder where every account can read it.
+#[derive(Debug)]
+pub(super) struct ReadableFolder(TempDir);
+
+impl ReadableFolder {
+    /// A copy of `folder`, or `None` if everybody can read the original: root's home, where a
+    /// checkout may be, is usually closed to others.
+    pub(super) fn instead_of(folder: &Path) -> Result<Option<Self>> {
+        if is_open_to_all(folder) {
+            return Ok(None);
+        }
+        let copy = tempfile::Builder::new()
+            .prefix("httpd-pages-")
+            .permissions(fs::Permissions::from_mode(0o755))
+            .tempdir()?;
+        copy_files(folder, copy.path())
+            .with_context(|| format!("cannot copy {}", folder.display()))?;
+        Ok(Some(Self(copy)))
+    }
+
+    pub(super) fn path(&self) -> &Path {
+        self.0.path()
+    }
+}
+
+/// Whether all folders on the way let everybody pass. Files have the mode their owner gave them.
+fn is_open_to_all(folder: &Path) -> bool {
+    const OTHERS_MAY_PASS: u32 = 0o001;
+    folder.ancestors().all(|folder| {
+        folder
+            .metadata()
+            .is_ok_and(|metadata| metadata.mode() & OTHERS_MAY_PASS != 0)
+    })
+}
+
+fn copy_files(from: &Path, to: &Path) -> Result<()> {
+    for entry in fs::read_dir(from)? {
+        let entry = entry?;
+        let target = to.join(entry.file_name());
+        if entry.file_type()?.is_dir() {
+            fs::create_dir(&target)?;
+            copy_files(&entry.path(), &target)?;
+        } else {
+            fs::copy(entry.path(), &target)?;
+            fs::set_permissions(&target, fs::Permissions::from_mode(0o644))?;
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,139 @@
+//! The Cargo workspace: its folders, and the shared libraries built in it.
+
+mod build;
+
+use std::env;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use anyhow::{Context, Result};
+use cargo_metadata::{Metadata, MetadataCommand};
+
+pub use self::build::{Profile, module_of};
+use crate::c_plugin;
+
+/// The folder of the httpd module's package.
+pub const MODULE: &str = "module";
+
+/// The folder of the example plugins in C.
+pub const C_PLUGINS: &str = "examples/c";
+
+/// A shared library that has been built.
+#[derive(Debug)]
+pub struct Library {
+    /// What it was built from, relative to the workspace: the folder of a Rust package
+    /// (`module`), or a C file (`examples/c/echo.c`).
+    pub source: PathBuf,
+    /// The library.
+    pub path: PathBuf,
+}
+
+/// The workspace this tool belongs to.
+#[derive(Debug)]
+pub struct Workspace {
+    metadata: Metadata,
+}
+
+impl Workspace {
+    /// Finds the workspace through Cargo, which tells its programs where their package is; a
+    /// program started by hand uses the place it was compiled at.
+    ///
+    /// # Errors
+    /// Cargo cannot be run or finds no workspace.
+    pub fn find() -> Result<Self> {
+        let package = env::var_os("CARGO_MANIFEST_DIR")
+            .map_or_else(|| PathBuf::from(env!("CARGO_MANIFEST_DIR")), PathBuf::from);
+        let metadata = MetadataCommand::new()
+            .cargo_path(cargo_program())
+            .manifest_path(package.join("Cargo.toml"))
+            .no_deps()
+            .exec()
+            .context("cannot read the Cargo workspace")?;
+        Ok(Self { metadata })
+    }
+
+    /// The folder of the workspace's `Cargo.toml`.
+    #[must_use]
+    pub fn root(&self) -> &Path {
+        self.metadata.workspace_root.as_std_path()
+    }
+
+    /// Where Cargo builds (`CARGO_TARGET_DIR` and the like respected).
+    #[must_use]
+    pub fn target_dir(&self) -> &Path {
+        self.metadata.target_directory.as_std_path()
+    }
+
+    /// The folder of `websocket_plugin.h`.
+    #[must_use]
+    pub fn include_dir(&self) -> PathBuf {
+        self.root().join("plugin-core/include")
+    }
+
+    /// Where the server root of `cargo xtask run` goes.
+    #[must_use]
+    pub fn server_root(&self) -> PathBuf {
+        self.target_dir().join("httpd")
+    }
+
+    /// A `cargo` command that works on this workspace, wherever it is run from.
+    #[must_use]
+    pub fn cargo(&self) -> Command {
+        let mut command = Command::new(cargo_program());
+        command.current_dir(self.root());
+        command
+    }
+
+    /// Compiles every example plugin in C, into `plugins` of the server root.
+    ///
+    /// # Errors
+    /// A plugin cannot be compiled; the compiler has said why.
+    pub fn compile_c_plugins(&self) -> Result<Vec<Library>> {
+        let out_dir = self.server_root().join("plugins");
+        let compile = |source: PathBuf| {
+            let file = self.root().join(&source);
+            let path = c_plugin::compile(file, &out_dir, self.include_dir())?;
+            Ok(Library { source, path })
+        };
+        self.c_plugins()?.into_iter().map(compile).collect()
+    }
+
+    /// The sources of the example plugins in C, sorted.
+    fn c_plugins(&self) -> Result<Vec<PathBuf>> {
+        let folder = self.root().join(C_PLUGINS);
+        let mut sources = Vec::new();
+        for entry in folder
+            .read_dir()
+            .with_context(|| format!("no {}", folder.display()))?
+        {
+            let source = Path::new(C_PLUGINS).join(entry?.file_name());
+            if source.extension().is_some_and(|extension| extension == "c") {
+                sources.push(source);
+            }
+        }
+        sources.sort();
+        Ok(sources)
+    }
+}
+
+/// The module's library that Cargo built for the integration test that calls this.
+///
+/// # Errors
+/// The caller is not a test run by Cargo, or the library has not been built.
+pub fn module_library() -> Result<PathBuf> {
+    let test = env::current_exe()?;
+    let name = format!("libmod_websocket{}", env::consts::DLL_SUFFIX);
+    // The test is target/debug/deps/NAME-HASH; Cargo puts its freshest libraries next to it.
+    let mut folders = test
+        .ancestors()
+        .skip(1)
+        .take(2)
+        .map(|folder| folder.join(&name));
+    folders
+        .find(|library| library.is_file())
+        .with_context(|| format!("no {name} beside {}: build it first", test.display()))
+}
+
+fn cargo_program() -> PathBuf {
+    env::var_os("CARGO").map_or_else(|| "cargo".into(), PathBuf::from)
+}

@@ -1,0 +1,112 @@
+//! Building shared libraries with Cargo, and learning from it where they are.
+
+use std::env;
+use std::io::BufReader;
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+
+use anyhow::{Context, Result, ensure};
+use cargo_metadata::{Artifact, CrateType, Message, Package, Target};
+
+use super::{Library, MODULE, Workspace};
+
+/// Cargo's profile of a build.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Profile {
+    /// Unoptimised, with debug assertions.
+    Debug,
+    /// Optimised.
+    Release,
+}
+
+impl Workspace {
+    /// Builds the module and every example plugin in Rust.
+    ///
+    /// # Errors
+    /// The build fails; Cargo has said why.
+    pub fn build_libraries(&self, profile: Profile) -> Result<Vec<Library>> {
+        self.build(profile, |folder| {
+            folder == Path::new(MODULE) || folder.starts_with("examples")
+        })
+    }
+
+    /// Builds the module alone.
+    ///
+    /// # Errors
+    /// The build fails; Cargo has said why.
+    pub fn build_module(&self, profile: Profile) -> Result<PathBuf> {
+        let libraries = self.build(profile, |folder| folder == Path::new(MODULE))?;
+        Ok(module_of(&libraries)?.to_owned())
+    }
+
+    /// Builds the packages with a shared library whose folder is `wanted`.
+    fn build(&self, profile: Profile, wanted: impl Fn(&Path) -> bool) -> Result<Vec<Library>> {
+        let mut command = self.cargo();
+        command.args(["build", "--lib", "--message-format=json-render-diagnostics"]);
+        if profile == Profile::Release {
+            command.arg("--release");
+        }
+        for Package {
+            name,
+            targets,
+            manifest_path,
+            ..
+        } in self.metadata.workspace_packages()
+        {
+            let folder = self.folder(manifest_path.as_std_path());
+            if folder.is_some_and(&wanted) && targets.iter().any(is_cdylib) {
+                command.args(["--package", name]);
+            }
+        }
+        let mut cargo = command
+            .stdout(Stdio::piped())
+            .spawn()
+            .context("cannot run cargo")?;
+        let stdout = cargo.stdout.take().context("cargo has no output")?;
+        let mut libraries = Vec::new();
+        for message in Message::parse_stream(BufReader::new(stdout)) {
+            if let Message::CompilerArtifact(artifact) = message? {
+                libraries.extend(self.library(&artifact));
+            }
+        }
+        ensure!(cargo.wait()?.success(), "the build failed");
+        Ok(libraries)
+    }
+
+    /// The shared library among what Cargo made of a package.
+    fn library(&self, artifact: &Artifact) -> Option<Library> {
+        let is_library = |file: &&Path| {
+            file.extension()
+                .is_some_and(|extension| extension == env::consts::DLL_EXTENSION)
+        };
+        let source = self.folder(artifact.manifest_path.as_std_path())?;
+        let mut files = artifact.filenames.iter().map(|file| file.as_std_path());
+        let path = files
+            .find(is_library)
+            .filter(|_| is_cdylib(&artifact.target))?;
+        Some(Library {
+            source: source.to_owned(),
+            path: path.to_owned(),
+        })
+    }
+
+    /// The folder of a package, relative to the workspace; none if it is not in there.
+    fn folder<'a>(&self, manifest: &'a Path) -> Option<&'a Path> {
+        manifest.parent()?.strip_prefix(self.root()).ok()
+    }
+}
+
+/// The module among `libraries`.
+///
+/// # Errors
+/// It is not among them.
+pub fn module_of(libraries: &[Library]) -> Result<&Path> {
+    let module = libraries
+        .iter()
+        .find(|library| library.source == Path::new(MODULE));
+    Ok(&module.context("the module has no shared library")?.path)
+}
+
+fn is_cdylib(target: &Target) -> bool {
+    target.crate_types.contains(&CrateType::CDyLib)
+}
