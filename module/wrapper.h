@@ -9,6 +9,7 @@
 #include "http_request.h"
 #include "ap_mpm.h"
 #include "mpm_common.h"
+#include "scoreboard.h"
 #include "util_filter.h"
 #include "apr_buckets.h"
 #include "apr_dso.h"

@@ -2,6 +2,7 @@
 
 use std::cell::RefCell;
 use std::io::{Read, Write};
+use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -10,16 +11,17 @@ use std::time::Instant;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
 use crate::link::Wake;
-use crate::plugin::Server;
+use crate::plugin::ServerLease;
 use crate::session::{Next, Session};
 
 /// How much is read at a time.
-const BUFFER_SIZE: usize = 64 * 1024;
+const BUFFER_SIZE: usize = 128 * 1024;
 
 /// What a thread keeps for the connections it serves one after the other.
 pub struct Driver {
-    /// Plugins may keep its address for as long as the process lives, so it is never freed.
-    server: &'static Server,
+    /// One for all connections of the thread: plugins that live in a process with one thread keep its
+    /// address.
+    server: ServerLease,
     waker: Arc<Waker>,
     buffer: Vec<u8>,
 }
@@ -61,7 +63,7 @@ impl Driver {
     fn new() -> std::io::Result<Self> {
         let waker = Arc::new(Waker::new()?);
         Ok(Self {
-            server: Box::leak(Server::new()),
+            server: ServerLease::take(),
             waker,
             buffer: Vec::new(),
         })
@@ -69,8 +71,8 @@ impl Driver {
 
     /// The table for the connection this thread serves.
     #[must_use]
-    pub fn server(&self) -> &'static Server {
-        self.server
+    pub fn server(&self) -> ServerLease {
+        self.server.lend()
     }
 
     /// Wakes this thread while it drives a session.
@@ -79,19 +81,24 @@ impl Driver {
         Arc::<Waker>::clone(&self.waker)
     }
 
-    /// Drives `session` to its end.
-    pub fn drive(&mut self, session: &mut Session<'_>) {
+    /// Drives `session`, whose connection has this descriptor, to its end.
+    pub fn drive(&mut self, session: &mut Session, descriptor: &OwnedFd) {
         self.buffer.resize(BUFFER_SIZE, 0);
-        while let Next::Wait {
-            read,
-            write,
-            deadline,
-        } = session.turn(&mut self.buffer)
-        {
-            let mut interest = PollFlags::empty();
-            interest.set(PollFlags::IN, read);
-            interest.set(PollFlags::OUT, write);
-            self.waker.wait(session, interest, deadline);
+        loop {
+            match session.turn(&mut self.buffer) {
+                Next::Wait {
+                    read,
+                    write,
+                    deadline,
+                } => {
+                    let mut interest = PollFlags::empty();
+                    interest.set(PollFlags::IN, read);
+                    interest.set(PollFlags::OUT, write);
+                    self.waker.wait(descriptor, interest, deadline);
+                }
+                Next::Again => {}
+                Next::Ended => return,
+            }
         }
     }
 }
@@ -119,11 +126,8 @@ impl Waker {
         })
     }
 
-    /// Waits until the session's connection is ready, someone calls [`Wake::wake`], or `deadline`.
-    fn wait(&self, session: &Session<'_>, interest: PollFlags, deadline: Option<Instant>) {
-        let Some(descriptor) = session.descriptor() else {
-            return;
-        };
+    /// Waits until the connection is ready, someone calls [`Wake::wake`], or `deadline`.
+    fn wait(&self, descriptor: &OwnedFd, interest: PollFlags, deadline: Option<Instant>) {
         let timeout = deadline.map(|deadline| {
             let left = deadline.saturating_duration_since(Instant::now());
             Timespec::try_from(left).unwrap_or_default()
@@ -143,7 +147,11 @@ impl Waker {
 }
 
 impl Wake for Waker {
-    fn wake(&self) {
+    fn is_event_driven(&self) -> bool {
+        false
+    }
+
+    fn wake(self: Arc<Self>) {
         if !self.is_awake.swap(true, Ordering::SeqCst) {
             // It can only fail when a byte is in it already.
             let _ = (&self.sender).write(&[1]);

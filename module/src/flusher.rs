@@ -1,16 +1,22 @@
-//! Writes what a callback that takes long has sent.
+//! Writes what a connection has to send while one of its callbacks takes long.
 //!
 //! What the callbacks of one read send is held back to go out in one write. A callback may block after
 //! it has sent something, even for ever, so the output of a connection is held back for [`DELAY`] at
-//! most: then the one thread of this module writes it.
+//! most: then the one thread of this module writes it, and waits for the client if that takes longer.
 
 use std::collections::VecDeque;
-use std::sync::atomic::Ordering;
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
-use std::thread::{self, JoinHandle};
+use std::io::{Read, Write};
+use std::os::fd::OwnedFd;
+use std::os::unix::net::UnixStream;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::thread::{Builder, JoinHandle};
 use std::time::{Duration, Instant};
 
-use crate::link::Link;
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+
+use crate::httpd::thread::spawn;
+use crate::link::{Link, Output};
 
 /// The longest time output is held back.
 pub const DELAY: Duration = Duration::from_millis(5);
@@ -18,15 +24,21 @@ pub const DELAY: Duration = Duration::from_millis(5);
 static STATE: Mutex<State> = Mutex::new(State {
     due: VecDeque::new(),
     thread: None,
-    is_stopping: false,
 });
-static CHANGED: Condvar = Condvar::new();
+
+/// Set for good when the child exits.
+static IS_STOPPING: AtomicBool = AtomicBool::new(false);
 
 struct State {
     /// Connections with output held back, and until when; the earliest first.
     due: VecDeque<(Instant, Arc<Link>)>,
-    thread: Option<JoinHandle<()>>,
-    is_stopping: bool,
+    thread: Option<Flusher>,
+}
+
+struct Flusher {
+    handle: JoinHandle<()>,
+    /// A byte in it ends the thread's wait.
+    interrupter: UnixStream,
 }
 
 /// Has `link` flushed after [`DELAY`] unless that is planned already.
@@ -35,61 +47,125 @@ pub fn schedule(link: &Arc<Link>) {
         return;
     }
     let mut state = lock();
-    if state.is_stopping {
-        return;
-    }
     state
         .due
         .push_back((Instant::now() + DELAY, Arc::clone(link)));
     if state.thread.is_none() {
         // Without a thread the output still goes out at the end of the turn.
-        state.thread = thread::Builder::new()
-            .name("ws-flusher".into())
-            .spawn(run)
-            .ok();
+        state.thread = start().ok();
     } else if state.due.len() == 1 {
-        CHANGED.notify_one();
+        state.interrupt();
     }
 }
 
-/// Ends the thread and waits for it. Nothing is flushed from here afterwards.
+fn start() -> std::io::Result<Flusher> {
+    let (interrupter, interrupts) = UnixStream::pair()?;
+    interrupter.set_nonblocking(true)?;
+    interrupts.set_nonblocking(true)?;
+    let handle = spawn(Builder::new().name("ws-flusher".into()), move || {
+        run(&interrupts);
+    })?;
+    Ok(Flusher {
+        handle,
+        interrupter,
+    })
+}
+
+/// Nothing is flushed from here any more. Only sets a flag, so that a signal handler may call it.
+pub fn disable() {
+    IS_STOPPING.store(true, Ordering::SeqCst);
+}
+
+/// Ends the thread and waits for it.
 pub fn stop() {
+    disable();
     let thread = {
         let mut state = lock();
-        state.is_stopping = true;
+        state.interrupt();
         state.due.clear();
         state.thread.take()
     };
-    CHANGED.notify_one();
-    if let Some(thread) = thread {
+    if let Some(Flusher { handle, .. }) = thread {
         // It only fails if the thread panicked, and then it has ended too.
-        let _ = thread.join();
+        let _ = handle.join();
     }
 }
 
-fn run() {
+/// A connection whose client takes no more for now.
+struct Waiting {
+    link: Arc<Link>,
+    descriptor: Arc<OwnedFd>,
+}
+
+fn run(interrupts: &UnixStream) {
+    let mut waiting = Vec::new();
+    while !IS_STOPPING.load(Ordering::SeqCst) {
+        while let Some(link) = next_due() {
+            link.is_scheduled.store(false, Ordering::Release);
+            waiting.extend(flush(link));
+        }
+        let writable = wait(interrupts, &waiting);
+        let (ready, rest): (Vec<_>, Vec<_>) = waiting
+            .into_iter()
+            .zip(writable)
+            .partition(|(_, is_writable)| *is_writable);
+        waiting = rest.into_iter().map(|(waiting, _)| waiting).collect();
+        waiting.extend(
+            ready
+                .into_iter()
+                .filter_map(|(Waiting { link, .. }, _)| flush(link)),
+        );
+    }
+}
+
+fn next_due() -> Option<Arc<Link>> {
     let mut state = lock();
-    while !state.is_stopping {
-        let now = Instant::now();
-        state = match state.due.front() {
-            None => CHANGED.wait(state).unwrap_or_else(PoisonError::into_inner),
-            Some((due, _)) if *due > now => {
-                let left = *due - now;
-                CHANGED
-                    .wait_timeout(state, left)
-                    .unwrap_or_else(PoisonError::into_inner)
-                    .0
-            }
-            Some(_) => {
-                let next = state.due.pop_front();
-                drop(state);
-                if let Some((_, link)) = next {
-                    link.is_scheduled.store(false, Ordering::Release);
-                    link.flush();
-                }
-                lock()
-            }
-        };
+    let (due, _) = state.due.front()?;
+    if *due > Instant::now() {
+        return None;
+    }
+    state.due.pop_front().map(|(_, link)| link)
+}
+
+/// Writes what waits. `Some`: the client takes no more, and the connection's own thread is busy, so
+/// that somebody else has to wait for it.
+fn flush(link: Arc<Link>) -> Option<Waiting> {
+    if !matches!(link.flush(), Output::Pending(_)) || !link.is_in_turn() {
+        return None;
+    }
+    let descriptor = link.descriptor()?;
+    Some(Waiting { link, descriptor })
+}
+
+/// Waits until something is due, a client takes more or somebody interrupts. Tells which clients do.
+fn wait(interrupts: &UnixStream, waiting: &[Waiting]) -> Vec<bool> {
+    let timeout = lock()
+        .due
+        .front()
+        .map(|(due, _)| due.saturating_duration_since(Instant::now()));
+    let timeout = timeout.and_then(|left| Timespec::try_from(left).ok());
+    let mut waited_for = vec![PollFd::new(interrupts, PollFlags::IN)];
+    waited_for.extend(
+        waiting
+            .iter()
+            .map(|w| PollFd::new(&w.descriptor, PollFlags::OUT)),
+    );
+    // An interrupted wait is just taken up again.
+    let _ = poll(&mut waited_for, timeout.as_ref());
+    // Nothing to read, if nobody interrupted.
+    let _ = (&*interrupts).read(&mut [0; 64]);
+    waited_for[1..]
+        .iter()
+        .map(|polled| !polled.revents().is_empty())
+        .collect()
+}
+
+impl State {
+    fn interrupt(&self) {
+        if let Some(thread) = &self.thread {
+            // It only fails when there are interrupts in it already.
+            let _ = (&thread.interrupter).write(&[1]);
+        }
     }
 }
 

@@ -11,12 +11,16 @@ mod filters;
 pub mod guard;
 mod library;
 pub mod log;
+pub mod memory;
 mod module;
 pub mod mpm;
 pub mod pool;
 pub mod request;
 mod startup;
 pub mod stream;
+pub mod suspend;
 pub mod sys;
+mod termination;
+pub mod thread;
 
 pub use module::{Answer, websocket_module};

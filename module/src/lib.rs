@@ -5,7 +5,8 @@
 //! * [`httpd`]: the only code that talks to httpd and APR: module record, directives, request, bytes.
 //! * [`upgrade`]: the opening handshake, from the request to the 101 response.
 //! * [`session`]: one connection's life after it: read, decode, callback, encode, write.
-//! * [`blocking`]: drives a session with the MPM's own thread.
+//! * [`reactor`]: drives sessions without a thread for each (event MPM).
+//! * [`blocking`]: drives a session with the MPM's own thread (all MPMs).
 //! * [`protocol`]: RFC 6455 itself, without I/O.
 //! * [`plugin`]: the C tables and the way into a plugin's callbacks.
 //! * [`link`]: what any thread may do with a connection: send, close.
@@ -22,6 +23,7 @@ pub mod link;
 pub mod outbox;
 pub mod plugin;
 pub mod protocol;
+pub mod reactor;
 pub mod registry;
 pub mod session;
 pub mod upgrade;

@@ -10,7 +10,7 @@ use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream;
 use std::ptr;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
@@ -23,8 +23,11 @@ use crate::protocol::{ClosePayload, Opcode};
 
 /// Makes the thread or loop that drives a connection take its next turn.
 pub trait Wake: Send + Sync {
+    /// Whether the connection holds no thread of the MPM.
+    fn is_event_driven(&self) -> bool;
+
     /// May be called from any thread, any number of times.
-    fn wake(&self);
+    fn wake(self: Arc<Self>);
 }
 
 /// How far the output of a connection has got.
@@ -42,10 +45,13 @@ pub enum Output {
 pub struct Link {
     outbox: Mutex<Outbox>,
     io: Mutex<Io>,
-    descriptor: OnceLock<Arc<OwnedFd>>,
     waker: Arc<dyn Wake>,
     timeout: Duration,
     is_leaving: AtomicBool,
+    is_in_turn: AtomicBool,
+    /// The client took less than there was when it was last tried.
+    is_pending: AtomicBool,
+    /// The flusher has the connection on its list.
     pub(crate) is_scheduled: AtomicBool,
 }
 
@@ -74,24 +80,18 @@ impl Link {
         Arc::new(Self {
             outbox: Mutex::default(),
             io: Mutex::default(),
-            descriptor: OnceLock::new(),
             waker,
             timeout,
             is_leaving: AtomicBool::new(false),
+            is_in_turn: AtomicBool::new(false),
+            is_pending: AtomicBool::new(false),
             is_scheduled: AtomicBool::new(false),
         })
     }
 
     /// The 101 response is on its way: messages may follow.
     pub fn open(&self, stream: Stream) {
-        self.descriptor.get_or_init(|| stream.descriptor());
         self.io().stream = Some(stream);
-    }
-
-    /// The descriptor of an open connection.
-    #[must_use]
-    pub fn descriptor(&self) -> Option<&Arc<OwnedFd>> {
-        self.descriptor.get()
     }
 
     /// How long the client may go without taking any output.
@@ -117,10 +117,18 @@ impl Link {
         }
         if ptr::eq(IN_TURN.get(), Arc::as_ptr(self)) {
             flusher::schedule(self);
-        } else if !matches!(self.flush(), Output::Drained) || opcode == Opcode::Close {
-            self.waker.wake();
+        } else if !matches!(self.flush(), Output::Drained) {
+            // The session waits for the client, unless a callback keeps it from that.
+            self.wake();
+            flusher::schedule(self);
+        } else if opcode == Opcode::Close {
+            self.wake();
         }
         Ok(())
+    }
+
+    fn wake(&self) {
+        Arc::clone(&self.waker).wake();
     }
 
     /// A statement of its own, so that the lock is released at its end.
@@ -136,13 +144,14 @@ impl Link {
     }
 
     fn wait_for_room(&self, gone: &UnixStream, deadline: Instant) -> Result<(), Closed> {
+        // Before the 101 response nothing can drain; without a descriptor nobody can wait.
+        let descriptor = self.descriptor().ok_or(Closed)?;
         loop {
             let output = self.flush();
             if self.outbox().has_room() {
                 return Ok(());
             }
-            // Before the 101 response nothing can drain.
-            let (Output::Pending(_), Some(descriptor)) = (output, self.descriptor.get()) else {
+            let Output::Pending(_) = output else {
                 return Err(Closed);
             };
             let Some(left) = deadline.checked_duration_since(Instant::now()) else {
@@ -150,7 +159,7 @@ impl Link {
                 return Err(Closed);
             };
             let mut waited_for = [
-                PollFd::new(descriptor, PollFlags::OUT),
+                PollFd::new(&descriptor, PollFlags::OUT),
                 PollFd::new(gone, PollFlags::IN),
             ];
             // An interrupted wait is just taken up again.
@@ -170,7 +179,17 @@ impl Link {
         let mut io = self.io();
         let stream = io.stream.as_mut().ok_or(io::ErrorKind::NotConnected)?;
         let read = stream.read(buffer)?;
-        Ok((read, !stream.is_direct() || read == buffer.len()))
+        Ok((
+            read,
+            !stream.is_emptied_by_short_reads() || read == buffer.len(),
+        ))
+    }
+
+    /// The client has closed its side: the next turn reads on until it finds that out.
+    pub fn find_end(&self) {
+        if let Some(stream) = &mut self.io().stream {
+            stream.find_end();
+        }
     }
 
     /// Writes what waits, as far as the client takes it.
@@ -180,6 +199,8 @@ impl Link {
             return Output::Broken(failure.into());
         }
         let result = io.write_all(&self.outbox);
+        self.is_pending
+            .store(matches!(result, Ok(false)), Ordering::Release);
         match result {
             Ok(true) => {
                 io.pending_since = None;
@@ -203,7 +224,7 @@ impl Link {
         }
         self.outbox().discard();
         drop(io);
-        self.waker.wake();
+        self.wake();
     }
 
     /// Tells the client that the server goes away, and the session not to wait for it for long.
@@ -211,7 +232,13 @@ impl Link {
         self.is_leaving.store(true, Ordering::Release);
         // Closed already: the session only has to hurry.
         let _ = self.send(Opcode::Close, &ClosePayload::new(CloseCode::GOING_AWAY, ""));
-        self.waker.wake();
+        self.wake();
+    }
+
+    /// Whether the connection holds no thread of the MPM.
+    #[must_use]
+    pub fn is_event_driven(&self) -> bool {
+        self.waker.is_event_driven()
     }
 
     /// Whether [`go_away`](Self::go_away) was called.
@@ -256,15 +283,36 @@ impl Link {
     }
 
     /// Runs callbacks: what they send is written together.
-    pub fn in_turn<T>(&self, body: impl FnOnce() -> T) -> T {
-        struct Restore(*const Link);
-        impl Drop for Restore {
+    pub fn in_turn<T>(self: &Arc<Self>, body: impl FnOnce() -> T) -> T {
+        struct Turn<'a>(&'a Link);
+        impl Drop for Turn<'_> {
             fn drop(&mut self) {
-                IN_TURN.set(self.0);
+                IN_TURN.set(ptr::null());
+                self.0.is_in_turn.store(false, Ordering::Release);
             }
         }
-        let _restore = Restore(IN_TURN.replace(self));
+        let _turn = Turn(self);
+        IN_TURN.set(Arc::as_ptr(self));
+        self.is_in_turn.store(true, Ordering::Release);
+        if self.is_pending.load(Ordering::Acquire) {
+            flusher::schedule(self);
+        }
         body()
+    }
+
+    /// Whether a callback is running, or about to.
+    #[must_use]
+    pub fn is_in_turn(&self) -> bool {
+        self.is_in_turn.load(Ordering::Acquire)
+    }
+
+    /// A descriptor to wait on, if the connection is open.
+    #[must_use]
+    pub fn descriptor(&self) -> Option<Arc<OwnedFd>> {
+        self.io()
+            .stream
+            .as_ref()
+            .and_then(|stream| stream.descriptor().ok())
     }
 
     fn io(&self) -> MutexGuard<'_, Io> {

@@ -9,4 +9,4 @@ mod table;
 
 pub use loaded::{LoadedPlugin, PluginError, Private};
 pub use options::PluginOptions;
-pub use server::{Attachment, Server};
+pub use server::{Attachment, Server, ServerLease};

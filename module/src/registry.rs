@@ -6,45 +6,59 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use crate::link::Link;
 
 static STATE: Mutex<State> = Mutex::new(State {
+    next: 0,
     links: BTreeMap::new(),
-    is_stopping: false,
+    stop: None,
 });
 
 struct State {
-    /// By address.
-    links: BTreeMap<usize, Weak<Link>>,
-    is_stopping: bool,
+    next: u64,
+    links: BTreeMap<u64, Weak<Link>>,
+    stop: Option<Stop>,
 }
 
-/// Keeps an entry in the registry for as long as it lives, which must be while the link does.
-pub struct Registration(usize);
+/// How the child stops.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Stop {
+    /// When the requests of its threads have ended.
+    Graceful,
+    /// Now.
+    AtOnce,
+}
+
+impl Stop {
+    fn ends(self, link: &Link) -> bool {
+        self == Self::AtOnce || link.is_event_driven()
+    }
+}
+
+/// Keeps an entry in the registry for as long as it lives.
+pub struct Registration(u64);
 
 /// Has `link` told when the child stops, at once if it is stopping already.
 #[must_use]
 pub fn register(link: &Arc<Link>) -> Registration {
-    let address = Arc::as_ptr(link).addr();
-    let mut state = lock();
-    state.links.insert(address, Arc::downgrade(link));
-    let is_stopping = state.is_stopping;
-    drop(state);
-    if is_stopping {
+    let (id, stop) = {
+        let mut state = lock();
+        let id = state.next;
+        state.next += 1;
+        state.links.insert(id, Arc::downgrade(link));
+        (id, state.stop)
+    };
+    if stop.is_some_and(|stop| stop.ends(link)) {
         link.go_away();
     }
-    Registration(address)
+    Registration(id)
 }
 
-/// Tells every client that the server goes away.
-pub fn shut_down() {
-    let links = {
+/// Tells clients that the server goes away.
+pub fn shut_down(stop: Stop) {
+    let links: Vec<_> = {
         let mut state = lock();
-        state.is_stopping = true;
-        state
-            .links
-            .values()
-            .filter_map(Weak::upgrade)
-            .collect::<Vec<_>>()
+        state.stop = state.stop.max(Some(stop));
+        state.links.values().filter_map(Weak::upgrade).collect()
     };
-    for link in links {
+    for link in links.iter().filter(|link| stop.ends(link)) {
         link.go_away();
     }
 }

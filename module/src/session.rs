@@ -14,16 +14,16 @@
 //! writable, woken or overdue, one call at a time, and the turn says what to wait for next.
 
 use std::io;
-use std::os::fd::OwnedFd;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use websocket_plugin::CloseCode;
 
 use crate::httpd::log::Level;
+use crate::httpd::memory::SharedMemory;
 use crate::httpd::request::Request;
 use crate::link::{Link, Output};
-use crate::plugin::{LoadedPlugin, Private, Server};
+use crate::plugin::{LoadedPlugin, Private, ServerLease};
 use crate::protocol::{ClosePayload, Event, Limits, Opcode, ProtocolError, Receiver, Version};
 use crate::registry::{Registration, register};
 
@@ -37,6 +37,9 @@ const LEAVE_LIMIT: Duration = Duration::from_secs(1);
 /// read what it asks for cannot make the server queue without end.
 const READ_PAUSE: usize = 1024 * 1024;
 
+/// So many reads make a turn, so that one client cannot keep a thread to itself.
+const READS_PER_TURN: usize = 16;
+
 /// What a driver waits for before the next turn.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Next {
@@ -49,6 +52,8 @@ pub enum Next {
         /// This moment.
         deadline: Option<Instant>,
     },
+    /// Nothing: there is more to do, once others have had their turn.
+    Again,
     /// Nothing: the session is over.
     Ended,
 }
@@ -62,27 +67,29 @@ enum Stage {
 }
 
 /// A connection whose plugin has accepted it. Dropping it ends the connection for the plugin.
-pub struct Session<'a> {
+pub struct Session {
     receiver: Receiver,
-    peer: Peer<'a>,
+    peer: Peer,
     stage: Stage,
     /// When the last output was written after a close frame: from then on the client may take
     /// [`CLOSE_LIMIT`] to answer.
     closing_since: Option<Instant>,
     _registration: Registration,
+    /// Dropped last, when the plugin no longer uses the request.
+    _memory: SharedMemory,
 }
 
 /// Who the events of a session go to.
-struct Peer<'a> {
+struct Peer {
     link: Arc<Link>,
-    plugin: &'a LoadedPlugin,
+    plugin: Arc<LoadedPlugin>,
     private: Private,
-    server: &'a Server,
+    server: ServerLease,
     request: Request,
     version: Version,
 }
 
-impl<'a> Session<'a> {
+impl Session {
     /// A session for a connection `plugin` accepted with `private`; `server` is attached to it.
     #[must_use]
     pub fn new(
@@ -90,7 +97,8 @@ impl<'a> Session<'a> {
         version: Version,
         limits: Limits,
         link: Arc<Link>,
-        (plugin, private, server): (&'a LoadedPlugin, Private, &'a Server),
+        memory: SharedMemory,
+        (plugin, private, server): (Arc<LoadedPlugin>, Private, ServerLease),
     ) -> Self {
         let registration = register(&link);
         let peer = Peer {
@@ -107,42 +115,58 @@ impl<'a> Session<'a> {
             stage: Stage::Reading,
             closing_since: None,
             _registration: registration,
+            _memory: memory,
         }
     }
 
     /// Reads what has arrived, runs callbacks and writes what that brings about. `buffer` holds bytes
     /// only during the call.
     pub fn turn(&mut self, buffer: &mut [u8]) -> Next {
-        if self.stage == Stage::Reading {
-            self.read(buffer);
+        let is_interrupted = self.stage == Stage::Reading && self.read(buffer);
+        match self.next() {
+            Next::Wait { read: true, .. } if is_interrupted => Next::Again,
+            Next::Ended => Next::Ended,
+            next => {
+                self.receiver.release();
+                self.peer.link.release();
+                next
+            }
         }
-        let next = self.next();
-        if next != Next::Ended {
-            self.receiver.release();
-            self.peer.link.release();
-        }
-        next
     }
 
-    /// The descriptor to wait on, once the connection is open.
+    /// What the connection shares with other threads.
     #[must_use]
-    pub fn descriptor(&self) -> Option<&OwnedFd> {
-        self.peer.link.descriptor().map(AsRef::as_ref)
+    pub fn link(&self) -> &Arc<Link> {
+        &self.peer.link
     }
 
-    fn read(&mut self, buffer: &mut [u8]) {
-        while self.stage == Stage::Reading && self.peer.link.waiting() < READ_PAUSE {
+    /// The plugin that serves the connection.
+    #[must_use]
+    pub fn plugin(&self) -> &LoadedPlugin {
+        &self.peer.plugin
+    }
+
+    /// Reads as much as one turn may. Returns whether there may be more.
+    fn read(&mut self, buffer: &mut [u8]) -> bool {
+        for _ in 0..READS_PER_TURN {
+            if self.stage != Stage::Reading {
+                return false;
+            }
+            if self.peer.link.waiting() >= READ_PAUSE {
+                return true;
+            }
             match self.read_once(buffer) {
                 Ok(true) => drop(self.peer.link.flush()),
-                Ok(false) => return,
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return,
+                Ok(false) => return false,
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return false,
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 Err(error) => {
                     self.peer.link.fail(error.kind());
-                    return;
+                    return false;
                 }
             }
         }
+        true
     }
 
     /// Reads and handles the bytes of one system call. Returns whether there may be more.
@@ -247,7 +271,7 @@ enum Flow {
     Finish,
 }
 
-impl Peer<'_> {
+impl Peer {
     fn handle_input(
         &self,
         receiver: &mut Receiver,
@@ -271,7 +295,7 @@ impl Peer<'_> {
         match event {
             Event::Message { kind, payload } => {
                 self.plugin
-                    .message(self.private, self.server, kind, payload);
+                    .message(self.private, &self.server, kind, payload);
             }
             Event::Ping(payload) => self.link.answer(Opcode::Pong, payload),
             Event::Pong(_) => {}
@@ -296,7 +320,7 @@ impl Peer<'_> {
     }
 }
 
-impl Drop for Session<'_> {
+impl Drop for Session {
     /// From here on sends return at once; everything else stays valid until `on_disconnect` has
     /// returned; then the connection goes back to httpd.
     fn drop(&mut self) {

@@ -1,17 +1,20 @@
 //! The opening handshake: from a request to a session (RFC 6455, section 4.2).
 
+use std::io;
 use std::sync::Arc;
 
 use crate::blocking::Driver;
-use crate::httpd::Answer;
 use crate::httpd::config::Config;
-use crate::httpd::log::Level;
+use crate::httpd::log::{Level, log_server};
 use crate::httpd::request::Request;
-use crate::link::Link;
-use crate::plugin::{Attachment, LoadedPlugin, PluginOptions};
+use crate::httpd::stream::{Descriptors, Stream};
+use crate::httpd::{Answer, mpm};
+use crate::link::{Link, Wake};
+use crate::plugin::{Attachment, LoadedPlugin, ServerLease};
 use crate::protocol::{
     ClientHandshake, HandshakeError, Limits, RequestHead, SUPPORTED_VERSIONS, Site,
 };
+use crate::reactor::{Connection, Handover, Reactor, Threads};
 use crate::session::Session;
 
 const BAD_REQUEST: Answer = Answer::Status(400);
@@ -20,8 +23,7 @@ const INTERNAL_SERVER_ERROR: Answer = Answer::Status(500);
 const NOT_IMPLEMENTED: Answer = Answer::Status(501);
 const SERVICE_UNAVAILABLE: Answer = Answer::Status(503);
 
-/// Serves a request for which `SetHandler websocket-handler` holds; returns when the connection has
-/// ended.
+/// Serves a request for which `SetHandler websocket-handler` holds.
 pub fn handle(request: Request, config: &Config) -> Answer {
     let handshake = match ClientHandshake::parse(&head(&request)) {
         Ok(Some(handshake)) => handshake,
@@ -44,13 +46,17 @@ pub fn handle(request: Request, config: &Config) -> Answer {
         request.log(Level::Error, "WebSockets over HTTP/2 are not supported");
         return NOT_IMPLEMENTED;
     }
-    let limits = Limits {
-        max_message_size: config.max_message_size(),
-        allow_reserved_status_codes: config.allow_reserved_status_codes(),
+    let opening = Opening {
+        request,
+        handshake,
+        config,
+        plugin,
     };
-    let plugin = (plugin.as_ref(), config.options());
-    Driver::with_current(|driver| accept(request, &handshake, limits, plugin, driver))
-        .unwrap_or_else(|error| out_of_resources(&request, &error))
+    match reactor_for(request, config) {
+        Some(reactor) => opening.suspend(reactor),
+        None => Driver::with_current(|driver| opening.block(driver))
+            .unwrap_or_else(|error| out_of_resources(&request, &error)),
+    }
 }
 
 fn head(request: &Request) -> RequestHead<'_> {
@@ -93,7 +99,7 @@ fn is_origin_allowed(request: &Request, config: &Config, handshake: &ClientHands
         .allows(handshake.origin, &site, &trusted)
 }
 
-fn out_of_resources(request: &Request, error: &std::io::Error) -> Answer {
+fn out_of_resources(request: &Request, error: &io::Error) -> Answer {
     request.log(
         Level::Error,
         &format!("the connection cannot be served: {error}"),
@@ -101,54 +107,130 @@ fn out_of_resources(request: &Request, error: &std::io::Error) -> Answer {
     SERVICE_UNAVAILABLE
 }
 
-/// Asks the plugin, sends the 101 response and drives the session to its end.
-fn accept(
-    request: Request,
-    handshake: &ClientHandshake<'_>,
-    limits: Limits,
-    (plugin, options): (&LoadedPlugin, &PluginOptions),
-    driver: &mut Driver,
-) -> Answer {
-    request.clear_response_headers();
-    request.set_response_header(c"Upgrade", b"websocket");
-    request.set_response_header(c"Connection", b"Upgrade");
-    request.set_response_header(c"Sec-WebSocket-Accept", handshake.accept().as_bytes());
-
-    let server = driver.server();
-    let link = Link::new(request.timeout(), driver.waker());
-    let attachment = Arc::new(Attachment::new(
-        request,
-        Arc::clone(&link),
-        &handshake.subprotocols,
-    ));
-    server.attach(Arc::clone(&attachment));
-    let private = match link.in_turn(|| plugin.connect(server, options)) {
-        Ok(Some(private)) => private,
-        refusal => {
-            link.shut();
-            server.detach();
-            request.clear_response_headers();
-            return refusal_answer(request, refusal.err(), attachment.rejection());
-        }
-    };
-    let version = handshake.version;
-    let mut session = Session::new(
-        request,
-        version,
-        limits,
-        Arc::clone(&link),
-        (plugin, private, server),
-    );
-    attachment.set_open();
-    request.switch_protocols();
-    match request.take_stream() {
-        Ok(stream) => {
-            link.open(stream);
-            driver.drive(&mut session);
-        }
-        Err(error) => request.log(Level::Info, &format!("the client is gone: {error}")),
+/// The reactor, if the connection can be left to it.
+fn reactor_for(request: Request, config: &Config) -> Option<&'static Reactor> {
+    if !config.is_event_driven() || !request.can_suspend() {
+        return None;
     }
-    Answer::Done
+    let threads = request
+        .threads()
+        .unwrap_or_else(|| Threads::default_for(mpm::threads_per_child()));
+    Reactor::current(threads).unwrap_or_else(|error| {
+        let text = format!("connections will each need a thread: no event loop: {error}");
+        log_server(Level::Error, &text);
+        None
+    })
+}
+
+/// A good handshake whose plugin is still to be asked.
+struct Opening<'a> {
+    request: Request,
+    handshake: ClientHandshake<'a>,
+    config: &'a Config,
+    plugin: &'a Arc<LoadedPlugin>,
+}
+
+impl Opening<'_> {
+    /// Serves the connection with this thread until it ends.
+    fn block(&self, driver: &mut Driver) -> Answer {
+        let mut session = match self.accept(driver.server(), driver.waker()) {
+            Ok(session) => session,
+            Err(refusal) => return refusal,
+        };
+        let descriptor = self.open(&session, Descriptors::Own, Stream::descriptor);
+        if let Some(descriptor) = descriptor {
+            driver.drive(&mut session, &descriptor);
+        }
+        Answer::Done
+    }
+
+    /// Leaves the connection to `reactor`.
+    fn suspend(&self, reactor: &Reactor) -> Answer {
+        let connection = reactor.prepare(Arc::clone(self.plugin));
+        let session = match self.accept(ServerLease::take(), Arc::<Connection>::clone(&connection))
+        {
+            Ok(session) => session,
+            Err(refusal) => return refusal,
+        };
+        if self
+            .open(&session, Descriptors::Httpd, |_| Ok(()))
+            .is_none()
+        {
+            return Answer::Done;
+        }
+        self.request.suspend(Box::new(Handover {
+            connection,
+            session,
+        }));
+        Answer::Suspended
+    }
+
+    /// Asks the plugin and sends the 101 response.
+    fn accept(&self, server: ServerLease, waker: Arc<dyn Wake>) -> Result<Session, Answer> {
+        let Self {
+            request,
+            handshake,
+            config,
+            plugin,
+        } = self;
+        request.clear_response_headers();
+        request.set_response_header(c"Upgrade", b"websocket");
+        request.set_response_header(c"Connection", b"Upgrade");
+        request.set_response_header(c"Sec-WebSocket-Accept", handshake.accept().as_bytes());
+
+        let memory = request
+            .share_memory()
+            .map_err(|error| out_of_resources(request, &error))?;
+        let link = Link::new(request.timeout(), waker);
+        let attachment = Arc::new(Attachment::new(
+            *request,
+            Arc::clone(&link),
+            &handshake.subprotocols,
+        ));
+        server.attach(Arc::clone(&attachment));
+        let private = match link.in_turn(|| plugin.connect(&server, config.options())) {
+            Ok(Some(private)) => private,
+            refusal => {
+                link.shut();
+                server.detach();
+                request.clear_response_headers();
+                return Err(refusal_answer(
+                    *request,
+                    refusal.err(),
+                    attachment.rejection(),
+                ));
+            }
+        };
+        let limits = Limits {
+            max_message_size: config.max_message_size(),
+            allow_reserved_status_codes: config.allow_reserved_status_codes(),
+        };
+        let plugin = (Arc::clone(plugin), private, server);
+        let session = Session::new(*request, handshake.version, limits, link, memory, plugin);
+        attachment.set_open();
+        request.switch_protocols();
+        Ok(session)
+    }
+
+    /// Lets messages follow the 101 response. `None`: the client is gone.
+    fn open<T>(
+        &self,
+        session: &Session,
+        descriptors: Descriptors,
+        inspect: impl FnOnce(&Stream) -> io::Result<T>,
+    ) -> Option<T> {
+        let opened = self.request.take_stream(descriptors).and_then(|stream| {
+            let inspected = inspect(&stream)?;
+            session.link().open(stream);
+            Ok(inspected)
+        });
+        opened
+            .inspect_err(|error| {
+                self.request
+                    .log(Level::Info, &format!("the client is gone: {error}"));
+            })
+            .ok()
+    }
 }
 
 fn refusal_answer(request: Request, error: Option<String>, status: Option<u16>) -> Answer {

@@ -10,6 +10,7 @@ use super::request::Request;
 use super::sys;
 use crate::plugin::{LoadedPlugin, PluginOptions};
 use crate::protocol::OriginPolicy;
+use crate::reactor::Threads;
 
 /// 32 MiB.
 pub const DEFAULT_MAX_MESSAGE_SIZE: u64 = 33_554_432;
@@ -23,6 +24,9 @@ pub struct Config {
     pub(super) origin_policy: Option<OriginPolicy>,
     pub(super) trusted_origins: Option<Arc<Vec<Box<str>>>>,
     pub(super) allow_reserved_status_codes: Option<bool>,
+    pub(super) event_driven: Option<bool>,
+    /// Only at the main server.
+    pub(super) threads: Option<Threads>,
 }
 
 impl Config {
@@ -62,6 +66,12 @@ impl Config {
         self.allow_reserved_status_codes.unwrap_or(false)
     }
 
+    /// Whether a connection may leave its thread after the 101 response, where the MPM allows it.
+    #[must_use]
+    pub fn is_event_driven(&self) -> bool {
+        self.event_driven.unwrap_or(true)
+    }
+
     /// The section `inner` inside this one: what it sets counts, the rest is inherited.
     pub(super) fn merged_with(&self, inner: &Self) -> Self {
         Self {
@@ -76,6 +86,8 @@ impl Config {
             allow_reserved_status_codes: inner
                 .allow_reserved_status_codes
                 .or(self.allow_reserved_status_codes),
+            event_driven: inner.event_driven.or(self.event_driven),
+            threads: inner.threads.or(self.threads),
         }
     }
 }

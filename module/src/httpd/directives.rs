@@ -13,13 +13,14 @@ use super::log::{Level, server_line};
 use super::pool::{Pool, bytes};
 use super::{startup, sys};
 use crate::protocol::OriginPolicy;
+use crate::reactor::Threads;
 
 /// Where every directive may stand: servers and virtual hosts, directories, locations, and
 /// `.htaccess` files under `AllowOverride AuthConfig`.
 const CONTEXTS: c_int = sys::OR_AUTHCFG | sys::RSRC_CONF;
 
 #[repr(transparent)]
-pub(super) struct Table([sys::command_rec; 8]);
+pub(super) struct Table([sys::command_rec; 10]);
 
 // SAFETY: the table holds constants and pointers to constants; nobody writes to it.
 unsafe impl Sync for Table {}
@@ -87,6 +88,25 @@ pub(super) static TABLE: Table = Table([
         sys::FLAG,
         c"On lets clients close with status codes reserved for the future; default Off",
     ),
+    command(
+        c"WebSocketEventDriven",
+        sys::cmd_func {
+            flag: Some(event_driven),
+        },
+        sys::FLAG,
+        c"On (default): a WebSocket does not hold a thread, where the MPM allows that",
+    ),
+    sys::command_rec {
+        req_override: sys::RSRC_CONF,
+        ..command(
+            c"WebSocketThreads",
+            sys::cmd_func {
+                take2: Some(threads),
+            },
+            sys::TAKE2,
+            c"Least and most threads of a child process for event-driven WebSockets",
+        )
+    },
     END,
 ]);
 
@@ -293,6 +313,42 @@ unsafe extern "C" fn allow_reserved_status_codes(
     }
 }
 
+unsafe extern "C" fn event_driven(
+    parms: *mut sys::cmd_parms,
+    config: *mut c_void,
+    on: c_int,
+) -> *const c_char {
+    // SAFETY: httpd's arguments, passed on as they came.
+    unsafe {
+        apply(parms, config, |directive| {
+            directive.config.event_driven = Some(on != 0);
+            Ok(())
+        })
+    }
+}
+
+unsafe extern "C" fn threads(
+    parms: *mut sys::cmd_parms,
+    config: *mut c_void,
+    min: *const c_char,
+    max: *const c_char,
+) -> *const c_char {
+    // SAFETY: httpd's arguments, passed on as they came; a directive has a server.
+    unsafe {
+        apply(parms, config, |directive| {
+            if (*directive.parms.server).is_virtual != 0 {
+                return Err(
+                    "WebSocketThreads holds for whole processes and cannot stand in a \
+                            <VirtualHost>"
+                        .into(),
+                );
+            }
+            directive.config.threads = Some(parse_threads(&argument(min), &argument(max))?);
+            Ok(())
+        })
+    }
+}
+
 /// httpd's own limit for sizes: the largest `apr_off_t`.
 const LARGEST_SIZE: u64 = i64::MAX as u64;
 
@@ -317,9 +373,41 @@ fn parse_origin_check(word: &str) -> Result<OriginPolicy, String> {
     }
 }
 
+/// More threads than this in one process are a mistake.
+const MOST_THREADS: usize = 10_000;
+
+fn parse_threads(min: &str, max: &str) -> Result<Threads, String> {
+    let parse = |text: &str| text.parse().ok().filter(|n| (1..=MOST_THREADS).contains(n));
+    match (parse(min), parse(max)) {
+        (Some(min), Some(max)) if min < max => Ok(Threads { min, max }),
+        _ => Err(format!(
+            "WebSocketThreads must be two numbers from 1 to {MOST_THREADS}, the first smaller than \
+             the second, not '{min} {max}'"
+        )),
+    }
+}
+
 #[cfg(test)]
 mod tests {
-    use super::{OriginPolicy, parse_origin_check, parse_size};
+    use super::{OriginPolicy, Threads, parse_origin_check, parse_size, parse_threads};
+
+    #[test]
+    fn threads_are_two_numbers_in_order() {
+        assert_eq!(parse_threads("2", "64"), Ok(Threads { min: 2, max: 64 }));
+        for (min, max) in [
+            ("0", "4"),
+            ("4", "4"),
+            ("5", "4"),
+            ("x", "4"),
+            ("1", "10001"),
+        ] {
+            assert!(
+                parse_threads(min, max)
+                    .unwrap_err()
+                    .contains(&format!("'{min} {max}'"))
+            );
+        }
+    }
 
     #[test]
     fn a_message_size_is_a_positive_number_of_bytes() {

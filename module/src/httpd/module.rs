@@ -7,8 +7,11 @@ use std::ptr;
 use super::config;
 use super::directives;
 use super::guard::guard;
+use super::log::{Level, log_server};
 use super::request::Request;
-use super::{mpm, startup, sys};
+use super::{mpm, startup, suspend, sys, termination};
+use crate::reactor::Reactor;
+use crate::registry::Stop;
 use crate::{flusher, registry, upgrade};
 
 /// The value of `SetHandler` and `AddHandler` that selects this module.
@@ -73,6 +76,12 @@ unsafe extern "C" fn register_hooks(_pool: *mut sys::apr_pool_t) {
             ptr::null(),
             sys::APR_HOOK_MIDDLE,
         );
+        sys::ap_hook_suspend_connection(
+            Some(suspend_connection),
+            ptr::null(),
+            ptr::null(),
+            sys::APR_HOOK_REALLY_LAST,
+        );
         sys::ap_hook_child_stopping(
             Some(child_stopping),
             ptr::null(),
@@ -118,18 +127,56 @@ unsafe extern "C" fn child_init(pool: *mut sys::apr_pool_t, _server: *mut sys::s
         // SAFETY: the child's own pool lives until the child exits; nothing else runs yet.
         let pool = unsafe { super::pool::Pool::new(pool) };
         // A thread must not outlive the module's code, which is unmapped when the child exits.
-        pool.on_destroy(flusher::stop);
+        // Without threads this runs in a signal handler, which must not take a lock.
+        if !mpm::is_threaded() {
+            return pool.before_destroy(flusher::disable);
+        }
+        pool.before_destroy(|| {
+            flusher::stop();
+            termination::stop();
+            if !Reactor::stop() {
+                log_server(
+                    Level::Warning,
+                    "a plugin's callback is stuck; exiting without it",
+                );
+                // SAFETY: ends the process without running anything that the stuck callback might
+                // then find gone.
+                unsafe { libc::_exit(0) }
+            }
+        });
     });
 }
 
-/// `graceful` leaves open connections alone: they live on in this child until they end, as with the C
-/// module. Otherwise each client is told that the server goes away.
+/// The hook `suspend_connection`.
+unsafe extern "C" fn suspend_connection(
+    connection: *mut sys::conn_rec,
+    request: *mut sys::request_rec,
+) {
+    guard("suspend_connection", (), || {
+        // SAFETY: the MPM's arguments, passed on as they came.
+        unsafe { suspend::hand_over(connection, request) }
+    });
+}
+
+/// Tells clients that the server goes away: on a graceful stop those whose connections no thread of
+/// the MPM serves, as nothing else would ever end them; the others live on in this child until they
+/// end, as with the C module.
 unsafe extern "C" fn child_stopping(_pool: *mut sys::apr_pool_t, graceful: c_int) {
     // Without threads this runs in a signal handler, where no lock may be taken; the process ends at
     // once and the kernel closes its only connection.
-    if graceful == 0 && mpm::is_threaded() {
-        guard("child_stopping", (), registry::shut_down);
+    if !mpm::is_threaded() {
+        return;
     }
+    guard("child_stopping", (), || {
+        if graceful == 0 {
+            return registry::shut_down(Stop::AtOnce);
+        }
+        registry::shut_down(Stop::Graceful);
+        if let Err(error) = termination::watch(|| registry::shut_down(Stop::AtOnce)) {
+            let text = format!("a stop during this graceful one will take longer: {error}");
+            log_server(Level::Warning, &text);
+        }
+    });
 }
 
 /// How a handler answers httpd.
@@ -139,6 +186,8 @@ pub enum Answer {
     Declined,
     /// The request has been dealt with.
     Done,
+    /// The connection lives on without this thread.
+    Suspended,
     /// httpd shall answer with this HTTP status.
     Status(u16),
 }
@@ -148,6 +197,7 @@ impl Answer {
         match self {
             Self::Declined => sys::DECLINED,
             Self::Done => sys::OK,
+            Self::Suspended => sys::SUSPENDED,
             Self::Status(status) => status.into(),
         }
     }

@@ -1,11 +1,45 @@
 //! What the multi-processing module can do.
 
+use std::ffi::c_int;
+
 use super::sys;
+
+/// Whether a connection may leave its thread while it stays open: on an asynchronous MPM, unless it is
+/// a stream of HTTP/2, or a filter does its own waiting.
+pub(super) fn can_suspend(connection: &sys::conn_rec) -> bool {
+    is(sys::AP_MPMQ_IS_ASYNC)
+        && !connection.cs.is_null()
+        && connection.master.is_null()
+        && connection.clogging_input_filters() == 0
+}
+
+/// Whether the MPM can serve connections without a thread for each (event).
+pub fn is_async() -> bool {
+    is(sys::AP_MPMQ_IS_ASYNC)
+}
 
 /// Whether the MPM serves connections with threads (event, worker), not with processes (prefork).
 pub fn is_threaded() -> bool {
+    is(sys::AP_MPMQ_IS_THREADED)
+}
+
+/// How many threads a child serves requests with.
+pub fn threads_per_child() -> usize {
+    usize::try_from(query(sys::AP_MPMQ_MAX_THREADS)).unwrap_or(0)
+}
+
+fn is(quality: c_int) -> bool {
+    query(quality) != sys::AP_MPMQ_NOT_SUPPORTED
+}
+
+/// The MPM's answer, 0 if it has none.
+fn query(question: c_int) -> c_int {
     let mut answer = 0;
     // SAFETY: `answer` is valid for the call; the question may be asked at any time.
-    let status = unsafe { sys::ap_mpm_query(sys::AP_MPMQ_IS_THREADED, &raw mut answer) };
-    status == sys::APR_SUCCESS && answer != sys::AP_MPMQ_NOT_SUPPORTED
+    let status = unsafe { sys::ap_mpm_query(question, &raw mut answer) };
+    if status == sys::APR_SUCCESS {
+        answer
+    } else {
+        0
+    }
 }

@@ -40,18 +40,26 @@ impl Pool {
         value
     }
 
+    /// As [`keep`](Self::keep), but the value is dropped before anything else in the pool, and in
+    /// pools below it, is.
+    pub(super) fn keep_first<T: 'static>(self, value: T) -> *mut T {
+        let value = Box::into_raw(Box::new(value));
+        // SAFETY: as in `keep`.
+        unsafe {
+            sys::apr_pool_pre_cleanup_register(self.as_ptr(), value.cast(), Some(drop_kept::<T>));
+        }
+        value
+    }
+
     /// Runs `action` when the pool is destroyed: before clean-ups that were registered earlier, after
     /// those that come later.
     pub(super) fn on_destroy(self, action: impl FnOnce() + 'static) {
-        struct OnDrop<F: FnOnce()>(Option<F>);
-        impl<F: FnOnce()> Drop for OnDrop<F> {
-            fn drop(&mut self) {
-                if let Some(action) = self.0.take() {
-                    action();
-                }
-            }
-        }
         self.keep(OnDrop(Some(action)));
+    }
+
+    /// Runs `action` when the pool is about to be destroyed, before all other clean-ups.
+    pub(super) fn before_destroy(self, action: impl FnOnce() + 'static) {
+        self.keep_first(OnDrop(Some(action)));
     }
 
     /// Copies a text into the pool. What follows a NUL is cut off, as C would.
@@ -67,6 +75,16 @@ impl Pool {
     /// Copies an error message into the pool, as a directive returns it.
     pub(super) fn message(self, text: &str) -> *const c_char {
         self.copy(text.as_bytes())
+    }
+}
+
+struct OnDrop<F: FnOnce()>(Option<F>);
+
+impl<F: FnOnce()> Drop for OnDrop<F> {
+    fn drop(&mut self) {
+        if let Some(action) = self.0.take() {
+            action();
+        }
     }
 }
 

@@ -8,9 +8,13 @@ use std::time::Duration;
 use websocket_plugin::abi;
 
 use super::log::{Level, request_line};
+use super::memory::SharedMemory;
 use super::pool::{Pool, bytes};
-use super::stream::Stream;
+use super::stream::{Descriptors, Stream};
+use super::suspend::{self, Adopter};
 use super::sys;
+use super::{config, mpm};
+use crate::reactor::Threads;
 
 /// httpd's `HTTP_VERSION(1, 1)`.
 const HTTP_1_1: c_int = 1001;
@@ -252,6 +256,9 @@ impl Request {
         // once and flushes it.
         unsafe {
             let request = self.0.as_ptr();
+            // A client that goes on sending after the end is read from for 2 seconds, not 30.
+            let notes = (*(*request).connection).notes;
+            sys::apr_table_setn(notes, c"short-lingering-close".as_ptr(), c"1".as_ptr());
             (*request).status = sys::HTTP_SWITCHING_PROTOCOLS;
             (*request).status_line = sys::ap_get_status_line(sys::HTTP_SWITCHING_PROTOCOLS);
             sys::ap_send_interim_response(request, 1);
@@ -264,12 +271,43 @@ impl Request {
     /// # Errors
     ///
     /// When the client is gone, or the process has no descriptor left.
-    pub fn take_stream(self) -> io::Result<Stream> {
+    pub fn take_stream(self, descriptors: Descriptors) -> io::Result<Stream> {
         if self.connection().aborted != 0 {
             return Err(io::ErrorKind::ConnectionAborted.into());
         }
         // SAFETY: the handler has the connection to itself until it returns, and drops the stream
         // before; plugins use the request's pool from one thread at a time.
-        unsafe { Stream::new(self.get().connection) }
+        unsafe { Stream::new(self.get().connection, descriptors) }
+    }
+
+    /// The threads `WebSocketThreads` sets.
+    #[must_use]
+    pub fn threads(&self) -> Option<Threads> {
+        // SAFETY: httpd's main server lives as long as the process.
+        unsafe { config::in_vector((*sys::ap_server_conf).lookup_defaults) }.threads
+    }
+
+    /// Lets a plugin use the request's memory from any thread. For the handler's thread.
+    ///
+    /// # Errors
+    ///
+    /// When the system has no more locks.
+    pub fn share_memory(self) -> io::Result<SharedMemory> {
+        // SAFETY: the handler has the connection to itself until it asks the plugin; the session
+        // drops the result when the plugin knows that the connection has ended.
+        unsafe { SharedMemory::new(self.get().connection) }
+    }
+
+    /// Whether the connection may live on without this thread.
+    #[must_use]
+    pub fn can_suspend(&self) -> bool {
+        mpm::can_suspend(self.connection())
+    }
+
+    /// Hands the connection to `adopter` as soon as this thread has let it go. For the handler's
+    /// thread, which must answer [`Answer::Suspended`](super::Answer) next.
+    pub fn suspend(self, adopter: Box<dyn Adopter>) {
+        // SAFETY: the request is live; the rest is asked of the caller.
+        unsafe { suspend::suspend(self.0.as_ptr(), adopter) }
     }
 }

@@ -7,7 +7,7 @@
 use std::ffi::c_int;
 use std::io;
 use std::mem;
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd, RawFd};
 use std::ptr;
 use std::sync::Arc;
 
@@ -21,9 +21,6 @@ use super::{filters, pool};
 /// 64 KiB (`FlushMaxThreshold`) at which the core filter starts to block.
 const PASS_SIZE: usize = 16 * 1024;
 
-/// The default kind of APR mutex, as the unsigned number its function takes.
-const MUTEX_KIND: u32 = sys::APR_THREAD_MUTEX_DEFAULT.unsigned_abs();
-
 /// A connection's bytes in both directions.
 ///
 /// One thread at a time may use it, whichever that is: httpd's filters share state between reading
@@ -32,11 +29,27 @@ pub struct Stream {
     connection: *mut sys::conn_rec,
     socket: *mut sys::apr_socket_t,
     timeout: sys::apr_interval_time_t,
-    descriptor: Arc<OwnedFd>,
+    descriptor: Descriptor,
+    must_find_end: bool,
     input: *mut sys::apr_bucket_brigade,
     output: *mut sys::apr_bucket_brigade,
     way: Way,
     counts: Counts,
+}
+
+/// Whose descriptor a stream uses.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Descriptors {
+    /// A duplicate. On a hard stop the MPM closes the descriptors of connections its threads serve,
+    /// and the number might be another connection's by the time it is used here.
+    Own,
+    /// httpd's own: of a suspended connection the MPM leaves it alone.
+    Httpd,
+}
+
+enum Descriptor {
+    Own(Arc<OwnedFd>),
+    Httpd(RawFd),
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -58,7 +71,7 @@ struct Counts {
 }
 
 // SAFETY: a `Stream` is used by one thread at a time (`&mut self`), and the connection's memory
-// belongs to whoever has the stream: `Stream::new` gave its allocator a lock against the request's.
+// belongs to whoever has the stream, but for what `SharedMemory` protects.
 unsafe impl Send for Stream {}
 
 impl Stream {
@@ -72,7 +85,10 @@ impl Stream {
     ///
     /// `connection` is live and used through the result alone until that is dropped. The memory of
     /// its pool and of pools below may be used by one other thread meanwhile.
-    pub(super) unsafe fn new(connection: *mut sys::conn_rec) -> io::Result<Self> {
+    pub(super) unsafe fn new(
+        connection: *mut sys::conn_rec,
+        descriptors: Descriptors,
+    ) -> io::Result<Self> {
         // SAFETY: the caller vouches for the connection; brigades and socket live in its pool.
         unsafe {
             let socket = sys::ap_get_conn_socket(connection);
@@ -81,13 +97,16 @@ impl Stream {
             if descriptor < 0 {
                 return Err(io::ErrorKind::NotConnected.into());
             }
-            // A descriptor of our own: on a hard stop the MPM closes its own one under us, and the
-            // number might be another connection's by the time we use it.
-            let descriptor = Arc::new(BorrowedFd::borrow_raw(descriptor).try_clone_to_owned()?);
+            let descriptor = match descriptors {
+                Descriptors::Httpd => Descriptor::Httpd(descriptor),
+                Descriptors::Own => {
+                    let duplicate = BorrowedFd::borrow_raw(descriptor).try_clone_to_owned()?;
+                    Descriptor::Own(Arc::new(duplicate))
+                }
+            };
             let mut timeout = 0;
             sys::apr_socket_timeout_get(socket, &raw mut timeout);
             sys::apr_socket_timeout_set(socket, 0);
-            share_memory(connection)?;
             let bucket_alloc = (*connection).bucket_alloc;
             let way = if filters::are_transparent(connection) {
                 Way::Draining
@@ -99,6 +118,7 @@ impl Stream {
                 socket,
                 timeout,
                 descriptor,
+                must_find_end: false,
                 input: sys::apr_brigade_create((*connection).pool, bucket_alloc),
                 output: sys::apr_brigade_create((*connection).pool, bucket_alloc),
                 way,
@@ -107,17 +127,27 @@ impl Stream {
         }
     }
 
-    /// The descriptor to wait on. It stays the connection's for as long as it is held.
-    #[must_use]
-    pub fn descriptor(&self) -> Arc<OwnedFd> {
-        Arc::clone(&self.descriptor)
+    /// A descriptor to wait on, which stays the connection's for as long as it is held.
+    ///
+    /// # Errors
+    ///
+    /// When the process has no descriptors left.
+    pub fn descriptor(&self) -> io::Result<Arc<OwnedFd>> {
+        match &self.descriptor {
+            Descriptor::Own(descriptor) => Ok(Arc::clone(descriptor)),
+            Descriptor::Httpd(_) => Ok(Arc::new(self.as_fd().try_clone_to_owned()?)),
+        }
     }
 
-    /// Whether bytes come straight from the socket, so that a read that does not fill its buffer has
-    /// taken all there is.
+    /// Whether a read that does not fill its buffer has taken all there is.
     #[must_use]
-    pub fn is_direct(&self) -> bool {
-        self.way == Way::Socket
+    pub fn is_emptied_by_short_reads(&self) -> bool {
+        self.way == Way::Socket && !self.must_find_end
+    }
+
+    /// The client has closed its side: reads go on until they find that out.
+    pub fn find_end(&mut self) {
+        self.must_find_end = true;
     }
 
     /// Reads what has arrived, without waiting. `Ok(0)` is the end of the client's bytes.
@@ -136,7 +166,7 @@ impl Stream {
                 result => return result,
             }
         }
-        let (read, _) = rustix::net::recv(&self.descriptor, buffer, RecvFlags::DONTWAIT)?;
+        let (read, _) = rustix::net::recv(self.as_fd(), buffer, RecvFlags::DONTWAIT)?;
         self.counts.read += i64::try_from(read).unwrap_or(0);
         Ok(read)
     }
@@ -151,7 +181,7 @@ impl Stream {
             return self.write_filters(bytes);
         }
         let flags = SendFlags::DONTWAIT | SendFlags::NOSIGNAL;
-        let written = rustix::net::send(&self.descriptor, bytes, flags)?;
+        let written = rustix::net::send(self.as_fd(), bytes, flags)?;
         self.counts.written += i64::try_from(written).unwrap_or(0);
         Ok(written)
     }
@@ -177,7 +207,19 @@ impl Stream {
         unsafe { (*self.connection).aborted = 1 }
     }
 
+    /// A non-blocking read that finds nothing may succeed without bytes. So does the core filter's
+    /// first read at the end of the client's bytes, which mod_ssl passes on as "try again"; the next
+    /// one reports the end, of which the poller will not tell again.
     fn read_filters(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        match self.read_brigade(buffer) {
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock && self.must_find_end => {
+                self.read_brigade(buffer)
+            }
+            result => result,
+        }
+    }
+
+    fn read_brigade(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         let wanted = sys::apr_off_t::try_from(buffer.len()).unwrap_or(sys::apr_off_t::MAX);
         // SAFETY: the stream has the connection and its brigade to itself; APR writes at most
         // `length` bytes into the buffer.
@@ -198,13 +240,10 @@ impl Stream {
                 sys::apr_brigade_flatten(self.input, buffer.as_mut_ptr().cast(), &raw mut length);
             sys::apr_brigade_cleanup(self.input.cast());
             check(status)?;
-            // A non-blocking read that finds nothing may succeed with an empty brigade. So does the
-            // first read at the end of the client's bytes; the next one reports that.
             if length == 0 {
-                Err(io::ErrorKind::WouldBlock.into())
-            } else {
-                Ok(length)
+                return Err(io::ErrorKind::WouldBlock.into());
             }
+            Ok(length)
         }
     }
 
@@ -266,7 +305,11 @@ impl Stream {
 
 impl AsFd for Stream {
     fn as_fd(&self) -> BorrowedFd<'_> {
-        self.descriptor.as_fd()
+        match &self.descriptor {
+            Descriptor::Own(descriptor) => descriptor.as_fd(),
+            // SAFETY: httpd closes it with the connection, which outlives the stream (`new`).
+            Descriptor::Httpd(descriptor) => unsafe { BorrowedFd::borrow_raw(*descriptor) },
+        }
     }
 }
 
@@ -277,33 +320,12 @@ impl Drop for Stream {
         // SAFETY: the connection outlives the stream (`new`).
         unsafe {
             sys::apr_socket_timeout_set(self.socket, self.timeout);
-            let allocator = sys::apr_pool_allocator_get((*self.connection).pool);
-            sys::apr_allocator_mutex_set(allocator, ptr::null_mut());
         }
     }
 }
 
-/// Gives the memory of the connection a lock.
-///
-/// A plugin may use the request's pool from any thread, and that pool takes its memory from the same
-/// allocator as the filters. The lock must be gone before the pool it lives in is (`Stream::drop`).
-unsafe fn share_memory(connection: *mut sys::conn_rec) -> io::Result<()> {
-    // SAFETY: the caller has the live connection to itself.
-    unsafe {
-        let pool = (*connection).pool;
-        let mut mutex = ptr::null_mut();
-        check(sys::apr_thread_mutex_create(
-            &raw mut mutex,
-            MUTEX_KIND,
-            pool,
-        ))?;
-        sys::apr_allocator_mutex_set(sys::apr_pool_allocator_get(pool), mutex);
-    }
-    Ok(())
-}
-
 /// An APR status as an I/O result. APR passes system errors on as they are.
-fn check(status: sys::apr_status_t) -> io::Result<()> {
+pub(super) fn check(status: sys::apr_status_t) -> io::Result<()> {
     match status {
         sys::APR_SUCCESS => Ok(()),
         sys::APR_EINTR => Err(Errno::AGAIN.into()),

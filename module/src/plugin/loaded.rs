@@ -3,8 +3,9 @@
 use std::ffi::{c_uint, c_void};
 use std::fmt;
 use std::ptr::{self, NonNull};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use websocket_plugin::abi;
 use websocket_plugin::host::{IncompatibleError, Instance, RustPlugin, rust_plugin};
@@ -62,8 +63,16 @@ pub struct LoadedPlugin {
     rust: Option<RustPlugin>,
     /// Of a Rust plugin, one for each set of options in use.
     instances: Mutex<Vec<(PluginOptions, Arc<Instance>)>>,
+    /// How many turns in a row have to be short until the plugin counts as quick again.
+    slowness: AtomicU32,
     destroyed: AtomicBool,
 }
+
+/// A plugin whose callbacks were found to block is quick again after so many short turns.
+const SHORT_TURNS: u32 = 256;
+
+/// What a short turn is at most: about what it costs to hand it to another thread, ten times.
+const SHORT_TURN: Duration = Duration::from_micros(200);
 
 // SAFETY: the table does not change any more, and plugins serve connections on several threads.
 unsafe impl Send for LoadedPlugin {}
@@ -99,13 +108,13 @@ impl LoadedPlugin {
             .ok_or(PluginError::NoOnMessage)?;
         // SAFETY: the caller keeps the library loaded, and `destroy` releases all instances first.
         let rust = unsafe { rust_plugin(table.as_ptr()) }.map_err(PluginError::Incompatible)?;
-        let (instances, destroyed) = (Mutex::default(), AtomicBool::new(false));
         Ok(Self {
             table,
             on_message,
             rust,
-            instances,
-            destroyed,
+            instances: Mutex::default(),
+            slowness: AtomicU32::new(0),
+            destroyed: AtomicBool::new(false),
         })
     }
 
@@ -203,6 +212,30 @@ impl LoadedPlugin {
         if let Some(on_disconnect) = self.table().on_disconnect {
             // SAFETY: `private` came from `connect` on the same server and is not used again.
             unsafe { on_disconnect(private.0, server.as_abi()) }
+        }
+    }
+
+    /// Whether callbacks of the plugin are to be expected to block.
+    #[must_use]
+    pub fn is_slow(&self) -> bool {
+        self.slowness.load(Ordering::Relaxed) > 0
+    }
+
+    /// A callback of the plugin was found to block.
+    pub fn mark_slow(&self) {
+        self.slowness.store(SHORT_TURNS, Ordering::Relaxed);
+    }
+
+    /// A turn of a plugin that counts as slow took so long.
+    pub fn note_turn(&self, elapsed: Duration) {
+        if elapsed > SHORT_TURN {
+            self.mark_slow();
+        } else {
+            let fewer = |turns: u32| turns.checked_sub(1);
+            // Quick already: nothing to count.
+            let _ = self
+                .slowness
+                .fetch_update(Ordering::Relaxed, Ordering::Relaxed, fewer);
         }
     }
 

@@ -1,9 +1,9 @@
 //! The table through which a plugin talks to one of its connections.
 
 use std::ffi::c_char;
-use std::ptr;
+use std::ops::Deref;
 use std::sync::atomic::{AtomicBool, AtomicU16, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
 use websocket_plugin::abi;
 
@@ -98,13 +98,15 @@ unsafe impl Sync for Server {}
 impl Server {
     /// A table that stands for no connection yet.
     #[must_use]
-    pub fn new() -> Box<Self> {
-        let mut server = Box::new(Self {
-            table: table::TABLE,
-            attached: Mutex::new(None),
-        });
-        server.table.base.state = ptr::from_ref::<Self>(&server).cast_mut().cast();
-        server
+    fn create() -> Arc<Self> {
+        Arc::new_cyclic(|server: &Weak<Self>| {
+            let mut table = table::TABLE;
+            table.base.state = server.as_ptr().cast_mut().cast();
+            Self {
+                table,
+                attached: Mutex::new(None),
+            }
+        })
     }
 
     /// The pointer the plugin gets.
@@ -136,5 +138,55 @@ impl Server {
 
     fn lock(&self) -> MutexGuard<'_, Option<Arc<Attachment>>> {
         self.attached.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// The use of a [`Server`], for one connection at a time.
+pub struct ServerLease {
+    server: Arc<Server>,
+    /// Whether the server is free for others when the lease ends.
+    is_returned: bool,
+}
+
+/// Servers nobody uses. None is ever freed.
+static SPARE: Mutex<Vec<Arc<Server>>> = Mutex::new(Vec::new());
+
+impl ServerLease {
+    /// A server nobody else uses.
+    #[must_use]
+    pub fn take() -> Self {
+        let spare = SPARE.lock().unwrap_or_else(PoisonError::into_inner).pop();
+        Self {
+            server: spare.unwrap_or_else(Server::create),
+            is_returned: true,
+        }
+    }
+
+    /// The same server for one connection, while this lease goes on.
+    #[must_use]
+    pub fn lend(&self) -> Self {
+        Self {
+            server: Arc::clone(&self.server),
+            is_returned: false,
+        }
+    }
+}
+
+impl Deref for ServerLease {
+    type Target = Server;
+
+    fn deref(&self) -> &Server {
+        &self.server
+    }
+}
+
+impl Drop for ServerLease {
+    fn drop(&mut self) {
+        if self.is_returned {
+            SPARE
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner)
+                .push(Arc::clone(&self.server));
+        }
     }
 }

@@ -34,6 +34,7 @@ const COLOURS: [&str; 7] = [
 
 // Lengths in pixels.
 const WIDTH: f64 = 960.0;
+const MARGIN: f64 = 24.0;
 const LEFT: f64 = 170.0;
 const RIGHT: f64 = 90.0;
 const TOP: f64 = 92.0;
@@ -41,7 +42,8 @@ const BOTTOM: f64 = 56.0;
 const BAR: f64 = 13.0;
 const BAR_PITCH: f64 = 15.0;
 const GROUP_GAP: f64 = 18.0;
-const LEGEND_PITCH: f64 = 128.0;
+/// About the width of a character in the legend.
+const CHARACTER: f64 = 7.0;
 
 impl Chart {
     /// Writes the chart into `file`, whose folder is created if need be.
@@ -89,7 +91,7 @@ impl Chart {
     }
 
     fn legend(&self, f: &mut Formatter<'_>) -> fmt::Result {
-        let mut x = LEFT;
+        let mut x = MARGIN;
         for (name, colour) in self.series.iter().zip(COLOURS.iter().cycle()) {
             let (text_x, name) = (x + 18.0, escaped(name));
             writeln!(
@@ -97,7 +99,7 @@ impl Chart {
                 r#"<rect x="{x}" y="52" width="12" height="12" rx="2" fill="{colour}"/>"#
             )?;
             writeln!(f, r#"<text x="{text_x}" y="62">{name}</text>"#)?;
-            x += LEGEND_PITCH;
+            x = name.chars().fold(text_x, |x, _| x + CHARACTER) + 16.0;
         }
         Ok(())
     }
@@ -187,7 +189,10 @@ impl Display for Chart {
             r##"<rect width="{WIDTH}" height="{height}" rx="8" fill="#ffffff"/>"##
         )?;
         let title = escaped(&self.title);
-        writeln!(f, r#"<text x="24" y="34" class="title">{title}</text>"#)?;
+        writeln!(
+            f,
+            r#"<text x="{MARGIN}" y="34" class="title">{title}</text>"#
+        )?;
         self.legend(f)?;
         self.grid(f, scale)?;
         self.bars(f, scale)?;

@@ -18,7 +18,6 @@ use super::peer::{Peer, Programs};
 pub(crate) struct Contender {
     pub(crate) name: &'static str,
     pub(crate) address: SocketAddr,
-    pub(crate) path: &'static str,
     pub(crate) tls: bool,
     /// The first process of the server; those it has started belong to it.
     pub(crate) pid: u32,
@@ -53,13 +52,50 @@ pub(crate) struct Against {
     pub(crate) init: String,
 }
 
-/// An echo plugin and where httpd serves it.
+/// An echo plugin, which gets an httpd of its own: memory that one has used, another would find.
 struct Echo<'a> {
     name: &'static str,
-    path: &'static str,
+    /// Where httpd keeps its files.
+    folder: &'static str,
+    module: &'a Path,
     plugin: &'a Path,
     init: &'a str,
 }
+
+/// An echo server to compare with.
+struct Program {
+    name: &'static str,
+    file: &'static str,
+    arguments: &'static [&'static str],
+    speaks_tls: bool,
+}
+
+const PEERS: [Program; 4] = [
+    Program {
+        name: "floor",
+        file: "floor",
+        arguments: &[],
+        speaks_tls: false,
+    },
+    Program {
+        name: "tungstenite",
+        file: "peer-tungstenite",
+        arguments: &[],
+        speaks_tls: true,
+    },
+    Program {
+        name: "tungstenite forward",
+        file: "peer-tungstenite",
+        arguments: &["--forward"],
+        speaks_tls: true,
+    },
+    Program {
+        name: "fastwebsockets",
+        file: "peer-fastwebsockets",
+        arguments: &[],
+        speaks_tls: false,
+    },
+];
 
 impl Field {
     /// Builds and starts everything.
@@ -74,80 +110,80 @@ impl Field {
             setup.workspace.include_dir(),
         )?;
         let mut field = Self::default();
-        let mut echoes = vec![Echo {
-            name: "mod_websocket",
-            path: "/c",
-            plugin: &in_c,
-            init: "echo_init",
-        }];
-        echoes.extend(echo_in_rust(&libraries));
-        field.start_httpd(setup, "httpd", module_of(&libraries)?, &echoes)?;
-        if let Some(Against {
-            module,
-            plugin,
-            init,
-        }) = against
-        {
+        let module = module_of(&libraries)?;
+        field.start_httpd(
+            setup,
+            &Echo {
+                name: "mod_websocket",
+                folder: "httpd-c",
+                module,
+                plugin: &in_c,
+                init: "echo_init",
+            },
+        )?;
+        if let Some(plugin) = echo_in_rust(&libraries) {
+            let echo = Echo {
+                name: "Rust plugin",
+                folder: "httpd-rust",
+                module,
+                plugin,
+                init: "echo_init",
+            };
+            field.start_httpd(setup, &echo)?;
+        }
+        if let Some(other) = against {
             let echo = Echo {
                 name: "other module",
-                path: "/other",
-                plugin: plugin.as_ref().unwrap_or(&in_c),
-                init,
+                folder: "httpd-other",
+                module: &other.module,
+                plugin: other.plugin.as_ref().unwrap_or(&in_c),
+                init: &other.init,
             };
-            field.start_httpd(setup, "httpd-other", module, &[echo])?;
+            field.start_httpd(setup, &echo)?;
         }
-        if !setup.tls {
-            field.start_peer(setup, "floor", "floor")?;
-        }
-        field.start_peer(setup, "tungstenite", "peer-tungstenite")?;
-        if !setup.tls {
-            field.start_peer(setup, "fastwebsockets", "peer-fastwebsockets")?;
+        for peer in PEERS.iter().filter(|peer| peer.speaks_tls || !setup.tls) {
+            field.start_peer(setup, peer)?;
         }
         Ok(field)
     }
 
-    fn start_httpd(
-        &mut self,
-        setup: &Setup<'_>,
-        folder: &str,
-        module: &Path,
-        echoes: &[Echo<'_>],
-    ) -> Result<()> {
+    fn start_httpd(&mut self, setup: &Setup<'_>, echo: &Echo<'_>) -> Result<()> {
+        let Echo {
+            name,
+            folder,
+            module,
+            plugin,
+            init,
+        } = *echo;
+        let plugin = quoted(&absolute(plugin)?);
         let mut root = ServerRoot::new(setup.workspace.target_dir().join("bench").join(folder))?
             .mpm(setup.mpm)
             .sizing(Sizing {
                 processes: 1,
                 threads: setup.threads,
             })
-            .load_module("websocket_module", module.canonicalize()?);
+            .load_module("websocket_module", absolute(module)?)
+            .config(format!(
+                "<Location \"/\">\n    SetHandler websocket-handler\n    \
+                 WebSocketHandler {plugin} {init}\n</Location>"
+            ));
         if setup.tls {
             root = root.tls_port(port::free_port()?);
         }
-        for Echo {
-            path, plugin, init, ..
-        } in echoes
-        {
-            let plugin = quoted(&plugin.canonicalize()?);
-            root = root.config(format!(
-                "<Location \"{path}\">\n    SetHandler websocket-handler\n    \
-                 WebSocketHandler {plugin} {init}\n</Location>"
-            ));
-        }
         let httpd = setup.cores.on_servers(|| root.start())?;
-        let address = httpd.tls_address().unwrap_or(httpd.address());
-        self.contenders.extend(echoes.iter().map(|echo| Contender {
-            name: echo.name,
-            address,
-            path: echo.path,
+        self.contenders.push(Contender {
+            name,
+            address: httpd.tls_address().unwrap_or(httpd.address()),
             tls: setup.tls,
             pid: httpd.pid(),
-        }));
+        });
         self.httpds.push(httpd);
         Ok(())
     }
 
-    fn start_peer(&mut self, setup: &Setup<'_>, name: &'static str, program: &str) -> Result<()> {
-        let mut command = setup.programs.command(program);
+    fn start_peer(&mut self, setup: &Setup<'_>, program: &Program) -> Result<()> {
+        let mut command = setup.programs.command(program.file);
+        command.args(program.arguments);
         if setup.tls {
             let root = self
                 .httpds
@@ -162,9 +198,8 @@ impl Field {
         }
         let peer = setup.cores.on_servers(|| Peer::start(command))?;
         self.contenders.push(Contender {
-            name,
+            name: program.name,
             address: peer.address(),
-            path: "/",
             tls: setup.tls,
             pid: peer.pid(),
         });
@@ -173,13 +208,13 @@ impl Field {
     }
 }
 
-fn echo_in_rust(libraries: &[Library]) -> Option<Echo<'_>> {
+fn absolute(library: &Path) -> Result<PathBuf> {
+    let path = library.canonicalize();
+    path.with_context(|| format!("no {}", library.display()))
+}
+
+fn echo_in_rust(libraries: &[Library]) -> Option<&Path> {
     let source = Path::new("examples/echo");
-    let library = libraries.iter().find(|library| library.source == source)?;
-    Some(Echo {
-        name: "Rust plugin",
-        path: "/rust",
-        plugin: &library.path,
-        init: "echo_init",
-    })
+    let echo = libraries.iter().find(|library| library.source == source)?;
+    Some(&echo.path)
 }

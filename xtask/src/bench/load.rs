@@ -60,7 +60,6 @@ impl<'a> Generator<'a> {
         let mut command = self.programs.command("load");
         command
             .args(["--to", &contender.address.to_string()])
-            .args(["--path", contender.path])
             .args(["--pid", &contender.pid.to_string()])
             .args(["--seconds", &self.seconds.to_string()])
             .args(contender.tls.then_some("--tls"))

@@ -82,9 +82,10 @@ impl Results {
                 format!("{p50} / {}", rounded(median_of(runs, |run| run.p99)))
             })
             .to_string(),
-            self.table("How busy the server's core was", |runs| {
-                format!("{:.0} %", 100.0 * median_of(runs, |run| run.busy))
-            })
+            self.table(
+                "Part of the time the server ran (well below 100 %: the core was not free)",
+                |runs| format!("{:.0} %", 100.0 * median_of(runs, |run| run.busy)),
+            )
             .to_string(),
             self.confidence(),
         ]

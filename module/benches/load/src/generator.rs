@@ -25,6 +25,12 @@ const PATIENCE: Timespec = Timespec {
     tv_nsec: 0,
 };
 
+/// In nanoseconds: a minute. Longer ones count as this.
+const LONGEST_LATENCY: u64 = 60_000_000_000;
+
+/// How many decimal digits of a latency count.
+const DIGITS: u8 = 3;
+
 /// Messages on one connection, which were echoed or are to be sent.
 #[derive(Clone, Copy, Debug)]
 pub struct Messages {
@@ -61,7 +67,7 @@ impl Generator {
             buffer: vec![0; READ_SIZE],
             events: Vec::with_capacity(EVENTS),
             in_flight: 0,
-            latency: Histogram::new(3)?,
+            latency: Histogram::new_with_bounds(1, LONGEST_LATENCY, DIGITS)?,
         })
     }
 

@@ -5,8 +5,9 @@
 //! measures this machine and its kernel; it is not a server anybody should run.
 
 use std::collections::HashMap;
-use std::io::{self, ErrorKind, Read, Write};
+use std::io::{self, ErrorKind, Write};
 use std::net::{TcpListener, TcpStream};
+use std::ops::Range;
 use std::os::fd::OwnedFd;
 
 use anyhow::Result;
@@ -25,17 +26,21 @@ struct Floor {
     listener: TcpListener,
     connections: HashMap<u64, Connection>,
     next: u64,
-    input: Vec<u8>,
 }
 
+/// Reads and writes in turns, so that one buffer will do.
+///
+/// ```text
+/// buffer: | written | echo to write | beginning of a frame | room
+///                    ^ unwritten ^   ^ taken
+/// ```
 struct Connection {
     socket: TcpStream,
     is_open: bool,
-    /// The beginning of a frame or of the request.
-    partial: Vec<u8>,
-    /// What the socket has not taken yet.
-    output: Vec<u8>,
-    written: usize,
+    buffer: Vec<u8>,
+    unwritten: Range<usize>,
+    /// How much of the buffer has become an echo.
+    taken: usize,
 }
 
 fn main() -> Result<()> {
@@ -44,7 +49,6 @@ fn main() -> Result<()> {
         listener: listen()?,
         connections: HashMap::new(),
         next: LISTENER + 1,
-        input: vec![0; READ_SIZE],
     };
     let number = EventData::new_u64(LISTENER);
     epoll::add(&floor.epoll, &floor.listener, number, EventFlags::IN)?;
@@ -82,7 +86,7 @@ impl Floor {
         let served = if ready.contains(EventFlags::OUT) {
             connection.write()
         } else {
-            connection.read(&mut self.input)
+            connection.read()
         };
         if served.is_err() {
             self.connections.remove(&number);
@@ -104,87 +108,83 @@ impl Connection {
         Self {
             socket,
             is_open: false,
-            partial: Vec::new(),
-            output: Vec::new(),
-            written: 0,
+            buffer: Vec::new(),
+            unwritten: 0..0,
+            taken: 0,
         }
     }
 
     fn is_writing(&self) -> bool {
-        self.written < self.output.len()
+        !self.unwritten.is_empty()
     }
 
-    fn read(&mut self, input: &mut [u8]) -> io::Result<()> {
-        let n = self.socket.read(input)?;
-        if n == 0 {
+    fn read(&mut self) -> io::Result<()> {
+        self.buffer.reserve(READ_SIZE);
+        if rustix::io::read(&self.socket, spare_capacity(&mut self.buffer))? == 0 {
             return Err(ErrorKind::UnexpectedEof.into());
         }
-        let input = &mut input[..n];
-        if !self.is_open {
-            self.open(input);
-        } else if self.partial.is_empty() {
-            let rest = echo(input, &mut self.output);
-            self.partial.extend_from_slice(rest);
-        } else {
-            self.partial.extend_from_slice(input);
-            let rest = echo(&mut self.partial, &mut self.output).len();
-            let taken = self.partial.len() - rest;
-            self.partial.drain(..taken);
+        if self.is_open {
+            (self.unwritten, self.taken) = echo(&mut self.buffer);
+        } else if self.buffer.ends_with(b"\r\n\r\n") {
+            self.open();
         }
         self.write()
     }
 
     /// Clients wait for the 101 before they send frames.
-    fn open(&mut self, input: &[u8]) {
+    fn open(&mut self) {
         const KEY: &str = "Sec-WebSocket-Key: ";
-        self.partial.extend_from_slice(input);
-        let request = String::from_utf8_lossy(&self.partial);
-        if !request.ends_with("\r\n\r\n") {
-            return;
-        }
+        let request = String::from_utf8_lossy(&self.buffer);
         let key = request.lines().find_map(|line| line.strip_prefix(KEY));
         let accept = derive_accept_key(key.unwrap_or_default().as_bytes());
-        self.output.extend_from_slice(
-            format!(
-                "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\n\
-                 Connection: Upgrade\r\nSec-WebSocket-Accept: {accept}\r\n\r\n"
-            )
-            .as_bytes(),
-        );
-        self.partial.clear();
+        self.buffer = format!(
+            "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
+             Sec-WebSocket-Accept: {accept}\r\n\r\n"
+        )
+        .into_bytes();
         self.is_open = true;
+        self.unwritten = 0..self.buffer.len();
+        self.taken = self.buffer.len();
     }
 
     fn write(&mut self) -> io::Result<()> {
         while self.is_writing() {
-            match self.socket.write(&self.output[self.written..]) {
-                Ok(n) => self.written += n,
+            match self.socket.write(&self.buffer[self.unwritten.clone()]) {
+                Ok(n) => self.unwritten.start += n,
                 Err(error) if error.kind() == ErrorKind::WouldBlock => return Ok(()),
                 Err(error) => return Err(error),
             }
         }
-        self.output.clear();
-        self.written = 0;
+        self.buffer.drain(..self.taken);
+        self.taken = 0;
         Ok(())
     }
 }
 
-/// Appends the echo of all whole frames to `output` and gives what is left.
-fn echo<'a>(mut input: &'a mut [u8], output: &mut Vec<u8>) -> &'a mut [u8] {
-    while let Some((header_len, payload_len)) = lengths(input)
-        && input.len() >= header_len + 4 + payload_len
+/// Turns all whole frames into their echo, where they lie. Gives the place of the echo and the
+/// length of what it was made of.
+///
+/// The echo lacks the four bytes of each masking key. They are saved in front, so that the payload
+/// of the first frame, which may be large, need not move.
+fn echo(buffer: &mut [u8]) -> (Range<usize>, usize) {
+    let (mut from, mut to) = (0, 4);
+    while let Some((header_len, payload_len)) = lengths(&buffer[from..])
+        && buffer.len() - from >= header_len + 4 + payload_len
     {
-        let (header, rest) = input.split_at_mut(header_len);
-        let (key, rest) = rest.split_at_mut(4);
-        let (payload, rest) = rest.split_at_mut(payload_len);
-        output.extend_from_slice(header);
-        let length = output.len() - header_len + 1;
-        output[length] &= 0x7f; // not masked
-        unmask(payload, [key[0], key[1], key[2], key[3]]);
-        output.extend_from_slice(payload);
-        input = rest;
+        let (key_at, payload_at) = (from + header_len, from + header_len + 4);
+        let end = payload_at + payload_len;
+        let key = [0, 1, 2, 3].map(|i| buffer[key_at + i]);
+        unmask(&mut buffer[payload_at..end], key);
+        buffer.copy_within(from..key_at, to);
+        buffer[to + 1] &= 0x7f; // not masked
+        to += header_len;
+        if to < payload_at {
+            buffer.copy_within(payload_at..end, to);
+        }
+        to += payload_len;
+        from = end;
     }
-    input
+    (4..to, from)
 }
 
 /// Of a header without its masking key, and of the payload.
@@ -203,10 +203,9 @@ fn lengths(input: &[u8]) -> Option<(usize, usize)> {
 }
 
 fn unmask(payload: &mut [u8], key: [u8; 4]) {
-    let wide = u32::from_ne_bytes(key);
-    let (words, rest) = payload.as_chunks_mut::<4>();
+    let (words, rest) = payload.as_chunks_mut();
     for word in words {
-        *word = (u32::from_ne_bytes(*word) ^ wide).to_ne_bytes();
+        *word = (u32::from_ne_bytes(*word) ^ u32::from_ne_bytes(key)).to_ne_bytes();
     }
     for (byte, key) in rest.iter_mut().zip(key) {
         *byte ^= key;

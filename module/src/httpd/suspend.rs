@@ -1,0 +1,190 @@
+//! A connection that has left its MPM thread for good (event MPM).
+//!
+//! The handler returns `SUSPENDED`; the MPM then runs the hook `suspend_connection`, and only there is
+//! the connection handed over, because until then its thread still uses it (event.c,
+//! `process_socket`). httpd 2.4 cannot take a connection back, so it is closed here as well, with what
+//! the MPM would do.
+
+use std::io;
+use std::os::fd::{AsFd, BorrowedFd, RawFd};
+use std::ptr;
+use std::time::{Duration, Instant};
+
+use rustix::net::RecvFlags;
+
+use super::module::websocket_module;
+use super::pool::Pool;
+use super::{filters, sys};
+
+/// How long the MPM's thread may need to let go of a connection it has handed over. Longer than that
+/// it is busy with its next one.
+const LET_GO_LIMIT: Duration = Duration::from_millis(200);
+
+/// What takes a connection over, or, dropped, gives it up.
+pub trait Adopter: Send + 'static {
+    /// Called once, on the MPM's thread, which is about to let the connection go.
+    fn adopt(self: Box<Self>, connection: Suspended);
+}
+
+/// What waits for the hook, in the connection's pool.
+type Pending = Option<Box<dyn Adopter>>;
+
+/// Has `adopter` called when the connection of `request` is handed over. If that never happens, the
+/// adopter is dropped before the connection's memory is.
+///
+/// # Safety
+///
+/// Called by the handler of a live request whose connection `mpm::can_suspend` allows to suspend;
+/// the handler returns `SUSPENDED` next.
+pub(super) unsafe fn suspend(request: *mut sys::request_rec, adopter: Box<dyn Adopter>) {
+    // SAFETY: the caller vouches for the request; its connection lives at least as long.
+    unsafe {
+        let connection = (*request).connection;
+        let pool = Pool::new((*connection).pool);
+        let pending = pool.keep_first::<Pending>(Some(adopter));
+        *slot(connection) = pending;
+    }
+}
+
+/// The hook `suspend_connection`. It also runs for connections that wait for the next request, a
+/// write or the end: those are not ours.
+pub(super) unsafe fn hand_over(connection: *mut sys::conn_rec, request: *mut sys::request_rec) {
+    // SAFETY: the MPM passes a live connection and, for a suspended one, its request; the slot holds
+    // null or what `suspend` put there.
+    unsafe {
+        let state = (*connection).cs;
+        if state.is_null() || (*state).state != sys::CONN_STATE_SUSPENDED || request.is_null() {
+            return;
+        }
+        let Some(adopter) = (*slot(connection)).as_mut().and_then(Option::take) else {
+            return;
+        };
+        // The thread the connection was served by is not the one that serves it from now on.
+        (*connection).current_thread = ptr::null_mut();
+        let worker = sys::ap_get_scoreboard_worker((*connection).sbh.cast());
+        let socket = sys::ap_get_conn_socket(connection);
+        let mut descriptor: RawFd = -1;
+        sys::apr_os_sock_get(&raw mut descriptor, socket);
+        let handed_over = Instant::now();
+        adopter.adopt(Suspended {
+            connection,
+            request,
+            socket,
+            worker,
+            descriptor,
+            handed_over,
+        });
+    }
+}
+
+/// This module's place in the configuration of a connection.
+unsafe fn slot(connection: *mut sys::conn_rec) -> *mut *mut Pending {
+    // SAFETY: the caller has a live connection; httpd keeps one pointer for each module.
+    unsafe {
+        let index = usize::try_from(websocket_module.index()).expect("set when the module loaded");
+        (*connection).conn_config.cast::<*mut Pending>().add(index)
+    }
+}
+
+/// A connection that belongs to this module until [`destroy`](Self::destroy).
+pub struct Suspended {
+    connection: *mut sys::conn_rec,
+    request: *mut sys::request_rec,
+    socket: *mut sys::apr_socket_t,
+    worker: *mut sys::worker_score,
+    descriptor: RawFd,
+    handed_over: Instant,
+}
+
+// SAFETY: after the hook nobody but the owner of this value uses the connection, except for the
+// MPM's thread, which `has_been_let_go` waits for.
+unsafe impl Send for Suspended {}
+
+impl Suspended {
+    /// Ends the request, whose stream must be gone: writes the access log line, frees the request, and
+    /// tells the client that nothing more comes. Never waits for the client.
+    pub fn finish(&mut self) {
+        // SAFETY: the connection is ours alone. These are the steps of `ap_process_request_after_handler`
+        // and `ap_start_lingering_close` without their flushes, which would wait for the client.
+        unsafe {
+            let connection = self.connection;
+            sys::apr_socket_timeout_set(self.socket, 0);
+            let brigade = sys::apr_brigade_create((*connection).pool, (*connection).bucket_alloc);
+            let end = sys::ap_bucket_eor_create((*connection).bucket_alloc, self.request);
+            append(brigade, end);
+            sys::ap_pass_brigade((*connection).output_filters, brigade);
+            self.request = ptr::null_mut();
+            sys::ap_prep_lingering_close(connection);
+            if (*connection).aborted == 0 {
+                sys::ap_shutdown_conn(connection, 0);
+                filters::flush_core(connection);
+                sys::apr_socket_shutdown(self.socket, sys::APR_SHUTDOWN_WRITE);
+            }
+        }
+    }
+
+    /// Whether the client is known to be gone, so that there is nothing to wait for.
+    #[must_use]
+    pub fn is_aborted(&self) -> bool {
+        // SAFETY: the connection is ours alone.
+        unsafe { (*self.connection).aborted != 0 }
+    }
+
+    /// Reads and forgets what the client still sends, so that the kernel does not reset the
+    /// connection while our last bytes are under way. Returns whether the client has closed its side.
+    pub fn drain(&mut self, buffer: &mut [u8]) -> bool {
+        loop {
+            match rustix::net::recv(self.as_fd(), &mut *buffer, RecvFlags::DONTWAIT) {
+                Ok((0, _)) => return true,
+                Ok(_) => {}
+                Err(error) => return io::Error::from(error).kind() != io::ErrorKind::WouldBlock,
+            }
+        }
+    }
+
+    /// Whether the MPM's thread has stopped using the connection. After the hook it still writes to
+    /// it (event.c, `notify_suspend`); once it has reported to the scoreboard that it is ready, or has
+    /// ended, it does not.
+    #[must_use]
+    pub fn has_been_let_go(&self) -> bool {
+        let is_idle = if self.worker.is_null() {
+            false
+        } else {
+            // SAFETY: the scoreboard lives as long as the process; a byte that others write.
+            let status = unsafe { ptr::read_volatile(&raw const (*self.worker).status) };
+            [sys::SERVER_READY, sys::SERVER_GRACEFUL, sys::SERVER_DEAD].contains(&status.into())
+        };
+        is_idle || self.handed_over.elapsed() > LET_GO_LIMIT
+    }
+
+    /// Closes the connection and frees its memory.
+    pub fn destroy(self) {
+        // SAFETY: the connection is ours alone and not used afterwards. The state is what the MPM's
+        // own clean-up goes by when it counts connections (event.c, `decrement_connection_count`).
+        unsafe {
+            (*(*self.connection).cs).state = sys::CONN_STATE_SUSPENDED;
+            sys::apr_pool_destroy((*self.connection).pool);
+        }
+    }
+}
+
+impl AsFd for Suspended {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        // SAFETY: httpd closes it with the connection's pool (`destroy`).
+        unsafe { BorrowedFd::borrow_raw(self.descriptor) }
+    }
+}
+
+/// `APR_BRIGADE_INSERT_TAIL`, which is a macro.
+unsafe fn append(brigade: *mut sys::apr_bucket_brigade, bucket: *mut sys::apr_bucket) {
+    // SAFETY: the caller has both to itself. A brigade is a ring through the `link` of its buckets,
+    // which is their first field, and through its own `list` (apr_ring.h).
+    unsafe {
+        let sentinel = (&raw mut (*brigade).list).cast::<sys::apr_bucket>();
+        let last = (*brigade).list.prev;
+        (*bucket).link.next = sentinel;
+        (*bucket).link.prev = last;
+        (*last).link.next = bucket;
+        (*brigade).list.prev = bucket;
+    }
+}

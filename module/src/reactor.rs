@@ -1,0 +1,137 @@
+//! Drives the sessions of a child without a thread for each (event MPM).
+//!
+//! ```text
+//!   epoll --> EventLoop: ready connections --> one turn after the other, on the loop's thread
+//!                 ^           |
+//!   woken, timer -+           +-- plugin known to block --> Pool: a thread for each turn
+//!
+//!   Monitor, every 5 ms: a loop whose turn takes longer gets another thread of the pool
+//! ```
+//!
+//! There are as many loops as cores. A loop runs on one thread at a time, takes all that is ready with
+//! one system call and runs the turns itself, so that a busy server needs no locks that are contended
+//! and no switch between threads. What makes that safe against callbacks that block is the monitor:
+//! when a turn takes long, the loop goes on with another thread, and its plugin's turns are run by
+//! threads of the pool from then on, until they prove to be short again.
+//!
+//! A connection is registered once, edge-triggered, for both directions; its state, not the poller,
+//! keeps turns from overlapping, so that stale or double wake-ups are harmless.
+
+mod connection;
+mod event_loop;
+mod monitor;
+mod pool;
+
+use std::io;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, OnceLock};
+use std::thread;
+use std::time::{Duration, Instant};
+
+pub use connection::{Connection, Handover};
+use event_loop::EventLoop;
+use monitor::Monitor;
+use pool::{Job, Pool};
+
+use crate::plugin::LoadedPlugin;
+
+/// How long threads may take to end when the child stops.
+const STOP_LIMIT: Duration = Duration::from_secs(4);
+
+/// How many threads there may be: at least, one for each loop, and at most.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Threads {
+    /// The number of loops.
+    pub min: usize,
+    /// The most threads, those of the loops included.
+    pub max: usize,
+}
+
+impl Threads {
+    /// As many loops as cores; and threads for callbacks that block, four times as many as the MPM
+    /// has for requests in this child, but at least 64.
+    #[must_use]
+    pub fn default_for(threads_per_child: usize) -> Self {
+        let min = thread::available_parallelism().map_or(1, usize::from);
+        Self {
+            min,
+            max: (threads_per_child * 4).max(64).max(min + 1),
+        }
+    }
+}
+
+/// All loops of a child.
+pub struct Reactor {
+    loops: Vec<Arc<EventLoop>>,
+    pool: Arc<Pool>,
+    next: AtomicUsize,
+    is_stopping: Arc<AtomicBool>,
+    monitor: Arc<Monitor>,
+}
+
+/// The reactor of this process, from its first WebSocket on. `None`: it could not be started.
+static REACTOR: OnceLock<Option<Reactor>> = OnceLock::new();
+
+impl Reactor {
+    /// The reactor of this process, started if need be. It must not be before the process was forked
+    /// off, and on a thread whose signals are blocked, as the threads inherit that.
+    ///
+    /// # Errors
+    ///
+    /// The first caller is told why it could not be started; later ones get `None`.
+    pub fn current(threads: Threads) -> io::Result<Option<&'static Self>> {
+        let mut failure = None;
+        let reactor = REACTOR.get_or_init(|| {
+            Self::start(threads)
+                .map_err(|error| failure = Some(error))
+                .ok()
+        });
+        failure.map_or(Ok(reactor.as_ref()), Err)
+    }
+
+    fn start(threads: Threads) -> io::Result<Self> {
+        let is_stopping = Arc::new(AtomicBool::new(false));
+        let pool = Pool::new(threads);
+        let monitor = Monitor::new();
+        let loops = (0..threads.min)
+            .map(|_| {
+                let (pool, monitor) = (Arc::clone(&pool), Arc::clone(&monitor));
+                EventLoop::new(pool, monitor, Arc::clone(&is_stopping)).map(Arc::new)
+            })
+            .collect::<io::Result<Vec<_>>>()?;
+        monitor.start(loops.clone())?;
+        for event_loop in &loops {
+            pool.submit(Job::Loop(Arc::clone(event_loop)));
+        }
+        Ok(Self {
+            loops,
+            pool,
+            next: AtomicUsize::new(0),
+            is_stopping,
+            monitor,
+        })
+    }
+
+    /// A place for a connection that `plugin` is about to be asked about.
+    #[must_use]
+    pub fn prepare(&self, plugin: Arc<LoadedPlugin>) -> Arc<Connection> {
+        let position = self.next.fetch_add(1, Ordering::Relaxed) % self.loops.len();
+        Connection::new(Arc::clone(&self.loops[position]), plugin)
+    }
+
+    /// Ends all threads, once the last connection is gone. Returns whether that happened in time; if
+    /// not, a callback is stuck.
+    #[must_use]
+    pub fn stop() -> bool {
+        let Some(Some(reactor)) = REACTOR.get() else {
+            return true;
+        };
+        reactor.is_stopping.store(true, Ordering::SeqCst);
+        for event_loop in &reactor.loops {
+            event_loop.interrupt();
+        }
+        let has_ended = reactor.pool.stop(Instant::now() + STOP_LIMIT);
+        reactor.monitor.stop();
+        has_ended
+    }
+}

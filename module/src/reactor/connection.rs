@@ -1,0 +1,239 @@
+//! A connection of a loop, and the rule that its turns never overlap.
+
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use super::event_loop::EventLoop;
+use crate::httpd::suspend::{Adopter, Suspended};
+use crate::link::Wake;
+use crate::plugin::LoadedPlugin;
+use crate::session::{Next, Session};
+
+/// How long the client may take to close its side after the last byte was written (httpd's
+/// `SECONDS_TO_LINGER`).
+const LINGER: Duration = Duration::from_secs(2);
+
+/// When to ask again whether the MPM's thread has let the connection go.
+const LET_GO_POLL: Duration = Duration::from_millis(1);
+
+/// A connection, known to its loop from the handover until it is gone.
+pub struct Connection {
+    home: Arc<EventLoop>,
+    plugin: Arc<LoadedPlugin>,
+    token: AtomicUsize,
+    is_queued: AtomicBool,
+    /// The poller has said that the client has closed its side. It says so once.
+    is_over: AtomicBool,
+    state: Mutex<State>,
+}
+
+#[derive(Default)]
+struct State {
+    /// Absent during a turn, before the handover, and at the end.
+    life: Option<Box<Life>>,
+    /// Something happened during the turn that is going on.
+    is_due: bool,
+}
+
+/// What a connection is from the handover on.
+struct Life {
+    /// Until the session has ended.
+    session: Option<Session>,
+    suspended: Suspended,
+    /// Since then: how long to wait for the client.
+    linger_until: Option<Instant>,
+    /// The earliest timer that will call for a turn.
+    armed: Option<Instant>,
+}
+
+/// What is to become of a connection after a turn.
+enum Outcome {
+    Wait(Option<Instant>),
+    Again,
+    Gone,
+}
+
+/// A session on its way from the MPM to its loop. Dropping it ends the session.
+pub struct Handover {
+    /// Where it goes.
+    pub connection: Arc<Connection>,
+    /// What goes there.
+    pub session: Session,
+}
+
+impl Adopter for Handover {
+    fn adopt(self: Box<Self>, suspended: Suspended) {
+        let Self {
+            connection,
+            session,
+        } = *self;
+        let life = Life {
+            session: Some(session),
+            suspended,
+            linger_until: None,
+            armed: None,
+        };
+        connection.start(life);
+    }
+}
+
+impl Connection {
+    pub(super) fn new(home: Arc<EventLoop>, plugin: Arc<LoadedPlugin>) -> Arc<Self> {
+        Arc::new(Self {
+            home,
+            plugin,
+            token: AtomicUsize::new(usize::MAX),
+            is_queued: AtomicBool::new(false),
+            is_over: AtomicBool::new(false),
+            state: Mutex::default(),
+        })
+    }
+
+    pub(super) fn plugin(&self) -> &LoadedPlugin {
+        &self.plugin
+    }
+
+    /// Whether the connection still has to be put into its loop's queue; afterwards it counts as put.
+    pub(super) fn mark_queued(&self) -> bool {
+        !self.is_queued.swap(true, Ordering::AcqRel)
+    }
+
+    /// The connection was taken from the queue: what happens from now on asks for another turn.
+    pub(super) fn mark_taken(&self) {
+        self.is_queued.store(false, Ordering::Release);
+    }
+
+    /// The poller says that the client has closed its side.
+    pub(super) fn set_over(&self) {
+        self.is_over.store(true, Ordering::Release);
+    }
+
+    fn start(self: &Arc<Self>, life: Life) {
+        let token = self.home.insert(Arc::clone(self));
+        self.token.store(token, Ordering::Release);
+        let registered = self.home.register(&life.suspended, token);
+        if let (Err(error), Some(session)) = (registered, &life.session) {
+            session.link().fail(error.kind());
+        }
+        self.state().life = Some(Box::new(life));
+        // Bytes may wait in httpd's filters, where the poller does not see them.
+        self.home.enqueue(self);
+    }
+
+    /// Takes a turn, unless one is going on: that will be followed by another.
+    pub(super) fn turn(self: &Arc<Self>, buffer: &mut [u8]) {
+        let Some(mut life) = self.begin() else { return };
+        if self.is_over.load(Ordering::Acquire) {
+            life.find_end();
+        }
+        match life.turn(buffer) {
+            Outcome::Wait(deadline) => {
+                if let Some(deadline) = life.arm(deadline) {
+                    self.home
+                        .set_timer(deadline, self.token.load(Ordering::Acquire));
+                }
+                if self.end(life) {
+                    self.home.enqueue(self);
+                }
+            }
+            Outcome::Again => {
+                self.end(life);
+                self.home.enqueue(self);
+            }
+            Outcome::Gone => {
+                let Life { suspended, .. } = *life;
+                self.home
+                    .remove(self.token.load(Ordering::Acquire), &suspended);
+                suspended.destroy();
+            }
+        }
+    }
+
+    fn begin(&self) -> Option<Box<Life>> {
+        let mut state = self.state();
+        let life = state.life.take();
+        state.is_due = life.is_none();
+        life
+    }
+
+    /// Returns whether another turn is due.
+    fn end(&self, life: Box<Life>) -> bool {
+        let mut state = self.state();
+        state.life = Some(life);
+        std::mem::take(&mut state.is_due)
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Wake for Connection {
+    fn is_event_driven(&self) -> bool {
+        true
+    }
+
+    fn wake(self: Arc<Self>) {
+        self.home.enqueue(&self);
+    }
+}
+
+impl Life {
+    fn turn(&mut self, buffer: &mut [u8]) -> Outcome {
+        if let Some(session) = &mut self.session {
+            match session.turn(buffer) {
+                Next::Wait { deadline, .. } => return Outcome::Wait(deadline),
+                Next::Again => return Outcome::Again,
+                Next::Ended => self.end_session(),
+            }
+        }
+        self.linger(buffer)
+    }
+
+    fn find_end(&self) {
+        if let Some(session) = &self.session {
+            session.link().find_end();
+        }
+    }
+
+    fn end_session(&mut self) {
+        let is_leaving = self
+            .session
+            .take()
+            .is_some_and(|session| session.link().is_leaving());
+        self.suspended.finish();
+        let now = Instant::now();
+        let waits = !is_leaving && !self.suspended.is_aborted();
+        self.linger_until = Some(if waits { now + LINGER } else { now });
+    }
+
+    /// Waits until the client has closed its side and the MPM's thread has let go.
+    fn linger(&mut self, buffer: &mut [u8]) -> Outcome {
+        let now = Instant::now();
+        if let Some(until) = self.linger_until.filter(|until| *until > now) {
+            if !self.suspended.drain(buffer) {
+                return Outcome::Wait(Some(until));
+            }
+            self.linger_until = Some(now);
+        }
+        if self.suspended.has_been_let_go() {
+            Outcome::Gone
+        } else {
+            Outcome::Wait(Some(now + LET_GO_POLL))
+        }
+    }
+
+    /// The timer that has to be set so that there is a turn at `deadline`, if none comes earlier.
+    fn arm(&mut self, deadline: Option<Instant>) -> Option<Instant> {
+        let deadline = deadline?;
+        let is_armed = self
+            .armed
+            .is_some_and(|armed| armed > Instant::now() && armed <= deadline);
+        if is_armed {
+            return None;
+        }
+        self.armed = Some(deadline);
+        self.armed
+    }
+}

@@ -1,0 +1,155 @@
+//! The threads that run loops, and turns of plugins that block.
+
+use std::collections::VecDeque;
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::thread::{Builder, JoinHandle};
+use std::time::{Duration, Instant};
+
+use rustix::event::epoll;
+
+use super::Threads;
+use super::connection::Connection;
+use super::event_loop::{BATCH, EventLoop};
+use crate::httpd::thread::spawn;
+
+/// Plugins put whole messages on the stack: as much as httpd's own threads have.
+const STACK_SIZE: usize = 8 * 1024 * 1024;
+
+/// How long a thread beyond the minimum waits for work before it ends.
+const IDLE_LIMIT: Duration = Duration::from_secs(10);
+
+/// How much is read at a time: four frames of 32 KiB with their headers, or two of 64 KiB.
+const BUFFER_SIZE: usize = 128 * 1024 + 256;
+
+/// Something for a thread to do.
+pub(super) enum Job {
+    Turn(Arc<Connection>),
+    Loop(Arc<EventLoop>),
+}
+
+/// A thread's own memory.
+pub(super) struct Scratch {
+    pub(super) buffer: Vec<u8>,
+    pub(super) events: Vec<epoll::Event>,
+}
+
+/// As many threads as there is work for, within limits.
+pub(super) struct Pool {
+    threads: Threads,
+    state: Mutex<State>,
+    changed: Condvar,
+}
+
+#[derive(Default)]
+struct State {
+    jobs: VecDeque<Job>,
+    running: usize,
+    idle: usize,
+    is_stopping: bool,
+    handles: Vec<JoinHandle<()>>,
+}
+
+impl Pool {
+    pub(super) fn new(threads: Threads) -> Arc<Self> {
+        Arc::new(Self {
+            threads,
+            state: Mutex::default(),
+            changed: Condvar::new(),
+        })
+    }
+
+    /// Has a job done as soon as a thread is free. Loops go first.
+    pub(super) fn submit(self: &Arc<Self>, job: Job) {
+        let mut state = self.lock();
+        match job {
+            Job::Loop(_) => state.jobs.push_front(job),
+            Job::Turn(_) => state.jobs.push_back(job),
+        }
+        if state.jobs.len() > state.idle && state.running < self.threads.max {
+            self.spawn(&mut state);
+        }
+        self.changed.notify_one();
+    }
+
+    /// Without a thread the job waits for one that becomes free.
+    fn spawn(self: &Arc<Self>, state: &mut State) {
+        let pool = Arc::clone(self);
+        let builder = Builder::new()
+            .name("websocket".into())
+            .stack_size(STACK_SIZE);
+        if let Ok(handle) = spawn(builder, move || pool.work()) {
+            state.running += 1;
+            state.handles.retain(|handle| !handle.is_finished());
+            state.handles.push(handle);
+        }
+    }
+
+    fn work(&self) {
+        let mut scratch = Scratch {
+            buffer: vec![0; BUFFER_SIZE],
+            events: Vec::with_capacity(BATCH),
+        };
+        while let Some(job) = self.next_job() {
+            match job {
+                Job::Loop(event_loop) => event_loop.run(&mut scratch),
+                Job::Turn(connection) => {
+                    let begun = Instant::now();
+                    connection.turn(&mut scratch.buffer);
+                    connection.plugin().note_turn(begun.elapsed());
+                }
+            }
+        }
+        self.lock().running -= 1;
+        self.changed.notify_all();
+    }
+
+    fn next_job(&self) -> Option<Job> {
+        let mut state = self.lock();
+        loop {
+            if let Some(job) = state.jobs.pop_front() {
+                return Some(job);
+            }
+            if state.is_stopping {
+                return None;
+            }
+            state.idle += 1;
+            let waited = self.changed.wait_timeout(state, IDLE_LIMIT);
+            let timeout;
+            (state, timeout) = waited.unwrap_or_else(PoisonError::into_inner);
+            state.idle -= 1;
+            let is_spare = state.running > self.threads.min;
+            if timeout.timed_out() && is_spare && state.jobs.is_empty() {
+                return None;
+            }
+        }
+    }
+
+    /// Lets the threads end when there are no more jobs. Returns whether they did before `deadline`.
+    pub(super) fn stop(&self, deadline: Instant) -> bool {
+        let mut state = self.lock();
+        state.is_stopping = true;
+        self.changed.notify_all();
+        while state.running > 0 {
+            let left = deadline.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                return false;
+            }
+            state = self
+                .changed
+                .wait_timeout(state, left)
+                .unwrap_or_else(PoisonError::into_inner)
+                .0;
+        }
+        let handles = std::mem::take(&mut state.handles);
+        drop(state);
+        for handle in handles {
+            // It only fails if the thread panicked, and then it has ended too.
+            let _ = handle.join();
+        }
+        true
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
