@@ -17,6 +17,7 @@ const FUNCTIONS: &[&str] = &[
     "ap_hook_child_init",
     "ap_hook_child_stopping",
     "ap_hook_handler",
+    "ap_hook_post_config",
     "ap_hook_suspend_connection",
     "ap_log_error_",
     "ap_log_rerror_",

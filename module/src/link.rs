@@ -63,7 +63,7 @@ struct Io {
     frames: Vec<u8>,
     offset: usize,
     pending_since: Option<Instant>,
-    failure: Option<io::ErrorKind>,
+    failure: Option<io::Error>,
 }
 
 thread_local! {
@@ -155,7 +155,7 @@ impl Link {
                 return Err(Closed);
             };
             let Some(left) = deadline.checked_duration_since(Instant::now()) else {
-                self.fail(io::ErrorKind::TimedOut);
+                self.fail(io::ErrorKind::TimedOut.into());
                 return Err(Closed);
             };
             let mut waited_for = [
@@ -195,8 +195,8 @@ impl Link {
     /// Writes what waits, as far as the client takes it.
     pub fn flush(&self) -> Output {
         let mut io = self.io();
-        if let Some(failure) = io.failure {
-            return Output::Broken(failure.into());
+        if let Some(failure) = &io.failure {
+            return Output::Broken(copy(failure));
         }
         let result = io.write_all(&self.outbox);
         self.is_pending
@@ -209,14 +209,14 @@ impl Link {
             Ok(false) => Output::Pending(*io.pending_since.get_or_insert_with(Instant::now)),
             Err(error) => {
                 drop(io);
-                self.fail(error.kind());
+                self.fail(copy(&error));
                 Output::Broken(error)
             }
         }
     }
 
     /// Gives the connection up: nothing is sent any more, and the session ends with this error.
-    pub fn fail(&self, error: io::ErrorKind) {
+    pub fn fail(&self, error: io::Error) {
         let mut io = self.io();
         io.failure.get_or_insert(error);
         if let Some(stream) = &mut io.stream {
@@ -277,7 +277,7 @@ impl Link {
         let mut io = self.io();
         self.outbox().discard();
         *io = Io {
-            failure: Some(io::ErrorKind::NotConnected),
+            failure: Some(io::ErrorKind::NotConnected.into()),
             ..Io::default()
         };
     }
@@ -322,6 +322,12 @@ impl Link {
     fn outbox(&self) -> MutexGuard<'_, Outbox> {
         self.outbox.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// The same error once more; system errors keep their code.
+fn copy(error: &io::Error) -> io::Error {
+    let code = error.raw_os_error();
+    code.map_or_else(|| error.kind().into(), io::Error::from_raw_os_error)
 }
 
 impl Io {

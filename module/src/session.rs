@@ -161,7 +161,7 @@ impl Session {
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => return false,
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 Err(error) => {
-                    self.peer.link.fail(error.kind());
+                    self.peer.link.fail(error);
                     return false;
                 }
             }
@@ -256,7 +256,7 @@ impl Session {
                 Level::Info,
                 "the client takes no output; dropping the connection",
             );
-            self.peer.link.fail(io::ErrorKind::TimedOut);
+            self.peer.link.fail(io::ErrorKind::TimedOut.into());
         } else {
             request.log(Level::Debug, "the client did not answer the close frame");
         }

@@ -70,6 +70,12 @@ unsafe extern "C" fn register_hooks(_pool: *mut sys::apr_pool_t) {
             ptr::null(),
             sys::APR_HOOK_MIDDLE,
         );
+        sys::ap_hook_post_config(
+            Some(post_config),
+            ptr::null(),
+            ptr::null(),
+            sys::APR_HOOK_MIDDLE,
+        );
         sys::ap_hook_child_init(
             Some(child_init),
             ptr::null(),
@@ -120,6 +126,16 @@ unsafe extern "C" fn check_config(
     } else {
         sys::HTTP_INTERNAL_SERVER_ERROR
     }
+}
+
+unsafe extern "C" fn post_config(
+    _pool: *mut sys::apr_pool_t,
+    _log_pool: *mut sys::apr_pool_t,
+    _temporary_pool: *mut sys::apr_pool_t,
+    _server: *mut sys::server_rec,
+) -> c_int {
+    guard("post_config", (), startup::warn_of_retirements);
+    sys::OK
 }
 
 unsafe extern "C" fn child_init(pool: *mut sys::apr_pool_t, _server: *mut sys::server_rec) {

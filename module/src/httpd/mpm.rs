@@ -23,6 +23,28 @@ pub fn is_threaded() -> bool {
     is(sys::AP_MPMQ_IS_THREADED)
 }
 
+/// Which settings let the MPM end connections that hold no thread, as it takes their children for idle:
+/// they leave the threads idle that the MPM counts.
+pub(super) fn retirements() -> Vec<String> {
+    let workers = query(sys::AP_MPMQ_MAX_DAEMONS).saturating_mul(query(sys::AP_MPMQ_MAX_THREADS));
+    let spare = query(sys::AP_MPMQ_MAX_SPARE_THREADS);
+    let requests = query(sys::AP_MPMQ_MAX_REQUESTS_DAEMON);
+    let mut retirements = Vec::new();
+    if spare < workers {
+        retirements.push(format!(
+            "MaxSpareThreads {spare} makes httpd end children, and their WebSockets, when many \
+             threads are idle; set it to MaxRequestWorkers ({workers})"
+        ));
+    }
+    if requests > 0 {
+        retirements.push(format!(
+            "MaxConnectionsPerChild {requests} makes httpd end children, and their WebSockets, after \
+             so many connections; set it to 0"
+        ));
+    }
+    retirements
+}
+
 /// How many threads a child serves requests with.
 pub fn threads_per_child() -> usize {
     usize::try_from(query(sys::AP_MPMQ_MAX_THREADS)).unwrap_or(0)

@@ -6,9 +6,9 @@
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use super::config::{self, Config};
-use super::log::{Level, server_line};
+use super::log::{Level, log_server, server_line};
 use super::pool::Pool;
-use super::sys;
+use super::{mpm, sys};
 
 /// A section that names a plugin or sets options.
 #[derive(Clone, Copy)]
@@ -47,6 +47,19 @@ pub(super) fn check() -> bool {
         .filter(|section| !check_section(section))
         .count();
     bad == 0
+}
+
+/// Warns of settings that would end WebSockets, once for each start.
+pub(super) fn warn_of_retirements() {
+    // SAFETY: the state may be asked for at any time.
+    let is_rehearsal =
+        unsafe { sys::ap_state_query(sys::AP_SQ_MAIN_STATE) } == sys::AP_SQ_MS_CREATE_PRE_CONFIG;
+    if is_rehearsal || !mpm::is_async() || sections().is_empty() {
+        return;
+    }
+    for text in mpm::retirements() {
+        log_server(Level::Warning, &text);
+    }
 }
 
 fn check_section(section: &Section) -> bool {

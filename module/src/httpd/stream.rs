@@ -158,9 +158,8 @@ impl Stream {
     pub fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         if self.way != Way::Socket {
             match self.read_filters(buffer) {
-                Err(error)
-                    if error.kind() == io::ErrorKind::WouldBlock && self.way == Way::Draining =>
-                {
+                // On a hard stop the MPM has closed its descriptor; ours still works.
+                Err(error) if self.way == Way::Draining && is_drained(&error) => {
                     self.way = Way::Socket;
                 }
                 result => return result,
@@ -322,6 +321,12 @@ impl Drop for Stream {
             sys::apr_socket_timeout_set(self.socket, self.timeout);
         }
     }
+}
+
+/// Whether the filters have no more bytes to give.
+fn is_drained(error: &io::Error) -> bool {
+    error.kind() == io::ErrorKind::WouldBlock
+        || error.raw_os_error() == Some(Errno::BADF.raw_os_error())
 }
 
 /// An APR status as an I/O result. APR passes system errors on as they are.

@@ -114,7 +114,7 @@ impl Connection {
         self.token.store(token, Ordering::Release);
         let registered = self.home.register(&life.suspended, token);
         if let (Err(error), Some(session)) = (registered, &life.session) {
-            session.link().fail(error.kind());
+            session.link().fail(error);
         }
         self.state().life = Some(Box::new(life));
         // Bytes may wait in httpd's filters, where the poller does not see them.
