@@ -43,7 +43,9 @@ struct Flusher {
 
 /// Has `link` flushed after [`DELAY`] unless that is planned already.
 pub fn schedule(link: &Arc<Link>) {
-    if link.is_scheduled.swap(true, Ordering::AcqRel) {
+    // Who finds it scheduled has queued something before the flusher takes the queue, as both do that
+    // under the queue's lock.
+    if link.is_scheduled.load(Ordering::Relaxed) || link.is_scheduled.swap(true, Ordering::AcqRel) {
         return;
     }
     let mut state = lock();

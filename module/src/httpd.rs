@@ -6,6 +6,7 @@
 #![allow(unsafe_code)]
 
 pub mod config;
+mod departure;
 mod directives;
 mod filters;
 pub mod guard;

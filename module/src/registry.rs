@@ -51,6 +51,12 @@ pub fn register(link: &Arc<Link>) -> Registration {
     Registration(id)
 }
 
+/// Whether there is a connection that no thread of the MPM serves.
+pub fn is_any_event_driven() -> bool {
+    let links: Vec<_> = lock().links.values().filter_map(Weak::upgrade).collect();
+    links.iter().any(|link| link.is_event_driven())
+}
+
 /// Tells clients that the server goes away.
 pub fn shut_down(stop: Stop) {
     let links: Vec<_> = {

@@ -9,7 +9,7 @@ use super::directives;
 use super::guard::guard;
 use super::log::{Level, log_server};
 use super::request::Request;
-use super::{mpm, startup, suspend, sys, termination};
+use super::{departure, mpm, startup, suspend, sys, termination};
 use crate::reactor::Reactor;
 use crate::registry::Stop;
 use crate::{flusher, registry, upgrade};
@@ -150,14 +150,9 @@ unsafe extern "C" fn child_init(pool: *mut sys::apr_pool_t, _server: *mut sys::s
         pool.before_destroy(|| {
             flusher::stop();
             termination::stop();
+            departure::stop();
             if !Reactor::stop() {
-                log_server(
-                    Level::Warning,
-                    "a plugin's callback is stuck; exiting without it",
-                );
-                // SAFETY: ends the process without running anything that the stuck callback might
-                // then find gone.
-                unsafe { libc::_exit(0) }
+                departure::leave();
             }
         });
     });
@@ -188,8 +183,10 @@ unsafe extern "C" fn child_stopping(_pool: *mut sys::apr_pool_t, graceful: c_int
             return registry::shut_down(Stop::AtOnce);
         }
         registry::shut_down(Stop::Graceful);
-        if let Err(error) = termination::watch(|| registry::shut_down(Stop::AtOnce)) {
-            let text = format!("a stop during this graceful one will take longer: {error}");
+        let watched = termination::watch(|| registry::shut_down(Stop::AtOnce))
+            .and_then(|()| departure::watch());
+        if let Err(error) = watched {
+            let text = format!("this process may take long to stop: {error}");
             log_server(Level::Warning, &text);
         }
     });

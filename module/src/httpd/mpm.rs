@@ -45,6 +45,34 @@ pub(super) fn retirements() -> Vec<String> {
     retirements
 }
 
+/// Whether no thread of this child is serving a request, as far as the scoreboard shows.
+pub(super) fn is_child_idle() -> bool {
+    let pid = rustix::process::getpid().as_raw_nonzero().get();
+    // SAFETY: the scoreboard lives as long as the process; the functions check their indexes.
+    let child = (0..query(sys::AP_MPMQ_HARD_LIMIT_DAEMONS)).find(|&child| unsafe {
+        sys::ap_get_scoreboard_process(child)
+            .as_ref()
+            .is_some_and(|process| process.pid == pid)
+    });
+    let Some(child) = child else { return false };
+    (0..query(sys::AP_MPMQ_MAX_THREADS)).all(|thread| {
+        // SAFETY: as above; a byte that others write.
+        let status = unsafe {
+            let worker = sys::ap_get_scoreboard_worker_from_indexes(child, thread);
+            worker
+                .as_ref()
+                .map(|worker| std::ptr::read_volatile(&raw const worker.status))
+        };
+        let idle = [
+            sys::SERVER_DEAD,
+            sys::SERVER_STARTING,
+            sys::SERVER_READY,
+            sys::SERVER_GRACEFUL,
+        ];
+        status.is_none_or(|status| idle.contains(&status.into()))
+    })
+}
+
 /// How many threads a child serves requests with.
 pub fn threads_per_child() -> usize {
     usize::try_from(query(sys::AP_MPMQ_MAX_THREADS)).unwrap_or(0)
