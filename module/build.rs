@@ -46,6 +46,7 @@ const FUNCTIONS: &[&str] = &[
     "apr_dynamic_fn_retrieve",
     "apr_os_sock_get",
     "apr_pool_allocator_get",
+    "apr_pool_cleanup_kill",
     "apr_pool_cleanup_null",
     "apr_pool_cleanup_register",
     "apr_pool_destroy",

@@ -21,6 +21,9 @@ use crate::link::{Link, Output};
 /// The longest time output is held back.
 pub const DELAY: Duration = Duration::from_millis(5);
 
+/// How often to see whether a client still has to be waited for.
+const RECHECK: Duration = Duration::from_secs(1);
+
 static STATE: Mutex<State> = Mutex::new(State {
     due: VecDeque::new(),
     thread: None,
@@ -106,6 +109,8 @@ fn run(interrupts: &UnixStream) {
             link.is_scheduled.store(false, Ordering::Release);
             waiting.extend(flush(link));
         }
+        // A session whose callback has returned waits for its client itself.
+        waiting.retain(|waiting: &Waiting| waiting.link.is_in_turn());
         let writable = wait(interrupts, &waiting);
         let (ready, rest): (Vec<_>, Vec<_>) = waiting
             .into_iter()
@@ -145,6 +150,9 @@ fn wait(interrupts: &UnixStream, waiting: &[Waiting]) -> Vec<bool> {
         .due
         .front()
         .map(|(due, _)| due.saturating_duration_since(Instant::now()));
+    // No client is waited for longer than its session would want: see whether it is still needed.
+    let limit = (!waiting.is_empty()).then_some(RECHECK);
+    let timeout = [timeout, limit].into_iter().flatten().min();
     let timeout = timeout.and_then(|left| Timespec::try_from(left).ok());
     let mut waited_for = vec![PollFd::new(interrupts, PollFlags::IN)];
     waited_for.extend(

@@ -151,9 +151,12 @@ impl Link {
             if self.outbox().has_room() {
                 return Ok(());
             }
-            let Output::Pending(_) = output else {
-                return Err(Closed);
-            };
+            match output {
+                Output::Pending(_) => {}
+                // Others have filled the queue again meanwhile.
+                Output::Drained => continue,
+                Output::Broken(_) => return Err(Closed),
+            }
             let Some(left) = deadline.checked_duration_since(Instant::now()) else {
                 self.fail(io::ErrorKind::TimedOut.into());
                 return Err(Closed);

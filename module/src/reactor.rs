@@ -103,6 +103,10 @@ impl Reactor {
         for event_loop in &loops {
             pool.submit(Job::Loop(Arc::clone(event_loop)));
         }
+        if pool.running() < threads.min {
+            pool.stop(Instant::now());
+            return Err(io::ErrorKind::OutOfMemory.into());
+        }
         Ok(Self {
             loops,
             pool,

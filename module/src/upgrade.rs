@@ -7,7 +7,7 @@ use crate::blocking::Driver;
 use crate::httpd::config::Config;
 use crate::httpd::log::{Level, log_server};
 use crate::httpd::request::Request;
-use crate::httpd::stream::{Descriptors, Stream};
+use crate::httpd::stream::Descriptors;
 use crate::httpd::{Answer, mpm};
 use crate::link::{Link, Wake};
 use crate::plugin::{Attachment, LoadedPlugin, ServerLease};
@@ -137,9 +137,13 @@ impl Opening<'_> {
             Ok(session) => session,
             Err(refusal) => return refusal,
         };
-        let descriptor = self.open(&session, Descriptors::Own, Stream::descriptor);
-        if let Some(descriptor) = descriptor {
-            driver.drive(&mut session, &descriptor);
+        let opened = self.request.take_stream(Descriptors::Own);
+        match opened.and_then(|stream| Ok((stream.descriptor()?, stream))) {
+            Ok((descriptor, stream)) => {
+                session.link().open(stream);
+                driver.drive(&mut session, &descriptor);
+            }
+            Err(error) => self.log_loss(&error),
         }
         Answer::Done
     }
@@ -152,17 +156,26 @@ impl Opening<'_> {
             Ok(session) => session,
             Err(refusal) => return refusal,
         };
-        if self
-            .open(&session, Descriptors::Httpd, |_| Ok(()))
-            .is_none()
-        {
-            return Answer::Done;
+        match self.request.take_stream(Descriptors::Httpd) {
+            Ok(stream) => {
+                let handover = Handover {
+                    connection,
+                    session,
+                    stream,
+                };
+                self.request.suspend(Box::new(handover));
+                Answer::Suspended
+            }
+            Err(error) => {
+                self.log_loss(&error);
+                Answer::Done
+            }
         }
-        self.request.suspend(Box::new(Handover {
-            connection,
-            session,
-        }));
-        Answer::Suspended
+    }
+
+    fn log_loss(&self, error: &io::Error) {
+        let text = format!("the client is gone: {error}");
+        self.request.log(Level::Info, &text);
     }
 
     /// Asks the plugin and sends the 101 response.
@@ -210,26 +223,6 @@ impl Opening<'_> {
         attachment.set_open();
         request.switch_protocols();
         Ok(session)
-    }
-
-    /// Lets messages follow the 101 response. `None`: the client is gone.
-    fn open<T>(
-        &self,
-        session: &Session,
-        descriptors: Descriptors,
-        inspect: impl FnOnce(&Stream) -> io::Result<T>,
-    ) -> Option<T> {
-        let opened = self.request.take_stream(descriptors).and_then(|stream| {
-            let inspected = inspect(&stream)?;
-            session.link().open(stream);
-            Ok(inspected)
-        });
-        opened
-            .inspect_err(|error| {
-                self.request
-                    .log(Level::Info, &format!("the client is gone: {error}"));
-            })
-            .ok()
     }
 }
 

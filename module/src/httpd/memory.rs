@@ -1,5 +1,6 @@
 //! The memory of a connection while a plugin serves it.
 
+use std::ffi::c_void;
 use std::io;
 use std::ptr;
 
@@ -13,7 +14,10 @@ const MUTEX_KIND: u32 = sys::APR_THREAD_MUTEX_DEFAULT.unsigned_abs();
 ///
 /// A plugin may use the request's pool from any thread until `on_disconnect` has returned, and that
 /// pool takes its memory from the same allocator as httpd's filters.
-pub struct SharedMemory(*mut sys::apr_allocator_t);
+pub struct SharedMemory {
+    pool: *mut sys::apr_pool_t,
+    allocator: *mut sys::apr_allocator_t,
+}
 
 // SAFETY: the allocator is only given its lock back, by whoever ends the connection.
 unsafe impl Send for SharedMemory {}
@@ -27,28 +31,41 @@ impl SharedMemory {
     ///
     /// # Safety
     ///
-    /// `connection` is live and outlives the result; no other thread uses its memory yet, nor when the
+    /// `request` is live and outlives the result; no other thread uses its memory yet, nor when the
     /// result is dropped.
-    pub(super) unsafe fn new(connection: *mut sys::conn_rec) -> io::Result<Self> {
-        // SAFETY: the caller vouches for the connection.
+    pub(super) unsafe fn new(request: *mut sys::request_rec) -> io::Result<Self> {
+        // SAFETY: the caller vouches for the request. Its pool takes memory from the connection's
+        // allocator.
         unsafe {
-            let pool = (*connection).pool;
+            let pool = (*request).pool;
+            let allocator = sys::apr_pool_allocator_get(pool);
             let mut mutex = ptr::null_mut();
             check(sys::apr_thread_mutex_create(
                 &raw mut mutex,
                 MUTEX_KIND,
                 pool,
             ))?;
-            let allocator = sys::apr_pool_allocator_get(pool);
+            // On prefork a signal handler may destroy the pools while the connection is open.
+            sys::apr_pool_pre_cleanup_register(pool, allocator.cast(), Some(take_lock_away));
             sys::apr_allocator_mutex_set(allocator, mutex);
-            Ok(Self(allocator))
+            Ok(Self { pool, allocator })
         }
     }
 }
 
 impl Drop for SharedMemory {
     fn drop(&mut self) {
-        // SAFETY: the allocator is still there (`new`); its lock would not outlive the pool.
-        unsafe { sys::apr_allocator_mutex_set(self.0, ptr::null_mut()) }
+        // SAFETY: the pool is still there (`new`); the lock would not outlive it.
+        unsafe {
+            sys::apr_allocator_mutex_set(self.allocator, ptr::null_mut());
+            sys::apr_pool_cleanup_kill(self.pool, self.allocator.cast(), Some(take_lock_away));
+        }
     }
+}
+
+/// Runs before the pool that holds the lock is destroyed.
+unsafe extern "C" fn take_lock_away(allocator: *mut c_void) -> sys::apr_status_t {
+    // SAFETY: the allocator lives longer than the pools that use it.
+    unsafe { sys::apr_allocator_mutex_set(allocator.cast(), ptr::null_mut()) }
+    sys::APR_SUCCESS
 }

@@ -295,7 +295,7 @@ impl Request {
     pub fn share_memory(self) -> io::Result<SharedMemory> {
         // SAFETY: the handler has the connection to itself until it asks the plugin; the session
         // drops the result when the plugin knows that the connection has ended.
-        unsafe { SharedMemory::new(self.get().connection) }
+        unsafe { SharedMemory::new(self.0.as_ptr()) }
     }
 
     /// Whether the connection may live on without this thread.

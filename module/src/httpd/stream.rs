@@ -208,13 +208,45 @@ impl Stream {
 
     /// A non-blocking read that finds nothing may succeed without bytes. So does the core filter's
     /// first read at the end of the client's bytes, which mod_ssl passes on as "try again"; the next
-    /// one reports the end, of which the poller will not tell again.
+    /// one reports the end, of which the poller will not tell again. And mod_ssl says "try again" after
+    /// each record without data (TLS 1.3 key updates), although more may have been read already.
     fn read_filters(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        match self.read_brigade(buffer) {
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock && self.must_find_end => {
-                self.read_brigade(buffer)
+        loop {
+            match self.read_brigade(buffer) {
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                    if mem::take(&mut self.must_find_end) || self.holds_input() {
+                        continue;
+                    }
+                    return Err(error);
+                }
+                result => return result,
             }
-            result => result,
+        }
+    }
+
+    /// Whether the core input filter holds bytes that a filter above has yet to take.
+    fn holds_input(&mut self) -> bool {
+        if self.way != Way::Filters {
+            return false;
+        }
+        // SAFETY: the stream has the connection and its brigade to itself; the last input filter is
+        // the core's. A byte that is only looked at stays there.
+        unsafe {
+            let mut filter = (*self.connection).input_filters;
+            while !(*filter).next.is_null() {
+                filter = (*filter).next;
+            }
+            let status = sys::ap_get_brigade(
+                filter,
+                self.input,
+                sys::AP_MODE_SPECULATIVE,
+                sys::APR_NONBLOCK_READ,
+                1,
+            );
+            let mut length: sys::apr_off_t = 0;
+            let counted = sys::apr_brigade_length(self.input, 0, &raw mut length);
+            sys::apr_brigade_cleanup(self.input.cast());
+            status == sys::APR_SUCCESS && counted == sys::APR_SUCCESS && length > 0
         }
     }
 

@@ -5,11 +5,11 @@
 //! `process_socket`). httpd 2.4 cannot take a connection back, so it is closed here as well, with what
 //! the MPM would do.
 
-use std::io;
 use std::os::fd::{AsFd, BorrowedFd, RawFd};
 use std::ptr;
 use std::time::{Duration, Instant};
 
+use rustix::io::Errno;
 use rustix::net::RecvFlags;
 
 use super::module::websocket_module;
@@ -19,6 +19,23 @@ use super::{filters, sys};
 /// How long the MPM's thread may need to let go of a connection it has handed over. Longer than that
 /// it is busy with its next one.
 const LET_GO_LIMIT: Duration = Duration::from_millis(200);
+
+/// How long it may need for its last write to the connection, right after the one before.
+const LAST_WRITE: Duration = Duration::from_millis(2);
+
+/// So many reads are made at a time from a client that sends although the end was agreed on.
+const READS_PER_DRAIN: usize = 16;
+
+/// What was found when bytes were drained.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Drained {
+    /// The client has closed its side, or the connection is lost.
+    Closed,
+    /// Nothing more for now.
+    Empty,
+    /// There may be more.
+    More,
+}
 
 /// What takes a connection over, or, dropped, gives it up.
 pub trait Adopter: Send + 'static {
@@ -65,7 +82,11 @@ pub(super) unsafe fn hand_over(connection: *mut sys::conn_rec, request: *mut sys
         let socket = sys::ap_get_conn_socket(connection);
         let mut descriptor: RawFd = -1;
         sys::apr_os_sock_get(&raw mut descriptor, socket);
-        let handed_over = Instant::now();
+        if descriptor < 0 {
+            // A hard stop has closed it: dropping the adopter ends the session.
+            return;
+        }
+        let handed_over = None;
         adopter.adopt(Suspended {
             connection,
             request,
@@ -93,7 +114,8 @@ pub struct Suspended {
     socket: *mut sys::apr_socket_t,
     worker: *mut sys::worker_score,
     descriptor: RawFd,
-    handed_over: Instant,
+    /// Since when the MPM is known to have run all hooks.
+    handed_over: Option<Instant>,
 }
 
 // SAFETY: after the hook nobody but the owner of this value uses the connection, except for the
@@ -131,30 +153,53 @@ impl Suspended {
     }
 
     /// Reads and forgets what the client still sends, so that the kernel does not reset the
-    /// connection while our last bytes are under way. Returns whether the client has closed its side.
-    pub fn drain(&mut self, buffer: &mut [u8]) -> bool {
-        loop {
+    /// connection while our last bytes are under way.
+    pub fn drain(&mut self, buffer: &mut [u8]) -> Drained {
+        for _ in 0..READS_PER_DRAIN {
             match rustix::net::recv(self.as_fd(), &mut *buffer, RecvFlags::DONTWAIT) {
-                Ok((0, _)) => return true,
+                Ok((0, _)) => return Drained::Closed,
                 Ok(_) => {}
-                Err(error) => return io::Error::from(error).kind() != io::ErrorKind::WouldBlock,
+                Err(Errno::AGAIN) => return Drained::Empty,
+                Err(_) => return Drained::Closed,
             }
         }
+        Drained::More
     }
 
-    /// Whether the MPM's thread has stopped using the connection. After the hook it still writes to
-    /// it (event.c, `notify_suspend`); once it has reported to the scoreboard that it is ready, or has
-    /// ended, it does not.
+    /// Whether the MPM has run all hooks of the handover: the next thing it does is to clear `sbh`
+    /// (event.c, `notify_suspend`).
     #[must_use]
-    pub fn has_been_let_go(&self) -> bool {
-        let is_idle = if self.worker.is_null() {
-            false
+    pub fn is_handed_over(&mut self) -> bool {
+        // SAFETY: the connection lives until `destroy`; another thread may be writing the pointer.
+        let is_cleared = unsafe { ptr::read_volatile(&raw const (*self.connection).sbh).is_null() };
+        if is_cleared {
+            self.handed_over.get_or_insert_with(Instant::now);
+        }
+        is_cleared
+    }
+
+    /// Whether the MPM's thread has stopped using the connection. After `sbh` it writes to it once
+    /// more. Then it reports to the scoreboard that it is ready; but when the child stops gracefully,
+    /// the MPM reports that for all threads, whatever they do (event.c, `close_listeners`).
+    #[must_use]
+    pub fn has_been_let_go(&mut self) -> bool {
+        if !self.is_handed_over() {
+            return false;
+        }
+        let elapsed = self
+            .handed_over
+            .map_or(Duration::ZERO, |since| since.elapsed());
+        let status = if self.worker.is_null() {
+            sys::SERVER_BUSY_WRITE
         } else {
             // SAFETY: the scoreboard lives as long as the process; a byte that others write.
-            let status = unsafe { ptr::read_volatile(&raw const (*self.worker).status) };
-            [sys::SERVER_READY, sys::SERVER_GRACEFUL, sys::SERVER_DEAD].contains(&status.into())
+            unsafe { ptr::read_volatile(&raw const (*self.worker).status) }.into()
         };
-        is_idle || self.handed_over.elapsed() > LET_GO_LIMIT
+        match status {
+            sys::SERVER_READY => true,
+            sys::SERVER_GRACEFUL | sys::SERVER_DEAD => elapsed > LAST_WRITE,
+            _ => elapsed > LET_GO_LIMIT,
+        }
     }
 
     /// Closes the connection and frees its memory.

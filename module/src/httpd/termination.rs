@@ -4,6 +4,8 @@
 //! that live on, the child would take the full ten seconds after which httpd kills it.
 
 use std::io;
+use std::mem::MaybeUninit;
+use std::ptr;
 use std::sync::{Mutex, PoisonError};
 use std::thread::{Builder, JoinHandle};
 
@@ -34,6 +36,7 @@ pub(super) fn watch(action: impl Fn() + Send + 'static) -> io::Result<()> {
         return Ok(());
     }
     let mut signals = SignalsInfo::<WithOrigin>::new([SIGTERM])?;
+    interrupt_system_calls();
     let handle = signals.handle();
     let thread = spawn(Builder::new().name("ws-stop".into()), move || {
         signals
@@ -43,6 +46,20 @@ pub(super) fn watch(action: impl Fn() + Send + 'static) -> io::Result<()> {
     })?;
     *watch = Some(Watch { handle, thread });
     Ok(())
+}
+
+/// signal-hook has interrupted system calls taken up again, but the MPM wakes its own main thread with
+/// the signal, which waits in one (`ap_mpm_podx_check`).
+fn interrupt_system_calls() {
+    let mut action = MaybeUninit::<libc::sigaction>::uninit();
+    // SAFETY: the first call fills the structure the second one reads, with one flag less.
+    unsafe {
+        if libc::sigaction(SIGTERM, ptr::null(), action.as_mut_ptr()) == 0 {
+            let mut action = action.assume_init();
+            action.sa_flags &= !libc::SA_RESTART;
+            libc::sigaction(SIGTERM, &raw const action, ptr::null_mut());
+        }
+    }
 }
 
 fn is_from_parent(origin: &Origin) -> bool {

@@ -69,10 +69,10 @@ pub struct LoadedPlugin {
 }
 
 /// A plugin whose callbacks were found to block is quick again after so many short turns.
-const SHORT_TURNS: u32 = 256;
+const SHORT_TURNS: u32 = 32;
 
-/// What a short turn is at most: about what it costs to hand it to another thread, ten times.
-const SHORT_TURN: Duration = Duration::from_micros(200);
+/// What a short turn is at most. Handing it to another thread costs some ten microseconds.
+const SHORT_TURN: Duration = Duration::from_micros(500);
 
 // SAFETY: the table does not change any more, and plugins serve connections on several threads.
 unsafe impl Send for LoadedPlugin {}

@@ -1,5 +1,6 @@
 //! The table through which a plugin talks to one of its connections.
 
+use std::collections::VecDeque;
 use std::ffi::c_char;
 use std::ops::Deref;
 use std::sync::atomic::{AtomicBool, AtomicU16, Ordering};
@@ -148,14 +149,25 @@ pub struct ServerLease {
     is_returned: bool,
 }
 
-/// Servers nobody uses. None is ever freed.
-static SPARE: Mutex<Vec<Arc<Server>>> = Mutex::new(Vec::new());
+/// Servers nobody uses, the longest unused first. None is ever freed.
+static SPARE: Mutex<VecDeque<Arc<Server>>> = Mutex::new(VecDeque::new());
+
+/// A server is used again only after so many others, so that a plugin which keeps a pointer for too
+/// long finds no connection behind it, rather than a stranger's.
+const REST: usize = 1024;
 
 impl ServerLease {
     /// A server nobody else uses.
     #[must_use]
     pub fn take() -> Self {
-        let spare = SPARE.lock().unwrap_or_else(PoisonError::into_inner).pop();
+        let spare = {
+            let mut spare = SPARE.lock().unwrap_or_else(PoisonError::into_inner);
+            if spare.len() > REST {
+                spare.pop_front()
+            } else {
+                None
+            }
+        };
         Self {
             server: spare.unwrap_or_else(Server::create),
             is_returned: true,
@@ -186,7 +198,7 @@ impl Drop for ServerLease {
             SPARE
                 .lock()
                 .unwrap_or_else(PoisonError::into_inner)
-                .push(Arc::clone(&self.server));
+                .push_back(Arc::clone(&self.server));
         }
     }
 }

@@ -5,7 +5,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use super::event_loop::EventLoop;
-use crate::httpd::suspend::{Adopter, Suspended};
+use crate::httpd::stream::Stream;
+use crate::httpd::suspend::{Adopter, Drained, Suspended};
 use crate::link::Wake;
 use crate::plugin::LoadedPlugin;
 use crate::session::{Next, Session};
@@ -41,7 +42,9 @@ struct Life {
     /// Until the session has ended.
     session: Option<Session>,
     suspended: Suspended,
-    /// Since then: how long to wait for the client.
+    /// The server stops: the client is not waited for.
+    is_leaving: bool,
+    /// Set when the request has ended: how long to wait for the client.
     linger_until: Option<Instant>,
     /// The earliest timer that will call for a turn.
     armed: Option<Instant>,
@@ -60,6 +63,9 @@ pub struct Handover {
     pub connection: Arc<Connection>,
     /// What goes there.
     pub session: Session,
+    /// Its bytes. The session gets them when the MPM's thread no longer uses the connection's memory:
+    /// a plugin's thread might send at once.
+    pub stream: Stream,
 }
 
 impl Adopter for Handover {
@@ -67,10 +73,13 @@ impl Adopter for Handover {
         let Self {
             connection,
             session,
+            stream,
         } = *self;
+        session.link().open(stream);
         let life = Life {
             session: Some(session),
             suspended,
+            is_leaving: false,
             linger_until: None,
             armed: None,
         };
@@ -121,9 +130,11 @@ impl Connection {
         self.home.enqueue(self);
     }
 
-    /// Takes a turn, unless one is going on: that will be followed by another.
-    pub(super) fn turn(self: &Arc<Self>, buffer: &mut [u8]) {
-        let Some(mut life) = self.begin() else { return };
+    /// Takes a turn, unless one is going on: that will be followed by another. Returns whether it did.
+    pub(super) fn turn(self: &Arc<Self>, buffer: &mut [u8]) -> bool {
+        let Some(mut life) = self.begin() else {
+            return false;
+        };
         if self.is_over.load(Ordering::Acquire) {
             life.find_end();
         }
@@ -148,6 +159,7 @@ impl Connection {
                 suspended.destroy();
             }
         }
+        true
     }
 
     fn begin(&self) -> Option<Box<Life>> {
@@ -188,7 +200,7 @@ impl Life {
                 Next::Ended => self.end_session(),
             }
         }
-        self.linger(buffer)
+        self.close(buffer)
     }
 
     fn find_end(&self) {
@@ -198,29 +210,36 @@ impl Life {
     }
 
     fn end_session(&mut self) {
-        let is_leaving = self
-            .session
-            .take()
-            .is_some_and(|session| session.link().is_leaving());
-        self.suspended.finish();
-        let now = Instant::now();
-        let waits = !is_leaving && !self.suspended.is_aborted();
-        self.linger_until = Some(if waits { now + LINGER } else { now });
+        let session = self.session.take();
+        self.is_leaving = session.is_some_and(|session| session.link().is_leaving());
     }
 
-    /// Waits until the client has closed its side and the MPM's thread has let go.
-    fn linger(&mut self, buffer: &mut [u8]) -> Outcome {
+    /// Ends the request, then waits until the client has closed its side and the MPM's thread has let
+    /// the connection go.
+    fn close(&mut self, buffer: &mut [u8]) -> Outcome {
         let now = Instant::now();
-        if let Some(until) = self.linger_until.filter(|until| *until > now) {
-            if !self.suspended.drain(buffer) {
-                return Outcome::Wait(Some(until));
+        let soon = Outcome::Wait(Some(now + LET_GO_POLL));
+        let Some(until) = self.linger_until else {
+            // The end of the request updates the scoreboard of the MPM's thread if that is still there.
+            if !self.suspended.is_handed_over() {
+                return soon;
             }
-            self.linger_until = Some(now);
+            self.suspended.finish();
+            let waits = !self.is_leaving && !self.suspended.is_aborted();
+            self.linger_until = Some(if waits { now + LINGER } else { now });
+            return self.close(buffer);
+        };
+        if until > now {
+            match self.suspended.drain(buffer) {
+                Drained::Closed => self.linger_until = Some(now),
+                Drained::Empty => return Outcome::Wait(Some(until)),
+                Drained::More => return Outcome::Again,
+            }
         }
         if self.suspended.has_been_let_go() {
             Outcome::Gone
         } else {
-            Outcome::Wait(Some(now + LET_GO_POLL))
+            soon
         }
     }
 

@@ -80,7 +80,6 @@ impl EventLoop {
                 let Some(connection) = self.take_ready() else {
                     break;
                 };
-                connection.mark_taken();
                 if connection.plugin().is_slow() {
                     self.pool.submit(Job::Turn(connection));
                     continue;
@@ -148,6 +147,9 @@ impl EventLoop {
     fn take_ready(&self) -> Option<Arc<Connection>> {
         let mut ready = lock(&self.ready);
         ready.current = ready.queue.pop_front();
+        if let Some(connection) = &ready.current {
+            connection.mark_taken();
+        }
         ready.current.clone()
     }
 
@@ -160,6 +162,11 @@ impl EventLoop {
             connection.plugin().mark_slow();
         }
         self.pool.submit(Job::Loop(Arc::clone(self)));
+    }
+
+    /// Whether jobs wait for a thread; sees to it that there is one, if there may be.
+    pub(super) fn has_waiting_jobs(&self) -> bool {
+        self.pool.ensure_thread()
     }
 
     /// The number of the turn that is going on.

@@ -72,6 +72,9 @@ impl Monitor {
         while self.wait(loops, quiet >= QUIET_TICKS) {
             quiet += 1;
             for (event_loop, seen) in loops.iter().zip(&mut seen) {
+                if event_loop.has_waiting_jobs() {
+                    quiet = 0;
+                }
                 let turn = event_loop.current_turn();
                 match turn {
                     Some(turn) if *seen == Some(turn) => event_loop.take_over(turn),
@@ -89,10 +92,10 @@ impl Monitor {
         if is_quiet {
             self.is_asleep.store(true, Ordering::SeqCst);
             // A turn that began before that has not woken the monitor.
-            if loops
-                .iter()
-                .any(|event_loop| event_loop.current_turn().is_some())
-            {
+            let is_busy = |event_loop: &Arc<EventLoop>| {
+                event_loop.current_turn().is_some() || event_loop.has_waiting_jobs()
+            };
+            if loops.iter().any(is_busy) {
                 self.is_asleep.store(false, Ordering::SeqCst);
             }
             while self.is_asleep.load(Ordering::SeqCst) && !state.is_stopping {

@@ -65,10 +65,30 @@ impl Pool {
             Job::Loop(_) => state.jobs.push_front(job),
             Job::Turn(_) => state.jobs.push_back(job),
         }
-        if state.jobs.len() > state.idle && state.running < self.threads.max {
-            self.spawn(&mut state);
-        }
+        self.spawn_if_needed(&mut state);
         self.changed.notify_one();
+    }
+
+    /// Whether jobs wait that no thread is free for. Starts one, if there may be more: an earlier try
+    /// can have failed.
+    pub(super) fn ensure_thread(self: &Arc<Self>) -> bool {
+        let mut state = self.lock();
+        self.spawn_if_needed(&mut state);
+        !state.jobs.is_empty() && state.idle == 0
+    }
+
+    /// How many threads there are.
+    pub(super) fn running(&self) -> usize {
+        self.lock().running
+    }
+
+    /// A loop must not wait until a callback returns, so it gets a thread beyond the limit.
+    fn spawn_if_needed(self: &Arc<Self>, state: &mut State) {
+        let is_urgent = matches!(state.jobs.front(), Some(Job::Loop(_)));
+        let may_grow = state.running < self.threads.max || is_urgent;
+        if state.jobs.len() > state.idle && may_grow {
+            self.spawn(state);
+        }
     }
 
     /// Without a thread the job waits for one that becomes free.
@@ -94,8 +114,9 @@ impl Pool {
                 Job::Loop(event_loop) => event_loop.run(&mut scratch),
                 Job::Turn(connection) => {
                     let begun = Instant::now();
-                    connection.turn(&mut scratch.buffer);
-                    connection.plugin().note_turn(begun.elapsed());
+                    if connection.turn(&mut scratch.buffer) {
+                        connection.plugin().note_turn(begun.elapsed());
+                    }
                 }
             }
         }
