@@ -5,6 +5,7 @@ mod bench;
 mod control;
 mod debug;
 mod install;
+mod new_plugin;
 mod run;
 mod setup;
 mod test;
@@ -26,6 +27,10 @@ pub(crate) enum Command {
     ///
     /// Installs the system packages that are missing and builds the module first.
     Test(test::Options),
+    /// Write a package with a plugin to start from, outside of this workspace
+    ///
+    /// Says how to build it and how to serve it. An existing folder is left alone.
+    NewPlugin(new_plugin::Options),
     /// Measure the module on httpd beside other echo servers
     ///
     /// Prints tables of the server's CPU time per message, throughput and latency, and draws
@@ -55,6 +60,7 @@ impl Command {
         match self {
             Self::Run(options) => run::run(options),
             Self::Test(options) => test::test(options),
+            Self::NewPlugin(options) => new_plugin::new_plugin(options),
             #[cfg(target_os = "linux")]
             Self::Bench(options) => bench::bench(options),
             Self::Setup => setup::setup(),

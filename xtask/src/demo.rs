@@ -6,15 +6,15 @@ use anyhow::{Context, Result};
 use xtask::server_root::quoted;
 use xtask::workspace::{C_PLUGINS, Library};
 
-/// The endpoints that the pages use: path, source of the plugin (a C file or the folder of a Rust
-/// package) and init function. C plugins appear once more, at `/c/NAME`.
-const ENDPOINTS: [(&str, &str, &str); 2] = [
-    ("/echo", "examples/c/echo.c", "echo_init"),
-    (
-        "/dumb-increment",
-        "examples/c/dumb_increment.c",
-        "dumb_increment_init",
-    ),
+/// The folders of the example plugins in Rust that the pages use, and further directives for them. Each
+/// is served at `/FOLDER`; plugins in C appear at `/c/NAME`.
+const ENDPOINTS: [(&str, &str); 6] = [
+    ("echo", ""),
+    ("dumb-increment", ""),
+    ("chat", ""),
+    ("ticker", ""),
+    ("subprotocol", ""),
+    ("auth", "WebSocketPluginOption session demo"),
 ];
 
 /// A plugin at a path.
@@ -22,6 +22,7 @@ pub(crate) struct Demo {
     pub(crate) path: String,
     library: PathBuf,
     init: String,
+    directive: &'static str,
 }
 
 /// Everything to serve with `libraries`.
@@ -29,15 +30,15 @@ pub(crate) struct Demo {
 /// # Errors
 /// A plugin that the pages use is not among them.
 pub(crate) fn demos(libraries: &[Library]) -> Result<Vec<Demo>> {
-    let endpoints = ENDPOINTS.iter().map(|&(path, source, init)| {
-        let library = libraries
-            .iter()
-            .find(|library| library.source == Path::new(source));
-        let library = library.with_context(|| format!("{source}, for {path}, is missing"))?;
+    let endpoints = ENDPOINTS.iter().map(|&(folder, directive)| {
+        let source = Path::new("examples").join(folder);
+        let library = libraries.iter().find(|library| library.source == source);
+        let library = library.with_context(|| format!("{} is missing", source.display()))?;
         Ok(Demo {
-            path: path.to_owned(),
+            path: format!("/{folder}"),
             library: library.path.clone(),
-            init: init.to_owned(),
+            init: format!("{}_init", folder.replace('-', "_")),
+            directive,
         })
     });
     let c_plugins = libraries
@@ -53,28 +54,24 @@ fn c_demo(Library { source, path }: &Library) -> Result<Demo> {
         path: format!("/c/{}", name.replace('_', "-")),
         library: path.clone(),
         init: format!("{name}_init"),
+        directive: "",
     })
 }
 
 /// The lines of `httpd.conf` that serve `demos`.
 pub(crate) fn configuration(demos: &[Demo]) -> String {
-    let locations = demos.iter().map(
-        |Demo {
-             path,
-             library,
-             init,
-         }| {
-            let library = quoted(library);
-            format!(
-                "    <Location \"{path}\">
-        SetHandler websocket-handler
-        WebSocketHandler {library} {init}
-    </Location>\n"
-            )
-        },
-    );
-    let locations: String = locations.collect();
+    let locations: String = demos.iter().map(Demo::location).collect();
     format!("<IfModule mod_websocket.c>\n{locations}</IfModule>")
+}
+
+impl Demo {
+    fn location(&self) -> String {
+        let handler = format!("WebSocketHandler {} {}", quoted(&self.library), self.init);
+        let directives = ["SetHandler websocket-handler", &handler, self.directive];
+        let lines = directives.iter().filter(|directive| !directive.is_empty());
+        let lines: String = lines.map(|line| format!("        {line}\n")).collect();
+        format!("    <Location \"{}\">\n{lines}    </Location>\n", self.path)
+    }
 }
 
 #[cfg(test)]
@@ -90,46 +87,52 @@ mod tests {
 
     #[test]
     fn endpoints_come_first_then_every_c_plugin() {
-        let sources = [
-            "module",
-            "examples/chat",
-            "examples/c/dumb_increment.c",
-            "examples/c/echo.c",
-            "examples/c/kitchen_sink.c",
-        ];
-        let demos = demos(&sources.map(library)).unwrap();
+        let folders = ENDPOINTS.map(|(folder, _)| format!("examples/{folder}"));
+        let others = ["module", "examples/c/dumb_increment.c", "examples/c/echo.c"];
+        let sources = folders.iter().map(String::as_str).chain(others);
+        let libraries: Vec<_> = sources.map(library).collect();
+        let demos = demos(&libraries).unwrap();
         let paths: Vec<_> = demos.iter().map(|demo| &*demo.path).collect();
         assert_eq!(
             paths,
             [
                 "/echo",
                 "/dumb-increment",
+                "/chat",
+                "/ticker",
+                "/subprotocol",
+                "/auth",
                 "/c/dumb-increment",
                 "/c/echo",
-                "/c/kitchen-sink"
             ]
         );
-        assert_eq!(demos[4].init, "kitchen_sink_init");
+        for index in [1, 6] {
+            assert_eq!(demos[index].init, "dumb_increment_init");
+        }
     }
 
     #[test]
     fn a_plugin_that_was_not_built_is_named() {
-        let error = demos(&[library("examples/c/echo.c")])
+        let error = demos(&[library("examples/echo")])
             .err()
             .unwrap()
             .to_string();
-        assert!(error.contains("dumb_increment.c"), "{error}");
+        assert!(error.contains("examples/dumb-increment"), "{error}");
     }
 
     #[test]
     fn the_configuration_does_nothing_without_the_module() {
-        let demo = c_demo(&library("examples/c/echo.c")).unwrap();
+        let demo = Demo {
+            directive: "WebSocketPluginOption a b",
+            ..c_demo(&library("examples/c/echo.c")).unwrap()
+        };
         assert_eq!(
             configuration(&[demo]),
             r#"<IfModule mod_websocket.c>
     <Location "/c/echo">
         SetHandler websocket-handler
         WebSocketHandler "/with space/examples/c/echo.so" echo_init
+        WebSocketPluginOption a b
     </Location>
 </IfModule>"#
         );

@@ -7,6 +7,7 @@ mod demo;
 mod installation;
 mod packages;
 mod privileges;
+mod template;
 
 use std::process::ExitCode;
 
@@ -19,10 +20,11 @@ Examples:
   cargo xtask run                       try the module at http://localhost:8080/
   cargo xtask run --port 9000 --tls     on another port, and with TLS too
   cargo xtask test                      run all tests
+  cargo xtask new-plugin my-chat        write a plugin to start from, in ./my-chat
   cargo xtask install --activate        install into this machine's Apache
   cargo xtask restart                   and have it load the module";
 
-/// Builds, tries, tests and installs mod_websocket.
+/// Builds, tries, tests and installs mod_websocket, and starts plugins for it.
 #[derive(Parser)]
 #[command(bin_name = "cargo xtask", after_help = EXAMPLES)]
 struct Cli {
@@ -65,6 +67,9 @@ mod tests {
                 true,
             ),
             ("test --release", false),
+            ("new-plugin my-chat --path ../plugins/chat", true),
+            ("new-plugin", false),
+            ("new-plugin My_Chat", false),
             ("install -a", true),
             ("install --destdir pkg", true),
             ("install -a --destdir pkg", false),

@@ -43,12 +43,7 @@ impl Workspace {
     pub fn find() -> Result<Self> {
         let package = env::var_os("CARGO_MANIFEST_DIR")
             .map_or_else(|| PathBuf::from(env!("CARGO_MANIFEST_DIR")), PathBuf::from);
-        let metadata = MetadataCommand::new()
-            .cargo_path(cargo_program())
-            .manifest_path(package.join("Cargo.toml"))
-            .no_deps()
-            .exec()
-            .context("cannot read the Cargo workspace")?;
+        let metadata = metadata(&package.join("Cargo.toml"))?;
         Ok(Self { metadata })
     }
 
@@ -116,22 +111,58 @@ impl Workspace {
     }
 }
 
+/// Where Cargo builds the package in `folder`.
+///
+/// # Errors
+/// There is no package, or Cargo cannot be run.
+pub fn target_dir_of(folder: &Path) -> Result<PathBuf> {
+    Ok(metadata(&folder.join("Cargo.toml"))?
+        .target_directory
+        .into())
+}
+
 /// The module's library that Cargo built for the integration test that calls this.
 ///
 /// # Errors
-/// The caller is not a test run by Cargo, or the library has not been built.
+/// As [`built_library`].
 pub fn module_library() -> Result<PathBuf> {
+    built_library("mod_websocket")
+}
+
+/// The shared library of the workspace's crate `name` (`websocket_echo`), built by Cargo with the same
+/// profile as the integration test that calls this.
+///
+/// # Errors
+/// The caller is not a test run by Cargo, or the library has not been built.
+pub fn built_library(name: &str) -> Result<PathBuf> {
     let test = env::current_exe()?;
-    let name = format!("libmod_websocket{}", env::consts::DLL_SUFFIX);
+    let name = format!(
+        "{}{name}{}",
+        env::consts::DLL_PREFIX,
+        env::consts::DLL_SUFFIX
+    );
     // The test is target/debug/deps/NAME-HASH; Cargo puts its freshest libraries next to it.
     let mut folders = test
         .ancestors()
         .skip(1)
         .take(2)
         .map(|folder| folder.join(&name));
-    folders
-        .find(|library| library.is_file())
-        .with_context(|| format!("no {name} beside {}: build it first", test.display()))
+    folders.find(|library| library.is_file()).with_context(|| {
+        format!(
+            "no {name} beside {}: `cargo build --workspace --lib` makes it, \
+             and `cargo xtask test` before it runs the tests",
+            test.display()
+        )
+    })
+}
+
+fn metadata(manifest: &Path) -> Result<Metadata> {
+    MetadataCommand::new()
+        .cargo_path(cargo_program())
+        .manifest_path(manifest)
+        .no_deps()
+        .exec()
+        .context("cannot read the Cargo workspace")
 }
 
 fn cargo_program() -> PathBuf {

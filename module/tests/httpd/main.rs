@@ -1,7 +1,8 @@
 //! The module in a real Apache httpd, under every MPM: what it promises to administrators, to
-//! clients, and to plugins written in C.
+//! clients, and to plugins written in C or Rust.
 //!
-//! `WEBSOCKET_TEST_MPMS=event,worker` restricts the MPMs. Each case is called `MPM: the rule`.
+//! `WEBSOCKET_TEST_MPMS=event,worker` restricts the MPMs. Each case is called `MPM: the rule`; under the
+//! event MPM it also runs with `WebSocketEventDriven Off`.
 
 mod blocking;
 mod c_abi;
@@ -13,6 +14,7 @@ mod malformed;
 mod messages;
 mod origin;
 mod restart;
+mod rust;
 mod slow_reader;
 mod support;
 mod threads;
@@ -26,7 +28,7 @@ use libtest_mimic::{Arguments, Failed, Trial};
 use xtask::server_root::Mpm;
 
 use self::support::plugins::Plugins;
-use self::support::{Case, Context};
+use self::support::{Case, Context, Driver};
 
 const THEMES: &[&[Case]] = &[
     handshake::CASES,
@@ -41,6 +43,12 @@ const THEMES: &[&[Case]] = &[
     tls::CASES,
     restart::CASES,
     config::CASES,
+    rust::examples::CASES,
+    rust::handshake::CASES,
+    rust::options::CASES,
+    rust::logging::CASES,
+    rust::panics::CASES,
+    rust::life::CASES,
     fuzz::CASES,
 ];
 
@@ -56,7 +64,7 @@ fn main() -> Result<ExitCode> {
     let mut is_well = !conclusion.has_failed();
     for context in &contexts {
         if let Err(error) = context.finish() {
-            eprintln!("{}: after all cases: {error:#}", context.mpm);
+            eprintln!("{context}: after all cases: {error:#}");
             is_well = false;
         }
     }
@@ -69,14 +77,19 @@ fn main() -> Result<ExitCode> {
 
 fn contexts() -> Result<Vec<Context>> {
     let plugins = Arc::new(Plugins::compile()?);
-    let context = |mpm| Context::new(mpm, Arc::clone(&plugins));
-    Ok(Mpm::under_test()?.into_iter().map(context).collect())
+    let drivers = |mpm| Driver::of(mpm).iter().map(move |driver| (mpm, *driver));
+    let context = |(mpm, driver)| Context::new(mpm, driver, Arc::clone(&plugins));
+    Ok(Mpm::under_test()?
+        .into_iter()
+        .flat_map(drivers)
+        .map(context)
+        .collect())
 }
 
 fn trials(context: &Context) -> Vec<Trial> {
     let trial = |case: &'static Case| {
         let context = context.clone();
-        Trial::test(format!("{}: {}", context.mpm, case.name), move || {
+        Trial::test(format!("{context}: {}", case.name), move || {
             (case.run)(&context).map_err(|error| Failed::from(format!("{error:#}")))
         })
     };

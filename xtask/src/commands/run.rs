@@ -9,7 +9,7 @@ use signal_hook::consts::{SIGCHLD, SIGHUP, SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 use xtask::httpd::Httpd;
 use xtask::port;
-use xtask::server_root::{Mpm, ServerRoot};
+use xtask::server_root::{Mpm, ServerRoot, Sizing};
 use xtask::workspace::{Profile, Workspace, module_of};
 
 use crate::demo::{self, Demo};
@@ -30,6 +30,12 @@ pub(crate) struct Options {
     #[arg(long, default_value_t = 8443, requires = "tls")]
     tls_port: u16,
 }
+
+/// All clients of the chat are then in the same room.
+const ONE_PROCESS: Sizing = Sizing {
+    processes: 1,
+    threads: 64,
+};
 
 pub(super) fn run(options: &Options) -> Result<()> {
     refuse_taken_ports(options)?;
@@ -75,6 +81,7 @@ fn server_root(
 ) -> Result<ServerRoot> {
     let mut root = ServerRoot::new(workspace.server_root())?
         .mpm(options.mpm)
+        .sizing(ONE_PROCESS)
         .port(options.port)
         .document_root(workspace.root().join("examples/html"))
         .load_module("websocket_module", module)

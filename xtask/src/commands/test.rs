@@ -13,7 +13,7 @@ pub(crate) struct Options {
     /// Test with this MPM only; may be repeated [default: all three]
     #[arg(long, value_enum)]
     mpm: Vec<Mpm>,
-    /// Arguments for `cargo test --workspace`
+    /// Arguments for `cargo test --workspace --all-features`
     #[arg(last = true, value_name = "CARGO TEST ARGUMENTS")]
     cargo_test_arguments: Vec<String>,
 }
@@ -22,15 +22,46 @@ pub(super) fn test(options: &Options) -> Result<()> {
     packages::install_missing()?;
     let workspace = Workspace::find()?;
     // The tests have httpd load these; `cargo test` alone does not build all shared libraries.
-    run(workspace.cargo().args(["build", "--workspace", "--lib"]))?;
+    run(workspace
+        .cargo()
+        .args(["build", "--workspace", "--lib"])
+        .args(profile(&options.cargo_test_arguments)))?;
 
     let mut cargo_test = workspace.cargo();
     cargo_test
-        .args(["test", "--workspace"])
+        .args(["test", "--workspace", "--all-features"])
         .args(&options.cargo_test_arguments);
     if !options.mpm.is_empty() {
         let names: Vec<_> = options.mpm.iter().map(|mpm| mpm.name()).collect();
         cargo_test.env(TEST_MPMS, names.join(","));
     }
     run(&mut cargo_test)
+}
+
+/// Those of the arguments that choose the profile: the libraries must be built with the same.
+fn profile(arguments: &[String]) -> Option<&str> {
+    arguments
+        .iter()
+        .map(String::as_str)
+        .take_while(|argument| *argument != "--")
+        .find(|argument| ["-r", "--release"].contains(argument))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::profile;
+
+    #[test]
+    fn the_libraries_are_built_for_the_tests() {
+        let chosen = |line: &str| {
+            let arguments: Vec<_> = line.split(' ').map(str::to_owned).collect();
+            profile(&arguments).map(str::to_owned)
+        };
+        assert_eq!(
+            chosen("--test httpd --release"),
+            Some("--release".to_owned())
+        );
+        assert_eq!(chosen("-r"), Some("-r".to_owned()));
+        assert_eq!(chosen("--test httpd -- -r"), None);
+    }
 }

@@ -1,6 +1,6 @@
-//! The C plugins: those of the examples, and the nasty ones next to these tests.
+//! The plugins, in C and in Rust: those of the examples, and the nasty ones next to these tests.
 
-use std::fs::Permissions;
+use std::fs::{self, Permissions};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::thread;
@@ -8,8 +8,21 @@ use std::thread;
 use anyhow::{Context as _, Result};
 use tempfile::TempDir;
 use xtask::c_plugin;
+use xtask::workspace::built_library;
 
-/// A folder with every plugin as NAME.so. It goes away with its handle.
+/// The plugins in Rust, by the names of their packages without `websocket-`.
+const RUST_PLUGINS: [&str; 7] = [
+    "auth",
+    "chat",
+    "dumb_increment",
+    "echo",
+    "subprotocol",
+    "test_plugins",
+    "ticker",
+];
+
+/// A folder with every plugin in C as NAME.so, and those in Rust as rust/NAME.so. It goes away with its
+/// handle.
 pub(crate) struct Plugins {
     dir: TempDir,
     names: Vec<String>,
@@ -45,6 +58,12 @@ impl Plugins {
                 library.map(drop)
             })
         })?;
+        gather_rust_plugins(&dir.path().join("rust"))?;
+        c_plugin::compile(
+            folders[1].join("rust/plain.c"),
+            dir.path().join("rust"),
+            &include,
+        )?;
         let stem = |source: &PathBuf| Some(source.file_stem()?.to_str()?.to_owned());
         Ok(Self {
             names: sources.iter().filter_map(stem).collect(),
@@ -92,6 +111,18 @@ impl Plugins {
             .map(|name| self.location(&format!("/{name}"), name, ""))
             .collect()
     }
+}
+
+/// Links or copies the libraries Cargo has built to where httpd's children, too, may read them.
+fn gather_rust_plugins(folder: &Path) -> Result<()> {
+    fs::create_dir(folder)?;
+    fs::set_permissions(folder, Permissions::from_mode(0o755))?;
+    for name in RUST_PLUGINS {
+        let library = built_library(&format!("websocket_{name}"))?;
+        let place = folder.join(name).with_extension("so");
+        fs::hard_link(&library, &place).or_else(|_| fs::copy(&library, &place).map(drop))?;
+    }
+    Ok(())
 }
 
 fn c_files(folder: &Path) -> Result<Vec<PathBuf>> {

@@ -1,5 +1,6 @@
 //! Servers: one that the cases of an MPM share, and short-lived ones of their own.
 
+use std::fmt;
 use std::fs::Permissions;
 use std::net::SocketAddr;
 use std::os::unix::fs::PermissionsExt;
@@ -16,18 +17,48 @@ use super::handshake::Handshake;
 use super::plugins::Plugins;
 use super::{Client, wait_until};
 
+/// What drives the connections.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Driver {
+    /// The module's own loops.
+    Event,
+    /// The MPM's thread of each connection.
+    Blocking,
+}
+
+impl Driver {
+    pub(crate) fn of(mpm: Mpm) -> &'static [Self] {
+        if mpm == Mpm::Event {
+            &[Self::Event, Self::Blocking]
+        } else {
+            &[Self::Blocking]
+        }
+    }
+}
+
 /// What a case works with.
 #[derive(Clone)]
 pub(crate) struct Context {
     pub(crate) mpm: Mpm,
+    pub(crate) driver: Driver,
     plugins: Arc<Plugins>,
     shared: Arc<Mutex<Option<Arc<Httpd>>>>,
 }
 
+impl fmt::Display for Context {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match (self.mpm, self.driver) {
+            (Mpm::Event, Driver::Blocking) => write!(f, "{} (blocking)", self.mpm),
+            (mpm, _) => mpm.fmt(f),
+        }
+    }
+}
+
 impl Context {
-    pub(crate) fn new(mpm: Mpm, plugins: Arc<Plugins>) -> Self {
+    pub(crate) fn new(mpm: Mpm, driver: Driver, plugins: Arc<Plugins>) -> Self {
         Self {
             mpm,
+            driver,
             plugins,
             shared: Arc::default(),
         }
@@ -79,9 +110,13 @@ impl Context {
 
     /// A server root with our module, for a server of the case's own.
     pub(crate) fn root(&self) -> Result<ServerRoot> {
-        Ok(ServerRoot::temporary()?
+        let root = ServerRoot::temporary()?
             .mpm(self.mpm)
-            .load_module("websocket_module", module_library()?))
+            .load_module("websocket_module", module_library()?);
+        Ok(match self.driver {
+            Driver::Blocking if self.mpm == Mpm::Event => root.config("WebSocketEventDriven Off"),
+            _ => root,
+        })
     }
 
     /// A server of the case's own, with every plugin at `/NAME` and more configuration.

@@ -1,0 +1,51 @@
+// The chat: what everybody in the room says and does, and a name for ourselves.
+"use strict";
+
+{
+  const part = (name) => document.getElementById(`chat-${name}`);
+  const log = new MessageLog(part("log"));
+  let name; // that the user has chosen, to be told again after a lost connection
+
+  const rename = () => socket.send(JSON.stringify({ type: "rename", name }));
+
+  const show = (event) => {
+    switch (event.type) {
+      case "said":
+        return log.add("said", `${event.name}: ${event.text}`);
+      case "joined":
+        return log.add("info", `${event.name} has come in`);
+      case "renamed":
+        return log.add("info", `${event.from} is now ${event.name}`);
+      case "left":
+        return log.add("info", `${event.name} has left`);
+    }
+  };
+
+  const socket = new LiveSocket("/chat", {
+    status: part("status"),
+    onState: (state) => {
+      const open = state === "open";
+      part("send").disabled = !open;
+      part("rename").disabled = !open;
+      if (open) {
+        // The server tells again what was said lately.
+        log.clear();
+        name && rename();
+      }
+    },
+    onMessage: (data) => show(JSON.parse(data)),
+    onClose: ({ reason }) => reason && log.add("info", `disconnected: ${reason}`),
+  });
+
+  part("form").addEventListener("submit", (event) => {
+    event.preventDefault();
+    socket.send(JSON.stringify({ type: "say", text: part("input").value }));
+    part("input").value = "";
+  });
+  part("name-form").addEventListener("submit", (event) => {
+    event.preventDefault();
+    name = part("name").value;
+    rename();
+  });
+  socket.connect();
+}

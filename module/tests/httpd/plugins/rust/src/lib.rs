@@ -1,0 +1,9 @@
+//! Plugins for the tests of the module in a real httpd, all in one library.
+#![forbid(unsafe_code)]
+
+mod census;
+mod fragile;
+mod scribe;
+mod settings;
+mod unmakeable;
+mod witness;

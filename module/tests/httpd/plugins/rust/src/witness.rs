@@ -1,0 +1,58 @@
+//! Says what it sees of the opening handshake, and what it is asked to say about it.
+
+use websocket_plugin::{
+    Close, CloseCode, Handshake, Message, Plugin, Rejection, Sender, websocket_plugin,
+};
+
+/// A query `status=NUMBER` has the client refused with this status. A message names a fact: `method`,
+/// `uri`, `path info`, `query`, `user`, `client`, `tls`, `subprotocols`, `headers`, or a header.
+#[derive(Default)]
+struct Witness;
+
+/// Names and values.
+struct Seen(Vec<(String, Option<String>)>);
+
+#[websocket_plugin]
+impl Plugin for Witness {
+    type Connection = Seen;
+
+    fn on_connect(&self, handshake: &mut Handshake<'_>) -> Result<Seen, Rejection> {
+        let status = handshake
+            .query()
+            .and_then(|query| query.strip_prefix("status="));
+        if let Some(status) = status {
+            return Err(Rejection::new(status.parse()?).unwrap_or(Rejection::NOT_FOUND));
+        }
+        handshake.set_header("X-Witness", "here")?;
+        let subprotocols: Vec<_> = handshake.subprotocols().collect();
+        let count = handshake
+            .headers()
+            .map(|headers| headers.count().to_string());
+        let facts = [
+            ("method", handshake.method()),
+            ("uri", handshake.uri()),
+            ("path info", handshake.path_info()),
+            ("query", handshake.query()),
+            ("user", handshake.user()),
+            ("client", handshake.client_address()),
+            (
+                "tls",
+                handshake.is_tls().map(|tls| if tls { "yes" } else { "no" }),
+            ),
+            ("subprotocols", Some(&subprotocols.join(" "))),
+            ("headers", count.as_deref()),
+        ]
+        .map(|(name, value)| (name.to_owned(), value.map(str::to_owned)));
+        let headers = handshake.headers().into_iter().flatten();
+        let headers = headers.map(|(name, value)| (name.to_owned(), Some(value.to_owned())));
+        Ok(Seen(facts.into_iter().chain(headers).collect()))
+    }
+
+    fn on_message(&self, seen: &mut Seen, to: &Sender, m: Message<'_>) -> Result<(), Close> {
+        let asked = m.as_text();
+        let Some((_, value)) = seen.0.iter().find(|(name, _)| asked == Some(name)) else {
+            return Err(Close::new(CloseCode::POLICY_VIOLATION, "no such fact"));
+        };
+        Ok(to.send(value.as_deref().unwrap_or("(none)"))?)
+    }
+}

@@ -1,0 +1,106 @@
+//! Plugins written in Rust: the examples, and what `websocket-plugin` promises their authors.
+
+pub(crate) mod examples;
+pub(crate) mod handshake;
+pub(crate) mod life;
+pub(crate) mod logging;
+pub(crate) mod options;
+pub(crate) mod panics;
+
+use std::fs::{self, Permissions};
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+
+use anyhow::{Result, ensure};
+use xtask::httpd::Httpd;
+use xtask::server_root::ServerRoot;
+
+use crate::support::{Client, Context, Handshake, PATIENCE};
+
+/// The plugins that share the library of the tests; an example has one of its own.
+const TEST_PLUGINS: [&str; 6] = [
+    "census",
+    "fragile",
+    "scribe",
+    "settings",
+    "unmakeable",
+    "witness",
+];
+
+/// The directive that names a plugin.
+fn handler(context: &Context, name: &str) -> String {
+    let library = if TEST_PLUGINS.contains(&name) {
+        "test_plugins"
+    } else {
+        name
+    };
+    let plugins = context.plugins();
+    plugins.handler_with(&format!("rust/{library}"), &format!("{name}_init"))
+}
+
+/// A location served by a plugin, with further directives.
+fn location(context: &Context, path: &str, name: &str, directives: &str) -> String {
+    let handler = handler(context, name);
+    format!(
+        "<Location {path}>\nSetHandler websocket-handler\n{handler}\n{directives}\n</Location>\n"
+    )
+}
+
+/// A server root, and the directives that let only the user `user` in, by the password `password`.
+fn root_with_user(context: &Context) -> Result<(ServerRoot, String)> {
+    let root = context.root()?;
+    let users = root.dir().join("users");
+    fs::write(&users, "user:{SHA}W6ph5Mm5Pz8GgiULbPgzG37mj9g=\n")?;
+    let modules = ["auth_basic", "authn_core", "authn_file", "authz_user"];
+    let root = modules.into_iter().fold(root, ServerRoot::stock_module);
+    let directives = format!(
+        "AuthType Basic\nAuthName x\nAuthUserFile \"{}\"\nRequire valid-user",
+        users.display()
+    );
+    Ok((root, directives))
+}
+
+/// What [`root_with_user`] asks for.
+const CREDENTIALS: &str = "Basic dXNlcjpwYXNzd29yZA==";
+
+/// Makes a folder with an `.htaccess` file and a file `room` that httpd finds.
+fn write_site(folder: &Path, htaccess: &str) -> Result<()> {
+    fs::create_dir_all(folder)?;
+    fs::set_permissions(folder, Permissions::from_mode(0o755))?;
+    fs::write(folder.join("room"), "")?;
+    Ok(fs::write(folder.join(".htaccess"), htaccess)?)
+}
+
+/// Serves a folder at `/site`, with further directives, and those of its `.htaccess` files.
+fn site(folder: &Path, directives: &str) -> String {
+    format!(
+        "Alias /site \"{0}\"\n<Directory \"{0}\">\nRequire all granted\n\
+         AllowOverride AuthConfig FileInfo\n{directives}\n</Directory>\n",
+        folder.display()
+    )
+}
+
+fn open(httpd: &Httpd, target: &str) -> Result<Client> {
+    Client::open(httpd.address(), &Handshake::to(target))
+}
+
+/// Sends a text and expects another.
+fn ask(client: &mut Client, question: &str, answer: &str) -> Result<()> {
+    client.text(question)?;
+    client.expect_text(answer)
+}
+
+/// How httpd's error log calls a client, behind the word `client`, or `remote` where no thread of the MPM
+/// serves it.
+fn name_in_log(client: &Client) -> Result<String> {
+    Ok(format!(" {}] ", client.stream.local_addr()?))
+}
+
+/// Waits for a line with `text` in the error log, which must have all the others too.
+fn expect_log(httpd: &Httpd, text: &str, others: &[&str]) -> Result<()> {
+    let line = httpd.wait_for_log(text, PATIENCE)?;
+    for other in others {
+        ensure!(line.contains(other), "no `{other}` in {line}");
+    }
+    Ok(())
+}

@@ -1,0 +1,219 @@
+//! The example plugins.
+
+use anyhow::{Context as _, Result, ensure};
+use xtask::httpd::Httpd;
+use xtask::server_root::Mpm;
+
+use super::{CREDENTIALS, ask, expect_log, location, name_in_log, open, root_with_user};
+use crate::support::frame::masked;
+use crate::support::{Client, Context, Frame, Handshake, Opcode, cases, wait_until};
+
+cases! {
+    "Rust examples: echo" => echo,
+    "Rust examples: dumb-increment counts up, and starts again" => dumb_increment,
+    "Rust examples: in the chat everybody hears everybody" => chat,
+    "Rust examples: who talks nonsense is thrown out of the chat" => chat_nonsense,
+    "Rust examples: the subprotocol decides" => subprotocol,
+    "Rust examples: auth lets users and holders of the cookie in" => auth,
+    "Rust examples: all clients hear the ticker" => ticker,
+    "Rust examples: they work through the C table alone" => plain,
+}
+
+/// One process, so that all clients find the same room; prefork has one for each of them.
+fn start(context: &Context, config: &str) -> Result<Httpd> {
+    context.start_small(8, config)
+}
+
+fn echo(context: &Context) -> Result<()> {
+    let httpd = start(context, &location(context, "/rust", "echo", ""))?;
+    let mut client = open(&httpd, "/rust")?;
+    for text in ["hello", "", "h\u{e9}llo", &"x".repeat(100_000)] {
+        client.echo(text)?;
+    }
+    for payload in [&b"\xff\0"[..], b""] {
+        client.binary(payload)?;
+        client.expect(&Frame::binary(payload))?;
+    }
+    client.send(masked(Opcode::PING, "ping"))?;
+    client.expect(&Frame::pong("ping"))?;
+    client.close()
+}
+
+fn dumb_increment(context: &Context) -> Result<()> {
+    let httpd = start(context, &location(context, "/rust", "dumb_increment", ""))?;
+    counts_up(&httpd, "/rust")?;
+    let response = Client::ask(httpd.address(), &Handshake::to("/rust"))?;
+    ensure!(response.status == 403, "{response:?}");
+    Ok(())
+}
+
+fn counts_up(httpd: &Httpd, target: &str) -> Result<()> {
+    let protocol = "dumb-increment-protocol";
+    let handshake = Handshake::to(target).header("Sec-WebSocket-Protocol", protocol);
+    let mut client = Client::connect(httpd.address())?;
+    let response = client.upgrade(&handshake)?;
+    ensure!(
+        response.header("Sec-WebSocket-Protocol") == Some(protocol),
+        "{response:?}"
+    );
+    for number in 0..3 {
+        client.expect_text(number.to_string())?;
+    }
+    client.text("reset\n")?;
+    wait_until("it starts again", || Ok(client.next_text()? == "0"))?;
+    client.expect_text("1")
+}
+
+fn chat(context: &Context) -> Result<()> {
+    let httpd = start(context, &location(context, "/rust", "chat", ""))?;
+    let mut first = open(&httpd, "/rust")?;
+    first.expect_text(r#"{"type":"joined","name":"guest-1"}"#)?;
+    let say = r#"{"type": "say", "text": "h\u00e9llo"}"#;
+    let said = "{\"type\":\"said\",\"name\":\"guest-1\",\"text\":\"h\u{e9}llo\"}";
+    ask(&mut first, say, said)?;
+    let mut second = open(&httpd, "/rust")?;
+    if context.mpm == Mpm::Prefork {
+        return second.expect_text(r#"{"type":"joined","name":"guest-1"}"#);
+    }
+    let joined = r#"{"type":"joined","name":"guest-2"}"#;
+    first.expect_text(joined)?;
+    second.expect_text(said)?;
+    second.expect_text(joined)?;
+    second.text(r#"{"type": "rename", "name": "bob"}"#)?;
+    for client in [&mut first, &mut second] {
+        client.expect_text(r#"{"type":"renamed","from":"guest-2","name":"bob"}"#)?;
+    }
+    second.close()?;
+    first.expect_text(r#"{"type":"left","name":"bob"}"#)?;
+    first.close()?;
+    expect_log(&httpd, "[Chat] guest-2 has come in", &["[websocket:info]"])
+}
+
+fn chat_nonsense(context: &Context) -> Result<()> {
+    let httpd = start(context, &location(context, "/rust", "chat", ""))?;
+    for (nonsense, code) in [("nonsense", 1007), (r#"{"type":"rename","name":""}"#, 1008)] {
+        let mut client = open(&httpd, "/rust")?;
+        client.next_text()?;
+        client.text(nonsense)?;
+        let close = client.frame()?;
+        let payload = close.payload.get(..2).context("no code")?;
+        ensure!(close.first_byte == Opcode::CLOSE, "{close:?}");
+        ensure!(payload == u16::to_be_bytes(code), "{close:?}");
+        client.send(masked(Opcode::CLOSE, payload))?;
+        client.expect_end()?;
+    }
+    Ok(())
+}
+
+fn subprotocol(context: &Context) -> Result<()> {
+    let httpd = start(context, &location(context, "/rust", "subprotocol", ""))?;
+    for (offered, chosen, answer) in [
+        ("upper.example", "upper.example", "ABC"),
+        ("upper.example, reverse.example", "reverse.example", "cba"),
+    ] {
+        let mut client = Client::connect(httpd.address())?;
+        let handshake = Handshake::to("/rust").header("Sec-WebSocket-Protocol", offered);
+        let response = client.upgrade(&handshake)?;
+        ensure!(
+            response.header("Sec-WebSocket-Protocol") == Some(chosen),
+            "{response:?}"
+        );
+        ask(&mut client, "abc", answer)?;
+        client.binary("abc")?;
+        let close = [&1003_u16.to_be_bytes()[..], b"text only"].concat();
+        client.expect(&Frame::new(Opcode::CLOSE, close))?;
+    }
+    let response = Client::ask(httpd.address(), &Handshake::to("/rust"))?;
+    ensure!(response.status == 400, "{response:?}");
+    Ok(())
+}
+
+fn auth(context: &Context) -> Result<()> {
+    let secret = "WebSocketPluginOption session 5ecre7";
+    let (root, valid_user) = root_with_user(context)?;
+    let valid_user = format!("{secret}\n{valid_user}");
+    let httpd = root
+        .config(location(context, "/cookie", "auth", secret))
+        .config(location(context, "/users", "auth", &valid_user))
+        .start()?;
+    let cookie = |target| Handshake::to(target).header("Cookie", "a=b; session=5ecre7");
+    let basic = |credentials| Handshake::to("/users").header("Authorization", credentials);
+
+    for (handshake, name) in [
+        (cookie("/cookie"), "holder of the cookie"),
+        (basic(CREDENTIALS), "user"),
+    ] {
+        let mut client = Client::open(httpd.address(), &handshake)?;
+        ask(&mut client, "hi", &format!("hello {name}"))?;
+        client.close()?;
+    }
+    for (handshake, status) in [
+        (Handshake::to("/cookie"), 403),
+        (
+            Handshake::to("/cookie").header("Cookie", "session=guess"),
+            403,
+        ),
+        (Handshake::to("/users"), 401),
+        (basic("Basic dXNlcjpndWVzcw=="), 401), // user:guess
+        (cookie("/users"), 401),
+    ] {
+        let mut client = Client::connect(httpd.address())?;
+        client.send(handshake.to_bytes())?;
+        let response = client.response()?;
+        ensure!(
+            response.status == status,
+            "{response:?} instead of {status}"
+        );
+        if status == 403 {
+            let client = name_in_log(&client)?;
+            expect_log(&httpd, &client, &["[websocket:info]", "[Auth] refused"])?;
+        }
+    }
+    Ok(())
+}
+
+fn ticker(context: &Context) -> Result<()> {
+    let options = "WebSocketPluginOption interval 20";
+    let ticker = location(context, "/rust", "ticker", options);
+    let httpd = start(context, &format!("LogLevel websocket:debug\n{ticker}"))?;
+    let mut clients = [open(&httpd, "/rust")?, open(&httpd, "/rust")?];
+    for client in &mut clients {
+        let (first, second) = (seconds(client)?, seconds(client)?);
+        ensure!(second - first > 0.01, "{first}, then {second}");
+    }
+    expect_log(&httpd, "[Ticker] the clock starts", &["[websocket:debug]"])?;
+    let threads = httpd.error_log()?.matches("the clock starts").count();
+    let expected = if context.mpm == Mpm::Prefork { 2 } else { 1 };
+    ensure!(threads == expected, "{threads} threads");
+    ensure!(httpd.stop()?.success());
+    Ok(())
+}
+
+fn seconds(client: &mut Client) -> Result<f64> {
+    Ok(client.next_text()?.parse()?)
+}
+
+fn plain(context: &Context) -> Result<()> {
+    let plain = |name| {
+        let handler = context
+            .plugins()
+            .handler_with("rust/plain", &format!("plain_{name}_init"));
+        format!("<Location /plain/{name}>\nSetHandler websocket-handler\n{handler}\n</Location>\n")
+    };
+    let echo = location(context, "/rust", "echo", "");
+    let httpd = start(
+        context,
+        &[echo, plain("echo"), plain("dumb_increment")].concat(),
+    )?;
+    for target in ["/plain/echo", "/rust"] {
+        let mut client = open(&httpd, target)?;
+        client.echo("hello")?;
+        client.binary("\0")?;
+        client.expect(&Frame::binary("\0"))?;
+        client.close()?;
+    }
+    counts_up(&httpd, "/plain/dumb_increment")?;
+    let response = Client::ask(httpd.address(), &Handshake::to("/plain/dumb_increment"))?;
+    ensure!(response.status == 403, "{response:?}");
+    Ok(())
+}

@@ -1,0 +1,96 @@
+//! Connections of Rust plugins from their first to their last moment.
+
+use anyhow::{Result, bail, ensure};
+use xtask::server_root::Mpm;
+
+use super::{ask, handler, location, open, site, write_site};
+use crate::support::server::ensure_healthy;
+use crate::support::{Client, Context, Handshake, PATIENCE, cases, wait_until};
+
+cases! {
+    "Rust plugins: a thousand connections later nothing is left of them" => nothing_left,
+    "Rust plugins live through graceful restarts" => restarts,
+    "Rust plugins may be named in .htaccess files" => htaccess,
+}
+
+fn nothing_left(context: &Context) -> Result<()> {
+    // Prefork counts in each process on its own; fewer suffice there.
+    let connections = if context.mpm == Mpm::Prefork {
+        50
+    } else {
+        1000
+    };
+    let httpd = context.start_small(8, &location(context, "/census", "census", ""))?;
+    for number in 0..connections {
+        let client = open(&httpd, "/census")?;
+        match number % 3 {
+            0 => client.close()?,
+            1 => client.reset()?,
+            _ => drop(client),
+        }
+    }
+    let mut asker = open(&httpd, "/census?asks")?;
+    wait_until("all others are dropped", || {
+        asker.text("count")?;
+        let answer = asker.next_text()?;
+        let numbers: Vec<u64> = answer
+            .split(' ')
+            .map(str::parse)
+            .collect::<Result<_, _>>()?;
+        let [made, dropped, kept, closed] = numbers[..] else {
+            bail!("what is {answer}?");
+        };
+        let is_whole = context.mpm == Mpm::Prefork || kept == connections;
+        ensure!(is_whole, "{kept} senders kept");
+        Ok(dropped == made - 1 && closed == kept)
+    })
+}
+
+fn restarts(context: &Context) -> Result<()> {
+    let config = location(context, "/rust", "echo", "")
+        + &location(
+            context,
+            "/settings",
+            "settings",
+            "WebSocketPluginOption a b",
+        );
+    let httpd = context.root()?.config(config).start()?;
+    for _ in 0..3 {
+        open(&httpd, "/rust")?.echo("hello")?;
+        open(&httpd, "/settings")?.expect_text("a=b")?;
+        httpd.graceful()?;
+    }
+    open(&httpd, "/settings")?.expect_text("a=b")?;
+    ensure_healthy(&httpd.error_log()?)?;
+    ensure!(httpd.stop()?.success());
+    Ok(())
+}
+
+/// Loaded for a request, and unloaded after it.
+fn htaccess(context: &Context) -> Result<()> {
+    let root = context.root()?;
+    let folder = root.dir().join("site");
+    let rules = format!(
+        "SetHandler websocket-handler\n{}\nWebSocketPluginOption",
+        handler(context, "settings")
+    );
+    write_site(&folder, &format!("{rules} a b"))?;
+    let httpd = root
+        .stock_module("alias")
+        .config(site(&folder, ""))
+        .start()?;
+    for _ in 0..10 {
+        let mut clients = [open(&httpd, "/site/room")?, open(&httpd, "/site/room")?];
+        for client in &mut clients {
+            client.expect_text("a=b")?;
+        }
+        let [first, mut second] = clients;
+        first.close()?;
+        ask(&mut second, "again", "a=b")?;
+    }
+    write_site(&folder, &format!("{rules} mood bad"))?;
+    let response = Client::ask(httpd.address(), &Handshake::to("/site/room"))?;
+    ensure!(response.status == 500, "{response:?}");
+    httpd.wait_for_log("there are no moods here", PATIENCE)?;
+    ensure_healthy(&httpd.error_log()?)
+}

@@ -1,0 +1,47 @@
+//! `cargo xtask new-plugin`.
+
+use std::path::{PathBuf, absolute};
+
+use anyhow::{Context, Result};
+use clap::Args;
+use xtask::server_root::quoted;
+use xtask::workspace::{Workspace, target_dir_of};
+
+use crate::template::{self, PluginName};
+
+#[derive(Args)]
+pub(crate) struct Options {
+    /// The name of the package: lower-case words, with - or _ in between
+    name: PluginName,
+    /// The folder to write [default: NAME in the current folder]
+    #[arg(long, value_name = "DIR")]
+    path: Option<PathBuf>,
+}
+
+pub(super) fn new_plugin(options: &Options) -> Result<()> {
+    let Options { name, path } = options;
+    let folder = path.clone().unwrap_or_else(|| name.to_string().into());
+    let folder = absolute(&folder).with_context(|| format!("no folder {}", folder.display()))?;
+    template::write(name, &folder, &Workspace::find()?)?;
+
+    let library = target_dir_of(&folder)?.join("release").join(name.library());
+    println!(
+        "\
+The plugin is in {folder}. Test and build it:
+
+  cd {folder}
+  cargo test
+  cargo build --release
+
+Then serve it, in httpd's configuration:
+
+<Location \"/{name}\">
+    SetHandler websocket-handler
+    WebSocketHandler {library} {symbol}
+</Location>",
+        folder = folder.display(),
+        library = quoted(&library),
+        symbol = name.symbol(),
+    );
+    Ok(())
+}

@@ -1,0 +1,205 @@
+//! The package that `cargo xtask new-plugin` writes.
+
+use std::env;
+use std::fmt::{self, Display};
+use std::fs;
+use std::io::ErrorKind;
+use std::path::Path;
+use std::str::FromStr;
+
+use anyhow::{Context, Result, bail, ensure};
+use xtask::workspace::Workspace;
+
+/// Each file of the package, and its text with placeholders.
+const FILES: [(&str, &str); 4] = [
+    ("Cargo.toml", include_str!("../template/manifest.toml")),
+    ("src/lib.rs", include_str!("../template/lib.rs")),
+    (".gitignore", include_str!("../template/gitignore")),
+    ("README.md", include_str!("../template/readme.md")),
+];
+
+/// The package would not compile under these names.
+const RESERVED: &str = "abstract alloc as async await become box break const continue core crate do \
+    dyn else enum extern false final fn for gen if impl in let loop macro match mod move mut \
+    override priv proc_macro pub ref return self static std struct super test trait true try type \
+    typeof union unsafe unsized use virtual websocket_plugin where while yield";
+
+/// Names that the code of the package uses for something else.
+const TAKEN_TYPES: [&str; 10] = [
+    "Close", "Default", "Host", "Message", "Ok", "Plugin", "Received", "Request", "Result",
+    "Sender",
+];
+
+/// The name of a plugin's package: lower-case words of letters and digits, with `-` or `_` in between.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct PluginName(String);
+
+impl FromStr for PluginName {
+    type Err = anyhow::Error;
+
+    fn from_str(name: &str) -> Result<Self> {
+        let is_word = |word: &str| {
+            let is_part = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit();
+            !word.is_empty() && word.chars().all(is_part)
+        };
+        ensure!(
+            name.starts_with(|c: char| c.is_ascii_lowercase())
+                && name.split(['-', '_']).all(is_word),
+            "it must start with a letter and consist of lower-case words and digits, \
+             separated by `-` or `_`"
+        );
+        ensure!(name.len() <= 64, "it is longer than 64 letters");
+        let plugin = Self(name.to_owned());
+        let is_reserved = RESERVED
+            .split_whitespace()
+            .any(|word| word == plugin.crate_name());
+        ensure!(!is_reserved, "Rust or this project uses that word");
+        Ok(plugin)
+    }
+}
+
+impl Display for PluginName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl PluginName {
+    /// The exported init function.
+    pub(crate) fn symbol(&self) -> String {
+        format!("{}_init", self.crate_name())
+    }
+
+    /// The file name of the shared library.
+    pub(crate) fn library(&self) -> String {
+        let name = self.crate_name();
+        format!(
+            "{}{name}{}",
+            env::consts::DLL_PREFIX,
+            env::consts::DLL_SUFFIX
+        )
+    }
+
+    fn crate_name(&self) -> String {
+        self.0.replace('-', "_")
+    }
+
+    /// The name of the type: the words, capitalised.
+    fn type_name(&self) -> String {
+        let mut name = String::new();
+        for word in self.0.split(['-', '_']) {
+            let (first, rest) = word.split_at(1);
+            name.push_str(&first.to_ascii_uppercase());
+            name.push_str(rest);
+        }
+        if TAKEN_TYPES.contains(&&*name) {
+            name.push_str("Plugin");
+        }
+        name
+    }
+}
+
+/// Writes the package into `folder`, which must not exist yet. It depends on the `websocket-plugin` of
+/// `workspace`, and starts with the versions of other crates that are tested there.
+///
+/// # Errors
+/// The folder exists, or cannot be written.
+pub(crate) fn write(name: &PluginName, folder: &Path, workspace: &Workspace) -> Result<()> {
+    let plugin_core = workspace.root().join("plugin-core");
+    let plugin_core = plugin_core
+        .to_str()
+        .context("the path of this checkout is not UTF-8")?;
+    create(folder)?;
+    fs::create_dir(folder.join("src"))?;
+    for (file, template) in FILES {
+        let text = template
+            .replace("{{name}}", &name.0)
+            .replace("{{type}}", &name.type_name())
+            .replace("{{symbol}}", &name.symbol())
+            .replace("{{library}}", &name.library())
+            .replace("{{plugin_core}}", &toml_string(plugin_core));
+        fs::write(folder.join(file), text).with_context(|| format!("cannot write {file}"))?;
+    }
+    fs::copy(
+        workspace.root().join("Cargo.lock"),
+        folder.join("Cargo.lock"),
+    )?;
+    Ok(())
+}
+
+/// Creates the folder, and those around it if need be.
+fn create(folder: &Path) -> Result<()> {
+    if let Some(parent) = folder.parent() {
+        fs::create_dir_all(parent)
+            .with_context(|| format!("cannot create {}", parent.display()))?;
+    }
+    match fs::create_dir(folder) {
+        Err(error) if error.kind() == ErrorKind::AlreadyExists => {
+            bail!(
+                "{} exists already; choose another place with --path",
+                folder.display()
+            )
+        }
+        created => created.with_context(|| format!("cannot create {}", folder.display())),
+    }
+}
+
+fn toml_string(text: &str) -> String {
+    format!("\"{}\"", text.replace('\\', "\\\\").replace('"', "\\\""))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_lower_case_words() {
+        for good in ["chat", "my-chat", "my_chat", "v2-chat", "a-1"] {
+            assert!(good.parse::<PluginName>().is_ok(), "{good}");
+        }
+        let long = "x".repeat(65);
+        for bad in [
+            "",
+            "-",
+            "-a",
+            "a-",
+            "a--b",
+            "1a",
+            "Chat",
+            "caf\u{e9}",
+            "a b",
+            "a/b",
+            "..",
+            "a.b",
+            "fn",
+            "std",
+            "proc-macro",
+            "websocket-plugin",
+            "websocket_plugin",
+            &long,
+        ] {
+            assert!(bad.parse::<PluginName>().is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn what_a_name_becomes() {
+        for (name, type_name, symbol) in [
+            ("chat", "Chat", "chat_init"),
+            ("my-chat_2", "MyChat2", "my_chat_2_init"),
+            ("close", "ClosePlugin", "close_init"),
+        ] {
+            let name: PluginName = name.parse().unwrap();
+            assert_eq!((&*name.type_name(), &*name.symbol()), (type_name, symbol));
+        }
+    }
+
+    #[test]
+    fn nothing_is_written_over() {
+        let temp = tempfile::tempdir().unwrap();
+        let workspace = Workspace::find().unwrap();
+        let error = write(&"chat".parse().unwrap(), temp.path(), &workspace).unwrap_err();
+        assert!(error.to_string().contains("exists already"), "{error}");
+        assert_eq!(temp.path().read_dir().unwrap().count(), 0);
+    }
+}

@@ -1,0 +1,29 @@
+//! A WebSocket plugin for Apache httpd. `README.md` says how to build and serve it.
+#![forbid(unsafe_code)]
+
+use websocket_plugin::{Close, Message, Plugin, Sender, websocket_plugin};
+
+/// The plugin: what all its connections share.
+#[derive(Default)]
+struct {{type}};
+
+#[websocket_plugin(symbol = "{{symbol}}")]
+impl Plugin for {{type}} {
+    fn on_message(&self, _: &mut (), sender: &Sender, message: Message<'_>) -> Result<(), Close> {
+        Ok(sender.send(message)?)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{{type}};
+    use websocket_plugin::testing::{Host, Received, Request};
+
+    #[test]
+    fn messages_come_back() {
+        let host = Host::load::<{{type}}>();
+        let mut client = host.connect(Request::new()).unwrap();
+        client.send("hello");
+        assert_eq!(client.received(), [Received::Text("hello".into())]);
+    }
+}

@@ -1,0 +1,94 @@
+//! What `cargo xtask new-plugin` writes, from the first command to a client of httpd.
+
+use std::env;
+use std::path::Path;
+use std::process::Command;
+
+use anyhow::{Context, Result, ensure};
+use tempfile::TempDir;
+use tungstenite::Message;
+use xtask::command::output_of;
+use xtask::server_root::ServerRoot;
+use xtask::workspace::module_library;
+
+/// `cargo xtask new-plugin`, with further arguments.
+fn new_plugin(arguments: &[&str], folder: &Path) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_xtask"));
+    command
+        .arg("new-plugin")
+        .args(arguments)
+        .current_dir(folder);
+    command
+}
+
+#[test]
+fn a_new_plugin_is_tested_built_and_served() -> Result<()> {
+    let temp = TempDir::new()?;
+    let said = output_of(&mut new_plugin(
+        &["my-echo-2", "--path", "a folder/it"],
+        temp.path(),
+    ))?;
+    let package = temp.path().join("a folder/it");
+    for file in ["Cargo.toml", "src/lib.rs", ".gitignore", "README.md"] {
+        ensure!(package.join(file).is_file(), "no {file}");
+    }
+    output_of(
+        Command::new("rustfmt")
+            .args(["--check", "--edition", "2024"])
+            .arg(package.join("src/lib.rs")),
+    )?;
+
+    let (commands, location) = said.split_once("\n<Location").context("no Location")?;
+    let commands: Vec<_> = commands
+        .lines()
+        .filter_map(|line| line.strip_prefix("  cargo "))
+        .collect();
+    ensure!(commands == ["test", "build --release"], "{said}");
+    for command in ["test", "build"] {
+        output_of(&mut cargo(command, &package)?)?;
+    }
+    ensure!(location.contains("/release/"), "{said}");
+    // Not optimised, which takes a while.
+    let location = format!("<Location{}", location.replace("/release/", "/debug/"));
+    let httpd = ServerRoot::temporary()?
+        .load_module("websocket_module", module_library()?)
+        .config(location)
+        .start()?;
+    let (mut client, _) = tungstenite::connect(format!("ws://{}/my-echo-2", httpd.address()))?;
+    client.send("hello".into())?;
+    ensure!(client.read()? == Message::text("hello"));
+    Ok(())
+}
+
+#[test]
+fn a_name_or_a_folder_that_will_not_do_is_an_error() -> Result<()> {
+    let temp = TempDir::new()?;
+    std::fs::write(temp.path().join("taken"), "precious")?;
+    for (arguments, complaint) in [
+        (&["My Echo"][..], "lower-case"),
+        (&["fn"], "Rust or this project uses that word"),
+        (&["taken"], "exists already"),
+        (&["echo", "--path", "."], "exists already"),
+        (&["echo", "--path", "taken/echo"], "cannot create"),
+    ] {
+        let output = new_plugin(arguments, temp.path()).output()?;
+        let stderr = String::from_utf8_lossy(&output.stderr);
+        ensure!(!output.status.success(), "{arguments:?}");
+        ensure!(stderr.contains(complaint), "{arguments:?}: {stderr}");
+    }
+    ensure!(std::fs::read_to_string(temp.path().join("taken"))? == "precious");
+    ensure!(temp.path().read_dir()?.count() == 1);
+    Ok(())
+}
+
+/// Builds where this test was built, so that the crates both need are not built twice.
+fn cargo(command: &str, package: &Path) -> Result<Command> {
+    let test = env::current_exe()?;
+    let target = test.ancestors().nth(3).context("not run by Cargo")?;
+    let mut cargo = Command::new(env!("CARGO"));
+    cargo
+        .arg(command)
+        .current_dir(package)
+        .env("CARGO_TARGET_DIR", target);
+    Ok(cargo)
+}
