@@ -19,6 +19,8 @@
 #![allow(unsafe_code)]
 
 mod extension;
+#[doc(hidden)]
+pub mod host;
 mod server;
 
 pub use extension::{ExtendedPlugin, Extension, ExtensionRef, InstancePtr, MAGIC, ServerPtr};

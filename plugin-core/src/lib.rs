@@ -172,8 +172,6 @@ mod close;
 #[doc(hidden)]
 pub mod export;
 mod handshake;
-#[doc(hidden)]
-pub mod host;
 #[cfg(feature = "json")]
 mod json;
 mod message;

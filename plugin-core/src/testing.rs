@@ -33,9 +33,9 @@ mod server;
 pub use client::{Client, Received};
 pub use request::Request;
 
+use crate::abi::host::{self, Instance};
 use crate::abi::{ExtendedServer, WebSocketPlugin};
 use crate::export::{self, Exported};
-use crate::host::{self, Instance};
 use server::{Log, Server};
 use std::ptr;
 use std::sync::{Arc, LazyLock};

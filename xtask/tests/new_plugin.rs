@@ -1,7 +1,7 @@
 //! What `cargo xtask new-plugin` writes, from the first command to a client of httpd.
 
 use std::env;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use anyhow::{Context, Result, ensure};
@@ -17,7 +17,8 @@ fn new_plugin(arguments: &[&str], folder: &Path) -> Command {
     command
         .arg("new-plugin")
         .args(arguments)
-        .current_dir(folder);
+        .current_dir(folder)
+        .env("CARGO_TARGET_DIR", target());
     command
 }
 
@@ -45,7 +46,7 @@ fn a_new_plugin_is_tested_built_and_served() -> Result<()> {
         .collect();
     ensure!(commands == ["test", "build --release"], "{said}");
     for command in ["test", "build"] {
-        output_of(&mut cargo(command, &package)?)?;
+        output_of(&mut cargo(command, &package))?;
     }
     ensure!(location.contains("/release/"), "{said}");
     // Not optimised, which takes a while.
@@ -81,14 +82,20 @@ fn a_name_or_a_folder_that_will_not_do_is_an_error() -> Result<()> {
     Ok(())
 }
 
-/// Builds where this test was built, so that the crates both need are not built twice.
-fn cargo(command: &str, package: &Path) -> Result<Command> {
-    let test = env::current_exe()?;
-    let target = test.ancestors().nth(3).context("not run by Cargo")?;
+fn cargo(command: &str, package: &Path) -> Command {
     let mut cargo = Command::new(env!("CARGO"));
     cargo
         .arg(command)
         .current_dir(package)
-        .env("CARGO_TARGET_DIR", target);
-    Ok(cargo)
+        .env("CARGO_TARGET_DIR", target());
+    cargo
+}
+
+/// Where this test was built, so that the crates a package needs too are not built twice.
+fn target() -> PathBuf {
+    let test = env::current_exe().expect("the test has a path");
+    let target = test.ancestors().nth(3);
+    target
+        .expect("Cargo builds tests in target/PROFILE/deps")
+        .to_owned()
 }

@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use websocket_plugin::abi;
-use websocket_plugin::host::{IncompatibleError, Instance, RustPlugin, rust_plugin};
+use websocket_plugin::abi::host::{IncompatibleError, Instance, RustPlugin, rust_plugin};
 
 use super::options::PluginOptions;
 use super::server::Server;

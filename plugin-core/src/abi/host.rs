@@ -2,8 +2,6 @@
 //!
 //! Not for plugin authors; not covered by semantic versioning.
 
-#![allow(unsafe_code)]
-
 mod layout;
 
 use crate::abi::{
