@@ -34,6 +34,7 @@ const FUNCTIONS: &[&str] = &[
     "ap_shutdown_conn",
     "ap_server_root_relative",
     "ap_state_query",
+    "apr_allocator_max_free_set",
     "apr_allocator_mutex_set",
     "apr_brigade_cleanup",
     "apr_brigade_create",

@@ -21,6 +21,9 @@ use super::{filters, pool};
 /// 64 KiB (`FlushMaxThreshold`) at which the core filter starts to block.
 const PASS_SIZE: usize = 16 * 1024;
 
+/// How much free memory the allocator of an idle connection keeps, in bytes: one of its blocks.
+const KEPT_MEMORY: usize = 4096;
+
 /// A connection's bytes in both directions.
 ///
 /// One thread at a time may use it, whichever that is: httpd's filters share state between reading
@@ -113,6 +116,12 @@ impl Stream {
             } else {
                 Way::Filters
             };
+            if way == Way::Draining && descriptors == Descriptors::Httpd {
+                // The request's buffers are not needed again while the socket is used directly, and the
+                // allocator goes with the connection: let it return them to the system.
+                let allocator = sys::apr_pool_allocator_get((*connection).pool);
+                sys::apr_allocator_max_free_set(allocator, KEPT_MEMORY);
+            }
             Ok(Self {
                 connection,
                 socket,
