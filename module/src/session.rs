@@ -140,12 +140,6 @@ impl Session {
         &self.peer.link
     }
 
-    /// The plugin that serves the connection.
-    #[must_use]
-    pub fn plugin(&self) -> &LoadedPlugin {
-        &self.peer.plugin
-    }
-
     /// Reads as much as one turn may. Returns whether there may be more.
     fn read(&mut self, buffer: &mut [u8]) -> bool {
         for _ in 0..READS_PER_TURN {
