@@ -4,7 +4,10 @@
 
 use divan::counter::{BytesCount, ItemsCount};
 use divan::{Bencher, black_box};
-use mod_websocket::protocol::{Event, FrameHeader, Limits, MaskingKey, Opcode, Receiver, Rsv};
+use mod_websocket::protocol::{
+    DeflateContext, DeflateLevel, DeflateParameters, Deflater, Event, FrameHeader, Limits,
+    MaskingKey, Opcode, Receiver, Rsv,
+};
 
 /// Lengths of payloads in bytes.
 const SIZES: [usize; 5] = [32, 1024, 16 * 1024, 64 * 1024, 1024 * 1024];
@@ -14,6 +17,13 @@ const READ_SIZE: usize = 16 * 1024;
 
 /// Leaves payloads as they are, at full cost: so the same bytes can be decoded again and again.
 const NEUTRAL_KEY: MaskingKey = MaskingKey([0; 4]);
+
+const LIMITS: Limits = Limits {
+    max_message_size: 32 * 1024 * 1024,
+    allow_reserved_status_codes: false,
+};
+
+const MAX_WINDOW_BITS: u8 = 15;
 
 fn main() {
     divan::main();
@@ -70,6 +80,53 @@ fn encode_header(bencher: Bencher<'_, '_>, size: usize) {
     bencher.bench_local(|| FrameHeader::unmasked(Opcode::Text, black_box(len)).encode());
 }
 
+/// What a message costs to compress at each level when the compressor keeps no context.
+#[divan::bench(args = [1, 2, 3, 6, 9], consts = [1024, 65536])]
+fn deflate<const SIZE: usize>(bencher: Bencher<'_, '_>, level: u8) {
+    let level = DeflateLevel::new(level).expect("from 1 to 9");
+    let mut deflater = Deflater::new(level, MAX_WINDOW_BITS);
+    let (message, mut buffer) = (json(SIZE), Vec::new());
+    bencher.counter(BytesCount::new(SIZE)).bench_local(|| {
+        deflater.forget();
+        deflater
+            .deflate(black_box(&message), &mut buffer)
+            .expect("JSON gets smaller")
+            .len()
+    });
+}
+
+/// The same at the default level with the messages before it to refer to, which are the same here.
+#[divan::bench]
+fn deflate_in_context(bencher: Bencher<'_, '_>) {
+    let mut deflater = Deflater::new(DeflateLevel::default(), MAX_WINDOW_BITS);
+    let (message, mut buffer) = (json(1024), Vec::new());
+    bencher
+        .counter(BytesCount::new(1024_usize))
+        .bench_local(|| {
+            deflater
+                .deflate(black_box(&message), &mut buffer)
+                .expect("JSON gets smaller")
+                .len()
+        });
+}
+
+#[divan::bench(args = [1024, 64 * 1024])]
+fn inflate(bencher: Bencher<'_, '_>, size: usize) {
+    let shared = DeflateParameters::negotiate(b"permessage-deflate", DeflateContext::Shared);
+    let mut receiver = Receiver::with_deflate(LIMITS, shared);
+    let mut buffer = Vec::new();
+    let payload = Deflater::new(DeflateLevel::default(), MAX_WINDOW_BITS)
+        .deflate(&json(size), &mut buffer)
+        .expect("JSON gets smaller")
+        .to_vec();
+    let mut bytes = frame_with(Rsv::RSV1, Opcode::Text, &payload);
+    bencher.counter(BytesCount::new(size)).bench_local(|| {
+        assert_eq!(receive_all(&mut receiver, black_box(&mut bytes)), 1);
+        // As at the end of a turn.
+        receiver.release();
+    });
+}
+
 fn decode(bencher: Bencher<'_, '_>, opcode: Opcode, payload: &[u8]) {
     let mut receiver = receiver();
     let mut bytes = frame(opcode, payload);
@@ -96,16 +153,17 @@ fn receive_all(receiver: &mut Receiver, mut bytes: &mut [u8]) -> usize {
 }
 
 fn receiver() -> Receiver {
-    Receiver::new(Limits {
-        max_message_size: 32 * 1024 * 1024,
-        allow_reserved_status_codes: false,
-    })
+    Receiver::new(LIMITS)
 }
 
 fn frame(opcode: Opcode, payload: &[u8]) -> Vec<u8> {
+    frame_with(Rsv::NONE, opcode, payload)
+}
+
+fn frame_with(rsv: Rsv, opcode: Opcode, payload: &[u8]) -> Vec<u8> {
     let header = FrameHeader {
         fin: true,
-        rsv: Rsv::NONE,
+        rsv,
         opcode,
         mask: Some(NEUTRAL_KEY),
         payload_len: payload.len() as u64,
@@ -121,4 +179,23 @@ fn greek(size: usize) -> Vec<u8> {
         .take(size / 2)
         .collect::<String>()
         .into_bytes()
+}
+
+/// A list of records as services send them.
+fn json(size: usize) -> Vec<u8> {
+    let users = ["alice", "bob", "carol", "dave", "erin", "frank"];
+    let mut random = 12_345_u64;
+    let mut text = String::from("[");
+    while text.len() < size {
+        random = random
+            .wrapping_mul(6_364_136_223_846_793_005)
+            .wrapping_add(1_442_695_040_888_963_407);
+        let [a, b, c, d, ..] = random.to_be_bytes();
+        let user = users[usize::from(a) % users.len()];
+        let id = random >> 40;
+        let active = d > 127;
+        text += &format!(r#"{{"id":{id},"user":"{user}","price":{b}.{c:02},"active":{active}}},"#);
+    }
+    text.truncate(size);
+    text.into_bytes()
 }

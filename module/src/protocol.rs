@@ -8,13 +8,15 @@
 //! * Receiving: [`Receiver`] turns the client's bytes into [`Event`]s or a [`ProtocolError`].
 //! * Sending: [`FrameHeader::encode`] makes the header that goes in front of a payload,
 //!   [`ClosePayload`] the payload of a close frame.
-//!
-//! No extension is negotiated.
+//! * Compression, the one extension (permessage-deflate, RFC 7692): [`ClientHandshake::deflate`]
+//!   answers what the client offers, [`Receiver::with_deflate`] inflates, [`Deflater`] compresses.
 
 #![forbid(unsafe_code)]
 
 mod close;
+mod deflate;
 mod error;
+mod extension;
 mod frame;
 mod handshake;
 mod mask;
@@ -24,6 +26,7 @@ mod receiver;
 mod utf8;
 
 pub use close::{CloseFrame, ClosePayload};
+pub use deflate::{DeflateContext, DeflateLevel, DeflateParameters, Deflater};
 pub use error::ProtocolError;
 pub use frame::{EncodedHeader, FrameHeader, Opcode, Rsv};
 pub use handshake::{

@@ -70,6 +70,7 @@ fn head(request: &Request) -> RequestHead<'_> {
         key: request.header(c"Sec-WebSocket-Key"),
         version: request.header(c"Sec-WebSocket-Version"),
         subprotocols: request.header(c"Sec-WebSocket-Protocol"),
+        extensions: request.header(c"Sec-WebSocket-Extensions"),
         origin: request.header(c"Origin"),
         sec_websocket_origin: request.header(c"Sec-WebSocket-Origin"),
     }

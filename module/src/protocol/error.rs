@@ -10,7 +10,7 @@ use super::Version;
 /// [`close_code`](Self::close_code) (section 7.1.7).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ProtocolError {
-    /// A reserved bit is set though no extension gave it a meaning (section 5.2).
+    /// A reserved bit is set where no extension gives it a meaning (section 5.2).
     ReservedBits,
     /// The opcode is one of those reserved for later (section 5.2).
     UnknownOpcode(u8),
@@ -36,6 +36,10 @@ pub enum ProtocolError {
     TextNotUtf8,
     /// The reason in a close frame is not UTF-8 (section 8.1).
     ReasonNotUtf8,
+    /// The data of a compressed message is not, or not all of, a deflate stream (RFC 7692, section
+    /// 7.2.2). Like a text that is not UTF-8 it is data not consistent with its type; the RFC names
+    /// no status code.
+    NotDeflate,
     /// A message or the payload of a control frame is longer than so many bytes (section 10.4).
     TooBig(u64),
 }
@@ -45,7 +49,9 @@ impl ProtocolError {
     #[must_use]
     pub const fn close_code(self, version: Version) -> CloseCode {
         match (self, version) {
-            (Self::TextNotUtf8 | Self::ReasonNotUtf8, _) => CloseCode::INVALID_PAYLOAD,
+            (Self::TextNotUtf8 | Self::ReasonNotUtf8 | Self::NotDeflate, _) => {
+                CloseCode::INVALID_PAYLOAD
+            }
             (Self::TooBig(_), Version::V13) => CloseCode::MESSAGE_TOO_BIG,
             (Self::TooBig(_), Version::V7 | Version::V8) => CloseCode::FRAME_TOO_LARGE,
             _ => CloseCode::PROTOCOL_ERROR,
@@ -56,7 +62,7 @@ impl ProtocolError {
 impl fmt::Display for ProtocolError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            Self::ReservedBits => "a reserved bit is set without an extension",
+            Self::ReservedBits => "a reserved bit is set where no extension gives it a meaning",
             Self::UnknownOpcode(opcode) => return write!(f, "opcode {opcode:#x} is not defined"),
             Self::Unmasked => "frames from the client must be masked",
             Self::FragmentedControl => "control frames must not be fragmented",
@@ -75,6 +81,7 @@ impl fmt::Display for ProtocolError {
             }
             Self::TextNotUtf8 => "text messages must be UTF-8",
             Self::ReasonNotUtf8 => "the reason of a close frame must be UTF-8",
+            Self::NotDeflate => "a compressed message cannot be inflated",
             Self::TooBig(limit) => {
                 return write!(f, "a payload exceeds the limit of {limit} bytes");
             }
@@ -109,6 +116,11 @@ mod tests {
             (
                 ProtocolError::ReasonNotUtf8,
                 Version::V8,
+                CloseCode::INVALID_PAYLOAD,
+            ),
+            (
+                ProtocolError::NotDeflate,
+                Version::V13,
                 CloseCode::INVALID_PAYLOAD,
             ),
             (

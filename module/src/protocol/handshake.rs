@@ -7,6 +7,8 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use sha1::{Digest as _, Sha1};
 
+use super::{DeflateContext, DeflateParameters};
+
 #[cfg(test)]
 mod tests;
 
@@ -43,6 +45,8 @@ pub struct RequestHead<'a> {
     pub version: Option<&'a [u8]>,
     /// `Sec-WebSocket-Protocol`.
     pub subprotocols: Option<&'a [u8]>,
+    /// `Sec-WebSocket-Extensions`.
+    pub extensions: Option<&'a [u8]>,
     /// `Origin`.
     pub origin: Option<&'a [u8]>,
     /// `Sec-WebSocket-Origin`, which the draft behind version 7 used for `Origin`.
@@ -91,6 +95,7 @@ pub struct ClientHandshake<'a> {
     /// The page the client runs in, if it names one.
     pub origin: Option<&'a [u8]>,
     key: &'a [u8],
+    extensions: &'a [u8],
 }
 
 impl<'a> ClientHandshake<'a> {
@@ -131,7 +136,20 @@ impl<'a> ClientHandshake<'a> {
             subprotocols,
             origin,
             key,
+            extensions: head.extensions.unwrap_or_default(),
         }))
+    }
+
+    /// What to answer to the client's offers of compression. `None` if there is none that can be
+    /// accepted: messages are not compressed then.
+    ///
+    /// The drafts behind versions 7 and 8 are older than RFC 7692; their clients are not compressed
+    /// for, whatever they offer.
+    #[must_use]
+    pub fn deflate(&self, context: DeflateContext) -> Option<DeflateParameters> {
+        (self.version == Version::V13)
+            .then(|| DeflateParameters::negotiate(self.extensions, context))
+            .flatten()
     }
 
     /// The value of `Sec-WebSocket-Accept` in the answer.
@@ -224,7 +242,7 @@ fn parse_subprotocols(list: &[u8]) -> Result<Vec<&str>, HandshakeError> {
 }
 
 /// A token in the sense of RFC 9110, section 5.6.2. Must not be empty.
-fn is_token(element: &str) -> bool {
+pub(super) fn is_token(element: &str) -> bool {
     element
         .bytes()
         .all(|byte| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte))
@@ -242,7 +260,7 @@ fn elements(list: &[u8]) -> impl Iterator<Item = &[u8]> {
         .filter(|element| !element.is_empty())
 }
 
-fn trim_blanks(mut element: &[u8]) -> &[u8] {
+pub(super) fn trim_blanks(mut element: &[u8]) -> &[u8] {
     while let [b' ' | b'\t', rest @ ..] | [rest @ .., b' ' | b'\t'] = element {
         element = rest;
     }

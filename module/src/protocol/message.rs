@@ -1,5 +1,5 @@
-//! Messages put together from fragments, or from the pieces of a frame as they arrive (RFC 6455,
-//! section 5.4).
+//! Messages put together from fragments, from the pieces of a frame as they arrive (RFC 6455,
+//! section 5.4), or from what compressed ones inflate to.
 
 use super::{MaskingKey, Opcode, ProtocolError, utf8};
 
@@ -12,6 +12,12 @@ const GROWTH: usize = 64 * 1024;
 
 /// Less room than this is not worth a read of its own.
 const MIN_ROOM: usize = 16 * 1024;
+
+/// How much longer a message usually gets when it is inflated.
+const USUAL_RATIO: usize = 4;
+
+/// Room for less is not made for inflating (in bytes).
+const MIN_INFLATED: usize = 512;
 
 /// What a message consists of.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -108,6 +114,22 @@ impl Assembly {
         &mut room[..len]
     }
 
+    /// Room for what is inflated from `compressed` bytes; never empty while the message is shorter
+    /// than `max_len`, and never beyond that.
+    pub(super) fn room_to_inflate(&mut self, compressed: usize, max_len: usize) -> &mut [u8] {
+        if self.bytes.len() == self.len {
+            // A guess, then twice as much every time: what has been inflated is the measure, not
+            // what the peer may send yet.
+            let guess = compressed.saturating_mul(USUAL_RATIO).min(GROWTH);
+            let growth = self.len.max(guess).max(MIN_INFLATED);
+            let len = self.len.saturating_add(growth).min(max_len);
+            self.bytes.reserve_exact(len - self.len);
+            self.bytes.resize(len, 0);
+        }
+        let end = self.bytes.len().min(max_len);
+        &mut self.bytes[self.len..end]
+    }
+
     /// How far to grow: a peer gets memory for what it sent, not for what it announces.
     fn growth(&self, expected: usize) -> usize {
         expected.min(self.len.max(GROWTH))
@@ -132,6 +154,20 @@ impl Assembly {
         } else if key.apply_to_text(piece, offset) && self.validated == self.len {
             self.validated = end;
         } else {
+            return self.accept(n);
+        }
+        self.len = end;
+        Ok(())
+    }
+
+    /// Takes up `n` bytes that were put into the front of the room as they are.
+    ///
+    /// # Errors
+    ///
+    /// [`ProtocolError::TextNotUtf8`] once that is certain.
+    pub(super) fn accept(&mut self, n: usize) -> Result<(), ProtocolError> {
+        let end = self.len + n;
+        if self.kind == Some(MessageKind::Text) {
             let valid = utf8::valid_prefix(&self.bytes[self.validated..end])
                 .map_err(|_| ProtocolError::TextNotUtf8)?;
             self.validated += valid;

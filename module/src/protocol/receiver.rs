@@ -3,8 +3,9 @@
 use std::mem;
 
 use super::close::CloseFrame;
+use super::deflate::Inflater;
 use super::message::Assembly;
-use super::{FrameHeader, MaskingKey, MessageKind, Opcode, ProtocolError, Rsv};
+use super::{DeflateParameters, FrameHeader, MaskingKey, MessageKind, Opcode, ProtocolError, Rsv};
 use partial::{ControlPayload, PartialHeader};
 
 pub use event::Event;
@@ -21,7 +22,8 @@ const MIN_DIRECT_READ: usize = 16 * 1024;
 /// What the client may do.
 #[derive(Clone, Copy, Debug)]
 pub struct Limits {
-    /// The longest payload of a message, its fragments added up, and of a control frame, in bytes.
+    /// The longest payload of a message, its fragments added up and inflated, and of a control
+    /// frame, in bytes.
     pub max_message_size: u64,
     /// Whether close frames may carry the status codes kept for the future: 1004, 1014 and 1016 to
     /// 2999.
@@ -47,6 +49,8 @@ pub struct Receiver {
     header: PartialHeader,
     control: ControlPayload,
     message: Assembly,
+    /// There if messages may be compressed.
+    inflater: Option<Box<Inflater>>,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -65,6 +69,7 @@ struct Frame {
     fin: bool,
     opcode: Opcode,
     key: MaskingKey,
+    is_compressed: bool,
     received: usize,
     missing: usize,
 }
@@ -91,12 +96,22 @@ impl Receiver {
     /// A receiver for a connection that was just opened.
     #[must_use]
     pub fn new(limits: Limits) -> Self {
+        Self::with_deflate(limits, None)
+    }
+
+    /// The same for a connection whose client may compress, if that was agreed on.
+    #[must_use]
+    pub fn with_deflate(limits: Limits, deflate: Option<DeflateParameters>) -> Self {
+        let inflater = |parameters: DeflateParameters| {
+            Box::new(Inflater::new(!parameters.client_no_context_takeover))
+        };
         Self {
             limits,
             stage: Stage::Header,
             header: PartialHeader::default(),
             control: ControlPayload::default(),
             message: Assembly::default(),
+            inflater: deflate.map(inflater),
         }
     }
 
@@ -146,8 +161,8 @@ impl Receiver {
         self.message.release();
     }
 
-    /// The way most messages take: a message of one frame that is wholly in the input is handed out
-    /// where it lies. Whatever else there is, mistakes among it, stays for [`advance`](Self::advance).
+    /// The way most messages take: one of one frame that is not compressed and wholly in the input is
+    /// handed out where it lies. Whatever else there is, mistakes among it, stays for [`advance`](Self::advance).
     #[inline]
     fn whole_message<'b>(
         &self,
@@ -157,7 +172,8 @@ impl Receiver {
             return None;
         }
         let (header, header_len) = FrameHeader::decode(input).ok()??;
-        let kind = MessageKind::begun_by(header.opcode).filter(|_| header.fin)?;
+        let is_plain = header.fin && header.rsv == Rsv::NONE;
+        let kind = MessageKind::begun_by(header.opcode).filter(|_| is_plain)?;
         let (key, len) = self.check(&header).ok()?;
         let frame = input.split_off_mut(..header_len.checked_add(len)?)?;
         let payload = &mut frame[header_len..];
@@ -241,11 +257,15 @@ impl Receiver {
             self.control.clear();
         } else if let Some(kind) = MessageKind::begun_by(opcode) {
             self.message.begin(kind);
+            if let Some(inflater) = self.inflater.as_mut().filter(|_| header.rsv != Rsv::NONE) {
+                inflater.begin();
+            }
         }
         self.stage = Stage::Payload(Frame {
             fin,
             opcode,
             key,
+            is_compressed: !opcode.is_control() && self.inflates(),
             received: 0,
             missing: len,
         });
@@ -256,7 +276,7 @@ impl Receiver {
     /// the length.
     #[inline]
     fn check(&self, header: &FrameHeader) -> Result<(MaskingKey, usize), ProtocolError> {
-        if header.rsv != Rsv::NONE {
+        if header.rsv != Rsv::NONE && !self.may_be_compressed(header) {
             return Err(ProtocolError::ReservedBits);
         }
         let key = header.mask.ok_or(ProtocolError::Unmasked)?;
@@ -267,11 +287,31 @@ impl Receiver {
             _ => 0,
         };
         let limit = self.limits.max_message_size;
+        if header.rsv != Rsv::NONE || (header.opcode == Opcode::Continuation && self.inflates()) {
+            // Short messages may be a little longer when they are compressed. The limit is minded
+            // while they are inflated, and nothing else is kept of them.
+            let len = usize::try_from(header.payload_len);
+            return Ok((key, len.map_err(|_| ProtocolError::TooBig(limit))?));
+        }
         // More than the address space holds is too big whatever the limit.
         let max_len = usize::try_from(limit).unwrap_or(usize::MAX);
         let len = usize::try_from(header.payload_len).ok();
         let len = len.filter(|&len| len <= max_len.saturating_sub(held));
         Ok((key, len.ok_or(ProtocolError::TooBig(limit))?))
+    }
+
+    /// The reserved bits of a compressed message: RSV1, and only in its first frame (RFC 7692, section
+    /// 6).
+    fn may_be_compressed(&self, header: &FrameHeader) -> bool {
+        self.inflater.is_some()
+            && header.rsv == Rsv::RSV1
+            && MessageKind::begun_by(header.opcode).is_some()
+    }
+
+    /// Whether a compressed message is under way.
+    fn inflates(&self) -> bool {
+        let inflater = self.inflater.as_ref();
+        inflater.is_some_and(|inflater| inflater.is_under_way())
     }
 
     /// Takes what there is of a frame's payload.
@@ -281,6 +321,10 @@ impl Receiver {
         *input = rest;
         if frame.opcode.is_control() {
             self.control.append(piece, frame.key);
+        } else if let Some(inflater) = self.inflater.as_mut().filter(|_| frame.is_compressed) {
+            frame.key.apply(piece, frame.received);
+            let limit = self.limits.max_message_size;
+            inflater.inflate(piece, &mut self.message, limit)?;
         } else {
             self.message.copy(piece, frame.missing);
             self.message.absorb(n, frame.key, frame.received)?;
@@ -309,10 +353,13 @@ impl Receiver {
         }
     }
 
-    /// The large frame that is arriving. Control frames are too short ever to be it.
+    /// The large frame that is arriving, unless it has to be inflated. Control frames are too short
+    /// ever to be it.
     fn directly_read_frame(&self) -> Option<Frame> {
         match self.stage {
-            Stage::Payload(frame) if frame.missing >= MIN_DIRECT_READ => Some(frame),
+            Stage::Payload(frame) if frame.missing >= MIN_DIRECT_READ && !frame.is_compressed => {
+                Some(frame)
+            }
             _ => None,
         }
     }
@@ -323,6 +370,9 @@ impl Receiver {
             self.stop_after(frame.opcode);
             Ok(Some(Ready::AssembledControl(frame.opcode)))
         } else if frame.fin {
+            if let Some(inflater) = self.inflater.as_mut().filter(|_| frame.is_compressed) {
+                inflater.finish()?;
+            }
             Ok(self.message.finish()?.map(Ready::Message))
         } else {
             Ok(None)
@@ -339,5 +389,8 @@ impl Receiver {
     fn stop(&mut self) {
         self.stage = Stage::Done;
         self.message = Assembly::default();
+        if let Some(inflater) = &mut self.inflater {
+            inflater.release();
+        }
     }
 }

@@ -1,4 +1,4 @@
-use super::{ClientHandshake, HandshakeError, RequestHead, Version};
+use super::{ClientHandshake, DeflateContext, HandshakeError, RequestHead, Version};
 
 /// The request of RFC 6455, section 1.3.
 const REQUEST: RequestHead<'_> = RequestHead {
@@ -11,6 +11,7 @@ const REQUEST: RequestHead<'_> = RequestHead {
     key: Some(b"dGhlIHNhbXBsZSBub25jZQ=="),
     version: Some(b"13"),
     subprotocols: Some(b"chat, superchat"),
+    extensions: None,
     origin: Some(b"http://example.com"),
     sec_websocket_origin: None,
 };
@@ -326,6 +327,38 @@ fn subprotocols_are_a_list_of_tokens() {
             HandshakeError::Subprotocols,
             "{}",
             value.escape_ascii()
+        );
+    }
+}
+
+#[test]
+fn compression_is_for_version_13() {
+    for (version, is_compressed) in [("7", false), ("8", false), ("13", true)] {
+        let head = RequestHead {
+            version: Some(version.as_bytes()),
+            extensions: Some(b"permessage-deflate"),
+            ..REQUEST
+        };
+        let handshake = ClientHandshake::parse(&head).unwrap().unwrap();
+        let deflate = handshake.deflate(DeflateContext::Connection);
+        assert_eq!(deflate.is_some(), is_compressed, "version {version}");
+    }
+    let handshake = ClientHandshake::parse(&REQUEST).unwrap().unwrap();
+    assert_eq!(handshake.deflate(DeflateContext::Connection), None);
+}
+
+#[test]
+fn bad_extensions_do_not_make_a_bad_request() {
+    for extensions in ["", ",", "\"", "a b", "permessage-deflate; =", "k\u{f6}"] {
+        let head = RequestHead {
+            extensions: Some(extensions.as_bytes()),
+            ..REQUEST
+        };
+        let handshake = ClientHandshake::parse(&head).unwrap().unwrap();
+        assert_eq!(
+            handshake.deflate(DeflateContext::Shared),
+            None,
+            "{extensions}"
         );
     }
 }

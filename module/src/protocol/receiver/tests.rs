@@ -5,6 +5,7 @@ use crate::protocol::{FrameHeader, MaskingKey, MessageKind, Opcode, ProtocolErro
 
 mod chunks;
 mod close;
+mod deflate;
 mod memory;
 mod rules;
 mod utf8;
@@ -88,7 +89,13 @@ fn feed(receiver: &mut Receiver, read: &[u8], outcomes: &mut Vec<Outcome>) {
 }
 
 fn receive<'r>(limits: Limits, reads: impl IntoIterator<Item = &'r [u8]>) -> Vec<Outcome> {
-    let mut receiver = Receiver::new(limits);
+    receive_by(Receiver::new(limits), reads)
+}
+
+fn receive_by<'r>(
+    mut receiver: Receiver,
+    reads: impl IntoIterator<Item = &'r [u8]>,
+) -> Vec<Outcome> {
     let mut outcomes = Vec::new();
     for read in reads {
         feed(&mut receiver, read, &mut outcomes);
@@ -97,8 +104,11 @@ fn receive<'r>(limits: Limits, reads: impl IntoIterator<Item = &'r [u8]>) -> Vec
 }
 
 /// Feeds reads of at most `size` bytes, straight into the spare room wherever there is any.
-fn receive_into_spare(limits: Limits, mut bytes: &[u8], size: usize) -> Vec<Outcome> {
-    let mut receiver = Receiver::new(limits);
+fn receive_into_spare(limits: Limits, bytes: &[u8], size: usize) -> Vec<Outcome> {
+    receive_into_spare_of(Receiver::new(limits), bytes, size)
+}
+
+fn receive_into_spare_of(mut receiver: Receiver, mut bytes: &[u8], size: usize) -> Vec<Outcome> {
     let mut outcomes = Vec::new();
     while !bytes.is_empty() {
         let mut n = size.min(bytes.len());
@@ -119,25 +129,22 @@ fn receive_into_spare(limits: Limits, mut bytes: &[u8], size: usize) -> Vec<Outc
 
 /// Checks the outcomes of `bytes`, in whatever pieces they arrive.
 fn check(name: &str, limits: Limits, bytes: &[u8], expected: &[Outcome]) {
-    assert_eq!(receive(limits, [bytes]), expected, "{name}");
-    assert_eq!(
-        receive(limits, bytes.chunks(1)),
-        expected,
-        "{name}, byte by byte"
-    );
+    check_by(name, &|| Receiver::new(limits), bytes, expected);
+}
+
+fn check_by(name: &str, receiver: &dyn Fn() -> Receiver, bytes: &[u8], expected: &[Outcome]) {
+    let outcomes = receive_by(receiver(), [bytes]);
+    assert_eq!(outcomes, expected, "{name}");
+    let outcomes = receive_by(receiver(), bytes.chunks(1));
+    assert_eq!(outcomes, expected, "{name}, byte by byte");
     for at in 1..bytes.len() {
         let (front, back) = bytes.split_at(at);
-        assert_eq!(
-            receive(limits, [front, back]),
-            expected,
-            "{name}, split at {at}"
-        );
+        let outcomes = receive_by(receiver(), [front, back]);
+        assert_eq!(outcomes, expected, "{name}, split at {at}");
     }
     for size in [1, 1000, usize::MAX] {
-        let outcomes = receive_into_spare(limits, bytes, size);
-        assert_eq!(
-            outcomes, expected,
-            "{name}, reads of {size} into the spare room"
-        );
+        let outcomes = receive_into_spare_of(receiver(), bytes, size);
+        let reads = format!("reads of {size} into the spare room");
+        assert_eq!(outcomes, expected, "{name}, {reads}");
     }
 }

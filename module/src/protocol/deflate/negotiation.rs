@@ -1,0 +1,245 @@
+//! Which of the client's offers is accepted, and how (RFC 7692, section 7.1).
+
+use std::fmt;
+
+use crate::protocol::extension::{Offer, offers};
+
+const NAME: &str = "permessage-deflate";
+const SERVER_NO_CONTEXT_TAKEOVER: &str = "server_no_context_takeover";
+const CLIENT_NO_CONTEXT_TAKEOVER: &str = "client_no_context_takeover";
+const SERVER_MAX_WINDOW_BITS: &str = "server_max_window_bits";
+const CLIENT_MAX_WINDOW_BITS: &str = "client_max_window_bits";
+
+/// The largest window there is: 2^15 bytes.
+pub(super) const MAX_WINDOW_BITS: u8 = 15;
+
+/// The smallest window zlib compresses with.
+const MIN_WINDOW_BITS: u8 = 9;
+
+/// Whether messages may refer to those before them.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum DeflateContext {
+    /// No: connections share compressors and inflaters.
+    #[default]
+    Shared,
+    /// Yes, unless the client asks for the contrary: a connection has its own.
+    Connection,
+}
+
+/// How the messages of a connection are compressed. Prints as the value of
+/// `Sec-WebSocket-Extensions` in the answer to the client.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct DeflateParameters {
+    /// The server forgets every message when it has compressed it.
+    pub server_no_context_takeover: bool,
+    /// So does the client.
+    pub client_no_context_takeover: bool,
+    /// The base-2 logarithm of the window the server compresses with, 9 to 15, if the client wants
+    /// one that is not larger.
+    pub server_max_window_bits: Option<u8>,
+}
+
+impl DeflateParameters {
+    /// Accepts the first of the offers in the client's `Sec-WebSocket-Extensions` that can be.
+    ///
+    /// An offer with a parameter that is unknown, stands twice or has a value it must not have is
+    /// declined, and so is one of a window of 2^8 bytes for the server: zlib does not compress with
+    /// so small a one.
+    #[must_use]
+    pub fn negotiate(extensions: &[u8], context: DeflateContext) -> Option<Self> {
+        offers(extensions)
+            .filter(|offer| offer.name == NAME)
+            .find_map(|offer| Self::requested(&offer))
+            .map(|requested| match context {
+                DeflateContext::Connection => requested,
+                DeflateContext::Shared => Self {
+                    server_no_context_takeover: true,
+                    client_no_context_takeover: true,
+                    ..requested
+                },
+            })
+    }
+
+    /// The window the server compresses with, as a base-2 logarithm.
+    #[must_use]
+    pub fn server_window_bits(&self) -> u8 {
+        self.server_max_window_bits.unwrap_or(MAX_WINDOW_BITS)
+    }
+
+    /// What the client wants, if the server is able to do it.
+    fn requested(offer: &Offer<'_>) -> Option<Self> {
+        let mut requested = Self::default();
+        let mut seen = Vec::new();
+        for parameter in &offer.parameters {
+            if seen.contains(&parameter.name) {
+                return None;
+            }
+            seen.push(parameter.name);
+            match (parameter.name, parameter.value.as_deref()) {
+                (SERVER_NO_CONTEXT_TAKEOVER, None) => requested.server_no_context_takeover = true,
+                (CLIENT_NO_CONTEXT_TAKEOVER, None) => requested.client_no_context_takeover = true,
+                (SERVER_MAX_WINDOW_BITS, Some(bits)) => {
+                    let bits = window_bits(bits).filter(|&bits| bits >= MIN_WINDOW_BITS)?;
+                    requested.server_max_window_bits = Some(bits);
+                }
+                // A permission to restrict the client, of which no use is made: an inflater takes
+                // as much memory for any window.
+                (CLIENT_MAX_WINDOW_BITS, None) => {}
+                (CLIENT_MAX_WINDOW_BITS, Some(bits)) => {
+                    window_bits(bits)?;
+                }
+                _ => return None,
+            }
+        }
+        Some(requested)
+    }
+}
+
+impl fmt::Display for DeflateParameters {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(NAME)?;
+        if self.server_no_context_takeover {
+            write!(f, "; {SERVER_NO_CONTEXT_TAKEOVER}")?;
+        }
+        if self.client_no_context_takeover {
+            write!(f, "; {CLIENT_NO_CONTEXT_TAKEOVER}")?;
+        }
+        if let Some(bits) = self.server_max_window_bits {
+            write!(f, "; {SERVER_MAX_WINDOW_BITS}={bits}")?;
+        }
+        Ok(())
+    }
+}
+
+/// A number from 8 to 15, without leading zeros (section 7.1.2).
+fn window_bits(value: &str) -> Option<u8> {
+    let is_plain = value.starts_with(|digit: char| matches!(digit, '1'..='9'));
+    let bits = value.parse().ok().filter(|_| is_plain)?;
+    (8..=MAX_WINDOW_BITS).contains(&bits).then_some(bits)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{DeflateContext, DeflateParameters};
+    use DeflateContext::{Connection, Shared};
+
+    fn answer(extensions: &str, context: DeflateContext) -> Option<String> {
+        DeflateParameters::negotiate(extensions.as_bytes(), context)
+            .map(|parameters| parameters.to_string())
+    }
+
+    #[test]
+    fn a_connection_of_its_own_context_gets_what_the_client_asks_for() {
+        for (offer, expected) in [
+            ("permessage-deflate", "permessage-deflate"),
+            (
+                "permessage-deflate; client_max_window_bits",
+                "permessage-deflate",
+            ),
+            (
+                "permessage-deflate; client_max_window_bits=8",
+                "permessage-deflate",
+            ),
+            (
+                "permessage-deflate; server_no_context_takeover",
+                "permessage-deflate; server_no_context_takeover",
+            ),
+            (
+                "permessage-deflate; client_no_context_takeover",
+                "permessage-deflate; client_no_context_takeover",
+            ),
+            (
+                r#"permessage-deflate; server_max_window_bits="10""#,
+                "permessage-deflate; server_max_window_bits=10",
+            ),
+            (
+                "permessage-deflate ; server_max_window_bits=15 ; client_no_context_takeover;\
+                 client_max_window_bits=\"15\"; server_no_context_takeover",
+                "permessage-deflate; server_no_context_takeover; client_no_context_takeover; \
+                 server_max_window_bits=15",
+            ),
+        ] {
+            let answered = answer(offer, Connection);
+            assert_eq!(answered.as_deref(), Some(expected), "{offer}");
+        }
+    }
+
+    #[test]
+    fn shared_contexts_are_never_taken_over() {
+        let without = "permessage-deflate; server_no_context_takeover; client_no_context_takeover";
+        for offer in [
+            "permessage-deflate",
+            "permessage-deflate; server_no_context_takeover",
+            "permessage-deflate; client_no_context_takeover; client_max_window_bits=9",
+        ] {
+            assert_eq!(answer(offer, Shared).as_deref(), Some(without), "{offer}");
+        }
+        assert_eq!(
+            answer("permessage-deflate; server_max_window_bits=9", Shared),
+            Some(format!("{without}; server_max_window_bits=9"))
+        );
+    }
+
+    #[test]
+    fn every_window_but_the_smallest_is_compressed_with() {
+        for bits in 0..=20 {
+            let answered = answer(
+                &format!("permessage-deflate; server_max_window_bits={bits}"),
+                Connection,
+            );
+            let expected = (9..=15)
+                .contains(&bits)
+                .then(|| format!("permessage-deflate; server_max_window_bits={bits}"));
+            assert_eq!(answered, expected);
+            let answered = answer(
+                &format!("permessage-deflate; client_max_window_bits={bits}"),
+                Connection,
+            );
+            assert_eq!(answered.is_some(), (8..=15).contains(&bits), "{bits}");
+        }
+    }
+
+    #[test]
+    fn a_bad_offer_is_declined_and_the_next_one_considered() {
+        for bad in [
+            "permessage-deflate; unknown",
+            "permessage-deflate; server_no_context_takeover=1",
+            "permessage-deflate; client_no_context_takeover=true",
+            "permessage-deflate; server_no_context_takeover; server_no_context_takeover",
+            "permessage-deflate; client_max_window_bits; client_max_window_bits=10",
+            "permessage-deflate; server_max_window_bits",
+            "permessage-deflate; server_max_window_bits=8",
+            "permessage-deflate; server_max_window_bits=08",
+            "permessage-deflate; server_max_window_bits=010",
+            "permessage-deflate; server_max_window_bits=+9",
+            "permessage-deflate; server_max_window_bits=16",
+            "permessage-deflate; server_max_window_bits=265",
+            "permessage-deflate; server_max_window_bits=1 0",
+            "permessage-deflate; client_max_window_bits=7",
+            "permessage-deflate; client_max_window_bits=ten",
+            "permessage-deflate; client_max_window_bits=\"\"",
+            "Permessage-Deflate",
+            "x-webkit-deflate-frame",
+            "deflate-stream",
+            "permessage-bzip2",
+        ] {
+            assert_eq!(answer(bad, Shared), None, "{bad}");
+            let both = format!("{bad}, permessage-deflate; server_max_window_bits=12");
+            let expected = "permessage-deflate; server_max_window_bits=12";
+            assert_eq!(
+                answer(&both, Connection).as_deref(),
+                Some(expected),
+                "{both}"
+            );
+        }
+    }
+
+    #[test]
+    fn the_first_good_offer_is_the_one() {
+        let offers = "other, permessage-deflate; server_max_window_bits=9, permessage-deflate";
+        let expected = "permessage-deflate; server_max_window_bits=9";
+        assert_eq!(answer(offers, Connection).as_deref(), Some(expected));
+        assert_eq!(answer("", Connection), None);
+        assert_eq!(answer("other; permessage-deflate", Connection), None);
+    }
+}
