@@ -40,7 +40,7 @@ const FUNCTIONS: &[&str] = &[
     "apr_brigade_create",
     "apr_brigade_flatten",
     "apr_brigade_length",
-    "apr_brigade_write",
+    "apr_bucket_transient_create",
     "apr_dso_error",
     "apr_dso_load",
     "apr_dso_sym",

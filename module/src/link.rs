@@ -1,14 +1,13 @@
 //! What any thread may do with a connection: send a message, close it, write what waits.
 //!
-//! Two locks, taken in this order and never held over a callback or a wait: `io` for the stream, and
+//! Two locks, taken in this order and never held over a callback or a wait: `writer` for the stream, and
 //! `outbox` for the queue. A sender therefore never waits for the connection's own thread, only for
 //! another's non-blocking system call, or for the client when the queue is full.
 
-use std::cell::Cell;
+mod writer;
+
 use std::io;
 use std::os::fd::OwnedFd;
-use std::os::unix::net::UnixStream;
-use std::ptr;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -18,8 +17,22 @@ use websocket_plugin::CloseCode;
 
 use crate::flusher;
 use crate::httpd::stream::Stream;
-use crate::outbox::{Closed, Outbox, Push, release};
+use crate::outbox::{Closed, Outbox};
 use crate::protocol::{ClosePayload, Opcode};
+use writer::Writer;
+
+/// Messages of so many bytes are written at once where that is possible, which saves a copy. Below, one
+/// write for many messages saves more.
+const MIN_DIRECT_WRITE: usize = 48 * 1024;
+
+/// Who sends a message.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Caller {
+    /// One of the connection's own callbacks: what it sends is written at the end of the turn.
+    Callback,
+    /// Anybody else.
+    Other,
+}
 
 /// Makes the thread or loop that drives a connection take its next turn.
 pub trait Wake: Send + Sync {
@@ -44,7 +57,7 @@ pub enum Output {
 /// One connection, shared by its session and everybody who sends.
 pub struct Link {
     outbox: Mutex<Outbox>,
-    io: Mutex<Io>,
+    writer: Mutex<Writer>,
     waker: Arc<dyn Wake>,
     timeout: Duration,
     is_leaving: AtomicBool,
@@ -55,22 +68,6 @@ pub struct Link {
     pub(crate) is_scheduled: AtomicBool,
 }
 
-#[derive(Default)]
-struct Io {
-    /// There from the 101 response to the end of the session.
-    stream: Option<Stream>,
-    /// Frames taken from the outbox, written up to `offset`.
-    frames: Vec<u8>,
-    offset: usize,
-    pending_since: Option<Instant>,
-    failure: Option<io::Error>,
-}
-
-thread_local! {
-    /// The connection whose callbacks this thread is running.
-    static IN_TURN: Cell<*const Link> = const { Cell::new(ptr::null()) };
-}
-
 impl Link {
     /// A connection whose 101 response is still to be sent. Messages wait until [`open`](Self::open).
     ///
@@ -79,7 +76,7 @@ impl Link {
     pub fn new(timeout: Duration, waker: Arc<dyn Wake>) -> Arc<Self> {
         Arc::new(Self {
             outbox: Mutex::default(),
-            io: Mutex::default(),
+            writer: Mutex::default(),
             waker,
             timeout,
             is_leaving: AtomicBool::new(false),
@@ -91,7 +88,7 @@ impl Link {
 
     /// The 101 response is on its way: messages may follow.
     pub fn open(&self, stream: Stream) {
-        self.io().stream = Some(stream);
+        self.writer().stream = Some(stream);
     }
 
     /// How long the client may go without taking any output.
@@ -109,15 +106,18 @@ impl Link {
     /// # Errors
     ///
     /// [`Closed`] when the connection is closing or gone.
-    pub fn send(self: &Arc<Self>, opcode: Opcode, payload: &[u8]) -> Result<(), Closed> {
-        let mut deadline = None;
-        while let Push::Full(gone) = self.push(opcode, payload)? {
-            let deadline = *deadline.get_or_insert_with(|| Instant::now() + self.timeout);
-            self.wait_for_room(&gone, deadline)?;
+    pub fn send(
+        self: &Arc<Self>,
+        opcode: Opcode,
+        payload: &[u8],
+        caller: Caller,
+    ) -> Result<(), Closed> {
+        if payload.len() < MIN_DIRECT_WRITE || !self.write_directly(opcode, payload)? {
+            self.enqueue(opcode, payload)?;
         }
-        if ptr::eq(IN_TURN.get(), Arc::as_ptr(self)) {
+        if caller == Caller::Callback {
             flusher::schedule(self);
-        } else if !matches!(self.flush(), Output::Drained) {
+        } else if !matches!(self.settle(), Output::Drained) {
             // The session waits for the client, unless a callback keeps it from that.
             self.wake();
             flusher::schedule(self);
@@ -127,12 +127,29 @@ impl Link {
         Ok(())
     }
 
+    fn enqueue(&self, opcode: Opcode, payload: &[u8]) -> Result<(), Closed> {
+        if self.push(opcode, payload)? {
+            return Ok(());
+        }
+        let deadline = Instant::now() + self.timeout;
+        loop {
+            self.wait_for_room(deadline)?;
+            if self.push(opcode, payload)? {
+                return Ok(());
+            }
+        }
+    }
+
+    fn write_directly(&self, opcode: Opcode, payload: &[u8]) -> Result<bool, Closed> {
+        self.writer().write_directly(&self.outbox, opcode, payload)
+    }
+
     fn wake(&self) {
         Arc::clone(&self.waker).wake();
     }
 
     /// A statement of its own, so that the lock is released at its end.
-    fn push(&self, opcode: Opcode, payload: &[u8]) -> Result<Push, Closed> {
+    fn push(&self, opcode: Opcode, payload: &[u8]) -> Result<bool, Closed> {
         self.outbox().push(opcode, payload)
     }
 
@@ -143,7 +160,8 @@ impl Link {
         let _ = self.push(opcode, payload);
     }
 
-    fn wait_for_room(&self, gone: &UnixStream, deadline: Instant) -> Result<(), Closed> {
+    fn wait_for_room(&self, deadline: Instant) -> Result<(), Closed> {
+        let gone = self.outbox().gone()?;
         // Before the 101 response nothing can drain; without a descriptor nobody can wait.
         let descriptor = self.descriptor().ok_or(Closed)?;
         loop {
@@ -163,7 +181,7 @@ impl Link {
             };
             let mut waited_for = [
                 PollFd::new(&descriptor, PollFlags::OUT),
-                PollFd::new(gone, PollFlags::IN),
+                PollFd::new(&gone, PollFlags::IN),
             ];
             // An interrupted wait is just taken up again.
             let _ = poll(&mut waited_for, Timespec::try_from(left).ok().as_ref());
@@ -179,8 +197,8 @@ impl Link {
     ///
     /// As [`Stream::read`].
     pub fn read(&self, buffer: &mut [u8]) -> io::Result<(usize, bool)> {
-        let mut io = self.io();
-        let stream = io.stream.as_mut().ok_or(io::ErrorKind::NotConnected)?;
+        let mut writer = self.writer();
+        let stream = writer.stream.as_mut().ok_or(io::ErrorKind::NotConnected)?;
         let read = stream.read(buffer)?;
         Ok((
             read,
@@ -190,28 +208,38 @@ impl Link {
 
     /// The client has closed its side: the next turn reads on until it finds that out.
     pub fn find_end(&self) {
-        if let Some(stream) = &mut self.io().stream {
+        if let Some(stream) = &mut self.writer().stream {
             stream.find_end();
         }
     }
 
     /// Writes what waits, as far as the client takes it.
     pub fn flush(&self) -> Output {
-        let mut io = self.io();
-        if let Some(failure) = &io.failure {
+        self.write(|_| ())
+    }
+
+    /// The same before the connection may be idle: frees memory that it then does not need.
+    pub fn settle(&self) -> Output {
+        self.write(Writer::release)
+    }
+
+    fn write(&self, afterwards: impl FnOnce(&mut Writer)) -> Output {
+        let mut writer = self.writer();
+        if let Some(failure) = &writer.failure {
             return Output::Broken(copy(failure));
         }
-        let result = io.write_all(&self.outbox);
+        let result = writer.write_all(&self.outbox);
+        afterwards(&mut writer);
         self.is_pending
             .store(matches!(result, Ok(false)), Ordering::Release);
         match result {
             Ok(true) => {
-                io.pending_since = None;
+                writer.pending_since = None;
                 Output::Drained
             }
-            Ok(false) => Output::Pending(*io.pending_since.get_or_insert_with(Instant::now)),
+            Ok(false) => Output::Pending(*writer.pending_since.get_or_insert_with(Instant::now)),
             Err(error) => {
-                drop(io);
+                drop(writer);
                 self.fail(copy(&error));
                 Output::Broken(error)
             }
@@ -220,13 +248,13 @@ impl Link {
 
     /// Gives the connection up: nothing is sent any more, and the session ends with this error.
     pub fn fail(&self, error: io::Error) {
-        let mut io = self.io();
-        io.failure.get_or_insert(error);
-        if let Some(stream) = &mut io.stream {
+        let mut writer = self.writer();
+        writer.failure.get_or_insert(error);
+        if let Some(stream) = &mut writer.stream {
             stream.abort();
         }
         self.outbox().discard();
-        drop(io);
+        drop(writer);
         self.wake();
     }
 
@@ -234,7 +262,8 @@ impl Link {
     pub fn go_away(self: &Arc<Self>) {
         self.is_leaving.store(true, Ordering::Release);
         // Closed already: the session only has to hurry.
-        let _ = self.send(Opcode::Close, &ClosePayload::new(CloseCode::GOING_AWAY, ""));
+        let goodbye = ClosePayload::new(CloseCode::GOING_AWAY, "");
+        let _ = self.send(Opcode::Close, &goodbye, Caller::Other);
         self.wake();
     }
 
@@ -267,22 +296,12 @@ impl Link {
         self.outbox().seal();
     }
 
-    /// Frees memory that an idle connection does not need.
-    pub fn release(&self) {
-        let mut io = self.io();
-        release(&mut io.frames);
-        self.outbox().release();
-    }
-
     /// Ends the connection for all who share it and gives its stream back to httpd. `Sender`s that
     /// are under way or come later get [`Closed`].
     pub fn shut(&self) {
-        let mut io = self.io();
+        let mut writer = self.writer();
         self.outbox().discard();
-        *io = Io {
-            failure: Some(io::ErrorKind::NotConnected.into()),
-            ..Io::default()
-        };
+        *writer = Writer::shut();
     }
 
     /// Runs callbacks: what they send is written together.
@@ -290,12 +309,10 @@ impl Link {
         struct Turn<'a>(&'a Link);
         impl Drop for Turn<'_> {
             fn drop(&mut self) {
-                IN_TURN.set(ptr::null());
                 self.0.is_in_turn.store(false, Ordering::Release);
             }
         }
         let _turn = Turn(self);
-        IN_TURN.set(Arc::as_ptr(self));
         self.is_in_turn.store(true, Ordering::Release);
         if self.is_pending.load(Ordering::Acquire) {
             flusher::schedule(self);
@@ -312,14 +329,14 @@ impl Link {
     /// A descriptor to wait on, if the connection is open.
     #[must_use]
     pub fn descriptor(&self) -> Option<Arc<OwnedFd>> {
-        self.io()
+        self.writer()
             .stream
             .as_ref()
             .and_then(|stream| stream.descriptor().ok())
     }
 
-    fn io(&self) -> MutexGuard<'_, Io> {
-        self.io.lock().unwrap_or_else(PoisonError::into_inner)
+    fn writer(&self) -> MutexGuard<'_, Writer> {
+        self.writer.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn outbox(&self) -> MutexGuard<'_, Outbox> {
@@ -331,34 +348,4 @@ impl Link {
 fn copy(error: &io::Error) -> io::Error {
     let code = error.raw_os_error();
     code.map_or_else(|| error.kind().into(), io::Error::from_raw_os_error)
-}
-
-impl Io {
-    /// Writes until nothing waits (`true`) or the client takes no more (`false`).
-    fn write_all(&mut self, outbox: &Mutex<Outbox>) -> io::Result<bool> {
-        let Some(stream) = &mut self.stream else {
-            return Ok(true);
-        };
-        let outbox = || outbox.lock().unwrap_or_else(PoisonError::into_inner);
-        loop {
-            if self.offset == self.frames.len() {
-                self.frames.clear();
-                self.offset = 0;
-                outbox().take(&mut self.frames);
-                if self.frames.is_empty() {
-                    return stream.flush();
-                }
-            }
-            match stream.write(&self.frames[self.offset..]) {
-                Ok(written) => {
-                    self.offset += written;
-                    self.pending_since = None;
-                    outbox().written(written);
-                }
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(false),
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(error) => return Err(error),
-            }
-        }
-    }
 }

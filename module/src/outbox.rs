@@ -1,27 +1,25 @@
 //! The frames of one connection that wait to be written.
 
+use std::cell::Cell;
+use std::mem;
 use std::os::unix::net::UnixStream;
 use std::sync::Arc;
 
-use crate::protocol::{FrameHeader, Opcode};
+use crate::protocol::{EncodedHeader, FrameHeader, Opcode};
 
 /// A message is accepted while fewer bytes than this wait: 16 MiB.
 pub const LIMIT: usize = 16 * 1024 * 1024;
 
-/// An empty buffer of this capacity is kept while the connection is idle; larger ones are freed.
-const KEPT_CAPACITY: usize = 1024;
+/// Each thread keeps one empty buffer of at most this capacity, so that idle connections need none.
+const KEPT_CAPACITY: usize = 256 * 1024;
+
+thread_local! {
+    static KEPT: Cell<Vec<u8>> = const { Cell::new(Vec::new()) };
+}
 
 /// The connection takes no more messages: it is closing or gone.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Closed;
-
-/// What became of a message.
-pub enum Push {
-    /// It waits to be written.
-    Accepted,
-    /// There is no room. The connection stops taking messages when this becomes readable.
-    Full(Arc<UnixStream>),
-}
 
 /// A bounded queue of encoded frames. It knows no thread and no socket; [`Link`](crate::link::Link)
 /// does.
@@ -40,17 +38,21 @@ pub struct Outbox {
 }
 
 impl Outbox {
-    /// Accepts a frame if there is room. A close frame is the last one accepted, and needs no room.
+    /// Accepts a frame if there is room, and returns whether there was. A close frame is the last one
+    /// accepted, and needs no room.
     ///
     /// # Errors
     ///
     /// [`Closed`] after [`seal`](Self::seal) or a close frame.
-    pub fn push(&mut self, opcode: Opcode, payload: &[u8]) -> Result<Push, Closed> {
+    pub fn push(&mut self, opcode: Opcode, payload: &[u8]) -> Result<bool, Closed> {
         if self.is_sealed {
             return Err(Closed);
         }
         if !self.has_room() && opcode != Opcode::Close {
-            return self.full();
+            return Ok(false);
+        }
+        if self.frames.capacity() == 0 {
+            self.frames = KEPT.take();
         }
         let header = FrameHeader::unmasked(opcode, payload.len() as u64).encode();
         self.frames.reserve(header.len() + payload.len());
@@ -61,19 +63,42 @@ impl Outbox {
             self.has_close = true;
             self.seal();
         }
-        Ok(Push::Accepted)
+        Ok(true)
     }
 
-    fn full(&mut self) -> Result<Push, Closed> {
+    /// Accounts for a message that its sender writes itself, which it may if nothing waits. Gives the
+    /// frame's header.
+    ///
+    /// # Errors
+    ///
+    /// As for [`push`](Self::push).
+    pub fn bypass(&mut self, opcode: Opcode, len: usize) -> Result<Option<EncodedHeader>, Closed> {
+        if self.is_sealed {
+            return Err(Closed);
+        }
+        if self.waiting > 0 || opcode == Opcode::Close {
+            return Ok(None);
+        }
+        let header = FrameHeader::unmasked(opcode, len as u64).encode();
+        self.waiting = header.len() + len;
+        Ok(Some(header))
+    }
+
+    /// For a sender that waits for room: becomes readable when no more messages are taken.
+    ///
+    /// # Errors
+    ///
+    /// [`Closed`] when none are taken already, or the process has no descriptor left to wait with.
+    pub fn gone(&mut self) -> Result<Arc<UnixStream>, Closed> {
+        if self.is_sealed {
+            return Err(Closed);
+        }
         if self.gone.is_none() {
-            // Without a descriptor left a sender cannot wait.
             let (ours, theirs) = UnixStream::pair().map_err(|_| Closed)?;
             self.gone = Some((ours, Arc::new(theirs)));
         }
-        self.gone
-            .as_ref()
-            .map(|(_, theirs)| Push::Full(Arc::clone(theirs)))
-            .ok_or(Closed)
+        let theirs = self.gone.as_ref().map(|(_, theirs)| Arc::clone(theirs));
+        theirs.ok_or(Closed)
     }
 
     /// Whether a message would be accepted.
@@ -107,38 +132,40 @@ impl Outbox {
         self.waiting = 0;
     }
 
-    /// Hands all frames to the writer in exchange for its empty buffer.
+    /// Hands all frames to the writer, in place of its empty buffer.
     pub fn take(&mut self, buffer: &mut Vec<u8>) {
-        debug_assert!(buffer.is_empty());
-        std::mem::swap(&mut self.frames, buffer);
+        if !self.frames.is_empty() {
+            recycle(buffer);
+            *buffer = mem::take(&mut self.frames);
+        }
     }
 
     /// The writer has written so many of the bytes it took.
     pub fn written(&mut self, bytes: usize) {
         self.waiting = self.waiting.saturating_sub(bytes);
     }
-
-    /// Frees memory that holds nothing.
-    pub fn release(&mut self) {
-        release(&mut self.frames);
-    }
 }
 
-/// Frees a buffer that is empty and large.
-pub fn release(buffer: &mut Vec<u8>) {
-    if buffer.is_empty() && buffer.capacity() > KEPT_CAPACITY {
-        *buffer = Vec::new();
+/// Keeps an empty buffer for the next connection of this thread, or frees it.
+pub fn recycle(buffer: &mut Vec<u8>) {
+    debug_assert!(buffer.is_empty());
+    if buffer.capacity() == 0 {
+        return;
+    }
+    let buffer = mem::take(buffer);
+    if buffer.capacity() <= KEPT_CAPACITY {
+        KEPT.set(buffer);
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{Closed, LIMIT, Outbox, Push};
+    use super::{Closed, LIMIT, Outbox};
     use crate::protocol::Opcode;
     use std::io::Read;
 
     fn accepted(outbox: &mut Outbox, opcode: Opcode, payload: &[u8]) -> bool {
-        matches!(outbox.push(opcode, payload), Ok(Push::Accepted))
+        outbox.push(opcode, payload) == Ok(true)
     }
 
     fn taken(outbox: &mut Outbox) -> Vec<u8> {
@@ -170,10 +197,24 @@ mod tests {
     fn one_message_may_overshoot_the_limit_and_the_next_finds_no_room() {
         let mut outbox = Outbox::default();
         assert!(accepted(&mut outbox, Opcode::Binary, &vec![0; LIMIT + 1]));
-        assert!(matches!(outbox.push(Opcode::Text, b""), Ok(Push::Full(_))));
+        assert_eq!(outbox.push(Opcode::Text, b""), Ok(false));
         let frame = taken(&mut outbox);
         outbox.written(frame.len() - LIMIT + 1);
         assert!(accepted(&mut outbox, Opcode::Text, b""));
+    }
+
+    #[test]
+    fn a_message_bypasses_an_empty_queue_only() {
+        let mut outbox = Outbox::default();
+        let header = outbox.bypass(Opcode::Binary, 100).unwrap().unwrap();
+        assert_eq!(&*header, b"\x82\x64");
+        assert_eq!(outbox.waiting(), 102);
+        assert!(outbox.bypass(Opcode::Text, 1).unwrap().is_none());
+        outbox.written(102);
+        assert!(outbox.bypass(Opcode::Close, 2).unwrap().is_none());
+        assert!(outbox.bypass(Opcode::Text, 1).unwrap().is_some());
+        outbox.seal();
+        assert!(matches!(outbox.bypass(Opcode::Text, 1), Err(Closed)));
     }
 
     #[test]
@@ -182,7 +223,7 @@ mod tests {
         assert!(accepted(&mut outbox, Opcode::Close, b"\x03\xe8"));
         assert!(outbox.has_close());
         for opcode in [Opcode::Text, Opcode::Pong, Opcode::Close] {
-            assert!(matches!(outbox.push(opcode, b"late"), Err(Closed)));
+            assert_eq!(outbox.push(opcode, b"late"), Err(Closed));
         }
         assert_eq!(taken(&mut outbox), b"\x88\x02\x03\xe8");
     }
@@ -198,9 +239,8 @@ mod tests {
     fn a_sender_without_room_learns_when_the_connection_is_gone() {
         let mut outbox = Outbox::default();
         assert!(accepted(&mut outbox, Opcode::Binary, &vec![0; LIMIT]));
-        let Ok(Push::Full(gone)) = outbox.push(Opcode::Text, b"") else {
-            panic!("there should be no room");
-        };
+        assert_eq!(outbox.push(Opcode::Text, b""), Ok(false));
+        let gone = outbox.gone().unwrap();
         outbox.seal();
         assert_eq!((&*gone).read(&mut [0]).unwrap(), 0);
     }
@@ -212,6 +252,6 @@ mod tests {
         outbox.discard();
         assert_eq!(outbox.waiting(), 0);
         assert!(taken(&mut outbox).is_empty());
-        assert!(matches!(outbox.push(Opcode::Text, b"y"), Err(Closed)));
+        assert_eq!(outbox.push(Opcode::Text, b"y"), Err(Closed));
     }
 }

@@ -23,6 +23,7 @@ mod mask;
 mod message;
 mod origin;
 mod receiver;
+mod recycling;
 mod utf8;
 
 pub use close::{CloseFrame, ClosePayload};

@@ -128,7 +128,6 @@ impl Session {
             Next::Ended => Next::Ended,
             next => {
                 self.receiver.release();
-                self.peer.link.release();
                 next
             }
         }
@@ -171,7 +170,7 @@ impl Session {
             (
                 read,
                 more,
-                peer.link.in_turn(|| peer.handle_filled(receiver, read)),
+                peer.in_turn(|| peer.handle_filled(receiver, read)),
             )
         } else {
             let (read, more) = peer.link.read(buffer)?;
@@ -179,7 +178,7 @@ impl Session {
             (
                 read,
                 more,
-                peer.link.in_turn(|| peer.handle_input(receiver, input)),
+                peer.in_turn(|| peer.handle_input(receiver, input)),
             )
         };
         match outcome {
@@ -194,7 +193,7 @@ impl Session {
 
     /// Writes what waits and finds out what the session waits for.
     fn next(&mut self) -> Next {
-        let output = self.peer.link.flush();
+        let output = self.peer.link.settle();
         let (deadline, write) = match output {
             Output::Broken(error) => {
                 self.peer
@@ -266,17 +265,28 @@ enum Flow {
 }
 
 impl Peer {
+    /// Runs callbacks: what they send is written together.
+    fn in_turn<T>(&self, body: impl FnOnce() -> T) -> T {
+        self.link.in_turn(|| self.server.in_callbacks(body))
+    }
+
     fn handle_input(
         &self,
         receiver: &mut Receiver,
         mut input: &mut [u8],
     ) -> Result<Flow, ProtocolError> {
-        while let Some(event) = receiver.receive(&mut input)? {
+        loop {
+            while let Some((kind, payload)) = receiver.whole_message(&mut input) {
+                self.plugin
+                    .message(self.private, &self.server, kind, payload);
+            }
+            let Some(event) = receiver.receive(&mut input)? else {
+                return Ok(Flow::Continue);
+            };
             if self.handle(event) == Flow::Finish {
                 return Ok(Flow::Finish);
             }
         }
-        Ok(Flow::Continue)
     }
 
     fn handle_filled(&self, receiver: &mut Receiver, read: usize) -> Result<Flow, ProtocolError> {

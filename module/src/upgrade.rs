@@ -202,7 +202,8 @@ impl Opening<'_> {
             &handshake.subprotocols,
         ));
         server.attach(Arc::clone(&attachment));
-        let private = match link.in_turn(|| plugin.connect(&server, config.options())) {
+        let connect = || plugin.connect(&server, config.options());
+        let private = match link.in_turn(|| server.in_callbacks(connect)) {
             Ok(Some(private)) => private,
             refusal => {
                 link.shut();

@@ -70,6 +70,24 @@ pub(super) unsafe fn flush_core(connection: *mut sys::conn_rec) -> sys::apr_stat
     }
 }
 
+/// `APR_BRIGADE_INSERT_TAIL`, which is a macro.
+///
+/// # Safety
+///
+/// The caller has both to itself.
+pub(super) unsafe fn append(brigade: *mut sys::apr_bucket_brigade, bucket: *mut sys::apr_bucket) {
+    // SAFETY: the caller vouches for both. A brigade is a ring through the `link` of its buckets,
+    // which is their first field, and through its own `list` (apr_ring.h).
+    unsafe {
+        let sentinel = (&raw mut (*brigade).list).cast::<sys::apr_bucket>();
+        let last = (*brigade).list.prev;
+        (*bucket).link.next = sentinel;
+        (*bucket).link.prev = last;
+        (*last).link.next = bucket;
+        (*brigade).list.prev = bucket;
+    }
+}
+
 unsafe fn all(mut filter: *const sys::ap_filter_t, allowed: &[&[u8]]) -> bool {
     // SAFETY: see `are_transparent`; a filter's record and its name are constants of their module.
     unsafe {

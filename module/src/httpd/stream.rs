@@ -5,14 +5,13 @@
 //! pieces small enough that the core output filter never waits for the client (core_filters.c).
 
 use std::ffi::c_int;
-use std::io;
+use std::io::{self, IoSlice};
 use std::mem;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd, RawFd};
-use std::ptr;
 use std::sync::Arc;
 
 use rustix::io::Errno;
-use rustix::net::{RecvFlags, SendFlags};
+use rustix::net::{RecvFlags, SendAncillaryBuffer, SendFlags};
 
 use super::sys;
 use super::{filters, pool};
@@ -194,6 +193,25 @@ impl Stream {
         Ok(written)
     }
 
+    /// The same for a frame whose header and payload lie apart.
+    ///
+    /// # Errors
+    ///
+    /// As for [`write`](Self::write).
+    pub fn write_frame(&mut self, header: &[u8], payload: &[u8]) -> io::Result<usize> {
+        if self.way == Way::Filters {
+            // One piece, or mod_ssl would make a record of the header alone.
+            let rest = payload.len().min(PASS_SIZE - header.len());
+            return self.write_filters(&[header, &payload[..rest]].concat());
+        }
+        let parts = [IoSlice::new(header), IoSlice::new(payload)];
+        let flags = SendFlags::DONTWAIT | SendFlags::NOSIGNAL;
+        let nothing = &mut SendAncillaryBuffer::default();
+        let written = rustix::net::sendmsg(self.as_fd(), &parts, nothing, flags)?;
+        self.counts.written += i64::try_from(written).unwrap_or(0);
+        Ok(written)
+    }
+
     /// Pushes on what the filters still hold. Returns whether nothing is left.
     ///
     /// # Errors
@@ -292,16 +310,15 @@ impl Stream {
             return Err(io::ErrorKind::WouldBlock.into());
         }
         let piece = &bytes[..bytes.len().min(PASS_SIZE)];
-        // SAFETY: the stream has the connection and its brigade to itself; the brigade copies the
-        // bytes, and filters keep what they cannot write at once.
+        // SAFETY: the stream has the connection and its brigade to itself; filters copy what they keep of
+        // a transient bucket.
         unsafe {
-            check(sys::apr_brigade_write(
-                self.output,
-                None,
-                ptr::null_mut(),
+            let bucket = sys::apr_bucket_transient_create(
                 piece.as_ptr().cast(),
                 piece.len(),
-            ))?;
+                (*self.connection).bucket_alloc,
+            );
+            filters::append(self.output, bucket);
             let status = sys::ap_pass_brigade((*self.connection).output_filters, self.output);
             sys::apr_brigade_cleanup(self.output.cast());
             check(status)?;

@@ -133,7 +133,7 @@ impl Suspended {
             sys::apr_socket_timeout_set(self.socket, 0);
             let brigade = sys::apr_brigade_create((*connection).pool, (*connection).bucket_alloc);
             let end = sys::ap_bucket_eor_create((*connection).bucket_alloc, self.request);
-            append(brigade, end);
+            filters::append(brigade, end);
             sys::ap_pass_brigade((*connection).output_filters, brigade);
             self.request = ptr::null_mut();
             sys::ap_prep_lingering_close(connection);
@@ -217,19 +217,5 @@ impl AsFd for Suspended {
     fn as_fd(&self) -> BorrowedFd<'_> {
         // SAFETY: httpd closes it with the connection's pool (`destroy`).
         unsafe { BorrowedFd::borrow_raw(self.descriptor) }
-    }
-}
-
-/// `APR_BRIGADE_INSERT_TAIL`, which is a macro.
-unsafe fn append(brigade: *mut sys::apr_bucket_brigade, bucket: *mut sys::apr_bucket) {
-    // SAFETY: the caller has both to itself. A brigade is a ring through the `link` of its buckets,
-    // which is their first field, and through its own `list` (apr_ring.h).
-    unsafe {
-        let sentinel = (&raw mut (*brigade).list).cast::<sys::apr_bucket>();
-        let last = (*brigade).list.prev;
-        (*bucket).link.next = sentinel;
-        (*bucket).link.prev = last;
-        (*last).link.next = bucket;
-        (*brigade).list.prev = bucket;
     }
 }

@@ -71,7 +71,7 @@ pub struct LoadedPlugin {
 /// A plugin whose callbacks were found to block is quick again after so many short turns.
 const SHORT_TURNS: u32 = 32;
 
-/// What a short turn is at most. Handing it to another thread costs some ten microseconds.
+/// How long a short turn blocks at most. Handing it to another thread costs some ten microseconds.
 const SHORT_TURN: Duration = Duration::from_micros(500);
 
 // SAFETY: the table does not change any more, and plugins serve connections on several threads.
@@ -226,9 +226,9 @@ impl LoadedPlugin {
         self.slowness.store(SHORT_TURNS, Ordering::Relaxed);
     }
 
-    /// A turn of a plugin that counts as slow took so long.
-    pub fn note_turn(&self, elapsed: Duration) {
-        if elapsed > SHORT_TURN {
+    /// A turn of a plugin that counts as slow has blocked for so long.
+    pub fn note_turn(&self, blocked: Duration) {
+        if blocked > SHORT_TURN {
             self.mark_slow();
         } else {
             let fewer = |turns: u32| turns.checked_sub(1);

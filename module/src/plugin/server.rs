@@ -1,8 +1,10 @@
 //! The table through which a plugin talks to one of its connections.
 
+use std::cell::Cell;
 use std::collections::VecDeque;
 use std::ffi::c_char;
 use std::ops::Deref;
+use std::ptr;
 use std::sync::atomic::{AtomicBool, AtomicU16, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
@@ -10,7 +12,7 @@ use websocket_plugin::abi;
 
 use super::table;
 use crate::httpd::request::Request;
-use crate::link::Link;
+use crate::link::{Caller, Link};
 
 /// The connection a [`Server`] stands for at the moment.
 pub struct Attachment {
@@ -81,6 +83,14 @@ impl Attachment {
     }
 }
 
+/// A server and what is attached to it.
+type Callee = (*const Server, *const Attachment);
+
+thread_local! {
+    /// Whose callbacks this thread is running; null pointers if none.
+    static CALLEE: Cell<Callee> = const { Cell::new((ptr::null(), ptr::null())) };
+}
+
 /// A `WebSocketServer` and the connection behind it.
 ///
 /// It never moves and is never freed while a plugin may hold a pointer to it: plugins keep the pointer
@@ -132,9 +142,35 @@ impl Server {
         *self.lock() = None;
     }
 
-    /// The connection the table stands for.
-    pub(super) fn attached(&self) -> Option<Arc<Attachment>> {
-        self.lock().clone()
+    /// Runs callbacks of the connection the table stands for. What they call needs no lock to find it.
+    pub fn in_callbacks<T>(&self, body: impl FnOnce() -> T) -> T {
+        /// Puts back what was there before, also after a panic.
+        struct Outer(Callee);
+        impl Drop for Outer {
+            fn drop(&mut self) {
+                CALLEE.set(self.0);
+            }
+        }
+        let attached = self.lock().clone();
+        let attachment = attached.as_deref().map_or(ptr::null(), ptr::from_ref);
+        let _outer = Outer(CALLEE.replace((self, attachment)));
+        body()
+    }
+
+    /// Calls `body` with the connection the table stands for, if any.
+    #[inline]
+    pub(super) fn with_attached<T>(
+        &self,
+        body: impl FnOnce(&Attachment, Caller) -> Option<T>,
+    ) -> Option<T> {
+        let (server, attachment) = CALLEE.get();
+        if ptr::eq(server, self) {
+            // SAFETY: `in_callbacks`, which this thread is in, holds the attachment.
+            let attachment = unsafe { attachment.as_ref() }?;
+            return body(attachment, Caller::Callback);
+        }
+        let attached = self.lock().clone()?;
+        body(&attached, Caller::Other)
     }
 
     fn lock(&self) -> MutexGuard<'_, Option<Arc<Attachment>>> {

@@ -8,6 +8,7 @@ use websocket_plugin::abi;
 use super::server::{Attachment, Server};
 use crate::httpd::guard::guard;
 use crate::httpd::log::{Level, log_server};
+use crate::link::Caller;
 use crate::protocol::Opcode;
 
 /// A table behind a shared reference.
@@ -48,7 +49,7 @@ pub(super) const TABLE: abi::ExtendedServer = abi::ExtendedServer {
 unsafe fn with_attached<T>(
     server: *const abi::WebSocketServer,
     absent: T,
-    body: impl FnOnce(&Attachment) -> Option<T>,
+    body: impl FnOnce(&Attachment, Caller) -> Option<T>,
 ) -> T
 where
     T: Copy,
@@ -62,8 +63,7 @@ where
                 .and_then(|table| table.state.cast::<Server>().as_ref())
         };
         server
-            .and_then(Server::attached)
-            .and_then(|attached| body(&attached))
+            .and_then(|server| server.with_attached(body))
             .unwrap_or(absent)
     })
 }
@@ -71,7 +71,7 @@ where
 unsafe extern "system" fn request(server: *const abi::WebSocketServer) -> *mut abi::RequestRec {
     // SAFETY: a plugin passes the table it was given.
     unsafe {
-        with_attached(server, ptr::null_mut(), |attached| {
+        with_attached(server, ptr::null_mut(), |attached, _| {
             Some(attached.request().as_abi())
         })
     }
@@ -83,7 +83,7 @@ unsafe extern "system" fn header_get(
 ) -> *const c_char {
     // SAFETY: a plugin passes the table it was given and a C string.
     unsafe {
-        with_attached(server, ptr::null(), |attached| {
+        with_attached(server, ptr::null(), |attached, _| {
             Some(attached.request().header_ptr(c_str(name)?))
         })
     }
@@ -96,7 +96,7 @@ unsafe extern "system" fn header_set(
 ) {
     // SAFETY: a plugin passes the table it was given and C strings.
     unsafe {
-        with_attached(server, (), |attached| {
+        with_attached(server, (), |attached, _| {
             let (name, value) = (c_str(name)?, c_str(value)?);
             attached
                 .opening()?
@@ -108,7 +108,7 @@ unsafe extern "system" fn header_set(
 
 unsafe extern "system" fn protocol_count(server: *const abi::WebSocketServer) -> usize {
     // SAFETY: a plugin passes the table it was given.
-    unsafe { with_attached(server, 0, |attached| Some(attached.subprotocols().len())) }
+    unsafe { with_attached(server, 0, |attached, _| Some(attached.subprotocols().len())) }
 }
 
 unsafe extern "system" fn protocol_index(
@@ -117,7 +117,7 @@ unsafe extern "system" fn protocol_index(
 ) -> *const c_char {
     // SAFETY: a plugin passes the table it was given.
     unsafe {
-        with_attached(server, ptr::null(), |attached| {
+        with_attached(server, ptr::null(), |attached, _| {
             attached.subprotocols().get(index).copied()
         })
     }
@@ -126,7 +126,7 @@ unsafe extern "system" fn protocol_index(
 unsafe extern "system" fn protocol_set(server: *const abi::WebSocketServer, name: *const c_char) {
     // SAFETY: a plugin passes the table it was given and a C string.
     unsafe {
-        with_attached(server, (), |attached| {
+        with_attached(server, (), |attached, _| {
             let name = c_str(name)?.to_bytes();
             attached
                 .opening()?
@@ -144,9 +144,9 @@ unsafe extern "system" fn send(
 ) -> usize {
     // SAFETY: a plugin passes the table it was given.
     unsafe {
-        with_attached(server, 0, |attached| {
+        with_attached(server, 0, |attached, caller| {
             let payload = bytes(payload, length);
-            attached.link().send(opcode(kind), payload).ok()?;
+            attached.link().send(opcode(kind), payload, caller).ok()?;
             Some(payload.len())
         })
     }
@@ -160,11 +160,9 @@ unsafe extern "system" fn send_message(
 ) -> c_int {
     // SAFETY: a plugin passes the table it was given and as many bytes as it says.
     unsafe {
-        with_attached(server, abi::SEND_CLOSED, |attached| {
-            attached
-                .link()
-                .send(opcode(kind), bytes(payload, length))
-                .ok()?;
+        with_attached(server, abi::SEND_CLOSED, |attached, caller| {
+            let payload = bytes(payload, length);
+            attached.link().send(opcode(kind), payload, caller).ok()?;
             Some(abi::SEND_ACCEPTED)
         })
     }
@@ -176,7 +174,7 @@ unsafe extern "system" fn request_info(
 ) -> *const c_char {
     // SAFETY: a plugin passes the table it was given.
     unsafe {
-        with_attached(server, ptr::null(), |attached| {
+        with_attached(server, ptr::null(), |attached, _| {
             let request = attached.request();
             Some(match item {
                 abi::REQUEST_METHOD => request.method_ptr(),
@@ -200,7 +198,7 @@ unsafe extern "system" fn request_header(
 ) -> c_int {
     // SAFETY: a plugin passes the table it was given and two places for the answer.
     unsafe {
-        with_attached(server, 0, |attached| {
+        with_attached(server, 0, |attached, _| {
             let (header_name, header_value) = attached.request().header_at(index)?;
             *name.as_mut()? = header_name;
             *value.as_mut()? = header_value;
@@ -212,7 +210,7 @@ unsafe extern "system" fn request_header(
 unsafe extern "system" fn reject(server: *const abi::WebSocketServer, status: c_int) {
     // SAFETY: a plugin passes the table it was given.
     unsafe {
-        with_attached(server, (), |attached| {
+        with_attached(server, (), |attached, _| {
             let status = u16::try_from(status)
                 .ok()
                 .filter(|status| (400..600).contains(status))?;
@@ -238,7 +236,7 @@ unsafe extern "system" fn log(
     // SAFETY: a plugin passes the table it was given and as many bytes as it says.
     unsafe {
         let message = String::from_utf8_lossy(bytes(message, length));
-        let is_logged = with_attached(server, false, |attached| {
+        let is_logged = with_attached(server, false, |attached, _| {
             attached.request().log(level, &message);
             Some(true)
         });
@@ -251,8 +249,8 @@ unsafe extern "system" fn log(
 unsafe extern "system" fn close(server: *const abi::WebSocketServer) {
     // SAFETY: a plugin passes the table it was given.
     unsafe {
-        with_attached(server, (), |attached| {
-            attached.link().send(Opcode::Close, &[]).ok()
+        with_attached(server, (), |attached, caller| {
+            attached.link().send(Opcode::Close, &[], caller).ok()
         });
     }
 }

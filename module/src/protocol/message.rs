@@ -1,7 +1,9 @@
 //! Messages put together from fragments, from the pieces of a frame as they arrive (RFC 6455,
 //! section 5.4), or from what compressed ones inflate to.
 
-use super::{MaskingKey, Opcode, ProtocolError, utf8};
+use std::mem;
+
+use super::{MaskingKey, Opcode, ProtocolError, recycling, utf8};
 
 #[cfg(test)]
 mod tests;
@@ -107,7 +109,11 @@ impl Assembly {
     /// Room for some of the `expected` bytes that are to come; never empty if any are.
     pub(super) fn room(&mut self, expected: usize) -> &mut [u8] {
         if self.bytes.len() - self.len < expected.min(MIN_ROOM) {
-            self.bytes.resize(self.len + self.growth(expected), 0);
+            let len = self.len + self.growth(expected);
+            match recycling::take(len) {
+                Some(larger) => self.move_to(larger),
+                None => self.bytes.resize(len, 0),
+            }
         }
         let room = &mut self.bytes[self.len..];
         let len = room.len().min(expected);
@@ -128,6 +134,11 @@ impl Assembly {
         }
         let end = self.bytes.len().min(max_len);
         &mut self.bytes[self.len..end]
+    }
+
+    fn move_to(&mut self, mut larger: Vec<u8>) {
+        larger[..self.len].copy_from_slice(&self.bytes[..self.len]);
+        recycling::give(mem::replace(&mut self.bytes, larger));
     }
 
     /// How far to grow: a peer gets memory for what it sent, not for what it announces.
@@ -202,7 +213,7 @@ impl Assembly {
     /// even shrunk: a peer that dribbles would have it copied again and again.
     pub(super) fn release(&mut self) {
         if self.kind.is_none() || self.len == 0 {
-            self.bytes = Vec::new();
+            recycling::give(mem::take(&mut self.bytes));
             self.len = 0;
             self.validated = 0;
         }

@@ -59,6 +59,8 @@ enum Stage {
     Header,
     /// More of this frame's payload comes next.
     Payload(Frame),
+    /// A mistake was found, which [`Receiver::receive`] still has to tell.
+    Failed(ProtocolError),
     /// Nothing more is taken.
     Done,
 }
@@ -126,11 +128,37 @@ impl Receiver {
         &'a mut self,
         input: &mut &'b mut [u8],
     ) -> Result<Option<Event<'a>>, ProtocolError> {
-        if let Some(message) = self.whole_message(input) {
-            return message.map(Some).inspect_err(|_| self.stop());
+        if let Some((kind, payload)) = self.whole_message(input) {
+            return Ok(Some(Event::Message { kind, payload }));
         }
         let ready = self.advance(input);
         self.conclude(ready)
+    }
+
+    /// The way most messages take: one of a single frame, not compressed and wholly in the input, is
+    /// handed out where it lies. `None` leaves everything else, mistakes among it, to [`receive`](Self::receive),
+    /// which does the same first. To ask here saves making an [`Event`].
+    #[inline]
+    pub fn whole_message<'b>(
+        &mut self,
+        input: &mut &'b mut [u8],
+    ) -> Option<(MessageKind, &'b mut [u8])> {
+        if !matches!(self.stage, Stage::Header) || !self.header.is_empty() {
+            return None;
+        }
+        let (header, header_len) = FrameHeader::decode(input).ok()??;
+        let is_plain = header.fin && header.rsv == Rsv::NONE;
+        let kind = MessageKind::begun_by(header.opcode).filter(|_| is_plain)?;
+        let (key, len) = self.check(&header).ok()?;
+        let frame = input.split_off_mut(..header_len.checked_add(len)?)?;
+        let payload = &mut frame[header_len..];
+        match kind.unmask(payload, key) {
+            Ok(()) => Some((kind, payload)),
+            Err(error) => {
+                self.stage = Stage::Failed(error);
+                None
+            }
+        }
     }
 
     /// Where the next bytes from the client may be put without a detour through an input, while the
@@ -159,26 +187,6 @@ impl Receiver {
     /// better off with the buffer of its last message.
     pub fn release(&mut self) {
         self.message.release();
-    }
-
-    /// The way most messages take: one of one frame that is not compressed and wholly in the input is
-    /// handed out where it lies. Whatever else there is, mistakes among it, stays for [`advance`](Self::advance).
-    #[inline]
-    fn whole_message<'b>(
-        &self,
-        input: &mut &'b mut [u8],
-    ) -> Option<Result<Event<'b>, ProtocolError>> {
-        if !matches!(self.stage, Stage::Header) || !self.header.is_empty() {
-            return None;
-        }
-        let (header, header_len) = FrameHeader::decode(input).ok()??;
-        let is_plain = header.fin && header.rsv == Rsv::NONE;
-        let kind = MessageKind::begun_by(header.opcode).filter(|_| is_plain)?;
-        let (key, len) = self.check(&header).ok()?;
-        let frame = input.split_off_mut(..header_len.checked_add(len)?)?;
-        let payload = &mut frame[header_len..];
-        let unmasked = kind.unmask(payload, key);
-        Some(unmasked.map(|()| Event::Message { kind, payload }))
     }
 
     /// Ends the connection's input after an error, else lends out what is ready.
@@ -229,6 +237,7 @@ impl Receiver {
                     self.take_payload(frame, input)?;
                     None
                 }
+                Stage::Failed(error) => return Err(error),
                 Stage::Done => {
                     *input = &mut [];
                     return Ok(None);

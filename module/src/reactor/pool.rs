@@ -6,6 +6,7 @@ use std::thread::{Builder, JoinHandle};
 use std::time::{Duration, Instant};
 
 use rustix::event::epoll;
+use rustix::time::{ClockId, clock_gettime};
 
 use super::Threads;
 use super::connection::Connection;
@@ -113,9 +114,12 @@ impl Pool {
             match job {
                 Job::Loop(event_loop) => event_loop.run(&mut scratch),
                 Job::Turn(connection) => {
-                    let begun = Instant::now();
+                    let begun = (Instant::now(), worked());
                     if connection.turn(&mut scratch.buffer) {
-                        connection.plugin().note_turn(begun.elapsed());
+                        let (elapsed, worked) = (begun.0.elapsed(), worked() - begun.1);
+                        connection
+                            .plugin()
+                            .note_turn(elapsed.saturating_sub(worked));
                     }
                 }
             }
@@ -173,4 +177,10 @@ impl Pool {
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// How long this thread has run so far.
+fn worked() -> Duration {
+    let time = clock_gettime(ClockId::ThreadCPUTime);
+    Duration::try_from(time).unwrap_or_default()
 }
