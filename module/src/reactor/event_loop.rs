@@ -3,7 +3,7 @@
 use std::collections::{BTreeSet, VecDeque};
 use std::io;
 use std::os::fd::OwnedFd;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
@@ -11,7 +11,7 @@ use rustix::event::{EventfdFlags, Timespec, epoll, eventfd};
 use slab::Slab;
 
 use super::connection::Connection;
-use super::monitor::Monitor;
+use super::monitor::{self, Monitor};
 use super::pool::{Job, Pool, Scratch};
 use crate::httpd::suspend::Suspended;
 
@@ -25,6 +25,8 @@ const INTERRUPT: u64 = u64::MAX;
 pub(super) struct EventLoop {
     poller: OwnedFd,
     interrupter: OwnedFd,
+    /// The system's number of the thread that runs the loop.
+    runner: AtomicI32,
     /// The thread that runs the loop is waiting, or about to.
     is_waiting: AtomicBool,
     connections: Mutex<Slab<Arc<Connection>>>,
@@ -61,6 +63,7 @@ impl EventLoop {
         Ok(Self {
             poller,
             interrupter,
+            runner: AtomicI32::new(0),
             is_waiting: AtomicBool::new(false),
             connections: Mutex::default(),
             ready: Mutex::default(),
@@ -74,6 +77,8 @@ impl EventLoop {
 
     /// Runs the loop until another thread takes it over or everything has ended.
     pub(super) fn run(self: &Arc<Self>, scratch: &mut Scratch) {
+        let thread = rustix::thread::gettid().as_raw_nonzero().get();
+        self.runner.store(thread, Ordering::Relaxed);
         while !self.has_ended() {
             let ready = self.wait(&mut scratch.events);
             for _ in 0..ready {
@@ -158,7 +163,10 @@ impl EventLoop {
         if !self.turns.take_over(turn) {
             return;
         }
-        if let Some(connection) = &lock(&self.ready).current {
+        // A thread that computes, or waits for a processor, is no reason to mistrust the plugin.
+        if monitor::is_blocked(self.runner.load(Ordering::Relaxed))
+            && let Some(connection) = &lock(&self.ready).current
+        {
             connection.plugin().mark_slow();
         }
         self.pool.submit(Job::Loop(Arc::clone(self)));

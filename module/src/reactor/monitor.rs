@@ -119,3 +119,41 @@ impl Monitor {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
+
+/// Whether a thread of this process sleeps, as far as the system tells (proc_pid_stat(5)).
+pub(super) fn is_blocked(thread: i32) -> bool {
+    let stat = std::fs::read_to_string(format!("/proc/self/task/{thread}/stat"));
+    // The state follows the name, which may contain anything.
+    let state = stat
+        .as_deref()
+        .ok()
+        .and_then(|stat| stat.rsplit_once(')'))
+        .and_then(|(_, fields)| fields.trim_start().chars().next());
+    state != Some('R')
+}
+
+#[cfg(test)]
+mod tests {
+    use super::is_blocked;
+    use std::sync::mpsc::channel;
+    use std::time::{Duration, Instant};
+
+    #[test]
+    fn a_thread_that_waits_is_blocked_and_one_that_computes_is_not() {
+        let this = || rustix::thread::gettid().as_raw_nonzero().get();
+        assert!(!is_blocked(this()));
+        let (number, numbers) = channel();
+        let (release, released) = channel::<()>();
+        let thread = std::thread::spawn(move || {
+            number.send(this()).unwrap();
+            released.recv()
+        });
+        let waiting = numbers.recv().unwrap();
+        let deadline = Instant::now() + Duration::from_secs(10);
+        while !is_blocked(waiting) {
+            assert!(Instant::now() < deadline);
+        }
+        release.send(()).unwrap();
+        thread.join().unwrap().unwrap();
+    }
+}
