@@ -4,6 +4,7 @@
 mod bench;
 mod control;
 mod debug;
+mod fuzz;
 mod install;
 mod new_plugin;
 mod run;
@@ -27,6 +28,10 @@ pub(crate) enum Command {
     ///
     /// Installs the system packages that are missing and builds the module first.
     Test(test::Options),
+    /// Feed the protocol with inputs that a fuzzer makes up (libFuzzer)
+    ///
+    /// Inputs that make a target fail are kept, and named.
+    Fuzz(fuzz::Options),
     /// Write a package with a plugin to start from, outside of this workspace
     ///
     /// Says how to build it and how to serve it. An existing folder is left alone.
@@ -60,6 +65,7 @@ impl Command {
         match self {
             Self::Run(options) => run::run(options),
             Self::Test(options) => test::test(options),
+            Self::Fuzz(options) => fuzz::fuzz(options),
             Self::NewPlugin(options) => new_plugin::new_plugin(options),
             #[cfg(target_os = "linux")]
             Self::Bench(options) => bench::bench(options),

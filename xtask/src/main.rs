@@ -4,6 +4,7 @@
 mod bench;
 mod commands;
 mod demo;
+mod fuzz;
 mod installation;
 mod packages;
 mod privileges;
@@ -67,6 +68,8 @@ mod tests {
                 true,
             ),
             ("test --release", false),
+            ("fuzz decoder handshake --seconds 600", true),
+            ("fuzz --seconds -1", false),
             ("new-plugin my-chat --path ../plugins/chat", true),
             ("new-plugin", false),
             ("new-plugin My_Chat", false),

@@ -21,12 +21,19 @@ struct Need {
 
 /// Debian's `apache2` itself is not among them: it would start a service, and only configures what
 /// `apache2-bin` contains.
-const NEEDS: [Need; 5] = [
+const NEEDS: [Need; 6] = [
     Need {
         what: "a C compiler",
         is_met: has_c_compiler,
         debian: &["gcc", "libc6-dev"],
         fedora: &["gcc", "glibc-devel"],
+        homebrew: &["gcc"],
+    },
+    Need {
+        what: "a C++ compiler",
+        is_met: has_cpp_compiler,
+        debian: &["g++"],
+        fedora: &["gcc-c++"],
         homebrew: &["gcc"],
     },
     Need {
@@ -181,8 +188,17 @@ impl Manager {
 }
 
 fn has_c_compiler() -> bool {
-    let mut compiler = Command::new(env::var_os("CC").unwrap_or_else(|| "cc".into()));
-    compiler.args(["-E", "-x", "c", "-include", "stdlib.h", "/dev/null"]);
+    can_preprocess("CC", "cc", ["c", "stdlib.h"])
+}
+
+/// libFuzzer is written in C++.
+fn has_cpp_compiler() -> bool {
+    can_preprocess("CXX", "c++", ["c++", "cstdlib"])
+}
+
+fn can_preprocess(variable: &str, program: &str, [language, header]: [&str; 2]) -> bool {
+    let mut compiler = Command::new(env::var_os(variable).unwrap_or_else(|| program.into()));
+    compiler.args(["-E", "-x", language, "-include", header, "/dev/null"]);
     let quiet = compiler
         .stdout(Stdio::null())
         .stderr(Stdio::null())
@@ -241,11 +257,11 @@ mod tests {
         assert_eq!(
             lines(Manager::Apt),
             "sudo apt-get update && sudo apt-get install --yes --no-install-recommends \
-             apache2-bin apache2-dev gcc libc6-dev libclang-dev"
+             apache2-bin apache2-dev g++ gcc libc6-dev libclang-dev"
         );
         assert_eq!(
             lines(Manager::Dnf),
-            "sudo dnf install -y clang-devel gcc glibc-devel httpd httpd-devel mod_ssl"
+            "sudo dnf install -y clang-devel gcc gcc-c++ glibc-devel httpd httpd-devel mod_ssl"
         );
     }
 }

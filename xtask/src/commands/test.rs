@@ -6,14 +6,18 @@ use xtask::command::run;
 use xtask::server_root::{Mpm, TEST_MPMS};
 use xtask::workspace::Workspace;
 
+use crate::fuzz::Fuzzer;
 use crate::packages;
+
+/// How long the fuzz targets run: for first mistakes. `cargo xtask fuzz` looks for rare ones.
+const FUZZ_SECONDS: u32 = 20;
 
 #[derive(Args)]
 pub(crate) struct Options {
     /// Test with this MPM only; may be repeated [default: all three]
     #[arg(long, value_enum)]
     mpm: Vec<Mpm>,
-    /// Arguments for `cargo test --workspace --all-features`
+    /// Arguments for `cargo test --workspace --all-features`; with any, nothing is fuzzed
     #[arg(last = true, value_name = "CARGO TEST ARGUMENTS")]
     cargo_test_arguments: Vec<String>,
 }
@@ -35,7 +39,11 @@ pub(super) fn test(options: &Options) -> Result<()> {
         let names: Vec<_> = options.mpm.iter().map(|mpm| mpm.name()).collect();
         cargo_test.env(TEST_MPMS, names.join(","));
     }
-    run(&mut cargo_test)
+    run(&mut cargo_test)?;
+    if options.cargo_test_arguments.is_empty() {
+        Fuzzer::build(&workspace, &[])?.run(FUZZ_SECONDS)?;
+    }
+    Ok(())
 }
 
 /// Those of the arguments that choose the profile: the libraries must be built with the same.

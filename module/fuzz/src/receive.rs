@@ -1,0 +1,207 @@
+//! Feeds a [`Receiver`] in pieces and sees to it that it stays within bounds of memory and work.
+
+use allocation_counter::{AllocationInfo, measure, opt_out};
+use mod_websocket::protocol::{
+    DeflateParameters, Event, Limits, MessageKind, ProtocolError, Receiver,
+};
+
+/// Memory a receiver may take whatever the client has sent so far, in bytes.
+const CONSTANT: u64 = 256 * 1024;
+
+/// What a client gets for each byte it has sent, in bytes of memory at a time. A buffer that grows
+/// exists twice for a moment.
+const PER_BYTE: u64 = 4;
+
+/// The same for all memory that was ever taken: who takes more than that copies the same bytes again
+/// and again.
+const TOTAL_PER_BYTE: u64 = 12;
+
+/// How much longer a message may get when it is inflated (zlib's technical details).
+const INFLATION: usize = 1032;
+
+/// The shortest frame of a client: two bytes and the masking key.
+const SHORTEST_FRAME: usize = 6;
+
+/// An event with a payload of its own, or the error that ended it all.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[allow(missing_docs, reason = "named as the events are")]
+pub enum Outcome {
+    Text(String),
+    Binary(Vec<u8>),
+    Ping(Vec<u8>),
+    Pong(Vec<u8>),
+    Close(Option<(u16, String)>),
+    Error(ProtocolError),
+}
+
+impl From<Event<'_>> for Outcome {
+    fn from(event: Event<'_>) -> Self {
+        match event {
+            Event::Message { kind, payload } => match kind {
+                MessageKind::Text => {
+                    Self::Text(String::from_utf8(payload.to_vec()).expect("texts are UTF-8"))
+                }
+                MessageKind::Binary => Self::Binary(payload.to_vec()),
+            },
+            Event::Ping(payload) => Self::Ping(payload.to_vec()),
+            Event::Pong(payload) => Self::Pong(payload.to_vec()),
+            Event::Close(frame) => {
+                Self::Close(frame.map(|frame| (frame.code.get(), frame.reason.to_owned())))
+            }
+        }
+    }
+}
+
+/// How bytes arrive.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Delivery {
+    /// All at once.
+    Whole,
+    /// One by one.
+    Bytes,
+    /// In pieces of various lengths, the same ones for the same number; large payloads straight into
+    /// the receiver's buffer, where [`Receiver::spare`] offers that; and with the connection becoming
+    /// idle after each piece.
+    Pieces(u8),
+}
+
+/// What the first byte of an input stands for.
+#[derive(Clone, Copy, Debug)]
+pub struct Settings {
+    /// The receiver's limits.
+    pub limits: Limits,
+    /// One more way the bytes may arrive in.
+    pub delivery: Delivery,
+}
+
+impl From<u8> for Settings {
+    /// The lowest bit allows reserved status codes, the next two choose the longest message.
+    fn from(byte: u8) -> Self {
+        let limits = Limits {
+            allow_reserved_status_codes: byte & 1 != 0,
+            max_message_size: [32 * 1024 * 1024, 1, 1000, u64::MAX][usize::from(byte >> 1 & 3)],
+        };
+        Self {
+            limits,
+            delivery: Delivery::Pieces(byte >> 3),
+        }
+    }
+}
+
+/// What comes of `bytes`, which may be compressed if there are parameters for that.
+///
+/// # Panics
+///
+/// If the receiver goes beyond its bounds.
+#[must_use]
+pub fn receive(
+    limits: Limits,
+    deflate: Option<DeflateParameters>,
+    bytes: &[u8],
+    delivery: Delivery,
+) -> Vec<Outcome> {
+    let mut bytes = bytes.to_vec();
+    let mut outcomes = Vec::with_capacity(bytes.len() / SHORTEST_FRAME + 2);
+    let mut pieces = Pieces::new(delivery);
+    let used = measure(|| {
+        let mut receiver = Receiver::with_deflate(limits, deflate);
+        let mut input = bytes.as_mut_slice();
+        while !input.is_empty() {
+            let len = pieces.next_len().min(input.len());
+            let piece = input.split_off_mut(..len).unwrap_or_default();
+            pieces.feed(&mut receiver, piece, &mut outcomes);
+        }
+    });
+    let most_held = match deflate {
+        None => bytes.len(),
+        Some(_) => bytes.len() * INFLATION,
+    };
+    check_memory(&used, most_held.try_into().unwrap_or(u64::MAX), limits);
+    check_outcomes(bytes.len(), &outcomes);
+    outcomes
+}
+
+/// `received` are the bytes of all messages, inflated.
+fn check_memory(used: &AllocationInfo, received: u64, limits: Limits) {
+    // One byte more than the limit is held for a moment, to see that there is more.
+    let held = received.min(limits.max_message_size.saturating_add(1));
+    assert!(
+        used.bytes_max <= CONSTANT + PER_BYTE * held,
+        "{} bytes of memory for {held} held",
+        used.bytes_max
+    );
+    assert!(
+        used.bytes_total <= CONSTANT + TOTAL_PER_BYTE * received,
+        "{} bytes of memory in turn for {received} received",
+        used.bytes_total
+    );
+}
+
+fn check_outcomes(received: usize, outcomes: &[Outcome]) {
+    assert!(outcomes.len() <= received / SHORTEST_FRAME + 1);
+    let is_end = |outcome: &Outcome| matches!(outcome, Outcome::Close(_) | Outcome::Error(_));
+    let end = outcomes.iter().position(is_end);
+    assert!(
+        end.is_none_or(|end| end + 1 == outcomes.len()),
+        "nothing follows the end"
+    );
+}
+
+/// The lengths of the pieces, and how each is fed.
+struct Pieces {
+    delivery: Delivery,
+    state: u32,
+}
+
+impl Pieces {
+    fn new(delivery: Delivery) -> Self {
+        let state = match delivery {
+            Delivery::Pieces(number) => u32::from(number) * 2 + 1,
+            Delivery::Whole | Delivery::Bytes => 1,
+        };
+        Self { delivery, state }
+    }
+
+    /// Mostly short, now and then long, never 0.
+    fn next_len(&mut self) -> usize {
+        match self.delivery {
+            Delivery::Whole => usize::MAX,
+            Delivery::Bytes => 1,
+            Delivery::Pieces(_) => {
+                // A step of xorshift.
+                self.state ^= self.state << 13;
+                self.state ^= self.state >> 17;
+                self.state ^= self.state << 5;
+                let limit = 1 << (self.state >> 28);
+                1 + self.state as usize % limit
+            }
+        }
+    }
+
+    fn feed(&self, receiver: &mut Receiver, mut piece: &mut [u8], outcomes: &mut Vec<Outcome>) {
+        if matches!(self.delivery, Delivery::Pieces(_)) {
+            receiver.release();
+            while let Some(spare) = receiver.spare() {
+                let len = spare.len().min(piece.len());
+                if len == 0 {
+                    return;
+                }
+                let front = piece.split_off_mut(..len).unwrap_or_default();
+                spare[..len].copy_from_slice(front);
+                note(receiver.filled(len), outcomes);
+            }
+        }
+        while note(receiver.receive(&mut piece), outcomes) {}
+        assert!(piece.is_empty(), "everything is taken");
+    }
+}
+
+/// Keeps what was received; that memory is not the receiver's. Returns whether there was anything.
+fn note(received: Result<Option<Event<'_>>, ProtocolError>, outcomes: &mut Vec<Outcome>) -> bool {
+    let len = outcomes.len();
+    opt_out(|| match received {
+        Ok(event) => outcomes.extend(event.map(Outcome::from)),
+        Err(error) => outcomes.push(Outcome::Error(error)),
+    });
+    outcomes.len() > len
+}

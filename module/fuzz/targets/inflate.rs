@@ -1,0 +1,69 @@
+//! Compressed messages: however they are cut, and whatever they inflate to, the receiver makes the same
+//! of them, within bounds of memory. Compressed by the server, they inflate to what they were.
+
+#![no_main]
+
+use libfuzzer_sys::fuzz_target;
+use mod_websocket::protocol::{
+    DeflateLevel, DeflateParameters, Deflater, FrameHeader, Limits, MaskingKey, Opcode, Rsv,
+};
+use websocket_fuzz::receive::{Delivery, Outcome, Settings, receive};
+
+fuzz_target!(|input: &[u8]| {
+    let Some((&settings, bytes)) = input.split_first() else {
+        return;
+    };
+    let Settings {
+        mut limits,
+        delivery,
+    } = Settings::from(settings);
+    // Bombs would take all the time.
+    limits.max_message_size = limits.max_message_size.min(128 * 1024);
+    let parameters = DeflateParameters {
+        client_no_context_takeover: settings & 1 != 0,
+        ..DeflateParameters::default()
+    };
+    let whole = receive(limits, Some(parameters), bytes, Delivery::Whole);
+    for delivery in [delivery, Delivery::Bytes] {
+        let outcomes = receive(limits, Some(parameters), bytes, delivery);
+        assert_eq!(outcomes, whole, "{delivery:?}");
+    }
+    check_round_trip(limits, parameters, whole);
+});
+
+fn check_round_trip(limits: Limits, parameters: DeflateParameters, received: Vec<Outcome>) {
+    let is_message = |outcome: &Outcome| matches!(outcome, Outcome::Text(_) | Outcome::Binary(_));
+    let messages: Vec<_> = received.into_iter().filter(is_message).collect();
+    let mut deflater = Deflater::new(DeflateLevel::default(), parameters.server_window_bits());
+    let mut frames = Vec::new();
+    for message in &messages {
+        frames.extend(compress(&mut deflater, message));
+        if parameters.client_no_context_takeover {
+            deflater.forget();
+        }
+    }
+    let again = receive(limits, Some(parameters), &frames, Delivery::Whole);
+    assert_eq!(again, messages);
+}
+
+/// A frame as a client would send it.
+fn compress(deflater: &mut Deflater, message: &Outcome) -> Vec<u8> {
+    let (opcode, payload) = match message {
+        Outcome::Text(text) => (Opcode::Text, text.as_bytes()),
+        Outcome::Binary(bytes) => (Opcode::Binary, bytes.as_slice()),
+        _ => unreachable!("only messages are compressed"),
+    };
+    let mut buffer = Vec::new();
+    let (rsv, payload) = match deflater.deflate(payload, &mut buffer) {
+        Some(compressed) => (Rsv::RSV1, compressed),
+        None => (Rsv::NONE, payload),
+    };
+    let header = FrameHeader {
+        fin: true,
+        rsv,
+        opcode,
+        mask: Some(MaskingKey([0; 4])),
+        payload_len: payload.len() as u64,
+    };
+    [&header.encode(), payload].concat()
+}
