@@ -111,6 +111,15 @@
 //! [`configure`](Plugin::configure): that runs before httpd forks the processes that serve clients, and
 //! threads do not go along.
 //!
+//! # Long messages
+//!
+//! A message is delivered when it has arrived in full, however many fragments the client made of it (RFC
+//! 6455, section 5.4); `WebSocketMaxMessageSize`, 32 MiB unless set, is what a client can make httpd hold. A
+//! message you send goes out as one frame, however long it is. There is no way to receive or send a message
+//! piece by piece: fragments mean nothing by themselves, as anything between the two ends may cut them
+//! anew, and text is only known to be UTF-8 at its end. To stream, send a series of messages, and let the
+//! client do the same; a `send` waits while megabytes are queued, which keeps you at the client's pace.
+//!
 //! # When something goes wrong
 //!
 //! In `on_connect` and `on_message`, `?` works on any error. It refuses the client (500), or closes the
