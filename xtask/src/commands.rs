@@ -1,5 +1,6 @@
 //! The commands, one file each.
 
+mod autobahn;
 #[cfg(target_os = "linux")]
 mod bench;
 mod control;
@@ -28,6 +29,11 @@ pub(crate) enum Command {
     ///
     /// Installs the system packages that are missing and builds the module first.
     Test(test::Options),
+    /// Run the Autobahn test suite against the echo plugin, and list the cases that fail
+    ///
+    /// Downloads the client, kosoku, from PyPI into the target folder. Its report with the bytes of
+    /// each case goes to target/autobahn/report.
+    Autobahn(autobahn::Options),
     /// Feed the protocol with inputs that a fuzzer makes up (libFuzzer)
     ///
     /// Inputs that make a target fail are kept, and named.
@@ -65,6 +71,7 @@ impl Command {
         match self {
             Self::Run(options) => run::run(options),
             Self::Test(options) => test::test(options),
+            Self::Autobahn(options) => autobahn::autobahn(options),
             Self::Fuzz(options) => fuzz::fuzz(options),
             Self::NewPlugin(options) => new_plugin::new_plugin(options),
             #[cfg(target_os = "linux")]

@@ -21,6 +21,7 @@
 //! ```
 
 pub mod apache;
+pub mod autobahn;
 pub mod c_plugin;
 pub mod command;
 pub mod httpd;

@@ -66,13 +66,41 @@ const NEEDS: [Need; 6] = [
     },
 ];
 
+/// The Autobahn test suite takes it. Debian's Python lacks ensurepip without python3-venv.
+const PYTHON: [Need; 1] = [Need {
+    what: "Python 3.10 with venv",
+    is_met: has_python,
+    debian: &["python3", "python3-venv"],
+    fedora: &["python3"],
+    homebrew: &["python3"],
+}];
+
 /// Installs what is missing.
 ///
 /// # Errors
 /// There is no known package manager, this user may not install packages (the error then has the
 /// command to run), or the installation fails.
 pub(crate) fn install_missing() -> Result<()> {
-    let missing = missing();
+    install(&NEEDS)
+}
+
+/// Installs the Python of the Autobahn test suite.
+///
+/// # Errors
+/// As [`install_missing`].
+pub(crate) fn install_python() -> Result<()> {
+    install(&PYTHON)
+}
+
+/// As [`install_python`], but the tests can do without; they say so, and fail in CI.
+pub(crate) fn install_python_if_possible() {
+    if let Err(error) = install_python() {
+        eprintln!("warning: {error:#}");
+    }
+}
+
+fn install(needs: &[Need]) -> Result<()> {
+    let missing = missing(needs);
     if missing.is_empty() {
         return Ok(());
     }
@@ -93,7 +121,7 @@ pub(crate) fn install_missing() -> Result<()> {
     for command in &commands {
         run(manager.command(privileges, command)?.stdin(Stdio::null()))?;
     }
-    let missing = self::missing();
+    let missing = self::missing(needs);
     ensure!(
         missing.is_empty(),
         "still missing after the installation: {}",
@@ -102,8 +130,8 @@ pub(crate) fn install_missing() -> Result<()> {
     Ok(())
 }
 
-fn missing() -> Vec<&'static Need> {
-    NEEDS.iter().filter(|need| !(need.is_met)()).collect()
+fn missing(needs: &[Need]) -> Vec<&Need> {
+    needs.iter().filter(|need| !(need.is_met)()).collect()
 }
 
 fn names(needs: &[&Need]) -> String {
@@ -238,6 +266,13 @@ fn has_libclang() -> bool {
     ];
     env::var_os("LIBCLANG_PATH").is_some_and(|path| Path::new(&path).exists())
         || (any_exists(&LIBRARIES) && any_exists(&HEADERS))
+}
+
+fn has_python() -> bool {
+    let check = "import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 10))";
+    let mut python = Command::new("python3");
+    let quiet = python.args(["-c", check]).stderr(Stdio::null());
+    quiet.status().is_ok_and(|status| status.success())
 }
 
 fn any_exists(patterns: &[&str]) -> bool {

@@ -24,6 +24,7 @@ pub(crate) struct Options {
 
 pub(super) fn test(options: &Options) -> Result<()> {
     packages::install_missing()?;
+    packages::install_python_if_possible();
     let workspace = Workspace::find()?;
     // The tests have httpd load these; `cargo test` alone does not build all shared libraries.
     run(workspace

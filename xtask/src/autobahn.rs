@@ -1,0 +1,127 @@
+//! The Autobahn test suite, which tries every rule of the protocol on a real server.
+//!
+//! Its cases are run by [kosoku](https://pypi.org/project/kosoku/), a client in Python, which is
+//! installed where Cargo builds.
+
+mod client;
+mod report;
+mod tunnel;
+
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result, ensure};
+use clap::ValueEnum;
+
+pub use self::client::Client;
+pub use self::report::Report;
+use self::tunnel::Tunnel;
+use crate::c_plugin;
+use crate::httpd::Httpd;
+use crate::port;
+use crate::server_root::{Mpm, ServerRoot, Sizing, quoted};
+use crate::workspace::{C_PLUGINS, Workspace};
+
+/// All of the suite's cases.
+pub const CASES: usize = 517;
+/// The cases without compression.
+pub const PLAIN_CASES: usize = 301;
+
+/// What drives the module's connections.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Driver {
+    /// Event loops of the module; on the event MPM only.
+    Event,
+    /// The thread of each connection.
+    Blocking,
+}
+
+/// The server that the cases are run against.
+#[derive(Clone, Copy, Debug)]
+pub struct Setup {
+    /// The multi-processing module.
+    pub mpm: Mpm,
+    /// What drives the connections.
+    pub driver: Driver,
+    /// Whether the connections are encrypted.
+    pub tls: bool,
+}
+
+/// Which cases are run: patterns such as `1.1.1` or `9.*`.
+#[derive(Clone, Debug, Default)]
+pub struct Selection {
+    /// Those to run; none for all.
+    pub include: Vec<String>,
+    /// Those to leave out.
+    pub exclude: Vec<String>,
+}
+
+impl Setup {
+    /// Starts a server with `module`, runs the selected cases against the echo plugin in C, and
+    /// stops it. `folder`, in which earlier reports are lost, gets the client's report.
+    ///
+    /// # Errors
+    /// The server does not start, or the client cannot do its work. A case that fails is in the
+    /// report.
+    pub fn run(
+        self,
+        client: &Client,
+        module: &Path,
+        folder: &Path,
+        selection: &Selection,
+    ) -> Result<Report> {
+        let httpd = self.start(module)?;
+        let tunnel = self
+            .tls
+            .then(|| Tunnel::start(client, &httpd))
+            .transpose()?;
+        let address = tunnel.as_ref().map_or(httpd.address(), Tunnel::address);
+        let report = client.run(&format!("{address}/echo"), folder, selection)?;
+        httpd.stop()?;
+        Ok(report)
+    }
+
+    fn start(self, module: &Path) -> Result<Httpd> {
+        ensure!(
+            self.driver == Driver::Blocking || self.mpm == Mpm::Event,
+            "only the event MPM has the event driver; this is {}",
+            self.mpm
+        );
+        let mut root = ServerRoot::temporary()?;
+        let plugin = compile_echo(root.dir())?;
+        let event_driven = if self.driver == Driver::Event {
+            "On"
+        } else {
+            "Off"
+        };
+        root = root
+            .mpm(self.mpm)
+            .sizing(Sizing {
+                processes: 1,
+                threads: 16,
+            })
+            .load_module("websocket_module", absolute(module)?)
+            .config(format!(
+                "WebSocketEventDriven {event_driven}\n\
+                 <Location /echo>\n\
+                 SetHandler websocket-handler\n\
+                 WebSocketHandler {} echo_init\n\
+                 </Location>",
+                quoted(&plugin)
+            ));
+        if self.tls {
+            root = root.tls_port(port::free_port()?);
+        }
+        root.start()
+    }
+}
+
+fn compile_echo(folder: &Path) -> Result<PathBuf> {
+    let workspace = Workspace::find()?;
+    let source = workspace.root().join(C_PLUGINS).join("echo.c");
+    c_plugin::compile(source, folder, workspace.include_dir())
+}
+
+fn absolute(library: &Path) -> Result<PathBuf> {
+    let path = library.canonicalize();
+    path.with_context(|| format!("no {}", library.display()))
+}
