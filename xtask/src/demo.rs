@@ -1,10 +1,21 @@
-//! What `cargo xtask run` serves besides the pages.
+//! The demo: what `cargo xtask run` serves, and the tests with a browser look at.
 
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
-use xtask::server_root::quoted;
-use xtask::workspace::{C_PLUGINS, Library};
+
+use crate::port;
+use crate::server_root::{ServerRoot, Sizing, quoted};
+use crate::workspace::{C_PLUGINS, Library, Workspace, module_of};
+
+/// The folder of the pages.
+pub const PAGES: &str = "examples/html";
+
+/// All clients of the chat are then in the same room.
+const ONE_PROCESS: Sizing = Sizing {
+    processes: 1,
+    threads: 64,
+};
 
 /// The folders of the example plugins in Rust that the pages use, and further directives for them. Each
 /// is served at `/FOLDER`; plugins in C appear at `/c/NAME`.
@@ -18,8 +29,10 @@ const ENDPOINTS: [(&str, &str); 6] = [
 ];
 
 /// A plugin at a path.
-pub(crate) struct Demo {
-    pub(crate) path: String,
+#[derive(Debug)]
+pub struct Demo {
+    /// Where it is served.
+    pub path: String,
     library: PathBuf,
     init: String,
     directive: &'static str,
@@ -29,7 +42,7 @@ pub(crate) struct Demo {
 ///
 /// # Errors
 /// A plugin that the pages use is not among them.
-pub(crate) fn demos(libraries: &[Library]) -> Result<Vec<Demo>> {
+pub fn demos(libraries: &[Library]) -> Result<Vec<Demo>> {
     let endpoints = ENDPOINTS.iter().map(|&(folder, directive)| {
         let source = Path::new("examples").join(folder);
         let library = libraries.iter().find(|library| library.source == source);
@@ -58,8 +71,31 @@ fn c_demo(Library { source, path }: &Library) -> Result<Demo> {
     })
 }
 
+/// `root` with the module, the pages at `/`, and `demos`. The module is among the `libraries`.
+///
+/// # Errors
+/// The module is not among them.
+pub fn served_by(
+    root: ServerRoot,
+    workspace: &Workspace,
+    libraries: &[Library],
+    demos: &[Demo],
+) -> Result<ServerRoot> {
+    let root = root
+        .sizing(ONE_PROCESS)
+        .document_root(workspace.root().join(PAGES))
+        .load_module("websocket_module", module_of(libraries)?)
+        .config(configuration(demos));
+    // Browsers try ::1 first for localhost.
+    Ok(if port::has_ipv6_loopback() {
+        root.ipv6()
+    } else {
+        root
+    })
+}
+
 /// The lines of `httpd.conf` that serve `demos`.
-pub(crate) fn configuration(demos: &[Demo]) -> String {
+fn configuration(demos: &[Demo]) -> String {
     let locations: String = demos.iter().map(Demo::location).collect();
     format!("<IfModule mod_websocket.c>\n{locations}</IfModule>")
 }

@@ -24,6 +24,7 @@ pub mod apache;
 pub mod autobahn;
 pub mod c_plugin;
 pub mod command;
+pub mod demo;
 pub mod httpd;
 pub mod port;
 pub mod server_root;

@@ -3,7 +3,6 @@
 #[cfg(target_os = "linux")]
 mod bench;
 mod commands;
-mod demo;
 mod fuzz;
 mod installation;
 mod packages;

@@ -71,6 +71,12 @@ impl Workspace {
         self.target_dir().join("httpd")
     }
 
+    /// Where the example plugins in C go for a server in that root.
+    #[must_use]
+    pub fn c_plugin_dir(&self) -> PathBuf {
+        self.server_root().join("plugins")
+    }
+
     /// A `cargo` command that works on this workspace, wherever it is run from.
     #[must_use]
     pub fn cargo(&self) -> Command {
@@ -79,15 +85,14 @@ impl Workspace {
         command
     }
 
-    /// Compiles every example plugin in C, into `plugins` of the server root.
+    /// Compiles every example plugin in C, into `out_dir`.
     ///
     /// # Errors
     /// A plugin cannot be compiled; the compiler has said why.
-    pub fn compile_c_plugins(&self) -> Result<Vec<Library>> {
-        let out_dir = self.server_root().join("plugins");
+    pub fn compile_c_plugins(&self, out_dir: &Path) -> Result<Vec<Library>> {
         let compile = |source: PathBuf| {
             let file = self.root().join(&source);
-            let path = c_plugin::compile(file, &out_dir, self.include_dir())?;
+            let path = c_plugin::compile(file, out_dir, self.include_dir())?;
             Ok(Library { source, path })
         };
         self.c_plugins()?.into_iter().map(compile).collect()

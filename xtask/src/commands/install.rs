@@ -39,7 +39,7 @@ pub(super) fn install(options: &Options) -> Result<()> {
 
 fn install_files(installation: &Installation, workspace: &Workspace) -> Result<()> {
     let module = workspace.build_module(Profile::Release)?;
-    let plugins = workspace.compile_c_plugins()?;
+    let plugins = workspace.compile_c_plugins(&workspace.c_plugin_dir())?;
     installation.copy(&module, &installation.module())?;
     for name in EXAMPLES {
         let source = Path::new(C_PLUGINS).join(name).with_extension("c");

@@ -1,18 +1,17 @@
 //! `cargo xtask run`.
 
 use std::io::ErrorKind;
-use std::path::Path;
 
 use anyhow::{Result, anyhow, bail, ensure};
 use clap::Args;
 use signal_hook::consts::{SIGCHLD, SIGHUP, SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
+use xtask::demo::{self, Demo};
 use xtask::httpd::Httpd;
 use xtask::port;
-use xtask::server_root::{Mpm, ServerRoot, Sizing};
-use xtask::workspace::{Profile, Workspace, module_of};
+use xtask::server_root::{Mpm, ServerRoot};
+use xtask::workspace::{Profile, Workspace};
 
-use crate::demo::{self, Demo};
 use crate::packages;
 
 #[derive(Args)]
@@ -31,22 +30,18 @@ pub(crate) struct Options {
     tls_port: u16,
 }
 
-/// All clients of the chat are then in the same room.
-const ONE_PROCESS: Sizing = Sizing {
-    processes: 1,
-    threads: 64,
-};
-
 pub(super) fn run(options: &Options) -> Result<()> {
     refuse_taken_ports(options)?;
     packages::install_missing()?;
     let workspace = Workspace::find()?;
     let mut libraries = workspace.build_libraries(Profile::Release)?;
-    libraries.extend(workspace.compile_c_plugins()?);
+    libraries.extend(workspace.compile_c_plugins(&workspace.c_plugin_dir())?);
     let demos = demo::demos(&libraries)?;
+    let root = server_root(options, &workspace)?;
+    let root = demo::served_by(root, &workspace, &libraries, &demos)?;
 
     let mut signals = Signals::new([SIGINT, SIGTERM, SIGHUP, SIGCHLD])?;
-    let httpd = server_root(options, &workspace, module_of(&libraries)?, &demos)?.start()?;
+    let httpd = root.start()?;
     println!("{}", greeting(options, &demos, &httpd));
     serve_until_signalled(&httpd, &mut signals)?;
     httpd.stop()?;
@@ -73,25 +68,12 @@ fn check_port(port: u16, flag: &str) -> Result<()> {
     })
 }
 
-fn server_root(
-    options: &Options,
-    workspace: &Workspace,
-    module: &Path,
-    demos: &[Demo],
-) -> Result<ServerRoot> {
-    let mut root = ServerRoot::new(workspace.server_root())?
+fn server_root(options: &Options, workspace: &Workspace) -> Result<ServerRoot> {
+    let root = ServerRoot::new(workspace.server_root())?
         .mpm(options.mpm)
-        .sizing(ONE_PROCESS)
-        .port(options.port)
-        .document_root(workspace.root().join("examples/html"))
-        .load_module("websocket_module", module)
-        .config(demo::configuration(demos));
-    if options.tls {
-        root = root.tls_port(options.tls_port);
-    }
-    // Browsers try ::1 first for localhost.
-    Ok(if port::has_ipv6_loopback() {
-        root.ipv6()
+        .port(options.port);
+    Ok(if options.tls {
+        root.tls_port(options.tls_port)
     } else {
         root
     })

@@ -8,7 +8,7 @@ use std::process::Stdio;
 use anyhow::{Context, Result, ensure};
 use cargo_metadata::{Artifact, CrateType, Message, Package, Target};
 
-use super::{Library, MODULE, Workspace};
+use super::{Library, MODULE, Workspace, built_library};
 
 /// Cargo's profile of a build.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -25,9 +25,7 @@ impl Workspace {
     /// # Errors
     /// The build fails; Cargo has said why.
     pub fn build_libraries(&self, profile: Profile) -> Result<Vec<Library>> {
-        self.build(profile, |folder| {
-            folder == Path::new(MODULE) || folder.starts_with("examples")
-        })
+        self.build(profile, is_served)
     }
 
     /// Builds the module alone.
@@ -37,6 +35,27 @@ impl Workspace {
     pub fn build_module(&self, profile: Profile) -> Result<PathBuf> {
         let libraries = self.build(profile, |folder| folder == Path::new(MODULE))?;
         Ok(module_of(&libraries)?.to_owned())
+    }
+
+    /// The module and every example plugin in Rust, as Cargo has built them for the integration test
+    /// that calls this.
+    ///
+    /// # Errors
+    /// As [`built_library`].
+    pub fn built_libraries(&self) -> Result<Vec<Library>> {
+        let libraries = self.metadata.workspace_packages().into_iter();
+        let libraries = libraries.filter_map(|package| {
+            let source = self.folder(package.manifest_path.as_std_path())?;
+            let target = package.targets.iter().find(|target| is_cdylib(target))?;
+            is_served(source).then_some((source, &target.name))
+        });
+        let library = |(source, name): (&Path, &String)| {
+            Ok(Library {
+                source: source.to_owned(),
+                path: built_library(name)?,
+            })
+        };
+        libraries.map(library).collect()
     }
 
     /// Builds the packages with a shared library whose folder is `wanted`.
@@ -105,6 +124,11 @@ pub fn module_of(libraries: &[Library]) -> Result<&Path> {
         .iter()
         .find(|library| library.source == Path::new(MODULE));
     Ok(&module.context("the module has no shared library")?.path)
+}
+
+/// Whether httpd loads what is built in `folder` of the workspace.
+fn is_served(folder: &Path) -> bool {
+    folder == Path::new(MODULE) || folder.starts_with("examples")
 }
 
 fn is_cdylib(target: &Target) -> bool {
