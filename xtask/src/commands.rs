@@ -27,7 +27,8 @@ pub(crate) enum Command {
     Run(run::Options),
     /// Run all tests
     ///
-    /// Installs the system packages that are missing and builds the module first.
+    /// Installs the system packages that are missing and builds the module first. Chromium is among
+    /// them; where it cannot be had, the tests with a browser are left out.
     Test(test::Options),
     /// Run the Autobahn test suite against the echo plugin, and list the cases that fail
     ///

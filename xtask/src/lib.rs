@@ -22,6 +22,7 @@
 
 pub mod apache;
 pub mod autobahn;
+pub mod browser;
 pub mod c_plugin;
 pub mod command;
 pub mod demo;

@@ -6,6 +6,7 @@ use std::process::{Command, Stdio};
 
 use anyhow::{Result, bail, ensure};
 use xtask::apache::{Apache, find_apxs, which};
+use xtask::browser::{Browser, Policy, TEST_BROWSER};
 use xtask::command::run;
 
 use crate::privileges::Privileges;
@@ -75,6 +76,15 @@ const PYTHON: [Need; 1] = [Need {
     homebrew: &["python3"],
 }];
 
+/// Only some tests take it, and can be left out.
+const BROWSER: [Need; 1] = [Need {
+    what: "Chromium and its WebDriver server",
+    is_met: has_browser,
+    debian: &["chromium", "chromium-driver"],
+    fedora: &["chromedriver", "chromium"],
+    homebrew: &["chromedriver", "chromium"],
+}];
+
 /// Installs what is missing.
 ///
 /// # Errors
@@ -96,6 +106,27 @@ pub(crate) fn install_python() -> Result<()> {
 pub(crate) fn install_python_if_possible() {
     if let Err(error) = install_python() {
         eprintln!("warning: {error:#}");
+    }
+}
+
+/// Installs the browser of the tests, unless they are to go without.
+///
+/// # Errors
+/// As [`install_missing`], if the tests must have a browser; otherwise that is only told.
+pub(crate) fn install_browser() -> Result<()> {
+    let policy = Policy::of_environment()?;
+    if policy == Policy::Off {
+        return Ok(());
+    }
+    match install(&BROWSER) {
+        Err(error) if policy == Policy::IfPresent => {
+            eprintln!(
+                "warning: no tests with a browser: {error:#}\n\
+                 ({TEST_BROWSER}=off in the environment saves the attempt)"
+            );
+            Ok(())
+        }
+        outcome => outcome,
     }
 }
 
@@ -273,6 +304,10 @@ fn has_python() -> bool {
     let mut python = Command::new("python3");
     let quiet = python.args(["-c", check]).stderr(Stdio::null());
     quiet.status().is_ok_and(|status| status.success())
+}
+
+fn has_browser() -> bool {
+    Browser::find().is_some()
 }
 
 fn any_exists(patterns: &[&str]) -> bool {

@@ -1,0 +1,59 @@
+//! The chat, with two browsers.
+
+use anyhow::Result;
+use serde_json::json;
+
+use crate::support::page::{Entry, Page};
+use crate::support::{Context, cases};
+
+cases! {
+    "two pages hear each other, and of each other" => two,
+}
+
+/// Waits for what the room tells, whoever the guests before were.
+fn await_info(page: &Page, end: &str) -> Result<()> {
+    page.until(
+        "[...element('chat-log').children].some((entry) => \
+         entry.dataset.kind === 'info' && entry.textContent.endsWith(args[0]))",
+        &json!([end]),
+    )
+}
+
+fn say(page: &Page, text: &str) -> Result<()> {
+    page.fill("chat-input", text)?;
+    page.click("chat-send")
+}
+
+fn rename(page: &Page, name: &str) -> Result<()> {
+    page.fill("chat-name", name)?;
+    page.click("chat-rename")
+}
+
+fn two(context: &Context) -> Result<()> {
+    let httpd = context.start("")?;
+    let anna = context.open_on(&httpd, "chat.html")?;
+    await_info(&anna, "guest-1 has come in")?;
+    rename(&anna, "Anna")?;
+    await_info(&anna, "guest-1 is now Anna")?;
+    say(&anna, "Is anybody here?")?;
+    anna.await_entry("chat", Entry("said", "text", "Anna: Is anybody here?"))?;
+
+    let bob = context.open_on(&httpd, "chat.html")?;
+    // Newcomers hear what was said before.
+    bob.await_entry("chat", Entry("said", "text", "Anna: Is anybody here?"))?;
+    await_info(&anna, "guest-2 has come in")?;
+    rename(&bob, "Bob")?;
+    await_info(&anna, "guest-2 is now Bob")?;
+    say(&bob, "I am, <b>Bob</b>.")?;
+    for page in [&anna, &bob] {
+        page.await_entry("chat", Entry("said", "text", "Bob: I am, <b>Bob</b>."))?;
+    }
+    say(&anna, "H\u{e9}llo \u{4e16}\u{754c}")?;
+    bob.await_entry(
+        "chat",
+        Entry("said", "text", "Anna: H\u{e9}llo \u{4e16}\u{754c}"),
+    )?;
+
+    drop(bob);
+    await_info(&anna, "Bob has left")
+}

@@ -1,0 +1,188 @@
+//! The demo, served by a real httpd over one way to carry WebSockets.
+
+use std::fmt::{self, Display};
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use anyhow::{Context as _, Result, ensure};
+use serde_json::json;
+use tempfile::TempDir;
+use xtask::demo::{self, Demo as Endpoint};
+use xtask::httpd::Httpd;
+use xtask::port;
+use xtask::server_root::ServerRoot;
+use xtask::workspace::{Library, Workspace};
+
+use super::Page;
+use super::browsers::Browsers;
+
+/// What the pages and their WebSockets come over.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Transport {
+    /// HTTP/1.1.
+    Ws,
+    /// HTTP/1.1 and TLS.
+    Wss,
+}
+
+impl Transport {
+    pub(crate) const ALL: [Self; 2] = [Self::Ws, Self::Wss];
+
+    /// The scheme of a page.
+    pub(crate) fn scheme(self) -> &'static str {
+        match self {
+            Self::Ws => "http",
+            Self::Wss => "https",
+        }
+    }
+
+    /// What a browser calls the protocol it got a page over (RFC 7301).
+    fn protocol(self) -> &'static str {
+        match self {
+            Self::Ws | Self::Wss => "http/1.1",
+        }
+    }
+
+    fn set_up(self, root: ServerRoot) -> Result<ServerRoot> {
+        Ok(match self {
+            Self::Ws => root,
+            Self::Wss => root.tls_port(port::free_port()?),
+        })
+    }
+}
+
+impl Display for Transport {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Ws => "ws",
+            Self::Wss => "wss",
+        })
+    }
+}
+
+/// What `cargo xtask run` serves.
+pub(crate) struct Demo {
+    workspace: Workspace,
+    libraries: Vec<Library>,
+    endpoints: Vec<Endpoint>,
+    _c_plugins: TempDir,
+}
+
+impl Demo {
+    pub(crate) fn compile() -> Result<Self> {
+        let workspace = Workspace::find()?;
+        let c_plugins = tempfile::Builder::new().prefix("demo-plugins-").tempdir()?;
+        let mut libraries = workspace.built_libraries()?;
+        libraries.extend(workspace.compile_c_plugins(c_plugins.path())?);
+        Ok(Self {
+            endpoints: demo::demos(&libraries)?,
+            workspace,
+            libraries,
+            _c_plugins: c_plugins,
+        })
+    }
+}
+
+/// What a case works with.
+#[derive(Clone)]
+pub(crate) struct Context {
+    pub(crate) transport: Transport,
+    browsers: Arc<Browsers>,
+    demo: Arc<Demo>,
+    shared: Arc<Mutex<Option<Arc<Httpd>>>>,
+}
+
+impl Context {
+    pub(crate) fn new(transport: Transport, browsers: Arc<Browsers>, demo: Arc<Demo>) -> Self {
+        Self {
+            transport,
+            browsers,
+            demo,
+            shared: Arc::default(),
+        }
+    }
+
+    /// A page of the demo, in a browser that nobody else uses.
+    pub(crate) fn open(&self, page: &str) -> Result<Page> {
+        self.open_on(&*self.httpd()?, page)
+    }
+
+    /// As [`Context::open`], from another server.
+    pub(crate) fn open_on(&self, httpd: &Httpd, page: &str) -> Result<Page> {
+        let browser = Page::new(Arc::clone(&self.browsers))?;
+        browser.goto(&format!("{}/{page}", self.origin(httpd)))?;
+        browser.expect(
+            "return performance.getEntriesByType('navigation')[0].nextHopProtocol",
+            &json!([]),
+            &json!(self.transport.protocol()),
+        )?;
+        Ok(browser)
+    }
+
+    /// Where the demo's pages come from.
+    pub(crate) fn origin(&self, httpd: &Httpd) -> String {
+        let (scheme, port) = (self.transport.scheme(), self.port(httpd));
+        format!("{scheme}://localhost:{port}")
+    }
+
+    pub(crate) fn port(&self, httpd: &Httpd) -> u16 {
+        httpd.tls_address().unwrap_or(httpd.address()).port()
+    }
+
+    /// The server that the cases share, started by the first that asks for it.
+    pub(crate) fn httpd(&self) -> Result<Arc<Httpd>> {
+        let mut shared = self.shared.lock().unwrap_or_else(PoisonError::into_inner);
+        if shared.is_none() {
+            *shared = Some(Arc::new(self.start("")?));
+        }
+        Ok(Arc::clone(shared.as_ref().expect("just set")))
+    }
+
+    /// A server of the case's own, with more configuration than the demo has.
+    pub(crate) fn start(&self, config: &str) -> Result<Httpd> {
+        let Demo {
+            workspace,
+            libraries,
+            endpoints,
+            ..
+        } = &*self.demo;
+        let root = self.transport.set_up(ServerRoot::temporary()?)?;
+        let root = demo::served_by(root, workspace, libraries, endpoints)?;
+        root.config(config).start()
+    }
+
+    /// The pages, by their names.
+    pub(crate) fn pages(&self) -> Result<Vec<String>> {
+        let folder = self.demo.workspace.root().join(demo::PAGES);
+        let mut pages = Vec::new();
+        for entry in folder
+            .read_dir()
+            .with_context(|| format!("no {}", folder.display()))?
+        {
+            let name = entry?.file_name().to_string_lossy().into_owned();
+            pages.extend(name.strip_suffix(".html").map(str::to_owned));
+        }
+        ensure!(!pages.is_empty(), "no pages in {}", folder.display());
+        Ok(pages)
+    }
+
+    /// Where the pictures go.
+    pub(crate) fn screenshots(&self) -> PathBuf {
+        let folder = self.demo.workspace.target_dir().join("browser");
+        folder.join(self.transport.to_string())
+    }
+
+    /// Ends the shared server and looks whether it has come to harm.
+    pub(crate) fn finish(&self) -> Result<()> {
+        let mut shared = self.shared.lock().unwrap_or_else(PoisonError::into_inner);
+        let Some(httpd) = shared.take() else {
+            return Ok(());
+        };
+        let log = httpd.error_log()?;
+        let bad = ["exit signal", "panic"];
+        let mut lines = log.lines();
+        let line = lines.find(|line| bad.iter().any(|word| line.contains(word)));
+        ensure!(line.is_none(), "the error log has {line:?}");
+        Ok(())
+    }
+}
