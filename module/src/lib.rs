@@ -10,6 +10,7 @@
 //! * [`protocol`]: RFC 6455 itself, without I/O.
 //! * [`plugin`]: the C tables and the way into a plugin's callbacks.
 //! * [`link`]: what any thread may do with a connection: send, close.
+//! * [`compression`]: compresses what is sent.
 //! * [`outbox`]: the bounded queue of frames on their way out.
 //! * [`flusher`]: writes what a callback that takes long has queued.
 //! * [`registry`]: the open connections of this child process.
@@ -17,6 +18,7 @@
 #![deny(unsafe_code)]
 
 pub mod blocking;
+pub mod compression;
 pub mod flusher;
 pub mod httpd;
 pub mod link;

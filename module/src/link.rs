@@ -1,7 +1,7 @@
 //! What any thread may do with a connection: send a message, close it, write what waits.
 //!
 //! Two locks, taken in this order and never held over a callback or a wait: `writer` for the stream, and
-//! `outbox` for the queue. A sender therefore never waits for the connection's own thread, only for
+//! `outbox` for the queue. (That of a [`Compression`] with context comes before both.) A sender therefore never waits for the connection's own thread, only for
 //! another's non-blocking system call, or for the client when the queue is full.
 
 mod writer;
@@ -15,9 +15,10 @@ use std::time::{Duration, Instant};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use websocket_plugin::CloseCode;
 
+use crate::compression::Compression;
 use crate::flusher;
 use crate::httpd::stream::Stream;
-use crate::outbox::{Closed, Outbox};
+use crate::outbox::{Closed, Frame, Outbox};
 use crate::protocol::{ClosePayload, Opcode};
 use writer::Writer;
 
@@ -58,6 +59,8 @@ pub enum Output {
 pub struct Link {
     outbox: Mutex<Outbox>,
     writer: Mutex<Writer>,
+    /// There if messages may be compressed.
+    compression: Option<Box<Compression>>,
     waker: Arc<dyn Wake>,
     timeout: Duration,
     is_leaving: AtomicBool,
@@ -72,11 +75,17 @@ impl Link {
     /// A connection whose 101 response is still to be sent. Messages wait until [`open`](Self::open).
     ///
     /// `timeout` is how long a client may go without taking any output (httpd's `Timeout`).
+    /// `compression` is there if the client can inflate messages.
     #[must_use]
-    pub fn new(timeout: Duration, waker: Arc<dyn Wake>) -> Arc<Self> {
+    pub fn new(
+        timeout: Duration,
+        waker: Arc<dyn Wake>,
+        compression: Option<Compression>,
+    ) -> Arc<Self> {
         Arc::new(Self {
             outbox: Mutex::default(),
             writer: Mutex::default(),
+            compression: compression.map(Box::new),
             waker,
             timeout,
             is_leaving: AtomicBool::new(false),
@@ -112,8 +121,8 @@ impl Link {
         payload: &[u8],
         caller: Caller,
     ) -> Result<(), Closed> {
-        if payload.len() < MIN_DIRECT_WRITE || !self.write_directly(opcode, payload)? {
-            self.enqueue(opcode, payload)?;
+        if !self.accept(opcode, payload)? {
+            self.accept_later(opcode, payload)?;
         }
         if caller == Caller::Callback {
             flusher::schedule(self);
@@ -127,21 +136,58 @@ impl Link {
         Ok(())
     }
 
-    fn enqueue(&self, opcode: Opcode, payload: &[u8]) -> Result<(), Closed> {
-        if self.push(opcode, payload)? {
-            return Ok(());
-        }
+    fn accept_later(&self, opcode: Opcode, payload: &[u8]) -> Result<(), Closed> {
         let deadline = Instant::now() + self.timeout;
         loop {
             self.wait_for_room(deadline)?;
-            if self.push(opcode, payload)? {
+            if self.accept(opcode, payload)? {
                 return Ok(());
             }
         }
     }
 
-    fn write_directly(&self, opcode: Opcode, payload: &[u8]) -> Result<bool, Closed> {
-        self.writer().write_directly(&self.outbox, opcode, payload)
+    /// Compresses a message where that was agreed on, and writes or queues it unless the queue is
+    /// full.
+    fn accept(&self, opcode: Opcode, payload: &[u8]) -> Result<bool, Closed> {
+        match &self.compression {
+            Some(compression) if compression.concerns(opcode, payload) => {
+                self.accept_compressed(compression, opcode, payload)
+            }
+            _ => self.accept_frame(Frame::plain(opcode, payload)),
+        }
+    }
+
+    fn accept_compressed(
+        &self,
+        compression: &Compression,
+        opcode: Opcode,
+        message: &[u8],
+    ) -> Result<bool, Closed> {
+        if !self.takes_messages()? {
+            return Ok(false);
+        }
+        compression.compress(message, |compressed| {
+            self.accept_frame(Frame {
+                opcode,
+                payload: compressed.unwrap_or(message),
+                is_compressed: compressed.is_some(),
+            })
+        })
+    }
+
+    fn accept_frame(&self, frame: Frame<'_>) -> Result<bool, Closed> {
+        if frame.payload.len() >= MIN_DIRECT_WRITE && self.write_directly(frame)? {
+            return Ok(true);
+        }
+        self.push(frame)
+    }
+
+    fn write_directly(&self, frame: Frame<'_>) -> Result<bool, Closed> {
+        self.writer().write_directly(&self.outbox, frame)
+    }
+
+    fn takes_messages(&self) -> Result<bool, Closed> {
+        self.outbox().takes_messages()
     }
 
     fn wake(&self) {
@@ -149,15 +195,15 @@ impl Link {
     }
 
     /// A statement of its own, so that the lock is released at its end.
-    fn push(&self, opcode: Opcode, payload: &[u8]) -> Result<bool, Closed> {
-        self.outbox().push(opcode, payload)
+    fn push(&self, frame: Frame<'_>) -> Result<bool, Closed> {
+        self.outbox().push(frame)
     }
 
     /// Queues the answer to a frame; the session writes it at the end of its turn.
     pub fn answer(&self, opcode: Opcode, payload: &[u8]) {
         // A connection that is closing needs no answer; a full queue means that the client does not
         // read, and it may miss the pong.
-        let _ = self.push(opcode, payload);
+        let _ = self.push(Frame::plain(opcode, payload));
     }
 
     fn wait_for_room(&self, deadline: Instant) -> Result<(), Closed> {

@@ -5,7 +5,7 @@ use std::mem;
 use std::os::unix::net::UnixStream;
 use std::sync::Arc;
 
-use crate::protocol::{EncodedHeader, FrameHeader, Opcode};
+use crate::protocol::{EncodedHeader, FrameHeader, Opcode, Rsv};
 
 /// A message is accepted while fewer bytes than this wait: 16 MiB.
 pub const LIMIT: usize = 16 * 1024 * 1024;
@@ -20,6 +20,44 @@ thread_local! {
 /// The connection takes no more messages: it is closing or gone.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Closed;
+
+/// A frame to send: a whole message or a control frame.
+#[derive(Clone, Copy, Debug)]
+pub struct Frame<'a> {
+    /// What it is.
+    pub opcode: Opcode,
+    /// What is in it, compressed or not.
+    pub payload: &'a [u8],
+    /// Whether the payload is compressed.
+    pub is_compressed: bool,
+}
+
+impl<'a> Frame<'a> {
+    /// A frame whose payload is not compressed.
+    #[must_use]
+    #[inline]
+    pub const fn plain(opcode: Opcode, payload: &'a [u8]) -> Self {
+        Self {
+            opcode,
+            payload,
+            is_compressed: false,
+        }
+    }
+
+    #[inline]
+    fn header(&self) -> EncodedHeader {
+        let rsv = if self.is_compressed {
+            Rsv::RSV1
+        } else {
+            Rsv::NONE
+        };
+        let header = FrameHeader {
+            rsv,
+            ..FrameHeader::unmasked(self.opcode, self.payload.len() as u64)
+        };
+        header.encode()
+    }
+}
 
 /// A bounded queue of encoded frames. It knows no thread and no socket; [`Link`](crate::link::Link)
 /// does.
@@ -44,17 +82,17 @@ impl Outbox {
     /// # Errors
     ///
     /// [`Closed`] after [`seal`](Self::seal) or a close frame.
-    pub fn push(&mut self, opcode: Opcode, payload: &[u8]) -> Result<bool, Closed> {
-        if self.is_sealed {
-            return Err(Closed);
-        }
-        if !self.has_room() && opcode != Opcode::Close {
+    pub fn push(&mut self, frame: Frame<'_>) -> Result<bool, Closed> {
+        let Frame {
+            opcode, payload, ..
+        } = frame;
+        if !self.takes_messages()? && opcode != Opcode::Close {
             return Ok(false);
         }
         if self.frames.capacity() == 0 {
             self.frames = KEPT.take();
         }
-        let header = FrameHeader::unmasked(opcode, payload.len() as u64).encode();
+        let header = frame.header();
         self.frames.reserve(header.len() + payload.len());
         self.frames.extend_from_slice(&header);
         self.frames.extend_from_slice(payload);
@@ -72,15 +110,15 @@ impl Outbox {
     /// # Errors
     ///
     /// As for [`push`](Self::push).
-    pub fn bypass(&mut self, opcode: Opcode, len: usize) -> Result<Option<EncodedHeader>, Closed> {
+    pub fn bypass(&mut self, frame: &Frame<'_>) -> Result<Option<EncodedHeader>, Closed> {
         if self.is_sealed {
             return Err(Closed);
         }
-        if self.waiting > 0 || opcode == Opcode::Close {
+        if self.waiting > 0 || frame.opcode == Opcode::Close {
             return Ok(None);
         }
-        let header = FrameHeader::unmasked(opcode, len as u64).encode();
-        self.waiting = header.len() + len;
+        let header = frame.header();
+        self.waiting = header.len() + frame.payload.len();
         Ok(Some(header))
     }
 
@@ -101,7 +139,20 @@ impl Outbox {
         theirs.ok_or(Closed)
     }
 
-    /// Whether a message would be accepted.
+    /// Whether a message would be accepted now.
+    ///
+    /// # Errors
+    ///
+    /// [`Closed`] if none will be again.
+    #[inline]
+    pub fn takes_messages(&self) -> Result<bool, Closed> {
+        if self.is_sealed {
+            return Err(Closed);
+        }
+        Ok(self.has_room())
+    }
+
+    /// Whether there is room for a message.
     #[must_use]
     pub fn has_room(&self) -> bool {
         self.waiting < LIMIT
@@ -160,12 +211,12 @@ pub fn recycle(buffer: &mut Vec<u8>) {
 
 #[cfg(test)]
 mod tests {
-    use super::{Closed, LIMIT, Outbox};
+    use super::{Closed, Frame, LIMIT, Outbox};
     use crate::protocol::Opcode;
     use std::io::Read;
 
     fn accepted(outbox: &mut Outbox, opcode: Opcode, payload: &[u8]) -> bool {
-        outbox.push(opcode, payload) == Ok(true)
+        outbox.push(Frame::plain(opcode, payload)) == Ok(true)
     }
 
     fn taken(outbox: &mut Outbox) -> Vec<u8> {
@@ -184,6 +235,20 @@ mod tests {
     }
 
     #[test]
+    fn a_compressed_message_is_marked() {
+        let mut outbox = Outbox::default();
+        let frame = Frame {
+            is_compressed: true,
+            ..Frame::plain(Opcode::Text, b"abc")
+        };
+        assert_eq!(outbox.push(frame), Ok(true));
+        assert_eq!(taken(&mut outbox), b"\xc1\x03abc");
+        outbox.written(5);
+        let header = outbox.bypass(&frame).unwrap().unwrap();
+        assert_eq!(&*header, b"\xc1\x03");
+    }
+
+    #[test]
     fn bytes_count_until_they_are_written() {
         let mut outbox = Outbox::default();
         assert!(accepted(&mut outbox, Opcode::Binary, b"abc"));
@@ -197,7 +262,7 @@ mod tests {
     fn one_message_may_overshoot_the_limit_and_the_next_finds_no_room() {
         let mut outbox = Outbox::default();
         assert!(accepted(&mut outbox, Opcode::Binary, &vec![0; LIMIT + 1]));
-        assert_eq!(outbox.push(Opcode::Text, b""), Ok(false));
+        assert!(!accepted(&mut outbox, Opcode::Text, b""));
         let frame = taken(&mut outbox);
         outbox.written(frame.len() - LIMIT + 1);
         assert!(accepted(&mut outbox, Opcode::Text, b""));
@@ -206,15 +271,19 @@ mod tests {
     #[test]
     fn a_message_bypasses_an_empty_queue_only() {
         let mut outbox = Outbox::default();
-        let header = outbox.bypass(Opcode::Binary, 100).unwrap().unwrap();
+        let text = Frame::plain(Opcode::Text, b"x");
+        let payload = [0; 100];
+        let binary = Frame::plain(Opcode::Binary, &payload);
+        let header = outbox.bypass(&binary).unwrap().unwrap();
         assert_eq!(&*header, b"\x82\x64");
         assert_eq!(outbox.waiting(), 102);
-        assert!(outbox.bypass(Opcode::Text, 1).unwrap().is_none());
+        assert!(outbox.bypass(&text).unwrap().is_none());
         outbox.written(102);
-        assert!(outbox.bypass(Opcode::Close, 2).unwrap().is_none());
-        assert!(outbox.bypass(Opcode::Text, 1).unwrap().is_some());
+        let close = Frame::plain(Opcode::Close, b"\x03\xe8");
+        assert!(outbox.bypass(&close).unwrap().is_none());
+        assert!(outbox.bypass(&text).unwrap().is_some());
         outbox.seal();
-        assert!(matches!(outbox.bypass(Opcode::Text, 1), Err(Closed)));
+        assert!(matches!(outbox.bypass(&text), Err(Closed)));
     }
 
     #[test]
@@ -223,7 +292,7 @@ mod tests {
         assert!(accepted(&mut outbox, Opcode::Close, b"\x03\xe8"));
         assert!(outbox.has_close());
         for opcode in [Opcode::Text, Opcode::Pong, Opcode::Close] {
-            assert_eq!(outbox.push(opcode, b"late"), Err(Closed));
+            assert_eq!(outbox.push(Frame::plain(opcode, b"late")), Err(Closed));
         }
         assert_eq!(taken(&mut outbox), b"\x88\x02\x03\xe8");
     }
@@ -239,7 +308,7 @@ mod tests {
     fn a_sender_without_room_learns_when_the_connection_is_gone() {
         let mut outbox = Outbox::default();
         assert!(accepted(&mut outbox, Opcode::Binary, &vec![0; LIMIT]));
-        assert_eq!(outbox.push(Opcode::Text, b""), Ok(false));
+        assert!(!accepted(&mut outbox, Opcode::Text, b""));
         let gone = outbox.gone().unwrap();
         outbox.seal();
         assert_eq!((&*gone).read(&mut [0]).unwrap(), 0);
@@ -252,6 +321,7 @@ mod tests {
         outbox.discard();
         assert_eq!(outbox.waiting(), 0);
         assert!(taken(&mut outbox).is_empty());
-        assert_eq!(outbox.push(Opcode::Text, b"y"), Err(Closed));
+        assert_eq!(outbox.takes_messages(), Err(Closed));
+        assert!(!accepted(&mut outbox, Opcode::Text, b"y"));
     }
 }

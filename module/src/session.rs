@@ -24,7 +24,7 @@ use crate::httpd::memory::SharedMemory;
 use crate::httpd::request::Request;
 use crate::link::{Link, Output};
 use crate::plugin::{LoadedPlugin, Private, ServerLease};
-use crate::protocol::{ClosePayload, Event, Limits, Opcode, ProtocolError, Receiver, Version};
+use crate::protocol::{ClosePayload, Event, Opcode, ProtocolError, Receiver, Version};
 use crate::registry::{Registration, register};
 
 /// How long a client may take to answer a close frame, or to take the last output.
@@ -90,12 +90,13 @@ struct Peer {
 }
 
 impl Session {
-    /// A session for a connection `plugin` accepted with `private`; `server` is attached to it.
+    /// A session for a connection `plugin` accepted with `private`; `server` is attached to it. What
+    /// the client sends goes through `receiver`.
     #[must_use]
     pub fn new(
         request: Request,
         version: Version,
-        limits: Limits,
+        receiver: Receiver,
         link: Arc<Link>,
         memory: SharedMemory,
         (plugin, private, server): (Arc<LoadedPlugin>, Private, ServerLease),
@@ -110,7 +111,7 @@ impl Session {
             version,
         };
         Self {
-            receiver: Receiver::new(limits),
+            receiver,
             peer,
             stage: Stage::Reading,
             closing_since: None,

@@ -4,6 +4,7 @@ use std::io;
 use std::sync::Arc;
 
 use crate::blocking::Driver;
+use crate::compression::Compression;
 use crate::httpd::config::Config;
 use crate::httpd::log::{Level, log_server};
 use crate::httpd::request::Request;
@@ -12,7 +13,7 @@ use crate::httpd::{Answer, mpm};
 use crate::link::{Link, Wake};
 use crate::plugin::{Attachment, LoadedPlugin, ServerLease};
 use crate::protocol::{
-    ClientHandshake, HandshakeError, Limits, RequestHead, SUPPORTED_VERSIONS, Site,
+    ClientHandshake, HandshakeError, Limits, Receiver, RequestHead, SUPPORTED_VERSIONS, Site,
 };
 use crate::reactor::{Connection, Handover, Reactor, Threads};
 use crate::session::Session;
@@ -195,7 +196,12 @@ impl Opening<'_> {
         let memory = request
             .share_memory()
             .map_err(|error| out_of_resources(request, &error))?;
-        let link = Link::new(request.timeout(), waker);
+        let policy = config.compression();
+        let deflate = policy.and_then(|policy| handshake.deflate(policy.context));
+        let compression = policy
+            .zip(deflate)
+            .map(|(policy, agreed)| Compression::new(policy, &agreed));
+        let link = Link::new(request.timeout(), waker, compression);
         let attachment = Arc::new(Attachment::new(
             *request,
             Arc::clone(&link),
@@ -216,12 +222,18 @@ impl Opening<'_> {
                 ));
             }
         };
+        if let Some(deflate) = deflate {
+            // Not before: whatever the plugin has set, this is what holds.
+            let answer = deflate.to_string();
+            request.set_response_header(c"Sec-WebSocket-Extensions", answer.as_bytes());
+        }
         let limits = Limits {
             max_message_size: config.max_message_size(),
             allow_reserved_status_codes: config.allow_reserved_status_codes(),
         };
         let plugin = (Arc::clone(plugin), private, server);
-        let session = Session::new(*request, handshake.version, limits, link, memory, plugin);
+        let receiver = Receiver::with_deflate(limits, deflate);
+        let session = Session::new(*request, handshake.version, receiver, link, memory, plugin);
         attachment.set_open();
         request.switch_protocols();
         Ok(session)

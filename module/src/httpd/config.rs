@@ -8,12 +8,16 @@ use super::module::{ConfigPointer, websocket_module};
 use super::pool::Pool;
 use super::request::Request;
 use super::sys;
+use crate::compression::CompressionPolicy;
 use crate::plugin::{LoadedPlugin, PluginOptions};
-use crate::protocol::OriginPolicy;
+use crate::protocol::{DeflateContext, DeflateLevel, OriginPolicy};
 use crate::reactor::Threads;
 
 /// 32 MiB.
 pub const DEFAULT_MAX_MESSAGE_SIZE: u64 = 33_554_432;
+
+/// Messages of fewer bytes are not compressed: what they get shorter by is not worth the time.
+pub const DEFAULT_COMPRESSION_THRESHOLD: u64 = 256;
 
 /// The directives of one section; `None` where a directive does not stand in it.
 #[derive(Clone, Default)]
@@ -24,6 +28,10 @@ pub struct Config {
     pub(super) origin_policy: Option<OriginPolicy>,
     pub(super) trusted_origins: Option<Arc<Vec<Box<str>>>>,
     pub(super) allow_reserved_status_codes: Option<bool>,
+    pub(super) compression: Option<bool>,
+    pub(super) compression_level: Option<DeflateLevel>,
+    pub(super) compression_threshold: Option<u64>,
+    pub(super) compression_context: Option<DeflateContext>,
     pub(super) event_driven: Option<bool>,
     /// Only at the main server.
     pub(super) threads: Option<Threads>,
@@ -66,6 +74,20 @@ impl Config {
         self.allow_reserved_status_codes.unwrap_or(false)
     }
 
+    /// How to compress messages, if at all.
+    #[must_use]
+    pub fn compression(&self) -> Option<CompressionPolicy> {
+        self.compression
+            .unwrap_or(false)
+            .then(|| CompressionPolicy {
+                level: self.compression_level.unwrap_or_default(),
+                threshold: self
+                    .compression_threshold
+                    .unwrap_or(DEFAULT_COMPRESSION_THRESHOLD),
+                context: self.compression_context.unwrap_or_default(),
+            })
+    }
+
     /// Whether a connection may leave its thread after the 101 response, where the MPM allows it.
     #[must_use]
     pub fn is_event_driven(&self) -> bool {
@@ -86,6 +108,10 @@ impl Config {
             allow_reserved_status_codes: inner
                 .allow_reserved_status_codes
                 .or(self.allow_reserved_status_codes),
+            compression: inner.compression.or(self.compression),
+            compression_level: inner.compression_level.or(self.compression_level),
+            compression_threshold: inner.compression_threshold.or(self.compression_threshold),
+            compression_context: inner.compression_context.or(self.compression_context),
             event_driven: inner.event_driven.or(self.event_driven),
             threads: inner.threads.or(self.threads),
         }
@@ -148,7 +174,7 @@ pub(super) unsafe extern "C" fn merge(
 #[cfg(test)]
 mod tests {
     use super::Config;
-    use crate::protocol::OriginPolicy;
+    use crate::protocol::{DeflateContext, DeflateLevel, OriginPolicy};
     use std::sync::Arc;
 
     #[test]
@@ -169,6 +195,31 @@ mod tests {
         assert_eq!(merged.origin_policy(), OriginPolicy::Trusted);
         assert_eq!(merged.trusted_origins(), &["https://a.example".into()]);
         assert!(merged.allow_reserved_status_codes());
+    }
+
+    #[test]
+    fn compression_is_off_until_it_is_switched_on_and_each_setting_is_inherited_by_itself() {
+        let outer = Config {
+            compression_level: DeflateLevel::new(9),
+            compression_threshold: Some(0),
+            ..Config::default()
+        };
+        assert_eq!(outer.compression(), None);
+        let inner = Config {
+            compression: Some(true),
+            compression_threshold: Some(64),
+            ..Config::default()
+        };
+        let policy = outer.merged_with(&inner).compression().unwrap();
+        assert_eq!(Some(policy.level), DeflateLevel::new(9));
+        assert_eq!(policy.threshold, 64);
+        assert_eq!(policy.context, DeflateContext::Shared);
+        let innermost = Config {
+            compression: Some(false),
+            ..Config::default()
+        };
+        let merged = outer.merged_with(&inner).merged_with(&innermost);
+        assert_eq!(merged.compression(), None);
     }
 
     #[test]

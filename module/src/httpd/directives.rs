@@ -10,10 +10,13 @@ use std::sync::Arc;
 use super::config::Config;
 use super::{library, sys};
 use command::{Argument, Directive, END, each, flag, of_process, one, two};
-use values::{parse_origin_check, parse_size, parse_threads};
+use values::{
+    parse_compression_context, parse_compression_level, parse_compression_threshold,
+    parse_origin_check, parse_size, parse_threads,
+};
 
 #[repr(transparent)]
-pub(super) struct Table([sys::command_rec; 10]);
+pub(super) struct Table([sys::command_rec; 14]);
 
 // SAFETY: the table holds constants and pointers to constants; nobody writes to it.
 unsafe impl Sync for Table {}
@@ -59,6 +62,26 @@ pub(super) static TABLE: Table = Table([
         c"WebSocketAllowReservedStatusCodes",
         &(allow_reserved_status_codes as _),
         c"On lets clients close with status codes reserved for the future; default Off",
+    ),
+    flag(
+        c"WebSocketCompression",
+        &(compression as _),
+        c"On compresses messages with clients that offer permessage-deflate; default Off",
+    ),
+    one(
+        c"WebSocketCompressionLevel",
+        &(compression_level as _),
+        c"Effort of compression, from 1 (fastest) to 9 (smallest); default 3",
+    ),
+    one(
+        c"WebSocketCompressionThreshold",
+        &(compression_threshold as _),
+        c"Messages of fewer bytes are sent without compression; default 256",
+    ),
+    one(
+        c"WebSocketCompressionContext",
+        &(compression_context as _),
+        c"Shared (default): no memory of earlier messages. Connection: one for each connection",
     ),
     flag(
         c"WebSocketEventDriven",
@@ -118,6 +141,25 @@ fn trusted_origin(directive: &mut Directive<'_>, origin: Argument<'_>) -> Result
 
 fn allow_reserved_status_codes(config: &mut Config, on: bool) {
     config.allow_reserved_status_codes = Some(on);
+}
+
+fn compression(config: &mut Config, on: bool) {
+    config.compression = Some(on);
+}
+
+fn compression_level(directive: &mut Directive<'_>, level: Argument<'_>) -> Result<(), String> {
+    directive.config.compression_level = Some(parse_compression_level(&level.text())?);
+    Ok(())
+}
+
+fn compression_threshold(directive: &mut Directive<'_>, size: Argument<'_>) -> Result<(), String> {
+    directive.config.compression_threshold = Some(parse_compression_threshold(&size.text())?);
+    Ok(())
+}
+
+fn compression_context(directive: &mut Directive<'_>, word: Argument<'_>) -> Result<(), String> {
+    directive.config.compression_context = Some(parse_compression_context(&word.text())?);
+    Ok(())
 }
 
 fn event_driven(config: &mut Config, on: bool) {

@@ -5,8 +5,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
 use crate::httpd::stream::Stream;
-use crate::outbox::{Closed, Outbox, recycle};
-use crate::protocol::Opcode;
+use crate::outbox::{Closed, Frame, Outbox, recycle};
 
 /// The stream of a connection and what is on its way into it. Behind a lock of the [`Link`](super::Link).
 #[derive(Default)]
@@ -68,8 +67,7 @@ impl Writer {
     pub(super) fn write_directly(
         &mut self,
         outbox: &Mutex<Outbox>,
-        opcode: Opcode,
-        payload: &[u8],
+        frame: Frame<'_>,
     ) -> Result<bool, Closed> {
         // A failure shows again when the queue is written.
         if !matches!(self.write_all(outbox), Ok(true)) {
@@ -78,9 +76,10 @@ impl Writer {
         let Some(stream) = &mut self.stream else {
             return Ok(false);
         };
-        let Some(header) = lock(outbox).bypass(opcode, payload.len())? else {
+        let Some(header) = lock(outbox).bypass(&frame)? else {
             return Ok(false);
         };
+        let payload = frame.payload;
         let total = header.len() + payload.len();
         let mut written = stream.write_frame(&header, payload).unwrap_or(0);
         while (header.len()..total).contains(&written) {

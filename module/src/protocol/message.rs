@@ -129,8 +129,13 @@ impl Assembly {
             let guess = compressed.saturating_mul(USUAL_RATIO).min(GROWTH);
             let growth = self.len.max(guess).max(MIN_INFLATED);
             let len = self.len.saturating_add(growth).min(max_len);
-            self.bytes.reserve_exact(len - self.len);
-            self.bytes.resize(len, 0);
+            match recycling::take_large(len) {
+                Some(larger) => self.move_to(larger),
+                None => {
+                    self.bytes.reserve_exact(len - self.len);
+                    self.bytes.resize(len, 0);
+                }
+            }
         }
         let end = self.bytes.len().min(max_len);
         &mut self.bytes[self.len..end]

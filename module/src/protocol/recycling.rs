@@ -26,6 +26,11 @@ pub(super) fn take(len: usize) -> Option<Vec<u8>> {
     })
 }
 
+/// The same, but none for what needs no large buffer.
+pub(super) fn take_large(len: usize) -> Option<Vec<u8>> {
+    (len >= MIN_KEPT).then(|| take(len)).flatten()
+}
+
 /// Keeps a buffer that is no longer needed, or frees it.
 pub(super) fn give(buffer: Vec<u8>) {
     if (MIN_KEPT..=MAX_KEPT).contains(&buffer.capacity()) {

@@ -111,6 +111,20 @@ fn bad_arguments(context: &Context) -> Result<()> {
         ("WebSocketOriginCheck", vec!["one argument"]),
         ("WebSocketTrustedOrigin", vec!["WebSocketTrustedOrigin"]),
         ("WebSocketAllowReservedStatusCodes maybe", vec!["On or Off"]),
+        ("WebSocketCompression gzip", vec!["On or Off"]),
+        (
+            "WebSocketCompressionLevel 0",
+            vec!["WebSocketCompressionLevel", "1 (fastest) to 9", "'0'"],
+        ),
+        ("WebSocketCompressionLevel 10", vec!["1 (fastest) to 9"]),
+        (
+            "WebSocketCompressionThreshold 1k",
+            vec!["WebSocketCompressionThreshold", "0 to", "'1k'"],
+        ),
+        (
+            "WebSocketCompressionContext Off",
+            vec!["Shared or Connection", "'Off'"],
+        ),
     ] {
         expect_error(directive, &check(context, directive)?, &words)?;
     }
@@ -122,7 +136,9 @@ fn contexts(context: &Context) -> Result<()> {
     let all = format!(
         "{handler}\nWebSocketMaxMessageSize 9223372036854775807\nMaxMessageSize 1\n\
          WebSocketOriginCheck tRUSTED\nWebSocketTrustedOrigin http://a http://b\n\
-         WebSocketTrustedOrigin http://c\nWebSocketAllowReservedStatusCodes on\n"
+         WebSocketTrustedOrigin http://c\nWebSocketAllowReservedStatusCodes on\n\
+         WebSocketCompression on\nWebSocketCompressionLevel 9\n\
+         WebSocketCompressionThreshold 0\nWebSocketCompressionContext shared\n"
     );
     for (start, end) in [
         ("", ""),

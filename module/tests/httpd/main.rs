@@ -7,6 +7,7 @@
 mod blocking;
 mod c_abi;
 mod config;
+mod deflate;
 mod fuzz;
 mod handshake;
 mod life;
@@ -35,6 +36,9 @@ const THEMES: &[&[Case]] = &[
     origin::CASES,
     messages::CASES,
     malformed::CASES,
+    deflate::negotiation::CASES,
+    deflate::messages::CASES,
+    deflate::mistakes::CASES,
     c_abi::CASES,
     threads::CASES,
     blocking::CASES,

@@ -1,17 +1,46 @@
 //! What the arguments of directives may be.
 
-use crate::protocol::OriginPolicy;
+use crate::protocol::{DeflateContext, DeflateLevel, OriginPolicy};
 use crate::reactor::Threads;
 
 /// httpd's own limit for sizes: the largest `apr_off_t`.
 const LARGEST_SIZE: u64 = i64::MAX as u64;
 
 pub(super) fn parse_size(directive: &str, text: &str) -> Result<u64, String> {
+    parse_bytes(directive, 1, text)
+}
+
+pub(super) fn parse_compression_threshold(text: &str) -> Result<u64, String> {
+    parse_bytes("WebSocketCompressionThreshold", 0, text)
+}
+
+fn parse_bytes(directive: &str, least: u64, text: &str) -> Result<u64, String> {
     let digits_only = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
     match text.parse() {
-        Ok(size @ 1..=LARGEST_SIZE) if digits_only => Ok(size),
+        Ok(size) if digits_only && (least..=LARGEST_SIZE).contains(&size) => Ok(size),
         _ => Err(format!(
-            "{directive} must be a number of bytes from 1 to {LARGEST_SIZE}, not '{text}'"
+            "{directive} must be a number of bytes from {least} to {LARGEST_SIZE}, not '{text}'"
+        )),
+    }
+}
+
+pub(super) fn parse_compression_level(text: &str) -> Result<DeflateLevel, String> {
+    // One digit: no sign, no zeros in front.
+    let level = text.parse().ok().filter(|_| text.len() == 1);
+    level.and_then(DeflateLevel::new).ok_or_else(|| {
+        format!(
+            "WebSocketCompressionLevel must be a number from 1 (fastest) to 9 (smallest), not \
+             '{text}'"
+        )
+    })
+}
+
+pub(super) fn parse_compression_context(word: &str) -> Result<DeflateContext, String> {
+    match word.to_ascii_lowercase().as_str() {
+        "shared" => Ok(DeflateContext::Shared),
+        "connection" => Ok(DeflateContext::Connection),
+        _ => Err(format!(
+            "WebSocketCompressionContext must be Shared or Connection, not '{word}'"
         )),
     }
 }
@@ -43,7 +72,46 @@ pub(super) fn parse_threads(min: &str, max: &str) -> Result<Threads, String> {
 
 #[cfg(test)]
 mod tests {
-    use super::{OriginPolicy, Threads, parse_origin_check, parse_size, parse_threads};
+    use super::{
+        DeflateContext, DeflateLevel, OriginPolicy, Threads, parse_compression_context,
+        parse_compression_level, parse_compression_threshold, parse_origin_check, parse_size,
+        parse_threads,
+    };
+
+    #[test]
+    fn a_compression_level_is_one_digit_but_zero() {
+        for level in 1..=9 {
+            let expected = DeflateLevel::new(level).unwrap();
+            assert_eq!(parse_compression_level(&level.to_string()), Ok(expected));
+        }
+        for bad in ["", "0", "10", "-1", "+1", "01", "best", "\u{665}"] {
+            let message = parse_compression_level(bad).unwrap_err();
+            assert!(message.contains(&format!("'{bad}'")) && message.contains("from 1 "));
+        }
+    }
+
+    #[test]
+    fn a_compression_threshold_may_be_zero() {
+        assert_eq!(parse_compression_threshold("0"), Ok(0));
+        assert_eq!(parse_compression_threshold("1024"), Ok(1024));
+        for bad in ["", "-1", "1k", "9223372036854775808"] {
+            let message = parse_compression_threshold(bad).unwrap_err();
+            assert!(message.contains(&format!("'{bad}'")) && message.contains("from 0 to"));
+        }
+    }
+
+    #[test]
+    fn a_compression_context_is_one_of_two_words_in_any_case() {
+        let shared = DeflateContext::Shared;
+        assert_eq!(parse_compression_context("sHared"), Ok(shared));
+        let connection = DeflateContext::Connection;
+        assert_eq!(parse_compression_context("Connection"), Ok(connection));
+        let message = parse_compression_context("none").unwrap_err();
+        assert_eq!(
+            message,
+            "WebSocketCompressionContext must be Shared or Connection, not 'none'"
+        );
+    }
 
     #[test]
     fn threads_are_two_numbers_in_order() {

@@ -15,10 +15,19 @@ pub(crate) fn cpu_ticks(pid: u32) -> Result<u64> {
 
 /// Resident memory, in KiB.
 pub(crate) fn resident_kib(pid: u32) -> Result<u64> {
+    memory_kib(pid, "VmRSS:")
+}
+
+/// The most resident memory there has been, in KiB.
+pub(crate) fn peak_resident_kib(pid: u32) -> Result<u64> {
+    memory_kib(pid, "VmHWM:")
+}
+
+fn memory_kib(pid: u32, name: &'static str) -> Result<u64> {
     let status = fs::read_to_string(format!("/proc/{pid}/status"))?;
-    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+    let line = status.lines().find_map(|line| line.strip_prefix(name));
     let number = line.and_then(|line| line.split_whitespace().next());
-    Ok(number.context("no VmRSS in status")?.parse()?)
+    Ok(number.context(name)?.parse()?)
 }
 
 /// Open descriptors.

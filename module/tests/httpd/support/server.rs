@@ -239,6 +239,24 @@ fn shared_config(plugins: &Plugins, folder: &Path) -> String {
         echo("/denied", "Require all denied"),
         echo("/members", &format!("{users}Require valid-user")),
         echo("/deflated", "SetOutputFilter DEFLATE"),
+        echo("/compressed", "WebSocketCompression On"),
+        echo("/compressed/own", "WebSocketCompressionContext Connection"),
+        echo("/compressed/off", "WebSocketCompression Off"),
+        echo("/compressed/limit", "WebSocketMaxMessageSize 1000"),
+        plugins.location(
+            "/compressed/crowd",
+            "crowd",
+            "WebSocketCompressionThreshold 20",
+        ),
+        plugins.location(
+            "/compressed/crowd/own",
+            "crowd",
+            "WebSocketCompressionContext Connection\nWebSocketCompressionLevel 1",
+        ),
+        format!(
+            "<Location /compressed/rust>\n{}\n</Location>\n",
+            plugins.handler_with("rust/echo", "echo_init")
+        ),
         echo("/with-headers", "Header always set X-Always yes"),
     ];
     format!(

@@ -1,0 +1,234 @@
+//! Compresses what a connection sends, in whatever thread sends it (RFC 7692, section 7.2.1).
+//!
+//! Without context every thread has compressors that serve all connections: nothing is locked, and
+//! an idle connection has none. With context a connection has a compressor of its own under a lock,
+//! and messages must be queued in the order they were compressed: the client inflates them in that
+//! order. So the lock is held until the message is queued, but never while waiting for room.
+
+use std::cell::Cell;
+use std::sync::{Mutex, MutexGuard};
+
+use crate::protocol::{DeflateContext, DeflateLevel, DeflateParameters, Deflater, Opcode};
+
+/// So many compressors a thread keeps; one for each pair of level and window it needs.
+const MAX_KEPT: usize = 2;
+
+/// A larger buffer for compressed messages is not kept (in bytes).
+const KEPT_CAPACITY: usize = 64 * 1024;
+
+/// What is compressed, and how, where the client can inflate it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct CompressionPolicy {
+    /// The effort.
+    pub level: DeflateLevel,
+    /// Shorter messages are sent as they are.
+    pub threshold: u64,
+    /// Whether connections share compressors.
+    pub context: DeflateContext,
+}
+
+/// Compresses the messages of one connection.
+pub struct Compression {
+    threshold: u64,
+    settings: Settings,
+    /// With context. Made when it is first needed.
+    own: Option<Mutex<Option<Deflater>>>,
+}
+
+/// In what compressors differ.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Settings {
+    level: DeflateLevel,
+    window_bits: u8,
+}
+
+impl Settings {
+    fn make(self) -> Deflater {
+        Deflater::new(self.level, self.window_bits)
+    }
+}
+
+impl Compression {
+    /// Compresses as was agreed on with the client.
+    #[must_use]
+    pub fn new(policy: CompressionPolicy, agreed: &DeflateParameters) -> Self {
+        Self {
+            threshold: policy.threshold,
+            settings: Settings {
+                level: policy.level,
+                window_bits: agreed.server_window_bits(),
+            },
+            own: (!agreed.server_no_context_takeover).then(Mutex::default),
+        }
+    }
+
+    /// Whether to compress such a frame. Control frames never are (section 5).
+    #[must_use]
+    pub fn concerns(&self, opcode: Opcode, payload: &[u8]) -> bool {
+        !opcode.is_control() && payload.len() as u64 >= self.threshold
+    }
+
+    /// Compresses a message and has it queued by `queue`, which returns whether it was. `None` says
+    /// that the message does not get smaller and is to be queued as it is.
+    ///
+    /// # Errors
+    ///
+    /// Those of `queue`.
+    pub fn compress<E>(
+        &self,
+        message: &[u8],
+        queue: impl FnOnce(Option<&[u8]>) -> Result<bool, E>,
+    ) -> Result<bool, E> {
+        Tools::with(|tools| {
+            let Some(own) = &self.own else {
+                let (deflater, buffer) = tools.get(self.settings);
+                deflater.forget();
+                return queue(deflater.deflate(message, buffer));
+            };
+            let mut own = lock(own);
+            let deflater = own.get_or_insert_with(|| self.settings.make());
+            let queued = queue(deflater.deflate(message, &mut tools.buffer));
+            if !matches!(queued, Ok(true)) {
+                // The client never gets to know this message.
+                deflater.forget();
+            }
+            queued
+        })
+    }
+}
+
+/// After a panic a compressor is in the middle of something; the next one begins anew.
+fn lock(own: &Mutex<Option<Deflater>>) -> MutexGuard<'_, Option<Deflater>> {
+    own.lock().unwrap_or_else(|poisoned| {
+        let mut own = poisoned.into_inner();
+        *own = None;
+        own
+    })
+}
+
+thread_local! {
+    static TOOLS: Cell<Tools> = const { Cell::new(Tools::NONE) };
+}
+
+/// What a thread keeps for compressing.
+struct Tools {
+    /// The last used comes last.
+    deflaters: Vec<(Settings, Deflater)>,
+    buffer: Vec<u8>,
+}
+
+impl Default for Tools {
+    fn default() -> Self {
+        Self::NONE
+    }
+}
+
+impl Tools {
+    const NONE: Self = Self {
+        deflaters: Vec::new(),
+        buffer: Vec::new(),
+    };
+
+    /// Lends out this thread's tools. A plugin may send while its thread ends, when there are none
+    /// any more: then they serve only once.
+    fn with<T>(body: impl FnOnce(&mut Self) -> T) -> T {
+        let mut tools = TOOLS.try_with(Cell::take).unwrap_or_default();
+        let result = body(&mut tools);
+        if tools.buffer.capacity() > KEPT_CAPACITY {
+            tools.buffer = Vec::new();
+        }
+        let _ = TOOLS.try_with(|kept| kept.set(tools));
+        result
+    }
+
+    fn get(&mut self, settings: Settings) -> (&mut Deflater, &mut Vec<u8>) {
+        let Self { deflaters, buffer } = self;
+        let found = deflaters.iter().position(|(other, _)| *other == settings);
+        if let Some(at) = found {
+            deflaters[at..].rotate_left(1);
+        } else {
+            if deflaters.len() == MAX_KEPT {
+                deflaters.remove(0);
+            }
+            deflaters.push((settings, settings.make()));
+        }
+        let (_, deflater) = deflaters.last_mut().expect("there is the one just found");
+        (deflater, buffer)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Compression, CompressionPolicy, TOOLS};
+    use crate::protocol::{DeflateContext, DeflateLevel, DeflateParameters, Opcode};
+
+    const TEXT: &[u8] = b"a text, a text, a text and again the same text";
+
+    fn compression(context: DeflateContext) -> Compression {
+        let policy = CompressionPolicy {
+            level: DeflateLevel::default(),
+            threshold: 10,
+            context,
+        };
+        let agreed = DeflateParameters::negotiate(b"permessage-deflate", context).unwrap();
+        Compression::new(policy, &agreed)
+    }
+
+    /// The compressed form, of which nothing is queued if `is_queued` is false.
+    fn compressed(compression: &Compression, message: &[u8], is_queued: bool) -> Option<Vec<u8>> {
+        let mut payload = None;
+        let queued = compression.compress(message, |compressed| {
+            payload = compressed.map(<[u8]>::to_vec);
+            Ok::<_, ()>(is_queued)
+        });
+        assert_eq!(queued, Ok(is_queued));
+        payload
+    }
+
+    #[test]
+    fn messages_from_the_threshold_on_are_compressed_and_control_frames_never() {
+        let compression = compression(DeflateContext::Shared);
+        for (opcode, len, is_concerned) in [
+            (Opcode::Text, 9, false),
+            (Opcode::Text, 10, true),
+            (Opcode::Binary, 10, true),
+            (Opcode::Ping, 100, false),
+            (Opcode::Pong, 100, false),
+            (Opcode::Close, 100, false),
+        ] {
+            assert_eq!(compression.concerns(opcode, &vec![0; len]), is_concerned);
+        }
+    }
+
+    #[test]
+    fn only_with_context_does_a_message_refer_to_the_one_before() {
+        let shared = compression(DeflateContext::Shared);
+        let first = compressed(&shared, TEXT, true).unwrap();
+        assert_eq!(compressed(&shared, TEXT, true), Some(first.clone()));
+        let own = compression(DeflateContext::Connection);
+        assert_eq!(compressed(&own, TEXT, true), Some(first.clone()));
+        assert!(compressed(&own, TEXT, true).unwrap().len() < first.len() / 2);
+    }
+
+    #[test]
+    fn the_context_holds_nothing_that_was_not_queued_or_went_out_as_it_was() {
+        let own = compression(DeflateContext::Connection);
+        let first = compressed(&own, TEXT, false);
+        assert_eq!(compressed(&own, TEXT, true), first);
+        let noise = b"0a9Z8y7X6w5V4u3T2s1R";
+        assert_eq!(compressed(&own, noise, true), None);
+        assert_eq!(compressed(&own, TEXT, true), first);
+    }
+
+    #[test]
+    fn a_thread_keeps_few_compressors_and_no_large_buffer() {
+        for bits in 9..=15 {
+            let mut compression = compression(DeflateContext::Shared);
+            compression.settings.window_bits = bits;
+            assert!(compressed(&compression, &vec![b'x'; 1 << 20], true).is_some());
+        }
+        let tools = TOOLS.take();
+        assert_eq!(tools.deflaters.len(), super::MAX_KEPT);
+        assert!(tools.buffer.capacity() <= super::KEPT_CAPACITY);
+    }
+}

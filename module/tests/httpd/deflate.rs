@@ -1,0 +1,162 @@
+//! Compression (RFC 7692). The client compresses and inflates by itself, with flate2.
+
+pub(crate) mod messages;
+pub(crate) mod mistakes;
+pub(crate) mod negotiation;
+
+use std::io::{Read, Write};
+use std::net::TcpStream;
+
+use anyhow::{Context as _, Result, bail, ensure};
+use flate2::{Compress, Compression, Decompress, FlushCompress, FlushDecompress};
+
+use crate::support::frame::masked;
+use crate::support::{Client, Context, Handshake, Opcode};
+
+/// RSV1, which marks a compressed message.
+const RSV1: u8 = 0x40;
+
+/// What a sender leaves out at the end of a message.
+const TAIL: [u8; 4] = [0, 0, 0xff, 0xff];
+
+/// Where messages may refer to earlier ones, and where not.
+const TARGETS: [&str; 2] = ["/compressed", "/compressed/own"];
+
+fn offer(target: &str, extensions: &str) -> Handshake {
+    Handshake::to(target).and("Sec-WebSocket-Extensions", extensions)
+}
+
+/// A client that has agreed with the server on compression.
+struct Deflated<S> {
+    client: Client<S>,
+    compress: Compress,
+    decompress: Decompress,
+    /// Whether this end keeps its context.
+    keeps_own: bool,
+    /// Whether the server does.
+    keeps_servers: bool,
+}
+
+impl Deflated<TcpStream> {
+    fn open(context: &Context, target: &str, extensions: &str) -> Result<Self> {
+        Self::open_with(context, &offer(target, extensions))
+    }
+
+    fn open_with(context: &Context, handshake: &Handshake) -> Result<Self> {
+        Self::over(Client::connect(context.address()?)?, handshake)
+    }
+}
+
+impl<S: Read + Write> Deflated<S> {
+    fn over(mut client: Client<S>, handshake: &Handshake) -> Result<Self> {
+        let response = client.upgrade(handshake)?;
+        let agreed = response
+            .header("Sec-WebSocket-Extensions")
+            .context("not compressed")?;
+        Ok(Self {
+            keeps_own: !agreed.contains("client_no_context_takeover"),
+            keeps_servers: !agreed.contains("server_no_context_takeover"),
+            ..Self::without_context(client)
+        })
+    }
+
+    /// A client that has agreed to keep no context.
+    fn without_context(client: Client<S>) -> Self {
+        Self {
+            client,
+            compress: Compress::new(Compression::default(), false),
+            decompress: Decompress::new(false),
+            keeps_own: false,
+            keeps_servers: false,
+        }
+    }
+
+    /// A message as it goes into frames.
+    fn deflate(&mut self, message: &[u8]) -> Result<Vec<u8>> {
+        if message.is_empty() {
+            // Section 7.2.3.6: a stream that has just been flushed makes nothing of nothing.
+            return Ok(vec![0]);
+        }
+        if !self.keeps_own {
+            self.compress.reset();
+        }
+        let mut payload = Vec::with_capacity(message.len() * 2 + 64);
+        self.compress
+            .compress_vec(message, &mut payload, FlushCompress::Sync)?;
+        ensure!(payload.ends_with(&TAIL), "not flushed");
+        payload.truncate(payload.len() - TAIL.len());
+        Ok(payload)
+    }
+
+    fn send(&mut self, opcode: u8, message: &[u8]) -> Result<()> {
+        let payload = self.deflate(message)?;
+        self.client.send(masked(opcode | RSV1, payload))
+    }
+
+    /// The next message, and the length of its frame's payload. It must come compressed.
+    fn receive(&mut self, opcode: u8) -> Result<(Vec<u8>, usize)> {
+        let frame = self.client.frame()?;
+        ensure!(
+            frame.first_byte == opcode | RSV1,
+            "not a compressed message: {frame:?}"
+        );
+        Ok((self.inflate(&frame.payload)?, frame.payload.len()))
+    }
+
+    /// The next message, compressed or not.
+    fn receive_any(&mut self, opcode: u8) -> Result<Vec<u8>> {
+        let frame = self.client.frame()?;
+        if frame.first_byte == opcode {
+            return Ok(frame.payload);
+        }
+        ensure!(frame.first_byte == opcode | RSV1, "{frame:?}");
+        self.inflate(&frame.payload)
+    }
+
+    fn inflate(&mut self, payload: &[u8]) -> Result<Vec<u8>> {
+        if !self.keeps_servers {
+            self.decompress.reset(false);
+        }
+        let mut message = Vec::with_capacity(64 * 1024);
+        let input = [payload, &TAIL].concat();
+        let before = self.decompress.total_in();
+        loop {
+            let consumed = usize::try_from(self.decompress.total_in() - before)?;
+            self.decompress.decompress_vec(
+                &input[consumed..],
+                &mut message,
+                FlushDecompress::Sync,
+            )?;
+            if message.len() < message.capacity() {
+                return Ok(message);
+            }
+            message.reserve(message.len());
+        }
+    }
+
+    /// Sends a message and takes back the same, compressed; how many bytes that took.
+    fn echo(&mut self, opcode: u8, message: &[u8]) -> Result<usize> {
+        self.send(opcode, message)?;
+        let (received, length) = self.receive(opcode)?;
+        if received != message {
+            bail!("{} bytes instead of {}", received.len(), message.len());
+        }
+        Ok(length)
+    }
+
+    fn echo_text(&mut self, text: &str) -> Result<usize> {
+        self.echo(Opcode::TEXT, text.as_bytes())
+    }
+}
+
+/// A text that gets shorter, but not by referring to one of another number.
+fn text(number: u32, length: usize) -> String {
+    let mut random = number + 1;
+    let mut text = String::new();
+    while text.len() < length {
+        random = random.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+        text += &format!("{:06x}", random >> 8);
+    }
+    text.truncate(length);
+    text
+}
