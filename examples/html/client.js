@@ -30,6 +30,9 @@ class LiveSocket {
     this.handlers = handlers;
     this.retryMs = FIRST_RETRY_MS;
     this.state = "closed";
+    // Browsers keep pages that are left, with their connections, for when the user goes back.
+    addEventListener("pagehide", () => this.hidePage());
+    addEventListener("pageshow", ({ persisted }) => persisted && this.resume && this.connect());
   }
 
   get isOpen() {
@@ -68,6 +71,11 @@ class LiveSocket {
     // Between two attempts: there is only the next one to call off.
     clearTimeout(this.timer);
     this.show("closed");
+  }
+
+  hidePage() {
+    this.resume = this.reconnect && this.state !== "closed" && this.state !== "closing";
+    this.close();
   }
 
   closed(event) {
