@@ -41,6 +41,10 @@ pub(crate) struct Setup<'a> {
     /// Threads of httpd's one child.
     pub(crate) threads: u32,
     pub(crate) tls: bool,
+    /// Whether our module runs with `WebSocketDetach On` too.
+    pub(crate) detached: bool,
+    /// More directives for our module.
+    pub(crate) config: String,
 }
 
 /// A module of another build, or another module of this name.
@@ -60,6 +64,7 @@ struct Echo<'a> {
     module: &'a Path,
     plugin: &'a Path,
     init: &'a str,
+    directives: &'a str,
 }
 
 /// An echo server to compare with.
@@ -119,6 +124,7 @@ impl Field {
                 module,
                 plugin: &in_c,
                 init: "echo_init",
+                directives: &setup.config,
             },
         )?;
         if let Some(plugin) = echo_in_rust(&libraries) {
@@ -128,8 +134,18 @@ impl Field {
                 module,
                 plugin,
                 init: "echo_init",
+                directives: &setup.config,
             };
             field.start_httpd(setup, &echo)?;
+            if setup.detached {
+                let echo = Echo {
+                    name: "Rust plugin, detached",
+                    folder: "httpd-detached",
+                    directives: &format!("{}\nWebSocketDetach On", setup.config),
+                    ..echo
+                };
+                field.start_httpd(setup, &echo)?;
+            }
         }
         if let Some(other) = against {
             let echo = Echo {
@@ -138,6 +154,7 @@ impl Field {
                 module: &other.module,
                 plugin: other.plugin.as_ref().unwrap_or(&in_c),
                 init: &other.init,
+                directives: "",
             };
             field.start_httpd(setup, &echo)?;
         }
@@ -154,6 +171,7 @@ impl Field {
             module,
             plugin,
             init,
+            directives,
         } = *echo;
         let plugin = quoted(&absolute(plugin)?);
         let mut root = ServerRoot::new(setup.workspace.target_dir().join("bench").join(folder))?
@@ -166,7 +184,8 @@ impl Field {
             .config(format!(
                 "<Location \"/\">\n    SetHandler websocket-handler\n    \
                  WebSocketHandler {plugin} {init}\n</Location>"
-            ));
+            ))
+            .config(directives);
         if setup.tls {
             root = root.tls_port(port::free_port()?);
         }

@@ -49,6 +49,9 @@ pub(crate) struct Options {
     /// Threads of httpd's one child [default: 128, with --idle 25]
     #[arg(long)]
     threads: Option<u32>,
+    /// More directives for our module, each in an argument of its own
+    #[arg(long, value_name = "DIRECTIVE")]
+    config: Vec<String>,
     /// Measure another mod_websocket.so too
     #[arg(long, value_name = "LIBRARY")]
     against: Option<PathBuf>,
@@ -82,6 +85,8 @@ pub(super) fn bench(options: &Options) -> Result<()> {
         mpm: options.mpm,
         threads: options.threads.unwrap_or(default_threads),
         tls: options.tls,
+        detached: options.idle.is_some() && options.mpm == Mpm::Event && !options.tls,
+        config: options.config.join("\n"),
     };
     let field = Field::start(&setup, options.against().as_ref())?;
     let mut generator = Generator::new(&programs, cores, options.seconds())?;
