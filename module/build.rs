@@ -38,6 +38,7 @@ const FUNCTIONS: &[&str] = &[
     "apr_allocator_mutex_set",
     "apr_brigade_cleanup",
     "apr_brigade_create",
+    "apr_brigade_destroy",
     "apr_brigade_flatten",
     "apr_brigade_length",
     "apr_bucket_transient_create",
@@ -102,6 +103,7 @@ const CONSTANTS: &[&str] = &[
     "SERVER_.*",
     "SUSPENDED",
     "ap_server_conf",
+    "apr_bucket_type_socket",
 ];
 
 const MISSING_APXS: &str = "\

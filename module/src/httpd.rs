@@ -7,9 +7,11 @@
 
 pub mod config;
 mod departure;
+pub mod detached;
 mod directives;
 mod filters;
 pub mod guard;
+pub mod holding;
 mod library;
 pub mod log;
 pub mod memory;
@@ -23,5 +25,6 @@ pub mod suspend;
 pub mod sys;
 mod termination;
 pub mod thread;
+pub mod transport;
 
 pub use module::{Answer, websocket_module};

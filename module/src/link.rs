@@ -17,7 +17,7 @@ use websocket_plugin::CloseCode;
 
 use crate::compression::Compression;
 use crate::flusher;
-use crate::httpd::stream::Stream;
+use crate::httpd::transport::Transport;
 use crate::outbox::{Closed, Frame, Outbox};
 use crate::protocol::{ClosePayload, Opcode};
 use writer::Writer;
@@ -96,7 +96,7 @@ impl Link {
     }
 
     /// The 101 response is on its way: messages may follow.
-    pub fn open(&self, stream: Stream) {
+    pub fn open(&self, stream: Transport) {
         self.writer().stream = Some(stream);
     }
 
@@ -241,7 +241,7 @@ impl Link {
     ///
     /// # Errors
     ///
-    /// As [`Stream::read`].
+    /// As [`Transport::read`].
     pub fn read(&self, buffer: &mut [u8]) -> io::Result<(usize, bool)> {
         let mut writer = self.writer();
         let stream = writer.stream.as_mut().ok_or(io::ErrorKind::NotConnected)?;

@@ -7,6 +7,6 @@ mod options;
 mod server;
 mod table;
 
-pub use loaded::{LoadedPlugin, PluginError, Private};
+pub use loaded::{LoadedPlugin, PluginError, Private, Source};
 pub use options::PluginOptions;
 pub use server::{Attachment, Server, ServerLease};

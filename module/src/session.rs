@@ -21,9 +21,8 @@ use websocket_plugin::CloseCode;
 
 use crate::httpd::log::Level;
 use crate::httpd::memory::SharedMemory;
-use crate::httpd::request::Request;
 use crate::link::{Link, Output};
-use crate::plugin::{LoadedPlugin, Private, ServerLease};
+use crate::plugin::{Attachment, LoadedPlugin, Private, ServerLease};
 use crate::protocol::{ClosePayload, Event, Opcode, ProtocolError, Receiver, Version};
 use crate::registry::{Registration, register};
 
@@ -76,7 +75,7 @@ pub struct Session {
     closing_since: Option<Instant>,
     _registration: Registration,
     /// Dropped last, when the plugin no longer uses the request.
-    _memory: SharedMemory,
+    memory: Option<SharedMemory>,
 }
 
 /// Who the events of a session go to.
@@ -85,7 +84,7 @@ struct Peer {
     plugin: Arc<LoadedPlugin>,
     private: Private,
     server: ServerLease,
-    request: Request,
+    attachment: Arc<Attachment>,
     version: Version,
 }
 
@@ -94,7 +93,7 @@ impl Session {
     /// the client sends goes through `receiver`.
     #[must_use]
     pub fn new(
-        request: Request,
+        attachment: Arc<Attachment>,
         version: Version,
         receiver: Receiver,
         link: Arc<Link>,
@@ -107,7 +106,7 @@ impl Session {
             plugin,
             private,
             server,
-            request,
+            attachment,
             version,
         };
         Self {
@@ -116,7 +115,7 @@ impl Session {
             stage: Stage::Reading,
             closing_since: None,
             _registration: registration,
-            _memory: memory,
+            memory: Some(memory),
         }
     }
 
@@ -132,6 +131,13 @@ impl Session {
                 next
             }
         }
+    }
+
+    /// The request is about to end: from now on the session does without it. For the handler's thread,
+    /// before the first turn.
+    pub fn outlive_request(&mut self) {
+        self.peer.attachment.outlive_request();
+        self.memory = None;
     }
 
     /// What the connection shares with other threads.
@@ -198,7 +204,7 @@ impl Session {
         let (deadline, write) = match output {
             Output::Broken(error) => {
                 self.peer
-                    .request
+                    .attachment
                     .log(Level::Info, &format!("the connection is lost: {error}"));
                 self.stage = Stage::Ended;
                 return Next::Ended;
@@ -244,15 +250,15 @@ impl Session {
 
     /// The client let a deadline pass.
     fn give_up(&mut self, is_output_pending: bool) {
-        let request = &self.peer.request;
+        let attachment = &self.peer.attachment;
         if is_output_pending {
-            request.log(
+            attachment.log(
                 Level::Info,
                 "the client takes no output; dropping the connection",
             );
             self.peer.link.fail(io::ErrorKind::TimedOut.into());
         } else {
-            request.log(Level::Debug, "the client did not answer the close frame");
+            attachment.log(Level::Debug, "the client did not answer the close frame");
         }
         self.stage = Stage::Ended;
     }
@@ -318,7 +324,7 @@ impl Peer {
     /// Closes because the client broke a rule (section 7.1.7).
     fn refuse(&self, error: &ProtocolError) {
         let code: CloseCode = error.close_code(self.version);
-        self.request
+        self.attachment
             .log(Level::Info, &format!("closing with {code}: {error}"));
         self.link
             .answer(Opcode::Close, &ClosePayload::new(code, ""));

@@ -6,9 +6,12 @@ use std::sync::Arc;
 use crate::blocking::Driver;
 use crate::compression::Compression;
 use crate::httpd::config::Config;
+use crate::httpd::detached::Duplicate;
+use crate::httpd::holding::Holding;
 use crate::httpd::log::{Level, log_server};
 use crate::httpd::request::Request;
 use crate::httpd::stream::Descriptors;
+use crate::httpd::transport::Transport;
 use crate::httpd::{Answer, mpm};
 use crate::link::{Link, Wake};
 use crate::plugin::{Attachment, LoadedPlugin, ServerLease};
@@ -31,6 +34,10 @@ pub fn handle(request: Request, config: &Config) -> Answer {
         Ok(None) => return Answer::Declined,
         Err(error) => return refuse(&request, error),
     };
+    if let Err(error) = config.check() {
+        request.log(Level::Error, &error);
+        return INTERNAL_SERVER_ERROR;
+    }
     let Some(plugin) = config.plugin() else {
         let uri = String::from_utf8_lossy(request.uri());
         let text = format!("no WebSocketHandler is set for {uri}");
@@ -152,18 +159,25 @@ impl Opening<'_> {
 
     /// Leaves the connection to `reactor`.
     fn suspend(&self, reactor: &Reactor) -> Answer {
+        let duplicate = match self.duplicate_descriptor() {
+            Ok(duplicate) => duplicate,
+            Err(error) => return out_of_resources(&self.request, &error),
+        };
         let connection = reactor.prepare(Arc::clone(self.plugin));
         let session = match self.accept(ServerLease::take(), Arc::<Connection>::clone(&connection))
         {
             Ok(session) => session,
             Err(refusal) => return refusal,
         };
+        if let Some(duplicate) = duplicate {
+            return self.detach(duplicate, &connection, session);
+        }
         match self.request.take_stream(Descriptors::Httpd) {
-            Ok(stream) => {
+            Ok(transport) => {
                 let handover = Handover {
                     connection,
                     session,
-                    stream,
+                    transport,
                 };
                 self.request.suspend(Box::new(handover));
                 Answer::Suspended
@@ -173,6 +187,33 @@ impl Opening<'_> {
                 Answer::Done
             }
         }
+    }
+
+    /// What the connection is to be detached with, if it may be.
+    fn duplicate_descriptor(&self) -> io::Result<Option<Duplicate>> {
+        if !self.config.is_detached() || self.plugin.source().is_of_request {
+            return Ok(None);
+        }
+        self.request.duplicate_descriptor()
+    }
+
+    /// Leaves the connection to its loop and lets httpd forget it.
+    fn detach(
+        &self,
+        duplicate: Duplicate,
+        connection: &Arc<Connection>,
+        mut session: Session,
+    ) -> Answer {
+        session.outlive_request();
+        match self.request.detach(duplicate) {
+            Ok((socket, detached)) => connection.adopt(
+                session,
+                Transport::Detached(socket),
+                Holding::Detached(detached),
+            ),
+            Err(error) => self.log_loss(&error),
+        }
+        Answer::Done
     }
 
     fn log_loss(&self, error: &io::Error) {
@@ -233,7 +274,14 @@ impl Opening<'_> {
         };
         let plugin = (Arc::clone(plugin), private, server);
         let receiver = Receiver::with_deflate(limits, deflate);
-        let session = Session::new(*request, handshake.version, receiver, link, memory, plugin);
+        let session = Session::new(
+            Arc::clone(&attachment),
+            handshake.version,
+            receiver,
+            link,
+            memory,
+            plugin,
+        );
         attachment.set_open();
         request.switch_protocols();
         Ok(session)

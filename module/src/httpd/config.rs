@@ -33,6 +33,7 @@ pub struct Config {
     pub(super) compression_threshold: Option<u64>,
     pub(super) compression_context: Option<DeflateContext>,
     pub(super) event_driven: Option<bool>,
+    pub(super) detach: Option<bool>,
     /// Only at the main server.
     pub(super) threads: Option<Threads>,
 }
@@ -94,6 +95,28 @@ impl Config {
         self.event_driven.unwrap_or(true)
     }
 
+    /// Whether httpd is to forget a connection after the 101 response, where that is possible.
+    #[must_use]
+    pub fn is_detached(&self) -> bool {
+        self.detach.unwrap_or(false)
+    }
+
+    /// Whether plugin and directives go together.
+    ///
+    /// # Errors
+    ///
+    /// What is wrong and what to do about it.
+    pub fn check(&self) -> Result<(), String> {
+        match &self.plugin {
+            Some(plugin) if self.is_detached() && !plugin.is_rust() => Err(format!(
+                "WebSocketDetach On is only for plugins written in Rust: others may use the request \
+                 while the connection lives, {} for one; set WebSocketDetach Off where it serves",
+                plugin.source().name
+            )),
+            _ => Ok(()),
+        }
+    }
+
     /// The section `inner` inside this one: what it sets counts, the rest is inherited.
     pub(super) fn merged_with(&self, inner: &Self) -> Self {
         Self {
@@ -113,6 +136,7 @@ impl Config {
             compression_threshold: inner.compression_threshold.or(self.compression_threshold),
             compression_context: inner.compression_context.or(self.compression_context),
             event_driven: inner.event_driven.or(self.event_driven),
+            detach: inner.detach.or(self.detach),
             threads: inner.threads.or(self.threads),
         }
     }

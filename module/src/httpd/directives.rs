@@ -16,7 +16,7 @@ use values::{
 };
 
 #[repr(transparent)]
-pub(super) struct Table([sys::command_rec; 14]);
+pub(super) struct Table([sys::command_rec; 15]);
 
 // SAFETY: the table holds constants and pointers to constants; nobody writes to it.
 unsafe impl Sync for Table {}
@@ -87,6 +87,11 @@ pub(super) static TABLE: Table = Table([
         c"WebSocketEventDriven",
         &(event_driven as _),
         c"On (default): a WebSocket does not hold a thread, where the MPM allows that",
+    ),
+    flag(
+        c"WebSocketDetach",
+        &(detach as _),
+        c"On lets httpd forget connections after the handshake (Rust plugins); default Off",
     ),
     of_process(two(
         c"WebSocketThreads",
@@ -164,6 +169,10 @@ fn compression_context(directive: &mut Directive<'_>, word: Argument<'_>) -> Res
 
 fn event_driven(config: &mut Config, on: bool) {
     config.event_driven = Some(on);
+}
+
+fn detach(config: &mut Config, on: bool) {
+    config.detach = Some(on);
 }
 
 fn threads(

@@ -13,8 +13,9 @@ const INPUT: [&CStr; 2] = [c"HTTP_IN", c"reqtimeout"];
 const OUTPUT: [&CStr; 1] = [c"SSL/TLS Coalescing Filter"];
 
 /// Filters that pass bytes on unchanged and keep none, so that the socket may be used directly while
-/// they are in place. mod_logio's filter counts bytes, which its optional functions do as well.
-const TRANSPARENT_INPUT: [&[u8]; 2] = [b"core_in", b"log_input_output"];
+/// they are in place, and `reqtimeout`, which does not stay. mod_logio's filter counts bytes, which its
+/// optional functions do as well.
+const TRANSPARENT_INPUT: [&[u8]; 3] = [b"core_in", b"reqtimeout", b"log_input_output"];
 const TRANSPARENT_OUTPUT: [&[u8]; 3] = [b"core", b"reqtimeout", b"log_input_output"];
 
 /// Takes the request's filters away: from now on its bytes are the connection's.

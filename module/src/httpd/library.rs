@@ -11,8 +11,8 @@ use std::sync::Arc;
 use websocket_plugin::abi;
 
 use super::pool::{Pool, bytes, c_string, status_text};
-use super::sys;
-use crate::plugin::LoadedPlugin;
+use super::{startup, sys};
+use crate::plugin::{LoadedPlugin, Source};
 
 /// Loads the library at `path` (relative to `ServerRoot`) and calls its init function. When `pool` is
 /// destroyed, the plugin is destroyed and the library unloaded.
@@ -29,11 +29,15 @@ pub(super) fn load(pool: Pool, path: &[u8], symbol: &[u8]) -> Result<Arc<LoadedP
     let address = find(handle, symbol).map_err(|reason| {
         format!("WebSocketHandler: could not find {name} in {shown_path}: {reason}")
     })?;
+    let source = Source {
+        name: format!("{name} in {shown_path}"),
+        is_of_request: startup::is_serving(),
+    };
     // SAFETY: the administrator names an init function of a plugin; there is no way to check that.
     let init = unsafe { mem::transmute::<*mut c_void, abi::Init>(address) };
     // SAFETY: as above; the library stays loaded until the clean-up below has run, because APR
     // registered its own clean-up, which unloads it, before.
-    let plugin = unsafe { LoadedPlugin::from_init(init) }
+    let plugin = unsafe { LoadedPlugin::from_init(source, init) }
         .map_err(|error| format!("WebSocketHandler: {name} in {shown_path} {error}"))?;
     let plugin = Arc::new(plugin);
     let destroyed = Arc::clone(&plugin);

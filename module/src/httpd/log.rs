@@ -85,6 +85,39 @@ pub(super) unsafe fn request_line(request: *const sys::request_rec, level: Level
     }
 }
 
+/// A client whose request is gone.
+pub struct Client {
+    server: *const sys::server_rec,
+    /// As httpd would write it.
+    name: Box<str>,
+}
+
+// SAFETY: the server is only handed to `ap_log_error_`, which any thread may call.
+unsafe impl Send for Client {}
+// SAFETY: as above.
+unsafe impl Sync for Client {}
+
+impl Client {
+    /// A client at this address, of this server.
+    ///
+    /// # Safety
+    ///
+    /// `server` is live as long as the result.
+    pub(super) unsafe fn new(server: *const sys::server_rec, address: &[u8], port: u16) -> Self {
+        let address = String::from_utf8_lossy(address);
+        Self {
+            server,
+            name: format!("[client {address}:{port}]").into(),
+        }
+    }
+
+    /// Writes a line about this client to the error log. For any thread.
+    pub fn log(&self, level: Level, message: &str) {
+        // SAFETY: the server is live (`new`).
+        unsafe { server_line(self.server, level, &format!("{} {message}", self.name)) }
+    }
+}
+
 /// httpd escapes control characters itself; only a NUL would cut the line short.
 fn printable(message: &str) -> CString {
     CString::new(message.replace('\0', "\\0")).unwrap_or_default()

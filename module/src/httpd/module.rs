@@ -148,10 +148,13 @@ unsafe extern "C" fn child_init(pool: *mut sys::apr_pool_t, _server: *mut sys::s
             return pool.before_destroy(flusher::disable);
         }
         pool.before_destroy(|| {
+            // The MPM waits for the connections it knows of, not for detached ones.
+            registry::shut_down(Stop::AtOnce);
+            let has_ended = Reactor::stop();
             flusher::stop();
             termination::stop();
             departure::stop();
-            if !Reactor::stop() {
+            if !has_ended {
                 departure::leave();
             }
         });

@@ -7,12 +7,14 @@ use std::time::Duration;
 
 use websocket_plugin::abi;
 
-use super::log::{Level, request_line};
+use super::detached::{Detached, Duplicate, Socket};
+use super::log::{Client, Level, request_line};
 use super::memory::SharedMemory;
 use super::pool::{Pool, bytes};
 use super::stream::{Descriptors, Stream};
 use super::suspend::{self, Adopter};
 use super::sys;
+use super::transport::Transport;
 use super::{config, mpm};
 use crate::reactor::Threads;
 
@@ -271,13 +273,45 @@ impl Request {
     /// # Errors
     ///
     /// When the client is gone, or the process has no descriptor left.
-    pub fn take_stream(self, descriptors: Descriptors) -> io::Result<Stream> {
+    pub fn take_stream(self, descriptors: Descriptors) -> io::Result<Transport> {
         if self.connection().aborted != 0 {
             return Err(io::ErrorKind::ConnectionAborted.into());
         }
         // SAFETY: the handler has the connection to itself until it returns, and drops the stream
         // before; plugins use the request's pool from one thread at a time.
-        unsafe { Stream::new(self.get().connection, descriptors) }
+        unsafe { Stream::new(self.get().connection, descriptors) }.map(Transport::Httpd)
+    }
+
+    /// What the connection can be detached with, if all that belongs to it is a socket. For the
+    /// handler's thread.
+    ///
+    /// # Errors
+    ///
+    /// When the process has no descriptors to spare.
+    pub fn duplicate_descriptor(&self) -> io::Result<Option<Duplicate>> {
+        // SAFETY: the handler has the connection to itself.
+        unsafe { Duplicate::of(self.get().connection) }
+    }
+
+    /// Takes the connection, which has left HTTP, away from httpd. For the handler's thread, which must
+    /// answer [`Answer::Done`](super::Answer) next.
+    ///
+    /// # Errors
+    ///
+    /// When the client is gone.
+    pub fn detach(self, duplicate: Duplicate) -> io::Result<(Socket, Detached)> {
+        // SAFETY: the request is live; the rest is asked of the caller.
+        unsafe { duplicate.detach(self.0.as_ptr()) }
+    }
+
+    /// Who the error log names when the request is gone.
+    #[must_use]
+    pub fn client(&self) -> Client {
+        let address = self.text(self.get().useragent_ip).unwrap_or_default();
+        // SAFETY: the address of the client is there as long as the request.
+        let port = unsafe { self.get().useragent_addr.as_ref() }.map_or(0, |address| address.port);
+        // SAFETY: a server lives as long as the process that serves requests for it.
+        unsafe { Client::new(self.get().server, address, port) }
     }
 
     /// The threads `WebSocketThreads` sets.

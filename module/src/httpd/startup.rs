@@ -26,8 +26,7 @@ static SECTIONS: Mutex<Vec<Section>> = Mutex::new(Vec::new());
 /// Remembers a section for [`check`], unless it comes from an `.htaccess` file while httpd serves:
 /// then the request finds out.
 pub(super) fn remember(pool: Pool, server: *mut sys::server_rec, config: *const Config) {
-    // SAFETY: the state may be asked for at any time.
-    if unsafe { sys::ap_state_query(sys::AP_SQ_MAIN_STATE) } == sys::AP_SQ_MS_RUN_MPM {
+    if is_serving() {
         return;
     }
     let mut sections = sections();
@@ -37,6 +36,12 @@ pub(super) fn remember(pool: Pool, server: *mut sys::server_rec, config: *const 
     if !sections.iter().any(|section| section.config == config) {
         sections.push(Section { server, config });
     }
+}
+
+/// Whether httpd serves requests, so that what it reads are `.htaccess` files, each for one request.
+pub(super) fn is_serving() -> bool {
+    // SAFETY: the state may be asked for at any time.
+    unsafe { sys::ap_state_query(sys::AP_SQ_MAIN_STATE) == sys::AP_SQ_MS_RUN_MPM }
 }
 
 /// Configures the plugin of each section. Returns whether all of them agreed.
@@ -69,10 +74,11 @@ fn check_section(section: &Section) -> bool {
         let defaults = (*section.server).lookup_defaults;
         config::in_vector(defaults).merged_with(&*section.config)
     };
-    let Some(Err(error)) = config
-        .plugin()
-        .map(|plugin| plugin.configure(config.options()))
-    else {
+    let checked = config.check().and_then(|()| {
+        let plugin = config.plugin();
+        plugin.map_or(Ok(()), |plugin| plugin.configure(config.options()))
+    });
+    let Err(error) = checked else {
         return true;
     };
     // SAFETY: as above.

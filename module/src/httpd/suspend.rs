@@ -9,9 +9,6 @@ use std::os::fd::{AsFd, BorrowedFd, RawFd};
 use std::ptr;
 use std::time::{Duration, Instant};
 
-use rustix::io::Errno;
-use rustix::net::RecvFlags;
-
 use super::module::websocket_module;
 use super::pool::Pool;
 use super::{filters, sys};
@@ -22,20 +19,6 @@ const LET_GO_LIMIT: Duration = Duration::from_millis(200);
 
 /// How long it may need for its last write to the connection, right after the one before.
 const LAST_WRITE: Duration = Duration::from_millis(2);
-
-/// So many reads are made at a time from a client that sends although the end was agreed on.
-const READS_PER_DRAIN: usize = 16;
-
-/// What was found when bytes were drained.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Drained {
-    /// The client has closed its side, or the connection is lost.
-    Closed,
-    /// Nothing more for now.
-    Empty,
-    /// There may be more.
-    More,
-}
 
 /// What takes a connection over, or, dropped, gives it up.
 pub trait Adopter: Send + 'static {
@@ -150,20 +133,6 @@ impl Suspended {
     pub fn is_aborted(&self) -> bool {
         // SAFETY: the connection is ours alone.
         unsafe { (*self.connection).aborted != 0 }
-    }
-
-    /// Reads and forgets what the client still sends, so that the kernel does not reset the
-    /// connection while our last bytes are under way.
-    pub fn drain(&mut self, buffer: &mut [u8]) -> Drained {
-        for _ in 0..READS_PER_DRAIN {
-            match rustix::net::recv(self.as_fd(), &mut *buffer, RecvFlags::DONTWAIT) {
-                Ok((0, _)) => return Drained::Closed,
-                Ok(_) => {}
-                Err(Errno::AGAIN) => return Drained::Empty,
-                Err(_) => return Drained::Closed,
-            }
-        }
-        Drained::More
     }
 
     /// Whether the MPM has run all hooks of the handover: the next thing it does is to clear `sbh`

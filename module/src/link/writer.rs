@@ -4,14 +4,14 @@ use std::io;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
-use crate::httpd::stream::Stream;
+use crate::httpd::transport::Transport;
 use crate::outbox::{Closed, Frame, Outbox, recycle};
 
 /// The stream of a connection and what is on its way into it. Behind a lock of the [`Link`](super::Link).
 #[derive(Default)]
 pub(super) struct Writer {
     /// There from the 101 response to the end of the session.
-    pub(super) stream: Option<Stream>,
+    pub(super) stream: Option<Transport>,
     /// Frames taken from the outbox, written up to `offset`.
     frames: Vec<u8>,
     offset: usize,

@@ -56,8 +56,17 @@ pub struct Private(*mut c_void);
 // SAFETY: the pointer is only handed back to the plugin, whose callbacks may run on any thread.
 unsafe impl Send for Private {}
 
+/// Where a plugin comes from.
+pub struct Source {
+    /// What the administrator calls it.
+    pub name: String,
+    /// An `.htaccess` file names it: it is unloaded when the request has ended.
+    pub is_of_request: bool,
+}
+
 /// A plugin as `WebSocketHandler` loaded it.
 pub struct LoadedPlugin {
+    source: Source,
     table: NonNull<abi::WebSocketPlugin>,
     on_message: abi::OnMessage,
     rust: Option<RustPlugin>,
@@ -90,7 +99,7 @@ impl LoadedPlugin {
     ///
     /// `init` is the init function of a plugin, and its library stays loaded for as long as the result
     /// is used.
-    pub unsafe fn from_init(init: abi::Init) -> Result<Self, PluginError> {
+    pub unsafe fn from_init(source: Source, init: abi::Init) -> Result<Self, PluginError> {
         // SAFETY: the caller vouches for `init`.
         let table = NonNull::new(unsafe { init() }).ok_or(PluginError::Init)?;
         // SAFETY: every version of the table begins with these two fields; the plugin keeps it until
@@ -109,6 +118,7 @@ impl LoadedPlugin {
         // SAFETY: the caller keeps the library loaded, and `destroy` releases all instances first.
         let rust = unsafe { rust_plugin(table.as_ptr()) }.map_err(PluginError::Incompatible)?;
         Ok(Self {
+            source,
             table,
             on_message,
             rust,
@@ -213,6 +223,18 @@ impl LoadedPlugin {
             // SAFETY: `private` came from `connect` on the same server and is not used again.
             unsafe { on_disconnect(private.0, server.as_abi()) }
         }
+    }
+
+    /// Whether it was written in Rust, and so needs no request after `connect`.
+    #[must_use]
+    pub fn is_rust(&self) -> bool {
+        self.rust.is_some()
+    }
+
+    /// Where it comes from.
+    #[must_use]
+    pub fn source(&self) -> &Source {
+        &self.source
     }
 
     /// Whether callbacks of the plugin are to be expected to block.

@@ -2,35 +2,48 @@
 
 use std::cell::Cell;
 use std::collections::VecDeque;
-use std::ffi::c_char;
+use std::ffi::{CStr, c_char};
 use std::ops::Deref;
 use std::ptr;
 use std::sync::atomic::{AtomicBool, AtomicU16, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, Weak};
 
 use websocket_plugin::abi;
 
 use super::table;
+use crate::httpd::log::{Client, Level};
 use crate::httpd::request::Request;
 use crate::link::{Caller, Link};
 
 /// The connection a [`Server`] stands for at the moment.
 pub struct Attachment {
-    request: Request,
     link: Arc<Link>,
-    /// Texts in the request's pool.
-    subprotocols: Vec<*const c_char>,
+    /// Not needed to send.
+    origin: RwLock<Origin>,
     /// Set when the 101 response has been sent and headers can no longer be changed.
     is_open: AtomicBool,
     /// The status of a refusal, if the plugin named one.
     rejection: AtomicU16,
 }
 
-// SAFETY: the pointers lead to texts that stay as they are for as long as the request lives, which is
-// longer than the attachment.
-unsafe impl Send for Attachment {}
+/// Where a connection comes from.
+enum Origin {
+    /// A request that is still there.
+    Request(Opening),
+    /// A request that has ended.
+    Client(Client),
+}
+
+/// A request, and the subprotocols it offers: texts in its pool.
+pub(super) struct Opening {
+    pub(super) request: Request,
+    pub(super) subprotocols: Vec<*const c_char>,
+}
+
+// SAFETY: the pointers lead to texts that stay as they are for as long as the request lives.
+unsafe impl Send for Opening {}
 // SAFETY: as above.
-unsafe impl Sync for Attachment {}
+unsafe impl Sync for Opening {}
 
 impl Attachment {
     /// Describes a connection to its plugin.
@@ -41,9 +54,11 @@ impl Attachment {
             .map(|name| request.keep(name.as_bytes()))
             .collect();
         Self {
-            request,
             link,
-            subprotocols,
+            origin: RwLock::new(Origin::Request(Opening {
+                request,
+                subprotocols,
+            })),
             is_open: AtomicBool::new(false),
             rejection: AtomicU16::new(0),
         }
@@ -65,21 +80,43 @@ impl Attachment {
         Some(self.rejection.load(Ordering::Relaxed)).filter(|&status| status != 0)
     }
 
-    pub(super) fn request(&self) -> Request {
-        self.request
+    /// The request is about to end: waits until nobody uses it any more, and sees to it that nobody
+    /// will.
+    pub fn outlive_request(&self) {
+        let mut origin = self.origin.write().unwrap_or_else(PoisonError::into_inner);
+        if let Origin::Request(Opening { request, .. }) = &*origin {
+            *origin = Origin::Client(request.client());
+        }
+    }
+
+    /// Runs `body` with the request, which stays there meanwhile, unless it has ended.
+    pub(super) fn with_request<T>(&self, body: impl FnOnce(&Opening) -> Option<T>) -> Option<T> {
+        let origin = self.origin.read().unwrap_or_else(PoisonError::into_inner);
+        match &*origin {
+            Origin::Request(opening) => body(opening),
+            Origin::Client(_) => None,
+        }
+    }
+
+    /// Writes a line about the connection to the error log.
+    pub fn log(&self, level: Level, message: &str) {
+        let origin = self.origin.read().unwrap_or_else(PoisonError::into_inner);
+        match &*origin {
+            Origin::Request(opening) => opening.request.log(level, message),
+            Origin::Client(client) => client.log(level, message),
+        }
     }
 
     pub(super) fn link(&self) -> &Arc<Link> {
         &self.link
     }
 
-    pub(super) fn subprotocols(&self) -> &[*const c_char] {
-        &self.subprotocols
-    }
-
-    /// The request whose response headers may still be changed.
-    pub(super) fn opening(&self) -> Option<Request> {
-        (!self.is_open.load(Ordering::Acquire)).then_some(self.request)
+    /// Sets a response header, as long as that changes anything.
+    pub(super) fn set_header(&self, name: &CStr, value: &[u8]) {
+        self.with_request(|opening| {
+            let is_early = !self.is_open.load(Ordering::Acquire);
+            is_early.then(|| opening.request.set_response_header(name, value))
+        });
     }
 }
 

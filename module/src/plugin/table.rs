@@ -5,7 +5,7 @@ use std::ptr;
 
 use websocket_plugin::abi;
 
-use super::server::{Attachment, Server};
+use super::server::{Attachment, Opening, Server};
 use crate::httpd::guard::guard;
 use crate::httpd::log::{Level, log_server};
 use crate::link::Caller;
@@ -72,7 +72,7 @@ unsafe extern "system" fn request(server: *const abi::WebSocketServer) -> *mut a
     // SAFETY: a plugin passes the table it was given.
     unsafe {
         with_attached(server, ptr::null_mut(), |attached, _| {
-            Some(attached.request().as_abi())
+            attached.with_request(|opening| Some(opening.request.as_abi()))
         })
     }
 }
@@ -84,7 +84,8 @@ unsafe extern "system" fn header_get(
     // SAFETY: a plugin passes the table it was given and a C string.
     unsafe {
         with_attached(server, ptr::null(), |attached, _| {
-            Some(attached.request().header_ptr(c_str(name)?))
+            let name = c_str(name)?;
+            attached.with_request(|opening| Some(opening.request.header_ptr(name)))
         })
     }
 }
@@ -97,10 +98,7 @@ unsafe extern "system" fn header_set(
     // SAFETY: a plugin passes the table it was given and C strings.
     unsafe {
         with_attached(server, (), |attached, _| {
-            let (name, value) = (c_str(name)?, c_str(value)?);
-            attached
-                .opening()?
-                .set_response_header(name, value.to_bytes());
+            attached.set_header(c_str(name)?, c_str(value)?.to_bytes());
             Some(())
         });
     }
@@ -108,7 +106,11 @@ unsafe extern "system" fn header_set(
 
 unsafe extern "system" fn protocol_count(server: *const abi::WebSocketServer) -> usize {
     // SAFETY: a plugin passes the table it was given.
-    unsafe { with_attached(server, 0, |attached, _| Some(attached.subprotocols().len())) }
+    unsafe {
+        with_attached(server, 0, |attached, _| {
+            attached.with_request(|opening| Some(opening.subprotocols.len()))
+        })
+    }
 }
 
 unsafe extern "system" fn protocol_index(
@@ -118,7 +120,7 @@ unsafe extern "system" fn protocol_index(
     // SAFETY: a plugin passes the table it was given.
     unsafe {
         with_attached(server, ptr::null(), |attached, _| {
-            attached.subprotocols().get(index).copied()
+            attached.with_request(|opening| opening.subprotocols.get(index).copied())
         })
     }
 }
@@ -127,10 +129,7 @@ unsafe extern "system" fn protocol_set(server: *const abi::WebSocketServer, name
     // SAFETY: a plugin passes the table it was given and a C string.
     unsafe {
         with_attached(server, (), |attached, _| {
-            let name = c_str(name)?.to_bytes();
-            attached
-                .opening()?
-                .set_response_header(c"Sec-WebSocket-Protocol", name);
+            attached.set_header(c"Sec-WebSocket-Protocol", c_str(name)?.to_bytes());
             Some(())
         });
     }
@@ -175,16 +174,17 @@ unsafe extern "system" fn request_info(
     // SAFETY: a plugin passes the table it was given.
     unsafe {
         with_attached(server, ptr::null(), |attached, _| {
-            let request = attached.request();
-            Some(match item {
-                abi::REQUEST_METHOD => request.method_ptr(),
-                abi::REQUEST_URI => request.target_ptr(),
-                abi::REQUEST_PATH_INFO => request.path_info_ptr(),
-                abi::REQUEST_QUERY => request.query_ptr(),
-                abi::REQUEST_USER => request.user_ptr(),
-                abi::REQUEST_CLIENT_ADDRESS => request.client_address_ptr(),
-                abi::REQUEST_SCHEME => request.scheme_ptr(),
-                _ => return None,
+            attached.with_request(|Opening { request, .. }| {
+                Some(match item {
+                    abi::REQUEST_METHOD => request.method_ptr(),
+                    abi::REQUEST_URI => request.target_ptr(),
+                    abi::REQUEST_PATH_INFO => request.path_info_ptr(),
+                    abi::REQUEST_QUERY => request.query_ptr(),
+                    abi::REQUEST_USER => request.user_ptr(),
+                    abi::REQUEST_CLIENT_ADDRESS => request.client_address_ptr(),
+                    abi::REQUEST_SCHEME => request.scheme_ptr(),
+                    _ => return None,
+                })
             })
         })
     }
@@ -199,7 +199,8 @@ unsafe extern "system" fn request_header(
     // SAFETY: a plugin passes the table it was given and two places for the answer.
     unsafe {
         with_attached(server, 0, |attached, _| {
-            let (header_name, header_value) = attached.request().header_at(index)?;
+            let (header_name, header_value) =
+                attached.with_request(|opening| opening.request.header_at(index))?;
             *name.as_mut()? = header_name;
             *value.as_mut()? = header_value;
             Some(1)
@@ -237,7 +238,7 @@ unsafe extern "system" fn log(
     unsafe {
         let message = String::from_utf8_lossy(bytes(message, length));
         let is_logged = with_attached(server, false, |attached, _| {
-            attached.request().log(level, &message);
+            attached.log(level, &message);
             Some(true)
         });
         if !is_logged {

@@ -5,8 +5,9 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use super::event_loop::EventLoop;
-use crate::httpd::stream::Stream;
-use crate::httpd::suspend::{Adopter, Drained, Suspended};
+use crate::httpd::holding::{Drained, Holding};
+use crate::httpd::suspend::{Adopter, Suspended};
+use crate::httpd::transport::Transport;
 use crate::link::Wake;
 use crate::plugin::LoadedPlugin;
 use crate::session::{Next, Session};
@@ -41,7 +42,7 @@ struct State {
 struct Life {
     /// Until the session has ended.
     session: Option<Session>,
-    suspended: Suspended,
+    holding: Holding,
     /// The server stops: the client is not waited for.
     is_leaving: bool,
     /// Set when the request has ended: how long to wait for the client.
@@ -65,7 +66,7 @@ pub struct Handover {
     pub session: Session,
     /// Its bytes. The session gets them when the MPM's thread no longer uses the connection's memory:
     /// a plugin's thread might send at once.
-    pub stream: Stream,
+    pub transport: Transport,
 }
 
 impl Adopter for Handover {
@@ -73,17 +74,9 @@ impl Adopter for Handover {
         let Self {
             connection,
             session,
-            stream,
+            transport,
         } = *self;
-        session.link().open(stream);
-        let life = Life {
-            session: Some(session),
-            suspended,
-            is_leaving: false,
-            linger_until: None,
-            armed: None,
-        };
-        connection.start(life);
+        connection.adopt(session, transport, Holding::Suspended(suspended));
     }
 }
 
@@ -118,10 +111,20 @@ impl Connection {
         self.is_over.store(true, Ordering::Release);
     }
 
-    fn start(self: &Arc<Self>, life: Life) {
+    /// Begins with a session whose bytes are in `transport`. The handshake's thread calls it when it no
+    /// longer uses the connection.
+    pub fn adopt(self: &Arc<Self>, session: Session, transport: Transport, holding: Holding) {
+        session.link().open(transport);
+        let life = Life {
+            session: Some(session),
+            holding,
+            is_leaving: false,
+            linger_until: None,
+            armed: None,
+        };
         let token = self.home.insert(Arc::clone(self));
         self.token.store(token, Ordering::Release);
-        let registered = self.home.register(&life.suspended, token);
+        let registered = self.home.register(&life.holding, token);
         if let (Err(error), Some(session)) = (registered, &life.session) {
             session.link().fail(error);
         }
@@ -153,10 +156,10 @@ impl Connection {
                 self.home.enqueue(self);
             }
             Outcome::Gone => {
-                let Life { suspended, .. } = *life;
+                let Life { holding, .. } = *life;
                 self.home
-                    .remove(self.token.load(Ordering::Acquire), &suspended);
-                suspended.destroy();
+                    .remove(self.token.load(Ordering::Acquire), &holding);
+                holding.close();
             }
         }
         true
@@ -221,22 +224,22 @@ impl Life {
         let soon = Outcome::Wait(Some(now + LET_GO_POLL));
         let Some(until) = self.linger_until else {
             // The end of the request updates the scoreboard of the MPM's thread if that is still there.
-            if !self.suspended.is_handed_over() {
+            if !self.holding.is_handed_over() {
                 return soon;
             }
-            self.suspended.finish();
-            let waits = !self.is_leaving && !self.suspended.is_aborted();
+            self.holding.finish();
+            let waits = !self.is_leaving && !self.holding.is_aborted();
             self.linger_until = Some(if waits { now + LINGER } else { now });
             return self.close(buffer);
         };
         if until > now {
-            match self.suspended.drain(buffer) {
+            match self.holding.drain(buffer) {
                 Drained::Closed => self.linger_until = Some(now),
                 Drained::Empty => return Outcome::Wait(Some(until)),
                 Drained::More => return Outcome::Again,
             }
         }
-        if self.suspended.has_been_let_go() {
+        if self.holding.has_been_let_go() {
             Outcome::Gone
         } else {
             soon

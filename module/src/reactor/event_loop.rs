@@ -13,7 +13,7 @@ use slab::Slab;
 use super::connection::Connection;
 use super::monitor::{self, Monitor};
 use super::pool::{Job, Pool, Scratch};
-use crate::httpd::suspend::Suspended;
+use crate::httpd::holding::Holding;
 
 /// The most events taken with one system call.
 pub(super) const BATCH: usize = 256;
@@ -212,21 +212,21 @@ impl EventLoop {
         lock(&self.connections).insert(connection)
     }
 
-    pub(super) fn register(&self, suspended: &Suspended, token: usize) -> io::Result<()> {
+    pub(super) fn register(&self, holding: &Holding, token: usize) -> io::Result<()> {
         use epoll::EventFlags as Flags;
         let flags = Flags::IN | Flags::OUT | Flags::RDHUP | Flags::ET;
         epoll::add(
             &self.poller,
-            suspended,
+            holding,
             epoll::EventData::new_u64(token as u64),
             flags,
         )?;
         Ok(())
     }
 
-    pub(super) fn remove(&self, token: usize, suspended: &Suspended) {
+    pub(super) fn remove(&self, token: usize, holding: &Holding) {
         // A connection that could not be registered is not there.
-        let _ = epoll::delete(&self.poller, suspended);
+        let _ = epoll::delete(&self.poller, holding);
         lock(&self.connections).try_remove(token);
         if self.is_stopping.load(Ordering::SeqCst) {
             self.interrupt();

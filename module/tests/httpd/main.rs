@@ -53,6 +53,7 @@ const THEMES: &[&[Case]] = &[
     rust::logging::CASES,
     rust::panics::CASES,
     rust::life::CASES,
+    rust::detach::CASES,
     fuzz::CASES,
 ];
 

@@ -1,5 +1,6 @@
 //! Plugins written in Rust: the examples, and what `websocket-plugin` promises their authors.
 
+pub(crate) mod detach;
 pub(crate) mod examples;
 pub(crate) mod handshake;
 pub(crate) mod life;
@@ -18,9 +19,10 @@ use xtask::server_root::ServerRoot;
 use crate::support::{Client, Context, Handshake, PATIENCE};
 
 /// The plugins that share the library of the tests; an example has one of its own.
-const TEST_PLUGINS: [&str; 6] = [
+const TEST_PLUGINS: [&str; 7] = [
     "census",
     "fragile",
+    "hermit",
     "scribe",
     "settings",
     "unmakeable",

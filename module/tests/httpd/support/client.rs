@@ -174,6 +174,7 @@ impl<S: Read + Write> Client<S> {
                 Ok(0) => return Ok(total),
                 Ok(read) => total += read as u64,
                 Err(error) if error.kind() == ErrorKind::ConnectionReset => return Ok(total),
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
                 Err(error) => return Err(error.into()),
             }
         }

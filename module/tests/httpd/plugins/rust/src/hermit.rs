@@ -1,0 +1,35 @@
+//! An echo that can be told to close and to send from a thread, and logs when a client is gone.
+
+use std::thread;
+use websocket_plugin::{Close, CloseCode, Message, Plugin, Sender, websocket_plugin};
+
+/// Messages `close CODE`, `texts COUNT` and `flood` are commands; anything else comes back.
+#[derive(Default)]
+struct Hermit;
+
+#[websocket_plugin]
+impl Plugin for Hermit {
+    fn on_message(&self, _: &mut (), to: &Sender, m: Message<'_>) -> Result<(), Close> {
+        let words = m.as_text().and_then(|text| text.split_once(' '));
+        match (words, m.as_text()) {
+            (Some(("close", code)), _) => {
+                let code = code.parse().ok().and_then(CloseCode::new);
+                return Err(Close::new(code.unwrap_or(CloseCode::NORMAL), "as told"));
+            }
+            (Some(("texts", count)), _) => {
+                let (to, count) = (to.clone(), count.parse().unwrap_or(0));
+                thread::spawn(move || (0..count).all(|n| to.send(&format!("text {n}")).is_ok()));
+            }
+            (_, Some("flood")) => {
+                let to = to.clone();
+                thread::spawn(move || while to.send(&[0; 65_536][..]).is_ok() {});
+            }
+            _ => to.send(m)?,
+        }
+        Ok(())
+    }
+
+    fn on_disconnect(&self, (): ()) {
+        log::info!("gone");
+    }
+}
