@@ -88,8 +88,9 @@ impl Client {
             Err(error) if error.kind() != ErrorKind::NotFound => return Err(error.into()),
             _ => {}
         }
-        let mut command = Command::new(self.environment.join("bin/kosoku"));
+        let mut command = self.python();
         command
+            .args(["-c", include_str!("client.py")])
             .args(["-m", "fuzzingclient", "-p", PARALLELISM, "-o"])
             .arg(folder);
         for (flag, patterns) in [("-i", &selection.include), ("-x", &selection.exclude)] {
