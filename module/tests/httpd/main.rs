@@ -16,6 +16,7 @@ mod messages;
 mod origin;
 mod restart;
 mod rust;
+mod sites;
 mod slow_reader;
 mod support;
 mod threads;
@@ -45,6 +46,8 @@ const THEMES: &[&[Case]] = &[
     life::CASES,
     slow_reader::CASES,
     tls::CASES,
+    tls::versions::CASES,
+    sites::CASES,
     restart::CASES,
     config::CASES,
     rust::examples::CASES,

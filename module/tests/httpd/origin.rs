@@ -125,15 +125,30 @@ fn ipv6(context: &Context) -> Result<()> {
 fn tls(context: &Context) -> Result<()> {
     let httpd = context.httpd()?;
     let port = httpd.tls_address().map_or(0, |address| address.port());
-    let host = format!("localhost:{port}");
-    for (origin, status) in [
-        (format!("https://{host}"), 101),
-        (format!("http://{host}"), 403),
-        ("https://localhost".to_owned(), 403),
+    let host = &format!("localhost:{port}");
+    for (host, origin, status) in [
+        (host, format!("https://{host}"), 101),
+        (host, format!("http://{host}"), 403),
+        (host, "https://localhost".to_owned(), 403),
+        (
+            &"localhost:443".to_owned(),
+            "https://localhost".to_owned(),
+            101,
+        ),
+        (
+            &"localhost:80".to_owned(),
+            "https://localhost".to_owned(),
+            403,
+        ),
+        (
+            &"localhost:80".to_owned(),
+            "https://localhost:80".to_owned(),
+            101,
+        ),
     ] {
         let mut client = Client::connect_tls(&httpd)?;
         let handshake = Handshake::to("/echo")
-            .header("Host", &host)
+            .header("Host", host)
             .header("Origin", &origin);
         client.send(handshake.to_bytes())?;
         let response = client.response()?;

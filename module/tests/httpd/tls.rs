@@ -1,5 +1,7 @@
 //! Connections whose bytes pass through filters: TLS, and modules this one does not know.
 
+pub(crate) mod versions;
+
 use std::io::Read;
 use std::time::{Duration, Instant};
 

@@ -11,7 +11,7 @@ use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use rustls::{
     CertificateError, ClientConfig, ClientConnection, DigitallySignedStruct, Error,
-    SignatureScheme, StreamOwned,
+    SignatureScheme, StreamOwned, SupportedProtocolVersion,
 };
 use xtask::httpd::Httpd;
 
@@ -23,9 +23,17 @@ pub(crate) type TlsStream = StreamOwned<ClientConnection, TcpStream>;
 impl Client<TlsStream> {
     /// Connects, without a word of HTTP.
     pub(crate) fn connect_tls(httpd: &Httpd) -> Result<Self> {
+        Self::connect_tls_with(httpd, rustls::DEFAULT_VERSIONS)
+    }
+
+    /// As [`Client::connect_tls`], with one of these versions of TLS.
+    pub(crate) fn connect_tls_with(
+        httpd: &Httpd,
+        versions: &[&'static SupportedProtocolVersion],
+    ) -> Result<Self> {
         let address = httpd.tls_address().expect("the server serves TLS");
         let tcp = Client::connect(address)?.stream;
-        let config = config(&httpd.root().certificate())?;
+        let config = config(&httpd.root().certificate(), versions)?;
         let name = ServerName::try_from("localhost")?;
         let tls = ClientConnection::new(Arc::new(config), name)?;
         Ok(Self::over(StreamOwned::new(tls, tcp)))
@@ -39,14 +47,17 @@ impl Client<TlsStream> {
     }
 }
 
-fn config(certificate: &Path) -> Result<ClientConfig> {
+fn config(
+    certificate: &Path,
+    versions: &[&'static SupportedProtocolVersion],
+) -> Result<ClientConfig> {
     let provider = Arc::new(ring::default_provider());
     let verifier = Pinned {
         certificate: CertificateDer::from_pem_file(certificate)?,
         provider: Arc::clone(&provider),
     };
     Ok(ClientConfig::builder_with_provider(provider)
-        .with_safe_default_protocol_versions()?
+        .with_protocol_versions(versions)?
         .dangerous()
         .with_custom_certificate_verifier(Arc::new(verifier))
         .with_no_client_auth())

@@ -1,0 +1,84 @@
+//! Both versions of TLS, and what happens to their connections besides data.
+
+use std::io::Write as _;
+
+use anyhow::{Result, ensure};
+use rustls::version::{TLS12, TLS13};
+
+use super::FlushTls as _;
+use crate::support::frame::masked;
+use crate::support::server::ensure_healthy;
+use crate::support::{Client, Context, Driver, Frame, Handshake, Opcode, cases};
+
+cases! {
+    "TLS 1.2 and 1.3: messages go both ways, and close_notify ends them" => both_versions,
+    "TLS 1.3: frames around a change of keys are read" => key_update,
+    "TLS: a hard restart ends open sockets, with 1001 where event loops serve them" => restart,
+}
+
+fn both_versions(context: &Context) -> Result<()> {
+    for version in [&TLS12, &TLS13] {
+        let mut client = Client::connect_tls_with(&*context.httpd()?, &[version])?;
+        client.upgrade(&Handshake::to("/echo"))?;
+        ensure!(client.stream.conn.protocol_version() == Some(version.version));
+        for length in [0, 100, 16_384, 1 << 20] {
+            let payload = vec![7; length];
+            client.binary(&payload)?;
+            client.expect(&Frame::binary(&payload))?;
+        }
+        client.send(masked(Opcode::PING, "ping"))?;
+        client.expect(&Frame::pong("ping"))?;
+        client.close()?; // without close_notify rustls would report an error
+    }
+    Ok(())
+}
+
+fn key_update(context: &Context) -> Result<()> {
+    let mut client = Client::connect_tls_with(&*context.httpd()?, &[&TLS13])?;
+    client.upgrade(&Handshake::to("/echo"))?;
+    for _ in 0..20 {
+        client.stream.conn.refresh_traffic_keys()?;
+        client.echo("behind a record without data")?;
+
+        let tls = &mut client.stream.conn;
+        tls.writer().write_all(&masked(Opcode::TEXT, "before"))?;
+        tls.refresh_traffic_keys()?;
+        tls.writer().write_all(&masked(Opcode::TEXT, "behind"))?;
+        client.stream.flush_tls()?;
+        client.expect_text("before")?;
+        client.expect_text("behind")?;
+
+        // Nothing but the record; the frame comes when it has been read, or not.
+        client.stream.conn.refresh_traffic_keys()?;
+        client.stream.flush_tls()?;
+        client.echo("later")?;
+    }
+    client.close()
+}
+
+fn restart(context: &Context) -> Result<()> {
+    let httpd = context
+        .root()?
+        .tls_port(xtask::port::free_port()?)
+        .config(context.plugins().locations())
+        .start()?;
+    let mut clients = Vec::new();
+    for _ in 0..3 {
+        let mut client = Client::open_tls(&httpd, &Handshake::to("/echo"))?;
+        for _ in 0..50 {
+            client.echo("hello")?;
+        }
+        clients.push(client);
+    }
+    httpd.restart()?;
+    // Elsewhere httpd may close the socket before its thread has passed the frame to mod_ssl.
+    if context.driver == Driver::Event {
+        for client in &mut clients {
+            client.expect(&Frame::close(1001))?;
+        }
+    }
+    let mut new = Client::open_tls(&httpd, &Handshake::to("/echo"))?;
+    new.echo("after")?;
+    new.close()?;
+    ensure_healthy(&httpd.error_log()?)
+}
