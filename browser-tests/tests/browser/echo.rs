@@ -13,6 +13,7 @@ cases! {
     "the endpoint in C does the same" => endpoint_in_c,
     "text and binary of 1 MiB come back unchanged" => big,
     "many messages on their way come back in order" => many,
+    "messages are compressed where the server does that, and only there" => compression,
 }
 
 pub(crate) fn open(context: &Context) -> Result<Page> {
@@ -111,4 +112,32 @@ fn many(context: &Context) -> Result<()> {
         &json!([]),
         &json!(true),
     )
+}
+
+fn compression(context: &Context) -> Result<()> {
+    let negotiated = "const socket = await open('/echo');
+        const text = JSON.stringify(Array.from({ length: 500 }, (_, i) => ({ id: i, name: `item ${i}` })));
+        const bytes = new Uint8Array(2 ** 20);
+        const back = new Uint8Array(await exchange(socket, bytes));
+        return [
+            socket.extensions,
+            (await exchange(socket, text)) === text,
+            back.length === bytes.length && back.every((byte) => byte === 0),
+        ]";
+    open(context)?.expect(negotiated, &json!([]), &json!(["", true, true]))?;
+    for (kept, extensions) in [
+        (
+            "Shared",
+            "permessage-deflate; server_no_context_takeover; client_no_context_takeover",
+        ),
+        ("Connection", "permessage-deflate"),
+    ] {
+        let httpd = context.start(&format!(
+            "WebSocketCompression On\nWebSocketCompressionContext {kept}"
+        ))?;
+        let page = context.open_on(&httpd, "echo.html")?;
+        page.await_state("echo", "open")?;
+        page.expect(negotiated, &json!([]), &json!([extensions, true, true]))?;
+    }
+    Ok(())
 }
