@@ -41,11 +41,13 @@ const FUNCTIONS: &[&str] = &[
     "apr_brigade_destroy",
     "apr_brigade_flatten",
     "apr_brigade_length",
+    "apr_bucket_heap_create",
     "apr_bucket_transient_create",
     "apr_dso_error",
     "apr_dso_load",
     "apr_dso_sym",
     "apr_dynamic_fn_retrieve",
+    "apr_os_file_get",
     "apr_os_sock_get",
     "apr_pool_allocator_get",
     "apr_pool_cleanup_kill",
@@ -68,7 +70,10 @@ const FUNCTIONS: &[&str] = &[
 
 const TYPES: &[&str] = &[
     "apr_bucket_brigade",
+    "apr_bucket_heap",
+    "apr_datatype_e",
     "apr_dso_handle_t",
+    "apr_pollfd_t",
     "apr_table_entry_t",
     "apr_thread_mutex_t",
     "cmd_parms",
@@ -87,6 +92,7 @@ const CONSTANTS: &[&str] = &[
     "APLOG_.*",
     "APR_ALIGN_.*",
     "APR_E.*",
+    "APR_POLL_FILE",
     "APR_HOOK_.*",
     "APR_OS_START_.*",
     "APR_SHUTDOWN_.*",
@@ -103,6 +109,7 @@ const CONSTANTS: &[&str] = &[
     "SERVER_.*",
     "SUSPENDED",
     "ap_server_conf",
+    "apr_bucket_type_eos",
     "apr_bucket_type_socket",
 ];
 

@@ -14,6 +14,7 @@
 #include "apr_buckets.h"
 #include "apr_dso.h"
 #include "apr_optional.h"
+#include "apr_poll.h"
 #include "apr_portable.h"
 #include "apr_strings.h"
 #include "apr_tables.h"

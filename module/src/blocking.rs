@@ -1,4 +1,4 @@
-//! Drives a session with the thread the MPM gave to its request, waiting with `poll`.
+//! Drives a session with the thread the MPM, or mod_http2, gave to its request, waiting with `poll`.
 
 use std::cell::RefCell;
 use std::io::{Read, Write};
@@ -147,10 +147,6 @@ impl Waker {
 }
 
 impl Wake for Waker {
-    fn is_event_driven(&self) -> bool {
-        false
-    }
-
     fn wake(self: Arc<Self>) {
         if !self.is_awake.swap(true, Ordering::SeqCst) {
             // It can only fail when a byte is in it already.

@@ -100,6 +100,8 @@ pub fn stop() {
 struct Waiting {
     link: Arc<Link>,
     descriptor: Arc<OwnedFd>,
+    /// When to try again though the descriptor is not writable.
+    retry: Option<Instant>,
 }
 
 fn run(interrupts: &UnixStream) {
@@ -137,11 +139,18 @@ fn next_due() -> Option<Arc<Link>> {
 /// Writes what waits. `Some`: the client takes no more, and the connection's own thread is busy, so
 /// that somebody else has to wait for it.
 fn flush(link: Arc<Link>) -> Option<Waiting> {
-    if !matches!(link.flush(), Output::Pending(_)) || !link.is_in_turn() {
+    let Output::Pending { retry, .. } = link.flush() else {
+        return None;
+    };
+    if !link.is_in_turn() {
         return None;
     }
     let descriptor = link.descriptor()?;
-    Some(Waiting { link, descriptor })
+    Some(Waiting {
+        link,
+        descriptor,
+        retry,
+    })
 }
 
 /// Waits until something is due, a client takes more or somebody interrupts. Tells which clients do.
@@ -152,7 +161,10 @@ fn wait(interrupts: &UnixStream, waiting: &[Waiting]) -> Vec<bool> {
         .map(|(due, _)| due.saturating_duration_since(Instant::now()));
     // No client is waited for longer than its session would want: see whether it is still needed.
     let limit = (!waiting.is_empty()).then_some(RECHECK);
-    let timeout = [timeout, limit].into_iter().flatten().min();
+    let now = Instant::now();
+    let retries = waiting.iter().filter_map(|waiting| waiting.retry);
+    let retry = retries.min().map(|at| at.saturating_duration_since(now));
+    let timeout = [timeout, limit, retry].into_iter().flatten().min();
     let timeout = timeout.and_then(|left| Timespec::try_from(left).ok());
     let mut waited_for = vec![PollFd::new(interrupts, PollFlags::IN)];
     waited_for.extend(
@@ -164,9 +176,13 @@ fn wait(interrupts: &UnixStream, waiting: &[Waiting]) -> Vec<bool> {
     let _ = poll(&mut waited_for, timeout.as_ref());
     // Nothing to read, if nobody interrupted.
     let _ = (&*interrupts).read(&mut [0; 64]);
+    let now = Instant::now();
     waited_for[1..]
         .iter()
-        .map(|polled| !polled.revents().is_empty())
+        .zip(waiting)
+        .map(|(polled, waiting)| {
+            !polled.revents().is_empty() || waiting.retry.is_some_and(|at| at <= now)
+        })
         .collect()
 }
 

@@ -6,13 +6,14 @@
 //! * [`upgrade`]: the opening handshake, from the request to the 101 response.
 //! * [`session`]: one connection's life after it: read, decode, callback, encode, write.
 //! * [`reactor`]: drives sessions without a thread for each (event MPM).
-//! * [`blocking`]: drives a session with the MPM's own thread (all MPMs).
+//! * [`blocking`]: drives a session with the thread of its request (all MPMs, HTTP/2).
 //! * [`protocol`]: RFC 6455 itself, without I/O.
 //! * [`plugin`]: the C tables and the way into a plugin's callbacks.
 //! * [`link`]: what any thread may do with a connection: send, close.
 //! * [`compression`]: compresses what is sent.
 //! * [`outbox`]: the bounded queue of frames on their way out.
 //! * [`flusher`]: writes what a callback that takes long has queued.
+//! * [`http2`]: how many streams of an HTTP/2 connection may be WebSockets.
 //! * [`registry`]: the open connections of this child process.
 
 #![deny(unsafe_code)]
@@ -20,6 +21,7 @@
 pub mod blocking;
 pub mod compression;
 pub mod flusher;
+pub mod http2;
 pub mod httpd;
 pub mod link;
 pub mod outbox;

@@ -37,11 +37,17 @@ pub enum Caller {
 
 /// Makes the thread or loop that drives a connection take its next turn.
 pub trait Wake: Send + Sync {
-    /// Whether the connection holds no thread of the MPM.
-    fn is_event_driven(&self) -> bool;
-
     /// May be called from any thread, any number of times.
     fn wake(self: Arc<Self>);
+}
+
+/// Whose thread a connection holds while it is open.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Holder {
+    /// One of the MPM.
+    Mpm,
+    /// One of mod_http2, or none.
+    Other,
 }
 
 /// How far the output of a connection has got.
@@ -49,8 +55,13 @@ pub trait Wake: Send + Sync {
 pub enum Output {
     /// Everything is written.
     Drained,
-    /// The client takes no more for now, and has not since the given time.
-    Pending(Instant),
+    /// The client takes no more for now.
+    Pending {
+        /// Nor has it since then.
+        since: Instant,
+        /// When to try again; `None`: when the connection's descriptor becomes writable.
+        retry: Option<Instant>,
+    },
     /// The connection is lost.
     Broken(io::Error),
 }
@@ -62,6 +73,7 @@ pub struct Link {
     /// There if messages may be compressed.
     compression: Option<Box<Compression>>,
     waker: Arc<dyn Wake>,
+    holder: Holder,
     timeout: Duration,
     is_leaving: AtomicBool,
     is_in_turn: AtomicBool,
@@ -80,6 +92,7 @@ impl Link {
     pub fn new(
         timeout: Duration,
         waker: Arc<dyn Wake>,
+        holder: Holder,
         compression: Option<Compression>,
     ) -> Arc<Self> {
         Arc::new(Self {
@@ -87,6 +100,7 @@ impl Link {
             writer: Mutex::default(),
             compression: compression.map(Box::new),
             waker,
+            holder,
             timeout,
             is_leaving: AtomicBool::new(false),
             is_in_turn: AtomicBool::new(false),
@@ -215,16 +229,18 @@ impl Link {
             if self.outbox().has_room() {
                 return Ok(());
             }
-            match output {
-                Output::Pending(_) => {}
+            let retry = match output {
+                Output::Pending { retry, .. } => retry,
                 // Others have filled the queue again meanwhile.
                 Output::Drained => continue,
                 Output::Broken(_) => return Err(Closed),
-            }
-            let Some(left) = deadline.checked_duration_since(Instant::now()) else {
+            };
+            let now = Instant::now();
+            let Some(left) = deadline.checked_duration_since(now) else {
                 self.fail(io::ErrorKind::TimedOut.into());
                 return Err(Closed);
             };
+            let left = retry.map_or(left, |retry| retry.saturating_duration_since(now).min(left));
             let mut waited_for = [
                 PollFd::new(&descriptor, PollFlags::OUT),
                 PollFd::new(&gone, PollFlags::IN),
@@ -283,7 +299,7 @@ impl Link {
                 writer.pending_since = None;
                 Output::Drained
             }
-            Ok(false) => Output::Pending(*writer.pending_since.get_or_insert_with(Instant::now)),
+            Ok(false) => writer.pending(),
             Err(error) => {
                 drop(writer);
                 self.fail(copy(&error));
@@ -313,10 +329,10 @@ impl Link {
         self.wake();
     }
 
-    /// Whether the connection holds no thread of the MPM.
+    /// Whose thread the connection holds.
     #[must_use]
-    pub fn is_event_driven(&self) -> bool {
-        self.waker.is_event_driven()
+    pub fn holder(&self) -> Holder {
+        self.holder
     }
 
     /// Whether [`go_away`](Self::go_away) was called.

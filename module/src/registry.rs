@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
-use crate::link::Link;
+use crate::link::{Holder, Link};
 
 static STATE: Mutex<State> = Mutex::new(State {
     next: 0,
@@ -28,7 +28,7 @@ pub enum Stop {
 
 impl Stop {
     fn ends(self, link: &Link) -> bool {
-        self == Self::AtOnce || link.is_event_driven()
+        self == Self::AtOnce || link.holder() != Holder::Mpm
     }
 }
 
@@ -52,9 +52,9 @@ pub fn register(link: &Arc<Link>) -> Registration {
 }
 
 /// Whether there is a connection that no thread of the MPM serves.
-pub fn is_any_event_driven() -> bool {
+pub fn is_any_without_mpm_thread() -> bool {
     let links: Vec<_> = lock().links.values().filter_map(Weak::upgrade).collect();
-    links.iter().any(|link| link.is_event_driven())
+    links.iter().any(|link| link.holder() != Holder::Mpm)
 }
 
 /// Tells clients that the server goes away.

@@ -201,7 +201,7 @@ impl Session {
     /// Writes what waits and finds out what the session waits for.
     fn next(&mut self) -> Next {
         let output = self.peer.link.settle();
-        let (deadline, write) = match output {
+        let (deadline, retry) = match output {
             Output::Broken(error) => {
                 self.peer
                     .attachment
@@ -209,17 +209,18 @@ impl Session {
                 self.stage = Stage::Ended;
                 return Next::Ended;
             }
-            Output::Pending(since) => (Some(since + self.output_limit()), true),
+            Output::Pending { since, retry } => (Some(since + self.output_limit()), Some(retry)),
             Output::Drained if self.stage == Stage::Finishing => {
                 self.stage = Stage::Ended;
                 return Next::Ended;
             }
             Output::Drained if self.peer.link.is_closing() => {
                 let since = *self.closing_since.get_or_insert_with(Instant::now);
-                (Some(since + self.close_limit()), false)
+                (Some(since + self.close_limit()), None)
             }
-            Output::Drained => (None, false),
+            Output::Drained => (None, None),
         };
+        let write = retry.is_some();
         if deadline.is_some_and(|deadline| deadline <= Instant::now()) {
             self.give_up(write);
             return Next::Ended;
@@ -228,7 +229,7 @@ impl Session {
         Next::Wait {
             read,
             write,
-            deadline,
+            deadline: deadline.into_iter().chain(retry.flatten()).min(),
         }
     }
 

@@ -1,19 +1,21 @@
 //! The opening handshake: from a request to a session (RFC 6455, section 4.2).
 
 use std::io;
+use std::os::fd::OwnedFd;
 use std::sync::Arc;
 
 use crate::blocking::Driver;
 use crate::compression::Compression;
+use crate::http2::Place;
 use crate::httpd::config::Config;
 use crate::httpd::detached::Duplicate;
 use crate::httpd::holding::Holding;
 use crate::httpd::log::{Level, log_server};
 use crate::httpd::request::Request;
-use crate::httpd::stream::Descriptors;
+use crate::httpd::stream::{Descriptors, NoInput};
 use crate::httpd::transport::Transport;
 use crate::httpd::{Answer, mpm};
-use crate::link::{Link, Wake};
+use crate::link::{Holder, Link, Wake};
 use crate::plugin::{Attachment, LoadedPlugin, ServerLease};
 use crate::protocol::{
     ClientHandshake, HandshakeError, Limits, Receiver, RequestHead, SUPPORTED_VERSIONS, Site,
@@ -26,6 +28,9 @@ const FORBIDDEN: Answer = Answer::Status(403);
 const INTERNAL_SERVER_ERROR: Answer = Answer::Status(500);
 const NOT_IMPLEMENTED: Answer = Answer::Status(501);
 const SERVICE_UNAVAILABLE: Answer = Answer::Status(503);
+
+const NO_WAY_TO_WAIT: &str = "WebSockets over HTTP/2 need the mod_http2 of httpd 2.4.58 or later, on \
+    a system where it uses pipes: this one offers no way to wait for input";
 
 /// Serves a request for which `SetHandler websocket-handler` holds.
 pub fn handle(request: Request, config: &Config) -> Answer {
@@ -50,20 +55,18 @@ pub fn handle(request: Request, config: &Config) -> Answer {
         request.log(Level::Info, &text);
         return FORBIDDEN;
     }
-    if request.is_http2_stream() {
-        request.log(Level::Error, "WebSockets over HTTP/2 are not supported");
-        return NOT_IMPLEMENTED;
-    }
     let opening = Opening {
         request,
         handshake,
         config,
         plugin,
     };
+    if let Some(connection) = request.http2_connection() {
+        return opening.serve_stream(connection);
+    }
     match reactor_for(request, config) {
         Some(reactor) => opening.suspend(reactor),
-        None => Driver::with_current(|driver| opening.block(driver))
-            .unwrap_or_else(|error| out_of_resources(&request, &error)),
+        None => opening.block(None),
     }
 }
 
@@ -140,13 +143,55 @@ struct Opening<'a> {
 }
 
 impl Opening<'_> {
-    /// Serves the connection with this thread until it ends.
-    fn block(&self, driver: &mut Driver) -> Answer {
-        let mut session = match self.accept(driver.server(), driver.waker()) {
+    /// Serves a stream of an HTTP/2 connection until it ends, with this thread, which is mod_http2's.
+    fn serve_stream(&self, connection: usize) -> Answer {
+        let Self {
+            request, config, ..
+        } = self;
+        let most = config.h2_max_streams();
+        let Some(_place) = Place::take(connection, most) else {
+            let text = format!(
+                "the HTTP/2 connection has {most} WebSockets already (WebSocketH2MaxStreams)"
+            );
+            request.log(Level::Info, &text);
+            return SERVICE_UNAVAILABLE;
+        };
+        match request.http2_input() {
+            Ok(Ok(input)) => self.block(Some(input)),
+            Ok(Err(NoInput::Unsupported)) => {
+                request.log(Level::Error, NO_WAY_TO_WAIT);
+                NOT_IMPLEMENTED
+            }
+            Ok(Err(NoInput::Ended)) => {
+                let text = "bad opening handshake: the client has ended the stream with it";
+                request.log(Level::Info, text);
+                BAD_REQUEST
+            }
+            Err(error) => out_of_resources(request, &error),
+        }
+    }
+
+    /// Serves the connection with this thread until it ends. `input` is that of a stream of an HTTP/2
+    /// connection.
+    fn block(&self, input: Option<OwnedFd>) -> Answer {
+        Driver::with_current(|driver| self.drive(driver, input))
+            .unwrap_or_else(|error| out_of_resources(&self.request, &error))
+    }
+
+    fn drive(&self, driver: &mut Driver, input: Option<OwnedFd>) -> Answer {
+        let holder = if input.is_some() {
+            Holder::Other
+        } else {
+            Holder::Mpm
+        };
+        let mut session = match self.accept(driver.server(), driver.waker(), holder) {
             Ok(session) => session,
             Err(refusal) => return refusal,
         };
-        let opened = self.request.take_stream(Descriptors::Own);
+        let opened = match input {
+            Some(input) => self.request.take_http2_stream(input),
+            None => self.request.take_stream(Descriptors::Own),
+        };
         match opened.and_then(|stream| Ok((stream.descriptor()?, stream))) {
             Ok((descriptor, stream)) => {
                 session.link().open(stream);
@@ -164,8 +209,8 @@ impl Opening<'_> {
             Err(error) => return out_of_resources(&self.request, &error),
         };
         let connection = reactor.prepare(Arc::clone(self.plugin));
-        let session = match self.accept(ServerLease::take(), Arc::<Connection>::clone(&connection))
-        {
+        let waker = Arc::<Connection>::clone(&connection);
+        let session = match self.accept(ServerLease::take(), waker, Holder::Other) {
             Ok(session) => session,
             Err(refusal) => return refusal,
         };
@@ -222,7 +267,12 @@ impl Opening<'_> {
     }
 
     /// Asks the plugin and sends the 101 response.
-    fn accept(&self, server: ServerLease, waker: Arc<dyn Wake>) -> Result<Session, Answer> {
+    fn accept(
+        &self,
+        server: ServerLease,
+        waker: Arc<dyn Wake>,
+        holder: Holder,
+    ) -> Result<Session, Answer> {
         let Self {
             request,
             handshake,
@@ -242,7 +292,7 @@ impl Opening<'_> {
         let compression = policy
             .zip(deflate)
             .map(|(policy, agreed)| Compression::new(policy, &agreed));
-        let link = Link::new(request.timeout(), waker, compression);
+        let link = Link::new(request.timeout(), waker, holder, compression);
         let attachment = Arc::new(Attachment::new(
             *request,
             Arc::clone(&link),

@@ -19,6 +19,9 @@ pub const DEFAULT_MAX_MESSAGE_SIZE: u64 = 33_554_432;
 /// Messages of fewer bytes are not compressed: what they get shorter by is not worth the time.
 pub const DEFAULT_COMPRESSION_THRESHOLD: u64 = 256;
 
+/// Half of the threads that mod_http2 gives a connection at first.
+pub const DEFAULT_H2_MAX_STREAMS: usize = 3;
+
 /// The directives of one section; `None` where a directive does not stand in it.
 #[derive(Clone, Default)]
 pub struct Config {
@@ -34,6 +37,8 @@ pub struct Config {
     pub(super) compression_context: Option<DeflateContext>,
     pub(super) event_driven: Option<bool>,
     pub(super) detach: Option<bool>,
+    /// Only at servers and virtual hosts.
+    pub(super) h2_max_streams: Option<usize>,
     /// Only at the main server.
     pub(super) threads: Option<Threads>,
 }
@@ -117,6 +122,12 @@ impl Config {
         }
     }
 
+    /// How many WebSockets an HTTP/2 connection may have.
+    #[must_use]
+    pub fn h2_max_streams(&self) -> usize {
+        self.h2_max_streams.unwrap_or(DEFAULT_H2_MAX_STREAMS)
+    }
+
     /// The section `inner` inside this one: what it sets counts, the rest is inherited.
     pub(super) fn merged_with(&self, inner: &Self) -> Self {
         Self {
@@ -137,6 +148,7 @@ impl Config {
             compression_context: inner.compression_context.or(self.compression_context),
             event_driven: inner.event_driven.or(self.event_driven),
             detach: inner.detach.or(self.detach),
+            h2_max_streams: inner.h2_max_streams.or(self.h2_max_streams),
             threads: inner.threads.or(self.threads),
         }
     }

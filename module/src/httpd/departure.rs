@@ -49,12 +49,12 @@ pub(super) fn watch() -> io::Result<()> {
     let builder = Builder::new().name("ws-departure".into());
     let thread = spawn(builder, move || {
         if !waited_for.wait(PATIENCE) {
-            while registry::is_any_event_driven() && !mpm::is_child_idle() {
+            while registry::is_any_without_mpm_thread() && !mpm::is_child_idle() {
                 if waited_for.wait(INTERVAL) {
                     return;
                 }
             }
-            if registry::is_any_event_driven() {
+            if registry::is_any_without_mpm_thread() {
                 leave();
             }
         }

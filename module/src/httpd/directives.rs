@@ -9,14 +9,14 @@ use std::sync::Arc;
 
 use super::config::Config;
 use super::{library, sys};
-use command::{Argument, Directive, END, each, flag, of_process, one, two};
+use command::{Argument, Directive, END, each, flag, of_server, one, two};
 use values::{
     parse_compression_context, parse_compression_level, parse_compression_threshold,
-    parse_origin_check, parse_size, parse_threads,
+    parse_h2_max_streams, parse_origin_check, parse_size, parse_threads,
 };
 
 #[repr(transparent)]
-pub(super) struct Table([sys::command_rec; 15]);
+pub(super) struct Table([sys::command_rec; 16]);
 
 // SAFETY: the table holds constants and pointers to constants; nobody writes to it.
 unsafe impl Sync for Table {}
@@ -93,10 +93,15 @@ pub(super) static TABLE: Table = Table([
         &(detach as _),
         c"On lets httpd forget connections after the handshake (Rust plugins); default Off",
     ),
-    of_process(two(
+    of_server(two(
         c"WebSocketThreads",
         &(threads as _),
         c"Least and most threads of a child process for event-driven WebSockets",
+    )),
+    of_server(one(
+        c"WebSocketH2MaxStreams",
+        &(h2_max_streams as _),
+        c"Most WebSockets of one HTTP/2 connection; default 3",
     )),
     END,
 ]);
@@ -173,6 +178,11 @@ fn event_driven(config: &mut Config, on: bool) {
 
 fn detach(config: &mut Config, on: bool) {
     config.detach = Some(on);
+}
+
+fn h2_max_streams(directive: &mut Directive<'_>, count: Argument<'_>) -> Result<(), String> {
+    directive.config.h2_max_streams = Some(parse_h2_max_streams(&count.text())?);
+    Ok(())
 }
 
 fn threads(

@@ -75,7 +75,7 @@ pub(super) unsafe fn flush_core(connection: *mut sys::conn_rec) -> sys::apr_stat
 ///
 /// # Safety
 ///
-/// The caller has both to itself.
+/// The caller has both to itself; the bucket is in no brigade.
 pub(super) unsafe fn append(brigade: *mut sys::apr_bucket_brigade, bucket: *mut sys::apr_bucket) {
     // SAFETY: the caller vouches for both. A brigade is a ring through the `link` of its buckets,
     // which is their first field, and through its own `list` (apr_ring.h).
@@ -87,6 +87,28 @@ pub(super) unsafe fn append(brigade: *mut sys::apr_bucket_brigade, bucket: *mut 
         (*last).link.next = bucket;
         (*brigade).list.prev = bucket;
     }
+}
+
+/// The buckets of a brigade, in order.
+///
+/// # Safety
+///
+/// The caller has the brigade to itself and does not change it before it drops the result.
+pub(super) unsafe fn buckets(
+    brigade: *mut sys::apr_bucket_brigade,
+) -> impl Iterator<Item = *mut sys::apr_bucket> {
+    // SAFETY: the caller vouches for the brigade; each link leads to a bucket or to the end (see
+    // `append`).
+    let (sentinel, mut next) = unsafe {
+        let sentinel = (&raw mut (*brigade).list).cast::<sys::apr_bucket>();
+        (sentinel, (*brigade).list.next)
+    };
+    std::iter::from_fn(move || {
+        let bucket = (next != sentinel).then_some(next)?;
+        // SAFETY: as above.
+        next = unsafe { (*bucket).link.next };
+        Some(bucket)
+    })
 }
 
 unsafe fn all(mut filter: *const sys::ap_filter_t, allowed: &[&[u8]]) -> bool {

@@ -2,6 +2,7 @@
 
 use std::ffi::{CStr, c_char, c_int};
 use std::io;
+use std::os::fd::OwnedFd;
 use std::ptr::NonNull;
 use std::time::Duration;
 
@@ -11,7 +12,7 @@ use super::detached::{Detached, Duplicate, Socket};
 use super::log::{Client, Level, request_line};
 use super::memory::SharedMemory;
 use super::pool::{Pool, bytes};
-use super::stream::{Descriptors, Stream};
+use super::stream::{ConnectionStream, Descriptors, Http2Stream, NoInput, input_of};
 use super::suspend::{self, Adopter};
 use super::sys;
 use super::transport::Transport;
@@ -99,10 +100,11 @@ impl Request {
         self.get().proto_num >= HTTP_1_1
     }
 
-    /// Whether the request is a stream of an HTTP/2 connection.
+    /// What tells apart the HTTP/2 connections that are open, if the request is a stream of one.
     #[must_use]
-    pub fn is_http2_stream(&self) -> bool {
-        !self.connection().master.is_null()
+    pub fn http2_connection(&self) -> Option<usize> {
+        let master = self.connection().master;
+        (!master.is_null()).then(|| master.addr())
     }
 
     /// The path the client asked for.
@@ -274,12 +276,11 @@ impl Request {
     ///
     /// When the client is gone, or the process has no descriptor left.
     pub fn take_stream(self, descriptors: Descriptors) -> io::Result<Transport> {
-        if self.connection().aborted != 0 {
-            return Err(io::ErrorKind::ConnectionAborted.into());
-        }
+        self.check_client()?;
         // SAFETY: the handler has the connection to itself until it returns, and drops the stream
         // before; plugins use the request's pool from one thread at a time.
-        unsafe { Stream::new(self.get().connection, descriptors) }.map(Transport::Httpd)
+        unsafe { ConnectionStream::new(self.get().connection, descriptors) }
+            .map(Transport::Connection)
     }
 
     /// What the connection can be detached with, if all that belongs to it is a socket. For the
@@ -312,6 +313,38 @@ impl Request {
         let port = unsafe { self.get().useragent_addr.as_ref() }.map_or(0, |address| address.port);
         // SAFETY: a server lives as long as the process that serves requests for it.
         unsafe { Client::new(self.get().server, address, port) }
+    }
+
+    /// What becomes readable when a stream of an HTTP/2 connection has input. For the handler's thread.
+    ///
+    /// # Errors
+    ///
+    /// When the process has no descriptor left.
+    pub fn http2_input(self) -> io::Result<Result<OwnedFd, NoInput>> {
+        // SAFETY: the request is live and a stream's, so mod_http2 has made its connection.
+        unsafe { input_of(self.get().connection) }
+    }
+
+    /// The bytes of a stream of an HTTP/2 connection, as [`take_stream`](Self::take_stream); `input`
+    /// comes from [`http2_input`](Self::http2_input).
+    ///
+    /// # Errors
+    ///
+    /// When the client is gone.
+    pub fn take_http2_stream(self, input: OwnedFd) -> io::Result<Transport> {
+        self.check_client()?;
+        // SAFETY: the handler has the secondary connection to itself until it returns, and drops the
+        // stream before; plugins use the request's pool from one thread at a time.
+        Ok(Transport::Http2(unsafe {
+            Http2Stream::new(self.0.as_ptr(), input)
+        }))
+    }
+
+    fn check_client(&self) -> io::Result<()> {
+        if self.connection().aborted != 0 {
+            return Err(io::ErrorKind::ConnectionAborted.into());
+        }
+        Ok(())
     }
 
     /// The threads `WebSocketThreads` sets.

@@ -3,17 +3,20 @@
 use std::io;
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::detached::Socket;
-use super::stream::Stream;
+use super::stream::{ConnectionStream, Http2Stream};
 
 /// A connection's bytes in both directions, read and written without ever blocking.
 ///
 /// One thread at a time may use it, whichever that is.
 pub enum Transport {
     /// A connection of httpd.
-    Httpd(Stream),
-    /// A detached one.
+    Connection(ConnectionStream),
+    /// A stream of an HTTP/2 connection.
+    Http2(Http2Stream),
+    /// A connection httpd has forgotten.
     Detached(Socket),
 }
 
@@ -25,8 +28,19 @@ impl Transport {
     /// When the process has no descriptors left.
     pub fn descriptor(&self) -> io::Result<Arc<OwnedFd>> {
         match self {
-            Self::Httpd(stream) => stream.descriptor(),
+            Self::Connection(stream) => stream.descriptor(),
+            Self::Http2(stream) => Ok(stream.descriptor()),
             Self::Detached(socket) => Ok(Arc::clone(socket.descriptor())),
+        }
+    }
+
+    /// How long to wait before trying to write again when the client has taken nothing for so long;
+    /// `None`: the descriptor becomes writable.
+    #[must_use]
+    pub fn retry_interval(&self, pending: Duration) -> Option<Duration> {
+        match self {
+            Self::Connection(_) | Self::Detached(_) => None,
+            Self::Http2(_) => Some(Http2Stream::retry_interval(pending)),
         }
     }
 
@@ -34,7 +48,8 @@ impl Transport {
     #[must_use]
     pub fn is_emptied_by_short_reads(&self) -> bool {
         match self {
-            Self::Httpd(stream) => stream.is_emptied_by_short_reads(),
+            Self::Connection(stream) => stream.is_emptied_by_short_reads(),
+            Self::Http2(_) => false,
             Self::Detached(socket) => socket.is_emptied_by_short_reads(),
         }
     }
@@ -42,7 +57,8 @@ impl Transport {
     /// The client has closed its side: reads go on until they find that out.
     pub fn find_end(&mut self) {
         match self {
-            Self::Httpd(stream) => stream.find_end(),
+            Self::Connection(stream) => stream.find_end(),
+            Self::Http2(_) => {}
             Self::Detached(socket) => socket.find_end(),
         }
     }
@@ -54,7 +70,8 @@ impl Transport {
     /// [`io::ErrorKind::WouldBlock`] when nothing has arrived; anything else ends the connection.
     pub fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         match self {
-            Self::Httpd(stream) => stream.read(buffer),
+            Self::Connection(stream) => stream.read(buffer),
+            Self::Http2(stream) => stream.read(buffer),
             Self::Detached(socket) => socket.read(buffer),
         }
     }
@@ -66,7 +83,8 @@ impl Transport {
     /// [`io::ErrorKind::WouldBlock`] when it takes none now; anything else ends the connection.
     pub fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         match self {
-            Self::Httpd(stream) => stream.write(bytes),
+            Self::Connection(stream) => stream.write(bytes),
+            Self::Http2(stream) => stream.write(bytes),
             Self::Detached(socket) => socket.write(bytes),
         }
     }
@@ -78,27 +96,30 @@ impl Transport {
     /// As for [`write`](Self::write).
     pub fn write_frame(&mut self, header: &[u8], payload: &[u8]) -> io::Result<usize> {
         match self {
-            Self::Httpd(stream) => stream.write_frame(header, payload),
+            Self::Connection(stream) => stream.write_frame(header, payload),
+            Self::Http2(stream) => stream.write_frame(header, payload),
             Self::Detached(socket) => socket.write_frame(header, payload),
         }
     }
 
-    /// Pushes on what httpd's filters still hold. Returns whether nothing is left.
+    /// Pushes on what httpd's filters still hold. Returns whether nothing is left that this side has
+    /// to push.
     ///
     /// # Errors
     ///
     /// When the connection has ended.
     pub fn flush(&mut self) -> io::Result<bool> {
         match self {
-            Self::Httpd(stream) => stream.flush(),
-            Self::Detached(_) => Ok(true),
+            Self::Connection(stream) => stream.flush(),
+            Self::Http2(_) | Self::Detached(_) => Ok(true),
         }
     }
 
     /// Gives up a client that is gone or does not read.
     pub fn abort(&mut self) {
         match self {
-            Self::Httpd(stream) => stream.abort(),
+            Self::Connection(stream) => stream.abort(),
+            Self::Http2(stream) => stream.abort(),
             Self::Detached(socket) => socket.abort(),
         }
     }

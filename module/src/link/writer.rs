@@ -4,6 +4,7 @@ use std::io;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
+use super::Output;
 use crate::httpd::transport::Transport;
 use crate::outbox::{Closed, Frame, Outbox, recycle};
 
@@ -54,6 +55,18 @@ impl Writer {
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 Err(error) => return Err(error),
             }
+        }
+    }
+
+    /// The client takes no more for now.
+    pub(super) fn pending(&mut self) -> Output {
+        let now = Instant::now();
+        let since = *self.pending_since.get_or_insert(now);
+        let stream = self.stream.as_ref();
+        let interval = stream.and_then(|stream| stream.retry_interval(now - since));
+        Output::Pending {
+            since,
+            retry: interval.map(|interval| now + interval),
         }
     }
 

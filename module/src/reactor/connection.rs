@@ -185,10 +185,6 @@ impl Connection {
 }
 
 impl Wake for Connection {
-    fn is_event_driven(&self) -> bool {
-        true
-    }
-
     fn wake(self: Arc<Self>) {
         self.home.enqueue(&self);
     }

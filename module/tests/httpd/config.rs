@@ -105,6 +105,14 @@ fn bad_arguments(context: &Context) -> Result<()> {
     }
     for (directive, words) in [
         (
+            "WebSocketH2MaxStreams 0",
+            vec!["WebSocketH2MaxStreams", "from 1 to 10000", "'0'"],
+        ),
+        (
+            "<Location /x>\nWebSocketH2MaxStreams 3\n</Location>",
+            vec!["WebSocketH2MaxStreams not allowed in <Location>"],
+        ),
+        (
             "WebSocketOriginCheck Some",
             vec!["Off", "Same", "Trusted", "Some"],
         ),

@@ -10,6 +10,7 @@ mod config;
 mod deflate;
 mod fuzz;
 mod handshake;
+mod http2;
 mod life;
 mod malformed;
 mod messages;
@@ -95,11 +96,14 @@ fn contexts() -> Result<Vec<Context>> {
 }
 
 fn trials(context: &Context) -> Vec<Trial> {
+    // mod_http2 does not serve WebSockets, or anything else, in processes with one thread.
+    let http2 = (context.mpm != Mpm::Prefork).then_some([http2::CASES, http2::life::CASES]);
     let trial = |case: &'static Case| {
         let context = context.clone();
         Trial::test(format!("{context}: {}", case.name), move || {
             (case.run)(&context).map_err(|error| Failed::from(format!("{error:#}")))
         })
     };
-    THEMES.iter().copied().flatten().map(trial).collect()
+    let themes = THEMES.iter().copied().chain(http2.into_iter().flatten());
+    themes.flatten().map(trial).collect()
 }

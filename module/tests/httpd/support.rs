@@ -3,6 +3,7 @@
 pub(crate) mod client;
 pub(crate) mod frame;
 pub(crate) mod handshake;
+pub(crate) mod http2;
 pub(crate) mod journal;
 pub(crate) mod plugins;
 pub(crate) mod process;

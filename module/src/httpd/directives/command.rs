@@ -104,8 +104,8 @@ pub(super) const fn flag(
     }
 }
 
-/// A directive that holds for whole processes and so only stands in the main server.
-pub(super) const fn of_process(command: sys::command_rec) -> sys::command_rec {
+/// A directive that only stands in servers: what it sets holds for more than one section.
+pub(super) const fn of_server(command: sys::command_rec) -> sys::command_rec {
     sys::command_rec {
         req_override: sys::RSRC_CONF,
         ..command

@@ -70,12 +70,25 @@ pub(super) fn parse_threads(min: &str, max: &str) -> Result<Threads, String> {
     }
 }
 
+/// More WebSockets than this on one connection are a mistake.
+const MOST_STREAMS: usize = 10_000;
+
+pub(super) fn parse_h2_max_streams(text: &str) -> Result<usize, String> {
+    let digits_only = text.bytes().all(|byte| byte.is_ascii_digit());
+    match text.parse() {
+        Ok(count @ 1..=MOST_STREAMS) if digits_only => Ok(count),
+        _ => Err(format!(
+            "WebSocketH2MaxStreams must be a number from 1 to {MOST_STREAMS}, not '{text}'"
+        )),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::{
         DeflateContext, DeflateLevel, OriginPolicy, Threads, parse_compression_context,
-        parse_compression_level, parse_compression_threshold, parse_origin_check, parse_size,
-        parse_threads,
+        parse_compression_level, parse_compression_threshold, parse_h2_max_streams,
+        parse_origin_check, parse_size, parse_threads,
     };
 
     #[test]
@@ -111,6 +124,19 @@ mod tests {
             message,
             "WebSocketCompressionContext must be Shared or Connection, not 'none'"
         );
+    }
+
+    #[test]
+    fn a_number_of_streams_is_positive() {
+        assert_eq!(parse_h2_max_streams("1"), Ok(1));
+        assert_eq!(parse_h2_max_streams("10000"), Ok(10_000));
+        for bad in ["", "0", "-1", "+1", "10001", "few"] {
+            assert!(
+                parse_h2_max_streams(bad)
+                    .unwrap_err()
+                    .contains(&format!("from 1 to 10000, not '{bad}'"))
+            );
+        }
     }
 
     #[test]

@@ -61,6 +61,15 @@ impl Handshake {
         self.header("Sec-WebSocket-Version", &version.to_string())
     }
 
+    /// What is asked for.
+    pub(crate) fn target(&self) -> &str {
+        self.request_line.split(' ').nth(1).unwrap_or_default()
+    }
+
+    pub(crate) fn headers(&self) -> &[(String, String)] {
+        &self.headers
+    }
+
     pub(crate) fn to_bytes(&self) -> Vec<u8> {
         let mut text = format!("{}\r\n", self.request_line);
         for (name, value) in &self.headers {

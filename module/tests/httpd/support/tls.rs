@@ -47,7 +47,7 @@ impl Client<TlsStream> {
     }
 }
 
-fn config(
+pub(super) fn config(
     certificate: &Path,
     versions: &[&'static SupportedProtocolVersion],
 ) -> Result<ClientConfig> {

@@ -1,0 +1,134 @@
+//! Reading from and writing to the filters of a connection.
+
+use std::io;
+
+use super::check;
+use crate::httpd::{filters, sys};
+
+/// The filters of a connection and the brigades that bytes travel to and from them in.
+///
+/// Its functions are unsafe because of what the filters do: the caller has the live connection to
+/// itself.
+pub(super) struct Brigades {
+    connection: *mut sys::conn_rec,
+    input: *mut sys::apr_bucket_brigade,
+    output: *mut sys::apr_bucket_brigade,
+}
+
+/// What a read found.
+pub(super) enum Input {
+    /// So many bytes.
+    Bytes(usize),
+    /// The mark that ends the body of a request, and no bytes before it.
+    EndOfBody,
+    /// Nothing has arrived.
+    Nothing,
+    /// Nothing will arrive any more.
+    End,
+}
+
+impl Brigades {
+    pub(super) unsafe fn new(connection: *mut sys::conn_rec) -> Self {
+        // SAFETY: the caller has the live connection to itself; the brigades live in its pool.
+        let create =
+            || unsafe { sys::apr_brigade_create((*connection).pool, (*connection).bucket_alloc) };
+        Self {
+            connection,
+            input: create(),
+            output: create(),
+        }
+    }
+
+    /// Reads what has arrived, without waiting.
+    pub(super) unsafe fn read(&mut self, buffer: &mut [u8]) -> io::Result<Input> {
+        let wanted = sys::apr_off_t::try_from(buffer.len()).unwrap_or(sys::apr_off_t::MAX);
+        // SAFETY: the caller has the live connection to itself; APR writes at most `length` bytes
+        // into the buffer.
+        unsafe {
+            let status = sys::ap_get_brigade(
+                (*self.connection).input_filters,
+                self.input,
+                sys::AP_MODE_READBYTES,
+                sys::APR_NONBLOCK_READ,
+                wanted,
+            );
+            if status == sys::APR_EOF {
+                return Ok(Input::End);
+            }
+            check(status)?;
+            let mut length = buffer.len();
+            let status =
+                sys::apr_brigade_flatten(self.input, buffer.as_mut_ptr().cast(), &raw mut length);
+            let ends_body = has_end_of_body(self.input);
+            sys::apr_brigade_cleanup(self.input.cast());
+            check(status)?;
+            Ok(match length {
+                0 if ends_body => Input::EndOfBody,
+                0 => Input::Nothing,
+                length => Input::Bytes(length),
+            })
+        }
+    }
+
+    /// Whether the core input filter holds bytes that a filter above has yet to take.
+    pub(super) unsafe fn core_holds_input(&mut self) -> bool {
+        // SAFETY: the caller has the live connection to itself; the last input filter is the core's. A
+        // byte that is only looked at stays there.
+        unsafe {
+            let mut filter = (*self.connection).input_filters;
+            while !(*filter).next.is_null() {
+                filter = (*filter).next;
+            }
+            let status = sys::ap_get_brigade(
+                filter,
+                self.input,
+                sys::AP_MODE_SPECULATIVE,
+                sys::APR_NONBLOCK_READ,
+                1,
+            );
+            let mut length: sys::apr_off_t = 0;
+            let counted = sys::apr_brigade_length(self.input, 0, &raw mut length);
+            sys::apr_brigade_cleanup(self.input.cast());
+            status == sys::APR_SUCCESS && counted == sys::APR_SUCCESS && length > 0
+        }
+    }
+
+    /// Passes bytes to the output filters.
+    pub(super) unsafe fn pass_bytes(&mut self, bytes: &[u8]) -> io::Result<()> {
+        // SAFETY: the caller has the live connection to itself; filters copy what they keep of a
+        // transient bucket.
+        unsafe {
+            let bucket = sys::apr_bucket_transient_create(
+                bytes.as_ptr().cast(),
+                bytes.len(),
+                (*self.connection).bucket_alloc,
+            );
+            filters::append(self.output, bucket);
+            self.pass()
+        }
+    }
+
+    /// Passes the output brigade, which may be empty, to the output filters.
+    pub(super) unsafe fn pass(&mut self) -> io::Result<()> {
+        // SAFETY: the caller has the live connection to itself; filters keep what they cannot write at
+        // once.
+        unsafe {
+            let status = sys::ap_pass_brigade((*self.connection).output_filters, self.output);
+            sys::apr_brigade_cleanup(self.output.cast());
+            check(status)
+        }
+    }
+
+    /// The brigade that [`pass`](Self::pass) passes.
+    pub(super) fn output(&self) -> *mut sys::apr_bucket_brigade {
+        self.output
+    }
+}
+
+unsafe fn has_end_of_body(brigade: *mut sys::apr_bucket_brigade) -> bool {
+    // SAFETY: the caller has the brigade to itself.
+    unsafe {
+        filters::buckets(brigade)
+            .any(|bucket| (*bucket).type_ == &raw const sys::apr_bucket_type_eos)
+    }
+}
