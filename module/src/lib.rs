@@ -30,4 +30,5 @@ pub mod protocol;
 pub mod reactor;
 pub mod registry;
 pub mod session;
+mod sync;
 pub mod upgrade;

@@ -18,9 +18,13 @@
 //! keeps turns from overlapping, so that stale or double wake-ups are harmless.
 
 mod connection;
+mod doze;
 mod event_loop;
 mod monitor;
 mod pool;
+mod ready;
+mod run_state;
+mod turn_counter;
 
 use std::io;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};

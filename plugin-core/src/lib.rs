@@ -188,6 +188,7 @@ mod options;
 mod plugin;
 mod rejection;
 mod sender;
+mod sync;
 pub mod testing;
 
 pub use close::{Close, CloseCode};

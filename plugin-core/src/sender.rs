@@ -7,6 +7,8 @@
 
 #![allow(unsafe_code)]
 
+mod gate;
+
 use crate::abi::{
     ExtendedServer, MESSAGE_TYPE_BINARY, MESSAGE_TYPE_CLOSE, MESSAGE_TYPE_PING, MESSAGE_TYPE_TEXT,
     SEND_ACCEPTED, SendMessage, WebSocketServer,
@@ -15,7 +17,9 @@ use crate::close::MAX_CONTROL_PAYLOAD;
 use crate::{Close, Message};
 use std::ffi::c_int;
 use std::fmt;
-use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard};
+use std::sync::Arc;
+
+use gate::Gate;
 
 /// The way to one client.
 ///
@@ -28,7 +32,7 @@ use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard};
 /// is room again or httpd gives the client up. Do not hold a lock over a `send` that a callback of
 /// another connection needs.
 pub struct Sender {
-    gate: Arc<Gate>,
+    gate: Arc<Gate<Server>>,
     /// Set in the sender callbacks are lent, which they cannot keep.
     lent: Option<Server>,
 }
@@ -49,7 +53,7 @@ impl Sender {
             send_message,
         };
         Self {
-            gate: Arc::new(Gate(RwLock::new(Some(server)))),
+            gate: Arc::new(Gate::new(server)),
             lent: Some(server),
         }
     }
@@ -57,7 +61,7 @@ impl Sender {
     /// Waits until no clone uses the table any more and sees to it that none will.
     pub(crate) fn shut(&mut self) {
         self.lent = None;
-        *self.gate.0.write().unwrap_or_else(PoisonError::into_inner) = None;
+        self.gate.shut();
     }
 
     /// Sends a text or a binary message.
@@ -150,20 +154,6 @@ impl fmt::Debug for Sender {
         f.debug_struct("Sender")
             .field("open", &self.is_open())
             .finish_non_exhaustive()
-    }
-}
-
-/// The table while the connection exists.
-///
-/// A send holds the lock for reading, so several threads send at once. The connection's end waits for
-/// them; it does not wait for the client, as the host makes sends under way return before it calls
-/// `on_disconnect`.
-struct Gate(RwLock<Option<Server>>);
-
-impl Gate {
-    /// The table, if the connection exists; it then stays valid as long as the guard lives.
-    fn read(&self) -> RwLockReadGuard<'_, Option<Server>> {
-        self.0.read().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

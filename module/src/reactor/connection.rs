@@ -1,10 +1,12 @@
 //! A connection of a loop, and the rule that its turns never overlap.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use super::event_loop::EventLoop;
+use super::ready::Queued;
+use super::run_state::RunState;
 use crate::httpd::holding::{Drained, Holding};
 use crate::httpd::suspend::{Adopter, Suspended};
 use crate::httpd::transport::Transport;
@@ -24,18 +26,9 @@ pub struct Connection {
     home: Arc<EventLoop>,
     plugin: Arc<LoadedPlugin>,
     token: AtomicUsize,
-    is_queued: AtomicBool,
     /// The poller has said that the client has closed its side. It says so once.
     is_over: AtomicBool,
-    state: Mutex<State>,
-}
-
-#[derive(Default)]
-struct State {
-    /// Absent during a turn, before the handover, and at the end.
-    life: Option<Box<Life>>,
-    /// Something happened during the turn that is going on.
-    is_due: bool,
+    state: RunState<Box<Life>>,
 }
 
 /// What a connection is from the handover on.
@@ -86,24 +79,13 @@ impl Connection {
             home,
             plugin,
             token: AtomicUsize::new(usize::MAX),
-            is_queued: AtomicBool::new(false),
             is_over: AtomicBool::new(false),
-            state: Mutex::default(),
+            state: RunState::new(),
         })
     }
 
     pub(super) fn plugin(&self) -> &LoadedPlugin {
         &self.plugin
-    }
-
-    /// Whether the connection still has to be put into its loop's queue; afterwards it counts as put.
-    pub(super) fn mark_queued(&self) -> bool {
-        !self.is_queued.swap(true, Ordering::AcqRel)
-    }
-
-    /// The connection was taken from the queue: what happens from now on asks for another turn.
-    pub(super) fn mark_taken(&self) {
-        self.is_queued.store(false, Ordering::Release);
     }
 
     /// The poller says that the client has closed its side.
@@ -128,14 +110,14 @@ impl Connection {
         if let (Err(error), Some(session)) = (registered, &life.session) {
             session.link().fail(error);
         }
-        self.state().life = Some(Box::new(life));
+        self.state.start(Box::new(life));
         // Bytes may wait in httpd's filters, where the poller does not see them.
         self.home.enqueue(self);
     }
 
     /// Takes a turn, unless one is going on: that will be followed by another. Returns whether it did.
     pub(super) fn turn(self: &Arc<Self>, buffer: &mut [u8]) -> bool {
-        let Some(mut life) = self.begin() else {
+        let Some(mut life) = self.state.begin() else {
             return false;
         };
         if self.is_over.load(Ordering::Acquire) {
@@ -147,12 +129,12 @@ impl Connection {
                     self.home
                         .set_timer(deadline, self.token.load(Ordering::Acquire));
                 }
-                if self.end(life) {
+                if self.state.end(life) {
                     self.home.enqueue(self);
                 }
             }
             Outcome::Again => {
-                self.end(life);
+                self.state.end(life);
                 self.home.enqueue(self);
             }
             Outcome::Gone => {
@@ -164,23 +146,15 @@ impl Connection {
         }
         true
     }
+}
 
-    fn begin(&self) -> Option<Box<Life>> {
-        let mut state = self.state();
-        let life = state.life.take();
-        state.is_due = life.is_none();
-        life
+impl Queued for Connection {
+    fn mark_queued(&self) -> bool {
+        self.state.mark_queued()
     }
 
-    /// Returns whether another turn is due.
-    fn end(&self, life: Box<Life>) -> bool {
-        let mut state = self.state();
-        state.life = Some(life);
-        std::mem::take(&mut state.is_due)
-    }
-
-    fn state(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    fn mark_taken(&self) {
+        self.state.mark_taken();
     }
 }
 

@@ -1,9 +1,9 @@
 //! One poller, and the connections whose turn it is.
 
-use std::collections::{BTreeSet, VecDeque};
+use std::collections::BTreeSet;
 use std::io;
 use std::os::fd::OwnedFd;
-use std::sync::atomic::{AtomicBool, AtomicI32, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI32, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
@@ -13,6 +13,8 @@ use slab::Slab;
 use super::connection::Connection;
 use super::monitor::{self, Monitor};
 use super::pool::{Job, Pool, Scratch};
+use super::ready::Ready;
+use super::turn_counter::TurnCounter;
 use crate::httpd::holding::Holding;
 
 /// The most events taken with one system call.
@@ -27,22 +29,13 @@ pub(super) struct EventLoop {
     interrupter: OwnedFd,
     /// The system's number of the thread that runs the loop.
     runner: AtomicI32,
-    /// The thread that runs the loop is waiting, or about to.
-    is_waiting: AtomicBool,
     connections: Mutex<Slab<Arc<Connection>>>,
-    ready: Mutex<Ready>,
+    ready: Ready<Connection>,
     timers: Mutex<BTreeSet<(Instant, usize)>>,
     turns: TurnCounter,
     pool: Arc<Pool>,
     monitor: Arc<Monitor>,
     is_stopping: Arc<AtomicBool>,
-}
-
-#[derive(Default)]
-struct Ready {
-    queue: VecDeque<Arc<Connection>>,
-    /// Whose turn was taken last.
-    current: Option<Arc<Connection>>,
 }
 
 impl EventLoop {
@@ -64,9 +57,8 @@ impl EventLoop {
             poller,
             interrupter,
             runner: AtomicI32::new(0),
-            is_waiting: AtomicBool::new(false),
             connections: Mutex::default(),
-            ready: Mutex::default(),
+            ready: Ready::new(),
             timers: Mutex::default(),
             turns: TurnCounter::default(),
             pool,
@@ -82,11 +74,13 @@ impl EventLoop {
         while !self.has_ended() {
             let ready = self.wait(&mut scratch.events);
             for _ in 0..ready {
-                let Some(connection) = self.take_ready() else {
+                let Some(connection) = self.ready.take() else {
                     break;
                 };
                 if connection.plugin().is_slow() {
                     self.pool.submit(Job::Turn(connection));
+                    // A thread that could not be started for it is tried again by the monitor.
+                    self.monitor.wake_if_asleep();
                     continue;
                 }
                 let turn = self.turns.begin();
@@ -105,8 +99,7 @@ impl EventLoop {
 
     /// Waits for something to do and puts it into the queue. Returns how long that is.
     fn wait(&self, events: &mut Vec<epoll::Event>) -> usize {
-        self.is_waiting.store(true, Ordering::SeqCst);
-        let timeout = self.timeout();
+        let timeout = self.begin_wait();
         events.clear();
         // An interrupted wait found nothing; the loop comes back to it.
         let _ = epoll::wait(
@@ -114,8 +107,8 @@ impl EventLoop {
             rustix::buffer::spare_capacity(events),
             timeout.as_ref(),
         );
-        self.is_waiting.store(false, Ordering::SeqCst);
-        let mut ready = lock(&self.ready);
+        self.ready.end_wait();
+        let mut ready = self.ready.lock();
         let connections = lock(&self.connections);
         for event in events.iter() {
             if let Some(connection) = token_of(event).and_then(|token| connections.get(token)) {
@@ -137,25 +130,16 @@ impl EventLoop {
                 ready.put(connection);
             }
         }
-        ready.queue.len()
+        ready.len()
     }
 
-    /// How long to wait at most; `None`: until something happens.
-    fn timeout(&self) -> Option<Timespec> {
-        if !lock(&self.ready).queue.is_empty() {
+    /// Begins a wait. Gives how long it may take at most; `None`: until something happens.
+    fn begin_wait(&self) -> Option<Timespec> {
+        if !self.ready.begin_wait() {
             return Some(Timespec::default());
         }
         let (due, _) = lock(&self.timers).first().copied()?;
         Timespec::try_from(due.saturating_duration_since(Instant::now())).ok()
-    }
-
-    fn take_ready(&self) -> Option<Arc<Connection>> {
-        let mut ready = lock(&self.ready);
-        ready.current = ready.queue.pop_front();
-        if let Some(connection) = &ready.current {
-            connection.mark_taken();
-        }
-        ready.current.clone()
     }
 
     /// Gives the loop to another thread if `turn`, which the monitor saw before, still goes on.
@@ -165,7 +149,7 @@ impl EventLoop {
         }
         // A thread that computes, or waits for a processor, is no reason to mistrust the plugin.
         if monitor::is_blocked(self.runner.load(Ordering::Relaxed))
-            && let Some(connection) = &lock(&self.ready).current
+            && let Some(connection) = self.ready.lock().current()
         {
             connection.plugin().mark_slow();
         }
@@ -184,8 +168,7 @@ impl EventLoop {
 
     /// Has a connection's turn taken soon.
     pub(super) fn enqueue(&self, connection: &Arc<Connection>) {
-        lock(&self.ready).put(connection);
-        if self.is_waiting.load(Ordering::SeqCst) {
+        if self.ready.put(connection) {
             self.interrupt();
         }
     }
@@ -202,7 +185,7 @@ impl EventLoop {
             timers.insert((due, token));
             timers.first() == Some(&(due, token))
         };
-        if is_first && self.is_waiting.load(Ordering::SeqCst) {
+        if is_first && self.ready.is_waiting() {
             self.interrupt();
         }
     }
@@ -234,14 +217,6 @@ impl EventLoop {
     }
 }
 
-impl Ready {
-    fn put(&mut self, connection: &Arc<Connection>) {
-        if connection.mark_queued() {
-            self.queue.push_back(Arc::clone(connection));
-        }
-    }
-}
-
 fn token_of(event: &epoll::Event) -> Option<usize> {
     usize::try_from(event.data.u64())
         .ok()
@@ -250,89 +225,4 @@ fn token_of(event: &epoll::Event) -> Option<usize> {
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-/// Counts the turns of a loop, so that a turn that goes on can be told from the next, and which of two
-/// threads owns the loop: the upper half changes with the owner, the lower half is odd during a turn.
-#[derive(Default)]
-struct TurnCounter(AtomicU64);
-
-impl TurnCounter {
-    const OWNER: u64 = 1 << 32;
-
-    /// Begins a turn; for the owner.
-    fn begin(&self) -> u64 {
-        // The lower half is even here, so that it cannot run over into the upper one before `end`.
-        self.0.fetch_add(1, Ordering::SeqCst) + 1
-    }
-
-    /// Ends a turn. Returns whether the thread still owns the loop.
-    fn end(&self, turn: u64) -> bool {
-        let next = (turn & !(Self::OWNER - 1)) | (turn.wrapping_add(1) & (Self::OWNER - 1));
-        self.0
-            .compare_exchange(turn, next, Ordering::SeqCst, Ordering::SeqCst)
-            .is_ok()
-    }
-
-    fn current(&self) -> Option<u64> {
-        Some(self.0.load(Ordering::SeqCst)).filter(|turn| turn % 2 == 1)
-    }
-
-    /// Changes the owner if the turn still goes on.
-    fn take_over(&self, turn: u64) -> bool {
-        let next = (turn & !(Self::OWNER - 1)).wrapping_add(Self::OWNER);
-        self.0
-            .compare_exchange(turn, next, Ordering::SeqCst, Ordering::SeqCst)
-            .is_ok()
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::TurnCounter;
-    use std::sync::atomic::Ordering;
-
-    fn owner(turns: &TurnCounter) -> u64 {
-        turns.0.load(Ordering::SeqCst) / TurnCounter::OWNER
-    }
-
-    #[test]
-    fn an_owner_that_is_undisturbed_keeps_the_loop() {
-        let turns = TurnCounter::default();
-        for _ in 0..3 {
-            assert_eq!(turns.current(), None);
-            let turn = turns.begin();
-            assert_eq!(turns.current(), Some(turn));
-            assert!(turns.end(turn));
-        }
-    }
-
-    #[test]
-    fn a_turn_that_was_taken_over_ends_without_the_loop() {
-        let turns = TurnCounter::default();
-        let (stuck, first) = (turns.begin(), owner(&turns));
-        assert!(turns.take_over(stuck));
-        assert_ne!(owner(&turns), first);
-        assert!(!turns.take_over(stuck), "only once");
-        let next = turns.begin();
-        assert!(!turns.end(stuck));
-        assert!(turns.end(next));
-    }
-
-    #[test]
-    fn a_turn_that_has_ended_is_not_taken_over() {
-        let turns = TurnCounter::default();
-        let turn = turns.begin();
-        assert!(turns.end(turn));
-        assert!(!turns.take_over(turn));
-    }
-
-    #[test]
-    fn counting_on_for_ever_does_not_change_the_owner() {
-        let turns = TurnCounter::default();
-        turns.0.store(TurnCounter::OWNER - 2, Ordering::SeqCst);
-        let turn = turns.begin();
-        assert!(turns.end(turn));
-        assert_eq!(owner(&turns), 0);
-    }
 }

@@ -1,11 +1,11 @@
 //! Finds turns that take long.
 
 use std::io;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::{Builder, JoinHandle};
 use std::time::Duration;
 
+use super::doze::Doze;
 use super::event_loop::EventLoop;
 use crate::httpd::thread::spawn;
 
@@ -17,49 +17,33 @@ const QUIET_TICKS: u32 = 4;
 
 /// A thread that watches the loops while there are turns, and sleeps while there are none.
 pub(super) struct Monitor {
-    is_asleep: AtomicBool,
-    state: Mutex<State>,
-    changed: Condvar,
-}
-
-#[derive(Default)]
-struct State {
-    is_stopping: bool,
-    thread: Option<JoinHandle<()>>,
+    doze: Doze,
+    thread: Mutex<Option<JoinHandle<()>>>,
 }
 
 impl Monitor {
     pub(super) fn new() -> Arc<Self> {
         Arc::new(Self {
-            is_asleep: AtomicBool::new(false),
-            state: Mutex::default(),
-            changed: Condvar::new(),
+            doze: Doze::new(),
+            thread: Mutex::default(),
         })
     }
 
     pub(super) fn start(self: &Arc<Self>, loops: Vec<Arc<EventLoop>>) -> io::Result<()> {
         let monitor = Arc::clone(self);
         let builder = Builder::new().name("ws-monitor".into());
-        self.lock().thread = Some(spawn(builder, move || monitor.watch(&loops))?);
+        *self.thread() = Some(spawn(builder, move || monitor.watch(&loops))?);
         Ok(())
     }
 
     /// To be called when turns begin.
     pub(super) fn wake_if_asleep(&self) {
-        if self.is_asleep.load(Ordering::SeqCst) && self.is_asleep.swap(false, Ordering::SeqCst) {
-            // The lock makes sure that the monitor is waiting, or has not looked yet.
-            drop(self.lock());
-            self.changed.notify_one();
-        }
+        self.doze.wake();
     }
 
     pub(super) fn stop(&self) {
-        let thread = {
-            let mut state = self.lock();
-            state.is_stopping = true;
-            state.thread.take()
-        };
-        self.changed.notify_one();
+        self.doze.stop();
+        let thread = self.thread().take();
         if let Some(thread) = thread {
             // It only fails if the thread panicked, and then it has ended too.
             let _ = thread.join();
@@ -88,35 +72,17 @@ impl Monitor {
 
     /// Waits for the next tick, or until there are turns. Returns whether to go on.
     fn wait(&self, loops: &[Arc<EventLoop>], is_quiet: bool) -> bool {
-        let mut state = self.lock();
         if is_quiet {
-            self.is_asleep.store(true, Ordering::SeqCst);
-            // A turn that began before that has not woken the monitor.
             let is_busy = |event_loop: &Arc<EventLoop>| {
                 event_loop.current_turn().is_some() || event_loop.has_waiting_jobs()
             };
-            if loops.iter().any(is_busy) {
-                self.is_asleep.store(false, Ordering::SeqCst);
-            }
-            while self.is_asleep.load(Ordering::SeqCst) && !state.is_stopping {
-                state = self
-                    .changed
-                    .wait(state)
-                    .unwrap_or_else(PoisonError::into_inner);
-            }
+            self.doze.sleep(|| loops.iter().any(is_busy));
         }
-        if !state.is_stopping {
-            state = self
-                .changed
-                .wait_timeout(state, TICK)
-                .unwrap_or_else(PoisonError::into_inner)
-                .0;
-        }
-        !state.is_stopping
+        self.doze.pause(TICK)
     }
 
-    fn lock(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    fn thread(&self) -> MutexGuard<'_, Option<JoinHandle<()>>> {
+        self.thread.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

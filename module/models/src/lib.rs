@@ -1,0 +1,28 @@
+//! The state that threads of the module share, with [loom](loom)'s mutexes and atomics in place of the
+//! system's: a model runs once for every way its threads can interleave, and fails if one of them ends
+//! in a panic, a race or a deadlock. A lost wake-up is a deadlock.
+//!
+//! What is modelled is not written down again: the files are those of the module and of
+//! `websocket-plugin`. Each function here is one model; `tests/models.rs` runs them.
+
+#![allow(dead_code, reason = "no model needs everything that is in the files")]
+
+mod gate_model;
+mod monitor_model;
+mod sync;
+mod turns_model;
+
+#[path = "../../src/reactor/doze.rs"]
+mod doze;
+#[path = "../../../plugin-core/src/sender/gate.rs"]
+mod gate;
+#[path = "../../src/reactor/ready.rs"]
+mod ready;
+#[path = "../../src/reactor/run_state.rs"]
+mod run_state;
+#[path = "../../src/reactor/turn_counter.rs"]
+mod turn_counter;
+
+pub use gate_model::a_table_outlives_every_send;
+pub use monitor_model::{a_turn_that_blocks_is_found, one_thread_owns_a_loop};
+pub use turns_model::{a_wake_up_during_a_turn_is_not_lost, every_arrival_is_followed_by_a_turn};

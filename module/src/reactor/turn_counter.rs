@@ -1,0 +1,88 @@
+//! Which thread owns a loop.
+
+use crate::sync::{AtomicU64, Ordering};
+
+/// Counts the turns of a loop, so that a turn that goes on can be told from the next, and which of two
+/// threads owns the loop: the upper half changes with the owner, the lower half is odd during a turn.
+#[derive(Default)]
+pub(super) struct TurnCounter(AtomicU64);
+
+impl TurnCounter {
+    const OWNER: u64 = 1 << 32;
+
+    /// Begins a turn; for the owner. Gives its number.
+    pub(super) fn begin(&self) -> u64 {
+        // The lower half is even here, so that it cannot run over into the upper one before `end`.
+        self.0.fetch_add(1, Ordering::SeqCst) + 1
+    }
+
+    /// Ends a turn. Returns whether the thread still owns the loop.
+    pub(super) fn end(&self, turn: u64) -> bool {
+        let next = (turn & !(Self::OWNER - 1)) | (turn.wrapping_add(1) & (Self::OWNER - 1));
+        self.0
+            .compare_exchange(turn, next, Ordering::SeqCst, Ordering::SeqCst)
+            .is_ok()
+    }
+
+    /// The number of the turn that is going on.
+    pub(super) fn current(&self) -> Option<u64> {
+        Some(self.0.load(Ordering::SeqCst)).filter(|turn| turn % 2 == 1)
+    }
+
+    /// Changes the owner if the turn still goes on.
+    pub(super) fn take_over(&self, turn: u64) -> bool {
+        let next = (turn & !(Self::OWNER - 1)).wrapping_add(Self::OWNER);
+        self.0
+            .compare_exchange(turn, next, Ordering::SeqCst, Ordering::SeqCst)
+            .is_ok()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Ordering, TurnCounter};
+
+    fn owner(turns: &TurnCounter) -> u64 {
+        turns.0.load(Ordering::SeqCst) / TurnCounter::OWNER
+    }
+
+    #[test]
+    fn an_owner_that_is_undisturbed_keeps_the_loop() {
+        let turns = TurnCounter::default();
+        for _ in 0..3 {
+            assert_eq!(turns.current(), None);
+            let turn = turns.begin();
+            assert_eq!(turns.current(), Some(turn));
+            assert!(turns.end(turn));
+        }
+    }
+
+    #[test]
+    fn a_turn_that_was_taken_over_ends_without_the_loop() {
+        let turns = TurnCounter::default();
+        let (stuck, first) = (turns.begin(), owner(&turns));
+        assert!(turns.take_over(stuck));
+        assert_ne!(owner(&turns), first);
+        assert!(!turns.take_over(stuck), "only once");
+        let next = turns.begin();
+        assert!(!turns.end(stuck));
+        assert!(turns.end(next));
+    }
+
+    #[test]
+    fn a_turn_that_has_ended_is_not_taken_over() {
+        let turns = TurnCounter::default();
+        let turn = turns.begin();
+        assert!(turns.end(turn));
+        assert!(!turns.take_over(turn));
+    }
+
+    #[test]
+    fn counting_on_for_ever_does_not_change_the_owner() {
+        let turns = TurnCounter::default();
+        turns.0.store(TurnCounter::OWNER - 2, Ordering::SeqCst);
+        let turn = turns.begin();
+        assert!(turns.end(turn));
+        assert_eq!(owner(&turns), 0);
+    }
+}
