@@ -109,7 +109,7 @@ fn run(interrupts: &UnixStream) {
     while !IS_STOPPING.load(Ordering::SeqCst) {
         while let Some(link) = next_due() {
             link.is_scheduled.store(false, Ordering::Release);
-            waiting.extend(flush(link));
+            flush(link, &mut waiting);
         }
         // A session whose callback has returned waits for its client itself.
         waiting.retain(|waiting: &Waiting| waiting.link.is_in_turn());
@@ -119,11 +119,9 @@ fn run(interrupts: &UnixStream) {
             .zip(writable)
             .partition(|(_, is_writable)| *is_writable);
         waiting = rest.into_iter().map(|(waiting, _)| waiting).collect();
-        waiting.extend(
-            ready
-                .into_iter()
-                .filter_map(|(Waiting { link, .. }, _)| flush(link)),
-        );
+        for (Waiting { link, .. }, _) in ready {
+            flush(link, &mut waiting);
+        }
     }
 }
 
@@ -136,21 +134,22 @@ fn next_due() -> Option<Arc<Link>> {
     state.due.pop_front().map(|(_, link)| link)
 }
 
-/// Writes what waits. `Some`: the client takes no more, and the connection's own thread is busy, so
-/// that somebody else has to wait for it.
-fn flush(link: Arc<Link>) -> Option<Waiting> {
+/// Writes what waits. If the client takes no more, and the connection's own thread is busy, somebody
+/// else has to wait for it: it is put on the list, once however often it is flushed.
+fn flush(link: Arc<Link>, waiting: &mut Vec<Waiting>) {
     let Output::Pending { retry, .. } = link.flush() else {
-        return None;
+        return;
     };
-    if !link.is_in_turn() {
-        return None;
+    if !link.is_in_turn() || waiting.iter().any(|other| Arc::ptr_eq(&other.link, &link)) {
+        return;
     }
-    let descriptor = link.descriptor()?;
-    Some(Waiting {
-        link,
-        descriptor,
-        retry,
-    })
+    if let Some(descriptor) = link.descriptor() {
+        waiting.push(Waiting {
+            link,
+            descriptor,
+            retry,
+        });
+    }
 }
 
 /// Waits until something is due, a client takes more or somebody interrupts. Tells which clients do.

@@ -124,28 +124,32 @@ impl Pool {
                 }
             }
         }
-        self.lock().running -= 1;
         self.changed.notify_all();
     }
 
+    /// Waits for something to do. `None`: the thread is no longer needed, nor counted.
     fn next_job(&self) -> Option<Job> {
+        // Whatever wakes the thread meanwhile, so that the end of one does not keep all others.
+        let idle_until = Instant::now() + IDLE_LIMIT;
         let mut state = self.lock();
         loop {
-            if let Some(job) = state.jobs.pop_front() {
-                return Some(job);
+            // A thread that came for a loop beyond the limit leaves callbacks to the others.
+            let is_extra = state.running > self.threads.max;
+            let wants = |job: &Job| !is_extra || matches!(job, Job::Loop(_));
+            if state.jobs.front().is_some_and(wants) {
+                return state.jobs.pop_front();
             }
-            if state.is_stopping {
+            let is_spare = state.running > self.threads.min;
+            let left = idle_until.saturating_duration_since(Instant::now());
+            if state.is_stopping || is_extra || is_spare && left.is_zero() {
+                state.running -= 1;
                 return None;
             }
             state.idle += 1;
-            let waited = self.changed.wait_timeout(state, IDLE_LIMIT);
-            let timeout;
-            (state, timeout) = waited.unwrap_or_else(PoisonError::into_inner);
+            let limit = if is_spare { left } else { IDLE_LIMIT };
+            let waited = self.changed.wait_timeout(state, limit);
+            state = waited.unwrap_or_else(PoisonError::into_inner).0;
             state.idle -= 1;
-            let is_spare = state.running > self.threads.min;
-            if timeout.timed_out() && is_spare && state.jobs.is_empty() {
-                return None;
-            }
         }
     }
 
