@@ -6,6 +6,8 @@
 //! * [`results`], [`idle`]: what the two experiments have shown, as tables and charts.
 //! * [`table`], [`chart`], [`report`]: Markdown, SVG, and the file that keeps the last results.
 //! * [`cores`], [`machine`]: where all that runs.
+//!
+//! `cargo xtask soak` has the same generator and the same tables.
 
 pub(crate) mod chart;
 pub(crate) mod cores;

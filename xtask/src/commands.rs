@@ -10,6 +10,8 @@ mod install;
 mod new_plugin;
 mod run;
 mod setup;
+#[cfg(target_os = "linux")]
+mod soak;
 mod test;
 mod uninstall;
 
@@ -49,6 +51,13 @@ pub(crate) enum Command {
     /// charts into target/bench. The servers run on one core, the load generator on another.
     #[cfg(target_os = "linux")]
     Bench(bench::Options),
+    /// Open and end very many connections, and see whether httpd is as it was before
+    ///
+    /// Connections end in every way: with the closing handshake, without it, by a reset, around the
+    /// 101. Fails when a child crashes, memory or descriptors grow, a counter of the MPM is off, or
+    /// the access log has not one line for each request.
+    #[cfg(target_os = "linux")]
+    Soak(soak::Options),
     /// Install the system packages that building and testing need: httpd, its headers, libclang, cc
     Setup,
     /// Install the module, two example plugins and the C header into this machine's Apache
@@ -77,6 +86,8 @@ impl Command {
             Self::NewPlugin(options) => new_plugin::new_plugin(options),
             #[cfg(target_os = "linux")]
             Self::Bench(options) => bench::bench(options),
+            #[cfg(target_os = "linux")]
+            Self::Soak(options) => soak::soak(options),
             Self::Setup => setup::setup(),
             Self::Install(options) => install::install(options),
             Self::Uninstall => uninstall::uninstall(),

@@ -1,6 +1,7 @@
 //! A running httpd, which stops when its handle is dropped.
 
 mod process;
+mod status;
 
 use std::fs::{self, File};
 use std::net::{Ipv4Addr, SocketAddr, TcpStream};
@@ -14,6 +15,7 @@ use anyhow::{Context, Result, bail};
 use rustix::process::Signal;
 
 use self::process::ProcessGroup;
+pub use self::status::Status;
 use crate::server_root::ServerRoot;
 
 /// How long httpd may take to start or to reload. Loaded machines are slow; it usually takes 0.1 s.
@@ -105,6 +107,14 @@ impl Httpd {
     /// The log cannot be read.
     pub fn access_log(&self) -> Result<String> {
         read(&self.root.access_log())
+    }
+
+    /// What the MPM counts. Takes as long as `KeepAliveTimeout`.
+    ///
+    /// # Errors
+    /// httpd does not answer within 20 seconds, or not with its status.
+    pub fn status(&self) -> Result<Status> {
+        Status::ask(self)
     }
 
     /// Waits until the error log has a line that contains `text`, and returns the first such line.
@@ -248,7 +258,10 @@ fn answers(port: u16) -> bool {
 }
 
 /// Tries until there is a result or `limit` has passed, at growing intervals.
-fn poll<T>(limit: Duration, attempt: impl Fn() -> Result<Option<T>>) -> Result<Option<T>> {
+pub(crate) fn poll<T>(
+    limit: Duration,
+    attempt: impl Fn() -> Result<Option<T>>,
+) -> Result<Option<T>> {
     const LONGEST_PAUSE: Duration = Duration::from_millis(50);
     let deadline = Instant::now() + limit;
     let mut pause = Duration::from_millis(2);

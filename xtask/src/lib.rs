@@ -1,5 +1,6 @@
 //! What the `cargo xtask` commands and the module's integration tests share: finding Apache httpd,
-//! writing a server root, running a server in it, and compiling C plugins.
+//! writing a server root, running a server in it, looking at what it
+//! takes of the system, and compiling C plugins.
 //!
 //! ```no_run
 //! use xtask::server_root::{Mpm, ServerRoot};
@@ -28,5 +29,7 @@ pub mod command;
 pub mod demo;
 pub mod httpd;
 pub mod port;
+pub mod process;
 pub mod server_root;
+pub mod soak;
 pub mod workspace;

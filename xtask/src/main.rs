@@ -92,6 +92,9 @@ mod tests {
             ),
             #[cfg(target_os = "linux")]
             ("bench --idle 1000 --against other/mod_websocket.so", true),
+            #[cfg(target_os = "linux")]
+            ("soak --cycles 1000 --restarts 6 --tls --mpm worker", true),
+            ("soak --cycles many", false),
             ("bench --shapes 16x32", false),
             ("bench --idle 1000 --shapes 16x32x1", false),
             ("bench --plugin echo.so", false),

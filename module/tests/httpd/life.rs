@@ -6,8 +6,8 @@ use anyhow::{Result, ensure};
 
 use crate::support::frame::masked;
 use crate::support::journal::Journal;
-use crate::support::process::{cpu_ticks, descriptors, resident_kib};
-use crate::support::{Client, Context, Frame, Handshake, Opcode, cases, wait_until};
+use crate::support::{Client, Context, Frame, Handshake, Opcode, cases};
+use xtask::process::cpu_ticks;
 
 /// How long it may take until the plugin hears that its client is gone.
 const PROMPT: Duration = Duration::from_secs(4);
@@ -19,7 +19,6 @@ cases! {
     "a client that floods after a close frame is dropped as well" => floods_after_close,
     "idle connections cost no processor time" => idle,
     "mod_reqtimeout does not touch an idle connection" => request_timeout,
-    "many connections leave no descriptors and no memory behind" => churn,
 }
 
 fn disconnects(context: &Context) -> Result<()> {
@@ -147,41 +146,4 @@ fn request_timeout(context: &Context) -> Result<()> {
         .set_read_timeout(Some(crate::support::PATIENCE))?;
     client.echo("still here")?;
     client.close()
-}
-
-fn churn(context: &Context) -> Result<()> {
-    let httpd = context.start_small(1, "MaxConnectionsPerChild 0\n")?;
-    let address = httpd.address();
-    let cycle = |count: usize| {
-        for number in 0..count {
-            let mut client = Client::open(address, &Handshake::to("/kitchen_sink"))?;
-            client.text("echo hello")?;
-            client.expect_text("hello")?;
-            match number % 3 {
-                0 => client.close()?,
-                1 => client.reset()?,
-                _ => drop(client),
-            }
-        }
-        anyhow::Ok(())
-    };
-    cycle(200)?;
-    let children = httpd.child_pids()?;
-    let child = *children.first().expect("a child");
-    let settled = |expected: usize| {
-        wait_until("descriptors are closed", || {
-            Ok(descriptors(child)? <= expected)
-        })
-    };
-    std::thread::sleep(Duration::from_millis(300)); // let the last connections end before counting
-    let (files, memory) = (descriptors(child)?, resident_kib(child)?);
-    cycle(1000)?;
-    settled(files + 2)?;
-    let grown = resident_kib(child)?.saturating_sub(memory);
-    ensure!(grown < 1024, "memory has grown by {grown} KiB");
-    ensure!(
-        httpd.child_pids()? == children,
-        "children have been replaced"
-    );
-    Ok(())
 }

@@ -7,8 +7,11 @@
 mod blocking;
 mod c_abi;
 mod config;
+mod crowd;
 mod deflate;
+mod endurance;
 mod fuzz;
+mod gate;
 mod handshake;
 mod http2;
 mod life;
@@ -28,6 +31,7 @@ use std::sync::Arc;
 
 use anyhow::Result;
 use libtest_mimic::{Arguments, Failed, Trial};
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use xtask::server_root::Mpm;
 
 use self::support::plugins::Plugins;
@@ -44,7 +48,10 @@ const THEMES: &[&[Case]] = &[
     c_abi::CASES,
     threads::CASES,
     blocking::CASES,
+    gate::CASES,
     life::CASES,
+    endurance::CASES,
+    crowd::CASES,
     slow_reader::CASES,
     tls::CASES,
     tls::versions::CASES,
@@ -65,6 +72,7 @@ const THEMES: &[&[Case]] = &[
 const THREADS: usize = 8;
 
 fn main() -> Result<ExitCode> {
+    raise_descriptor_limit()?;
     let mut arguments = Arguments::from_args();
     arguments.test_threads.get_or_insert(THREADS);
     let contexts = contexts()?;
@@ -82,6 +90,16 @@ fn main() -> Result<ExitCode> {
     } else {
         ExitCode::FAILURE
     })
+}
+
+/// Thousands of connections take as many descriptors, here and in the servers that are started here.
+fn raise_descriptor_limit() -> Result<()> {
+    let maximum = getrlimit(Resource::Nofile).maximum;
+    let limit = Rlimit {
+        current: maximum,
+        maximum,
+    };
+    Ok(setrlimit(Resource::Nofile, limit)?)
 }
 
 fn contexts() -> Result<Vec<Context>> {

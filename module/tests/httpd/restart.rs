@@ -21,6 +21,8 @@ cases! {
     "a stuck callback does not keep an old child" => graceful_with_stuck_callback,
     "stop under traffic leaves nothing behind" => stop_under_traffic,
     "restarts under traffic crash nothing" => restarts_under_traffic,
+    "a hard restart with open connections crashes nothing, however eager memory is freed" => eager_memory,
+    "httpd goes on when a child has had all its connections" => connections_per_child,
     "stop is quick when clients do not read, answer or stop" => stop_with_bad_clients,
 }
 
@@ -276,4 +278,55 @@ fn stop_with_bad_clients(context: &Context) -> Result<()> {
     drop((lazy, silent));
     ensure!(took < Duration::from_secs(6), "took {took:?}");
     Ok(())
+}
+
+fn eager_memory(context: &Context) -> Result<()> {
+    let httpd = context.start("MaxMemFree 1\n")?;
+    let payload = "x".repeat(100_000);
+    for _ in 0..3 {
+        let mut clients = Vec::new();
+        for target in ["/echo", "/request/path", "/late"] {
+            clients.push(Client::open(httpd.address(), &Handshake::to(target))?);
+        }
+        let [echo, request, _] = &mut *clients else {
+            unreachable!("three have been opened");
+        };
+        echo.echo(&payload)?;
+        request.echo(&payload)?;
+        httpd.restart()?;
+        for client in &mut clients {
+            client.drain()?;
+        }
+    }
+    open(&httpd, "/echo")?.close()?;
+    ensure_healthy(&httpd.error_log()?)
+}
+
+fn connections_per_child(context: &Context) -> Result<()> {
+    const LIMIT: usize = 5;
+    // Elsewhere a child first waits for its threads, and may have too few to reach the limit.
+    if context.driver != Driver::Event {
+        return Ok(());
+    }
+    let httpd = context.start(&format!("MaxConnectionsPerChild {LIMIT}\n"))?;
+    let first = httpd.child_pids()?;
+    let mut clients = Vec::new();
+    for _ in 0..4 * LIMIT {
+        let mut client = Client::open(httpd.address(), &Handshake::to("/echo"))?;
+        // A child that is about to end may say so instead.
+        client.text("hello")?;
+        let frame = client.frame()?;
+        let is_right = frame == Frame::text("hello") || frame == Frame::close(1001);
+        ensure!(is_right, "{frame:?}");
+        clients.push(client);
+    }
+    drop(clients);
+    wait_until("the first children end", || {
+        let children = httpd.child_pids()?;
+        Ok(!first.iter().any(|child| children.contains(child)))
+    })?;
+    let mut client = Client::open(httpd.address(), &Handshake::to("/echo"))?;
+    client.text("hello")?;
+    client.frame()?;
+    ensure_healthy(&httpd.error_log()?)
 }

@@ -2,19 +2,20 @@
 
 use std::time::{Duration, Instant};
 
-use anyhow::{Result, ensure};
+use anyhow::{Context as _, Result, ensure};
 use xtask::httpd::Httpd;
 
 use crate::support::frame::masked;
 use crate::support::journal::Journal;
-use crate::support::process::resident_kib;
-use crate::support::{Client, Context, Handshake, Opcode, cases};
+use crate::support::{Client, Context, Driver, Handshake, Opcode, cases, latency};
+use xtask::process::resident_kib;
 
 cases! {
     "a client that does not read is dropped after Timeout" => dropped,
     "a client that does not read what it asks for is not read from" => paused,
     "a client that reads late gets everything" => reads_late,
     "a client that reads slowly is not dropped" => reads_slowly,
+    "three hundred clients that do not read slow no other connection" => many,
 }
 
 const TIMEOUT: &str = "Timeout 2\n";
@@ -110,4 +111,42 @@ fn reads_slowly(context: &Context) -> Result<()> {
         std::thread::sleep(Duration::from_millis(read as u64 / 6000)); // 6 MB/s: about 5 s in all
     }
     Ok(())
+}
+
+fn many(context: &Context) -> Result<()> {
+    const COUNT: usize = 300;
+    if context.driver != Driver::Event {
+        return Ok(());
+    }
+    // So that the system does not take it all: a listener's buffer is that of its connections.
+    let httpd = context.start_small(16, "SendBufferSize 16384\n")?;
+    let open = |target| Client::open(httpd.address(), &Handshake::to(target));
+    let mut others = [open("/echo")?, open("/kitchen_sink")?];
+    let mut p99 = || -> Result<[Duration; 2]> {
+        let [echo, kitchen_sink] = &mut others;
+        Ok([
+            latency::p99(std::slice::from_mut(echo), "hello", "hello")?,
+            latency::p99(std::slice::from_mut(kitchen_sink), "echo hello", "hello")?,
+        ])
+    };
+    let before = p99()?;
+    let mut lazy = Vec::new();
+    for _ in 0..COUNT {
+        let mut client = open("/kitchen_sink")?;
+        client.text("big 500000")?;
+        client.stream.peek(&mut [0])?;
+        lazy.push(client);
+    }
+    // Each wants more than it takes, again and again.
+    for client in &mut lazy {
+        client.text("echo again")?;
+    }
+    let now = p99()?;
+    for (before, now) in before.into_iter().zip(now) {
+        latency::ensure_unaffected(before, now)?;
+    }
+    // They have been served: what they did not read is there.
+    let mut last = lazy.pop().context("no client")?;
+    ensure!(last.frame()?.payload.len() == 500_000);
+    last.expect_text("again")
 }

@@ -5,8 +5,8 @@ pub(crate) mod frame;
 pub(crate) mod handshake;
 pub(crate) mod http2;
 pub(crate) mod journal;
+pub(crate) mod latency;
 pub(crate) mod plugins;
-pub(crate) mod process;
 pub(crate) mod server;
 pub(crate) mod tls;
 

@@ -4,6 +4,7 @@ use std::error::Error;
 use std::fmt::{self, Display, Formatter};
 use std::io::Read;
 use std::process::{Child, Command, Stdio};
+use std::str::FromStr;
 
 use anyhow::{Context, Result, bail};
 use signal_hook::consts::{SIGCHLD, SIGHUP, SIGINT, SIGTERM};
@@ -131,9 +132,23 @@ fn start(command: &mut Command) -> Result<Child> {
 pub(crate) struct Values(String);
 
 impl Values {
+    pub(crate) fn new(line: String) -> Self {
+        Self(line)
+    }
+
     /// # Errors
     /// There is no such value.
     pub(crate) fn number(&self, name: &str) -> Result<f64> {
+        self.parse(name)
+    }
+
+    /// # Errors
+    /// There is no such value, or it is no whole number.
+    pub(crate) fn integer(&self, name: &str) -> Result<usize> {
+        self.parse(name)
+    }
+
+    fn parse<T: FromStr>(&self, name: &str) -> Result<T> {
         let mut pairs = self
             .0
             .split_whitespace()

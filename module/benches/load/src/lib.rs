@@ -1,4 +1,5 @@
-//! What `cargo xtask bench` runs besides httpd: a load generator and echo servers to compare with.
+//! What `cargo xtask bench` and `cargo xtask soak` run besides httpd: a load generator and echo servers
+//! to compare with.
 //!
 //! * `load` opens connections, keeps messages in flight on them, checks every byte that comes back
 //!   and prints what it measured.
@@ -6,9 +7,10 @@
 //! * `peer-tungstenite` and `peer-fastwebsockets` are the usual Rust servers, written as their
 //!   documentation shows.
 //!
-//! The generator, from the outside in: [`run`] and [`idle`] are the two experiments, [`generator`]
-//! is the event loop under both, [`connection`] one WebSocket on it, [`transport`] its bytes with or
-//! without TLS, [`frames`] what they must be.
+//! The generator, from the outside in: [`run`] and [`idle`] are the two experiments of the bench,
+//! [`generator`] is the event loop under both, [`connection`] one WebSocket on it; [`soak`] is the
+//! experiment of `cargo xtask soak`, with a thread for each WebSocket; [`transport`] is their bytes with
+//! or without TLS, [`frames`] what they must be.
 
 pub mod connection;
 pub mod frames;
@@ -20,4 +22,5 @@ pub mod peer;
 pub mod run;
 pub mod server;
 pub mod shape;
+pub mod soak;
 pub mod transport;

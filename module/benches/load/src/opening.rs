@@ -25,7 +25,7 @@ const PATIENCE: Duration = Duration::from_secs(10);
 const PER_SOURCE_ADDRESS: usize = 20_000;
 
 /// Opens WebSockets to one server.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Opener {
     address: SocketAddr,
     path: String,
@@ -52,29 +52,55 @@ impl Opener {
     /// # Errors
     /// The server cannot be reached, refuses, or does not answer within 10 seconds.
     pub fn open(&mut self) -> Result<Transport> {
-        let socket = self.connect().context("cannot connect")?;
-        socket.set_nodelay(true)?;
-        socket.set_read_timeout(Some(PATIENCE))?;
-        self.opened += 1;
-        let transport = match &self.tls {
-            None => {
-                self.upgrade(&mut &socket)?;
-                Transport::Plain(socket)
-            }
-            Some(config) => {
-                let name = ServerName::try_from("localhost")?;
-                let session = ClientConnection::new(Arc::clone(config), name)?;
-                let mut tls = Tls { session, socket };
-                self.upgrade(&mut rustls::Stream::new(&mut tls.session, &mut tls.socket))?;
-                Transport::Tls(Box::new(tls))
-            }
-        };
+        let mut transport = self.connect()?;
+        let mut stream = transport.blocking();
+        self.ask(&mut stream, &self.path)?;
+        let rest = take_answer(&mut stream)?;
+        ensure!(rest.is_empty(), "the server speaks first: {rest:?}");
+        drop(stream);
         transport.set_nonblocking()?;
         Ok(transport)
     }
 
+    /// Connects, without a word of HTTP. Calls on the connection wait for the server, for 10 seconds
+    /// at most.
+    ///
+    /// # Errors
+    /// The server cannot be reached.
+    pub fn connect(&mut self) -> Result<Transport> {
+        let socket = self.connect_socket().context("cannot connect")?;
+        socket.set_nodelay(true)?;
+        socket.set_read_timeout(Some(PATIENCE))?;
+        self.opened += 1;
+        let Some(config) = &self.tls else {
+            return Ok(Transport::Plain(socket));
+        };
+        let name = ServerName::try_from("localhost")?;
+        let session = ClientConnection::new(Arc::clone(config), name)?;
+        Ok(Transport::Tls(Box::new(Tls { session, socket })))
+    }
+
+    /// The path of the server's WebSockets.
+    #[must_use]
+    pub fn path(&self) -> &str {
+        &self.path
+    }
+
+    /// Asks for a WebSocket.
+    ///
+    /// # Errors
+    /// The connection is broken.
+    pub fn ask(&self, stream: &mut impl Write, path: &str) -> Result<()> {
+        let request = format!(
+            "GET {path} HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
+             Sec-WebSocket-Key: {KEY}\r\nSec-WebSocket-Version: 13\r\n\r\n"
+        );
+        stream.write_all(request.as_bytes())?;
+        Ok(stream.flush()?)
+    }
+
     /// Connects from 127.0.0.1, 127.0.0.2 and so on, as far as source ports reach.
-    fn connect(&self) -> Result<TcpStream> {
+    fn connect_socket(&self) -> Result<TcpStream> {
         let host = u8::try_from(1 + self.opened / PER_SOURCE_ADDRESS)?;
         let source = SocketAddr::from((IpAddr::from(Ipv4Addr::new(127, 0, 0, host)), 0));
         let socket = socket(AddressFamily::INET, SocketType::STREAM, None)?;
@@ -84,34 +110,35 @@ impl Opener {
         connect(&socket, &self.address)?;
         Ok(socket.into())
     }
-
-    fn upgrade(&self, stream: &mut (impl Read + Write)) -> Result<()> {
-        write!(
-            stream,
-            "GET {} HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
-             Sec-WebSocket-Key: {KEY}\r\nSec-WebSocket-Version: 13\r\n\r\n",
-            self.path
-        )?;
-        stream.flush()?;
-        let head = read_head(stream).context("no answer to the opening handshake")?;
-        ensure!(head.starts_with("HTTP/1.1 101 "), "refused: {head}");
-        ensure!(head.contains(ACCEPT), "wrong Sec-WebSocket-Accept: {head}");
-        Ok(())
-    }
 }
 
-/// Reads up to the empty line. Nothing follows it before we have sent a message.
-fn read_head(stream: &mut impl Read) -> Result<String> {
+/// Waits for the 101; gives what came right behind it.
+///
+/// # Errors
+/// The server refuses, or does not answer within 10 seconds.
+pub fn take_answer(stream: &mut impl Read) -> Result<Vec<u8>> {
+    let (head, rest) = read_head(stream).context("no answer to the opening handshake")?;
+    ensure!(head.starts_with("HTTP/1.1 101 "), "refused: {head}");
+    ensure!(head.contains(ACCEPT), "wrong Sec-WebSocket-Accept: {head}");
+    Ok(rest)
+}
+
+/// Reads up to the empty line, and what comes with it.
+fn read_head(stream: &mut impl Read) -> Result<(String, Vec<u8>)> {
+    const END: &[u8] = b"\r\n\r\n";
     let mut head = Vec::new();
     let mut buffer = [0; 1024];
-    while !head.ends_with(b"\r\n\r\n") {
+    loop {
+        if let Some(at) = head.windows(END.len()).position(|window| window == END) {
+            let rest = head.split_off(at + END.len());
+            return Ok((String::from_utf8(head)?, rest));
+        }
         let n = stream.read(&mut buffer)?;
         if n == 0 {
             bail!("closed after `{}`", String::from_utf8_lossy(&head));
         }
         head.extend_from_slice(&buffer[..n]);
     }
-    Ok(String::from_utf8(head)?)
 }
 
 /// One cipher for all servers, or they would not be comparable.

@@ -4,7 +4,7 @@ use std::io::{self, ErrorKind, Read, Write};
 use std::net::TcpStream;
 use std::os::fd::{AsFd, BorrowedFd};
 
-use rustls::ClientConnection;
+use rustls::{ClientConnection, Stream};
 
 /// The bytes of one connection.
 #[derive(Debug)]
@@ -14,6 +14,11 @@ pub enum Transport {
     /// In TLS records.
     Tls(Box<Tls>),
 }
+
+/// Bytes in both directions.
+pub trait ReadWrite: Read + Write {}
+
+impl<T: Read + Write> ReadWrite for T {}
 
 /// TLS over a socket.
 #[derive(Debug)]
@@ -57,24 +62,36 @@ impl Transport {
         matches!(self, Self::Tls(tls) if tls.session.wants_write())
     }
 
+    /// The bytes both ways, with calls that wait, for as long as the socket has not been told to return
+    /// at once.
+    pub fn blocking(&mut self) -> Box<dyn ReadWrite + '_> {
+        match self {
+            Self::Plain(socket) => Box::new(socket),
+            Self::Tls(tls) => Box::new(Stream::new(&mut tls.session, &mut tls.socket)),
+        }
+    }
+
+    /// The socket below.
+    #[must_use]
+    pub fn socket(&self) -> &TcpStream {
+        match self {
+            Self::Plain(socket) => socket,
+            Self::Tls(tls) => &tls.socket,
+        }
+    }
+
     /// Makes all calls return at once from now on.
     ///
     /// # Errors
     /// The system refuses.
     pub fn set_nonblocking(&self) -> io::Result<()> {
-        match self {
-            Self::Plain(socket) => socket.set_nonblocking(true),
-            Self::Tls(tls) => tls.socket.set_nonblocking(true),
-        }
+        self.socket().set_nonblocking(true)
     }
 }
 
 impl AsFd for Transport {
     fn as_fd(&self) -> BorrowedFd<'_> {
-        match self {
-            Self::Plain(socket) => socket.as_fd(),
-            Self::Tls(tls) => tls.socket.as_fd(),
-        }
+        self.socket().as_fd()
     }
 }
 

@@ -4,8 +4,8 @@ use anyhow::{Result, ensure};
 
 use crate::deflate::{Deflated, RSV1, TARGETS, offer, text};
 use crate::support::frame::masked;
-use crate::support::process::resident_kib;
 use crate::support::{Client, Context, Driver, Frame, Opcode, cases};
+use xtask::process::resident_kib;
 
 cases! {
     "compression: messages go both ways in every context and window" => both_ways,

@@ -5,8 +5,8 @@ use flate2::{Compress, Compression, FlushCompress};
 
 use crate::deflate::{Deflated, RSV1, TARGETS, offer, text};
 use crate::support::frame::masked;
-use crate::support::process::peak_resident_kib;
 use crate::support::{Client, Context, Handshake, Opcode, cases};
+use xtask::process::peak_resident_kib;
 
 cases! {
     "compression: misused reserved bits end the connection with 1002" => reserved_bits,

@@ -9,9 +9,9 @@ use super::{WAYS, connect, start};
 use crate::support::frame::masked;
 use crate::support::http2::Http2;
 use crate::support::journal::Journal;
-use crate::support::process::resident_kib;
 use crate::support::server::ensure_healthy;
 use crate::support::{Context, Frame, Handshake, Opcode, cases, wait_until};
+use xtask::process::resident_kib;
 
 cases! {
     "HTTP/2: on_disconnect comes once, however the client goes" => disconnects,

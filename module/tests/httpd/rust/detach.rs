@@ -10,9 +10,9 @@ use xtask::server_root::Mpm;
 
 use super::{expect_log, location, name_in_log, open, site, write_site};
 use crate::support::frame::masked;
-use crate::support::process::{descriptors, resident_kib};
 use crate::support::server::ensure_healthy;
 use crate::support::{Client, Context, Driver, Frame, Handshake, Opcode, cases, wait_until};
+use xtask::process::{descriptors, resident_kib};
 
 cases! {
     "WebSocketDetach: messages of all sizes go both ways" => messages,

@@ -7,10 +7,11 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use anyhow::{Result, ensure};
+use anyhow::Result;
 use xtask::httpd::Httpd;
 use xtask::port;
 use xtask::server_root::{Mpm, ServerRoot, Sizing};
+pub(crate) use xtask::soak::ensure_healthy;
 use xtask::workspace::module_library;
 
 use super::handshake::Handshake;
@@ -181,17 +182,6 @@ impl Context {
             .config(spare)
             .config(shared_config(&self.plugins, &folder)))
     }
-}
-
-/// Nothing crashed, nothing panicked.
-pub(crate) fn ensure_healthy(log: &str) -> Result<()> {
-    let bad = ["exit signal", "panic", "AH00546", "still did not exit"];
-    let lines: Vec<_> = log
-        .lines()
-        .filter(|line| bad.iter().any(|word| line.contains(word)))
-        .collect();
-    ensure!(lines.is_empty(), "the error log has {lines:#?}");
-    Ok(())
 }
 
 /// Files, and a folder with an .htaccess file.

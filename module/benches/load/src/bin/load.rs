@@ -9,7 +9,7 @@ use websocket_load::limits::{end_with_parent, raise_descriptor_limit};
 use websocket_load::opening::Opener;
 use websocket_load::server::Server;
 use websocket_load::shape::Shape;
-use websocket_load::{idle, run};
+use websocket_load::{idle, run, soak};
 
 /// Loads a WebSocket echo server of this machine.
 #[derive(Parser)]
@@ -33,6 +33,18 @@ struct Options {
     /// Open so many connections and leave them idle
     #[arg(long, group = "experiment")]
     idle: Option<usize>,
+    /// Open and end so many connections, one after the other on each of several threads
+    #[arg(long, group = "experiment")]
+    cycles: Option<u64>,
+    /// The number of the first of them, which is part of its request
+    #[arg(long, requires = "cycles", default_value_t = 0)]
+    first: u64,
+    /// How many of them there are at a time
+    #[arg(long, requires = "cycles", default_value_t = 8)]
+    clients: usize,
+    /// The server may go away while they are open, and has to say so
+    #[arg(long, requires = "cycles")]
+    restarts: bool,
     /// How long to measure
     #[arg(long, default_value_t = 1.0)]
     seconds: f64,
@@ -51,6 +63,14 @@ fn main() -> Result<()> {
     }
     if let Some(count) = options.idle {
         println!("{}", idle::idle(&mut opener, server, count, duration)?);
+    }
+    if let Some(cycles) = options.cycles {
+        let plan = soak::Plan {
+            cycles: options.first..options.first + cycles,
+            clients: options.clients,
+            restarts: options.restarts,
+        };
+        println!("{}", soak::soak(&opener, &plan)?);
     }
     Ok(())
 }

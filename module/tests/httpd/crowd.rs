@@ -1,0 +1,185 @@
+//! Thousands of connections at once, without a thread for each.
+
+use std::fs;
+use std::io::{Read, Write};
+use std::net::TcpStream;
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context as _, Result, ensure};
+use xtask::httpd::Httpd;
+use xtask::process::{proportional_kib, threads};
+use xtask::server_root::Sizing;
+
+use crate::support::journal::Journal;
+use crate::support::server::ensure_healthy;
+use crate::support::{Client, Context, Driver, Frame, Handshake, cases, wait_until};
+
+cases! {
+    "10,000 idle connections take no threads, still echo, and leave room for requests" => idle,
+    "a graceful restart says goodbye to 2,000 connections" => graceful,
+    "a graceful stop says goodbye to 2,000 connections" => graceful_stop,
+    "a hard restart says goodbye to 2,000 connections" => restart,
+    "stop says goodbye to 2,000 connections" => stop,
+    "a stuck callback keeps no other connection from a goodbye" => stuck,
+}
+
+/// How long an old child may live on.
+const GONE_WITHIN: Duration = Duration::from_secs(5);
+
+/// What processes may take longer because other tests run meanwhile.
+const NOISE: Duration = Duration::from_secs(2);
+
+/// httpd's default.
+const SIZING: Sizing = Sizing {
+    processes: 1,
+    threads: 25,
+};
+
+fn start(context: &Context) -> Result<Httpd> {
+    let root = context.root()?.sizing(SIZING);
+    root.config(context.plugins().locations())
+        .config("WebSocketThreads 2 64")
+        .start()
+}
+
+fn idle(context: &Context) -> Result<()> {
+    const COUNT: u64 = 10_000;
+    /// Memory of the child for each, in KiB.
+    const MOST_KIB: u64 = 32;
+    if context.driver != Driver::Event {
+        return Ok(());
+    }
+    let httpd = start(context)?;
+    let children = httpd.child_pids()?;
+    let &[child] = &*children else {
+        anyhow::bail!("{} children", children.len());
+    };
+    let mut clients = Vec::new();
+    let before = proportional_kib(child)?;
+    for number in 0..COUNT {
+        let client = Client::open(httpd.address(), &Handshake::to("/echo"));
+        clients.push(client.with_context(|| format!("connection {number}"))?);
+    }
+    for (number, client) in clients.iter_mut().enumerate() {
+        client.echo(&format!("connection {number}"))?;
+        if number % 500 == 0 {
+            get_status(&httpd)?;
+        }
+    }
+    let each = (proportional_kib(child)? - before) / COUNT;
+    ensure!(each <= MOST_KIB, "{each} KiB for each connection");
+    ensure!(httpd.child_pids()? == children, "another child has come");
+    drop(clients);
+    wait_until("the threads are as many as before", || {
+        Ok(threads(child, "websocket")? <= 2)
+    })?;
+    ensure_healthy(&httpd.error_log()?)
+}
+
+/// An ordinary request.
+fn get_status(httpd: &Httpd) -> Result<()> {
+    let mut stream = TcpStream::connect(httpd.address())?;
+    stream.write_all(b"GET /server-status?auto HTTP/1.0\r\n\r\n")?;
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer)?;
+    ensure!(answer.starts_with("HTTP/1.1 200 "), "{answer}");
+    Ok(())
+}
+
+fn graceful(context: &Context) -> Result<()> {
+    goodbyes(context, None, |httpd| {
+        httpd.graceful()?;
+        Ok(Some(httpd))
+    })
+}
+
+fn graceful_stop(context: &Context) -> Result<()> {
+    goodbyes(context, None, |mut httpd| {
+        httpd.graceful_stop()?;
+        httpd.wait(GONE_WITHIN + NOISE)?;
+        Ok(Some(httpd))
+    })
+}
+
+fn restart(context: &Context) -> Result<()> {
+    goodbyes(context, None, |httpd| {
+        httpd.restart()?;
+        Ok(Some(httpd))
+    })
+}
+
+fn stop(context: &Context) -> Result<()> {
+    goodbyes(context, None, |httpd| {
+        ensure!(httpd.stop()?.success());
+        Ok(None)
+    })
+}
+
+fn stuck(context: &Context) -> Result<()> {
+    type End = fn(Httpd) -> Result<Option<Httpd>>;
+    let ends: [End; 2] = [
+        |httpd| {
+            httpd.graceful()?;
+            Ok(Some(httpd))
+        },
+        |httpd| {
+            ensure!(httpd.stop()?.success());
+            Ok(None)
+        },
+    ];
+    for end in ends {
+        goodbyes(context, Some("/stuck"), end)?;
+    }
+    Ok(())
+}
+
+/// Opens connections, one of them with a callback that blocks for ever if `stuck`, and has `end` end
+/// their child. Every other client is told, and so is their plugin; the child goes in time.
+fn goodbyes(
+    context: &Context,
+    stuck: Option<&str>,
+    end: fn(Httpd) -> Result<Option<Httpd>>,
+) -> Result<()> {
+    const COUNT: usize = 2000;
+    if context.driver != Driver::Event {
+        return Ok(());
+    }
+    let httpd = start(context)?;
+    let child = PathBuf::from(format!("/proc/{}", httpd.child_pids()?[0]));
+    let stuck = stuck.map(|target| -> Result<_> {
+        let handshake = Handshake::to(target).header("X-Before", "1");
+        let mut client = Client::open(httpd.address(), &handshake)?;
+        client.text("block")?;
+        client.frame()?;
+        Ok(client)
+    });
+    let stuck = stuck.transpose()?;
+    let journal = Journal::new(context)?;
+    let mut clients = Vec::new();
+    for _ in 0..COUNT {
+        let mut client = Client::open(httpd.address(), &journal.handshake("/journal"))?;
+        client.echo("hello")?;
+        clients.push(client);
+    }
+
+    let started = Instant::now();
+    let httpd = end(httpd)?;
+    wait_until("the old child is gone", || Ok(!child.exists()))?;
+    let took = started.elapsed();
+    ensure!(took < GONE_WITHIN + NOISE, "gone after {took:?}");
+    for (number, client) in clients.iter_mut().enumerate() {
+        let goodbye = client.expect(&Frame::close(1001));
+        goodbye.with_context(|| format!("connection {number}"))?;
+        client.expect_end()?;
+    }
+    drop(stuck);
+    ensure!(journal.count("connect")? == COUNT);
+    let told = journal.count("disconnect")?;
+    ensure!(told == COUNT, "on_disconnect ran {told} times");
+    let Some(httpd) = httpd else { return Ok(()) };
+    let log = fs::read_to_string(httpd.root().access_log())?;
+    let lines = log.matches("GET /journal HTTP/1.1\" 101 ").count();
+    ensure!(lines == COUNT, "{lines} lines in the access log");
+    ensure_healthy(&fs::read_to_string(httpd.root().error_log())?)
+}

@@ -1,0 +1,194 @@
+//! Callbacks that block until they are released, and threads enough for everybody else.
+
+use std::thread;
+use std::time::Duration;
+
+use anyhow::{Context as _, Result, ensure};
+use xtask::httpd::Httpd;
+use xtask::process::{descriptors, threads};
+
+use crate::support::journal::Journal;
+use crate::support::server::ensure_healthy;
+use crate::support::{Client, Context, Driver, Handshake, cases, latency, wait_until};
+
+cases! {
+    "twenty blocked callbacks slow no other connection, those of their plugin included" => twenty,
+    "a blocked on_disconnect takes one thread" => blocked_on_disconnect,
+    "threads come up to the maximum while callbacks block, and go afterwards" => grows_and_shrinks,
+    "callbacks that hold all threads hold up no other plugin" => all_threads,
+    "output that waits while a callback blocks takes no descriptors" => waiting_output,
+}
+
+/// What the threads that run event loops and callbacks are called.
+const THREAD: &str = "websocket";
+
+/// One child, its threads for WebSockets as in `sizes` (minimum and maximum).
+fn start(context: &Context, sizes: &str) -> Result<Option<(Httpd, u32)>> {
+    if context.driver != Driver::Event {
+        return Ok(None);
+    }
+    let plugins = context.plugins();
+    let keeper = format!(
+        "<Location /gatekeeper>\nSetHandler websocket-handler\n{}\n</Location>\n",
+        plugins.handler_with("gate", "gatekeeper_init")
+    );
+    let config = format!("WebSocketThreads {sizes}\n{keeper}");
+    let httpd = context.start_small(8, &config)?;
+    let child = *httpd.child_pids()?.first().expect("it has a child");
+    Ok(Some((httpd, child)))
+}
+
+fn open(httpd: &Httpd, target: &str) -> Result<Client> {
+    Client::open(httpd.address(), &Handshake::to(target))
+}
+
+/// Connections whose callback blocks.
+fn blocked(httpd: &Httpd, count: usize) -> Result<Vec<Client>> {
+    let block = || {
+        let mut client = open(httpd, "/gate")?;
+        client.text("wait")?;
+        client.expect_text("waiting")?;
+        Ok(client)
+    };
+    (0..count).map(|_| block()).collect()
+}
+
+fn release(httpd: &Httpd) -> Result<()> {
+    open(httpd, "/gatekeeper")?.echo("release")
+}
+
+fn twenty(context: &Context) -> Result<()> {
+    let Some((httpd, _)) = start(context, "2 64")? else {
+        return Ok(());
+    };
+    let mut others = [
+        open(&httpd, "/echo")?,
+        open(&httpd, "/gate")?,
+        open(&httpd, "/echo")?,
+        open(&httpd, "/gate")?,
+    ];
+    let before = latency::p99(&mut others, "hello", "hello")?;
+    let mut blocked = blocked(&httpd, 20)?;
+    let now = latency::p99(&mut others, "hello", "hello")?;
+    latency::ensure_unaffected(before, now)?;
+    let mut late = open(&httpd, "/gate")?;
+    late.echo("a new connection")?;
+    release(&httpd)?;
+    for client in &mut blocked {
+        client.expect_text("released")?;
+    }
+    ensure_healthy(&httpd.error_log()?)
+}
+
+fn blocked_on_disconnect(context: &Context) -> Result<()> {
+    let Some((httpd, child)) = start(context, "2 64")? else {
+        return Ok(());
+    };
+    let mut others = [open(&httpd, "/echo")?, open(&httpd, "/gate")?];
+    let before = latency::p99(&mut others, "hello", "hello")?;
+    // The machine may have been slow.
+    wait_until("no more threads than loops", || {
+        Ok(threads(child, THREAD)? == 2)
+    })?;
+    let journal = Journal::new(context)?;
+    let handshake = journal.handshake("/gate").header("X-Hold", "1");
+    drop(Client::open(httpd.address(), &handshake)?);
+    journal.wait_for("holding")?;
+    wait_until("another thread takes over", || {
+        others[0].echo("hello")?;
+        Ok(threads(child, THREAD)? == 3)
+    })?;
+    let now = latency::p99(&mut others, "hello", "hello")?;
+    latency::ensure_unaffected(before, now)?;
+    release(&httpd)?;
+    journal.expect_one_disconnect(Duration::from_secs(4))
+}
+
+fn grows_and_shrinks(context: &Context) -> Result<()> {
+    let Some((httpd, child)) = start(context, "2 6")? else {
+        return Ok(());
+    };
+    open(&httpd, "/echo")?.echo("hello")?;
+    wait_until("the minimum", || Ok(threads(child, THREAD)? == 2))?;
+    let mut clients = Vec::new();
+    for _ in 0..12 {
+        let mut client = open(&httpd, "/gate")?;
+        client.text("wait")?;
+        clients.push(client);
+    }
+    wait_until("the maximum", || Ok(threads(child, THREAD)? >= 6))?;
+    let mut other = open(&httpd, "/echo")?;
+    for _ in 0..50 {
+        other.echo("served meanwhile")?;
+        // A loop gets a thread of its own where callbacks hold all others.
+        let most = threads(child, THREAD)?;
+        ensure!(most <= 6 + 2, "{most} threads");
+    }
+    release_all(&httpd, &clients)?;
+    wait_until("the minimum again", || Ok(threads(child, THREAD)? == 2))?;
+    other.echo("hello")?;
+    ensure_healthy(&httpd.error_log()?)
+}
+
+/// Releases until every client has been told: those that waited for a thread block later.
+fn release_all(httpd: &Httpd, clients: &[Client]) -> Result<()> {
+    for client in clients {
+        client.stream.set_nonblocking(true)?;
+    }
+    let is_released = |client: &Client| {
+        let mut bytes = [0; 32];
+        let length = client.stream.peek(&mut bytes).unwrap_or(0);
+        bytes[..length].ends_with(b"released")
+    };
+    wait_until("all are released", || {
+        release(httpd)?;
+        Ok(clients.iter().all(is_released))
+    })
+}
+
+fn all_threads(context: &Context) -> Result<()> {
+    let Some((httpd, _)) = start(context, "1 2")? else {
+        return Ok(());
+    };
+    let mut other = open(&httpd, "/echo")?;
+    other.echo("before")?;
+    let mut clients = blocked(&httpd, 1)?;
+    for _ in 0..3 {
+        let mut client = open(&httpd, "/gate")?;
+        client.text("wait")?;
+        clients.push(client);
+    }
+    // Four callbacks ask for a thread, of which there are two.
+    for _ in 0..20 {
+        other.echo("hello").context("an open connection")?;
+        let mut new = open(&httpd, "/echo")?;
+        new.echo("hello").context("a new connection")?;
+        new.close()?;
+    }
+    release_all(&httpd, &clients)?;
+    ensure_healthy(&httpd.error_log()?)
+}
+
+fn waiting_output(context: &Context) -> Result<()> {
+    let Some((httpd, child)) = start(context, "2 64")? else {
+        return Ok(());
+    };
+    let mut other = open(&httpd, "/echo")?;
+    other.echo("hello")?;
+    let before = descriptors(child)?;
+    // A thread sends all the time what the client does not take, while the callback blocks.
+    let handshake = Handshake::to("/stuck")
+        .header("X-Before", "6000000")
+        .header("X-Ticks-Each", "1");
+    let mut client = Client::open(httpd.address(), &handshake)?;
+    client.text("block")?;
+    client.stream.peek(&mut [0])?;
+    for _ in 0..100 {
+        thread::sleep(Duration::from_millis(5)); // as long as output is held back
+        other.echo("hello")?;
+        // That of the connection, one to wait for it, and two of the thread that does so.
+        let now = descriptors(child)?;
+        ensure!(now <= before + 4, "{before} descriptors have become {now}");
+    }
+    Ok(())
+}

@@ -1,0 +1,237 @@
+//! `cargo xtask soak`.
+
+use std::io::{BufRead, BufReader};
+use std::process::{Child, Stdio};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use anyhow::{Context, Result, ensure};
+use clap::Args;
+use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
+use signal_hook::flag;
+use xtask::c_plugin;
+use xtask::httpd::Httpd;
+use xtask::port;
+use xtask::server_root::{Mpm, ServerRoot, Sizing};
+use xtask::soak::{Footprint, Requests, ensure_healthy};
+use xtask::workspace::{C_PLUGINS, Profile, Workspace, module_of};
+
+use crate::bench::load::{Interrupted, Values};
+use crate::bench::numbers::thousands;
+use crate::bench::peer::Programs;
+use crate::bench::table::Table;
+use crate::packages;
+
+/// One in so many connections comes before the first look: memory that has been used once is kept.
+const WARM_UP: u64 = 10;
+
+/// How many threads a child has for WebSockets while nothing is going on.
+const THREADS: usize = 2;
+
+/// How much memory a process may take more than after the warm-up, in KiB.
+const ALLOWANCE_KIB: u64 = 2048;
+
+#[derive(Args)]
+pub(crate) struct Options {
+    /// How many connections
+    #[arg(long, default_value_t = 200_000, value_parser = clap::value_parser!(u64).range(100..))]
+    cycles: u64,
+    /// Restart httpd gracefully so many times meanwhile
+    #[arg(long, default_value_t = 0)]
+    restarts: u64,
+    /// Over TLS
+    #[arg(long)]
+    tls: bool,
+    /// The multi-processing module
+    #[arg(long, value_enum, default_value_t = Mpm::Event)]
+    mpm: Mpm,
+    /// With WebSocketEventDriven Off
+    #[arg(long)]
+    blocking: bool,
+    /// How many connections there are at a time
+    #[arg(long, default_value_t = 8)]
+    clients: u64,
+}
+
+pub(super) fn soak(options: &Options) -> Result<()> {
+    packages::install_missing()?;
+    let workspace = Workspace::find()?;
+    let programs = Programs::build(&workspace)?;
+    let is_interrupted = Arc::new(AtomicBool::new(false));
+    for signal in [SIGINT, SIGTERM, SIGHUP] {
+        flag::register(signal, Arc::clone(&is_interrupted))?;
+    }
+    let httpd = start(&workspace, options)?;
+    let soak = Soak {
+        options,
+        programs: &programs,
+        httpd: &httpd,
+        is_interrupted: &is_interrupted,
+    };
+
+    let warm_up = options.cycles / WARM_UP;
+    let first = soak.run(0, warm_up, 0)?;
+    let before = Footprint::at_rest(&httpd, THREADS)?;
+    let rest = soak.run(warm_up, options.cycles - warm_up, options.restarts)?;
+    let after = Footprint::at_rest(&httpd, THREADS)?;
+    let requests = Requests::of(&httpd.access_log()?);
+
+    println!("{}", footprints(&before, &after));
+    println!("{}", counts(options, [&first, &rest], &requests)?);
+    ensure_healthy(&httpd.error_log()?)?;
+    requests.ensure_one_each(sum("answered", [&first, &rest])?)?;
+    after.ensure_flat_since(&before, ALLOWANCE_KIB)
+}
+
+/// An httpd whose one child echoes everything.
+fn start(workspace: &Workspace, options: &Options) -> Result<Httpd> {
+    let libraries = workspace.build_libraries(Profile::Release)?;
+    let folder = workspace.target_dir().join("soak");
+    let plugin = c_plugin::compile(
+        workspace.root().join(C_PLUGINS).join("echo.c"),
+        folder.join("plugins"),
+        workspace.include_dir(),
+    )?;
+    let plugin = xtask::server_root::quoted(&plugin.canonicalize()?);
+    let driver = if options.blocking { "Off" } else { "On" };
+    let mut root = ServerRoot::new(folder.join("httpd"))?
+        .mpm(options.mpm)
+        .sizing(Sizing {
+            processes: 1,
+            threads: 25,
+        })
+        .load_module("websocket_module", module_of(&libraries)?.canonicalize()?)
+        .config(format!(
+            "LogLevel warn\nKeepAliveTimeout 100ms\nWebSocketThreads {THREADS} 64\n<Location \"/echo\">\n    SetHandler websocket-handler\n    \
+             WebSocketHandler {plugin} echo_init\n    WebSocketEventDriven {driver}\n</Location>"
+        ));
+    if options.tls {
+        root = root.tls_port(port::free_port()?);
+    }
+    root.start()
+}
+
+struct Soak<'a> {
+    options: &'a Options,
+    programs: &'a Programs,
+    httpd: &'a Httpd,
+    is_interrupted: &'a AtomicBool,
+}
+
+impl Soak<'_> {
+    /// Opens and ends `cycles` connections, with `restarts` spread among them.
+    fn run(&self, first: u64, cycles: u64, restarts: u64) -> Result<Values> {
+        let mut load = Load(self.load(first, cycles, restarts)?);
+        let stdout = load.0.stdout.take().context("the load has no output")?;
+        let mut restarted = 0;
+        let mut values = None;
+        for line in BufReader::new(stdout).lines() {
+            let line = line?;
+            let Some(done) = line.strip_prefix("done=") else {
+                values = Some(Values::new(line));
+                continue;
+            };
+            let done: u64 = done.parse()?;
+            if restarted < restarts && done * (restarts + 1) >= cycles * (restarted + 1) {
+                restarted += 1;
+                eprintln!("graceful restart {restarted} after {done} connections");
+                self.httpd.graceful()?;
+            }
+        }
+        let succeeded = load.0.wait()?.success();
+        if self.is_interrupted.load(Ordering::Relaxed) {
+            return Err(Interrupted.into());
+        }
+        ensure!(succeeded, "the load generator has failed");
+        ensure!(
+            restarted == restarts,
+            "only {restarted} of {restarts} restarts; take more cycles"
+        );
+        values.context("the load generator has said nothing")
+    }
+
+    fn load(&self, first: u64, cycles: u64, restarts: u64) -> Result<Child> {
+        let Options { tls, clients, .. } = *self.options;
+        let address = self.httpd.address();
+        let address = self.httpd.tls_address().unwrap_or(address);
+        let mut command = self.programs.command("load");
+        command
+            .args(["--to", &address.to_string(), "--path", "/echo"])
+            .args(["--pid", &self.httpd.pid().to_string()])
+            .args(["--cycles", &cycles.to_string()])
+            .args(["--first", &first.to_string()])
+            .args(["--clients", &clients.to_string()])
+            .args(tls.then_some("--tls"))
+            .args((restarts > 0).then_some("--restarts"));
+        let streams = command.stdin(Stdio::null()).stdout(Stdio::piped());
+        streams.spawn().context("cannot run the load generator")
+    }
+}
+
+/// A running generator, killed when dropped.
+struct Load(Child);
+
+impl Drop for Load {
+    fn drop(&mut self) {
+        // The only errors are that it has ended already.
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+fn footprints(before: &Footprint, after: &Footprint) -> Table {
+    let columns = [
+        "at rest",
+        "children",
+        "descriptors, child",
+        "parent",
+        "memory in KiB, child",
+        "parent",
+    ];
+    let mut table = Table::new("What httpd holds", columns.map(String::from).to_vec());
+    for (name, footprint) in [("after the warm-up", before), ("at the end", after)] {
+        let numbers = [
+            footprint.children.to_string(),
+            footprint.child.descriptors.to_string(),
+            footprint.parent.descriptors.to_string(),
+            footprint.child.memory_kib.to_string(),
+            footprint.parent.memory_kib.to_string(),
+        ];
+        let numbers = numbers.iter().map(|number| thousands(number));
+        table.push([name.to_owned()].into_iter().chain(numbers).collect());
+    }
+    table
+}
+
+fn counts(options: &Options, runs: [&Values; 2], requests: &Requests) -> Result<Table> {
+    let nanoseconds = sum("elapsed_ns", runs)?;
+    let per_second = u128::from(options.cycles) * 1_000_000_000 / nanoseconds.max(1) as u128;
+    let rows = [
+        ("connections", options.cycles.to_string()),
+        ("of them in a second", per_second.to_string()),
+        ("graceful restarts", options.restarts.to_string()),
+        ("101 received", sum("answered", runs)?.to_string()),
+        (
+            "their lines in the access log",
+            requests.waits().to_string(),
+        ),
+        (
+            "lines of clients that did not wait",
+            requests.leaves().to_string(),
+        ),
+        ("echoes", sum("echoed", runs)?.to_string()),
+        ("1001 received", sum("goodbyes", runs)?.to_string()),
+    ];
+    let mut table = Table::new(
+        "What came of the connections",
+        vec!["".into(), "count".into()],
+    );
+    for (name, number) in rows {
+        table.push(vec![name.to_owned(), thousands(&number)]);
+    }
+    Ok(table)
+}
+
+fn sum(name: &str, runs: [&Values; 2]) -> Result<usize> {
+    runs.iter().map(|values| values.integer(name)).sum()
+}

@@ -1,0 +1,71 @@
+//! What the system says about a process (Linux).
+
+use std::fs;
+
+use anyhow::{Context as _, Result};
+
+/// Processor time used so far, in clock ticks (usually 10 ms each).
+///
+/// # Errors
+/// There is no such process.
+pub fn cpu_ticks(pid: u32) -> Result<u64> {
+    let stat = fs::read_to_string(format!("/proc/{pid}/stat"))?;
+    // The name, in parentheses, may hold blanks; user and system time are fields 14 and 15.
+    let (_, fields) = stat.rsplit_once(')').context("no name in stat")?;
+    let times = fields.split_whitespace().skip(11).take(2);
+    Ok(times.map(str::parse::<u64>).sum::<Result<_, _>>()?)
+}
+
+/// Resident memory, in KiB.
+///
+/// # Errors
+/// There is no such process.
+pub fn resident_kib(pid: u32) -> Result<u64> {
+    kib(&format!("/proc/{pid}/status"), "VmRSS:")
+}
+
+/// The most resident memory there has been, in KiB.
+///
+/// # Errors
+/// There is no such process.
+pub fn peak_resident_kib(pid: u32) -> Result<u64> {
+    kib(&format!("/proc/{pid}/status"), "VmHWM:")
+}
+
+/// Memory in KiB: what only the process uses, and its share of the rest.
+///
+/// # Errors
+/// There is no such process, or it belongs to somebody else.
+pub fn proportional_kib(pid: u32) -> Result<u64> {
+    kib(&format!("/proc/{pid}/smaps_rollup"), "Pss:")
+}
+
+/// Open descriptors.
+///
+/// # Errors
+/// There is no such process, or it belongs to somebody else.
+pub fn descriptors(pid: u32) -> Result<usize> {
+    Ok(fs::read_dir(format!("/proc/{pid}/fd"))?.count())
+}
+
+/// Threads whose name begins with `name`; the system keeps 15 bytes of each name.
+///
+/// # Errors
+/// There is no such process.
+pub fn threads(pid: u32, name: &str) -> Result<usize> {
+    let tasks = fs::read_dir(format!("/proc/{pid}/task"))?;
+    let names = tasks.filter_map(|task| {
+        // The thread may have ended meanwhile.
+        fs::read_to_string(task.ok()?.path().join("comm")).ok()
+    });
+    Ok(names.filter(|other| other.starts_with(name)).count())
+}
+
+/// The number in the line of `file` that begins with `name`.
+fn kib(file: &str, name: &str) -> Result<u64> {
+    let text = fs::read_to_string(file)?;
+    let line = text.lines().find_map(|line| line.strip_prefix(name));
+    let number = line.and_then(|line| line.split_whitespace().next());
+    let number = number.with_context(|| format!("no {name} in {file}"))?;
+    Ok(number.parse()?)
+}
