@@ -295,10 +295,7 @@ impl Link {
         self.is_pending
             .store(matches!(result, Ok(false)), Ordering::Release);
         match result {
-            Ok(true) => {
-                writer.pending_since = None;
-                Output::Drained
-            }
+            Ok(true) => Output::Drained,
             Ok(false) => writer.pending(),
             Err(error) => {
                 drop(writer);

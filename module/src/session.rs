@@ -152,7 +152,7 @@ impl Session {
             if self.stage != Stage::Reading {
                 return false;
             }
-            if self.peer.link.waiting() >= READ_PAUSE {
+            if self.is_paused() {
                 return true;
             }
             match self.read_once(buffer) {
@@ -167,6 +167,13 @@ impl Session {
             }
         }
         true
+    }
+
+    /// Whether the client has to take output before it is read from. What a sender is just writing
+    /// waits too, so there is more to a pause than that: its end must be signalled by the socket.
+    fn is_paused(&self) -> bool {
+        let link = &self.peer.link;
+        link.waiting() >= READ_PAUSE && !matches!(link.flush(), Output::Drained)
     }
 
     /// Reads and handles the bytes of one system call. Returns whether there may be more.
@@ -225,7 +232,9 @@ impl Session {
             self.give_up(write);
             return Next::Ended;
         }
-        let read = self.stage == Stage::Reading && self.peer.link.waiting() < READ_PAUSE;
+        // Without output pending nothing would tell when to read again.
+        let is_paused = write && self.peer.link.waiting() >= READ_PAUSE;
+        let read = self.stage == Stage::Reading && !is_paused;
         Next::Wait {
             read,
             write,

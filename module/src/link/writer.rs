@@ -42,7 +42,11 @@ impl Writer {
                 self.offset = 0;
                 lock(outbox).take(&mut self.frames);
                 if self.frames.is_empty() {
-                    return stream.flush();
+                    let is_drained = stream.flush()?;
+                    if is_drained {
+                        self.pending_since = None;
+                    }
+                    return Ok(is_drained);
                 }
             }
             match stream.write(&self.frames[self.offset..]) {
