@@ -12,6 +12,7 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
 use crate::link::Wake;
 use crate::plugin::ServerLease;
+use crate::protocol::free_buffers;
 use crate::session::{Next, Session};
 
 /// How much is read at a time.
@@ -97,9 +98,10 @@ impl Driver {
                     self.waker.wait(descriptor, interest, deadline);
                 }
                 Next::Again => {}
-                Next::Ended => return,
+                Next::Ended => break,
             }
         }
+        free_buffers();
     }
 }
 

@@ -37,3 +37,4 @@ pub use mask::MaskingKey;
 pub use message::MessageKind;
 pub use origin::{OriginPolicy, Site};
 pub use receiver::{Event, Limits, Receiver};
+pub use recycling::free_buffers;
