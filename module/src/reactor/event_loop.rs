@@ -147,8 +147,10 @@ impl EventLoop {
         if !self.turns.take_over(turn) {
             return;
         }
-        // A thread that computes, or waits for a processor, is no reason to mistrust the plugin.
-        if monitor::is_blocked(self.runner.load(Ordering::Relaxed))
+        // A thread that computes, or waits for a processor, is no reason to mistrust the plugin, unless
+        // every such turn would cost a thread beyond the limit.
+        let is_blocked = || monitor::is_blocked(self.runner.load(Ordering::Relaxed));
+        if (self.pool.is_full() || is_blocked())
             && let Some(connection) = self.ready.lock().current()
         {
             connection.plugin().mark_slow();

@@ -45,6 +45,7 @@ pub(super) struct Pool {
 struct State {
     jobs: VecDeque<Job>,
     running: usize,
+    /// Threads that wait for a job, or are just starting to look for one.
     idle: usize,
     is_stopping: bool,
     handles: Vec<JoinHandle<()>>,
@@ -83,10 +84,18 @@ impl Pool {
         self.lock().running
     }
 
+    /// Whether there are as many threads as there may be.
+    pub(super) fn is_full(&self) -> bool {
+        self.running() >= self.threads.max
+    }
+
     /// A loop must not wait until a callback returns, so it gets a thread beyond the limit.
     fn spawn_if_needed(self: &Arc<Self>, state: &mut State) {
-        let is_urgent = matches!(state.jobs.front(), Some(Job::Loop(_)));
-        let may_grow = state.running < self.threads.max || is_urgent;
+        let loops = state
+            .jobs
+            .iter()
+            .take_while(|job| matches!(job, Job::Loop(_)));
+        let may_grow = state.running < self.threads.max || loops.count() > state.idle;
         if state.jobs.len() > state.idle && may_grow {
             self.spawn(state);
         }
@@ -100,6 +109,7 @@ impl Pool {
             .stack_size(STACK_SIZE);
         if let Ok(handle) = spawn(builder, move || pool.work()) {
             state.running += 1;
+            state.idle += 1;
             state.handles.retain(|handle| !handle.is_finished());
             state.handles.push(handle);
         }
@@ -115,7 +125,8 @@ impl Pool {
                 Job::Loop(event_loop) => event_loop.run(&mut scratch),
                 Job::Turn(connection) => {
                     let begun = (Instant::now(), worked());
-                    if connection.turn(&mut scratch.buffer) {
+                    // With all threads in use a loop had better not try the plugin's turns itself.
+                    if connection.turn(&mut scratch.buffer) && !self.is_full() {
                         let (elapsed, worked) = (begun.0.elapsed(), worked() - begun.1);
                         connection
                             .plugin()
@@ -123,6 +134,7 @@ impl Pool {
                     }
                 }
             }
+            self.lock().idle += 1;
         }
         self.changed.notify_all();
     }
@@ -132,25 +144,25 @@ impl Pool {
         // Whatever wakes the thread meanwhile, so that the end of one does not keep all others.
         let idle_until = Instant::now() + IDLE_LIMIT;
         let mut state = self.lock();
-        loop {
+        let job = loop {
             // A thread that came for a loop beyond the limit leaves callbacks to the others.
             let is_extra = state.running > self.threads.max;
             let wants = |job: &Job| !is_extra || matches!(job, Job::Loop(_));
             if state.jobs.front().is_some_and(wants) {
-                return state.jobs.pop_front();
+                break state.jobs.pop_front();
             }
             let is_spare = state.running > self.threads.min;
             let left = idle_until.saturating_duration_since(Instant::now());
             if state.is_stopping || is_extra || is_spare && left.is_zero() {
                 state.running -= 1;
-                return None;
+                break None;
             }
-            state.idle += 1;
             let limit = if is_spare { left } else { IDLE_LIMIT };
             let waited = self.changed.wait_timeout(state, limit);
             state = waited.unwrap_or_else(PoisonError::into_inner).0;
-            state.idle -= 1;
-        }
+        };
+        state.idle -= 1;
+        job
     }
 
     /// Lets the threads end when there are no more jobs. Returns whether they did before `deadline`.
