@@ -90,7 +90,7 @@ impl Outbox {
             return Ok(false);
         }
         if self.frames.capacity() == 0 {
-            self.frames = KEPT.take();
+            self.frames = kept();
         }
         let header = frame.header();
         self.frames.reserve(header.len() + payload.len());
@@ -197,6 +197,12 @@ impl Outbox {
     }
 }
 
+/// The buffer this thread keeps, if it does. A thread of a plugin may still send while it ends, when
+/// nothing is kept any more.
+fn kept() -> Vec<u8> {
+    KEPT.try_with(Cell::take).unwrap_or_default()
+}
+
 /// Keeps an empty buffer for the next connection of this thread, or frees it.
 pub fn recycle(buffer: &mut Vec<u8>) {
     debug_assert!(buffer.is_empty());
@@ -205,7 +211,8 @@ pub fn recycle(buffer: &mut Vec<u8>) {
     }
     let buffer = mem::take(buffer);
     if buffer.capacity() <= KEPT_CAPACITY {
-        KEPT.set(buffer);
+        // A thread that ends keeps nothing.
+        let _ = KEPT.try_with(|kept| kept.set(buffer));
     }
 }
 

@@ -23,6 +23,7 @@ mod rust;
 mod sites;
 mod slow_reader;
 mod support;
+mod swarm;
 mod threads;
 mod tls;
 
@@ -47,6 +48,7 @@ const THEMES: &[&[Case]] = &[
     deflate::mistakes::CASES,
     c_abi::CASES,
     threads::CASES,
+    swarm::CASES,
     blocking::CASES,
     gate::CASES,
     life::CASES,
