@@ -2,9 +2,10 @@
 
 use std::time::Duration;
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, ensure};
 
 use crate::support::frame::{masked, unmasked};
+use crate::support::journal::Journal;
 use crate::support::{Client, Context, Frame, Handshake, Opcode, cases};
 
 cases! {
@@ -15,6 +16,7 @@ cases! {
     "a message over the limit ends the connection with 1009, or 1004" => limits,
     "the default limit is 32 MiB, judged by the frame's header" => default_limit,
     "what was right before the mistake is still answered" => answers_before_the_mistake,
+    "a bad text ends the connection once, after the messages of the same read before it" => bad_text_later,
     "the plugin hears of no frame that breaks a rule" => plugin_hears_nothing,
 }
 
@@ -235,7 +237,7 @@ fn default_limit(context: &Context) -> Result<()> {
     client
         .stream
         .set_read_timeout(Some(Duration::from_millis(100)))?;
-    anyhow::ensure!(client.next_frame().is_err(), "32 MiB are refused");
+    ensure!(client.next_frame().is_err(), "32 MiB are refused");
     Ok(())
 }
 
@@ -248,8 +250,28 @@ fn answers_before_the_mistake(context: &Context) -> Result<()> {
     client.expect_close(1002)
 }
 
+fn bad_text_later(context: &Context) -> Result<()> {
+    for bad in [&b"\xff"[..], b"well, \xe2\x82"] {
+        for before in 0..4 {
+            let journal = Journal::new(context)?;
+            let mut client = context.open_with(&journal.handshake("/journal"))?;
+            let good = masked(Opcode::TEXT, "good");
+            let bad = masked(Opcode::TEXT, bad);
+            client.send([good.repeat(before), bad.clone(), good, bad].concat())?;
+            for _ in 0..before {
+                client.expect_text("good")?;
+            }
+            client.expect_close(1007)?;
+            journal.expect_one_disconnect(Duration::from_secs(5))?;
+            let heard = journal.count("message 4")?;
+            ensure!(heard == before, "{heard} messages instead of {before}");
+        }
+    }
+    Ok(())
+}
+
 fn plugin_hears_nothing(context: &Context) -> Result<()> {
-    let journal = crate::support::journal::Journal::new(context)?;
+    let journal = Journal::new(context)?;
     let mut client: Client = context.open_with(&journal.handshake("/journal"))?;
     let frames = [
         masked(Opcode::PING, "x"),
@@ -262,7 +284,7 @@ fn plugin_hears_nothing(context: &Context) -> Result<()> {
     client.expect(&Frame::pong("x"))?;
     client.expect_close(1002)?;
     journal.expect_one_disconnect(Duration::from_secs(5))?;
-    anyhow::ensure!(
+    ensure!(
         journal.lines()? == ["connect", "disconnect"],
         "{:?}",
         journal.lines()?

@@ -74,11 +74,14 @@ fn text(payload: &str) -> Outcome {
     Outcome::Text(payload.to_owned())
 }
 
-/// Feeds one read, and checks that the receiver takes all of it even after an error.
+/// Feeds one read as a session does, and checks that the receiver takes all of it even after an error.
 fn feed(receiver: &mut Receiver, read: &[u8], outcomes: &mut Vec<Outcome>) {
     let mut bytes = read.to_vec();
     let mut input = bytes.as_mut_slice();
     loop {
+        while let Some((kind, payload)) = receiver.whole_message(&mut input) {
+            outcomes.push(Event::Message { kind, payload }.into());
+        }
         match receiver.receive(&mut input) {
             Ok(Some(event)) => outcomes.push(event.into()),
             Ok(None) => break,
