@@ -23,16 +23,18 @@ pub(crate) enum Transport {
     Ws,
     /// HTTP/1.1 and TLS.
     Wss,
+    /// HTTP/2 and TLS: WebSockets are streams of a connection (RFC 8441).
+    H2,
 }
 
 impl Transport {
-    pub(crate) const ALL: [Self; 2] = [Self::Ws, Self::Wss];
+    pub(crate) const ALL: [Self; 3] = [Self::Ws, Self::Wss, Self::H2];
 
     /// The scheme of a page.
     pub(crate) fn scheme(self) -> &'static str {
         match self {
             Self::Ws => "http",
-            Self::Wss => "https",
+            Self::Wss | Self::H2 => "https",
         }
     }
 
@@ -40,6 +42,7 @@ impl Transport {
     fn protocol(self) -> &'static str {
         match self {
             Self::Ws | Self::Wss => "http/1.1",
+            Self::H2 => "h2",
         }
     }
 
@@ -47,6 +50,10 @@ impl Transport {
         Ok(match self {
             Self::Ws => root,
             Self::Wss => root.tls_port(port::free_port()?),
+            Self::H2 => root
+                .tls_port(port::free_port()?)
+                .stock_module("http2")
+                .config("Protocols h2 http/1.1\nH2WebSockets on"),
         })
     }
 }
@@ -56,6 +63,7 @@ impl Display for Transport {
         f.write_str(match self {
             Self::Ws => "ws",
             Self::Wss => "wss",
+            Self::H2 => "h2",
         })
     }
 }
