@@ -11,6 +11,7 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd, RawFd};
 use std::sync::Arc;
 
 use rustix::io::Errno;
+use rustix::net::sockopt::set_tcp_cork;
 use rustix::net::{RecvFlags, SendAncillaryBuffer, SendFlags};
 
 use super::brigades::{Brigades, Input};
@@ -34,6 +35,8 @@ pub struct ConnectionStream {
     timeout: sys::apr_interval_time_t,
     descriptor: Descriptor,
     must_find_end: bool,
+    /// The filters had nothing more to give when they were last asked.
+    is_dry: bool,
     brigades: Brigades,
     way: Way,
     counts: Counts,
@@ -126,6 +129,7 @@ impl ConnectionStream {
                 timeout,
                 descriptor,
                 must_find_end: false,
+                is_dry: false,
                 brigades: Brigades::new(connection),
                 way,
                 counts: Counts::default(),
@@ -148,7 +152,7 @@ impl ConnectionStream {
     /// Whether a read that does not fill its buffer has taken all there is.
     #[must_use]
     pub fn is_emptied_by_short_reads(&self) -> bool {
-        self.way == Way::Socket && !self.must_find_end
+        (self.way == Way::Socket || self.is_dry) && !self.must_find_end
     }
 
     /// The client has closed its side: reads go on until they find that out.
@@ -231,11 +235,33 @@ impl ConnectionStream {
         unsafe { (*self.connection).aborted = 1 }
     }
 
+    /// Reads until the buffer is full or there is nothing more: mod_ssl gives 8 KiB at a time.
+    fn read_filters(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let mut filled = 0;
+        self.is_dry = false;
+        while filled < buffer.len() {
+            match self.read_piece(&mut buffer[filled..]) {
+                // The end shows again, and so does a failure.
+                Ok(0) => break,
+                Ok(read) => filled += read,
+                Err(error) => {
+                    self.is_dry =
+                        self.way == Way::Filters && error.kind() == io::ErrorKind::WouldBlock;
+                    if filled == 0 {
+                        return Err(error);
+                    }
+                    break;
+                }
+            }
+        }
+        Ok(filled)
+    }
+
     /// A non-blocking read that finds nothing may succeed without bytes. So does the core filter's
     /// first read at the end of the client's bytes, which mod_ssl passes on as "try again"; the next
     /// one reports the end, of which the poller will not tell again. And mod_ssl says "try again" after
     /// each record without data (TLS 1.3 key updates), although more may have been read already.
-    fn read_filters(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+    fn read_piece(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         loop {
             match self.read_brigade(buffer) {
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
@@ -267,15 +293,38 @@ impl ConnectionStream {
         }
     }
 
+    /// Passes on as many pieces as the client takes. They leave together: a TCP segment for each TLS
+    /// record would wake the client for each.
     fn write_filters(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        if !self.flush()? {
+        let is_corked = bytes.len() > PASS_SIZE && self.cork(true);
+        let passed = self.pass_pieces(bytes);
+        if is_corked {
+            self.cork(false);
+        }
+        passed
+    }
+
+    fn pass_pieces(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let mut passed = 0;
+        for piece in bytes.chunks(PASS_SIZE) {
+            if !self.flush()? {
+                break;
+            }
+            // SAFETY: the stream has the connection to itself.
+            unsafe { self.brigades.pass_bytes(piece) }?;
+            self.check_aborted()?;
+            passed += piece.len();
+        }
+        if passed == 0 {
             return Err(io::ErrorKind::WouldBlock.into());
         }
-        let piece = &bytes[..bytes.len().min(PASS_SIZE)];
-        // SAFETY: the stream has the connection to itself.
-        unsafe { self.brigades.pass_bytes(piece) }?;
-        self.check_aborted()?;
-        Ok(piece.len())
+        Ok(passed)
+    }
+
+    /// Has the socket hold back what does not fill a segment, or stop to (tcp(7), `TCP_CORK`). Returns
+    /// whether it does as told.
+    fn cork(&self, on: bool) -> bool {
+        set_tcp_cork(self.as_fd(), on).is_ok()
     }
 
     fn has_pending_output(&self) -> bool {
