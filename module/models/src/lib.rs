@@ -1,4 +1,4 @@
-//! The state that threads of the module share, with [loom](loom)'s mutexes and atomics in place of the
+//! The state that threads of the module share, with [loom]'s mutexes and atomics in place of the
 //! system's: a model runs once for every way its threads can interleave, and fails if one of them ends
 //! in a panic, a race or a deadlock. A lost wake-up is a deadlock.
 //!
