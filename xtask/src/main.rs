@@ -7,6 +7,8 @@ mod fuzz;
 mod installation;
 mod packages;
 mod privileges;
+#[cfg(target_os = "linux")]
+mod sanitizer;
 mod template;
 
 use std::process::ExitCode;
@@ -67,6 +69,8 @@ mod tests {
                 true,
             ),
             ("test --release", false),
+            #[cfg(target_os = "linux")]
+            ("test --asan --mpm event", true),
             ("autobahn --mpm worker --tls --driver blocking", true),
             ("autobahn --cases 1.*,12.1.1", true),
             ("autobahn --driver threads", false),

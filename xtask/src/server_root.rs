@@ -8,6 +8,7 @@ mod mpm;
 mod tests;
 mod tls;
 
+use std::env;
 use std::fs::{self, Permissions};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
@@ -23,6 +24,9 @@ pub use self::mpm::{Mpm, Sizing, TEST_MPMS};
 use crate::apache::Apache;
 use crate::httpd::Httpd;
 use crate::port;
+
+/// Names a library that httpd is to load before all others.
+pub const TEST_PRELOAD: &str = "WEBSOCKET_TEST_PRELOAD";
 
 /// Builds a server root, and starts httpd in it.
 ///
@@ -283,6 +287,9 @@ impl ServerRoot {
             .arg(&self.dir)
             .arg("-f")
             .arg(self.config_file());
+        if let Some(library) = env::var_os(TEST_PRELOAD) {
+            command.env("LD_PRELOAD", library);
+        }
         Ok(command)
     }
 }

@@ -126,12 +126,15 @@ pub fn target_dir_of(folder: &Path) -> Result<PathBuf> {
         .into())
 }
 
+/// Names another build of the module for the integration tests.
+pub const TEST_MODULE: &str = "WEBSOCKET_TEST_MODULE";
+
 /// The module's library that Cargo built for the integration test that calls this.
 ///
 /// # Errors
 /// As [`built_library`].
 pub fn module_library() -> Result<PathBuf> {
-    built_library("mod_websocket")
+    env::var_os(TEST_MODULE).map_or_else(|| built_library("mod_websocket"), |path| Ok(path.into()))
 }
 
 /// The shared library of the workspace's crate `name` (`websocket_echo`), built by Cargo with the same

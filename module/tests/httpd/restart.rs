@@ -71,10 +71,14 @@ fn new_plugin(context: &Context) -> Result<()> {
     let mut old = Client::open(httpd.address(), &Handshake::to("/a"))?;
     httpd.replace_config(plugins.location("/a", "twin_b", ""))?;
     httpd.graceful()?;
-    let mut new = Client::open(httpd.address(), &Handshake::to("/a"))?;
-    new.text("who are you")?;
-    new.expect_text("b")?;
-    new.close()?;
+    // A child that is about to go may still take a connection.
+    let ask = || {
+        let mut new = Client::open(httpd.address(), &Handshake::to("/a"))?;
+        new.text("who are you")?;
+        new.expect_text("b")?;
+        new.close()
+    };
+    wait_until("a new child answers", || Ok(ask().is_ok()))?;
     if context.driver == Driver::Event {
         return expect_goodbye(context, &mut old);
     }

@@ -8,6 +8,8 @@ use xtask::workspace::Workspace;
 
 use crate::fuzz::Fuzzer;
 use crate::packages;
+#[cfg(target_os = "linux")]
+use crate::sanitizer::use_address_sanitizer;
 
 /// How long the fuzz targets run: for first mistakes. `cargo xtask fuzz` looks for rare ones.
 const FUZZ_SECONDS: u32 = 20;
@@ -17,6 +19,10 @@ pub(crate) struct Options {
     /// Test with this MPM only; may be repeated [default: all three]
     #[arg(long, value_enum)]
     mpm: Vec<Mpm>,
+    /// Only the tests against httpd, with the module built for AddressSanitizer
+    #[cfg(target_os = "linux")]
+    #[arg(long)]
+    asan: bool,
     /// Arguments for `cargo test --workspace --all-features`; with any, nothing is fuzzed
     #[arg(last = true, value_name = "CARGO TEST ARGUMENTS")]
     cargo_test_arguments: Vec<String>,
@@ -34,14 +40,22 @@ pub(super) fn test(options: &Options) -> Result<()> {
         .args(profile(&options.cargo_test_arguments)))?;
 
     let mut cargo_test = workspace.cargo();
-    cargo_test
-        .args(["test", "--workspace", "--all-features"])
-        .args(&options.cargo_test_arguments);
+    cargo_test.args(["test", "--workspace", "--all-features"]);
+    #[cfg(target_os = "linux")]
+    if options.asan {
+        use_address_sanitizer(&workspace, &mut cargo_test)?;
+        cargo_test.args(["--package", "mod_websocket", "--test", "httpd"]);
+    }
+    cargo_test.args(&options.cargo_test_arguments);
     if !options.mpm.is_empty() {
         let names: Vec<_> = options.mpm.iter().map(|mpm| mpm.name()).collect();
         cargo_test.env(TEST_MPMS, names.join(","));
     }
     run(&mut cargo_test)?;
+    #[cfg(target_os = "linux")]
+    if options.asan {
+        return Ok(());
+    }
     if options.cargo_test_arguments.is_empty() {
         Fuzzer::build(&workspace, &[])?.run(FUZZ_SECONDS)?;
     }
