@@ -158,14 +158,21 @@ fn all_threads(context: &Context) -> Result<()> {
         client.text("wait")?;
         clients.push(client);
     }
-    // Four callbacks ask for a thread, of which there are two.
+    // Of a plugin that has not blocked before, so that its callback runs on the loop.
+    let handshake = Handshake::to("/stuck").header("X-Before", "1");
+    let mut stuck = Client::open(httpd.address(), &handshake)?;
+    stuck.text("block")?;
+    stuck.frame()?;
+    // Five callbacks ask for a thread, of which there are two.
     for _ in 0..20 {
         other.echo("hello").context("an open connection")?;
         let mut new = open(&httpd, "/echo")?;
         new.echo("hello").context("a new connection")?;
         new.close()?;
     }
-    release_all(&httpd, &clients)?;
+    // The others have no thread to block on.
+    release(&httpd)?;
+    clients[0].expect_text("released")?;
     ensure_healthy(&httpd.error_log()?)
 }
 
