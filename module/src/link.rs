@@ -41,13 +41,17 @@ pub trait Wake: Send + Sync {
     fn wake(self: Arc<Self>);
 }
 
-/// Whose thread a connection holds while it is open.
+/// Who serves a connection while it is open.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Holder {
-    /// One of the MPM.
+    /// A thread of the MPM.
     Mpm,
-    /// One of mod_http2, or none.
-    Other,
+    /// A thread of mod_http2.
+    Http2,
+    /// A loop of the reactor.
+    Loop,
+    /// The same, and httpd knows nothing of the connection any more.
+    Detached,
 }
 
 /// How far the output of a connection has got.
@@ -326,7 +330,7 @@ impl Link {
         self.wake();
     }
 
-    /// Whose thread the connection holds.
+    /// Who serves the connection.
     #[must_use]
     pub fn holder(&self) -> Holder {
         self.holder

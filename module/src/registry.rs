@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
+use crate::httpd::scoreboard::{Counted, count};
 use crate::link::{Holder, Link};
 
 static STATE: Mutex<State> = Mutex::new(State {
@@ -32,8 +33,11 @@ impl Stop {
     }
 }
 
-/// Keeps an entry in the registry for as long as it lives.
-pub struct Registration(u64);
+/// Keeps an entry in the registry, and counts for httpd's status page, for as long as it lives.
+pub struct Registration {
+    id: u64,
+    _counted: Counted,
+}
 
 /// Has `link` told when the child stops, at once if it is stopping already.
 #[must_use]
@@ -48,7 +52,10 @@ pub fn register(link: &Arc<Link>) -> Registration {
     if stop.is_some_and(|stop| stop.ends(link)) {
         link.go_away();
     }
-    Registration(id)
+    Registration {
+        id,
+        _counted: count(link.holder()),
+    }
 }
 
 /// Whether there is a connection that no thread of the MPM serves.
@@ -71,7 +78,7 @@ pub fn shut_down(stop: Stop) {
 
 impl Drop for Registration {
     fn drop(&mut self) {
-        lock().links.remove(&self.0);
+        lock().links.remove(&self.id);
     }
 }
 

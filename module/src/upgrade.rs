@@ -180,7 +180,7 @@ impl Opening<'_> {
 
     fn drive(&self, driver: &mut Driver, input: Option<OwnedFd>) -> Answer {
         let holder = if input.is_some() {
-            Holder::Other
+            Holder::Http2
         } else {
             Holder::Mpm
         };
@@ -210,7 +210,12 @@ impl Opening<'_> {
         };
         let connection = reactor.prepare(Arc::clone(self.plugin));
         let waker = Arc::<Connection>::clone(&connection);
-        let session = match self.accept(ServerLease::take(), waker, Holder::Other) {
+        let holder = if duplicate.is_some() {
+            Holder::Detached
+        } else {
+            Holder::Loop
+        };
+        let session = match self.accept(ServerLease::take(), waker, holder) {
             Ok(session) => session,
             Err(refusal) => return refusal,
         };

@@ -9,7 +9,7 @@ use super::directives;
 use super::guard::guard;
 use super::log::{Level, log_server};
 use super::request::Request;
-use super::{departure, mpm, startup, suspend, sys, termination};
+use super::{departure, mpm, scoreboard, startup, status, suspend, sys, termination};
 use crate::reactor::Reactor;
 use crate::registry::Stop;
 use crate::{flusher, registry, upgrade};
@@ -94,6 +94,13 @@ unsafe extern "C" fn register_hooks(_pool: *mut sys::apr_pool_t) {
             ptr::null(),
             sys::APR_HOOK_MIDDLE,
         );
+        sys::ap_hook_child_status(
+            Some(child_status),
+            ptr::null(),
+            ptr::null(),
+            sys::APR_HOOK_MIDDLE,
+        );
+        status::hook();
     }
 }
 
@@ -132,14 +139,22 @@ unsafe extern "C" fn post_config(
     _pool: *mut sys::apr_pool_t,
     _log_pool: *mut sys::apr_pool_t,
     _temporary_pool: *mut sys::apr_pool_t,
-    _server: *mut sys::server_rec,
+    server: *mut sys::server_rec,
 ) -> c_int {
-    guard("post_config", (), startup::warn_of_retirements);
+    guard("post_config", (), || {
+        startup::warn_of_retirements();
+        // SAFETY: httpd passes its main server, in the parent process and before any child is there.
+        if let Err(error) = unsafe { scoreboard::share(server) } {
+            let text = format!("the server status will not show WebSockets: {error}");
+            log_server(Level::Warning, &text);
+        }
+    });
     sys::OK
 }
 
 unsafe extern "C" fn child_init(pool: *mut sys::apr_pool_t, _server: *mut sys::server_rec) {
     guard("child_init", (), || {
+        scoreboard::enter();
         // SAFETY: the child's own pool lives until the child exits; nothing else runs yet.
         let pool = unsafe { super::pool::Pool::new(pool) };
         // A thread must not outlive the module's code, which is unmapped when the child exits.
@@ -159,6 +174,19 @@ unsafe extern "C" fn child_init(pool: *mut sys::apr_pool_t, _server: *mut sys::s
             }
         });
     });
+}
+
+/// The parent process calls this.
+unsafe extern "C" fn child_status(
+    _server: *mut sys::server_rec,
+    pid: sys::pid_t,
+    _generation: sys::ap_generation_t,
+    _slot: c_int,
+    state: sys::mpm_child_status,
+) {
+    if state == sys::MPM_CHILD_EXITED {
+        guard("child_status", (), || scoreboard::leave(pid));
+    }
 }
 
 /// The hook `suspend_connection`.

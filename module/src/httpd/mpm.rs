@@ -73,6 +73,11 @@ pub(super) fn is_child_idle() -> bool {
     })
 }
 
+/// How many children there may be at a time, those that are about to end not counted.
+pub(super) fn most_children() -> usize {
+    usize::try_from(query(sys::AP_MPMQ_HARD_LIMIT_DAEMONS)).unwrap_or(0)
+}
+
 /// How many threads a child serves requests with.
 pub fn threads_per_child() -> usize {
     usize::try_from(query(sys::AP_MPMQ_MAX_THREADS)).unwrap_or(0)

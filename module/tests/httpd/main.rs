@@ -22,6 +22,7 @@ mod restart;
 mod rust;
 mod sites;
 mod slow_reader;
+mod status;
 mod support;
 mod swarm;
 mod threads;
@@ -59,6 +60,7 @@ const THEMES: &[&[Case]] = &[
     tls::versions::CASES,
     sites::CASES,
     restart::CASES,
+    status::CASES,
     config::CASES,
     rust::examples::CASES,
     rust::handshake::CASES,
