@@ -204,7 +204,7 @@ fn restart(context: &Context) -> Result<()> {
 }
 
 fn killed(context: &Context) -> Result<()> {
-    // httpd may stall there when all its processes are killed at once.
+    // There every connection has a process of its own, which httpd may be slow to replace.
     if context.mpm == Mpm::Prefork {
         return Ok(());
     }

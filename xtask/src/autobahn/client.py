@@ -1,7 +1,7 @@
 """Runs kosoku's command line, with a fault of its compression cases put right.
 
-A server may send short messages uncompressed on a connection with compression. kosoku hands such a
-text over as str, a compressed one as bytes; these cases only expect the latter.
+A server may send messages uncompressed on a connection with compression. kosoku hands such a message
+over as str, of characters or, if it is binary, of bytes; these cases only expect bytes.
 """
 
 from kosoku import _caseindex, _cli
@@ -13,7 +13,9 @@ import case12_x_x as cases  # noqa: E402  (its folder is in the path only now)
 
 def with_bytes(on_message):
     def wrapped(self, message, binary):
-        return on_message(self, message.encode() if isinstance(message, str) else message, binary)
+        if isinstance(message, str):
+            message = message.encode("latin-1" if binary else "utf-8")
+        return on_message(self, message, binary)
 
     return wrapped
 
