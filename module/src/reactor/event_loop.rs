@@ -147,10 +147,9 @@ impl EventLoop {
         if !self.turns.take_over(turn) {
             return;
         }
-        // A thread that computes, or waits for a processor, is no reason to mistrust the plugin, unless
-        // every such turn would cost a thread beyond the limit.
-        let is_blocked = || monitor::is_blocked(self.runner.load(Ordering::Relaxed));
-        if (self.pool.is_full() || is_blocked())
+        // A thread that computes, or waits for a processor, is no reason to mistrust the plugin: with
+        // all threads blocked, its turns would then wait for another plugin's.
+        if monitor::is_blocked(self.runner.load(Ordering::Relaxed))
             && let Some(connection) = self.ready.lock().current()
         {
             connection.plugin().mark_slow();

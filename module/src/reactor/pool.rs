@@ -84,11 +84,6 @@ impl Pool {
         self.lock().running
     }
 
-    /// Whether there are as many threads as there may be.
-    pub(super) fn is_full(&self) -> bool {
-        self.running() >= self.threads.max
-    }
-
     /// A loop must not wait until a callback returns, so it gets a thread beyond the limit.
     fn spawn_if_needed(self: &Arc<Self>, state: &mut State) {
         let loops = state
@@ -125,8 +120,7 @@ impl Pool {
                 Job::Loop(event_loop) => event_loop.run(&mut scratch),
                 Job::Turn(connection) => {
                     let begun = (Instant::now(), worked());
-                    // With all threads in use a loop had better not try the plugin's turns itself.
-                    if connection.turn(&mut scratch.buffer) && !self.is_full() {
+                    if connection.turn(&mut scratch.buffer) {
                         let (elapsed, worked) = (begun.0.elapsed(), worked() - begun.1);
                         connection
                             .plugin()

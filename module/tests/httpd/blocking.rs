@@ -3,10 +3,9 @@
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, ensure};
-use xtask::process::threads;
 
 use crate::support::journal::Journal;
-use crate::support::{Client, Context, Driver, Frame, Handshake, cases};
+use crate::support::{Client, Context, Frame, Handshake, cases};
 
 /// What counts as prompt where something else blocks for ever.
 const PROMPT: Duration = Duration::from_secs(5);
@@ -19,7 +18,6 @@ cases! {
     "other threads can send while a callback blocks" => sent_meanwhile,
     "a large message sent while a callback blocks arrives in full" => large_meanwhile,
     "httpd stops although callbacks are blocked for ever" => stop,
-    "callbacks that compute keep to WebSocketThreads" => computing,
     "a blocked on_disconnect holds up no other connection" => blocked_on_disconnect,
 }
 
@@ -134,31 +132,5 @@ fn blocked_on_disconnect(context: &Context) -> Result<()> {
     client.close()?;
     journal.expect_one_disconnect(PROMPT)?;
     ensure!(started.elapsed() < PROMPT, "took {:?}", started.elapsed());
-    Ok(())
-}
-
-fn computing(context: &Context) -> Result<()> {
-    const COUNT: usize = 30;
-    if context.driver == Driver::Blocking {
-        return Ok(());
-    }
-    let httpd = context.start_small(25, "WebSocketThreads 2 4\n")?;
-    let mut clients = Vec::new();
-    for _ in 0..COUNT {
-        clients.push(Client::open(httpd.address(), &Handshake::to("/spin"))?);
-    }
-    for client in &mut clients {
-        client.text("60")?;
-    }
-    let mut most = 0;
-    for client in &mut clients {
-        client.expect_text("60")?;
-        for pid in httpd.child_pids()? {
-            most = most.max(threads(pid, "websocket")?);
-        }
-    }
-    // Each of the two loops gets a thread beyond the limit when it is held up, twice if it was just
-    // about to take a turn.
-    ensure!(most <= 4 + 4, "{most} threads");
     Ok(())
 }
