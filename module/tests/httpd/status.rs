@@ -204,7 +204,7 @@ fn restart(context: &Context) -> Result<()> {
 }
 
 fn killed(context: &Context) -> Result<()> {
-    // There every connection has a process of its own, which httpd may be slow to replace.
+    // Not checked there: the case failed or did not end now and then, and why is not known.
     if context.mpm == Mpm::Prefork {
         return Ok(());
     }
