@@ -22,7 +22,7 @@ struct Need {
 
 /// Debian's `apache2` itself is not among them: it would start a service, and only configures what
 /// `apache2-bin` contains.
-const NEEDS: [Need; 6] = [
+const NEEDS: [Need; 7] = [
     Need {
         what: "a C compiler",
         is_met: has_c_compiler,
@@ -57,6 +57,13 @@ const NEEDS: [Need; 6] = [
         debian: &["apache2-bin"],
         fedora: &["mod_ssl"],
         homebrew: &["httpd"],
+    },
+    Need {
+        what: "the command openssl",
+        is_met: has_openssl,
+        debian: &["openssl"],
+        fedora: &["openssl"],
+        homebrew: &["openssl"],
     },
     Need {
         what: "libclang",
@@ -279,6 +286,11 @@ fn has_mod_ssl() -> bool {
         .is_ok_and(|apache| apache.has_static("mod_ssl.c") || apache.stock_module("ssl").is_file())
 }
 
+/// The tests' client for what rustls does not do.
+fn has_openssl() -> bool {
+    which("openssl").is_some()
+}
+
 /// bindgen loads libclang, which needs its own headers (`stddef.h`) beside it.
 fn has_libclang() -> bool {
     const LIBRARIES: [&str; 6] = [
@@ -327,11 +339,12 @@ mod tests {
         assert_eq!(
             lines(Manager::Apt),
             "sudo apt-get update && sudo apt-get install --yes --no-install-recommends \
-             apache2-bin apache2-dev g++ gcc libc6-dev libclang-dev"
+             apache2-bin apache2-dev g++ gcc libc6-dev libclang-dev openssl"
         );
         assert_eq!(
             lines(Manager::Dnf),
-            "sudo dnf install -y clang-devel gcc gcc-c++ glibc-devel httpd httpd-devel mod_ssl"
+            "sudo dnf install -y clang-devel gcc gcc-c++ glibc-devel httpd httpd-devel mod_ssl \
+             openssl"
         );
     }
 }

@@ -186,6 +186,12 @@ impl ServerRoot {
         self.dir.join("conf/localhost.crt")
     }
 
+    /// The private key of the certificate (PEM), for the owner's eyes only.
+    #[must_use]
+    pub fn certificate_key(&self) -> PathBuf {
+        self.dir.join("conf/localhost.key")
+    }
+
     /// The error log.
     #[must_use]
     pub fn error_log(&self) -> PathBuf {
@@ -229,7 +235,7 @@ impl ServerRoot {
         }
         fs::write(self.dir.join("conf/mime.types"), config::MIME_TYPES)?;
         if self.tls_port.is_some() {
-            tls::write_certificate(&self.certificate(), &self.dir.join("conf/localhost.key"))?;
+            tls::write_certificate(&self.certificate(), &self.certificate_key())?;
         }
         self.write_config()
     }

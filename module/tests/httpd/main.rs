@@ -57,6 +57,7 @@ const THEMES: &[&[Case]] = &[
     crowd::CASES,
     slow_reader::CASES,
     tls::CASES,
+    tls::renegotiation::CASES,
     tls::versions::CASES,
     sites::CASES,
     restart::CASES,

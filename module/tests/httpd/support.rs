@@ -6,6 +6,7 @@ pub(crate) mod handshake;
 pub(crate) mod http2;
 pub(crate) mod journal;
 pub(crate) mod latency;
+pub(crate) mod openssl;
 pub(crate) mod plugins;
 pub(crate) mod server;
 pub(crate) mod tls;

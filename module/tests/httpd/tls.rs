@@ -1,5 +1,6 @@
 //! Connections whose bytes pass through filters: TLS, and modules this one does not know.
 
+pub(crate) mod renegotiation;
 pub(crate) mod versions;
 
 use std::io::Read;

@@ -1,0 +1,71 @@
+//! OpenSSL's own client, which can do what rustls refuses to: handshakes within a connection.
+
+use std::io::{Read, Write};
+use std::os::fd::OwnedFd;
+use std::os::unix::net::UnixStream;
+use std::process::{Child, Command, Stdio};
+
+use anyhow::{Context as _, Result};
+use xtask::httpd::Httpd;
+
+use super::{Client, PATIENCE};
+
+/// A process `openssl s_client` and the bytes inside TLS, as if it were a socket. It ends with this
+/// value.
+///
+/// What is sent must not begin with one of its commands, capital letters among them.
+pub(crate) struct Openssl {
+    process: Child,
+    stream: UnixStream,
+}
+
+impl Client<Openssl> {
+    /// Connects with further `options` of `openssl s_client`, without a word of HTTP.
+    pub(crate) fn connect_openssl(httpd: &Httpd, options: &[&str]) -> Result<Self> {
+        let address = httpd.tls_address().expect("the server serves TLS");
+        let (stream, other_end) = UnixStream::pair()?;
+        stream.set_read_timeout(Some(PATIENCE))?;
+        stream.set_write_timeout(Some(PATIENCE))?;
+        let process = Command::new("openssl")
+            .args(["s_client", "-brief", "-connect", &address.to_string()])
+            .args(["-verify_return_error", "-CAfile"])
+            .arg(httpd.root().certificate())
+            .args(options)
+            .stdin(Stdio::from(OwnedFd::from(other_end.try_clone()?)))
+            .stdout(Stdio::from(OwnedFd::from(other_end)))
+            .stderr(Stdio::null())
+            .spawn()
+            .context("cannot run openssl: `cargo xtask setup` installs it")?;
+        Ok(Self::over(Openssl { process, stream }))
+    }
+
+    /// Asks the server for another handshake. Every message sent before must have been answered:
+    /// OpenSSL takes a command for one only at the start of what it reads.
+    pub(crate) fn renegotiate(&mut self) -> Result<()> {
+        self.send("R\n")
+    }
+}
+
+impl Read for Openssl {
+    fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
+        self.stream.read(buffer)
+    }
+}
+
+impl Write for Openssl {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        self.stream.write(bytes)
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        self.stream.flush()
+    }
+}
+
+impl Drop for Openssl {
+    fn drop(&mut self) {
+        // It may have ended by itself; nothing else can go wrong with a child of ours.
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
+}
