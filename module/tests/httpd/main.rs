@@ -59,6 +59,7 @@ const THEMES: &[&[Case]] = &[
     tls::CASES,
     tls::renegotiation::CASES,
     tls::versions::CASES,
+    tls::restart::CASES,
     sites::CASES,
     restart::CASES,
     status::CASES,

@@ -1,6 +1,7 @@
 //! Connections whose bytes pass through filters: TLS, and modules this one does not know.
 
 pub(crate) mod renegotiation;
+pub(crate) mod restart;
 pub(crate) mod versions;
 
 use std::io::Read;

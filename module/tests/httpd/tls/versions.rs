@@ -7,13 +7,11 @@ use rustls::version::{TLS12, TLS13};
 
 use super::FlushTls as _;
 use crate::support::frame::masked;
-use crate::support::server::ensure_healthy;
-use crate::support::{Client, Context, Driver, Frame, Handshake, Opcode, cases};
+use crate::support::{Client, Context, Frame, Handshake, Opcode, cases};
 
 cases! {
     "TLS 1.2 and 1.3: messages go both ways, and close_notify ends them" => both_versions,
     "TLS 1.3: frames around a change of keys are read" => key_update,
-    "TLS: a hard restart ends open sockets, with 1001 where event loops serve them" => restart,
 }
 
 fn both_versions(context: &Context) -> Result<()> {
@@ -54,31 +52,4 @@ fn key_update(context: &Context) -> Result<()> {
         client.echo("later")?;
     }
     client.close()
-}
-
-fn restart(context: &Context) -> Result<()> {
-    let httpd = context
-        .root()?
-        .tls_port(xtask::port::free_port()?)
-        .config(context.plugins().locations())
-        .start()?;
-    let mut clients = Vec::new();
-    for _ in 0..3 {
-        let mut client = Client::open_tls(&httpd, &Handshake::to("/echo"))?;
-        for _ in 0..50 {
-            client.echo("hello")?;
-        }
-        clients.push(client);
-    }
-    httpd.restart()?;
-    // Elsewhere httpd may close the socket before its thread has passed the frame to mod_ssl.
-    if context.driver == Driver::Event {
-        for client in &mut clients {
-            client.expect(&Frame::close(1001))?;
-        }
-    }
-    let mut new = Client::open_tls(&httpd, &Handshake::to("/echo"))?;
-    new.echo("after")?;
-    new.close()?;
-    ensure_healthy(&httpd.error_log()?)
 }

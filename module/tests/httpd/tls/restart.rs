@@ -1,0 +1,183 @@
+//! Restarts with TLS connections open.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::thread::{self, JoinHandle};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context as _, Result, ensure};
+use xtask::httpd::Httpd;
+use xtask::server_root::Mpm;
+
+use super::TlsClient;
+use crate::support::frame::masked;
+use crate::support::journal::Journal;
+use crate::support::server::ensure_healthy;
+use crate::support::{Client, Context, Driver, Frame, Handshake, Opcode, cases, wait_until};
+
+cases! {
+    "TLS: a hard restart ends open sockets, with 1001 where event loops serve them" => hard,
+    "TLS: a graceful restart under traffic ends in order what no thread holds, and nothing else" => graceful,
+}
+
+/// How long an old child may live on, and how much longer because other tests run meanwhile.
+const GONE_WITHIN: Duration = Duration::from_secs(5 + 2);
+
+fn start(context: &Context) -> Result<Httpd> {
+    // Enough from the start: httpd begins with one more in a second.
+    let processes = match context.mpm {
+        Mpm::Prefork => "StartServers 8\n",
+        Mpm::Event | Mpm::Worker => "",
+    };
+    context
+        .root()?
+        .tls_port(xtask::port::free_port()?)
+        .config(context.plugins().locations())
+        .config(processes)
+        .start()
+}
+
+fn hard(context: &Context) -> Result<()> {
+    let httpd = start(context)?;
+    let mut clients = Vec::new();
+    for _ in 0..3 {
+        let mut client = Client::open_tls(&httpd, &Handshake::to("/echo"))?;
+        for _ in 0..50 {
+            client.echo("hello")?;
+        }
+        clients.push(client);
+    }
+    httpd.restart()?;
+    // Elsewhere httpd may close the socket before its thread has passed the frame to mod_ssl.
+    if context.driver == Driver::Event {
+        for client in &mut clients {
+            client.expect(&Frame::close(1001))?;
+        }
+    }
+    let mut new = Client::open_tls(&httpd, &Handshake::to("/echo"))?;
+    new.echo("after")?;
+    new.close()?;
+    ensure_healthy(&httpd.error_log()?)
+}
+
+/// A client that asks and is answered all the time, until one side closes.
+struct Talker {
+    journal: Journal,
+    answers: Arc<AtomicUsize>,
+    is_to_close: Arc<AtomicBool>,
+    /// The status it has received.
+    thread: JoinHandle<Result<u16>>,
+}
+
+impl Talker {
+    fn start(context: &Context, httpd: &Httpd, target: &str, size: usize) -> Result<Self> {
+        let journal = Journal::new(context)?;
+        let client = Client::open_tls(httpd, &journal.handshake(target))?;
+        let answers = Arc::<AtomicUsize>::default();
+        let is_to_close = Arc::<AtomicBool>::default();
+        let (answered, closes) = (Arc::clone(&answers), Arc::clone(&is_to_close));
+        Ok(Self {
+            journal,
+            answers,
+            is_to_close,
+            thread: thread::spawn(move || talk(client, size, &answered, &closes)),
+        })
+    }
+
+    /// Waits until it has been answered some more.
+    fn expect_answers(&self) -> Result<()> {
+        let enough = self.answers.load(Ordering::Relaxed) + 3;
+        wait_until("a client is answered", || {
+            Ok(self.thread.is_finished() || self.answers.load(Ordering::Relaxed) >= enough)
+        })?;
+        ensure!(!self.thread.is_finished(), "its connection is over");
+        Ok(())
+    }
+
+    /// Waits for its end, which must be in order and have come to the plugin.
+    fn expect_end(self, status: u16) -> Result<()> {
+        let received = self.thread.join().expect("it does not panic")?;
+        ensure!(received == status, "closed with {received}");
+        self.journal.expect_one_disconnect(Duration::from_secs(4))
+    }
+}
+
+fn talk(
+    mut client: TlsClient,
+    size: usize,
+    answers: &AtomicUsize,
+    closes: &AtomicBool,
+) -> Result<u16> {
+    let message = "x".repeat(size);
+    let mut is_closing = false;
+    loop {
+        if closes.load(Ordering::Relaxed) && !is_closing {
+            client.send(masked(Opcode::CLOSE, 1000_u16.to_be_bytes()))?;
+            is_closing = true;
+        }
+        if !is_closing {
+            client.text(&message)?;
+        }
+        // The plugin's threads send on their own, too.
+        let frame = loop {
+            let frame = client.frame()?;
+            if frame != Frame::text(".") {
+                break frame;
+            }
+        };
+        if frame.first_byte == Opcode::CLOSE {
+            if !is_closing {
+                client.send(masked(Opcode::CLOSE, &frame.payload))?;
+            }
+            // Without close_notify, rustls would report an error.
+            ensure!(
+                client.next_frame()?.is_none(),
+                "a frame behind the close frame"
+            );
+            return Ok(u16::from_be_bytes(frame.payload[..].try_into()?));
+        }
+        ensure!(frame.payload == message.as_bytes(), "{frame:?}");
+        answers.fetch_add(1, Ordering::Relaxed);
+    }
+}
+
+fn graceful(context: &Context) -> Result<()> {
+    let httpd = start(context)?;
+    for round in 0..3 {
+        let mut talkers = Vec::new();
+        for (target, size) in [
+            ("/journal", 10),
+            ("/journal", 20_000),
+            ("/journal", 200_000),
+            ("/mutex", 10),
+            ("/mutex", 20_000),
+        ] {
+            talkers.push(Talker::start(context, &httpd, target, size)?);
+        }
+        talkers.iter().try_for_each(Talker::expect_answers)?;
+        let old = httpd.child_pids()?;
+        let mut started = Instant::now();
+        httpd.graceful()?;
+        let status = if context.driver == Driver::Blocking {
+            talkers.iter().try_for_each(Talker::expect_answers)?;
+            started = Instant::now();
+            for talker in &talkers {
+                talker.is_to_close.store(true, Ordering::Relaxed);
+            }
+            1000
+        } else {
+            1001
+        };
+        for (number, talker) in talkers.into_iter().enumerate() {
+            let outcome = talker.expect_end(status);
+            outcome.with_context(|| format!("round {round}, client {number}"))?;
+        }
+        wait_until("the old children are gone", || {
+            let children = httpd.child_pids()?;
+            Ok(!children.iter().any(|child| old.contains(child)))
+        })?;
+        let took = started.elapsed();
+        ensure!(took < GONE_WITHIN, "round {round}: took {took:?}");
+    }
+    ensure_healthy(&httpd.error_log()?)
+}
