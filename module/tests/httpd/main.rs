@@ -5,6 +5,7 @@
 //! event MPM it also runs with `WebSocketEventDriven Off`.
 
 mod blocking;
+mod broadcast;
 mod c_abi;
 mod config;
 mod crowd;
@@ -50,6 +51,7 @@ const THEMES: &[&[Case]] = &[
     c_abi::CASES,
     threads::CASES,
     swarm::CASES,
+    broadcast::CASES,
     blocking::CASES,
     gate::CASES,
     life::CASES,

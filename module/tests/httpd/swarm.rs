@@ -31,19 +31,19 @@ const SMALL_BUFFER: usize = 16 * 1024;
 const PAUSES: [u64; 7] = [0, 0, 40, 0, 0, 5, 0];
 
 /// What the client has got from each sender.
-struct Received(Vec<u32>);
+pub(crate) struct Received(Vec<u32>);
 
 impl Received {
-    fn from(senders: usize) -> Self {
+    pub(crate) fn from(senders: usize) -> Self {
         Self(vec![0; senders])
     }
 
-    fn total(&self) -> u32 {
+    pub(crate) fn total(&self) -> u32 {
         self.0.iter().sum()
     }
 
     /// Takes up the next message, which must be whole and its sender's next.
-    fn take(&mut self, frame: &Frame) -> Result<()> {
+    pub(crate) fn take(&mut self, frame: &Frame) -> Result<()> {
         let word = |at: usize| {
             let bytes = frame.payload.get(at..at + 4)?.try_into().ok()?;
             Some(u32::from_le_bytes(bytes))

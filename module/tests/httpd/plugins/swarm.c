@@ -1,13 +1,12 @@
 /*
  * Many threads send messages of all sizes at once. A message from the client, of the form
  * "THREADS COUNT OWN CLOSE_AT", starts them, COUNT messages each; the callback that got it sends OWN
- * messages, as sender 0. When it has sent CLOSE_AT (0: never) it calls close. Each message begins with
- * the number of its sender and its own, 32 bits each; every byte after that is the sum of both and of
- * the byte's position. on_disconnect writes down how many were accepted ("accepted COUNT"). Other
- * messages are sent back.
+ * messages, as sender 0. When it has sent CLOSE_AT (0: never) it calls close. on_disconnect writes down
+ * how many were accepted ("accepted COUNT"). Other messages are sent back.
  */
 
 #include "journal.h"
+#include "numbered.h"
 
 #define MOST_THREADS 16
 
@@ -28,15 +27,8 @@ static void send_all(struct connection *connection, unsigned sender, unsigned co
 {
     for (unsigned number = 0; number < count; number++) {
         size_t size = sizes[(number + 5 * sender) % (sizeof(sizes) / sizeof(sizes[0]))];
-        unsigned char *message = malloc(size);
-        size_t sent;
-
-        memcpy(message, &sender, 4);
-        memcpy(message + 4, &number, 4);
-        for (size_t i = 8; i < size; i++) {
-            message[i] = (unsigned char)(sender + number + i);
-        }
-        sent = connection->server->send(connection->server, MESSAGE_TYPE_BINARY, message, size);
+        unsigned char *message = numbered_message(sender, number, size);
+        size_t sent = connection->server->send(connection->server, MESSAGE_TYPE_BINARY, message, size);
         free(message);
         if (sent != size) {
             break;

@@ -1,0 +1,107 @@
+//! Threads that each send to several connections, as those of a chat or a ticker do.
+
+use std::io::{Read, Write};
+use std::thread;
+
+use anyhow::{Context as _, Result, ensure};
+use xtask::httpd::Httpd;
+use xtask::server_root::{Mpm, Sizing};
+
+use crate::support::server::ensure_healthy;
+use crate::support::{Client, Context, Handshake, Opcode, cases};
+use crate::swarm::Received;
+
+cases! {
+    "messages of threads that each send to several sockets arrive whole, once and in order" => plain,
+    "TLS: messages of threads that each send to several sockets arrive whole, once and in order" => tls,
+}
+
+const CLIENTS: usize = 3;
+const SENDERS: usize = 6;
+/// What each sender sends to each client.
+const MESSAGES: u32 = 20;
+/// What each client sends meanwhile, small enough for the buffers of the system: the server reads
+/// nothing while more than 1 MiB waits for a client, and these clients do not read while they write.
+const SIZES: [usize; 4] = [10, 1000, 20_000, 50_000];
+const ECHOES: usize = 20;
+
+fn start(context: &Context) -> Result<Httpd> {
+    // One process, but for prefork.
+    let sizing = Sizing {
+        processes: 1,
+        threads: 16,
+    };
+    context
+        .root()?
+        .sizing(sizing)
+        .tls_port(xtask::port::free_port()?)
+        .config(context.plugins().locations())
+        .start()
+}
+
+fn plain(context: &Context) -> Result<()> {
+    run(context, |httpd| {
+        Client::open(httpd.address(), &Handshake::to("/broadcast"))
+    })
+}
+
+fn tls(context: &Context) -> Result<()> {
+    run(context, |httpd| {
+        Client::open_tls(httpd, &Handshake::to("/broadcast"))
+    })
+}
+
+fn run<S: Read + Write + Send>(
+    context: &Context,
+    open: fn(&Httpd) -> Result<Client<S>>,
+) -> Result<()> {
+    let httpd = start(context)?;
+    let mut clients = (0..CLIENTS)
+        .map(|_| open(&httpd))
+        .collect::<Result<Vec<_>>>()?;
+    // Where each has a process of its own, that has but one socket to send to.
+    let starters = match context.mpm {
+        Mpm::Prefork => CLIENTS,
+        Mpm::Event | Mpm::Worker => 1,
+    };
+    for client in &mut clients[..starters] {
+        client.text(format!("{SENDERS} {MESSAGES}"))?;
+    }
+    thread::scope(|scope| {
+        let threads: Vec<_> = clients
+            .iter_mut()
+            .map(|client| scope.spawn(|| exchange(client)))
+            .collect();
+        threads
+            .into_iter()
+            .enumerate()
+            .try_for_each(|(number, thread)| {
+                let outcome = thread.join().expect("it does not panic");
+                outcome.with_context(|| format!("client {number}"))
+            })
+    })?;
+    // None may have got anything more.
+    clients.into_iter().try_for_each(Client::close)?;
+    ensure_healthy(&httpd.error_log()?)
+}
+
+/// Receives everything, and sends meanwhile.
+fn exchange<S: Read + Write>(client: &mut Client<S>) -> Result<()> {
+    let mut received = Received::from(SENDERS);
+    for (number, size) in (0..ECHOES).zip(SIZES.into_iter().cycle()) {
+        let text = format!("{number:size$}");
+        client.text(&text)?;
+        loop {
+            let frame = client.frame()?;
+            if frame.first_byte == Opcode::TEXT {
+                ensure!(frame.payload == text.as_bytes(), "{frame:?} for {number}");
+                break;
+            }
+            received.take(&frame)?;
+        }
+    }
+    while received.total() < MESSAGES * u32::try_from(SENDERS)? {
+        received.take(&client.frame()?)?;
+    }
+    Ok(())
+}

@@ -1,0 +1,102 @@
+/*
+ * A message "THREADS COUNT" starts threads that send COUNT messages each, of mixed sizes, every one to
+ * all connections of this process. Other messages are sent back.
+ */
+
+#include "journal.h"
+#include "numbered.h"
+
+#define MOST_THREADS 16
+#define MOST_CONNECTIONS 16
+
+struct connection {
+    const WebSocketServer *server;
+    pthread_t threads[MOST_THREADS];
+    unsigned running, count;
+    atomic_uint next;
+};
+
+/* Held while sending, for writing only where a connection comes or goes. */
+static pthread_rwlock_t lock = PTHREAD_RWLOCK_INITIALIZER;
+static struct connection *connections[MOST_CONNECTIONS];
+
+static const size_t sizes[] = {8,      2000, 49151, 262144, 125, 16384, 126,
+                               200000, 20,   65535, 131072, 9,   65536};
+
+static void replace(struct connection *old, struct connection *new)
+{
+    unsigned place = 0;
+
+    pthread_rwlock_wrlock(&lock);
+    while (place < MOST_CONNECTIONS - 1 && connections[place] != old) {
+        place++;
+    }
+    connections[place] = new;
+    pthread_rwlock_unlock(&lock);
+}
+
+static void *run(void *argument)
+{
+    struct connection *starter = argument;
+    unsigned sender = atomic_fetch_add(&starter->next, 1);
+
+    for (unsigned number = 0; number < starter->count; number++) {
+        size_t size = sizes[(number + 5 * sender) % (sizeof(sizes) / sizeof(sizes[0]))];
+        unsigned char *message = numbered_message(sender, number, size);
+
+        pthread_rwlock_rdlock(&lock);
+        for (unsigned i = 0; i < MOST_CONNECTIONS; i++) {
+            /* Each thread begins with another. */
+            struct connection *to = connections[(i + sender) % MOST_CONNECTIONS];
+
+            if (to != NULL) {
+                to->server->send(to->server, MESSAGE_TYPE_BINARY, message, size);
+            }
+        }
+        pthread_rwlock_unlock(&lock);
+        free(message);
+    }
+    return NULL;
+}
+
+static void *CALLBACK on_connect(const WebSocketServer *server)
+{
+    struct connection *connection = calloc(1, sizeof(*connection));
+
+    connection->server = server;
+    replace(NULL, connection);
+    return connection;
+}
+
+static size_t CALLBACK on_message(void *private, const WebSocketServer *server, const int type,
+                                  unsigned char *buffer, const size_t size)
+{
+    struct connection *connection = private;
+    char command[64] = "";
+    unsigned threads, count;
+
+    memcpy(command, buffer, size < sizeof(command) ? size : sizeof(command) - 1);
+    if (sscanf(command, "%u %u", &threads, &count) != 2 || threads > MOST_THREADS ||
+        connection->running > 0) {
+        return server->send(server, type, buffer, size);
+    }
+    connection->count = count;
+    for (; connection->running < threads; connection->running++) {
+        pthread_create(&connection->threads[connection->running], NULL, run, connection);
+    }
+    return 0;
+}
+
+static void CALLBACK on_disconnect(void *private, const WebSocketServer *server)
+{
+    struct connection *connection = private;
+
+    (void)server;
+    replace(connection, NULL);
+    for (unsigned i = 0; i < connection->running; i++) {
+        pthread_join(connection->threads[i], NULL);
+    }
+    free(connection);
+}
+
+PLUGIN(broadcast, on_connect, on_message, on_disconnect)
