@@ -60,6 +60,7 @@ const THEMES: &[&[Case]] = &[
     slow_reader::CASES,
     tls::CASES,
     tls::renegotiation::CASES,
+    tls::origin::CASES,
     tls::versions::CASES,
     tls::restart::CASES,
     sites::CASES,

@@ -1,5 +1,6 @@
 //! Connections whose bytes pass through filters: TLS, and modules this one does not know.
 
+pub(crate) mod origin;
 pub(crate) mod renegotiation;
 pub(crate) mod restart;
 pub(crate) mod versions;

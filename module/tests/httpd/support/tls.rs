@@ -31,12 +31,12 @@ impl Client<TlsStream> {
         httpd: &Httpd,
         versions: &[&'static SupportedProtocolVersion],
     ) -> Result<Self> {
-        let address = httpd.tls_address().expect("the server serves TLS");
-        let tcp = Client::connect(address)?.stream;
-        let config = config(&httpd.root().certificate(), versions)?;
-        let name = ServerName::try_from("localhost")?;
-        let tls = ClientConnection::new(Arc::new(config), name)?;
-        Ok(Self::over(StreamOwned::new(tls, tcp)))
+        connect(httpd, "localhost", versions)
+    }
+
+    /// As [`Client::connect_tls`], to the site of this name (SNI).
+    pub(crate) fn connect_tls_as(httpd: &Httpd, name: &str) -> Result<Self> {
+        connect(httpd, name, rustls::DEFAULT_VERSIONS)
     }
 
     /// Opens a WebSocket.
@@ -45,6 +45,19 @@ impl Client<TlsStream> {
         client.upgrade(handshake)?;
         Ok(client)
     }
+}
+
+fn connect(
+    httpd: &Httpd,
+    name: &str,
+    versions: &[&'static SupportedProtocolVersion],
+) -> Result<Client<TlsStream>> {
+    let address = httpd.tls_address().expect("the server serves TLS");
+    let tcp = Client::connect(address)?.stream;
+    let config = config(&httpd.root().certificate(), versions)?;
+    let name = ServerName::try_from(name.to_owned())?;
+    let tls = ClientConnection::new(Arc::new(config), name)?;
+    Ok(Client::over(StreamOwned::new(tls, tcp)))
 }
 
 pub(super) fn config(
