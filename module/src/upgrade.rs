@@ -12,7 +12,7 @@ use crate::httpd::detached::Duplicate;
 use crate::httpd::holding::Holding;
 use crate::httpd::log::{Level, log_server};
 use crate::httpd::request::Request;
-use crate::httpd::stream::{Descriptors, NoInput};
+use crate::httpd::stream::Descriptors;
 use crate::httpd::transport::Transport;
 use crate::httpd::{Answer, mpm};
 use crate::link::{Holder, Link, Wake};
@@ -26,11 +26,7 @@ use crate::session::Session;
 const BAD_REQUEST: Answer = Answer::Status(400);
 const FORBIDDEN: Answer = Answer::Status(403);
 const INTERNAL_SERVER_ERROR: Answer = Answer::Status(500);
-const NOT_IMPLEMENTED: Answer = Answer::Status(501);
 const SERVICE_UNAVAILABLE: Answer = Answer::Status(503);
-
-const NO_WAY_TO_WAIT: &str = "WebSockets over HTTP/2 need the mod_http2 of httpd 2.4.58 or later, on \
-    a system where it uses pipes: this one offers no way to wait for input";
 
 /// Serves a request for which `SetHandler websocket-handler` holds.
 pub fn handle(request: Request, config: &Config) -> Answer {
@@ -157,12 +153,8 @@ impl Opening<'_> {
             return SERVICE_UNAVAILABLE;
         };
         match request.http2_input() {
-            Ok(Ok(input)) => self.block(Some(input)),
-            Ok(Err(NoInput::Unsupported)) => {
-                request.log(Level::Error, NO_WAY_TO_WAIT);
-                NOT_IMPLEMENTED
-            }
-            Ok(Err(NoInput::Ended)) => {
+            Ok(Some(input)) => self.block(Some(input)),
+            Ok(None) => {
                 let text = "bad opening handshake: the client has ended the stream with it";
                 request.log(Level::Info, text);
                 BAD_REQUEST

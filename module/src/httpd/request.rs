@@ -12,7 +12,7 @@ use super::detached::{Detached, Duplicate, Socket};
 use super::log::{Client, Level, request_line};
 use super::memory::SharedMemory;
 use super::pool::{Pool, bytes};
-use super::stream::{ConnectionStream, Descriptors, Http2Stream, NoInput, input_of};
+use super::stream::{ConnectionStream, Descriptors, Http2Stream, input_of};
 use super::suspend::{self, Adopter};
 use super::sys;
 use super::transport::Transport;
@@ -315,12 +315,13 @@ impl Request {
         unsafe { Client::new(self.get().server, address, port) }
     }
 
-    /// What becomes readable when a stream of an HTTP/2 connection has input. For the handler's thread.
+    /// What becomes readable when a stream of an HTTP/2 connection has input; `None` when the client has
+    /// ended the stream with its request. For the handler's thread.
     ///
     /// # Errors
     ///
-    /// When the process has no descriptor left.
-    pub fn http2_input(self) -> io::Result<Result<OwnedFd, NoInput>> {
+    /// When the process has no descriptor left, or mod_http2 offers no way to wait.
+    pub fn http2_input(self) -> io::Result<Option<OwnedFd>> {
         // SAFETY: the request is live and a stream's, so mod_http2 has made its connection.
         unsafe { input_of(self.get().connection) }
     }

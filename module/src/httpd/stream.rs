@@ -11,8 +11,8 @@ use rustix::io::Errno;
 use super::{pool, sys};
 
 pub use connection::{ConnectionStream, Descriptors};
+pub use http2::Http2Stream;
 pub(super) use http2::input_of;
-pub use http2::{Http2Stream, NoInput};
 
 /// An APR status as an I/O result. APR passes system errors on as they are.
 pub(super) fn check(status: sys::apr_status_t) -> io::Result<()> {

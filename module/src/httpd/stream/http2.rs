@@ -39,29 +39,26 @@ pub struct Http2Stream {
     has_begun: bool,
 }
 
-/// Why a stream has no input to wait for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum NoInput {
-    /// httpd offers no way to wait.
-    Unsupported,
-    /// The client has ended the stream with its request.
-    Ended,
-}
-
 // SAFETY: a `Http2Stream` is used by one thread at a time (`&mut self`), and the memory of its
 // secondary connection belongs to whoever has the stream, but for what `SharedMemory` protects.
 // mod_http2 hands bytes over between threads under the lock of a beam.
 unsafe impl Send for Http2Stream {}
 
-/// What becomes readable when a stream has input: mod_http2 has an optional function for that since
-/// httpd 2.4.58 (mod_http2.h).
+/// What becomes readable when a stream has input; `None` when the client has ended the stream with its
+/// request. mod_http2 has an optional function for that (mod_http2.h).
+///
+/// # Errors
+///
+/// When the process has no descriptor left, or mod_http2 offers no way to wait. The latter has never
+/// been seen: a mod_http2 that hands out WebSockets at all is of httpd 2.4.58 or later and uses pipes
+/// (`H2_USE_WEBSOCKETS` in h2.h), and then the function is there and knows every stream.
 ///
 /// # Safety
 ///
 /// `connection` is the live secondary connection of a stream.
 pub(in crate::httpd) unsafe fn input_of(
     connection: *mut sys::conn_rec,
-) -> io::Result<Result<OwnedFd, NoInput>> {
+) -> io::Result<Option<OwnedFd>> {
     type GetPollFd = unsafe extern "C" fn(
         *mut sys::conn_rec,
         *mut sys::apr_pollfd_t,
@@ -72,23 +69,27 @@ pub(in crate::httpd) unsafe fn input_of(
     unsafe {
         let name = c"http2_get_pollfd_from_conn";
         let Some(function) = sys::apr_dynamic_fn_retrieve(name.as_ptr()) else {
-            return Ok(Err(NoInput::Unsupported));
+            return Err(no_way_to_wait());
         };
         let get = mem::transmute::<unsafe extern "C" fn(), GetPollFd>(function);
         let mut found = MaybeUninit::<sys::apr_pollfd_t>::zeroed().assume_init();
         let status = get(connection, &raw mut found, ptr::null_mut());
         if status != sys::APR_SUCCESS {
-            return Ok(Err(NoInput::Unsupported));
+            return Err(no_way_to_wait());
         }
         if found.desc_type != sys::APR_POLL_FILE {
-            return Ok(Err(NoInput::Ended));
+            return Ok(None);
         }
         let mut descriptor: c_int = -1;
         check(sys::apr_os_file_get(&raw mut descriptor, found.desc.f))?;
         BorrowedFd::borrow_raw(descriptor)
             .try_clone_to_owned()
-            .map(Ok)
+            .map(Some)
     }
+}
+
+fn no_way_to_wait() -> io::Error {
+    io::Error::other("mod_http2 offers no way to wait for input")
 }
 
 impl Http2Stream {
