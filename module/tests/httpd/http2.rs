@@ -1,6 +1,7 @@
 //! WebSockets over HTTP/2 (RFC 8441).
 
 pub(crate) mod life;
+pub(crate) mod slow_reader;
 
 use anyhow::{Result, ensure};
 use http::StatusCode;

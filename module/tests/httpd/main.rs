@@ -124,7 +124,11 @@ fn contexts() -> Result<Vec<Context>> {
 
 fn trials(context: &Context) -> Vec<Trial> {
     // mod_http2 does not serve WebSockets, or anything else, in processes with one thread.
-    let http2 = (context.mpm != Mpm::Prefork).then_some([http2::CASES, http2::life::CASES]);
+    let http2 = (context.mpm != Mpm::Prefork).then_some([
+        http2::CASES,
+        http2::life::CASES,
+        http2::slow_reader::CASES,
+    ]);
     let trial = |case: &'static Case| {
         let context = context.clone();
         Trial::test(format!("{context}: {}", case.name), move || {

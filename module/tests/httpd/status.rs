@@ -21,16 +21,16 @@ cases! {
 
 /// What the lines for programs say.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-struct Counters {
-    event_driven: u64,
-    detached: u64,
-    with_thread: u64,
-    accepted: u64,
+pub(crate) struct Counters {
+    pub(crate) event_driven: u64,
+    pub(crate) detached: u64,
+    pub(crate) with_thread: u64,
+    pub(crate) accepted: u64,
 }
 
 impl Counters {
     /// What there should be with so many open: they are served by what `context` is about.
-    fn new(context: &Context, open: u64, accepted: u64) -> Self {
+    pub(crate) fn new(context: &Context, open: u64, accepted: u64) -> Self {
         let counters = Self {
             accepted,
             ..Self::default()
@@ -47,7 +47,7 @@ impl Counters {
         }
     }
 
-    fn ask(httpd: &Httpd) -> Result<Self> {
+    pub(crate) fn ask(httpd: &Httpd) -> Result<Self> {
         let answer = get(httpd, "auto")?;
         let number = |name: &str| -> Result<u64> {
             let mut lines = answer.lines().filter_map(|line| line.split_once(": "));
@@ -64,7 +64,7 @@ impl Counters {
     }
 
     /// Waits until the server says the same.
-    fn expect(self, httpd: &Httpd) -> Result<()> {
+    pub(crate) fn expect(self, httpd: &Httpd) -> Result<()> {
         let mut last = Self::default();
         let waited = wait_until("the server status is as expected", || {
             last = Self::ask(httpd)?;

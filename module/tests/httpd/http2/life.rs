@@ -1,4 +1,4 @@
-//! How WebSockets over HTTP/2 end, and clients that are slow.
+//! How WebSockets over HTTP/2 end, and how they are counted.
 
 use std::time::{Duration, Instant};
 
@@ -6,18 +6,16 @@ use anyhow::{Result, ensure};
 use http::StatusCode;
 
 use super::{WAYS, connect, start};
+use crate::status::Counters;
 use crate::support::frame::masked;
-use crate::support::http2::Http2;
+use crate::support::http2::{Http2, Http2Stream};
 use crate::support::journal::Journal;
 use crate::support::server::ensure_healthy;
-use crate::support::{Context, Frame, Handshake, Opcode, cases, wait_until};
-use xtask::process::resident_kib;
+use crate::support::{Client, Context, Frame, Handshake, Opcode, cases, wait_until};
 
 cases! {
     "HTTP/2: on_disconnect comes once, however the client goes" => disconnects,
-    "HTTP/2: a client that does not read is dropped after Timeout, its other streams are served" => slow_reader,
-    "HTTP/2: a client that does not read what it asks for is not read from" => paused,
-    "HTTP/2: a client that reads late gets everything" => reads_late,
+    "HTTP/2: the server status counts WebSockets, each with a thread" => counted,
     "HTTP/2: a graceful restart says goodbye with 1001" => graceful,
     "HTTP/2: a graceful stop waits for no WebSocket" => graceful_stop,
     "HTTP/2: stop and restart end WebSockets in time" => stop,
@@ -28,7 +26,7 @@ cases! {
 const SOON: Duration = Duration::from_secs(4);
 
 fn disconnects(context: &Context) -> Result<()> {
-    type End = fn(Http2, crate::support::Client<crate::support::http2::Http2Stream>) -> Result<()>;
+    type End = fn(Http2, Client<Http2Stream>) -> Result<()>;
     let ends: [(&str, End); 5] = [
         ("a close frame", |_, client| client.close()),
         ("a reset in the middle of a message", |http2, mut client| {
@@ -69,76 +67,34 @@ fn disconnects(context: &Context) -> Result<()> {
     ensure_healthy(&httpd.error_log()?)
 }
 
-/// Memory that one stream may take: the queue's 16 MiB, a message over it, and copies on the way.
-const MOST_KIB: u64 = 64 * 1024;
-
-fn slow_reader(context: &Context) -> Result<()> {
-    let httpd = start(context, "Timeout 2")?;
-    let memory = || {
-        let children = httpd.child_pids()?.into_iter();
-        Ok::<_, anyhow::Error>(children.filter_map(|pid| resident_kib(pid).ok()).max())
-    };
-    let http2 = connect(&httpd)?;
-    let mut other = http2.open(&Handshake::to("/echo"))?;
-    let journal = Journal::new(context)?;
-    let before = memory()?;
-    let handshake = journal.handshake("/journal").header("X-Stream", "1000000");
-    let lazy = http2.open(&handshake)?;
-    let started = Instant::now();
-    let mut most = before;
-    while journal.count("disconnect")? == 0 {
-        most = most.max(memory()?);
-        other.echo("served meanwhile")?;
-        ensure!(http2.get("/server-status")? == StatusCode::OK);
-        ensure!(started.elapsed() < Duration::from_secs(15), "never dropped");
-    }
-    let took = started.elapsed();
-    ensure!((1..8).contains(&took.as_secs()), "dropped after {took:?}");
-    let more = most.unwrap_or(0) - before.unwrap_or(0);
-    ensure!(more < MOST_KIB, "{more} KiB more");
-    ensure!(journal.wait_for("refused ")? == "0");
-    drop(lazy);
-    journal.expect_one_disconnect(SOON)
-}
-
-fn paused(context: &Context) -> Result<()> {
-    let httpd = start(context, "Timeout 60")?;
-    let http2 = connect(&httpd)?;
-    let mut other = http2.open(&Handshake::to("/echo"))?;
-    let mut client = http2.open(&Handshake::to("/echo"))?;
-    let message = masked(Opcode::BINARY, vec![0; 1 << 20]);
-    client.stream.set_write_limit(Duration::from_millis(500));
-    let mut sent = 0;
-    while client.send(&message).is_ok() {
-        sent += 1;
-        ensure!(
-            sent < 100,
-            "the server takes everything from a client that reads nothing"
-        );
-    }
-    other.echo("served meanwhile")?;
-    for _ in 0..sent {
-        ensure!(client.frame()?.payload.len() == 1 << 20);
-    }
-    Ok(())
-}
-
-fn reads_late(context: &Context) -> Result<()> {
+fn counted(context: &Context) -> Result<()> {
     let httpd = start(context, "")?;
-    for connect in WAYS {
-        let http2 = connect(&httpd)?;
-        let mut client = http2.open(&Handshake::to("/kitchen_sink"))?;
-        let commands = [
-            masked(Opcode::TEXT, "big 12000000"),
-            masked(Opcode::TEXT, "echo after"),
-        ];
-        client.send(commands.concat())?;
-        std::thread::sleep(Duration::from_millis(300)); // fills the buffers on the way
-        ensure!(client.frame()?.payload.len() == 12_000_000);
-        client.expect_text("after")?;
-        client.close()?;
-    }
-    Ok(())
+    let http2 = connect(&httpd)?;
+    let counters = |with_thread, accepted| Counters {
+        with_thread,
+        accepted,
+        ..Counters::default()
+    };
+    let open = || http2.open(&Handshake::to("/echo"));
+    let [first, second, _third] = [open()?, open()?, open()?];
+    // They are counted before the client hears that it is accepted.
+    ensure!(Counters::ask(&httpd)? == counters(3, 3));
+    let refused = http2.ask(&Handshake::to("/echo"))?;
+    ensure!(refused.response.status == StatusCode::SERVICE_UNAVAILABLE);
+    ensure!(Counters::ask(&httpd)? == counters(3, 3));
+    first.close()?;
+    counters(2, 3).expect(&httpd)?;
+    second.stream.reset();
+    counters(1, 3).expect(&httpd)?;
+    // Over HTTP/1.1 they are counted as without HTTP/2.
+    let other = Client::open(httpd.address(), &Handshake::to("/echo"))?;
+    let mut both = Counters::new(context, 1, 4);
+    both.with_thread += 1;
+    ensure!(Counters::ask(&httpd)? == both);
+    other.close()?;
+    counters(1, 4).expect(&httpd)?;
+    http2.abandon();
+    counters(0, 4).expect(&httpd)
 }
 
 fn graceful(context: &Context) -> Result<()> {
