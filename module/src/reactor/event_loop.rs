@@ -142,16 +142,19 @@ impl EventLoop {
         Timespec::try_from(due.saturating_duration_since(Instant::now())).ok()
     }
 
-    /// Gives the loop to another thread if `turn`, which the monitor saw before, still goes on.
-    pub(super) fn take_over(self: &Arc<Self>, turn: u64) {
-        if !self.turns.take_over(turn) {
+    /// Gives the loop to another thread if `turn`, which the monitor has seen for so many ticks, still
+    /// goes on.
+    ///
+    /// A thread that computes, or waits for a processor, is no reason to mistrust the plugin: with all
+    /// threads blocked, its turns would then wait for another plugin's. Nor is it worth a thread beyond
+    /// the limit, unless it takes very long.
+    pub(super) fn take_over(self: &Arc<Self>, turn: u64, ticks: u32) {
+        let is_stuck =
+            ticks >= monitor::LONG || monitor::is_blocked(self.runner.load(Ordering::Relaxed));
+        if !is_stuck && self.pool.is_full() || !self.turns.take_over(turn) {
             return;
         }
-        // A thread that computes, or waits for a processor, is no reason to mistrust the plugin: with
-        // all threads blocked, its turns would then wait for another plugin's.
-        if monitor::is_blocked(self.runner.load(Ordering::Relaxed))
-            && let Some(connection) = self.ready.lock().current()
-        {
+        if is_stuck && let Some(connection) = self.ready.lock().current() {
             connection.plugin().mark_slow();
         }
         self.pool.submit(Job::Loop(Arc::clone(self)));

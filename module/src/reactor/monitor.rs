@@ -12,6 +12,9 @@ use crate::httpd::thread::spawn;
 /// How often the monitor looks. A turn is found after one to two of these.
 const TICK: Duration = Duration::from_millis(5);
 
+/// After so many ticks a turn counts as stuck even if it computes: one second.
+pub(super) const LONG: u32 = 200;
+
 /// After so many ticks without a turn the monitor sleeps.
 const QUIET_TICKS: u32 = 4;
 
@@ -51,21 +54,24 @@ impl Monitor {
     }
 
     fn watch(&self, loops: &[Arc<EventLoop>]) {
-        let mut seen = vec![None; loops.len()];
+        let mut seen = vec![(None, 0_u32); loops.len()];
         let mut quiet = 0;
         while self.wait(loops, quiet >= QUIET_TICKS) {
             quiet += 1;
-            for (event_loop, seen) in loops.iter().zip(&mut seen) {
-                if event_loop.has_waiting_jobs() {
+            for (event_loop, (seen, ticks)) in loops.iter().zip(&mut seen) {
+                let turn = event_loop.current_turn();
+                *ticks = if turn == *seen {
+                    ticks.saturating_add(1)
+                } else {
+                    0
+                };
+                *seen = turn;
+                if let Some(turn) = turn.filter(|_| *ticks > 0) {
+                    event_loop.take_over(turn, *ticks);
+                }
+                if turn.is_some() || event_loop.has_waiting_jobs() {
                     quiet = 0;
                 }
-                let turn = event_loop.current_turn();
-                match turn {
-                    Some(turn) if *seen == Some(turn) => event_loop.take_over(turn),
-                    Some(_) => quiet = 0,
-                    None => {}
-                }
-                *seen = turn;
             }
         }
     }

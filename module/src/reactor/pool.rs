@@ -84,6 +84,11 @@ impl Pool {
         self.lock().running
     }
 
+    /// Whether there are as many threads as there may be.
+    pub(super) fn is_full(&self) -> bool {
+        self.running() >= self.threads.max
+    }
+
     /// A loop must not wait until a callback returns, so it gets a thread beyond the limit.
     fn spawn_if_needed(self: &Arc<Self>, state: &mut State) {
         let loops = state

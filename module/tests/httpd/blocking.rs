@@ -3,9 +3,10 @@
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, ensure};
+use xtask::process::threads;
 
 use crate::support::journal::Journal;
-use crate::support::{Client, Context, Frame, Handshake, cases};
+use crate::support::{Client, Context, Driver, Frame, Handshake, cases};
 
 /// What counts as prompt where something else blocks for ever.
 const PROMPT: Duration = Duration::from_secs(5);
@@ -18,6 +19,8 @@ cases! {
     "other threads can send while a callback blocks" => sent_meanwhile,
     "a large message sent while a callback blocks arrives in full" => large_meanwhile,
     "httpd stops although callbacks are blocked for ever" => stop,
+    "callbacks that compute keep to WebSocketThreads" => computing,
+    "a callback that computes for long holds up no other plugin for long" => computing_with_all_in_use,
     "a blocked on_disconnect holds up no other connection" => blocked_on_disconnect,
 }
 
@@ -132,5 +135,56 @@ fn blocked_on_disconnect(context: &Context) -> Result<()> {
     client.close()?;
     journal.expect_one_disconnect(PROMPT)?;
     ensure!(started.elapsed() < PROMPT, "took {:?}", started.elapsed());
+    Ok(())
+}
+
+fn computing(context: &Context) -> Result<()> {
+    const COUNT: usize = 30;
+    if context.driver == Driver::Blocking {
+        return Ok(());
+    }
+    let httpd = context.start_small(25, "WebSocketThreads 2 4\n")?;
+    let mut clients = Vec::new();
+    for _ in 0..COUNT {
+        clients.push(Client::open(httpd.address(), &Handshake::to("/spin"))?);
+    }
+    for client in &mut clients {
+        client.text("60")?;
+    }
+    let mut most = 0;
+    for client in &mut clients {
+        client.expect_text("60")?;
+        for pid in httpd.child_pids()? {
+            most = most.max(threads(pid, "websocket")?);
+        }
+    }
+    // A callback may be asleep when it is looked at, and each of the two loops then gets a thread.
+    ensure!(most <= 4 + 2, "{most} threads");
+    Ok(())
+}
+
+fn computing_with_all_in_use(context: &Context) -> Result<()> {
+    let httpd = context.start_small(25, "WebSocketThreads 2 3\n")?;
+    let open = |path| Client::open(httpd.address(), &Handshake::to(path));
+    let mut stuck = [open("/stuck")?, open("/stuck")?, open("/stuck")?];
+    // One of each is on each of the two loops, as these take turns.
+    let mut spinners = [open("/spin")?, open("/spin")?];
+    let mut others = [open("/echo")?, open("/echo")?];
+    for client in &mut stuck {
+        client.text("block")?;
+    }
+    for client in &mut spinners {
+        client.text("4000")?;
+    }
+    for client in &mut others {
+        client.echo("hello")?;
+    }
+    for client in &spinners {
+        client.stream.set_nonblocking(true)?;
+        ensure!(
+            client.stream.peek(&mut [0]).is_err(),
+            "only answered when the callbacks that compute had ended"
+        );
+    }
     Ok(())
 }
