@@ -45,6 +45,7 @@ pub struct ServerRoot {
     document_root: PathBuf,
     stock_modules: Vec<String>,
     modules: Vec<Module>,
+    environment: Vec<(&'static str, &'static str)>,
     extra: String,
 }
 
@@ -78,6 +79,7 @@ impl ServerRoot {
             ipv6: false,
             stock_modules: Vec::new(),
             modules: Vec::new(),
+            environment: Vec::new(),
             extra: String::new(),
         })
     }
@@ -156,6 +158,13 @@ impl ServerRoot {
             symbol: symbol.into(),
             library: library.into(),
         });
+        self
+    }
+
+    /// Sets an environment variable of httpd.
+    #[must_use]
+    pub fn environment(mut self, name: &'static str, value: &'static str) -> Self {
+        self.environment.push((name, value));
         self
     }
 
@@ -292,7 +301,8 @@ impl ServerRoot {
             .arg("-d")
             .arg(&self.dir)
             .arg("-f")
-            .arg(self.config_file());
+            .arg(self.config_file())
+            .envs(self.environment.iter().copied());
         if let Some(library) = env::var_os(TEST_PRELOAD) {
             command.env("LD_PRELOAD", library);
         }

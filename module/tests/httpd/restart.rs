@@ -251,22 +251,17 @@ fn restarts_under_traffic(context: &Context) -> Result<()> {
         ] {
             talkers.push(talk(&httpd, target, size)?);
         }
-        open(&httpd, "/echo")?.close()?;
+        // It stays open: in a hard restart httpd closes its threads' sockets without a lock (close_worker_sockets,
+        // event.c), and crashes when one of these threads has just freed the last connection it closed.
+        let other = open(&httpd, "/echo")?;
         httpd.restart()?;
         for talker in talkers {
             talker.join().expect("it does not panic");
         }
+        drop(other);
     }
     open(&httpd, "/echo")?.close()?;
-    let log = httpd.error_log()?;
-    if context.driver == Driver::Blocking && context.mpm != Mpm::Prefork {
-        // Such a child was seen to crash in httpd's own main thread, in apr_os_sock_get, on the event
-        // MPM: most likely close_worker_sockets (event.c) with a socket that has just been freed. That
-        // worker has the same fault is assumed.
-        ensure!(!log.contains("panic"), "{log}");
-        return Ok(());
-    }
-    ensure_healthy(&log)
+    ensure_healthy(&httpd.error_log()?)
 }
 
 fn stop_with_bad_clients(context: &Context) -> Result<()> {

@@ -28,8 +28,12 @@ const WARM_UP: u64 = 10;
 /// How many threads a child has for WebSockets while nothing is going on.
 const THREADS: usize = 2;
 
-/// How much memory a process may take more than after the warm-up, in KiB.
+/// How much memory a process may take more than after the warm-up, in KiB. Over TLS holes in the heap
+/// come to more: what malloc has given out was 3.0 MB after 4,000 connections and 2.3 MB after 60,000,
+/// while the process grew. A block that each connection leaves behind, of 32 bytes at least (glibc),
+/// makes 5,600 KiB after 180,000 connections.
 const ALLOWANCE_KIB: u64 = 2048;
+const ALLOWANCE_OVER_TLS_KIB: u64 = 4096;
 
 #[derive(Args)]
 pub(crate) struct Options {
@@ -80,7 +84,12 @@ pub(super) fn soak(options: &Options) -> Result<()> {
     println!("{}", counts(options, [&first, &rest], &requests)?);
     ensure_healthy(&httpd.error_log()?)?;
     requests.ensure_one_each(sum("answered", [&first, &rest])?)?;
-    after.ensure_flat_since(&before, ALLOWANCE_KIB)
+    let allowance = if options.tls {
+        ALLOWANCE_OVER_TLS_KIB
+    } else {
+        ALLOWANCE_KIB
+    };
+    after.ensure_flat_since(&before, allowance)
 }
 
 /// An httpd whose one child echoes everything.
@@ -101,6 +110,8 @@ fn start(workspace: &Workspace, options: &Options) -> Result<Httpd> {
             threads: 25,
         })
         .load_module("websocket_module", module_of(&libraries)?.canonicalize()?)
+        // With a heap for each thread, memory grows until each of these has seen the most it ever will.
+        .environment("MALLOC_ARENA_MAX", "1")
         .config(format!(
             "LogLevel warn\nKeepAliveTimeout 100ms\nWebSocketThreads {THREADS} 64\n<Location \"/echo\">\n    SetHandler websocket-handler\n    \
              WebSocketHandler {plugin} echo_init\n    WebSocketEventDriven {driver}\n</Location>"
