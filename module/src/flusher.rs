@@ -16,7 +16,7 @@ use std::time::{Duration, Instant};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
 use crate::httpd::thread::spawn;
-use crate::link::{Link, Output};
+use crate::link::{Link, Retry};
 
 /// The longest time output is held back.
 pub const DELAY: Duration = Duration::from_millis(5);
@@ -46,9 +46,7 @@ struct Flusher {
 
 /// Has `link` flushed after [`DELAY`] unless that is planned already.
 pub fn schedule(link: &Arc<Link>) {
-    // Who finds it scheduled has queued something before the flusher takes the queue, as both do that
-    // under the queue's lock.
-    if link.is_scheduled.load(Ordering::Relaxed) || link.is_scheduled.swap(true, Ordering::AcqRel) {
+    if !link.mark_scheduled() {
         return;
     }
     let mut state = lock();
@@ -100,16 +98,16 @@ pub fn stop() {
 struct Waiting {
     link: Arc<Link>,
     descriptor: Arc<OwnedFd>,
-    /// When to try again though the descriptor is not writable.
-    retry: Option<Instant>,
+    retry: Retry,
 }
 
 fn run(interrupts: &UnixStream) {
     let mut waiting = Vec::new();
     while !IS_STOPPING.load(Ordering::SeqCst) {
         while let Some(link) = next_due() {
-            link.is_scheduled.store(false, Ordering::Release);
-            flush(link, &mut waiting);
+            if let Some(retry) = link.flush_scheduled() {
+                wait_for(link, retry, &mut waiting);
+            }
         }
         // A session whose callback has returned waits for its client itself.
         waiting.retain(|waiting: &Waiting| waiting.link.is_in_turn());
@@ -120,7 +118,9 @@ fn run(interrupts: &UnixStream) {
             .partition(|(_, is_writable)| *is_writable);
         waiting = rest.into_iter().map(|(waiting, _)| waiting).collect();
         for (Waiting { link, .. }, _) in ready {
-            flush(link, &mut waiting);
+            if let Some(retry) = link.flush_in_turn() {
+                wait_for(link, retry, &mut waiting);
+            }
         }
     }
 }
@@ -134,13 +134,10 @@ fn next_due() -> Option<Arc<Link>> {
     state.due.pop_front().map(|(_, link)| link)
 }
 
-/// Writes what waits. If the client takes no more, and the connection's own thread is busy, somebody
-/// else has to wait for it: it is put on the list, once however often it is flushed.
-fn flush(link: Arc<Link>, waiting: &mut Vec<Waiting>) {
-    let Output::Pending { retry, .. } = link.flush() else {
-        return;
-    };
-    if !link.is_in_turn() || waiting.iter().any(|other| Arc::ptr_eq(&other.link, &link)) {
+/// Waits for a client whose connection's own thread is busy: it is put on the list, once however often
+/// it is flushed.
+fn wait_for(link: Arc<Link>, retry: Retry, waiting: &mut Vec<Waiting>) {
+    if waiting.iter().any(|other| Arc::ptr_eq(&other.link, &link)) {
         return;
     }
     if let Some(descriptor) = link.descriptor() {

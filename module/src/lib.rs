@@ -11,7 +11,6 @@
 //! * [`plugin`]: the C tables and the way into a plugin's callbacks.
 //! * [`link`]: what any thread may do with a connection: send, close.
 //! * [`compression`]: compresses what is sent.
-//! * [`outbox`]: the bounded queue of frames on their way out.
 //! * [`flusher`]: writes what a callback that takes long has queued.
 //! * [`http2`]: how many streams of an HTTP/2 connection may be WebSockets.
 //! * [`registry`]: the open connections of this child process.
@@ -24,7 +23,6 @@ pub mod flusher;
 pub mod http2;
 pub mod httpd;
 pub mod link;
-pub mod outbox;
 pub mod plugin;
 pub mod protocol;
 pub mod reactor;

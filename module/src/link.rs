@@ -1,45 +1,39 @@
 //! What any thread may do with a connection: send a message, close it, write what waits.
 //!
-//! Two locks, taken in this order and never held over a callback or a wait: `writer` for the stream, and
-//! `outbox` for the queue. (That of a [`Compression`] with context comes before both.) A sender therefore never waits for the connection's own thread, only for
-//! another's non-blocking system call, or for the client when the queue is full.
+//! How threads get along with each other is the matter of `outlet.rs`, which knows nothing of httpd.
 
+mod buffers;
+mod framing;
+mod gone;
+mod outbox;
+mod outlet;
+mod patience;
+mod watch;
 mod writer;
 
 use std::io;
 use std::os::fd::OwnedFd;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use websocket_plugin::CloseCode;
 
 use crate::compression::Compression;
 use crate::flusher;
 use crate::httpd::transport::Transport;
-use crate::outbox::{Closed, Frame, Outbox};
 use crate::protocol::{ClosePayload, Opcode};
-use writer::Writer;
+use framing::Framing;
+use outlet::Outlet;
+use patience::Patience;
+use writer::Stream;
 
-/// Messages of so many bytes are written at once where that is possible, which saves a copy. Below, one
-/// write for many messages saves more.
-const MIN_DIRECT_WRITE: usize = 48 * 1024;
+pub use outbox::Closed;
+pub use outlet::{Caller, Retry, Wake};
+pub use writer::Output;
 
-/// Who sends a message.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Caller {
-    /// One of the connection's own callbacks: what it sends is written at the end of the turn.
-    Callback,
-    /// Anybody else.
-    Other,
-}
-
-/// Makes the thread or loop that drives a connection take its next turn.
-pub trait Wake: Send + Sync {
-    /// May be called from any thread, any number of times.
-    fn wake(self: Arc<Self>);
-}
+/// A message is accepted while fewer bytes than this wait: 16 MiB.
+const QUEUE_LIMIT: usize = 16 * 1024 * 1024;
 
 /// Who serves a connection while it is open.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -54,37 +48,13 @@ pub enum Holder {
     Detached,
 }
 
-/// How far the output of a connection has got.
-#[derive(Debug)]
-pub enum Output {
-    /// Everything is written.
-    Drained,
-    /// The client takes no more for now.
-    Pending {
-        /// Nor has it since then.
-        since: Instant,
-        /// When to try again; `None`: when the connection's descriptor becomes writable.
-        retry: Option<Instant>,
-    },
-    /// The connection is lost.
-    Broken(io::Error),
-}
-
 /// One connection, shared by its session and everybody who sends.
 pub struct Link {
-    outbox: Mutex<Outbox>,
-    writer: Mutex<Writer>,
-    /// There if messages may be compressed.
-    compression: Option<Box<Compression>>,
-    waker: Arc<dyn Wake>,
+    outlet: Outlet<Transport>,
+    framing: Framing,
     holder: Holder,
     timeout: Duration,
     is_leaving: AtomicBool,
-    is_in_turn: AtomicBool,
-    /// The client took less than there was when it was last tried.
-    is_pending: AtomicBool,
-    /// The flusher has the connection on its list.
-    pub(crate) is_scheduled: AtomicBool,
 }
 
 impl Link {
@@ -100,22 +70,17 @@ impl Link {
         compression: Option<Compression>,
     ) -> Arc<Self> {
         Arc::new(Self {
-            outbox: Mutex::default(),
-            writer: Mutex::default(),
-            compression: compression.map(Box::new),
-            waker,
+            outlet: Outlet::new(QUEUE_LIMIT, waker),
+            framing: Framing::new(compression),
             holder,
             timeout,
             is_leaving: AtomicBool::new(false),
-            is_in_turn: AtomicBool::new(false),
-            is_pending: AtomicBool::new(false),
-            is_scheduled: AtomicBool::new(false),
         })
     }
 
     /// The 101 response is on its way: messages may follow.
     pub fn open(&self, stream: Transport) {
-        self.writer().stream = Some(stream);
+        self.outlet.open(stream);
     }
 
     /// How long the client may go without taking any output.
@@ -142,119 +107,32 @@ impl Link {
         if !self.accept(opcode, payload)? {
             self.accept_later(opcode, payload)?;
         }
-        if caller == Caller::Callback {
+        if self.outlet.see_off(caller, opcode == Opcode::Close) {
             flusher::schedule(self);
-        } else if !matches!(self.settle(), Output::Drained) {
-            // The session waits for the client, unless a callback keeps it from that.
-            self.wake();
-            flusher::schedule(self);
-        } else if opcode == Opcode::Close {
-            self.wake();
         }
         Ok(())
     }
 
-    fn accept_later(&self, opcode: Opcode, payload: &[u8]) -> Result<(), Closed> {
-        let deadline = Instant::now() + self.timeout;
-        loop {
-            self.wait_for_room(deadline)?;
-            if self.accept(opcode, payload)? {
-                return Ok(());
-            }
-        }
-    }
-
-    /// Compresses a message where that was agreed on, and writes or queues it unless the queue is
-    /// full.
+    #[inline]
     fn accept(&self, opcode: Opcode, payload: &[u8]) -> Result<bool, Closed> {
-        match &self.compression {
-            Some(compression) if compression.concerns(opcode, payload) => {
-                self.accept_compressed(compression, opcode, payload)
-            }
-            _ => self.accept_frame(Frame::plain(opcode, payload)),
-        }
+        self.framing.accept(&self.outlet, opcode, payload)
     }
 
-    fn accept_compressed(
-        &self,
-        compression: &Compression,
-        opcode: Opcode,
-        message: &[u8],
-    ) -> Result<bool, Closed> {
-        if !self.takes_messages()? {
-            return Ok(false);
-        }
-        compression.compress(message, |compressed| {
-            self.accept_frame(Frame {
-                opcode,
-                payload: compressed.unwrap_or(message),
-                is_compressed: compressed.is_some(),
-            })
-        })
-    }
-
-    fn accept_frame(&self, frame: Frame<'_>) -> Result<bool, Closed> {
-        if frame.payload.len() >= MIN_DIRECT_WRITE && self.write_directly(frame)? {
-            return Ok(true);
-        }
-        self.push(frame)
-    }
-
-    fn write_directly(&self, frame: Frame<'_>) -> Result<bool, Closed> {
-        self.writer().write_directly(&self.outbox, frame)
-    }
-
-    fn takes_messages(&self) -> Result<bool, Closed> {
-        self.outbox().takes_messages()
-    }
-
-    fn wake(&self) {
-        Arc::clone(&self.waker).wake();
-    }
-
-    /// A statement of its own, so that the lock is released at its end.
-    fn push(&self, frame: Frame<'_>) -> Result<bool, Closed> {
-        self.outbox().push(frame)
+    #[cold]
+    fn accept_later(&self, opcode: Opcode, payload: &[u8]) -> Result<(), Closed> {
+        // Before the 101 response nothing can drain; without a descriptor nobody can wait.
+        let patience = Patience::new(self.descriptor().ok_or(Closed)?, self.timeout);
+        self.outlet.accept_later(
+            || self.accept(opcode, payload),
+            |gone, retry| patience.wait(gone, retry),
+        )
     }
 
     /// Queues the answer to a frame; the session writes it at the end of its turn.
     pub fn answer(&self, opcode: Opcode, payload: &[u8]) {
         // A connection that is closing needs no answer; a full queue means that the client does not
         // read, and it may miss the pong.
-        let _ = self.push(Frame::plain(opcode, payload));
-    }
-
-    fn wait_for_room(&self, deadline: Instant) -> Result<(), Closed> {
-        let gone = self.outbox().gone()?;
-        // Before the 101 response nothing can drain; without a descriptor nobody can wait.
-        let descriptor = self.descriptor().ok_or(Closed)?;
-        loop {
-            let output = self.flush();
-            if self.outbox().has_room() {
-                return Ok(());
-            }
-            let retry = match output {
-                Output::Pending { retry, .. } => retry,
-                // Others have filled the queue again meanwhile.
-                Output::Drained => continue,
-                Output::Broken(_) => return Err(Closed),
-            };
-            let now = Instant::now();
-            let Some(left) = deadline.checked_duration_since(now) else {
-                self.fail(io::ErrorKind::TimedOut.into());
-                return Err(Closed);
-            };
-            let left = retry.map_or(left, |retry| retry.saturating_duration_since(now).min(left));
-            let mut waited_for = [
-                PollFd::new(&descriptor, PollFlags::OUT),
-                PollFd::new(&gone, PollFlags::IN),
-            ];
-            // An interrupted wait is just taken up again.
-            let _ = poll(&mut waited_for, Timespec::try_from(left).ok().as_ref());
-            if !waited_for[1].revents().is_empty() {
-                return Err(Closed);
-            }
-        }
+        let _ = framing::plain(opcode, payload, |frame| self.outlet.push(frame));
     }
 
     /// Reads what the client sent, without waiting: how many bytes, and whether there may be more.
@@ -263,62 +141,32 @@ impl Link {
     ///
     /// As [`Transport::read`].
     pub fn read(&self, buffer: &mut [u8]) -> io::Result<(usize, bool)> {
-        let mut writer = self.writer();
-        let stream = writer.stream.as_mut().ok_or(io::ErrorKind::NotConnected)?;
-        let read = stream.read(buffer)?;
-        Ok((
-            read,
-            !stream.is_emptied_by_short_reads() || read == buffer.len(),
-        ))
+        let read = self.outlet.with_stream(|stream| {
+            let read = stream.read(buffer)?;
+            let may_be_more = !stream.is_emptied_by_short_reads() || read == buffer.len();
+            Ok((read, may_be_more))
+        });
+        read.unwrap_or(Err(io::ErrorKind::NotConnected.into()))
     }
 
     /// The client has closed its side: the next turn reads on until it finds that out.
     pub fn find_end(&self) {
-        if let Some(stream) = &mut self.writer().stream {
-            stream.find_end();
-        }
+        self.outlet.with_stream(Transport::find_end);
     }
 
     /// Writes what waits, as far as the client takes it.
     pub fn flush(&self) -> Output {
-        self.write(|_| ())
+        self.outlet.flush()
     }
 
     /// The same before the connection may be idle: frees memory that it then does not need.
     pub fn settle(&self) -> Output {
-        self.write(Writer::release)
-    }
-
-    fn write(&self, afterwards: impl FnOnce(&mut Writer)) -> Output {
-        let mut writer = self.writer();
-        if let Some(failure) = &writer.failure {
-            return Output::Broken(copy(failure));
-        }
-        let result = writer.write_all(&self.outbox);
-        afterwards(&mut writer);
-        self.is_pending
-            .store(matches!(result, Ok(false)), Ordering::Release);
-        match result {
-            Ok(true) => Output::Drained,
-            Ok(false) => writer.pending(),
-            Err(error) => {
-                drop(writer);
-                self.fail(copy(&error));
-                Output::Broken(error)
-            }
-        }
+        self.outlet.settle()
     }
 
     /// Gives the connection up: nothing is sent any more, and the session ends with this error.
     pub fn fail(&self, error: io::Error) {
-        let mut writer = self.writer();
-        writer.failure.get_or_insert(error);
-        if let Some(stream) = &mut writer.stream {
-            stream.abort();
-        }
-        self.outbox().discard();
-        drop(writer);
-        self.wake();
+        self.outlet.fail(error);
     }
 
     /// Tells the client that the server goes away, and the session not to wait for it for long.
@@ -327,7 +175,7 @@ impl Link {
         // Closed already: the session only has to hurry.
         let goodbye = ClosePayload::new(CloseCode::GOING_AWAY, "");
         let _ = self.send(Opcode::Close, &goodbye, Caller::Other);
-        self.wake();
+        self.outlet.wake();
     }
 
     /// Who serves the connection.
@@ -345,26 +193,24 @@ impl Link {
     /// Whether a close frame was sent or waits to be.
     #[must_use]
     pub fn is_closing(&self) -> bool {
-        self.outbox().has_close()
+        self.outlet.has_close()
     }
 
     /// Bytes that wait to be written.
     #[must_use]
     pub fn waiting(&self) -> usize {
-        self.outbox().waiting()
+        self.outlet.waiting()
     }
 
     /// Accepts nothing more for sending; what was accepted is still written.
     pub fn seal(&self) {
-        self.outbox().seal();
+        self.outlet.seal();
     }
 
     /// Ends the connection for all who share it and gives its stream back to httpd. `Sender`s that
     /// are under way or come later get [`Closed`].
     pub fn shut(&self) {
-        let mut writer = self.writer();
-        self.outbox().discard();
-        *writer = Writer::shut();
+        self.outlet.shut();
     }
 
     /// Runs callbacks: what they send is written together.
@@ -372,12 +218,11 @@ impl Link {
         struct Turn<'a>(&'a Link);
         impl Drop for Turn<'_> {
             fn drop(&mut self) {
-                self.0.is_in_turn.store(false, Ordering::Release);
+                self.0.outlet.watch.end_turn();
             }
         }
         let _turn = Turn(self);
-        self.is_in_turn.store(true, Ordering::Release);
-        if self.is_pending.load(Ordering::Acquire) {
+        if self.outlet.watch.begin_turn() {
             flusher::schedule(self);
         }
         body()
@@ -386,29 +231,51 @@ impl Link {
     /// Whether a callback is running, or about to.
     #[must_use]
     pub fn is_in_turn(&self) -> bool {
-        self.is_in_turn.load(Ordering::Acquire)
+        self.outlet.watch.is_in_turn()
+    }
+
+    /// Whether the flusher still has to be told of the connection; afterwards it counts as told.
+    pub(crate) fn mark_scheduled(&self) -> bool {
+        self.outlet.watch.mark_scheduled()
+    }
+
+    /// For the flusher, that was told: as [`flush_in_turn`](Self::flush_in_turn).
+    pub(crate) fn flush_scheduled(&self) -> Option<Retry> {
+        self.outlet.flush_scheduled()
+    }
+
+    /// Writes what waits. If the client takes no more while a callback runs, the flusher has to wait for
+    /// it, and this says how long.
+    pub(crate) fn flush_in_turn(&self) -> Option<Retry> {
+        self.outlet.flush_in_turn()
     }
 
     /// A descriptor to wait on, if the connection is open.
     #[must_use]
     pub fn descriptor(&self) -> Option<Arc<OwnedFd>> {
-        self.writer()
-            .stream
-            .as_ref()
-            .and_then(|stream| stream.descriptor().ok())
-    }
-
-    fn writer(&self) -> MutexGuard<'_, Writer> {
-        self.writer.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn outbox(&self) -> MutexGuard<'_, Outbox> {
-        self.outbox.lock().unwrap_or_else(PoisonError::into_inner)
+        let descriptor = self.outlet.with_stream(|stream| stream.descriptor());
+        descriptor.and_then(Result::ok)
     }
 }
 
-/// The same error once more; system errors keep their code.
-fn copy(error: &io::Error) -> io::Error {
-    let code = error.raw_os_error();
-    code.map_or_else(|| error.kind().into(), io::Error::from_raw_os_error)
+impl Stream for Transport {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.write(bytes)
+    }
+
+    fn write_frame(&mut self, header: &[u8], payload: &[u8]) -> io::Result<usize> {
+        self.write_frame(header, payload)
+    }
+
+    fn flush(&mut self) -> io::Result<bool> {
+        self.flush()
+    }
+
+    fn retry_interval(&self, pending: Duration) -> Option<Duration> {
+        Self::retry_interval(self, pending)
+    }
+
+    fn abort(&mut self) {
+        self.abort();
+    }
 }

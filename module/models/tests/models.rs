@@ -34,3 +34,68 @@ fn one_thread_owns_a_loop() {
 fn a_table_outlives_every_send() {
     model(models::a_table_outlives_every_send);
 }
+
+#[test]
+fn what_is_sent_is_written() {
+    model(models::what_is_sent_is_written);
+}
+
+#[test]
+fn what_is_sent_early_is_written_by_the_first_turn() {
+    model(models::what_is_sent_early_is_written_by_the_first_turn);
+}
+
+#[test]
+fn the_session_learns_of_a_slow_client() {
+    model(models::the_session_learns_of_a_slow_client);
+}
+
+#[test]
+fn the_session_learns_of_a_close_frame() {
+    model(models::the_session_learns_of_a_close_frame);
+}
+
+#[test]
+fn what_a_callback_sends_is_written_while_it_blocks() {
+    model(models::what_a_callback_sends_is_written_while_it_blocks);
+}
+
+#[test]
+fn what_others_send_is_written_while_a_callback_blocks() {
+    model(models::what_others_send_is_written_while_a_callback_blocks);
+}
+
+#[test]
+fn what_all_send_is_written_while_a_callback_blocks() {
+    model(models::what_all_send_is_written_while_a_callback_blocks);
+}
+
+#[test]
+fn one_close_frame_is_the_last() {
+    model(models::one_close_frame_is_the_last);
+}
+
+#[test]
+fn a_full_queue_drains() {
+    model(models::a_full_queue_drains);
+}
+
+#[test]
+fn a_close_frame_releases_senders() {
+    model(models::a_close_frame_releases_senders);
+}
+
+#[test]
+fn the_end_of_a_session_releases_senders() {
+    model(models::the_end_of_a_session_releases_senders);
+}
+
+#[test]
+fn a_failure_releases_senders() {
+    model(models::a_failure_releases_senders);
+}
+
+#[test]
+fn a_timeout_releases_all_senders() {
+    model(models::a_timeout_releases_all_senders);
+}

@@ -1,34 +1,95 @@
 //! The writing half of a connection: frames taken from the outbox, and how far they have got.
 
 use std::io;
-use std::sync::{Mutex, MutexGuard, PoisonError};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
-use super::Output;
-use crate::httpd::transport::Transport;
-use crate::outbox::{Closed, Frame, Outbox, recycle};
+use super::buffers;
+use super::outbox::{Closed, Frame, Outbox};
+use crate::sync::{Mutex, MutexGuard, PoisonError};
 
-/// The stream of a connection and what is on its way into it. Behind a lock of the [`Link`](super::Link).
-#[derive(Default)]
-pub(super) struct Writer {
+/// Where frames are written to, without ever waiting. Its other half, what is read from, is no
+/// business of the writer.
+pub(super) trait Stream {
+    /// Writes what the connection takes and returns how many bytes that were; fails with
+    /// [`io::ErrorKind::WouldBlock`] if it takes none now.
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize>;
+
+    /// The same for a frame whose header and payload lie apart.
+    fn write_frame(&mut self, header: &[u8], payload: &[u8]) -> io::Result<usize>;
+
+    /// Pushes on what was written but is held back. Returns whether nothing is left to push.
+    fn flush(&mut self) -> io::Result<bool>;
+
+    /// How long to wait before trying again when the client has taken nothing for so long; `None`: the
+    /// connection's descriptor becomes writable.
+    fn retry_interval(&self, pending: Duration) -> Option<Duration>;
+
+    /// Gives up a client that is gone or does not read.
+    fn abort(&mut self);
+}
+
+/// How far the output of a connection has got.
+#[derive(Debug)]
+pub enum Output {
+    /// Everything is written.
+    Drained,
+    /// The client takes no more for now.
+    Pending {
+        /// Nor has it since then.
+        since: Instant,
+        /// When to try again; `None`: when the connection's descriptor becomes writable.
+        retry: Option<Instant>,
+    },
+    /// The connection is lost.
+    Broken(io::Error),
+}
+
+/// The stream of a connection and what is on its way into it. Behind a lock of the
+/// [`Outlet`](super::outlet::Outlet).
+pub(super) struct Writer<S> {
     /// There from the 101 response to the end of the session.
-    pub(super) stream: Option<Transport>,
+    pub(super) stream: Option<S>,
     /// Frames taken from the outbox, written up to `offset`.
     frames: Vec<u8>,
     offset: usize,
     /// Since when the client has taken nothing although something waits.
-    pub(super) pending_since: Option<Instant>,
+    pending_since: Option<Instant>,
     /// Why nothing is written any more.
-    pub(super) failure: Option<io::Error>,
+    failure: Option<io::Error>,
 }
 
-impl Writer {
+impl<S: Stream> Writer<S> {
+    /// That of a connection whose stream is not there yet.
+    pub(super) fn new() -> Self {
+        Self {
+            stream: None,
+            frames: Vec::new(),
+            offset: 0,
+            pending_since: None,
+            failure: None,
+        }
+    }
+
     /// That of a connection whose stream has gone back to httpd.
     pub(super) fn shut() -> Self {
         Self {
             failure: Some(io::ErrorKind::NotConnected.into()),
-            ..Self::default()
+            ..Self::new()
         }
+    }
+
+    /// Why nothing is written any more, if so.
+    pub(super) fn failure(&self) -> Option<io::Error> {
+        self.failure.as_ref().map(copy)
+    }
+
+    /// Gives the connection up, unless that has happened already.
+    pub(super) fn fail(&mut self, outbox: &Mutex<Outbox>, error: io::Error) {
+        self.failure.get_or_insert(error);
+        if let Some(stream) = &mut self.stream {
+            stream.abort();
+        }
+        lock(outbox).discard();
     }
 
     /// Writes until nothing waits (`true`) or the client takes no more (`false`).
@@ -87,18 +148,20 @@ impl Writer {
         frame: Frame<'_>,
     ) -> Result<bool, Closed> {
         // A failure shows again when the queue is written.
-        if !matches!(self.write_all(outbox), Ok(true)) {
+        if self.failure.is_some() || !matches!(self.write_all(outbox), Ok(true)) {
             return Ok(false);
         }
         let Some(stream) = &mut self.stream else {
             return Ok(false);
         };
-        let Some(header) = lock(outbox).bypass(&frame)? else {
+        if !lock(outbox).bypass(&frame)? {
             return Ok(false);
-        };
-        let payload = frame.payload;
+        }
+        let Frame {
+            header, payload, ..
+        } = frame;
         let total = header.len() + payload.len();
-        let mut written = stream.write_frame(&header, payload).unwrap_or(0);
+        let mut written = stream.write_frame(header, payload).unwrap_or(0);
         while (header.len()..total).contains(&written) {
             match stream.write(&payload[written - header.len()..]) {
                 Ok(more) => written += more,
@@ -116,11 +179,17 @@ impl Writer {
     /// Frees memory that an idle connection does not need.
     pub(super) fn release(&mut self) {
         if self.frames.is_empty() {
-            recycle(&mut self.frames);
+            buffers::recycle(&mut self.frames);
         }
     }
 }
 
-fn lock(outbox: &Mutex<Outbox>) -> MutexGuard<'_, Outbox> {
+pub(super) fn lock(outbox: &Mutex<Outbox>) -> MutexGuard<'_, Outbox> {
     outbox.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// The same error once more; system errors keep their code.
+pub(super) fn copy(error: &io::Error) -> io::Error {
+    let code = error.raw_os_error();
+    code.map_or_else(|| error.kind().into(), io::Error::from_raw_os_error)
 }

@@ -46,7 +46,7 @@ impl MessageKind {
     /// # Errors
     ///
     /// [`ProtocolError::TextNotUtf8`].
-    #[inline]
+    #[inline(always)]
     pub(super) fn unmask(self, payload: &mut [u8], key: MaskingKey) -> Result<(), ProtocolError> {
         // One loop for both kinds, and the answer that most often decides comes first.
         let is_ascii = key.apply_to_text(payload, 0);
