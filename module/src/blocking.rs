@@ -143,7 +143,8 @@ impl Waker {
         if !waited_for[0].revents().is_empty() {
             // One byte at most is in it, because of `is_awake`.
             let _ = (&self.receiver).read(&mut [0; 8]);
-            self.is_awake.store(false, Ordering::SeqCst);
+            // Not just a store: the next turn has to see what those did who found it true.
+            self.is_awake.swap(false, Ordering::SeqCst);
         }
     }
 }

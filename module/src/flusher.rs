@@ -50,6 +50,10 @@ pub fn schedule(link: &Arc<Link>) {
         return;
     }
     let mut state = lock();
+    if IS_STOPPING.load(Ordering::SeqCst) {
+        // A thread that began now would be there when the module's code is not.
+        return;
+    }
     state
         .due
         .push_back((Instant::now() + DELAY, Arc::clone(link)));

@@ -125,6 +125,8 @@ pub fn one_close_frame_is_the_last() {
     assert_eq!(connection.outlet.with_stream(|_| ()), None);
     let (sent, closed) = (sender.join().unwrap(), closer.join().unwrap());
     assert_eq!(connection.send(SMALL), Err(Closed));
+    // Not even the flusher has to do with it any more.
+    assert!(!connection.outlet.see_off(Caller::Other, false));
     assert!(answered.is_err() || closed.is_err());
     assert_eq!(was_written, if sent.is_ok() { "LlCc" } else { "Cc" });
     assert_eq!(connection.client.received(), was_written);

@@ -142,13 +142,22 @@ impl<S: Stream> Outlet<S> {
         if caller == Caller::Callback {
             return true;
         }
-        let is_drained = matches!(self.settle(), Output::Drained);
-        // The session waits for the client, unless a callback keeps it from that; and for the answer to
-        // a close frame.
-        if !is_drained || is_close {
-            self.wake();
+        match self.settle() {
+            Output::Drained => {
+                if is_close {
+                    // The session waits for the answer.
+                    self.wake();
+                }
+                false
+            }
+            Output::Pending { .. } => {
+                // The session waits for the client, unless a callback keeps it from that.
+                self.wake();
+                true
+            }
+            // The session knows.
+            Output::Broken(_) => false,
         }
-        !is_drained
     }
 
     /// Queues a frame that the session writes at the end of its turn. Returns whether there was room.
