@@ -2,7 +2,7 @@
 //!
 //! * [`field`]: the servers, all started before the first measurement and idle while another runs.
 //! * [`load`]: the generator, a program of its own, and what it prints.
-//! * [`shape`]: how a load looks.
+//! * [`shape`], [`compression`]: how a load looks.
 //! * [`results`], [`idle`]: what the two experiments have shown, as tables and charts.
 //! * [`table`], [`chart`], [`report`]: Markdown, SVG, and the file that keeps the last results.
 //! * [`cores`], [`machine`]: where all that runs.
@@ -10,6 +10,7 @@
 //! `cargo xtask soak` has the same generator and the same tables.
 
 pub(crate) mod chart;
+pub(crate) mod compression;
 pub(crate) mod cores;
 pub(crate) mod field;
 pub(crate) mod idle;

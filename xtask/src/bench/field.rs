@@ -10,6 +10,7 @@ use xtask::port;
 use xtask::server_root::{Mpm, ServerRoot, Sizing, quoted};
 use xtask::workspace::{C_PLUGINS, Library, Profile, Workspace, module_of};
 
+use super::compression::Compression;
 use super::cores::Cores;
 use super::peer::{Peer, Programs};
 
@@ -19,6 +20,8 @@ pub(crate) struct Contender {
     pub(crate) name: &'static str,
     pub(crate) address: SocketAddr,
     pub(crate) tls: bool,
+    /// Where compression is measured, what this one does.
+    pub(crate) compression: Option<Compression>,
     /// The first process of the server; those it has started belong to it.
     pub(crate) pid: u32,
 }
@@ -43,6 +46,8 @@ pub(crate) struct Setup<'a> {
     pub(crate) tls: bool,
     /// Whether our module runs with `WebSocketDetach On` too.
     pub(crate) detached: bool,
+    /// Whether every server that can compress runs with and without.
+    pub(crate) compression: bool,
     /// More directives for our module.
     pub(crate) config: String,
 }
@@ -59,12 +64,13 @@ pub(crate) struct Against {
 /// An echo plugin, which gets an httpd of its own: memory that one has used, another would find.
 struct Echo<'a> {
     name: &'static str,
-    /// Where httpd keeps its files.
+    /// Where httpd keeps its files; the number of the httpd is added.
     folder: &'static str,
     module: &'a Path,
     plugin: &'a Path,
     init: &'a str,
     directives: &'a str,
+    compression: Option<Compression>,
 }
 
 /// An echo server to compare with.
@@ -73,34 +79,65 @@ struct Program {
     file: &'static str,
     arguments: &'static [&'static str],
     speaks_tls: bool,
+    /// Whether it can compress; those that can are of interest only then.
+    compresses: bool,
 }
 
-const PEERS: [Program; 4] = [
+const PEERS: [Program; 6] = [
     Program {
         name: "floor",
         file: "floor",
         arguments: &[],
         speaks_tls: false,
+        compresses: false,
     },
     Program {
         name: "tungstenite",
         file: "peer-tungstenite",
         arguments: &[],
         speaks_tls: true,
+        compresses: false,
     },
     Program {
         name: "tungstenite forward",
         file: "peer-tungstenite",
         arguments: &["--forward"],
         speaks_tls: true,
+        compresses: false,
     },
     Program {
         name: "fastwebsockets",
         file: "peer-fastwebsockets",
         arguments: &[],
         speaks_tls: false,
+        compresses: false,
+    },
+    Program {
+        name: "yawc",
+        file: "peer-yawc",
+        arguments: &[],
+        speaks_tls: false,
+        compresses: true,
+    },
+    Program {
+        name: "yawc forward",
+        file: "peer-yawc",
+        arguments: &["--forward"],
+        speaks_tls: false,
+        compresses: true,
     },
 ];
+
+impl Program {
+    fn takes_part(&self, tls: bool, compression: Option<Compression>) -> bool {
+        let compresses = match compression {
+            None => !self.compresses,
+            Some(Compression::Off) => true,
+            Some(_) => self.compresses,
+        };
+        compresses && (self.speaks_tls || !tls)
+    }
+}
 
 impl Field {
     /// Builds and starts everything.
@@ -115,53 +152,74 @@ impl Field {
             setup.workspace.include_dir(),
         )?;
         let mut field = Self::default();
-        let module = module_of(&libraries)?;
-        field.start_httpd(
-            setup,
-            &Echo {
-                name: "mod_websocket",
-                folder: "httpd-c",
-                module,
-                plugin: &in_c,
-                init: "echo_init",
-                directives: &setup.config,
-            },
-        )?;
-        if let Some(plugin) = echo_in_rust(&libraries) {
-            let echo = Echo {
-                name: "Rust plugin",
-                folder: "httpd-rust",
-                module,
-                plugin,
-                init: "echo_init",
-                directives: &setup.config,
-            };
-            field.start_httpd(setup, &echo)?;
-            if setup.detached {
+        let kinds = match setup.compression {
+            false => vec![None],
+            true => Compression::ALL.map(Some).to_vec(),
+        };
+        for compression in kinds {
+            field.start_ours(setup, compression, &libraries, &in_c)?;
+            // Another module is there once, without compression.
+            if let Some(other) = against.filter(|_| field.peers.is_empty()) {
                 let echo = Echo {
-                    name: "Rust plugin, detached",
-                    folder: "httpd-detached",
-                    directives: &format!("{}\nWebSocketDetach On", setup.config),
-                    ..echo
+                    name: "other module",
+                    folder: "httpd-other",
+                    module: &other.module,
+                    plugin: other.plugin.as_ref().unwrap_or(&in_c),
+                    init: &other.init,
+                    directives: "",
+                    compression,
                 };
                 field.start_httpd(setup, &echo)?;
             }
-        }
-        if let Some(other) = against {
-            let echo = Echo {
-                name: "other module",
-                folder: "httpd-other",
-                module: &other.module,
-                plugin: other.plugin.as_ref().unwrap_or(&in_c),
-                init: &other.init,
-                directives: "",
-            };
-            field.start_httpd(setup, &echo)?;
-        }
-        for peer in PEERS.iter().filter(|peer| peer.speaks_tls || !setup.tls) {
-            field.start_peer(setup, peer)?;
+            for peer in &PEERS {
+                if peer.takes_part(setup.tls, compression) {
+                    field.start_peer(setup, peer, compression)?;
+                }
+            }
         }
         Ok(field)
+    }
+
+    /// Our module with an echo in C, one in Rust, and that detached.
+    fn start_ours(
+        &mut self,
+        setup: &Setup<'_>,
+        compression: Option<Compression>,
+        libraries: &[Library],
+        in_c: &Path,
+    ) -> Result<()> {
+        let for_compression = compression.map_or("", Compression::directives);
+        let directives = format!("{for_compression}\n{}", setup.config);
+        let echo = Echo {
+            name: "mod_websocket",
+            folder: "httpd-c",
+            module: module_of(libraries)?,
+            plugin: in_c,
+            init: "echo_init",
+            directives: &directives,
+            compression,
+        };
+        self.start_httpd(setup, &echo)?;
+        let Some(plugin) = echo_in_rust(libraries) else {
+            return Ok(());
+        };
+        let echo = Echo {
+            name: "Rust plugin",
+            folder: "httpd-rust",
+            plugin,
+            ..echo
+        };
+        self.start_httpd(setup, &echo)?;
+        if setup.detached {
+            let echo = Echo {
+                name: "Rust plugin, detached",
+                folder: "httpd-detached",
+                directives: &format!("{directives}\nWebSocketDetach On"),
+                ..echo
+            };
+            self.start_httpd(setup, &echo)?;
+        }
+        Ok(())
     }
 
     fn start_httpd(&mut self, setup: &Setup<'_>, echo: &Echo<'_>) -> Result<()> {
@@ -172,9 +230,12 @@ impl Field {
             plugin,
             init,
             directives,
+            compression,
         } = *echo;
         let plugin = quoted(&absolute(plugin)?);
-        let mut root = ServerRoot::new(setup.workspace.target_dir().join("bench").join(folder))?
+        let number = self.httpds.len();
+        let folder = format!("bench/{folder}-{number}");
+        let mut root = ServerRoot::new(setup.workspace.target_dir().join(folder))?
             .mpm(setup.mpm)
             .sizing(Sizing {
                 processes: 1,
@@ -194,15 +255,23 @@ impl Field {
             name,
             address: httpd.tls_address().unwrap_or(httpd.address()),
             tls: setup.tls,
+            compression,
             pid: httpd.pid(),
         });
         self.httpds.push(httpd);
         Ok(())
     }
 
-    fn start_peer(&mut self, setup: &Setup<'_>, program: &Program) -> Result<()> {
+    fn start_peer(
+        &mut self,
+        setup: &Setup<'_>,
+        program: &Program,
+        compression: Option<Compression>,
+    ) -> Result<()> {
         let mut command = setup.programs.command(program.file);
-        command.args(program.arguments);
+        command
+            .args(program.arguments)
+            .args(compression.map_or(&[][..], Compression::arguments));
         if setup.tls {
             let root = self
                 .httpds
@@ -220,6 +289,7 @@ impl Field {
             name: program.name,
             address: peer.address(),
             tls: setup.tls,
+            compression,
             pid: peer.pid(),
         });
         self.peers.push(peer);

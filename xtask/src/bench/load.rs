@@ -11,6 +11,7 @@ use signal_hook::consts::{SIGCHLD, SIGHUP, SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 use xtask::command::line;
 
+use super::compression::Compression;
 use super::cores::Cores;
 use super::field::Contender;
 use super::peer::Programs;
@@ -64,6 +65,12 @@ impl<'a> Generator<'a> {
             .args(["--pid", &contender.pid.to_string()])
             .args(["--seconds", &self.seconds.to_string()])
             .args(contender.tls.then_some("--tls"))
+            .args(contender.compression.map(|_| "--json"))
+            .args(
+                contender
+                    .compression
+                    .map_or(&[][..], Compression::arguments),
+            )
             .args(experiment);
         let mut load = Load(self.cores.on_loads(|| start(&mut command))?);
         self.wait_for(&mut load)?;

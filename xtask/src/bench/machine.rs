@@ -10,11 +10,11 @@ use xtask::workspace::Workspace;
 
 use super::peer::PACKAGE;
 
-/// One paragraph: processor, kernel, httpd, compiler, peers. No names of machines or users.
+/// One paragraph: processor, kernel, httpd, compiler, `peers`. No names of machines or users.
 ///
 /// # Errors
 /// One of them cannot be asked.
-pub(crate) fn description(workspace: &Workspace) -> Result<String> {
+pub(crate) fn description(workspace: &Workspace, peers: &[&str]) -> Result<String> {
     let cpus = fs::read_to_string("/proc/cpuinfo").context("cannot ask for the processor")?;
     let kernel = fs::read_to_string("/proc/sys/kernel/osrelease")?;
     let version = output_of(Command::new(&Apache::find()?.httpd).arg("-v"))?;
@@ -23,8 +23,10 @@ pub(crate) fn description(workspace: &Workspace) -> Result<String> {
         .next()
         .and_then(|line| line.split(": ").nth(1));
     let lock = fs::read_to_string(workspace.root().join(PACKAGE).join("Cargo.lock"))?;
-    let peers = ["tokio-tungstenite", "fastwebsockets"]
-        .map(|name| format!("{name} {}", locked_version(&lock, name).unwrap_or("?")));
+    let peers: Vec<String> = peers
+        .iter()
+        .map(|name| format!("{name} {}", locked_version(&lock, name).unwrap_or("?")))
+        .collect();
     Ok(format!(
         "{} ({} cores), Linux {}; {}; {}; {}. The server has one core for itself, the load \
          generator another.\n",

@@ -5,6 +5,8 @@ use std::path::Path;
 use anyhow::Result;
 
 use super::chart::{Chart, Group};
+use super::compression::Compression;
+use super::field::Contender;
 use super::load::Values;
 use super::numbers::{median, rounded};
 use super::shape::Shape;
@@ -22,6 +24,12 @@ pub(crate) struct Run {
     p99: f64,
     /// The part of the time in which the server's core was at work.
     busy: f64,
+    /// The part of the time in which the load generator was.
+    load_busy: f64,
+    /// Bytes of frames to the server, for each message.
+    sent: f64,
+    /// From the server.
+    received: f64,
 }
 
 impl Run {
@@ -36,6 +44,9 @@ impl Run {
             p50: values.number("p50_ns")? / 1e3,
             p99: values.number("p99_ns")? / 1e3,
             busy: server_cpu / elapsed,
+            load_busy: values.number("own_cpu_ns")? / elapsed,
+            sent: values.number("sent_bytes")? / messages,
+            received: values.number("received_bytes")? / messages,
         })
     }
 }
@@ -45,16 +56,22 @@ impl Run {
 pub(crate) struct Results {
     shapes: Vec<Shape>,
     contenders: Vec<&'static str>,
+    /// By contender.
+    compression: Vec<Option<Compression>>,
     /// By shape, by contender, by round.
     runs: Vec<Vec<Vec<Run>>>,
 }
 
 impl Results {
-    pub(crate) fn new(shapes: &[Shape], contenders: Vec<&'static str>) -> Self {
+    pub(crate) fn new(shapes: &[Shape], contenders: &[Contender]) -> Self {
         Self {
             shapes: shapes.to_vec(),
             runs: vec![vec![Vec::new(); contenders.len()]; shapes.len()],
-            contenders,
+            contenders: contenders.iter().map(|contender| contender.name).collect(),
+            compression: contenders
+                .iter()
+                .map(|contender| contender.compression)
+                .collect(),
         }
     }
 
@@ -90,6 +107,60 @@ impl Results {
             self.confidence(),
         ]
         .join("\n")
+    }
+
+    /// A table for each shape, a row for each server: the same with and without compression.
+    pub(crate) fn compression_tables(&self) -> String {
+        let mut tables: Vec<String> = self
+            .shapes
+            .iter()
+            .zip(&self.runs)
+            .map(|(shape, contenders)| self.compression_table(*shape, contenders).to_string())
+            .collect();
+        tables.push(self.confidence());
+        tables.join("\n")
+    }
+
+    fn compression_table(&self, shape: Shape, contenders: &[Vec<Run>]) -> Table {
+        let rounds = contenders.iter().map(Vec::len).max().unwrap_or(0);
+        let columns = [
+            "server, compression",
+            "server CPU, ns",
+            "of mod_websocket's",
+            "messages per s",
+            "p50 / p99, µs",
+            "bytes to / from server",
+            "busy: server / load",
+        ];
+        let mut table = Table::new(
+            format!("{shape}, each message (median of {rounds} rounds)"),
+            columns.map(str::to_owned).to_vec(),
+        );
+        let servers = self.contenders.iter().zip(&self.compression);
+        for ((name, &compression), runs) in servers.zip(contenders) {
+            // The first with the same compression is mod_websocket.
+            let first = self
+                .compression
+                .iter()
+                .position(|&other| other == compression);
+            let ours = first.and_then(|index| contenders.get(index));
+            let how = compression.map(|compression| format!(", {compression}"));
+            let of = |value: fn(&Run) -> f64| rounded(median_of(runs, value));
+            table.push(vec![
+                format!("{name}{}", how.unwrap_or_default()),
+                of(|run| run.cpu),
+                ours.map_or_else(String::new, |ours| ratio(runs, ours)),
+                of(|run| run.rate),
+                format!("{} / {}", of(|run| run.p50), of(|run| run.p99)),
+                format!("{} / {}", of(|run| run.sent), of(|run| run.received)),
+                format!(
+                    "{:.0} % / {:.0} %",
+                    100.0 * median_of(runs, |run| run.busy),
+                    100.0 * median_of(runs, |run| run.load_busy)
+                ),
+            ]);
+        }
+        table
     }
 
     /// Writes the CPU time as a bar chart.
@@ -146,17 +217,10 @@ impl Results {
             let Some((first, others)) = contenders.split_first() else {
                 continue;
             };
-            let ratio = |runs: &Vec<Run>| {
-                let pairs = first
-                    .iter()
-                    .zip(runs)
-                    .map(|(first, other)| first.cpu / other.cpu);
-                format!("{:.2}", median(pairs.collect()))
-            };
             table.push(
                 [shape.to_string()]
                     .into_iter()
-                    .chain(others.iter().map(ratio))
+                    .chain(others.iter().map(|other| ratio(first, other)))
                     .collect(),
             );
         }
@@ -176,6 +240,15 @@ impl Results {
 }
 
 const SHAPE: &str = "connections x payload x in flight";
+
+/// The CPU time of the one server divided by the other's, round by round.
+fn ratio(one: &[Run], other: &[Run]) -> String {
+    let pairs = one
+        .iter()
+        .zip(other)
+        .map(|(one, other)| one.cpu / other.cpu);
+    format!("{:.2}", median(pairs.collect()))
+}
 
 fn median_of(runs: &[Run], value: impl Fn(&Run) -> f64) -> f64 {
     median(runs.iter().map(value).collect())

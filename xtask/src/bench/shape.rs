@@ -36,6 +36,9 @@ pub(crate) const TLS: [Shape; 5] = [
     Shape::new(2, MIB, 2),
 ];
 
+/// What is compressed.
+pub(crate) const COMPRESSION: [Shape; 2] = [Shape::new(16, KIB, 1), Shape::new(16, KIB, 16)];
+
 impl Shape {
     const fn new(connections: u32, size: u32, in_flight: u32) -> Self {
         Self {

@@ -31,6 +31,9 @@ pub(crate) struct Options {
     /// Instead of the table, open so many connections and measure memory and latency
     #[arg(long, value_name = "COUNT", conflicts_with_all = ["shapes", "rounds", "quick"])]
     idle: Option<usize>,
+    /// Instead of the table, measure what compressing JSON costs and saves
+    #[arg(long, conflicts_with_all = ["idle", "tls"])]
+    compression: bool,
     /// The loads: CONNECTIONSxBYTESxIN_FLIGHT, separated by commas [default: the whole table]
     #[arg(long, value_delimiter = ',')]
     shapes: Vec<Shape>,
@@ -86,6 +89,7 @@ pub(super) fn bench(options: &Options) -> Result<()> {
         threads: options.threads.unwrap_or(default_threads),
         tls: options.tls,
         detached: options.idle.is_some() && options.mpm == Mpm::Event && !options.tls,
+        compression: options.compression,
         config: options.config.join("\n"),
     };
     let field = Field::start(&setup, options.against().as_ref())?;
@@ -100,11 +104,18 @@ pub(super) fn bench(options: &Options) -> Result<()> {
         }
         None => {
             let results = measure(&mut generator, &field, options)?;
-            results.draw(options.title(), &options.chart(&workspace, ""))?;
-            results.tables()
+            if options.compression {
+                results.compression_tables()
+            } else {
+                results.draw(options.title(), &options.chart(&workspace, ""))?;
+                results.tables()
+            }
         }
     };
-    let section = format!("{}\n{tables}", machine::description(&workspace)?);
+    let section = format!(
+        "{}\n{tables}",
+        machine::description(&workspace, options.peers())?
+    );
     println!("{section}");
     if let Some(file) = &options.markdown {
         report::update(file, options.title(), &section)?;
@@ -117,8 +128,7 @@ pub(super) fn bench(options: &Options) -> Result<()> {
 fn measure(generator: &mut Generator<'_>, field: &Field, options: &Options) -> Result<Results> {
     let (shapes, rounds) = (options.shapes(), options.rounds());
     ensure!(rounds > 0, "--rounds must be positive");
-    let names = field.contenders.iter().map(|contender| contender.name);
-    let mut results = Results::new(&shapes, names.collect());
+    let mut results = Results::new(&shapes, &field.contenders);
     for round in 1..=rounds {
         for (number, &shape) in shapes.iter().enumerate() {
             eprintln!("round {round} of {rounds}: {shape}");
@@ -151,11 +161,18 @@ fn measure_idle(generator: &mut Generator<'_>, field: &Field, count: usize) -> R
 
 impl Options {
     fn shapes(&self) -> Vec<Shape> {
-        match (&*self.shapes, self.tls) {
-            ([], false) => shape::PLAIN.to_vec(),
-            ([], true) => shape::TLS.to_vec(),
-            (shapes, _) => shapes.to_vec(),
+        match &*self.shapes {
+            [] if self.compression => shape::COMPRESSION.to_vec(),
+            [] if self.tls => shape::TLS.to_vec(),
+            [] => shape::PLAIN.to_vec(),
+            shapes => shapes.to_vec(),
         }
+    }
+
+    /// The libraries we compare with.
+    fn peers(&self) -> &'static [&'static str] {
+        let peers = &["tokio-tungstenite", "fastwebsockets", "yawc"];
+        if self.compression { peers } else { &peers[..2] }
     }
 
     fn rounds(&self) -> usize {
@@ -176,6 +193,7 @@ impl Options {
 
     fn title(&self) -> &'static str {
         match (self.idle, self.tls) {
+            (None, false) if self.compression => "Compression of JSON",
             (None, false) => "Echo over TCP",
             (None, true) => "Echo over TLS",
             (Some(_), false) => "Idle connections over TCP",

@@ -3,8 +3,9 @@
 use std::collections::VecDeque;
 use std::time::Instant;
 
-use anyhow::{Result, ensure};
+use anyhow::Result;
 
+use crate::echo::{Echo, Received};
 use crate::frames::Stream;
 use crate::transport::Transport;
 
@@ -17,9 +18,19 @@ pub struct Connection {
     sent: u64,
     /// Up to where it is to be sent frames.
     due: u64,
-    /// Up to where its echo has come.
-    received: u64,
+    /// How many messages that makes.
+    messages: u64,
+    received: Received,
     batches: VecDeque<Batch>,
+}
+
+/// Bytes of frames.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Traffic {
+    /// To the server.
+    pub sent: u64,
+    /// From the server.
+    pub received: u64,
 }
 
 /// Messages that were sent together.
@@ -35,7 +46,8 @@ impl Connection {
             transport,
             sent: 0,
             due: 0,
-            received: 0,
+            messages: 0,
+            received: Received::default(),
             batches: VecDeque::new(),
         }
     }
@@ -51,7 +63,8 @@ impl Connection {
 
     /// Sends `messages`, as much of them as the socket takes at present.
     pub(crate) fn send(&mut self, messages: u64, now: Instant, outgoing: &Stream) -> Result<()> {
-        self.due += messages * outgoing.frame_len() as u64;
+        self.messages += messages;
+        self.due = outgoing.position(self.messages);
         self.batches.push_back(Batch {
             sent_at: now,
             messages,
@@ -68,19 +81,19 @@ impl Connection {
     }
 
     /// Reads what there is, once, and gives the number of messages that are complete with it.
-    pub(crate) fn read(&mut self, buffer: &mut [u8], expected: &Stream) -> Result<u64> {
-        let Some(n) = self.transport.read(buffer)? else {
-            return Ok(0);
-        };
-        ensure!(
-            buffer[..n] == *expected.slice(self.received, n),
-            "what comes back is not what was sent, somewhere after byte {}",
-            self.received
-        );
-        let frame_len = expected.frame_len() as u64;
-        let earlier = self.received / frame_len;
-        self.received += n as u64;
-        Ok(self.received / frame_len - earlier)
+    pub(crate) fn read(&mut self, buffer: &mut [u8], expected: &Echo) -> Result<u64> {
+        match self.transport.read(buffer)? {
+            None => Ok(0),
+            Some(n) => self.received.take(&buffer[..n], expected),
+        }
+    }
+
+    /// The bytes of all frames so far.
+    pub(crate) fn traffic(&self) -> Traffic {
+        Traffic {
+            sent: self.sent,
+            received: self.received.bytes(),
+        }
     }
 
     /// When the oldest messages were sent, for `messages` of them, batch by batch.

@@ -9,8 +9,10 @@ use rustix::buffer::spare_capacity;
 use rustix::event::Timespec;
 use rustix::event::epoll::{self, CreateFlags, Event, EventData, EventFlags};
 
-use crate::connection::Connection;
+use crate::connection::{Connection, Traffic};
+use crate::echo::Echo;
 use crate::frames::{Stream, close_frame};
+use crate::texts::Texts;
 use crate::transport::Transport;
 
 /// How much is read at once.
@@ -45,7 +47,7 @@ pub struct Generator {
     epoll: OwnedFd,
     connections: Vec<Connection>,
     outgoing: Stream,
-    expected: Stream,
+    expected: Echo,
     buffer: Vec<u8>,
     events: Vec<Event>,
     in_flight: u64,
@@ -53,17 +55,17 @@ pub struct Generator {
 }
 
 impl Generator {
-    /// For messages of `size` bytes, up to `in_flight` at a time on a connection.
+    /// For these messages, up to `in_flight` at a time on a connection.
     ///
     /// # Errors
-    /// The system has no epoll to give.
-    pub fn new(size: usize, in_flight: usize) -> Result<Self> {
-        let longest_frame = size + 14;
+    /// The system has no epoll to give, or the messages cannot be compressed.
+    pub fn new(texts: Texts, in_flight: usize) -> Result<Self> {
+        let longest_frame = texts.size() + 14;
         Ok(Self {
             epoll: epoll::create(CreateFlags::CLOEXEC)?,
             connections: Vec::new(),
-            outgoing: Stream::masked(size, in_flight * longest_frame),
-            expected: Stream::unmasked(size, READ_SIZE),
+            outgoing: texts.outgoing(in_flight * longest_frame)?,
+            expected: Echo::new(texts, READ_SIZE),
             buffer: vec![0; READ_SIZE],
             events: Vec::with_capacity(EVENTS),
             in_flight: 0,
@@ -86,6 +88,18 @@ impl Generator {
     #[must_use]
     pub fn connections(&self) -> usize {
         self.connections.len()
+    }
+
+    /// The bytes of all frames so far, on all connections.
+    #[must_use]
+    pub fn traffic(&self) -> Traffic {
+        let mut sum = Traffic::default();
+        for connection in &self.connections {
+            let Traffic { sent, received } = connection.traffic();
+            sum.sent += sent;
+            sum.received += received;
+        }
+        sum
     }
 
     /// Sends messages.

@@ -8,6 +8,7 @@ use anyhow::{Context, Result, ensure};
 use crate::generator::{Generator, Messages};
 use crate::opening::Opener;
 use crate::server::Server;
+use crate::texts::Texts;
 
 /// How long a message is, in bytes.
 const SIZE: usize = 32;
@@ -47,7 +48,7 @@ pub fn idle(
     duration: Duration,
 ) -> Result<Measurement> {
     ensure!(count > PROBES, "more than {PROBES} connections, please");
-    let mut generator = Generator::new(SIZE, 1)?;
+    let mut generator = Generator::new(Texts::ascii(SIZE), 1)?;
     open(opener, &mut generator, PROBES)?;
     let alone = latency_of_probes(&mut generator, duration)?;
 

@@ -5,7 +5,7 @@
 //!   and prints what it measured.
 //! * `floor` echoes with as little work as an epoll loop can: what any server has to spend.
 //! * `peer-tungstenite` and `peer-fastwebsockets` are the usual Rust servers, written as their
-//!   documentation shows.
+//!   documentation shows. Neither compresses; `peer-yawc` does.
 //!
 //! The generator, from the outside in: [`run`] and [`idle`] are the two experiments of the bench,
 //! [`generator`] is the event loop under both, [`connection`] one WebSocket on it; [`soak`] is the
@@ -13,9 +13,12 @@
 //! or without TLS, [`frames`] what they must be.
 
 pub mod connection;
+pub mod deflate;
+pub mod echo;
 pub mod frames;
 pub mod generator;
 pub mod idle;
+pub mod json;
 pub mod limits;
 pub mod opening;
 pub mod peer;
@@ -23,4 +26,5 @@ pub mod run;
 pub mod server;
 pub mod shape;
 pub mod soak;
+pub mod texts;
 pub mod transport;

@@ -12,6 +12,7 @@ use rustls::crypto::{CryptoProvider, ring};
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use rustls::{ClientConfig, ClientConnection, DigitallySignedStruct, SignatureScheme};
 
+use crate::deflate::Deflate;
 use crate::transport::{Tls, Transport};
 
 /// The key of RFC 6455, section 1.3, and the answer to it.
@@ -30,6 +31,7 @@ pub struct Opener {
     address: SocketAddr,
     path: String,
     tls: Option<Arc<ClientConfig>>,
+    deflate: Option<Deflate>,
     opened: usize,
 }
 
@@ -43,8 +45,14 @@ impl Opener {
             address,
             path: path.to_owned(),
             tls: tls.then(tls_config).transpose()?,
+            deflate: None,
             opened: 0,
         })
+    }
+
+    /// Offers compression from now on. The server has to agree, and to just this.
+    pub fn offer(&mut self, deflate: Deflate) {
+        self.deflate = Some(deflate);
     }
 
     /// Opens the next connection and waits for the 101.
@@ -55,8 +63,11 @@ impl Opener {
         let mut transport = self.connect()?;
         let mut stream = transport.blocking();
         self.ask(&mut stream, &self.path)?;
-        let rest = take_answer(&mut stream)?;
+        let (head, rest) = take_answer(&mut stream)?;
         ensure!(rest.is_empty(), "the server speaks first: {rest:?}");
+        if let Some(deflate) = self.deflate {
+            deflate.check_answer(&head)?;
+        }
         drop(stream);
         transport.set_nonblocking()?;
         Ok(transport)
@@ -91,10 +102,14 @@ impl Opener {
     /// # Errors
     /// The connection is broken.
     pub fn ask(&self, stream: &mut impl Write, path: &str) -> Result<()> {
-        let request = format!(
+        let mut request = format!(
             "GET {path} HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
-             Sec-WebSocket-Key: {KEY}\r\nSec-WebSocket-Version: 13\r\n\r\n"
+             Sec-WebSocket-Key: {KEY}\r\nSec-WebSocket-Version: 13\r\n"
         );
+        if self.deflate.is_some() {
+            request += &format!("Sec-WebSocket-Extensions: {}\r\n", Deflate::OFFER);
+        }
+        request += "\r\n";
         stream.write_all(request.as_bytes())?;
         Ok(stream.flush()?)
     }
@@ -112,15 +127,15 @@ impl Opener {
     }
 }
 
-/// Waits for the 101; gives what came right behind it.
+/// Waits for the 101; gives it, and what came right behind it.
 ///
 /// # Errors
 /// The server refuses, or does not answer within 10 seconds.
-pub fn take_answer(stream: &mut impl Read) -> Result<Vec<u8>> {
+pub fn take_answer(stream: &mut impl Read) -> Result<(String, Vec<u8>)> {
     let (head, rest) = read_head(stream).context("no answer to the opening handshake")?;
     ensure!(head.starts_with("HTTP/1.1 101 "), "refused: {head}");
     ensure!(head.contains(ACCEPT), "wrong Sec-WebSocket-Accept: {head}");
-    Ok(rest)
+    Ok((head, rest))
 }
 
 /// Reads up to the empty line, and what comes with it.

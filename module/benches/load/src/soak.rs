@@ -13,8 +13,9 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, bail, ensure};
 use rustix::net::sockopt::set_socket_linger;
 
-use crate::frames::{Stream, close_frame};
+use crate::frames::{close_frame, masked, unmasked};
 use crate::opening::{Opener, take_answer};
+use crate::texts::Texts;
 use crate::transport::{ReadWrite, Transport};
 
 /// Length of the one message on a connection, in bytes.
@@ -146,7 +147,7 @@ fn cycle(
     let word = if life == Life::Ask { "leaves" } else { "waits" };
     opener.ask(&mut stream, &format!("{}?{word}={number}", opener.path()))?;
     if life != Life::Ask {
-        let mut received = take_answer(&mut stream)?;
+        let (_, mut received) = take_answer(&mut stream)?;
         counts.answered.fetch_add(1, Ordering::Relaxed);
         if life == Life::Echo && talk(&mut *stream, &mut received, end, counts)? == Talk::Cut {
             ensure!(
@@ -177,10 +178,10 @@ fn talk(
     end: End,
     counts: &Counts,
 ) -> Result<Talk> {
-    let (masked, unmasked) = (Stream::masked(SIZE, 64), Stream::unmasked(SIZE, 64));
-    let echo = unmasked.slice(0, unmasked.frame_len());
+    let texts = Texts::ascii(SIZE);
+    let echo = &unmasked(texts.text(0), false)[..];
     // The server may have gone by now; what it has sent before tells.
-    let _ = stream.write_all(masked.slice(0, masked.frame_len()));
+    let _ = stream.write_all(&masked(texts.text(0), false));
     if expect(stream, received, echo).context("no echo")? == Talk::Cut {
         return leave(stream);
     }

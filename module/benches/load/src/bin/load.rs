@@ -5,10 +5,12 @@ use std::time::Duration;
 
 use anyhow::{Result, ensure};
 use clap::{ArgGroup, Parser};
+use websocket_load::deflate::Deflate;
 use websocket_load::limits::{end_with_parent, raise_descriptor_limit};
 use websocket_load::opening::Opener;
 use websocket_load::server::Server;
 use websocket_load::shape::Shape;
+use websocket_load::texts::Texts;
 use websocket_load::{idle, run, soak};
 
 /// Loads a WebSocket echo server of this machine.
@@ -30,6 +32,12 @@ struct Options {
     /// Send messages as fast as they come back: CONNECTIONSxBYTESxIN_FLIGHT
     #[arg(long, group = "experiment")]
     shape: Option<Shape>,
+    /// The messages are JSON, not the same text again and again
+    #[arg(long, requires = "shape")]
+    json: bool,
+    /// Compress the JSON; the server has to do so too
+    #[arg(long, value_enum, requires = "json")]
+    deflate: Option<Deflate>,
     /// Open so many connections and leave them idle
     #[arg(long, group = "experiment")]
     idle: Option<usize>,
@@ -57,9 +65,17 @@ fn main() -> Result<()> {
     ensure!(options.seconds > 0.0, "--seconds must be positive");
     let duration = Duration::try_from_secs_f64(options.seconds)?;
     let mut opener = Opener::new(options.to, &options.path, options.tls)?;
+    if let Some(deflate) = options.deflate {
+        opener.offer(deflate);
+    }
     let server = Server::new(options.pid);
     if let Some(shape) = options.shape {
-        println!("{}", run::run(&mut opener, server, shape, duration)?);
+        let texts = match options.json {
+            false => Texts::ascii(shape.size),
+            true => Texts::json(shape.size, options.deflate),
+        };
+        let measurement = run::run(&mut opener, server, shape, texts, duration)?;
+        println!("{measurement}");
     }
     if let Some(count) = options.idle {
         println!("{}", idle::idle(&mut opener, server, count, duration)?);
