@@ -1,19 +1,22 @@
-//! Threads that each send to several connections, as those of a chat or a ticker do.
+//! Threads and callbacks that each send to several connections, as those of a chat or a ticker do.
 
 use std::io::{Read, Write};
+use std::sync::Barrier;
 use std::thread;
 
 use anyhow::{Context as _, Result, ensure};
 use xtask::httpd::Httpd;
 use xtask::server_root::{Mpm, Sizing};
 
+use crate::support::frame::masked;
 use crate::support::server::ensure_healthy;
-use crate::support::{Client, Context, Handshake, Opcode, cases};
+use crate::support::{Client, Context, Frame, Handshake, Opcode, cases};
 use crate::swarm::Received;
 
 cases! {
     "messages of threads that each send to several sockets arrive whole, once and in order" => plain,
     "TLS: messages of threads that each send to several sockets arrive whole, once and in order" => tls,
+    "callbacks may send to every connection, and close it, whatever runs there" => callbacks,
 }
 
 const CLIENTS: usize = 3;
@@ -100,7 +103,58 @@ fn exchange<S: Read + Write>(client: &mut Client<S>) -> Result<()> {
             received.take(&frame)?;
         }
     }
-    while received.total() < MESSAGES * u32::try_from(SENDERS)? {
+    receive(client, &mut received, u32::try_from(SENDERS)?)
+}
+
+/// All have a callback at once, some on the same thread, each sending to and closing all the others and
+/// itself.
+fn callbacks(context: &Context) -> Result<()> {
+    const CALLBACKS: usize = 6;
+    let httpd = start(context)?;
+    let clients = (0..CALLBACKS)
+        .map(|_| Client::open(httpd.address(), &Handshake::to("/broadcast")))
+        .collect::<Result<Vec<_>>>()?;
+    let senders = match context.mpm {
+        Mpm::Prefork => 1,
+        Mpm::Event | Mpm::Worker => u32::try_from(CALLBACKS)?,
+    };
+    let have_all = Barrier::new(CALLBACKS);
+    thread::scope(|scope| {
+        let have_all = &have_all;
+        let threads: Vec<_> = (0..CALLBACKS)
+            .zip(clients)
+            .map(|(number, mut client)| {
+                scope.spawn(move || {
+                    let mut received = Received::from(CALLBACKS);
+                    let outcome = client
+                        .text(format!("all {number} {MESSAGES}"))
+                        .and_then(|()| receive(&mut client, &mut received, senders));
+                    have_all.wait();
+                    outcome?;
+                    client.text("end")?;
+                    client.expect(&Frame::new(Opcode::CLOSE, ""))?;
+                    client.send(masked(Opcode::CLOSE, ""))?;
+                    client.expect_end()
+                })
+            })
+            .collect();
+        threads
+            .into_iter()
+            .enumerate()
+            .try_for_each(|(number, thread)| {
+                let outcome = thread.join().expect("it does not panic");
+                outcome.with_context(|| format!("client {number}"))
+            })
+    })?;
+    ensure_healthy(&httpd.error_log()?)
+}
+
+fn receive<S: Read + Write>(
+    client: &mut Client<S>,
+    received: &mut Received,
+    senders: u32,
+) -> Result<()> {
+    while received.total() < MESSAGES * senders {
         received.take(&client.frame()?)?;
     }
     Ok(())

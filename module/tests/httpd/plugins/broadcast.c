@@ -1,6 +1,7 @@
 /*
  * A message "THREADS COUNT" starts threads that send COUNT messages each, of mixed sizes, every one to
- * all connections of this process. Other messages are sent back.
+ * all connections of this process. "all SENDER COUNT" has the callback do that, as sender number SENDER,
+ * and "end" has it close all of them. Other messages are sent back.
  */
 
 #include "journal.h"
@@ -35,18 +36,15 @@ static void replace(struct connection *old, struct connection *new)
     pthread_rwlock_unlock(&lock);
 }
 
-static void *run(void *argument)
+static void send_to_all(unsigned sender, unsigned count)
 {
-    struct connection *starter = argument;
-    unsigned sender = atomic_fetch_add(&starter->next, 1);
-
-    for (unsigned number = 0; number < starter->count; number++) {
+    for (unsigned number = 0; number < count; number++) {
         size_t size = sizes[(number + 5 * sender) % (sizeof(sizes) / sizeof(sizes[0]))];
         unsigned char *message = numbered_message(sender, number, size);
 
         pthread_rwlock_rdlock(&lock);
         for (unsigned i = 0; i < MOST_CONNECTIONS; i++) {
-            /* Each thread begins with another. */
+            /* Each sender begins with another. */
             struct connection *to = connections[(i + sender) % MOST_CONNECTIONS];
 
             if (to != NULL) {
@@ -56,6 +54,24 @@ static void *run(void *argument)
         pthread_rwlock_unlock(&lock);
         free(message);
     }
+}
+
+static void close_all(void)
+{
+    pthread_rwlock_rdlock(&lock);
+    for (unsigned i = 0; i < MOST_CONNECTIONS; i++) {
+        if (connections[i] != NULL) {
+            connections[i]->server->close(connections[i]->server);
+        }
+    }
+    pthread_rwlock_unlock(&lock);
+}
+
+static void *run(void *argument)
+{
+    struct connection *starter = argument;
+
+    send_to_all(atomic_fetch_add(&starter->next, 1), starter->count);
     return NULL;
 }
 
@@ -73,9 +89,17 @@ static size_t CALLBACK on_message(void *private, const WebSocketServer *server, 
 {
     struct connection *connection = private;
     char command[64] = "";
-    unsigned threads, count;
+    unsigned sender, threads, count;
 
     memcpy(command, buffer, size < sizeof(command) ? size : sizeof(command) - 1);
+    if (sscanf(command, "all %u %u", &sender, &count) == 2) {
+        send_to_all(sender, count);
+        return 0;
+    }
+    if (strcmp(command, "end") == 0) {
+        close_all();
+        return 0;
+    }
     if (sscanf(command, "%u %u", &threads, &count) != 2 || threads > MOST_THREADS ||
         connection->running > 0) {
         return server->send(server, type, buffer, size);
