@@ -138,7 +138,7 @@ impl Receiver {
     /// The way most messages take: one of a single frame, not compressed and wholly in the input, is
     /// handed out where it lies. `None` leaves everything else, mistakes among it, to [`receive`](Self::receive),
     /// which does the same first. To ask here saves making an [`Event`].
-    // Always: a call costs every eighth of the instructions that a short message takes in all, and whether
+    // Always: a call costs one in twelve of the instructions that a short message takes in all, and whether
     // there is one would depend on code that has nothing to do with it.
     #[inline(always)]
     pub fn whole_message<'b>(
