@@ -17,9 +17,10 @@ const KIB: u32 = 1024;
 const MIB: u32 = 1024 * KIB;
 
 /// One message at a time, many at a time, large ones.
-pub(crate) const PLAIN: [Shape; 7] = [
+pub(crate) const PLAIN: [Shape; 8] = [
     Shape::new(16, 32, 1),
     Shape::new(64, 32, 1),
+    Shape::new(1000, 32, 1),
     Shape::new(16, 32, 64),
     Shape::new(16, KIB, 16),
     Shape::new(8, 16 * KIB, 4),
