@@ -237,10 +237,14 @@ fn both(context: &Context) -> Result<()> {
         .config(plugins.location("/both", "both", ""))
         .start()?;
     for _ in 0..2 {
-        let mut client = Client::open(httpd.address(), &Handshake::to("/both"))?;
-        client.text("what does the directive say")?;
-        client.expect_text("seen")?;
-        client.close()?;
+        let ask = || {
+            let mut client = Client::open(httpd.address(), &Handshake::to("/both"))?;
+            client.text("what does the directive say")?;
+            client.expect_text("seen")?;
+            client.close()
+        };
+        // A child that is about to go may still take a connection.
+        wait_until("a child answers", || Ok(ask().is_ok()))?;
         httpd.graceful()?;
     }
     ensure!(httpd.stop()?.success());

@@ -55,12 +55,17 @@ fn restarts(context: &Context) -> Result<()> {
             "WebSocketPluginOption a b",
         );
     let httpd = context.root()?.config(config).start()?;
-    for _ in 0..3 {
+    let ask = || {
         open(&httpd, "/rust")?.echo("hello")?;
-        open(&httpd, "/settings")?.expect_text("a=b")?;
+        open(&httpd, "/settings")?.expect_text("a=b")
+    };
+    // A child that is about to go may still take a connection.
+    let answers = || wait_until("a child answers", || Ok(ask().is_ok()));
+    for _ in 0..3 {
+        answers()?;
         httpd.graceful()?;
     }
-    open(&httpd, "/settings")?.expect_text("a=b")?;
+    answers()?;
     ensure_healthy(&httpd.error_log()?)?;
     ensure!(httpd.stop()?.success());
     Ok(())

@@ -5,7 +5,7 @@ use xtask::httpd::Httpd;
 
 use super::{expect_log, location, name_in_log, open};
 use crate::support::frame::masked;
-use crate::support::{Client, Context, Handshake, Opcode, cases};
+use crate::support::{Client, Context, Handshake, Opcode, cases, wait_until};
 
 cases! {
     "Rust plugins: a panic or an error in on_connect refuses the client" => on_connect,
@@ -118,9 +118,13 @@ fn destructor(context: &Context) -> Result<()> {
     let options = "WebSocketPluginOption panic drop";
     let httpd = context.start_small(8, &location(context, "/fragile", "fragile", options))?;
     for _ in 0..2 {
-        let mut client = open(&httpd, "/fragile")?;
-        client.echo("hello")?;
-        client.close()?;
+        let ask = || {
+            let mut client = open(&httpd, "/fragile")?;
+            client.echo("hello")?;
+            client.close()
+        };
+        // A child that is about to go may still take a connection.
+        wait_until("a child answers", || Ok(ask().is_ok()))?;
         httpd.graceful()?;
         let others = ["[websocket:error]", ": asked to in drop of the plugin"];
         expect_log(&httpd, "[Fragile] drop panicked at ", &others)?;
