@@ -1,8 +1,9 @@
 //! Writes what a connection has to send while one of its callbacks takes long.
 //!
 //! What the callbacks of one read send is held back to go out in one write. A callback may block after
-//! it has sent something, even for ever, so the output of a connection is held back for [`DELAY`] at
-//! most: then the one thread of this module writes it, and waits for the client if that takes longer.
+//! it has sent something, even for ever. So the output of a connection is held back for [`DELAY`] at
+//! most, or, where turns are watched, until one is found to take long: then the one thread of this module
+//! writes it, and waits for the client if that takes longer.
 
 use std::collections::VecDeque;
 use std::io::{Read, Write};
@@ -44,24 +45,28 @@ struct Flusher {
     interrupter: UnixStream,
 }
 
+/// Starts the thread now, so that the first who needs it does not wait for that.
+pub fn prepare() {
+    lock().run(|_| false);
+}
+
 /// Has `link` flushed after [`DELAY`] unless that is planned already.
 pub fn schedule(link: &Arc<Link>) {
-    if !link.mark_scheduled() {
-        return;
+    if link.mark_scheduled() {
+        let due = (Instant::now() + DELAY, Arc::clone(link));
+        let mut state = lock();
+        state.due.push_back(due);
+        state.run(|state| state.due.len() == 1);
     }
-    let mut state = lock();
-    if IS_STOPPING.load(Ordering::SeqCst) {
-        // A thread that began now would be there when the module's code is not.
-        return;
-    }
-    state
-        .due
-        .push_back((Instant::now() + DELAY, Arc::clone(link)));
-    if state.thread.is_none() {
-        // Without a thread the output still goes out at the end of the turn.
-        state.thread = start().ok();
-    } else if state.due.len() == 1 {
-        state.interrupt();
+}
+
+/// Has `link` flushed at once, or when that is planned.
+pub fn hurry(link: &Arc<Link>) {
+    if link.mark_scheduled() {
+        let due = (Instant::now(), Arc::clone(link));
+        let mut state = lock();
+        state.due.push_front(due);
+        state.run(|_| true);
     }
 }
 
@@ -187,6 +192,19 @@ fn wait(interrupts: &UnixStream, waiting: &[Waiting]) -> Vec<bool> {
 }
 
 impl State {
+    /// Sees to it that the thread does what has become due, interrupted if it would wait for too long.
+    fn run(&mut self, is_interrupted: impl FnOnce(&Self) -> bool) {
+        if IS_STOPPING.load(Ordering::SeqCst) {
+            // A thread that began now would be there when the module's code is not.
+            self.due.clear();
+        } else if self.thread.is_none() {
+            // Without a thread the output still goes out at the end of the turn.
+            self.thread = start().ok();
+        } else if is_interrupted(self) {
+            self.interrupt();
+        }
+    }
+
     fn interrupt(&self) {
         if let Some(thread) = &self.thread {
             // It only fails when there are interrupts in it already.

@@ -228,6 +228,20 @@ impl Link {
         body()
     }
 
+    /// A turn of the session begins. `is_watched` tells whether there is somebody who will call
+    /// [`lose_sight`](Self::lose_sight) if it takes long, and has not done so yet.
+    pub fn begin_watch(&self, is_watched: impl Fn() -> bool) {
+        self.outlet.watch.begin_watch(is_watched);
+    }
+
+    /// The turn takes long and may not be watched any more: what its callbacks have sent is written, and
+    /// what they will send is held back no longer than without anybody who watches.
+    pub fn lose_sight(self: &Arc<Self>) {
+        if self.outlet.watch.lose_sight() {
+            flusher::hurry(self);
+        }
+    }
+
     /// Whether a callback is running, or about to.
     #[must_use]
     pub fn is_in_turn(&self) -> bool {

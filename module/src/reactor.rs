@@ -5,7 +5,8 @@
 //!                 ^           |
 //!   woken, timer -+           +-- plugin known to block --> Pool: a thread for each turn
 //!
-//!   Monitor, every 5 ms: a loop whose turn takes longer gets another thread of the pool
+//!   Monitor, every 5 ms: what a turn that takes longer has sent is written, and its loop gets
+//!                        another thread of the pool
 //! ```
 //!
 //! There are as many loops as cores. A loop runs on one thread at a time, takes all that is ready with
@@ -37,6 +38,7 @@ use event_loop::EventLoop;
 use monitor::Monitor;
 use pool::{Job, Pool};
 
+use crate::flusher;
 use crate::plugin::LoadedPlugin;
 
 /// How long threads may take to end when the child stops.
@@ -104,6 +106,7 @@ impl Reactor {
             })
             .collect::<io::Result<Vec<_>>>()?;
         monitor.start(loops.clone())?;
+        flusher::prepare();
         for event_loop in &loops {
             pool.submit(Job::Loop(Arc::clone(event_loop)));
         }

@@ -32,8 +32,10 @@ pub use outlet_model::{
     a_timeout_releases_all_senders, one_close_frame_is_the_last,
     the_end_of_a_session_releases_senders, the_session_learns_of_a_close_frame,
     the_session_learns_of_a_slow_client, what_a_callback_sends_is_written_while_it_blocks,
+    what_a_watched_callback_sends_is_written_while_it_blocks,
     what_all_send_is_written_while_a_callback_blocks,
     what_is_sent_early_is_written_by_the_first_turn, what_is_sent_is_written,
     what_others_send_is_written_while_a_callback_blocks,
+    what_others_send_is_written_while_a_watched_callback_blocks,
 };
 pub use turns_model::{a_wake_up_during_a_turn_is_not_lost, every_arrival_is_followed_by_a_turn};

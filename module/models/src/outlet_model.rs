@@ -15,6 +15,9 @@ mod writer;
 
 use std::sync::Arc;
 
+use loom::thread::JoinHandle;
+
+use crate::turn_counter::TurnCounter;
 use outbox::{Closed, Frame};
 use outlet::{Caller, Waited};
 use parties::{Connection, Flusher};
@@ -193,8 +196,13 @@ pub fn a_timeout_releases_all_senders() {
 }
 
 /// A callback blocks until a slow client has what it sends, and what another thread sends. The flusher
-/// does what the session cannot do meanwhile.
-fn a_callback_blocks(callback: &'static [Frame<'static>], other: &'static [Frame<'static>]) {
+/// does what the session cannot do meanwhile. If the turn `is_watched`, a monitor finds it, before it has
+/// quite begun or later.
+fn a_callback_blocks(
+    is_watched: bool,
+    callback: &'static [Frame<'static>],
+    other: &'static [Frame<'static>],
+) {
     let connection = Connection::open(0, ENOUGH);
     let flusher = Arc::new(Flusher::default());
     let flushing = {
@@ -209,6 +217,19 @@ fn a_callback_blocks(callback: &'static [Frame<'static>], other: &'static [Frame
             }
         })
     };
+    let turns = Arc::new(TurnCounter::default());
+    let turn = turns.begin();
+    let monitor = is_watched.then(|| {
+        let (flusher, turns) = (Arc::clone(&flusher), Arc::clone(&turns));
+        connection.spawn(move |connection| {
+            assert!(turns.take_over(turn));
+            if connection.outlet.watch.lose_sight() {
+                flusher.schedule(connection);
+            }
+        })
+    });
+    let is_watched = || is_watched && turns.current() == Some(turn);
+    connection.outlet.watch.begin_watch(is_watched);
     if connection.outlet.watch.begin_turn() {
         flusher.schedule(&connection);
     }
@@ -219,21 +240,32 @@ fn a_callback_blocks(callback: &'static [Frame<'static>], other: &'static [Frame
     connection.client.wait_for(length(callback) + length(other));
     connection.outlet.watch.end_turn();
     sender.join().unwrap();
+    monitor.map(JoinHandle::join).transpose().unwrap();
     flusher.stop();
     flushing.join().unwrap();
 }
 
 /// What it sends itself.
 pub fn what_a_callback_sends_is_written_while_it_blocks() {
-    a_callback_blocks(&[SMALL, SMALL], &[]);
+    a_callback_blocks(false, &[SMALL, SMALL], &[]);
 }
 
 /// What another thread sends, before the callback begins or while it runs.
 pub fn what_others_send_is_written_while_a_callback_blocks() {
-    a_callback_blocks(&[], &[OTHER]);
+    a_callback_blocks(false, &[], &[OTHER]);
 }
 
 /// Both.
 pub fn what_all_send_is_written_while_a_callback_blocks() {
-    a_callback_blocks(&[SMALL], &[OTHER]);
+    a_callback_blocks(false, &[SMALL], &[OTHER]);
+}
+
+/// What it sends itself, watched.
+pub fn what_a_watched_callback_sends_is_written_while_it_blocks() {
+    a_callback_blocks(true, &[SMALL, SMALL], &[]);
+}
+
+/// What another thread sends, before a watched callback begins or while it runs.
+pub fn what_others_send_is_written_while_a_watched_callback_blocks() {
+    a_callback_blocks(true, &[], &[OTHER]);
 }

@@ -71,6 +71,16 @@ fn what_all_send_is_written_while_a_callback_blocks() {
 }
 
 #[test]
+fn what_a_watched_callback_sends_is_written_while_it_blocks() {
+    model(models::what_a_watched_callback_sends_is_written_while_it_blocks);
+}
+
+#[test]
+fn what_others_send_is_written_while_a_watched_callback_blocks() {
+    model(models::what_others_send_is_written_while_a_watched_callback_blocks);
+}
+
+#[test]
 fn one_close_frame_is_the_last() {
     model(models::one_close_frame_is_the_last);
 }

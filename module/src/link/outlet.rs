@@ -136,11 +136,11 @@ impl<S: Stream> Outlet<S> {
 
     /// Sees to it that what was accepted gets written: at once, or, from one of the connection's own
     /// callbacks, together with what else the messages of one read bring about. Returns whether the
-    /// flusher has to try too, a little later.
+    /// flusher has to try too, a little later: not if somebody watches how long the callback takes.
     #[must_use]
     pub(super) fn see_off(&self, caller: Caller, is_close: bool) -> bool {
         if caller == Caller::Callback {
-            return true;
+            return self.watch.is_unwatched();
         }
         match self.settle() {
             Output::Drained => {

@@ -1,10 +1,14 @@
-//! Who waits for a client that takes no more: the session, or, while a callback keeps it from that, the
-//! flusher.
+//! Who writes what a connection has to send, and waits for its client: the session, or, while a callback
+//! keeps it from that, the flusher.
+//!
+//! Whoever drives the session may watch its turns: then the flusher need not know of one that is short.
 
 use crate::sync::{AtomicBool, Ordering};
 
-/// What session and flusher tell each other about one connection.
+/// What session, flusher and whoever watches the turns tell each other about one connection.
 pub(super) struct Watch {
+    /// Somebody will tell if the turn takes long.
+    is_watched: AtomicBool,
     is_in_turn: AtomicBool,
     /// The client took less than there was when it was last tried.
     is_pending: AtomicBool,
@@ -15,20 +19,44 @@ pub(super) struct Watch {
 impl Watch {
     pub(super) fn new() -> Self {
         Self {
+            is_watched: AtomicBool::new(false),
             is_in_turn: AtomicBool::new(false),
             is_pending: AtomicBool::new(false),
             is_scheduled: AtomicBool::new(false),
         }
     }
 
+    /// A turn begins. `is_watched` tells whether there is somebody who will call
+    /// [`lose_sight`](Self::lose_sight) if it takes long, and has not done so yet.
+    pub(super) fn begin_watch(&self, is_watched: impl Fn() -> bool) {
+        self.is_watched.store(true, Ordering::SeqCst);
+        // Asked afterwards: it may have been called before the turn has got this far.
+        if !is_watched() {
+            self.is_watched.store(false, Ordering::SeqCst);
+        }
+    }
+
+    /// The turn takes long and may not be watched any more. Returns whether the flusher has to be told.
+    #[must_use]
+    pub(super) fn lose_sight(&self) -> bool {
+        self.is_watched.swap(false, Ordering::SeqCst)
+    }
+
+    /// Whether nobody but the one who sends will tell the flusher.
+    pub(super) fn is_unwatched(&self) -> bool {
+        // Who finds it watched has queued something before the flusher, told of the loss, takes the
+        // queue, as both do that under the queue's lock.
+        !self.is_watched.load(Ordering::Relaxed)
+    }
+
     /// A callback is about to run. Returns whether the flusher has to be told, since the client has yet
     /// to take something.
     #[must_use]
     pub(super) fn begin_turn(&self) -> bool {
-        // Either this sees that the client takes no more, or the flusher, who finds that out, sees
-        // the turn.
+        // Either this sees that the client takes no more, and that nobody will tell, or the flusher, who
+        // finds the one out and is told of the other, sees the turn.
         self.is_in_turn.store(true, Ordering::SeqCst);
-        self.is_pending.load(Ordering::SeqCst)
+        self.is_pending.load(Ordering::SeqCst) && !self.is_watched.load(Ordering::SeqCst)
     }
 
     pub(super) fn end_turn(&self) {
@@ -52,13 +80,13 @@ impl Watch {
     #[must_use]
     pub(super) fn mark_scheduled(&self) -> bool {
         // Who finds it scheduled has queued something before the flusher takes the queue, as both do that
-        // under the queue's lock.
-        !self.is_scheduled.load(Ordering::Relaxed)
-            && !self.is_scheduled.swap(true, Ordering::AcqRel)
+        // under the queue's lock, or has lost sight of the turn before the flusher looks whether there
+        // is one.
+        !self.is_scheduled.load(Ordering::SeqCst) && !self.is_scheduled.swap(true, Ordering::SeqCst)
     }
 
     /// The flusher is about to write: of what is queued from now on it has to be told anew.
     pub(super) fn mark_flushing(&self) {
-        self.is_scheduled.store(false, Ordering::Release);
+        self.is_scheduled.store(false, Ordering::SeqCst);
     }
 }

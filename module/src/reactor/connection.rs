@@ -1,7 +1,7 @@
 //! A connection of a loop, and the rule that its turns never overlap.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, OnceLock, Weak};
 use std::time::{Duration, Instant};
 
 use super::event_loop::EventLoop;
@@ -10,7 +10,7 @@ use super::run_state::RunState;
 use crate::httpd::holding::{Drained, Holding};
 use crate::httpd::suspend::{Adopter, Suspended};
 use crate::httpd::transport::Transport;
-use crate::link::Wake;
+use crate::link::{Link, Wake};
 use crate::plugin::LoadedPlugin;
 use crate::session::{Next, Session};
 
@@ -28,6 +28,8 @@ pub struct Connection {
     token: AtomicUsize,
     /// The poller has said that the client has closed its side. It says so once.
     is_over: AtomicBool,
+    /// That of the session. It keeps the connection alive, not the other way round.
+    link: OnceLock<Weak<Link>>,
     state: RunState<Box<Life>>,
 }
 
@@ -80,12 +82,20 @@ impl Connection {
             plugin,
             token: AtomicUsize::new(usize::MAX),
             is_over: AtomicBool::new(false),
+            link: OnceLock::new(),
             state: RunState::new(),
         })
     }
 
     pub(super) fn plugin(&self) -> &LoadedPlugin {
         &self.plugin
+    }
+
+    /// The turn that is going on takes long and may not be watched any more.
+    pub(super) fn lose_sight(&self) {
+        if let Some(link) = self.link.get().and_then(Weak::upgrade) {
+            link.lose_sight();
+        }
     }
 
     /// The poller says that the client has closed its side.
@@ -97,6 +107,8 @@ impl Connection {
     /// longer uses the connection.
     pub fn adopt(self: &Arc<Self>, session: Session, transport: Transport, holding: Holding) {
         session.link().open(transport);
+        // Nobody else sets it: this happens once.
+        let _ = self.link.set(Arc::downgrade(session.link()));
         let life = Life {
             session: Some(session),
             holding,
@@ -116,10 +128,16 @@ impl Connection {
     }
 
     /// Takes a turn, unless one is going on: that will be followed by another. Returns whether it did.
-    pub(super) fn turn(self: &Arc<Self>, buffer: &mut [u8]) -> bool {
+    ///
+    /// `is_watched` tells whether there is somebody who will call [`lose_sight`](Self::lose_sight) if it
+    /// takes long, and has not done so yet.
+    pub(super) fn turn(self: &Arc<Self>, buffer: &mut [u8], is_watched: impl Fn() -> bool) -> bool {
         let Some(mut life) = self.state.begin() else {
             return false;
         };
+        if let Some(session) = &life.session {
+            session.link().begin_watch(is_watched);
+        }
         if self.is_over.load(Ordering::Acquire) {
             life.find_end();
         }

@@ -85,7 +85,7 @@ impl EventLoop {
                 }
                 let turn = self.turns.begin();
                 self.monitor.wake_if_asleep();
-                connection.turn(&mut scratch.buffer);
+                connection.turn(&mut scratch.buffer, || self.turns.current() == Some(turn));
                 if !self.turns.end(turn) {
                     return;
                 }
@@ -143,21 +143,27 @@ impl EventLoop {
     }
 
     /// Gives the loop to another thread if `turn`, which the monitor has seen for so many ticks, still
-    /// goes on.
+    /// goes on, and has written what its callbacks have sent.
     ///
     /// A thread that computes, or waits for a processor, is no reason to mistrust the plugin: with all
     /// threads blocked, its turns would then wait for another plugin's. Nor is it worth a thread beyond
     /// the limit, unless it takes very long.
     pub(super) fn take_over(self: &Arc<Self>, turn: u64, ticks: u32) {
+        // The turn's own, if it still goes on.
+        let connection = self.ready.lock().current().map(Arc::clone);
         let is_stuck =
             ticks >= monitor::LONG || monitor::is_blocked(self.runner.load(Ordering::Relaxed));
-        if !is_stuck && self.pool.is_full() || !self.turns.take_over(turn) {
-            return;
+        let is_taken_over = (is_stuck || !self.pool.is_full()) && self.turns.take_over(turn);
+        if let Some(connection) = connection {
+            // Afterwards, as the turn asks for its number.
+            connection.lose_sight();
+            if is_taken_over && is_stuck {
+                connection.plugin().mark_slow();
+            }
         }
-        if is_stuck && let Some(connection) = self.ready.lock().current() {
-            connection.plugin().mark_slow();
+        if is_taken_over {
+            self.pool.submit(Job::Loop(Arc::clone(self)));
         }
-        self.pool.submit(Job::Loop(Arc::clone(self)));
     }
 
     /// Whether jobs wait for a thread; sees to it that there is one, if there may be.

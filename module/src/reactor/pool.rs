@@ -125,7 +125,7 @@ impl Pool {
                 Job::Loop(event_loop) => event_loop.run(&mut scratch),
                 Job::Turn(connection) => {
                     let begun = (Instant::now(), worked());
-                    if connection.turn(&mut scratch.buffer) {
+                    if connection.turn(&mut scratch.buffer, || false) {
                         let (elapsed, worked) = (begun.0.elapsed(), worked() - begun.1);
                         connection
                             .plugin()

@@ -19,6 +19,7 @@ cases! {
     "other threads can send while a callback blocks" => sent_meanwhile,
     "a large message sent while a callback blocks arrives in full" => large_meanwhile,
     "httpd stops although callbacks are blocked for ever" => stop,
+    "what a callback sends goes out while it computes" => sending_before_computing,
     "callbacks that compute keep to WebSocketThreads" => computing,
     "a callback that computes for long holds up no other plugin for long" => computing_with_all_in_use,
     "a blocked on_disconnect holds up no other connection" => blocked_on_disconnect,
@@ -160,6 +161,27 @@ fn computing(context: &Context) -> Result<()> {
     }
     // A callback may be asleep when it is looked at, and each of the two loops then gets a thread.
     ensure!(most <= 4 + 2, "{most} threads");
+    Ok(())
+}
+
+fn sending_before_computing(context: &Context) -> Result<()> {
+    let httpd = context.start_small(25, "WebSocketThreads 2 3\n")?;
+    let open = |path| Client::open(httpd.address(), &Handshake::to(path));
+    // With threads to spare, and without.
+    for stuck in [0, 3] {
+        let mut stuck = (0..stuck)
+            .map(|_| open("/stuck"))
+            .collect::<Result<Vec<_>>>()?;
+        for client in &mut stuck {
+            client.text("block")?;
+        }
+        let mut spinner = open("/spin")?;
+        let started = Instant::now();
+        spinner.text("+4000")?;
+        spinner.expect_text("+4000")?;
+        let took = started.elapsed();
+        ensure!(took < Duration::from_secs(4), "held back for {took:?}");
+    }
     Ok(())
 }
 

@@ -1,4 +1,7 @@
-/* Computes for as many milliseconds as the message says, and sends it back. */
+/*
+ * Computes for as many milliseconds as the message says, and sends it back; before that, too, if there
+ * is a + in front.
+ */
 
 #include "journal.h"
 
@@ -11,6 +14,9 @@ static size_t CALLBACK on_message(void *private, const WebSocketServer *server, 
 
     (void)private;
     memcpy(number, buffer, size < sizeof(number) ? size : sizeof(number) - 1);
+    if (number[0] == '+') {
+        server->send(server, type, buffer, size);
+    }
     do {
         clock_gettime(CLOCK_THREAD_CPUTIME_ID, &used);
         now = used.tv_sec * 1000 + used.tv_nsec / 1000000;
