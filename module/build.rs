@@ -7,6 +7,8 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, exit};
 
 const FUNCTIONS: &[&str] = &[
+    "ap_add_input_filter",
+    "ap_add_output_filter",
     "ap_bucket_eor_create",
     "ap_get_brigade",
     "ap_get_conn_socket",
@@ -27,7 +29,11 @@ const FUNCTIONS: &[&str] = &[
     "ap_mpm_query",
     "ap_pass_brigade",
     "ap_prep_lingering_close",
+    "ap_register_input_filter",
+    "ap_register_output_filter",
+    "ap_remove_input_filter",
     "ap_remove_input_filter_byhandle",
+    "ap_remove_output_filter",
     "ap_remove_output_filter_byhandle",
     "ap_retained_data_create",
     "ap_retained_data_get",
@@ -105,6 +111,7 @@ const CONSTANTS: &[&str] = &[
     "APR_OS_START_.*",
     "APR_SHUTDOWN_.*",
     "APR_SUCCESS",
+    "APR_TIMEUP",
     "CONN_STATE_.*",
     "APR_THREAD_MUTEX_.*",
     "DECLINED",

@@ -12,12 +12,14 @@
 //! * [`link`]: what any thread may do with a connection: send, close.
 //! * [`compression`]: compresses what is sent.
 //! * [`flusher`]: writes what a callback that takes long has queued.
+//! * [`buffers`]: memory that connections have only while there are bytes in it.
 //! * [`http2`]: how many streams of an HTTP/2 connection may be WebSockets.
 //! * [`registry`]: the open connections of this child process.
 
 #![deny(unsafe_code)]
 
 pub mod blocking;
+pub mod buffers;
 pub mod compression;
 pub mod flusher;
 pub mod http2;

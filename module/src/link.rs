@@ -2,7 +2,6 @@
 //!
 //! How threads get along with each other is the matter of `outlet.rs`, which knows nothing of httpd.
 
-mod buffers;
 mod framing;
 mod gone;
 mod outbox;

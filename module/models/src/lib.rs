@@ -14,6 +14,8 @@ mod outlet_model;
 mod sync;
 mod turns_model;
 
+#[path = "../../src/buffers.rs"]
+mod buffers;
 #[path = "../../src/reactor/doze.rs"]
 mod doze;
 #[path = "../../../plugin-core/src/sender/gate.rs"]

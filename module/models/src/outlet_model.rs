@@ -1,7 +1,5 @@
 //! The output of a connection: `outlet.rs` of the link and what belongs to it.
 
-#[path = "../../src/link/buffers.rs"]
-mod buffers;
 mod gone;
 #[path = "../../src/link/outbox.rs"]
 mod outbox;

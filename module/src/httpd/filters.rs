@@ -89,6 +89,27 @@ pub(super) unsafe fn append(brigade: *mut sys::apr_bucket_brigade, bucket: *mut 
     }
 }
 
+/// `apr_bucket_delete`, which is a macro.
+///
+/// # Safety
+///
+/// The caller has the bucket to itself, and the brigade it is in.
+pub(super) unsafe fn delete(bucket: *mut sys::apr_bucket) {
+    // SAFETY: the caller vouches for both; for the ring see `append`. A bucket is destroyed and freed by
+    // its own functions (apr_buckets.h).
+    unsafe {
+        let sys::apr_bucket__bindgen_ty_1 { next, prev } = (*bucket).link;
+        (*prev).link.next = next;
+        (*next).link.prev = prev;
+        if let Some(destroy) = (*(*bucket).type_).destroy {
+            destroy((*bucket).data);
+        }
+        if let Some(free) = (*bucket).free {
+            free(bucket.cast());
+        }
+    }
+}
+
 /// The buckets of a brigade, in order.
 ///
 /// # Safety

@@ -9,6 +9,7 @@ use super::directives;
 use super::guard::guard;
 use super::log::{Level, log_server};
 use super::request::Request;
+use super::stream::register_filters;
 use super::{departure, mpm, scoreboard, startup, status, suspend, sys, termination};
 use crate::reactor::Reactor;
 use crate::registry::Stop;
@@ -100,6 +101,7 @@ unsafe extern "C" fn register_hooks(_pool: *mut sys::apr_pool_t) {
             ptr::null(),
             sys::APR_HOOK_MIDDLE,
         );
+        register_filters();
         status::hook();
     }
 }

@@ -1,5 +1,6 @@
 //! The bytes of what has left HTTP but is still httpd's: a connection, or a stream of HTTP/2.
 
+mod bottom;
 mod brigades;
 mod connection;
 mod http2;
@@ -10,6 +11,7 @@ use rustix::io::Errno;
 
 use super::{pool, sys};
 
+pub(super) use bottom::register as register_filters;
 pub use connection::{ConnectionStream, Descriptors};
 pub use http2::Http2Stream;
 pub(super) use http2::input_of;

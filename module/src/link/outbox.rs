@@ -1,10 +1,16 @@
 //! The frames of one connection that wait to be written.
 
+use std::cell::Cell;
 use std::mem;
 use std::sync::{Arc, Weak};
 
-use super::buffers;
 use super::gone::Gone;
+use crate::buffers;
+
+thread_local! {
+    /// Frames are collected in.
+    pub(super) static FRAMES: Cell<Vec<u8>> = const { Cell::new(Vec::new()) };
+}
 
 /// The connection takes no more messages: it is closing or gone.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -65,7 +71,7 @@ impl Outbox {
             return Ok(false);
         }
         if self.frames.capacity() == 0 {
-            self.frames = buffers::kept();
+            self.frames = buffers::kept(&FRAMES);
         }
         self.frames.reserve(frame.len());
         self.frames.extend_from_slice(frame.header);
@@ -158,7 +164,7 @@ impl Outbox {
     /// Hands all frames to the writer, in place of its empty buffer.
     pub(super) fn take(&mut self, buffer: &mut Vec<u8>) {
         if !self.frames.is_empty() {
-            buffers::recycle(buffer);
+            buffers::recycle(&FRAMES, buffer);
             *buffer = mem::take(&mut self.frames);
         }
     }

@@ -3,8 +3,8 @@
 use std::io;
 use std::time::{Duration, Instant};
 
-use super::buffers;
-use super::outbox::{Closed, Frame, Outbox};
+use super::outbox::{Closed, FRAMES, Frame, Outbox};
+use crate::buffers;
 use crate::sync::{Mutex, MutexGuard, PoisonError};
 
 /// Where frames are written to, without ever waiting. Its other half, what is read from, is no
@@ -179,7 +179,7 @@ impl<S: Stream> Writer<S> {
     /// Frees memory that an idle connection does not need.
     pub(super) fn release(&mut self) {
         if self.frames.is_empty() {
-            buffers::recycle(&mut self.frames);
+            buffers::recycle(&FRAMES, &mut self.frames);
         }
     }
 }

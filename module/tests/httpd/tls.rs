@@ -13,7 +13,7 @@ use anyhow::{Result, ensure};
 use crate::support::frame::masked;
 use crate::support::journal::Journal;
 use crate::support::tls::TlsStream;
-use crate::support::{Client, Context, Frame, Handshake, Opcode, cases};
+use crate::support::{Client, Context, Frame, Handshake, Opcode, cases, wait_until};
 
 cases! {
     "TLS: messages of all sizes go both ways" => messages,
@@ -26,6 +26,7 @@ cases! {
     "TLS: a command that waits behind a large answer is not forgotten" => command_behind_answer,
     "TLS: threads may send while messages arrive" => threads,
     "filters of unknown modules are respected" => unknown_filter,
+    "filters of unknown modules next to the core's are respected" => filter_below,
     "early bytes behind a large answer are not forgotten" => early_bytes_behind_answer,
     "unknown filters: a command behind a large answer is not forgotten" => filtered_behind_answer,
 }
@@ -237,6 +238,39 @@ fn unknown_filter(context: &Context) -> Result<()> {
     }
     client.half_close()?;
     client.expect_end()
+}
+
+fn filter_below(context: &Context) -> Result<()> {
+    const SIZES: [usize; 5] = [0, 100, 16_384, 70_000, 3 << 20];
+    let plugins = context.plugins();
+    let httpd = context
+        .root()?
+        .tls_port(xtask::port::free_port()?)
+        .load_module("below_module", plugins.library("below"))
+        .config(plugins.locations())
+        .start()?;
+    let mut plain = Client::open(httpd.address(), &Handshake::to("/echo"))?;
+    let mut tls = Client::open_tls(&httpd, &Handshake::to("/echo"))?;
+    for length in SIZES {
+        let payload = vec![1; length];
+        plain.binary(&payload)?;
+        plain.expect(&Frame::binary(&payload))?;
+        tls.binary(&payload)?;
+        tls.expect(&Frame::binary(&payload))?;
+    }
+    plain.close()?;
+    tls.close()?;
+    let least = SIZES.iter().sum::<usize>();
+    wait_until("both connections have logged what passed", || {
+        let log = httpd.error_log()?;
+        let counts = log.lines().filter_map(|line| line.split_once("below: "));
+        let complete = counts.filter(|(_, counts)| {
+            let numbers = counts.split(' ').filter_map(|word| word.parse().ok());
+            let numbers: Vec<usize> = numbers.collect();
+            numbers.len() == 2 && numbers.iter().all(|&number| number >= least)
+        });
+        Ok(complete.count() == 2)
+    })
 }
 
 fn filtered_behind_answer(context: &Context) -> Result<()> {

@@ -1,8 +1,9 @@
 //! The bytes of a TCP connection, read and written without ever blocking.
 //!
 //! Two ways lead to the client. With nothing but transparent filters on the connection, bytes go
-//! straight to the socket. Otherwise (TLS, anything unknown) they pass through httpd's filters, in
-//! pieces small enough that the core output filter never waits for the client (core_filters.c).
+//! straight to the socket. Otherwise (TLS, anything unknown) they pass through httpd's filters, those of
+//! the core excepted (`bottom.rs`). Where these cannot be passed by, they get pieces small enough that the
+//! core output filter never waits for the client (core_filters.c).
 
 use std::ffi::c_int;
 use std::io::{self, IoSlice};
@@ -11,16 +12,19 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd, RawFd};
 use std::sync::Arc;
 
 use rustix::io::Errno;
-use rustix::net::sockopt::set_tcp_cork;
 use rustix::net::{RecvFlags, SendAncillaryBuffer, SendFlags};
 
+use super::bottom::Bottom;
 use super::brigades::{Brigades, Input};
 use super::check;
 use crate::httpd::{filters, sys};
 
-/// What is passed to the output filters at a time: the most that fits one TLS record, far from the
-/// 64 KiB (`FlushMaxThreshold`) at which the core filter starts to block.
+/// What is passed to the core output filter at a time: the most that fits one TLS record, far from the
+/// 64 KiB (`FlushMaxThreshold`) at which it starts to block.
 const PASS_SIZE: usize = 16 * 1024;
+
+/// What is passed at a time where that filter is passed by, and sent together.
+const SEND_SIZE: usize = 4 * PASS_SIZE;
 
 /// How much free memory the allocator of an idle connection keeps, in bytes: one of its blocks.
 const KEPT_MEMORY: usize = 4096;
@@ -39,6 +43,8 @@ pub struct ConnectionStream {
     is_dry: bool,
     brigades: Brigades,
     way: Way,
+    /// Takes the place of the core's filters below others.
+    bottom: Option<Bottom>,
     counts: Counts,
 }
 
@@ -123,7 +129,7 @@ impl ConnectionStream {
                 let allocator = sys::apr_pool_allocator_get((*connection).pool);
                 sys::apr_allocator_max_free_set(allocator, KEPT_MEMORY);
             }
-            Ok(Self {
+            let mut stream = Self {
                 connection,
                 socket,
                 timeout,
@@ -132,8 +138,13 @@ impl ConnectionStream {
                 is_dry: false,
                 brigades: Brigades::new(connection),
                 way,
+                bottom: None,
                 counts: Counts::default(),
-            })
+            };
+            if way == Way::Filters {
+                stream.bottom = Bottom::install(connection, stream.as_fd());
+            }
+            Ok(stream)
         }
     }
 
@@ -220,13 +231,20 @@ impl ConnectionStream {
     ///
     /// When the connection has ended.
     pub fn flush(&mut self) -> io::Result<bool> {
-        if self.way != Way::Filters || !self.has_pending_output() {
+        if self.way != Way::Filters {
             return Ok(true);
         }
+        if self.core_has_output() {
+            // SAFETY: the stream has the connection to itself.
+            check(unsafe { filters::flush_core(self.connection) })?;
+            self.check_aborted()?;
+            if self.core_has_output() {
+                return Ok(false);
+            }
+        }
+        let bottom = self.bottom.as_mut();
         // SAFETY: the stream has the connection to itself.
-        check(unsafe { filters::flush_core(self.connection) })?;
-        self.check_aborted()?;
-        Ok(!self.has_pending_output())
+        bottom.map_or(Ok(true), |bottom| unsafe { bottom.send() })
     }
 
     /// Keeps httpd from writing to a client that is gone or does not read.
@@ -235,8 +253,18 @@ impl ConnectionStream {
         unsafe { (*self.connection).aborted = 1 }
     }
 
-    /// Reads until the buffer is full or there is nothing more: mod_ssl gives 8 KiB at a time.
     fn read_filters(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        // SAFETY: the stream has the connection to itself.
+        unsafe {
+            self.bottom.iter_mut().for_each(|it| it.begin_read());
+            let filled = self.fill(buffer);
+            self.bottom.iter_mut().for_each(|it| it.end_read());
+            filled
+        }
+    }
+
+    /// Reads until the buffer is full or there is nothing more: mod_ssl gives 8 KiB at a time.
+    fn fill(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         let mut filled = 0;
         self.is_dry = false;
         while filled < buffer.len() {
@@ -265,7 +293,8 @@ impl ConnectionStream {
         loop {
             match self.read_brigade(buffer) {
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                    if mem::take(&mut self.must_find_end) || self.holds_input() {
+                    if self.must_find_end || self.holds_input() {
+                        self.look_again();
                         continue;
                     }
                     return Err(error);
@@ -275,13 +304,25 @@ impl ConnectionStream {
         }
     }
 
-    /// Whether the core input filter holds bytes that a filter above has yet to take.
-    fn holds_input(&mut self) -> bool {
-        if self.way != Way::Filters {
-            return false;
+    /// The next read asks the socket, whatever the last one found.
+    fn look_again(&mut self) {
+        if mem::take(&mut self.must_find_end)
+            && let Some(bottom) = &mut self.bottom
+        {
+            // SAFETY: the stream has the connection to itself.
+            unsafe { bottom.begin_read() };
         }
+    }
+
+    /// Whether there are bytes that a filter above the last has yet to take.
+    fn holds_input(&mut self) -> bool {
         // SAFETY: the stream has the connection to itself.
-        unsafe { self.brigades.core_holds_input() }
+        unsafe {
+            match &mut self.bottom {
+                Some(bottom) => bottom.holds_input(),
+                None => self.way == Way::Filters && self.brigades.core_holds_input(),
+            }
+        }
     }
 
     fn read_brigade(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
@@ -293,27 +334,24 @@ impl ConnectionStream {
         }
     }
 
-    /// Passes on as many pieces as the client takes. They leave together: a TCP segment for each TLS
-    /// record would wake the client for each.
+    /// Passes on as many pieces as the client takes.
     fn write_filters(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        let is_corked = bytes.len() > PASS_SIZE && self.cork(true);
-        let passed = self.pass_pieces(bytes);
-        if is_corked {
-            self.cork(false);
-        }
-        passed
-    }
-
-    fn pass_pieces(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let size = if self.bottom.is_some() {
+            SEND_SIZE
+        } else {
+            PASS_SIZE
+        };
         let mut passed = 0;
-        for piece in bytes.chunks(PASS_SIZE) {
-            if !self.flush()? {
+        let mut takes_more = self.flush()?;
+        for piece in bytes.chunks(size) {
+            if !takes_more {
                 break;
             }
             // SAFETY: the stream has the connection to itself.
             unsafe { self.brigades.pass_bytes(piece) }?;
             self.check_aborted()?;
             passed += piece.len();
+            takes_more = self.flush()?;
         }
         if passed == 0 {
             return Err(io::ErrorKind::WouldBlock.into());
@@ -321,13 +359,7 @@ impl ConnectionStream {
         Ok(passed)
     }
 
-    /// Has the socket hold back what does not fill a segment, or stop to (tcp(7), `TCP_CORK`). Returns
-    /// whether it does as told.
-    fn cork(&self, on: bool) -> bool {
-        set_tcp_cork(self.as_fd(), on).is_ok()
-    }
-
-    fn has_pending_output(&self) -> bool {
+    fn core_has_output(&self) -> bool {
         // SAFETY: the stream has the connection to itself.
         unsafe { (*self.connection).data_in_output_filters != 0 }
     }
@@ -374,6 +406,8 @@ impl Drop for ConnectionStream {
     /// Gives the connection back to httpd.
     fn drop(&mut self) {
         self.report_counts();
+        // While the connection is there.
+        self.bottom = None;
         // SAFETY: the connection outlives the stream (`new`).
         unsafe {
             sys::apr_socket_timeout_set(self.socket, self.timeout);

@@ -104,9 +104,10 @@ impl Plugins {
         )
     }
 
-    /// `/NAME` for every plugin that works.
+    /// `/NAME` for every plugin that works; `below` is none.
     pub(crate) fn locations(&self) -> String {
-        let names = self.names.iter().filter(|name| *name != "broken");
+        let names = self.names.iter();
+        let names = names.filter(|name| !["broken", "below"].contains(&name.as_str()));
         names
             .map(|name| self.location(&format!("/{name}"), name, ""))
             .collect()

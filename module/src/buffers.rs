@@ -2,22 +2,23 @@
 
 use std::cell::Cell;
 use std::mem;
+use std::thread::LocalKey;
 
-/// Each thread keeps one empty buffer of at most this capacity.
+/// A thread keeps an empty buffer of at most this capacity for each purpose.
 const KEPT_CAPACITY: usize = 256 * 1024;
 
-thread_local! {
-    static KEPT: Cell<Vec<u8>> = const { Cell::new(Vec::new()) };
-}
+/// Where a thread keeps a buffer for its next connection.
+pub type Shelf = LocalKey<Cell<Vec<u8>>>;
 
 /// The buffer this thread keeps, if it does. A thread of a plugin may still send while it ends, when
 /// nothing is kept any more.
-pub(super) fn kept() -> Vec<u8> {
-    KEPT.try_with(Cell::take).unwrap_or_default()
+#[must_use]
+pub fn kept(shelf: &'static Shelf) -> Vec<u8> {
+    shelf.try_with(Cell::take).unwrap_or_default()
 }
 
 /// Keeps an empty buffer for the next connection of this thread, or frees it.
-pub(super) fn recycle(buffer: &mut Vec<u8>) {
+pub fn recycle(shelf: &'static Shelf, buffer: &mut Vec<u8>) {
     debug_assert!(buffer.is_empty());
     if buffer.capacity() == 0 {
         return;
@@ -25,6 +26,6 @@ pub(super) fn recycle(buffer: &mut Vec<u8>) {
     let buffer = mem::take(buffer);
     if buffer.capacity() <= KEPT_CAPACITY {
         // A thread that ends keeps nothing.
-        let _ = KEPT.try_with(|kept| kept.set(buffer));
+        let _ = shelf.try_with(|kept| kept.set(buffer));
     }
 }

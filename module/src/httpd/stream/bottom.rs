@@ -1,0 +1,313 @@
+//! The bottom of a connection's filters: what stands between those that change bytes (mod_ssl) and the
+//! socket, in place of the core's filters.
+//!
+//! The core input filter reads 8,000 bytes at a time, half a TLS record, and again to find out that there
+//! is nothing more; the core output filter writes each record by itself and waits for the client when it
+//! holds 64 KiB. Here records are read many at a time, nobody asks a socket that has just been emptied,
+//! and those that are passed together are written together, without ever waiting.
+
+use std::cell::Cell;
+use std::ffi::{CStr, c_char};
+use std::io;
+use std::mem;
+use std::os::fd::{AsRawFd, BorrowedFd, RawFd};
+use std::ptr::{self, NonNull};
+
+use rustix::io::Errno;
+use rustix::net::{RecvFlags, SendFlags, recv, send};
+
+use crate::buffers;
+use crate::httpd::guard::guard;
+use crate::httpd::{filters, sys};
+
+/// The name of both filters.
+const NAME: &CStr = c"websocket_socket";
+
+/// So much is read at a time: the longest records of TLS, four of them.
+const READ_SIZE: usize = 4 * (16 * 1024 + 256);
+
+thread_local! {
+    static RECEIVED: Cell<Vec<u8>> = const { Cell::new(Vec::new()) };
+    static COLLECTED: Cell<Vec<u8>> = const { Cell::new(Vec::new()) };
+}
+
+/// Registers the filters.
+///
+/// # Safety
+///
+/// Called in the hook that registers hooks.
+pub(in crate::httpd) unsafe fn register() {
+    // Above the core's, which are of the type behind, and below everything else.
+    let place = sys::AP_FTYPE_NETWORK - 1;
+    // SAFETY: the functions are those of filters, and the name is a constant.
+    unsafe {
+        sys::ap_register_input_filter(NAME.as_ptr(), Some(read), None, place);
+        sys::ap_register_output_filter(NAME.as_ptr(), Some(write), None, place);
+    }
+}
+
+/// Both filters on one connection, until they are dropped.
+///
+/// Its functions are unsafe because its filters use what it points to: nothing else happens on the
+/// connection during a call.
+pub(super) struct Bottom {
+    channel: NonNull<Channel>,
+    input: *mut sys::ap_filter_t,
+    output: *mut sys::ap_filter_t,
+}
+
+/// What the filters work on.
+struct Channel {
+    /// Stays open for as long as the filters are there.
+    descriptor: RawFd,
+    /// The core input filter has no more bytes that came right behind the request.
+    is_core_drained: bool,
+    /// The socket was emptied by the read that goes on.
+    is_dry: bool,
+    /// The filters above have asked for bytes.
+    was_asked: bool,
+    /// Received and taken up to `taken`.
+    received: Vec<u8>,
+    taken: usize,
+    /// To be sent, and sent up to `sent`.
+    collected: Vec<u8>,
+    sent: usize,
+}
+
+impl Bottom {
+    /// Puts the filters on a connection. `None`: something else stands at the bottom already.
+    ///
+    /// # Safety
+    ///
+    /// The connection is live and used by nobody else during the call, and longer than the result, as
+    /// is the descriptor.
+    pub(super) unsafe fn install(
+        connection: *mut sys::conn_rec,
+        descriptor: BorrowedFd<'_>,
+    ) -> Option<Self> {
+        let channel = Box::new(Channel {
+            descriptor: descriptor.as_raw_fd(),
+            is_core_drained: false,
+            is_dry: false,
+            was_asked: false,
+            received: Vec::new(),
+            taken: 0,
+            collected: Vec::new(),
+            sent: 0,
+        });
+        let channel = NonNull::from(Box::leak(channel));
+        let context = channel.as_ptr().cast();
+        // SAFETY: the caller vouches for the connection; the filters get what they expect.
+        let bottom = unsafe {
+            let null = ptr::null_mut();
+            Self {
+                channel,
+                input: sys::ap_add_input_filter(NAME.as_ptr(), context, null, connection),
+                output: sys::ap_add_output_filter(NAME.as_ptr(), context, null, connection),
+            }
+        };
+        // SAFETY: the filters are on the live connection, if they are there.
+        unsafe { is_above_core(bottom.input) && is_above_core(bottom.output) }.then_some(bottom)
+    }
+
+    /// To be called before the filters are asked for bytes.
+    pub(super) unsafe fn begin_read(&mut self) {
+        // SAFETY: no filter runs.
+        unsafe { self.channel.as_mut() }.is_dry = false;
+    }
+
+    /// Whether the filters above, which have given nothing, would get more bytes if they were asked again.
+    pub(super) unsafe fn holds_input(&mut self) -> bool {
+        // SAFETY: no filter runs.
+        let channel = unsafe { self.channel.as_mut() };
+        let has_more = channel.taken < channel.received.len() || !channel.is_dry;
+        mem::take(&mut channel.was_asked) && has_more
+    }
+
+    /// To be called when no more bytes are asked for.
+    pub(super) unsafe fn end_read(&mut self) {
+        // SAFETY: no filter runs.
+        unsafe { self.channel.as_mut() }.release();
+    }
+
+    /// Sends what was collected, without waiting. Returns whether nothing is left.
+    pub(super) unsafe fn send(&mut self) -> io::Result<bool> {
+        // SAFETY: no filter runs.
+        unsafe { self.channel.as_mut() }.send()
+    }
+}
+
+impl Drop for Bottom {
+    fn drop(&mut self) {
+        // SAFETY: the connection is still there (`install`), and no filter runs. Without the filters
+        // nobody knows the channel.
+        unsafe {
+            if !self.input.is_null() {
+                sys::ap_remove_input_filter(self.input);
+            }
+            if !self.output.is_null() {
+                sys::ap_remove_output_filter(self.output);
+            }
+            drop(Box::from_raw(self.channel.as_ptr()));
+        }
+    }
+}
+
+impl Channel {
+    fn socket(&self) -> BorrowedFd<'_> {
+        // SAFETY: it stays open for as long as the filters are there (`Bottom::install`).
+        unsafe { BorrowedFd::borrow_raw(self.descriptor) }
+    }
+
+    /// At most so many bytes that the client has sent.
+    fn take(&mut self, wanted: usize) -> Result<&[u8], sys::apr_status_t> {
+        self.was_asked = true;
+        if self.taken == self.received.len() {
+            self.receive()?;
+        }
+        let rest = &self.received[self.taken..];
+        let taken = &rest[..rest.len().min(wanted)];
+        self.taken += taken.len();
+        Ok(taken)
+    }
+
+    fn receive(&mut self) -> Result<(), sys::apr_status_t> {
+        if self.is_dry {
+            return Err(sys::APR_EAGAIN);
+        }
+        if self.received.capacity() == 0 {
+            self.received = buffers::kept(&RECEIVED);
+            self.received.reserve_exact(READ_SIZE);
+        }
+        self.received.clear();
+        self.taken = 0;
+        let mut received = mem::take(&mut self.received);
+        let space = rustix::buffer::spare_capacity(&mut received);
+        let result = recv(self.socket(), space, RecvFlags::DONTWAIT);
+        self.received = received;
+        match result {
+            Ok((0, _)) => Err(sys::APR_EOF),
+            Ok((length, _)) => {
+                self.is_dry = length < READ_SIZE;
+                Ok(())
+            }
+            Err(Errno::AGAIN | Errno::INTR) => {
+                self.is_dry = true;
+                Err(sys::APR_EAGAIN)
+            }
+            Err(error) => Err(error.raw_os_error()),
+        }
+    }
+
+    fn release(&mut self) {
+        if self.taken == self.received.len() {
+            self.received.clear();
+            self.taken = 0;
+            buffers::recycle(&RECEIVED, &mut self.received);
+        }
+    }
+
+    fn collect(&mut self, bytes: &[u8]) {
+        if self.collected.capacity() == 0 {
+            self.collected = buffers::kept(&COLLECTED);
+        }
+        self.collected.extend_from_slice(bytes);
+    }
+
+    fn send(&mut self) -> io::Result<bool> {
+        let flags = SendFlags::DONTWAIT | SendFlags::NOSIGNAL;
+        while self.sent < self.collected.len() {
+            match send(self.socket(), &self.collected[self.sent..], flags) {
+                Ok(sent) => self.sent += sent,
+                Err(Errno::INTR) => {}
+                Err(Errno::AGAIN) => return Ok(false),
+                Err(error) => return Err(error.into()),
+            }
+        }
+        self.collected.clear();
+        self.sent = 0;
+        buffers::recycle(&COLLECTED, &mut self.collected);
+        Ok(true)
+    }
+}
+
+/// The input filter (`ap_in_filter_func`).
+unsafe extern "C" fn read(
+    filter: *mut sys::ap_filter_t,
+    brigade: *mut sys::apr_bucket_brigade,
+    mode: sys::ap_input_mode_t,
+    block: sys::apr_read_type_e,
+    wanted: sys::apr_off_t,
+) -> sys::apr_status_t {
+    guard("the input filter", sys::APR_EGENERAL, || {
+        if mode != sys::AP_MODE_READBYTES {
+            return sys::APR_ENOTIMPL;
+        }
+        // SAFETY: httpd passes a filter that `Bottom` has put there, and runs it during a call of the
+        // stream that owns `Bottom`, which uses the channel only between calls.
+        unsafe {
+            let channel = (*filter).ctx.cast::<Channel>();
+            if !(*channel).is_core_drained {
+                let status = sys::ap_get_brigade((*filter).next, brigade, mode, block, wanted);
+                let is_drained = matches!(status, sys::APR_EAGAIN | sys::APR_EBADF)
+                    || status == sys::APR_SUCCESS && filters::buckets(brigade).next().is_none();
+                if !is_drained {
+                    return status;
+                }
+                (*channel).is_core_drained = true;
+            }
+            let wanted = usize::try_from(wanted).unwrap_or(0);
+            let bytes = match (*channel).take(wanted) {
+                Ok(bytes) => bytes,
+                // Nobody waits here, whoever asks for it.
+                Err(sys::APR_EAGAIN) if block == sys::APR_BLOCK_READ => return sys::APR_TIMEUP,
+                Err(status) => return status,
+            };
+            let list = (*(*filter).c).bucket_alloc;
+            let bucket = sys::apr_bucket_transient_create(bytes.as_ptr().cast(), bytes.len(), list);
+            filters::append(brigade, bucket);
+            sys::APR_SUCCESS
+        }
+    })
+}
+
+/// The output filter (`ap_out_filter_func`).
+unsafe extern "C" fn write(
+    filter: *mut sys::ap_filter_t,
+    brigade: *mut sys::apr_bucket_brigade,
+) -> sys::apr_status_t {
+    guard("the output filter", sys::APR_EGENERAL, || {
+        // SAFETY: as for `read`. Buckets are read before they are removed from the brigade.
+        unsafe {
+            let channel = (*filter).ctx.cast::<Channel>();
+            while let Some(bucket) = filters::buckets(brigade).next() {
+                let (mut bytes, mut length): (*const c_char, usize) = (ptr::null(), 0);
+                let kind = (*bucket).type_;
+                if (*kind).is_metadata == sys::APR_BUCKET_DATA {
+                    let Some(read) = (*kind).read else {
+                        return sys::APR_ENOTIMPL;
+                    };
+                    let status = read(bucket, &raw mut bytes, &raw mut length, sys::APR_BLOCK_READ);
+                    if status != sys::APR_SUCCESS {
+                        return status;
+                    }
+                    (*channel).collect(std::slice::from_raw_parts(bytes.cast(), length));
+                }
+                // What is not data asks for a flush, and whoever passes it flushes anyway.
+                filters::delete(bucket);
+            }
+            sys::APR_SUCCESS
+        }
+    })
+}
+
+/// Whether nothing but the filter of the core is below.
+unsafe fn is_above_core(filter: *const sys::ap_filter_t) -> bool {
+    // SAFETY: the caller vouches for the filter, if there is one; its list ends with null.
+    unsafe {
+        filter
+            .as_ref()
+            .and_then(|filter| filter.next.as_ref())
+            .is_some_and(|next| next.next.is_null())
+    }
+}
