@@ -3,6 +3,7 @@
 mod bottom;
 mod brigades;
 mod connection;
+mod filtered;
 mod http2;
 
 use std::io;

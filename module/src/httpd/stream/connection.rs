@@ -1,9 +1,8 @@
 //! The bytes of a TCP connection, read and written without ever blocking.
 //!
 //! Two ways lead to the client. With nothing but transparent filters on the connection, bytes go
-//! straight to the socket. Otherwise (TLS, anything unknown) they pass through httpd's filters, those of
-//! the core excepted (`bottom.rs`). Where these cannot be passed by, they get pieces small enough that the
-//! core output filter never waits for the client (core_filters.c).
+//! straight to the socket. Otherwise (TLS, anything unknown) they pass through httpd's filters
+//! (`filtered.rs`).
 
 use std::ffi::c_int;
 use std::io::{self, IoSlice};
@@ -14,17 +13,8 @@ use std::sync::Arc;
 use rustix::io::Errno;
 use rustix::net::{RecvFlags, SendAncillaryBuffer, SendFlags};
 
-use super::bottom::Bottom;
-use super::brigades::{Brigades, Input};
-use super::check;
+use super::filtered::Filtered;
 use crate::httpd::{filters, sys};
-
-/// What is passed to the core output filter at a time: the most that fits one TLS record, far from the
-/// 64 KiB (`FlushMaxThreshold`) at which it starts to block.
-const PASS_SIZE: usize = 16 * 1024;
-
-/// What is passed at a time where that filter is passed by, and sent together.
-const SEND_SIZE: usize = 4 * PASS_SIZE;
 
 /// How much free memory the allocator of an idle connection keeps, in bytes: one of its blocks.
 const KEPT_MEMORY: usize = 4096;
@@ -35,16 +25,13 @@ const KEPT_MEMORY: usize = 4096;
 /// and writing.
 pub struct ConnectionStream {
     connection: *mut sys::conn_rec,
+    /// Dropped before the descriptor that it uses.
+    filtered: Filtered,
     socket: *mut sys::apr_socket_t,
     timeout: sys::apr_interval_time_t,
     descriptor: Descriptor,
     must_find_end: bool,
-    /// The filters had nothing more to give when they were last asked.
-    is_dry: bool,
-    brigades: Brigades,
     way: Way,
-    /// Takes the place of the core's filters below others.
-    bottom: Option<Bottom>,
     counts: Counts,
 }
 
@@ -135,14 +122,13 @@ impl ConnectionStream {
                 timeout,
                 descriptor,
                 must_find_end: false,
-                is_dry: false,
-                brigades: Brigades::new(connection),
                 way,
-                bottom: None,
+                filtered: Filtered::new(connection),
                 counts: Counts::default(),
             };
             if way == Way::Filters {
-                stream.bottom = Bottom::install(connection, stream.as_fd());
+                let socket = stream.descriptor.as_fd();
+                stream.filtered.pass_by_core(socket);
             }
             Ok(stream)
         }
@@ -163,12 +149,17 @@ impl ConnectionStream {
     /// Whether a read that does not fill its buffer has taken all there is.
     #[must_use]
     pub fn is_emptied_by_short_reads(&self) -> bool {
-        (self.way == Way::Socket || self.is_dry) && !self.must_find_end
+        match self.way {
+            Way::Filters => self.filtered.is_emptied(),
+            Way::Draining => false,
+            Way::Socket => !self.must_find_end,
+        }
     }
 
     /// The client has closed its side: reads go on until they find that out.
     pub fn find_end(&mut self) {
         self.must_find_end = true;
+        self.filtered.find_end();
     }
 
     /// Reads what has arrived, without waiting. `Ok(0)` is the end of the client's bytes.
@@ -178,7 +169,7 @@ impl ConnectionStream {
     /// [`io::ErrorKind::WouldBlock`] when nothing has arrived; anything else ends the connection.
     pub fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         if self.way != Way::Socket {
-            match self.read_filters(buffer) {
+            match self.filtered.read(buffer) {
                 // On a hard stop the MPM has closed its descriptor; ours still works.
                 Err(error) if self.way == Way::Draining && is_drained(&error) => {
                     self.way = Way::Socket;
@@ -198,7 +189,7 @@ impl ConnectionStream {
     /// [`io::ErrorKind::WouldBlock`] when it takes none now; anything else ends the connection.
     pub fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         if self.way == Way::Filters {
-            return self.write_filters(bytes);
+            return self.filtered.write(bytes);
         }
         let flags = SendFlags::DONTWAIT | SendFlags::NOSIGNAL;
         let written = rustix::net::send(self.as_fd(), bytes, flags)?;
@@ -213,9 +204,7 @@ impl ConnectionStream {
     /// As for [`write`](Self::write).
     pub fn write_frame(&mut self, header: &[u8], payload: &[u8]) -> io::Result<usize> {
         if self.way == Way::Filters {
-            // One piece, or mod_ssl would make a record of the header alone.
-            let rest = payload.len().min(PASS_SIZE - header.len());
-            return self.write_filters(&[header, &payload[..rest]].concat());
+            return self.filtered.write_frame(header, payload);
         }
         let parts = [IoSlice::new(header), IoSlice::new(payload)];
         let flags = SendFlags::DONTWAIT | SendFlags::NOSIGNAL;
@@ -231,146 +220,16 @@ impl ConnectionStream {
     ///
     /// When the connection has ended.
     pub fn flush(&mut self) -> io::Result<bool> {
-        if self.way != Way::Filters {
-            return Ok(true);
+        match self.way {
+            Way::Filters => self.filtered.flush(),
+            Way::Draining | Way::Socket => Ok(true),
         }
-        if self.core_has_output() {
-            // SAFETY: the stream has the connection to itself.
-            check(unsafe { filters::flush_core(self.connection) })?;
-            self.check_aborted()?;
-            if self.core_has_output() {
-                return Ok(false);
-            }
-        }
-        let bottom = self.bottom.as_mut();
-        // SAFETY: the stream has the connection to itself.
-        bottom.map_or(Ok(true), |bottom| unsafe { bottom.send() })
     }
 
     /// Keeps httpd from writing to a client that is gone or does not read.
     pub fn abort(&mut self) {
         // SAFETY: the stream has the connection to itself.
         unsafe { (*self.connection).aborted = 1 }
-    }
-
-    fn read_filters(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        // SAFETY: the stream has the connection to itself.
-        unsafe {
-            self.bottom.iter_mut().for_each(|it| it.begin_read());
-            let filled = self.fill(buffer);
-            self.bottom.iter_mut().for_each(|it| it.end_read());
-            filled
-        }
-    }
-
-    /// Reads until the buffer is full or there is nothing more: mod_ssl gives 8 KiB at a time.
-    fn fill(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        let mut filled = 0;
-        self.is_dry = false;
-        while filled < buffer.len() {
-            match self.read_piece(&mut buffer[filled..]) {
-                // The end shows again, and so does a failure.
-                Ok(0) => break,
-                Ok(read) => filled += read,
-                Err(error) => {
-                    self.is_dry =
-                        self.way == Way::Filters && error.kind() == io::ErrorKind::WouldBlock;
-                    if filled == 0 {
-                        return Err(error);
-                    }
-                    break;
-                }
-            }
-        }
-        Ok(filled)
-    }
-
-    /// A non-blocking read that finds nothing may succeed without bytes. So does the core filter's
-    /// first read at the end of the client's bytes, which mod_ssl passes on as "try again"; the next
-    /// one reports the end, of which the poller will not tell again. And mod_ssl says "try again" after
-    /// each record without data (TLS 1.3 key updates), although more may have been read already.
-    fn read_piece(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        loop {
-            match self.read_brigade(buffer) {
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                    if self.must_find_end || self.holds_input() {
-                        self.look_again();
-                        continue;
-                    }
-                    return Err(error);
-                }
-                result => return result,
-            }
-        }
-    }
-
-    /// The next read asks the socket, whatever the last one found.
-    fn look_again(&mut self) {
-        if mem::take(&mut self.must_find_end)
-            && let Some(bottom) = &mut self.bottom
-        {
-            // SAFETY: the stream has the connection to itself.
-            unsafe { bottom.begin_read() };
-        }
-    }
-
-    /// Whether there are bytes that a filter above the last has yet to take.
-    fn holds_input(&mut self) -> bool {
-        // SAFETY: the stream has the connection to itself.
-        unsafe {
-            match &mut self.bottom {
-                Some(bottom) => bottom.holds_input(),
-                None => self.way == Way::Filters && self.brigades.core_holds_input(),
-            }
-        }
-    }
-
-    fn read_brigade(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        // SAFETY: the stream has the connection to itself.
-        match unsafe { self.brigades.read(buffer) }? {
-            Input::Bytes(length) => Ok(length),
-            Input::End => Ok(0),
-            Input::EndOfBody | Input::Nothing => Err(io::ErrorKind::WouldBlock.into()),
-        }
-    }
-
-    /// Passes on as many pieces as the client takes.
-    fn write_filters(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        let size = if self.bottom.is_some() {
-            SEND_SIZE
-        } else {
-            PASS_SIZE
-        };
-        let mut passed = 0;
-        let mut takes_more = self.flush()?;
-        for piece in bytes.chunks(size) {
-            if !takes_more {
-                break;
-            }
-            // SAFETY: the stream has the connection to itself.
-            unsafe { self.brigades.pass_bytes(piece) }?;
-            self.check_aborted()?;
-            passed += piece.len();
-            takes_more = self.flush()?;
-        }
-        if passed == 0 {
-            return Err(io::ErrorKind::WouldBlock.into());
-        }
-        Ok(passed)
-    }
-
-    fn core_has_output(&self) -> bool {
-        // SAFETY: the stream has the connection to itself.
-        unsafe { (*self.connection).data_in_output_filters != 0 }
-    }
-
-    /// The core output filter reports a broken connection only here.
-    fn check_aborted(&self) -> io::Result<()> {
-        // SAFETY: the stream has the connection to itself.
-        if unsafe { (*self.connection).aborted } != 0 {
-            return Err(io::ErrorKind::ConnectionAborted.into());
-        }
-        Ok(())
     }
 
     /// Adds what went straight to the socket to mod_logio's counts for the access log.
@@ -394,10 +253,16 @@ impl ConnectionStream {
 
 impl AsFd for ConnectionStream {
     fn as_fd(&self) -> BorrowedFd<'_> {
-        match &self.descriptor {
-            Descriptor::Own(descriptor) => descriptor.as_fd(),
+        self.descriptor.as_fd()
+    }
+}
+
+impl AsFd for Descriptor {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        match self {
+            Self::Own(descriptor) => descriptor.as_fd(),
             // SAFETY: httpd closes it with the connection, which outlives the stream (`new`).
-            Descriptor::Httpd(descriptor) => unsafe { BorrowedFd::borrow_raw(*descriptor) },
+            Self::Httpd(descriptor) => unsafe { BorrowedFd::borrow_raw(*descriptor) },
         }
     }
 }
@@ -406,8 +271,6 @@ impl Drop for ConnectionStream {
     /// Gives the connection back to httpd.
     fn drop(&mut self) {
         self.report_counts();
-        // While the connection is there.
-        self.bottom = None;
         // SAFETY: the connection outlives the stream (`new`).
         unsafe {
             sys::apr_socket_timeout_set(self.socket, self.timeout);
