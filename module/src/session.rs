@@ -13,18 +13,19 @@
 //! A session never waits. Its driver calls [`Session::turn`] whenever the connection is readable,
 //! writable, woken or overdue, one call at a time, and the turn says what to wait for next.
 
+mod peer;
+
 use std::io;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
-
-use websocket_plugin::CloseCode;
 
 use crate::httpd::log::Level;
 use crate::httpd::memory::SharedMemory;
 use crate::link::{Link, Output};
 use crate::plugin::{Attachment, LoadedPlugin, Private, ServerLease};
-use crate::protocol::{ClosePayload, Event, Opcode, ProtocolError, Receiver, Version};
+use crate::protocol::{Receiver, Version};
 use crate::registry::{Registration, register};
+use peer::{Flow, Peer};
 
 /// How long a client may take to answer a close frame, or to take the last output.
 const CLOSE_LIMIT: Duration = Duration::from_secs(5);
@@ -76,16 +77,6 @@ pub struct Session {
     _registration: Registration,
     /// Dropped last, when the plugin no longer uses the request.
     memory: Option<SharedMemory>,
-}
-
-/// Who the events of a session go to.
-struct Peer {
-    link: Arc<Link>,
-    plugin: Arc<LoadedPlugin>,
-    private: Private,
-    server: ServerLease,
-    attachment: Arc<Attachment>,
-    version: Version,
 }
 
 impl Session {
@@ -271,73 +262,6 @@ impl Session {
             attachment.log(Level::Debug, "the client did not answer the close frame");
         }
         self.stage = Stage::Ended;
-    }
-}
-
-/// Whether a session goes on after an event.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Flow {
-    Continue,
-    Finish,
-}
-
-impl Peer {
-    /// Runs callbacks: what they send is written together.
-    fn in_turn<T>(&self, body: impl FnOnce() -> T) -> T {
-        self.link.in_turn(|| self.server.in_callbacks(body))
-    }
-
-    fn handle_input(
-        &self,
-        receiver: &mut Receiver,
-        mut input: &mut [u8],
-    ) -> Result<Flow, ProtocolError> {
-        loop {
-            while let Some((kind, payload)) = receiver.whole_message(&mut input) {
-                self.plugin
-                    .message(self.private, &self.server, kind, payload);
-            }
-            let Some(event) = receiver.receive(&mut input)? else {
-                return Ok(Flow::Continue);
-            };
-            if self.handle(event) == Flow::Finish {
-                return Ok(Flow::Finish);
-            }
-        }
-    }
-
-    fn handle_filled(&self, receiver: &mut Receiver, read: usize) -> Result<Flow, ProtocolError> {
-        Ok(receiver
-            .filled(read)?
-            .map_or(Flow::Continue, |event| self.handle(event)))
-    }
-
-    fn handle(&self, event: Event<'_>) -> Flow {
-        match event {
-            Event::Message { kind, payload } => {
-                self.plugin
-                    .message(self.private, &self.server, kind, payload);
-            }
-            Event::Ping(payload) => self.link.answer(Opcode::Pong, payload),
-            Event::Pong(_) => {}
-            Event::Close(frame) => {
-                // Section 5.5.1: the answer carries the status that was received.
-                let status = frame.map(|frame| ClosePayload::new(frame.code, ""));
-                self.link
-                    .answer(Opcode::Close, status.as_deref().unwrap_or_default());
-                return Flow::Finish;
-            }
-        }
-        Flow::Continue
-    }
-
-    /// Closes because the client broke a rule (section 7.1.7).
-    fn refuse(&self, error: &ProtocolError) {
-        let code: CloseCode = error.close_code(self.version);
-        self.attachment
-            .log(Level::Info, &format!("closing with {code}: {error}"));
-        self.link
-            .answer(Opcode::Close, &ClosePayload::new(code, ""));
     }
 }
 

@@ -1,0 +1,124 @@
+//! What becomes of a request's connection.
+
+use std::io;
+use std::os::fd::OwnedFd;
+
+use super::Request;
+use crate::httpd::detached::{Detached, Duplicate, Socket};
+use crate::httpd::memory::SharedMemory;
+use crate::httpd::stream::{ConnectionStream, Descriptors, Http2Stream, input_of};
+use crate::httpd::suspend::{self, Adopter};
+use crate::httpd::transport::Transport;
+use crate::httpd::{filters, mpm, sys};
+
+impl Request {
+    /// Sends the 101 response with the response headers and takes the connection away from HTTP.
+    /// For the handler's thread.
+    pub fn switch_protocols(self) {
+        filters::leave_http(self.0);
+        // SAFETY: the request is live and this is its handler's thread; httpd sends the response at
+        // once and flushes it.
+        unsafe {
+            let request = self.0.as_ptr();
+            // A client that goes on sending after the end is read from for 2 seconds, not 30.
+            let notes = (*(*request).connection).notes;
+            sys::apr_table_setn(notes, c"short-lingering-close".as_ptr(), c"1".as_ptr());
+            (*request).status = sys::HTTP_SWITCHING_PROTOCOLS;
+            (*request).status_line = sys::ap_get_status_line(sys::HTTP_SWITCHING_PROTOCOLS);
+            sys::ap_send_interim_response(request, 1);
+        }
+    }
+
+    /// The connection's bytes, which have been the handler's since
+    /// [`switch_protocols`](Self::switch_protocols). For the handler's thread, once.
+    ///
+    /// # Errors
+    ///
+    /// When the client is gone, or the process has no descriptor left.
+    pub fn take_stream(self, descriptors: Descriptors) -> io::Result<Transport> {
+        self.check_client()?;
+        // SAFETY: the handler has the connection to itself until it returns, and drops the stream
+        // before; plugins use the request's pool from one thread at a time.
+        unsafe { ConnectionStream::new(self.get().connection, descriptors) }
+            .map(Transport::Connection)
+    }
+
+    /// What the connection can be detached with, if all that belongs to it is a socket. For the
+    /// handler's thread.
+    ///
+    /// # Errors
+    ///
+    /// When the process has no descriptors to spare.
+    pub fn duplicate_descriptor(&self) -> io::Result<Option<Duplicate>> {
+        // SAFETY: the handler has the connection to itself.
+        unsafe { Duplicate::of(self.get().connection) }
+    }
+
+    /// Takes the connection, which has left HTTP, away from httpd. For the handler's thread, which must
+    /// answer [`Answer::Done`](crate::httpd::Answer) next.
+    ///
+    /// # Errors
+    ///
+    /// When the client is gone.
+    pub fn detach(self, duplicate: Duplicate) -> io::Result<(Socket, Detached)> {
+        // SAFETY: the request is live; the rest is asked of the caller.
+        unsafe { duplicate.detach(self.0.as_ptr()) }
+    }
+
+    /// What becomes readable when a stream of an HTTP/2 connection has input; `None` when the client has
+    /// ended the stream with its request. For the handler's thread.
+    ///
+    /// # Errors
+    ///
+    /// When the process has no descriptor left, or mod_http2 offers no way to wait.
+    pub fn http2_input(self) -> io::Result<Option<OwnedFd>> {
+        // SAFETY: the request is live and a stream's, so mod_http2 has made its connection.
+        unsafe { input_of(self.get().connection) }
+    }
+
+    /// The bytes of a stream of an HTTP/2 connection, as [`take_stream`](Self::take_stream); `input`
+    /// comes from [`http2_input`](Self::http2_input).
+    ///
+    /// # Errors
+    ///
+    /// When the client is gone.
+    pub fn take_http2_stream(self, input: OwnedFd) -> io::Result<Transport> {
+        self.check_client()?;
+        // SAFETY: the handler has the secondary connection to itself until it returns, and drops the
+        // stream before; plugins use the request's pool from one thread at a time.
+        Ok(Transport::Http2(unsafe {
+            Http2Stream::new(self.0.as_ptr(), input)
+        }))
+    }
+
+    fn check_client(&self) -> io::Result<()> {
+        if self.connection().aborted != 0 {
+            return Err(io::ErrorKind::ConnectionAborted.into());
+        }
+        Ok(())
+    }
+
+    /// Lets a plugin use the request's memory from any thread. For the handler's thread.
+    ///
+    /// # Errors
+    ///
+    /// When the system has no more locks.
+    pub fn share_memory(self) -> io::Result<SharedMemory> {
+        // SAFETY: the handler has the connection to itself until it asks the plugin; the session
+        // drops the result when the plugin knows that the connection has ended.
+        unsafe { SharedMemory::new(self.0.as_ptr()) }
+    }
+
+    /// Whether the connection may live on without this thread.
+    #[must_use]
+    pub fn can_suspend(&self) -> bool {
+        mpm::can_suspend(self.connection())
+    }
+
+    /// Hands the connection to `adopter` as soon as this thread has let it go. For the handler's
+    /// thread, which must answer [`Answer::Suspended`](crate::httpd::Answer) next.
+    pub fn suspend(self, adopter: Box<dyn Adopter>) {
+        // SAFETY: the request is live; the rest is asked of the caller.
+        unsafe { suspend::suspend(self.0.as_ptr(), adopter) }
+    }
+}
