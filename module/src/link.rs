@@ -284,6 +284,10 @@ impl Stream for Transport {
         self.flush()
     }
 
+    fn has_progressed(&mut self) -> bool {
+        self.has_progressed()
+    }
+
     fn retry_interval(&self, pending: Duration) -> Option<Duration> {
         Self::retry_interval(self, pending)
     }

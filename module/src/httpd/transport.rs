@@ -115,6 +115,14 @@ impl Transport {
         }
     }
 
+    /// Whether the client has taken some of what is still to be pushed since this was last asked.
+    pub fn has_progressed(&mut self) -> bool {
+        match self {
+            Self::Connection(stream) => stream.has_progressed(),
+            Self::Http2(_) | Self::Detached(_) => false,
+        }
+    }
+
     /// Gives up a client that is gone or does not read.
     pub fn abort(&mut self) {
         match self {

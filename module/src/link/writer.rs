@@ -20,6 +20,9 @@ pub(super) trait Stream {
     /// Pushes on what was written but is held back. Returns whether nothing is left to push.
     fn flush(&mut self) -> io::Result<bool>;
 
+    /// Whether the client has taken some of what was held back since this was last asked.
+    fn has_progressed(&mut self) -> bool;
+
     /// How long to wait before trying again when the client has taken nothing for so long; `None`: the
     /// connection's descriptor becomes writable.
     fn retry_interval(&self, pending: Duration) -> Option<Duration>;
@@ -126,6 +129,9 @@ impl<S: Stream> Writer<S> {
     /// The client takes no more for now.
     pub(super) fn pending(&mut self) -> Output {
         let now = Instant::now();
+        if self.stream.as_mut().is_some_and(S::has_progressed) {
+            self.pending_since = None;
+        }
         let since = *self.pending_since.get_or_insert(now);
         let stream = self.stream.as_ref();
         let interval = stream.and_then(|stream| stream.retry_interval(now - since));

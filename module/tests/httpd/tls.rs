@@ -6,9 +6,11 @@ pub(crate) mod restart;
 pub(crate) mod versions;
 
 use std::io::Read;
+use std::thread;
 use std::time::{Duration, Instant};
 
 use anyhow::{Result, ensure};
+use rustix::net::sockopt::set_socket_recv_buffer_size;
 
 use crate::support::frame::masked;
 use crate::support::journal::Journal;
@@ -23,6 +25,7 @@ cases! {
     "TLS: on_disconnect comes once, however the client goes" => disconnects,
     "TLS: a client that says goodbye and waits is let go" => close_notify,
     "TLS: a client that does not read is dropped after Timeout" => slow_reader,
+    "TLS: a client that reads slowly is not dropped" => reads_slowly,
     "TLS: a command that waits behind a large answer is not forgotten" => command_behind_answer,
     "TLS: threads may send while messages arrive" => threads,
     "filters of unknown modules are respected" => unknown_filter,
@@ -165,6 +168,33 @@ fn slow_reader(context: &Context) -> Result<()> {
     other.close()
 }
 
+/// Takes longer than Timeout for what is encrypted and sent at a time.
+fn reads_slowly(context: &Context) -> Result<()> {
+    let plugins = context.plugins().locations();
+    let httpd = context
+        .root()?
+        .tls_port(xtask::port::free_port()?)
+        .config(plugins)
+        .config("Timeout 2\nSendBufferSize 8192")
+        .start()?;
+    let mut client = Client::connect_tls(&httpd)?;
+    set_socket_recv_buffer_size(&client.stream.sock, 4096)?;
+    client.upgrade(&Handshake::to("/kitchen_sink"))?;
+    client.text("big 30000000")?;
+    let mut tcp = client.stream.sock.try_clone()?;
+    let started = Instant::now();
+    while started.elapsed() < Duration::from_secs(9) {
+        thread::sleep(Duration::from_millis(170)); // 24 KiB a second
+        let read = tcp.read(&mut [0; 4096]);
+        ensure!(
+            read.is_ok_and(|read| read > 0),
+            "dropped after {:?}",
+            started.elapsed()
+        );
+    }
+    Ok(())
+}
+
 /// A large answer and a command behind it, in the same packet.
 fn two_commands(size: usize) -> Vec<u8> {
     let first = masked(Opcode::TEXT, format!("big {size}"));
@@ -173,7 +203,7 @@ fn two_commands(size: usize) -> Vec<u8> {
 
 /// Lets the buffers on the way fill, then reads both answers.
 fn expect_both<S: Read + std::io::Write>(client: &mut Client<S>, size: usize) -> Result<()> {
-    std::thread::sleep(Duration::from_millis(50)); // no event tells that the buffers are full
+    thread::sleep(Duration::from_millis(50)); // no event tells that the buffers are full
     ensure!(client.frame()?.payload.len() == size);
     client.expect_text("after")
 }
@@ -206,7 +236,7 @@ fn early_bytes_behind_answer(context: &Context) -> Result<()> {
         let commands = [masked(Opcode::TEXT, format!("big {size}")), padding].concat();
         client.send([request, commands, masked(Opcode::TEXT, "echo after")].concat())?;
         ensure!(client.response()?.status == 101);
-        std::thread::sleep(Duration::from_millis(50)); // no event tells that the buffers are full
+        thread::sleep(Duration::from_millis(50)); // no event tells that the buffers are full
         ensure!(client.frame()?.payload.len() == size);
         ensure!(client.next_text()?.len() == 9000);
         client

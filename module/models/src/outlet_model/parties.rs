@@ -222,6 +222,10 @@ impl Stream for Socket {
         Ok(true)
     }
 
+    fn has_progressed(&mut self) -> bool {
+        false
+    }
+
     fn retry_interval(&self, _: Duration) -> Option<Duration> {
         None
     }

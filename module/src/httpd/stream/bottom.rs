@@ -72,6 +72,7 @@ struct Channel {
     /// To be sent, and sent up to `sent`.
     collected: Vec<u8>,
     sent: usize,
+    has_progressed: bool,
 }
 
 impl Bottom {
@@ -94,6 +95,7 @@ impl Bottom {
             taken: 0,
             collected: Vec::new(),
             sent: 0,
+            has_progressed: false,
         });
         let channel = NonNull::from(Box::leak(channel));
         let context = channel.as_ptr().cast();
@@ -135,6 +137,12 @@ impl Bottom {
         // SAFETY: no filter runs.
         unsafe { self.channel.as_mut() }.send()
     }
+
+    /// Whether something was sent since this was last asked.
+    pub(super) unsafe fn has_progressed(&mut self) -> bool {
+        // SAFETY: no filter runs.
+        mem::take(&mut unsafe { self.channel.as_mut() }.has_progressed)
+    }
 }
 
 impl Drop for Bottom {
@@ -159,16 +167,13 @@ impl Channel {
         unsafe { BorrowedFd::borrow_raw(self.descriptor) }
     }
 
-    /// At most so many bytes that the client has sent.
-    fn take(&mut self, wanted: usize) -> Result<&[u8], sys::apr_status_t> {
-        self.was_asked = true;
+    /// At most so many bytes that the client has sent, to be taken.
+    fn bytes(&mut self, wanted: usize) -> Result<&[u8], sys::apr_status_t> {
         if self.taken == self.received.len() {
             self.receive()?;
         }
         let rest = &self.received[self.taken..];
-        let taken = &rest[..rest.len().min(wanted)];
-        self.taken += taken.len();
-        Ok(taken)
+        Ok(&rest[..rest.len().min(wanted)])
     }
 
     fn receive(&mut self) -> Result<(), sys::apr_status_t> {
@@ -218,7 +223,10 @@ impl Channel {
         let flags = SendFlags::DONTWAIT | SendFlags::NOSIGNAL;
         while self.sent < self.collected.len() {
             match send(self.socket(), &self.collected[self.sent..], flags) {
-                Ok(sent) => self.sent += sent,
+                Ok(sent) => {
+                    self.sent += sent;
+                    self.has_progressed = true;
+                }
                 Err(Errno::INTR) => {}
                 Err(Errno::AGAIN) => return Ok(false),
                 Err(error) => return Err(error.into()),
@@ -240,13 +248,14 @@ unsafe extern "C" fn read(
     wanted: sys::apr_off_t,
 ) -> sys::apr_status_t {
     guard("the input filter", sys::APR_EGENERAL, || {
-        if mode != sys::AP_MODE_READBYTES {
+        if mode != sys::AP_MODE_READBYTES && mode != sys::AP_MODE_SPECULATIVE {
             return sys::APR_ENOTIMPL;
         }
         // SAFETY: httpd passes a filter that `Bottom` has put there, and runs it during a call of the
         // stream that owns `Bottom`, which uses the channel only between calls.
         unsafe {
             let channel = (*filter).ctx.cast::<Channel>();
+            (*channel).was_asked = true;
             if !(*channel).is_core_drained {
                 let status = sys::ap_get_brigade((*filter).next, brigade, mode, block, wanted);
                 let is_drained = matches!(status, sys::APR_EAGAIN | sys::APR_EBADF)
@@ -257,7 +266,7 @@ unsafe extern "C" fn read(
                 (*channel).is_core_drained = true;
             }
             let wanted = usize::try_from(wanted).unwrap_or(0);
-            let bytes = match (*channel).take(wanted) {
+            let bytes = match (*channel).bytes(wanted) {
                 Ok(bytes) => bytes,
                 // Nobody waits here, whoever asks for it.
                 Err(sys::APR_EAGAIN) if block == sys::APR_BLOCK_READ => return sys::APR_TIMEUP,
@@ -266,6 +275,9 @@ unsafe extern "C" fn read(
             let list = (*(*filter).c).bucket_alloc;
             let bucket = sys::apr_bucket_transient_create(bytes.as_ptr().cast(), bytes.len(), list);
             filters::append(brigade, bucket);
+            if mode == sys::AP_MODE_READBYTES {
+                (*channel).taken += bytes.len();
+            }
             sys::APR_SUCCESS
         }
     })

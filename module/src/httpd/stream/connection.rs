@@ -226,6 +226,11 @@ impl ConnectionStream {
         }
     }
 
+    /// Whether the client has taken some of what the filters hold since this was last asked.
+    pub fn has_progressed(&mut self) -> bool {
+        self.filtered.has_progressed()
+    }
+
     /// Keeps httpd from writing to a client that is gone or does not read.
     pub fn abort(&mut self) {
         // SAFETY: the stream has the connection to itself.

@@ -202,6 +202,13 @@ impl Filtered {
         }
     }
 
+    /// Whether the client has taken some of it since this was last asked. The core does not tell.
+    pub(super) fn has_progressed(&mut self) -> bool {
+        let bottom = self.bottom.as_mut();
+        // SAFETY: no filter runs (`new`).
+        bottom.is_some_and(|bottom| unsafe { bottom.has_progressed() })
+    }
+
     fn core_has_output(&self) -> bool {
         // SAFETY: the connection is live (`new`).
         unsafe { (*self.connection).data_in_output_filters != 0 }
