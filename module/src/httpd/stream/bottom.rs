@@ -26,6 +26,9 @@ const NAME: &CStr = c"websocket_socket";
 /// So much is read at a time: the longest records of TLS, four of them.
 const READ_SIZE: usize = 4 * (16 * 1024 + 256);
 
+/// With so many bytes waiting to be sent nothing more is read: mod_ssl answers changes of keys by itself.
+const COLLECT_LIMIT: usize = 256 * 1024;
+
 thread_local! {
     static RECEIVED: Cell<Vec<u8>> = const { Cell::new(Vec::new()) };
     static COLLECTED: Cell<Vec<u8>> = const { Cell::new(Vec::new()) };
@@ -64,8 +67,8 @@ struct Channel {
     is_core_drained: bool,
     /// The socket was emptied by the read that goes on.
     is_dry: bool,
-    /// The filters above have asked for bytes.
-    was_asked: bool,
+    /// Bytes were received or taken since this was last asked.
+    has_moved: bool,
     /// Received and taken up to `taken`.
     received: Vec<u8>,
     taken: usize,
@@ -73,6 +76,8 @@ struct Channel {
     collected: Vec<u8>,
     sent: usize,
     has_progressed: bool,
+    /// Bytes sent so far.
+    total: i64,
 }
 
 impl Bottom {
@@ -90,12 +95,13 @@ impl Bottom {
             descriptor: descriptor.as_raw_fd(),
             is_core_drained: false,
             is_dry: false,
-            was_asked: false,
+            has_moved: false,
             received: Vec::new(),
             taken: 0,
             collected: Vec::new(),
             sent: 0,
             has_progressed: false,
+            total: 0,
         });
         let channel = NonNull::from(Box::leak(channel));
         let context = channel.as_ptr().cast();
@@ -121,9 +127,20 @@ impl Bottom {
     /// Whether the filters above, which have given nothing, would get more bytes if they were asked again.
     pub(super) unsafe fn holds_input(&mut self) -> bool {
         // SAFETY: no filter runs.
-        let channel = unsafe { self.channel.as_mut() };
-        let has_more = channel.taken < channel.received.len() || !channel.is_dry;
-        mem::take(&mut channel.was_asked) && has_more
+        let channel = unsafe { self.channel.as_ref() };
+        channel.taken < channel.received.len() || !channel.is_dry
+    }
+
+    /// Whether the filters above have got on since this was last asked.
+    pub(super) unsafe fn has_moved(&mut self) -> bool {
+        // SAFETY: no filter runs.
+        mem::take(&mut unsafe { self.channel.as_mut() }.has_moved)
+    }
+
+    /// How many bytes were sent so far.
+    pub(super) fn sent(&self) -> i64 {
+        // SAFETY: no filter runs, as the stream is not in a call.
+        unsafe { self.channel.as_ref() }.total
     }
 
     /// To be called when no more bytes are asked for.
@@ -169,31 +186,45 @@ impl Channel {
 
     /// At most so many bytes that the client has sent, to be taken.
     fn bytes(&mut self, wanted: usize) -> Result<&[u8], sys::apr_status_t> {
-        if self.taken == self.received.len() {
-            self.receive()?;
+        let held = self.received.len() - self.taken;
+        if held < wanted && (held == 0 || !self.is_dry) {
+            match self.receive() {
+                Err(_) if held > 0 => {}
+                result => result?,
+            }
         }
         let rest = &self.received[self.taken..];
         Ok(&rest[..rest.len().min(wanted)])
     }
 
+    /// Receives behind what is held.
     fn receive(&mut self) -> Result<(), sys::apr_status_t> {
-        if self.is_dry {
+        // A client that takes no answers is not read from: that it takes some, the poller tells.
+        if self.is_dry || self.collected.len() - self.sent > COLLECT_LIMIT {
+            self.is_dry = true;
             return Err(sys::APR_EAGAIN);
         }
         if self.received.capacity() == 0 {
             self.received = buffers::kept(&RECEIVED);
             self.received.reserve_exact(READ_SIZE);
         }
-        self.received.clear();
+        self.received.drain(..self.taken);
         self.taken = 0;
         let mut received = mem::take(&mut self.received);
+        let free = received.capacity() - received.len();
+        if free == 0 {
+            // Somebody looks further ahead than any record is long.
+            self.received = received;
+            return Err(sys::APR_EAGAIN);
+        }
         let space = rustix::buffer::spare_capacity(&mut received);
         let result = recv(self.socket(), space, RecvFlags::DONTWAIT);
         self.received = received;
         match result {
             Ok((0, _)) => Err(sys::APR_EOF),
             Ok((length, _)) => {
-                self.is_dry = length < READ_SIZE;
+                self.is_dry = length < free;
+                self.has_moved = true;
                 Ok(())
             }
             Err(Errno::AGAIN | Errno::INTR) => {
@@ -226,6 +257,7 @@ impl Channel {
                 Ok(sent) => {
                     self.sent += sent;
                     self.has_progressed = true;
+                    self.total += i64::try_from(sent).unwrap_or(0);
                 }
                 Err(Errno::INTR) => {}
                 Err(Errno::AGAIN) => return Ok(false),
@@ -255,12 +287,12 @@ unsafe extern "C" fn read(
         // stream that owns `Bottom`, which uses the channel only between calls.
         unsafe {
             let channel = (*filter).ctx.cast::<Channel>();
-            (*channel).was_asked = true;
             if !(*channel).is_core_drained {
                 let status = sys::ap_get_brigade((*filter).next, brigade, mode, block, wanted);
                 let is_drained = matches!(status, sys::APR_EAGAIN | sys::APR_EBADF)
                     || status == sys::APR_SUCCESS && filters::buckets(brigade).next().is_none();
                 if !is_drained {
+                    (*channel).has_moved = true;
                     return status;
                 }
                 (*channel).is_core_drained = true;
@@ -277,6 +309,7 @@ unsafe extern "C" fn read(
             filters::append(brigade, bucket);
             if mode == sys::AP_MODE_READBYTES {
                 (*channel).taken += bytes.len();
+                (*channel).has_moved = true;
             }
             sys::APR_SUCCESS
         }
@@ -303,7 +336,9 @@ unsafe extern "C" fn write(
                     if status != sys::APR_SUCCESS {
                         return status;
                     }
-                    (*channel).collect(std::slice::from_raw_parts(bytes.cast(), length));
+                    if length > 0 {
+                        (*channel).collect(std::slice::from_raw_parts(bytes.cast(), length));
+                    }
                 }
                 // What is not data asks for a flush, and whoever passes it flushes anyway.
                 filters::delete(bucket);

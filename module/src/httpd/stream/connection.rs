@@ -242,7 +242,10 @@ impl ConnectionStream {
         type AddBytes = unsafe extern "C" fn(*mut sys::conn_rec, sys::apr_off_t);
         for (name, count) in [
             (c"ap_logio_add_bytes_in", self.counts.read),
-            (c"ap_logio_add_bytes_out", self.counts.written),
+            (
+                c"ap_logio_add_bytes_out",
+                self.counts.written + self.filtered.sent(),
+            ),
         ] {
             // SAFETY: the optional functions of these names have this type (mod_logio.h); they add to
             // numbers in the live connection.

@@ -18,6 +18,9 @@ const PASS_SIZE: usize = 16 * 1024;
 /// What is passed at a time where that filter is passed by, and sent together.
 const SEND_SIZE: usize = 4 * PASS_SIZE;
 
+/// How often filters that have given nothing are asked again at a time.
+const MOST_TRIES: usize = 16;
+
 /// The filters of a connection, used by one thread at a time.
 pub(super) struct Filtered {
     connection: *mut sys::conn_rec,
@@ -75,11 +78,17 @@ impl Filtered {
             if let Some(bottom) = &mut self.bottom {
                 bottom.begin_read();
             }
-            let filled = self.fill(buffer);
+            // Answers of mod_ssl that wait may keep the client from being read from. Failures show again.
+            let _ = self.flush();
+            let result = self.fill(buffer);
             if let Some(bottom) = &mut self.bottom {
                 bottom.end_read();
             }
-            filled
+            if result.as_ref().is_err_and(is_fatal) {
+                // What mod_ssl has to say about it. The failure is reported, whatever comes of this.
+                let _ = self.flush();
+            }
+            result
         }
     }
 
@@ -108,16 +117,35 @@ impl Filtered {
     /// first read at the end of the client's bytes, which mod_ssl passes on as "try again"; the next
     /// one reports the end, of which the poller will not tell again. And mod_ssl says "try again" after
     /// each record without data (TLS 1.3 key updates), although more may have been read already.
+    ///
+    /// A client may send such records for ever: [`io::ErrorKind::Interrupted`] after some.
     fn read_piece(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        loop {
+        let mut has_moved = false;
+        for _ in 0..MOST_TRIES {
             match self.read_brigade(buffer) {
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
                     if !self.look_again() && !self.holds_input() {
                         return Err(error);
                     }
+                    has_moved |= self.has_moved();
                 }
                 result => return result,
             }
+        }
+        Err(if has_moved {
+            io::ErrorKind::Interrupted.into()
+        } else {
+            // The filters wait for more than there is.
+            io::ErrorKind::WouldBlock.into()
+        })
+    }
+
+    /// Whether bytes have moved since this was last asked. The core does not tell.
+    fn has_moved(&mut self) -> bool {
+        match &mut self.bottom {
+            // SAFETY: no filter runs (`new`).
+            Some(bottom) => unsafe { bottom.has_moved() },
+            None => true,
         }
     }
 
@@ -209,6 +237,11 @@ impl Filtered {
         bottom.is_some_and(|bottom| unsafe { bottom.has_progressed() })
     }
 
+    /// Bytes sent without the core.
+    pub(super) fn sent(&self) -> i64 {
+        self.bottom.as_ref().map_or(0, Bottom::sent)
+    }
+
     fn core_has_output(&self) -> bool {
         // SAFETY: the connection is live (`new`).
         unsafe { (*self.connection).data_in_output_filters != 0 }
@@ -222,4 +255,11 @@ impl Filtered {
         }
         Ok(())
     }
+}
+
+fn is_fatal(error: &io::Error) -> bool {
+    !matches!(
+        error.kind(),
+        io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted
+    )
 }

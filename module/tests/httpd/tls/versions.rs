@@ -51,5 +51,16 @@ fn key_update(context: &Context) -> Result<()> {
         client.stream.flush_tls()?;
         client.echo("later")?;
     }
+    // Many of them in one packet: each is a read without data.
+    for count in [2, 3, 30] {
+        let tls = &mut client.stream.conn;
+        for _ in 0..count {
+            tls.refresh_traffic_keys()?;
+        }
+        tls.writer()
+            .write_all(&masked(Opcode::TEXT, "behind all"))?;
+        client.stream.flush_tls()?;
+        client.expect_text("behind all")?;
+    }
     client.close()
 }
