@@ -16,8 +16,21 @@
  * connections run in parallel, so what they share needs a lock.
  * A plugin may call send, close, request, header_get, protocol_count and protocol_index from any
  * thread until on_disconnect returns, and from inside every callback. send and close never wait for
- * a callback, so a plugin may hold its own locks while it calls them.
+ * a callback, so a plugin may hold its own locks while it calls them; but send may wait for the
+ * client, see WS_Send.
  * A callback may block: that holds up its own connection only.
+ *
+ * Logging. Lines for httpd's error log need httpd's headers:
+ *
+ *     #include "httpd.h"
+ *     #include "http_log.h"
+ *     APLOG_USE_MODULE(websocket);
+ *
+ *     ap_log_rerror(APLOG_MARK, APLOG_INFO, 0, server->request(server), "%s joined", name);
+ *
+ * The line names the client, and `LogLevel websocket:LEVEL` of the request's section decides
+ * whether it is written. Without a connection (in init and destroy) use
+ * ap_log_error(APLOG_MARK, APLOG_INFO, 0, NULL, ...). Never pass what a client sent as the format.
  */
 
 #ifndef WEBSOCKET_PLUGIN_H
@@ -29,12 +42,24 @@
 extern "C" {
 #endif
 
-/* EXPORT makes a function visible outside of the library; CALLBACK is the calling convention. */
-#ifdef _WIN32
-#define EXPORT __declspec(dllexport)
-#define CALLBACK __stdcall
+/*
+ * EXPORT, at the start of a declaration, makes the function visible outside of the library: in C++
+ * under the name it has in the source, and with -fvisibility=hidden too. CALLBACK is the calling
+ * convention.
+ */
+#ifdef __cplusplus
+#define WEBSOCKET_LINKAGE extern "C"
 #else
-#define EXPORT
+#define WEBSOCKET_LINKAGE
+#endif
+#ifdef _WIN32
+#define EXPORT WEBSOCKET_LINKAGE __declspec(dllexport)
+#define CALLBACK __stdcall
+#elif defined(__GNUC__) && __GNUC__ >= 4
+#define EXPORT WEBSOCKET_LINKAGE __attribute__((visibility("default")))
+#define CALLBACK
+#else
+#define EXPORT WEBSOCKET_LINKAGE
 #define CALLBACK
 #endif
 
@@ -94,6 +119,12 @@ typedef void (CALLBACK *WS_Protocol_Set)(const struct _WebSocketServer *server,
  * Sends one message. The payload is copied, and goes out as it is: the module does not check that
  * TEXT is UTF-8. A type that is none of the above counts as MESSAGE_TYPE_CLOSE; nothing is sent
  * after a close. Messages sent in on_connect follow the 101 response.
+ *
+ * Messages wait in a queue of the connection's own, so send usually returns at once. It waits while
+ * 16 MiB or more are in the queue, until the client has taken some of them. A client that takes too
+ * long, by httpd's `Timeout` (60 seconds unless set), is given up: its connection ends, and send
+ * returns 0. So one slow client can hold up a thread that sends to many. In on_connect send never
+ * waits: with the queue full it returns 0.
  *
  * Returns the number of payload bytes accepted: all of them, or 0 if the connection is closing or
  * gone.

@@ -1,6 +1,6 @@
 /*
  * Prints the layout of the tables and the value of every constant in websocket_plugin.h, one
- * "name value" a line. Compiles as C99 and as C++.
+ * "name value" a line. Compiles as C89 but for %zu, as C99 and as C++.
  */
 
 #include "websocket_plugin.h"

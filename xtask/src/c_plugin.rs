@@ -1,4 +1,4 @@
-//! Compiling plugins written in C.
+//! Compiling plugins written in C and C++.
 
 use std::env;
 use std::fs;
@@ -10,12 +10,13 @@ use anyhow::{Context, Result};
 use crate::apache::Apache;
 use crate::command::run;
 
-/// Compiles the C plugin `source` to `out_dir/NAME.so`, all warnings being errors, and returns the
+/// Compiles the plugin `source` to `out_dir/NAME.so`, all warnings being errors, and returns the
 /// absolute path of the library. `include_dir` holds `websocket_plugin.h`; the headers of httpd
-/// and APR are at hand too.
+/// and APR are at hand too. A source `NAME.cpp` is C++, and only what it exports is visible.
 ///
 /// # Errors
-/// Apache or the compiler (`CC`, else `cc`) is missing, or the compiler is not content.
+/// Apache or the compiler (`CC`, else `cc`; `CXX`, else `c++`) is missing, or the compiler is not
+/// content.
 pub fn compile(
     source: impl AsRef<Path>,
     out_dir: impl AsRef<Path>,
@@ -34,22 +35,32 @@ pub fn compile(
         .with_added_extension("so");
 
     let apache = Apache::find()?;
-    run(
-        Command::new(env::var_os("CC").unwrap_or_else(|| "cc".into()))
-            .args([
-                "-shared", "-fPIC", "-O2", "-Wall", "-Wextra", "-Werror", "-pthread",
-            ])
-            .args(["-D_GNU_SOURCE"]) // APR's headers need off64_t
-            .arg("-I")
-            .arg(include_dir.as_ref())
-            // System headers: their warnings are not the plugin author's.
-            .arg("-isystem")
-            .arg(&apache.include_dir)
-            .arg("-isystem")
-            .arg(&apache.apr_include_dir)
-            .arg("-o")
-            .arg(&library)
-            .arg(source),
-    )?;
+    run(compiler(source)
+        .args([
+            "-shared", "-fPIC", "-O2", "-Wall", "-Wextra", "-Werror", "-pthread",
+        ])
+        .args(["-D_GNU_SOURCE"]) // APR's headers need off64_t
+        .arg("-I")
+        .arg(include_dir.as_ref())
+        // System headers: their warnings are not the plugin author's.
+        .arg("-isystem")
+        .arg(&apache.include_dir)
+        .arg("-isystem")
+        .arg(&apache.apr_include_dir)
+        .arg("-o")
+        .arg(&library)
+        .arg(source))?;
     Ok(library)
+}
+
+fn compiler(source: &Path) -> Command {
+    let is_cpp = source
+        .extension()
+        .is_some_and(|extension| extension == "cpp");
+    let (variable, default) = if is_cpp { ("CXX", "c++") } else { ("CC", "cc") };
+    let mut compiler = Command::new(env::var_os(variable).unwrap_or_else(|| default.into()));
+    if is_cpp {
+        compiler.arg("-fvisibility=hidden");
+    }
+    compiler
 }

@@ -257,7 +257,7 @@ fn has_c_compiler() -> bool {
     can_preprocess("CC", "cc", ["c", "stdlib.h"])
 }
 
-/// libFuzzer is written in C++.
+/// libFuzzer and a plugin of the tests are written in C++.
 fn has_cpp_compiler() -> bool {
     can_preprocess("CXX", "c++", ["c++", "cstdlib"])
 }

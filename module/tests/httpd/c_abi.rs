@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use anyhow::{Context as _, Result, ensure};
 
-use crate::support::{Client, Context, Frame, Handshake, Opcode, cases, wait_until};
+use crate::support::{Client, Context, Frame, Handshake, Opcode, PATIENCE, cases, wait_until};
 
 cases! {
     "each function of WebSocketServer does what it says" => commands,
@@ -21,6 +21,7 @@ cases! {
     "two plugins may have init functions of the same name" => twins,
     "a library may be a module of httpd and a plugin at once" => both,
     "a plugin larger than version 0 is accepted" => larger,
+    "a plugin in C++ exports its init function though all else is hidden" => cpp,
 }
 
 fn commands(context: &Context) -> Result<()> {
@@ -258,5 +259,18 @@ fn larger(context: &Context) -> Result<()> {
     ))?;
     let mut client = Client::open(httpd.address(), &Handshake::to("/larger"))?;
     client.echo("hello")?;
+    client.close()
+}
+
+/// It logs as the header advises.
+fn cpp(context: &Context) -> Result<()> {
+    let mut client = context.open("/cpp")?;
+    client.echo("over C++")?;
+    let httpd = context.httpd()?;
+    let line = httpd.wait_for_log("a guest of C++", PATIENCE)?;
+    ensure!(
+        line.contains("[websocket:info]") && line.contains("[client 127.0.0.1"),
+        "{line}"
+    );
     client.close()
 }

@@ -1,4 +1,4 @@
-//! The plugins, in C and in Rust: those of the examples, and the nasty ones next to these tests.
+//! The plugins, in C, C++ and Rust: those of the examples, and the nasty ones next to these tests.
 
 use std::fs::{self, Permissions};
 use std::os::unix::fs::PermissionsExt;
@@ -21,7 +21,7 @@ const RUST_PLUGINS: [&str; 7] = [
     "ticker",
 ];
 
-/// A folder with every plugin in C as NAME.so, and those in Rust as rust/NAME.so. It goes away with its
+/// A folder with every plugin in C and C++ as NAME.so, and those in Rust as rust/NAME.so. It goes away with its
 /// handle.
 pub(crate) struct Plugins {
     dir: TempDir,
@@ -43,7 +43,7 @@ impl Plugins {
         ];
         let mut sources = Vec::new();
         for folder in &folders {
-            sources.extend(c_files(folder)?);
+            sources.extend(sources_in(folder)?);
         }
         thread::scope(|scope| {
             let compile = |source| {
@@ -126,13 +126,17 @@ fn gather_rust_plugins(folder: &Path) -> Result<()> {
     Ok(())
 }
 
-fn c_files(folder: &Path) -> Result<Vec<PathBuf>> {
+/// The plugins in C and C++.
+fn sources_in(folder: &Path) -> Result<Vec<PathBuf>> {
     let entries = folder
         .read_dir()
         .with_context(|| format!("no folder {}", folder.display()))?;
     let paths: Vec<_> = entries
         .map(|entry| entry.map(|entry| entry.path()))
         .collect::<Result<_, _>>()?;
-    let is_c = |path: &PathBuf| path.extension().is_some_and(|extension| extension == "c");
-    Ok(paths.into_iter().filter(is_c).collect())
+    let is_source = |path: &PathBuf| {
+        path.extension()
+            .is_some_and(|extension| extension == "c" || extension == "cpp")
+    };
+    Ok(paths.into_iter().filter(is_source).collect())
 }
