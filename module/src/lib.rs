@@ -18,6 +18,9 @@
 
 #![deny(unsafe_code)]
 
+#[cfg(panic = "abort")]
+compile_error!("a panic would end httpd instead of a connection: build with `panic = \"unwind\"`");
+
 pub mod blocking;
 pub mod buffers;
 pub mod compression;

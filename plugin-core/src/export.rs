@@ -18,6 +18,14 @@ use crate::Plugin;
 use logging::Source;
 use std::sync::{Arc, Mutex};
 
+/// A type whose `impl Plugin` has the attribute. What rustc says when it is missing is written here.
+#[diagnostic::on_unimplemented(
+    message = "`impl Plugin for {Self}` lacks the attribute `#[websocket_plugin]`",
+    label = "put `#[websocket_plugin]` on this `impl`",
+    note = "it exports the plugin, and supplies the items the `impl` leaves out"
+)]
+pub trait Attributed {}
+
 /// A plugin with an exported init function.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` is not exported as a plugin",

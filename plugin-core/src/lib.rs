@@ -223,6 +223,8 @@ pub use sender::{SendError, Sender};
 /// * `subprotocols` are negotiated before [`on_connect`](Plugin::on_connect), which finds the choice in
 ///   [`Handshake::subprotocol`]. The first that the client offers is taken; who offers none of them is not
 ///   refused by that.
+/// * `export = false` exports nothing: the plugin is part of another that calls its methods. Only such a
+///   plugin may be generic.
 ///
 /// Left out of the `impl`, `type Connection` is `()`, [`configure`](Plugin::configure) makes the plugin with
 /// [`Default`], and [`on_connect`](Plugin::on_connect) accepts everybody.

@@ -1,5 +1,6 @@
 //! The trait every plugin implements.
 
+use crate::export::Attributed;
 use crate::{Close, Handshake, Message, Options, Rejection, Sender};
 use std::error::Error;
 
@@ -25,12 +26,12 @@ pub type BoxError = Box<dyn Error + Send + Sync>;
 ///
 /// A panic ends what it happened in, not httpd: the client is refused (500) in `on_connect` and
 /// disconnected (1011) in `on_message`, and httpd's error log says which plugin panicked, where and why.
-/// That takes `panic = "unwind"`, which is the default.
+/// That takes `panic = "unwind"`, which is the default. With `panic = "abort"` a plugin does not compile.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` does not implement `Plugin`",
     note = "write `impl Plugin for {Self}`, and put `#[websocket_plugin]` on that"
 )]
-pub trait Plugin: Sized + Send + Sync + 'static {
+pub trait Plugin: Attributed + Sized + Send + Sync + 'static {
     /// What the plugin knows about one connection, from [`on_connect`](Self::on_connect) until
     /// [`on_disconnect`](Self::on_disconnect). `()` if it is left out together with `on_connect`.
     type Connection: Send + 'static;

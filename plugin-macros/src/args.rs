@@ -5,10 +5,10 @@ use crate::symbol;
 use proc_macro2::TokenStream;
 use syn::parse::Parser;
 use syn::punctuated::Punctuated;
-use syn::{Expr, ExprLit, Lit, LitStr, Meta, Path, Token};
+use syn::{Expr, ExprLit, Lit, LitStr, Meta, MetaNameValue, Path, Token};
 
-const VALID: &str =
-    "valid are `symbol = \"chat_init\"` and `subprotocols(\"chat.v2\", \"chat.v1\")`";
+const VALID: &str = "valid are `symbol = \"chat_init\"`, `subprotocols(\"chat.v2\", \"chat.v1\")` \
+    and `export = false`";
 
 /// What stands in the parentheses of the attribute.
 #[derive(Default)]
@@ -17,6 +17,8 @@ pub(crate) struct Args {
     pub(crate) symbol: Option<LitStr>,
     /// The subprotocols to negotiate, in the order of preference.
     pub(crate) subprotocols: Vec<LitStr>,
+    /// Whether another type, which is exported, makes use of this one.
+    pub(crate) is_part: bool,
 }
 
 impl Args {
@@ -27,6 +29,12 @@ impl Args {
                 let mut seen = Vec::new();
                 for meta in metas {
                     args.read(&meta, &mut seen, errors);
+                }
+                if args.is_part && seen.len() > 1 {
+                    errors.at(
+                        &seen[0],
+                        "what is not exported has neither symbol nor subprotocols",
+                    );
                 }
             }
             Err(error) => errors.push(syn::Error::new(error.span(), format!("{error}; {VALID}"))),
@@ -44,10 +52,26 @@ impl Args {
             self.symbol = read_symbol(meta, errors);
         } else if path.is_ident("subprotocols") {
             self.subprotocols = read_subprotocols(meta, errors);
+        } else if path.is_ident("export") {
+            self.is_part = is_false(meta, errors);
         } else {
             errors.at(path, format!("unknown argument: {VALID}"));
         }
     }
+}
+
+/// `export = false`, and nothing else.
+fn is_false(meta: &Meta, errors: &mut Errors) -> bool {
+    let is_false = matches!(meta, Meta::NameValue(MetaNameValue {
+        value: Expr::Lit(ExprLit { lit: Lit::Bool(value), .. }), ..
+    }) if !value.value);
+    if !is_false {
+        errors.at(
+            meta,
+            "write `export = false`, or leave it out to export the plugin",
+        );
+    }
+    is_false
 }
 
 fn read_symbol(meta: &Meta, errors: &mut Errors) -> Option<LitStr> {

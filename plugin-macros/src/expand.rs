@@ -6,21 +6,42 @@ use crate::symbol;
 use proc_macro2::TokenStream;
 use quote::{ToTokens, quote, quote_spanned};
 use syn::spanned::Spanned;
-use syn::{ItemImpl, LitStr, Type};
+use syn::{Generics, ItemImpl, LitStr, Type};
+
+const ABORTS: &str = "with `panic = \"abort\"`, a panic in this plugin would end the httpd process \
+    and all its connections: in Cargo.toml, remove `panic` from the profile this is built with, or \
+    write `panic = \"unwind\"`";
 
 pub(crate) fn expand(plugin: &Plugin, args: &Args, errors: &TokenStream) -> TokenStream {
     let item = match &plugin.item {
         Target::Impl { item, supply } => expand_impl(item, supply),
         Target::Other(tokens) => tokens.clone(),
     };
+    let attributed = plugin
+        .attributed
+        .as_ref()
+        .map(|(ty, generics)| expand_attributed(ty, generics));
     let export = plugin
         .export
         .as_ref()
         .map(|(ty, name)| expand_export(ty, name, args));
     quote! {
         #item
+        #attributed
         #export
         #errors
+    }
+}
+
+/// What makes the attribute required, and a panic the end of a connection instead of a process.
+fn expand_attributed(ty: &Type, generics: &Generics) -> TokenStream {
+    let (parameters, _, conditions) = generics.split_for_impl();
+    quote! {
+        #[automatically_derived]
+        impl #parameters ::websocket_plugin::export::Attributed for #ty #conditions {}
+
+        #[cfg(panic = "abort")]
+        ::core::compile_error!(#ABORTS);
     }
 }
 

@@ -27,7 +27,7 @@ pub fn websocket_plugin(
 fn export(args: TokenStream, item: TokenStream) -> TokenStream {
     let mut errors = Errors::default();
     let args = args::Args::parse(args, &mut errors);
-    let plugin = plugin::Plugin::parse(item, &mut errors);
+    let plugin = plugin::Plugin::parse(item, args.is_part, &mut errors);
     expand::expand(&plugin, &args, &errors.into_tokens())
 }
 

@@ -5,18 +5,21 @@ use proc_macro2::TokenStream;
 use quote::ToTokens;
 use syn::ext::IdentExt;
 use syn::{
-    GenericArgument, Generics, Ident, ImplItem, ImplItemFn, Item, ItemImpl, Path, PathArguments,
+    GenericArgument, Generics, ImplItem, ImplItemFn, Item, ItemImpl, Path, PathArguments,
     ReturnType, Type, parse_quote,
 };
 
 const PLACE: &str = "`#[websocket_plugin]` goes on `impl Plugin for YourType`";
-const CONCRETE: &str = "export a concrete type, e.g. `impl Plugin for Chat<Json>`";
+const CONCRETE: &str = "export a concrete type, e.g. `impl Plugin for Chat<Json>`, or write \
+    `#[websocket_plugin(export = false)]` if another plugin makes use of this one";
 
 /// What the attribute stands on.
 pub(crate) struct Plugin {
     /// To be printed again, without the attribute.
     pub(crate) item: Target,
-    /// The type to export, and its name; `None` after a mistake that leaves nothing to export.
+    /// The type that has the attribute, and its generics; `None` after a mistake.
+    pub(crate) attributed: Option<(Type, Generics)>,
+    /// The type to export, and its name; `None` if it is not to be, or after a mistake.
     pub(crate) export: Option<(Type, String)>,
 }
 
@@ -49,48 +52,47 @@ pub(crate) enum OnConnect {
 }
 
 impl Plugin {
-    pub(crate) fn parse(tokens: TokenStream, errors: &mut Errors) -> Self {
-        match syn::parse2(tokens.clone()) {
-            Ok(Item::Impl(item)) => Self::from_impl(item, tokens, errors),
-            Ok(Item::Struct(item)) => Self::from_type(&item.ident, &item.generics, tokens, errors),
-            Ok(Item::Enum(item)) => Self::from_type(&item.ident, &item.generics, tokens, errors),
-            Ok(Item::Fn(item)) => Self::mistake(item.sig.fn_token, PLACE, tokens, errors),
-            Ok(item) => Self::mistake(item, PLACE, tokens, errors),
+    /// Reads the item. If it `is_part` of another plugin, it is not to be exported.
+    pub(crate) fn parse(tokens: TokenStream, is_part: bool, errors: &mut Errors) -> Self {
+        let (ident, generics) = match syn::parse2(tokens.clone()) {
+            Ok(Item::Impl(item)) => return Self::from_impl(item, tokens, is_part, errors),
+            Ok(Item::Struct(item)) => (item.ident, item.generics),
+            Ok(Item::Enum(item)) => (item.ident, item.generics),
+            Ok(Item::Fn(item)) => return Self::mistake(item.sig.fn_token, PLACE, tokens, errors),
+            Ok(item) => return Self::mistake(item, PLACE, tokens, errors),
             Err(error) => {
                 errors.push(error);
-                Self {
-                    item: Target::Other(tokens),
-                    export: None,
-                }
+                return Self::nothing(tokens);
             }
+        };
+        let (_, arguments, _) = generics.split_for_impl();
+        let ty = parse_quote!(#ident #arguments);
+        Self {
+            export: exported(&ty, &generics, is_part, errors),
+            attributed: Some((ty, generics)),
+            item: Target::Other(tokens),
         }
     }
 
     fn mistake(at: impl ToTokens, message: &str, item: TokenStream, errors: &mut Errors) -> Self {
         errors.at(at, message);
+        Self::nothing(item)
+    }
+
+    fn nothing(item: TokenStream) -> Self {
         Self {
             item: Target::Other(item),
+            attributed: None,
             export: None,
         }
     }
 
-    fn from_type(
-        name: &Ident,
-        generics: &Generics,
+    fn from_impl(
+        mut item: ItemImpl,
         tokens: TokenStream,
+        is_part: bool,
         errors: &mut Errors,
     ) -> Self {
-        if !generics.params.is_empty() {
-            return Self::mistake(&generics.params, CONCRETE, tokens, errors);
-        }
-        let export = (parse_quote!(#name), name.unraw().to_string());
-        Self {
-            item: Target::Other(tokens),
-            export: Some(export),
-        }
-    }
-
-    fn from_impl(mut item: ItemImpl, tokens: TokenStream, errors: &mut Errors) -> Self {
         match &item.trait_ {
             None => return Self::mistake(&item.self_ty, PLACE, tokens, errors),
             Some((path, _)) if !is_plugin(path) => {
@@ -98,10 +100,11 @@ impl Plugin {
             }
             Some(_) => {}
         }
-        let export = exported_type(&item, errors);
+        let export = exported(&item.self_ty, &item.generics, is_part, errors);
         reject_async(&mut item.items, errors);
         let supply = Supply::for_items(&item.items, errors);
         Self {
+            attributed: Some(((*item.self_ty).clone(), item.generics.clone())),
             item: Target::Impl {
                 item: item.into(),
                 supply: supply.into(),
@@ -117,17 +120,26 @@ fn is_plugin(path: &Path) -> bool {
         .is_some_and(|segment| segment.ident == "Plugin")
 }
 
-fn exported_type(item: &ItemImpl, errors: &mut Errors) -> Option<(Type, String)> {
-    if !item.generics.params.is_empty() {
-        errors.at(&item.generics.params, CONCRETE);
+/// The type to export, and its name.
+fn exported(
+    ty: &Type,
+    generics: &Generics,
+    is_part: bool,
+    errors: &mut Errors,
+) -> Option<(Type, String)> {
+    if is_part {
         return None;
     }
-    let Type::Path(path) = &*item.self_ty else {
-        errors.at(&item.self_ty, CONCRETE);
+    if !generics.params.is_empty() {
+        errors.at(&generics.params, CONCRETE);
+        return None;
+    }
+    let Type::Path(path) = ty else {
+        errors.at(ty, CONCRETE);
         return None;
     };
     let name = path.path.segments.last()?.ident.unraw().to_string();
-    Some(((*item.self_ty).clone(), name))
+    Some((ty.clone(), name))
 }
 
 /// Reports `async` functions and takes the `async` away, and the body with it, in which an `.await`

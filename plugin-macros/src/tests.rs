@@ -23,47 +23,53 @@ fn an_impl_gets_what_it_leaves_out() {
         quote!(),
         item,
         &expect![[r##"
-        #[allow(refining_impl_trait)]
-        impl Plugin for Echo {
-            fn on_message(
-                &self,
-                _: &mut (),
-                sender: &Sender,
-                message: Message<'_>,
-            ) -> Result<(), Close> {
-                Ok(sender.send(message)?)
-            }
-            type Connection = ();
-            fn configure(
-                _: &::websocket_plugin::Options,
-            ) -> ::core::result::Result<Self, ::core::convert::Infallible> {
-                ::core::result::Result::Ok(<Self as ::core::default::Default>::default())
-            }
-            fn on_connect(
-                &self,
-                _: &mut ::websocket_plugin::Handshake<'_>,
-            ) -> ::core::result::Result<Self::Connection, ::websocket_plugin::Rejection> {
-                ::core::result::Result::Ok(())
-            }
-        }
-        const _: () = {
-            static SLOT: ::websocket_plugin::export::Slot<Echo> = ::websocket_plugin::export::Slot::new(
-                "Echo",
-            );
-            #[automatically_derived]
-            impl ::websocket_plugin::export::Exported for Echo {
-                const NAME: &'static str = "Echo";
-                const SUBPROTOCOLS: &'static [&'static str] = &[];
-                fn slot() -> &'static ::websocket_plugin::export::Slot<Self> {
-                    &SLOT
+            #[allow(refining_impl_trait)]
+            impl Plugin for Echo {
+                fn on_message(
+                    &self,
+                    _: &mut (),
+                    sender: &Sender,
+                    message: Message<'_>,
+                ) -> Result<(), Close> {
+                    Ok(sender.send(message)?)
+                }
+                type Connection = ();
+                fn configure(
+                    _: &::websocket_plugin::Options,
+                ) -> ::core::result::Result<Self, ::core::convert::Infallible> {
+                    ::core::result::Result::Ok(<Self as ::core::default::Default>::default())
+                }
+                fn on_connect(
+                    &self,
+                    _: &mut ::websocket_plugin::Handshake<'_>,
+                ) -> ::core::result::Result<Self::Connection, ::websocket_plugin::Rejection> {
+                    ::core::result::Result::Ok(())
                 }
             }
-            #[unsafe(export_name = "echo_init")]
-            extern "system" fn init() -> *mut ::websocket_plugin::export::WebSocketPlugin {
-                ::websocket_plugin::export::init::<Echo>()
-            }
-        };
-    "##]],
+            #[automatically_derived]
+            impl ::websocket_plugin::export::Attributed for Echo {}
+            #[cfg(panic = "abort")]
+            ::core::compile_error!(
+                "with `panic = \"abort\"`, a panic in this plugin would end the httpd process and all its connections: in Cargo.toml, remove `panic` from the profile this is built with, or write `panic = \"unwind\"`"
+            );
+            const _: () = {
+                static SLOT: ::websocket_plugin::export::Slot<Echo> = ::websocket_plugin::export::Slot::new(
+                    "Echo",
+                );
+                #[automatically_derived]
+                impl ::websocket_plugin::export::Exported for Echo {
+                    const NAME: &'static str = "Echo";
+                    const SUBPROTOCOLS: &'static [&'static str] = &[];
+                    fn slot() -> &'static ::websocket_plugin::export::Slot<Self> {
+                        &SLOT
+                    }
+                }
+                #[unsafe(export_name = "echo_init")]
+                extern "system" fn init() -> *mut ::websocket_plugin::export::WebSocketPlugin {
+                    ::websocket_plugin::export::init::<Echo>()
+                }
+            };
+        "##]],
     );
 }
 
@@ -78,25 +84,31 @@ fn a_type_gets_the_export_alone() {
         args,
         item,
         &expect![[r##"
-        #[derive(Default)]
-        struct Chat;
-        const _: () = {
-            static SLOT: ::websocket_plugin::export::Slot<Chat> = ::websocket_plugin::export::Slot::new(
-                "Chat",
-            );
+            #[derive(Default)]
+            struct Chat;
             #[automatically_derived]
-            impl ::websocket_plugin::export::Exported for Chat {
-                const NAME: &'static str = "Chat";
-                const SUBPROTOCOLS: &'static [&'static str] = &["chat.v2", "chat.v1"];
-                fn slot() -> &'static ::websocket_plugin::export::Slot<Self> {
-                    &SLOT
+            impl ::websocket_plugin::export::Attributed for Chat {}
+            #[cfg(panic = "abort")]
+            ::core::compile_error!(
+                "with `panic = \"abort\"`, a panic in this plugin would end the httpd process and all its connections: in Cargo.toml, remove `panic` from the profile this is built with, or write `panic = \"unwind\"`"
+            );
+            const _: () = {
+                static SLOT: ::websocket_plugin::export::Slot<Chat> = ::websocket_plugin::export::Slot::new(
+                    "Chat",
+                );
+                #[automatically_derived]
+                impl ::websocket_plugin::export::Exported for Chat {
+                    const NAME: &'static str = "Chat";
+                    const SUBPROTOCOLS: &'static [&'static str] = &["chat.v2", "chat.v1"];
+                    fn slot() -> &'static ::websocket_plugin::export::Slot<Self> {
+                        &SLOT
+                    }
                 }
-            }
-            #[unsafe(export_name = "start")]
-            extern "system" fn init() -> *mut ::websocket_plugin::export::WebSocketPlugin {
-                ::websocket_plugin::export::init::<Chat>()
-            }
-        };
-    "##]],
+                #[unsafe(export_name = "start")]
+                extern "system" fn init() -> *mut ::websocket_plugin::export::WebSocketPlugin {
+                    ::websocket_plugin::export::init::<Chat>()
+                }
+            };
+        "##]],
     );
 }

@@ -61,6 +61,25 @@ fn a_new_plugin_is_tested_built_and_served() -> Result<()> {
     Ok(())
 }
 
+/// Such a plugin would take httpd along when it panics.
+#[test]
+fn a_plugin_that_would_abort_does_not_compile() -> Result<()> {
+    let temp = TempDir::new()?;
+    output_of(&mut new_plugin(&["fragile"], temp.path()))?;
+    let package = temp.path().join("fragile");
+    let manifest = package.join("Cargo.toml");
+    let text = std::fs::read_to_string(&manifest)?;
+    std::fs::write(&manifest, text + "\n[profile.dev]\npanic = \"abort\"\n")?;
+    let output = cargo("check", &package).output()?;
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    ensure!(!output.status.success(), "it compiles");
+    ensure!(
+        stderr.contains("error: with `panic = \"abort\"`"),
+        "{stderr}"
+    );
+    Ok(())
+}
+
 #[test]
 fn a_name_or_a_folder_that_will_not_do_is_an_error() -> Result<()> {
     let temp = TempDir::new()?;
