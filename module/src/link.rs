@@ -52,18 +52,19 @@ pub struct Link {
     outlet: Outlet<Transport>,
     framing: Framing,
     holder: Holder,
-    timeout: Duration,
+    timeout: Option<Duration>,
     is_leaving: AtomicBool,
 }
 
 impl Link {
     /// A connection whose 101 response is still to be sent. Messages wait until [`open`](Self::open).
     ///
-    /// `timeout` is how long a client may go without taking any output (httpd's `Timeout`).
+    /// `timeout` is how long a client may go without taking any output (httpd's `Timeout`); `None`: for
+    /// ever.
     /// `compression` is there if the client can inflate messages.
     #[must_use]
     pub fn new(
-        timeout: Duration,
+        timeout: Option<Duration>,
         waker: Arc<dyn Wake>,
         holder: Holder,
         compression: Option<Compression>,
@@ -82,17 +83,17 @@ impl Link {
         self.outlet.open(stream);
     }
 
-    /// How long the client may go without taking any output.
+    /// How long the client may go without taking any output; `None`: for ever.
     #[must_use]
-    pub fn timeout(&self) -> Duration {
+    pub fn timeout(&self) -> Option<Duration> {
         self.timeout
     }
 
     /// Queues a frame and sees to it that it is written: at once, or, from one of the connection's own
     /// callbacks, together with what else the messages of one read bring about.
     ///
-    /// When the queue is full, waits until the client has made room, at most for the timeout; then the
-    /// connection is given up.
+    /// When the queue is full, waits until the client has made room. A client that takes nothing for as long
+    /// as the timeout is given up.
     ///
     /// # Errors
     ///
@@ -123,7 +124,7 @@ impl Link {
         let patience = Patience::new(self.descriptor().ok_or(Closed)?, self.timeout);
         self.outlet.accept_later(
             || self.accept(opcode, payload),
-            |gone, retry| patience.wait(gone, retry),
+            |gone, since, retry| patience.wait(gone, since, retry),
         )
     }
 

@@ -207,7 +207,13 @@ impl Session {
                 self.stage = Stage::Ended;
                 return Next::Ended;
             }
-            Output::Pending { since, retry } => (Some(since + self.output_limit()), Some(retry)),
+            Output::Pending { since, retry } => {
+                let limit = self.output_limit();
+                (
+                    limit.and_then(|limit| since.checked_add(limit)),
+                    Some(retry),
+                )
+            }
             Output::Drained if self.stage == Stage::Finishing => {
                 self.stage = Stage::Ended;
                 return Next::Ended;
@@ -241,11 +247,13 @@ impl Session {
         }
     }
 
-    fn output_limit(&self) -> Duration {
+    /// How long the client may go without taking any output.
+    fn output_limit(&self) -> Option<Duration> {
         let link = &self.peer.link;
+        let timeout = link.timeout();
         match self.stage {
-            Stage::Reading if !link.is_leaving() => link.timeout(),
-            _ => self.close_limit().min(link.timeout()),
+            Stage::Reading if !link.is_leaving() => timeout,
+            _ => timeout.into_iter().chain([self.close_limit()]).min(),
         }
     }
 

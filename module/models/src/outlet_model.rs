@@ -188,7 +188,7 @@ pub fn a_timeout_releases_all_senders() {
         let accept = || connection.outlet.accept(OTHER);
         let sent = connection
             .outlet
-            .accept_later(accept, |_, _| Waited::TimedOut);
+            .accept_later(accept, |_, _, _| Waited::TimedOut);
         assert_eq!(sent, Err(Closed));
     });
 }

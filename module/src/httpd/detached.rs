@@ -17,7 +17,7 @@ use rustix::net::{
 use rustix::process::{Resource, getrlimit};
 
 use super::pool::Pool;
-use super::stream::check;
+use super::stream::{Acknowledged, check};
 use super::{filters, mpm, sys};
 
 /// Descriptors a process keeps for its requests, besides two for each of its threads. httpd ends a
@@ -95,6 +95,7 @@ impl Duplicate {
             descriptor,
             early: (!early.is_empty()).then_some(early),
             must_find_end: false,
+            acknowledged: Acknowledged::default(),
         };
         Ok((socket, detached))
     }
@@ -148,6 +149,7 @@ pub struct Socket {
     /// What came right behind the request; until a read has found nothing more in it.
     early: Option<VecDeque<u8>>,
     must_find_end: bool,
+    acknowledged: Acknowledged,
 }
 
 impl Socket {
@@ -185,6 +187,10 @@ impl Socket {
         let flags = SendFlags::DONTWAIT | SendFlags::NOSIGNAL;
         let nothing = &mut SendAncillaryBuffer::default();
         Ok(sendmsg(&self.descriptor, &parts, nothing, flags)?)
+    }
+
+    pub(super) fn has_progressed(&mut self) -> bool {
+        self.acknowledged.has_grown(&self.descriptor)
     }
 
     pub(super) fn abort(&self) {

@@ -197,12 +197,18 @@ impl Request {
         unsafe { sys::ap_get_server_port(self.0.as_ptr()) }
     }
 
-    /// httpd's `Timeout`.
+    /// httpd's `Timeout`, if it sets a limit.
+    ///
+    /// A negative one means none, as in APR. Neither does 0: httpd itself takes that for "give up whenever
+    /// one would have to wait", which no connection survives that stays open.
     #[must_use]
-    pub fn timeout(&self) -> Duration {
+    pub fn timeout(&self) -> Option<Duration> {
         // SAFETY: a request has a server for as long as it lives.
         let microseconds = unsafe { (*self.get().server).timeout };
-        Duration::from_micros(u64::try_from(microseconds).unwrap_or(0))
+        let microseconds = u64::try_from(microseconds)
+            .ok()
+            .filter(|&limit| limit > 0)?;
+        Some(Duration::from_micros(microseconds))
     }
 
     /// Writes a line about this request to the error log. For any thread.

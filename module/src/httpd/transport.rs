@@ -115,11 +115,12 @@ impl Transport {
         }
     }
 
-    /// Whether the client has taken some of what is still to be pushed since this was last asked.
+    /// Whether the client has taken anything since this was last asked. It may have without that it shows.
     pub fn has_progressed(&mut self) -> bool {
         match self {
             Self::Connection(stream) => stream.has_progressed(),
-            Self::Http2(_) | Self::Detached(_) => false,
+            Self::Http2(_) => false,
+            Self::Detached(socket) => socket.has_progressed(),
         }
     }
 

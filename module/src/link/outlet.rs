@@ -49,7 +49,7 @@ pub(super) enum Waited {
     Ready,
     /// Nothing more is accepted.
     Gone,
-    /// The client had all the time it may have.
+    /// The client has taken nothing for too long.
     TimedOut,
 }
 
@@ -96,7 +96,8 @@ impl<S: Stream> Outlet<S> {
     }
 
     /// For a frame that found the queue full: tries again, with `accept`, whenever there is room. `wait`
-    /// waits until the client takes more or a moment has come to try again.
+    /// gets to know since when the client has taken nothing, and waits until it takes more or a moment has
+    /// come to try again.
     ///
     /// # Errors
     ///
@@ -104,7 +105,7 @@ impl<S: Stream> Outlet<S> {
     pub(super) fn accept_later(
         &self,
         accept: impl Fn() -> Result<bool, Closed>,
-        wait: impl Fn(&Gone, Retry) -> Waited,
+        wait: impl Fn(&Gone, Instant, Retry) -> Waited,
     ) -> Result<(), Closed> {
         // Before the first look: what seals the queue after it ends the wait.
         let gone = self.outbox().gone()?;
@@ -117,13 +118,13 @@ impl<S: Stream> Outlet<S> {
                 // Others were faster.
                 continue;
             }
-            let retry = match output {
-                Output::Pending { retry, .. } => retry,
+            let (since, retry) = match output {
+                Output::Pending { since, retry } => (since, retry),
                 // Others have filled the queue again meanwhile.
                 Output::Drained => continue,
                 Output::Broken(_) => return Err(Closed),
             };
-            match wait(&gone, retry) {
+            match wait(&gone, since, retry) {
                 Waited::Ready => {}
                 Waited::Gone => return Err(Closed),
                 Waited::TimedOut => {

@@ -20,7 +20,7 @@ pub(super) trait Stream {
     /// Pushes on what was written but is held back. Returns whether nothing is left to push.
     fn flush(&mut self) -> io::Result<bool>;
 
-    /// Whether the client has taken some of what was held back since this was last asked.
+    /// Whether the client has taken anything since this was last asked. It may have without that it shows.
     fn has_progressed(&mut self) -> bool;
 
     /// How long to wait before trying again when the client has taken nothing for so long; `None`: the

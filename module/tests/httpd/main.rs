@@ -24,6 +24,7 @@ mod rust;
 mod sites;
 mod slow_reader;
 mod status;
+mod steady_reader;
 mod support;
 mod swarm;
 mod threads;
@@ -58,6 +59,7 @@ const THEMES: &[&[Case]] = &[
     endurance::CASES,
     crowd::CASES,
     slow_reader::CASES,
+    steady_reader::CASES,
     tls::CASES,
     tls::renegotiation::CASES,
     tls::origin::CASES,

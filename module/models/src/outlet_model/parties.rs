@@ -50,7 +50,7 @@ impl Connection {
         if !self.outlet.accept(frame)? {
             let accept = || self.outlet.accept(frame);
             self.outlet
-                .accept_later(accept, |gone, _| self.client.wait(gone))?;
+                .accept_later(accept, |gone, _, _| self.client.wait(gone))?;
         }
         let _ = self.outlet.see_off(Caller::Other, frame.is_close);
         Ok(())

@@ -13,6 +13,7 @@ use std::sync::Arc;
 use rustix::io::Errno;
 use rustix::net::{RecvFlags, SendAncillaryBuffer, SendFlags};
 
+use super::acknowledged::Acknowledged;
 use super::filtered::Filtered;
 use crate::httpd::{filters, sys};
 
@@ -33,6 +34,7 @@ pub struct ConnectionStream {
     must_find_end: bool,
     way: Way,
     counts: Counts,
+    acknowledged: Acknowledged,
 }
 
 /// Whose descriptor a stream uses.
@@ -125,6 +127,7 @@ impl ConnectionStream {
                 way,
                 filtered: Filtered::new(connection),
                 counts: Counts::default(),
+                acknowledged: Acknowledged::default(),
             };
             if way == Way::Filters {
                 let socket = stream.descriptor.as_fd();
@@ -226,9 +229,10 @@ impl ConnectionStream {
         }
     }
 
-    /// Whether the client has taken some of what the filters hold since this was last asked.
+    /// Whether the client has taken anything since this was last asked.
     pub fn has_progressed(&mut self) -> bool {
-        self.filtered.has_progressed()
+        let has_acknowledged = self.acknowledged.has_grown(&self.descriptor);
+        self.filtered.has_progressed() || has_acknowledged
     }
 
     /// Keeps httpd from writing to a client that is gone or does not read.

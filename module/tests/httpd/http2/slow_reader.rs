@@ -8,6 +8,7 @@ use http::StatusCode;
 use xtask::process::resident_kib;
 
 use super::{WAYS, connect, start};
+use crate::steady_reader;
 use crate::support::frame::masked;
 use crate::support::http2::{Http2, Http2Stream};
 use crate::support::journal::Journal;
@@ -17,6 +18,8 @@ cases! {
     "HTTP/2: a client that does not read is dropped after Timeout, its other streams are served" => slow_reader,
     "HTTP/2: a client that does not read what it asks for is not read from" => paused,
     "HTTP/2: a client that reads late gets everything" => reads_late,
+    "HTTP/2: a client that keeps reading gets everything, however long senders wait" => keeps_reading,
+    "HTTP/2: a client that reads 64 KiB a second is not dropped" => slowly,
 }
 
 /// Memory that one stream may take: the queue's 16 MiB, a message over it, and copies on the way.
@@ -143,6 +146,34 @@ fn reads_late(context: &Context) -> Result<()> {
         ensure!(client.frame()?.payload.len() == 12_000_000);
         client.expect_text("after")?;
         client.close()?;
+    }
+    Ok(())
+}
+
+fn keeps_reading(context: &Context) -> Result<()> {
+    let httpd = start(context, steady_reader::TIMEOUT)?;
+    let http2 = connect(&httpd)?;
+    let mut callbacks = http2.open(&Handshake::to("/kitchen_sink"))?;
+    callbacks.send(steady_reader::commands())?;
+    steady_reader::read_all(&mut callbacks.stream)?;
+    let journal = Journal::new(context)?;
+    let size = steady_reader::MESSAGE.to_string();
+    let handshake = journal.handshake("/journal").header("X-Stream", &size);
+    let mut thread = http2.open(&handshake)?;
+    steady_reader::read_all(&mut thread.stream)
+}
+
+/// Slower clients give no sign for longer than `Timeout`: they open their window half of it at a time.
+fn slowly(context: &Context) -> Result<()> {
+    let httpd = start(context, "Timeout 2")?;
+    let http2 = connect(&httpd)?;
+    let mut client = http2.open(&Handshake::to("/kitchen_sink"))?;
+    client.text("big 30000000")?;
+    let started = Instant::now();
+    while started.elapsed() < Duration::from_secs(10) {
+        std::thread::sleep(Duration::from_millis(125));
+        let read = client.stream.read(&mut [0; 8192])?;
+        ensure!(read > 0, "dropped after {:?}", started.elapsed());
     }
     Ok(())
 }

@@ -9,6 +9,7 @@ use xtask::httpd::Httpd;
 use xtask::server_root::Mpm;
 
 use super::{expect_log, location, name_in_log, open, site, write_site};
+use crate::steady_reader;
 use crate::support::frame::masked;
 use crate::support::server::ensure_healthy;
 use crate::support::{Client, Context, Driver, Frame, Handshake, Opcode, cases, wait_until};
@@ -20,6 +21,7 @@ cases! {
     "WebSocketDetach: close frames carry the codes they would otherwise" => close_codes,
     "WebSocketDetach: on_disconnect comes once, however the client goes" => disconnects,
     "WebSocketDetach: a client that does not read is dropped after Timeout" => slow_reader,
+    "WebSocketDetach: a client that keeps reading gets everything, however long senders wait" => steady_reader,
     "WebSocketDetach: threads may send while messages arrive" => threads,
     "WebSocketDetach: a panic closes the connection and is logged with the client" => panics,
     "WebSocketDetach: the access log line is written at the upgrade" => access_log,
@@ -160,6 +162,20 @@ fn slow_reader(context: &Context) -> Result<()> {
     other.echo("served meanwhile")?;
     lazy.drain()?;
     other.close()
+}
+
+fn steady_reader(context: &Context) -> Result<()> {
+    let httpd = start(context, steady_reader::TIMEOUT)?;
+    let mut callbacks = open(&httpd, "/hermit")?;
+    callbacks.send(steady_reader::commands())?;
+    let mut thread = open(&httpd, "/hermit")?;
+    thread.text(format!("bigs {}", steady_reader::MESSAGE))?;
+    thread::scope(|scope| {
+        let ways = [callbacks, thread]
+            .map(|mut client| scope.spawn(move || steady_reader::read_all(&mut client.stream)));
+        ways.into_iter()
+            .try_for_each(|way| way.join().expect("it does not panic"))
+    })
 }
 
 fn threads(context: &Context) -> Result<()> {

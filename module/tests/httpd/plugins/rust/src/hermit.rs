@@ -3,7 +3,8 @@
 use std::thread;
 use websocket_plugin::{Close, CloseCode, Message, Plugin, Sender, websocket_plugin};
 
-/// Messages `close CODE`, `texts COUNT` and `flood` are commands; anything else comes back.
+/// Messages `close CODE`, `texts COUNT`, `big SIZE`, `bigs SIZE` and `flood` are commands; anything else
+/// comes back.
 #[derive(Default)]
 struct Hermit;
 
@@ -20,10 +21,9 @@ impl Plugin for Hermit {
                 let (to, count) = (to.clone(), count.parse().unwrap_or(0));
                 thread::spawn(move || (0..count).all(|n| to.send(&format!("text {n}")).is_ok()));
             }
-            (_, Some("flood")) => {
-                let to = to.clone();
-                thread::spawn(move || while to.send(&[0; 65_536][..]).is_ok() {});
-            }
+            (Some(("big", size)), _) => to.send(&vec![0; size.parse().unwrap_or(0)])?,
+            (Some(("bigs", size)), _) => flood(to.clone(), size.parse().unwrap_or(0)),
+            (_, Some("flood")) => flood(to.clone(), 65_536),
             _ => to.send(m)?,
         }
         Ok(())
@@ -32,4 +32,12 @@ impl Plugin for Hermit {
     fn on_disconnect(&self, (): ()) {
         log::info!("gone");
     }
+}
+
+/// Sends messages of this size from a thread for as long as the client takes them.
+fn flood(to: Sender, size: usize) {
+    thread::spawn(move || {
+        let message = vec![0; size];
+        while to.send(&message).is_ok() {}
+    });
 }
