@@ -4,7 +4,8 @@ mod code;
 
 pub use code::CloseCode;
 
-use crate::SendError;
+use crate::BoxError;
+use crate::sender::Gone;
 use std::borrow::Cow;
 use std::error::Error;
 
@@ -18,10 +19,12 @@ const MAX_REASON: usize = MAX_CONTROL_PAYLOAD - 2;
 /// Returned as `Err` from [`Plugin::on_message`](crate::Plugin::on_message), or passed to
 /// [`Sender::close`](crate::Sender::close), it starts the closing handshake (RFC 6455, section 7).
 ///
-/// Any [`Error`] converts into one, so that `?` works in `on_message`: the client is told 1011
-/// (internal error) without a reason, and the error goes, with its sources, to httpd's error log.
-/// [`SendError::Closed`] is the exception: a client that has left is nothing to write a log line about.
-/// (That conversion is why this type is not an `Error` itself.)
+/// Whatever converts into a [`BoxError`] converts into one, so that `?` works in `on_message`, on errors,
+/// on a `BoxError` itself, and on `anyhow::Error`: the client is told 1011 (internal error) without a
+/// reason, and the error goes, with its sources, to httpd's error log. A text does the same: it is for
+/// the log, not for the client. [`SendError::Closed`](crate::SendError::Closed), or what it is the source
+/// of, is the exception: a client that has left is nothing to write a log line about. (That conversion is
+/// why this type is not an `Error` itself.)
 #[derive(Clone, Debug)]
 pub struct Close {
     /// In a box, since it is rare, and what callbacks return with every message should be small.
@@ -93,17 +96,48 @@ impl From<CloseCode> for Close {
     }
 }
 
-impl<E: Error + 'static> From<E> for Close {
+/// 1011, and the error for the log.
+impl<E: Into<BoxError>> From<E> for Close {
     fn from(error: E) -> Self {
+        let error = error.into();
         let mut close = Self::from(CloseCode::INTERNAL_ERROR);
-        close.details.error = (!is_closed(&error)).then(|| chain(&error));
+        close.details.error = (!is_gone(&*error)).then(|| chain(&*error));
         close
     }
 }
 
-fn is_closed(error: &(dyn Error + 'static)) -> bool {
-    let closed = error.downcast_ref() == Some(&SendError::Closed);
-    closed || error.source().is_some_and(is_closed)
+/// Looks for the source of `SendError::Closed` rather than for that: wrappers (of `anyhow`, or
+/// transparent ones) hide the error they stand for, but not its source.
+fn is_gone(error: &(dyn Error + 'static)) -> bool {
+    error.is::<Gone>() || error.source().is_some_and(is_gone)
+}
+
+/// What [`Sender::close`](crate::Sender::close) takes: a [`Close`], or just a [`CloseCode`].
+#[diagnostic::on_unimplemented(
+    message = "a connection is closed with a `Close` or a `CloseCode`",
+    note = "for example `Close::new(CloseCode::NORMAL, \"goodbye\")`"
+)]
+pub trait IntoClose: sealed::Sealed {
+    /// The close frame.
+    fn into_close(self) -> Close;
+}
+
+mod sealed {
+    pub trait Sealed {}
+    impl Sealed for super::Close {}
+    impl Sealed for super::CloseCode {}
+}
+
+impl IntoClose for Close {
+    fn into_close(self) -> Close {
+        self
+    }
+}
+
+impl IntoClose for CloseCode {
+    fn into_close(self) -> Close {
+        self.into()
+    }
 }
 
 /// The error and its sources, from the outermost to the root, in one line.

@@ -122,10 +122,43 @@
 //!
 //! # When something goes wrong
 //!
-//! In `on_connect` and `on_message`, `?` works on any error. It refuses the client (500), or closes the
-//! connection (1011), and the error goes, with its sources, to httpd's error log. To tell the client more,
-//! return a [`Rejection`] or a [`Close`] of your own. Panics are handled like errors, and do no harm beyond
-//! their connection; see [`Plugin`](Plugin#panics).
+//! In `on_connect` and `on_message`, `?` works on any error, on [`BoxError`] and on `anyhow::Error`, which
+//! need no feature of this crate. It refuses the client (500), or closes the connection (1011), and the
+//! error goes, with its sources, to httpd's error log. To tell the client more, return a [`Rejection`] or a
+//! [`Close`] of your own. Panics are handled like errors, and do no harm beyond their connection; see
+//! [`Plugin`](Plugin#panics).
+//!
+//! ```
+//! # use websocket_plugin::{Close, CloseCode, Message, Plugin, Sender, websocket_plugin};
+//! use anyhow::Context;
+//!
+//! #[derive(Default)]
+//! struct Sum;
+//!
+//! impl Sum {
+//!     fn add(&self, line: &str) -> anyhow::Result<i64> {
+//!         let number = |word: &str| word.parse::<i64>().with_context(|| format!("adding {word:?}"));
+//!         line.split(' ').map(number).sum()
+//!     }
+//! }
+//!
+//! #[websocket_plugin]
+//! impl Plugin for Sum {
+//!     fn on_message(&self, _: &mut (), sender: &Sender, message: Message<'_>) -> Result<(), Close> {
+//!         let Message::Text(line) = message else {
+//!             return Err(Close::new(CloseCode::UNSUPPORTED_DATA, "text only")); // for the client
+//!         };
+//!         let sum = self.add(line)?; // for the log
+//!         Ok(sender.send(&sum.to_string())?)
+//!     }
+//! }
+//!
+//! # use websocket_plugin::testing::{Host, Request};
+//! let host = Host::load::<Sum>();
+//! host.connect(Request::new()).unwrap().send("1 two");
+//! let line = "[Sum] on_message: adding \"two\": invalid digit found in string";
+//! assert_eq!(host.log()[0].text, line);
+//! ```
 //!
 //! # Options
 //!
@@ -191,7 +224,7 @@ mod sender;
 mod sync;
 pub mod testing;
 
-pub use close::{Close, CloseCode};
+pub use close::{Close, CloseCode, IntoClose};
 pub use handshake::{Handshake, Headers, InvalidHeader};
 #[cfg(feature = "json")]
 pub use json::SendJsonError;

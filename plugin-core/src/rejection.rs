@@ -1,13 +1,14 @@
 //! [`Rejection`].
 
+use crate::BoxError;
 use crate::close::chain;
-use std::error::Error;
 
 /// The HTTP answer to a client whose connection the plugin refuses.
 ///
-/// Any [`Error`] converts into one, so that `?` works in
-/// [`on_connect`](crate::Plugin::on_connect): the client is told 500, and the error goes, with its
-/// sources, to httpd's error log. The C module answers 403, whatever the plugin says.
+/// Whatever converts into a [`BoxError`] converts into one, so that `?` works in
+/// [`on_connect`](crate::Plugin::on_connect), on errors, on a `BoxError` itself, and on `anyhow::Error`:
+/// the client is told 500, and the error goes, with its sources, to httpd's error log. The C module
+/// answers 403, whatever the plugin says.
 #[derive(Clone, Debug)]
 pub struct Rejection {
     status: u16,
@@ -58,10 +59,11 @@ impl Rejection {
     }
 }
 
-impl<E: Error> From<E> for Rejection {
+/// 500, and the error for the log.
+impl<E: Into<BoxError>> From<E> for Rejection {
     fn from(error: E) -> Self {
         Self {
-            error: Some(chain(&error)),
+            error: Some(chain(&*error.into())),
             ..Self::INTERNAL_SERVER_ERROR
         }
     }

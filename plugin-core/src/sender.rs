@@ -9,12 +9,12 @@
 
 mod gate;
 
+use crate::Message;
 use crate::abi::{
     ExtendedServer, MESSAGE_TYPE_BINARY, MESSAGE_TYPE_CLOSE, MESSAGE_TYPE_PING, MESSAGE_TYPE_TEXT,
     SEND_ACCEPTED, SendMessage, WebSocketServer,
 };
-use crate::close::MAX_CONTROL_PAYLOAD;
-use crate::{Close, Message};
+use crate::close::{IntoClose, MAX_CONTROL_PAYLOAD};
 use std::ffi::c_int;
 use std::fmt;
 use std::sync::Arc;
@@ -104,20 +104,16 @@ impl Sender {
         self.transmit(MESSAGE_TYPE_PING, payload)
     }
 
-    /// Starts the closing handshake (RFC 6455, section 7.1.2): a [`Close`], or just a
-    /// [`CloseCode`](crate::CloseCode). Nothing is sent after that; the connection's last callback
+    /// Starts the closing handshake (RFC 6455, section 7.1.2): a [`Close`](crate::Close), or
+    /// just a [`CloseCode`](crate::CloseCode). Nothing is sent after that; the connection's last callback
     /// follows when the client has answered, or has not for too long.
     ///
     /// # Errors
     ///
     /// [`SendError::Closed`] if the connection was closing already.
-    #[allow(
-        clippy::needless_pass_by_value,
-        reason = "a code is passed like a whole Close"
-    )]
-    pub fn close(&self, close: impl Into<Close>) -> Result<(), SendError> {
+    pub fn close(&self, close: impl IntoClose) -> Result<(), SendError> {
         close
-            .into()
+            .into_close()
             .with_payload(|payload| self.transmit(MESSAGE_TYPE_CLOSE, payload))
     }
 
@@ -211,4 +207,23 @@ impl fmt::Display for SendError {
     }
 }
 
-impl std::error::Error for SendError {}
+impl std::error::Error for SendError {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match self {
+            Self::Closed => Some(&Gone),
+            Self::PingTooLong => None,
+        }
+    }
+}
+
+/// The source of [`SendError::Closed`], by which that is known again behind whatever wraps it.
+#[derive(Debug)]
+pub(crate) struct Gone;
+
+impl fmt::Display for Gone {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("it takes no more messages")
+    }
+}
+
+impl std::error::Error for Gone {}
