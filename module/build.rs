@@ -38,6 +38,7 @@ const FUNCTIONS: &[&str] = &[
     "ap_retained_data_create",
     "ap_retained_data_get",
     "ap_run_default_port",
+    "ap_run_handler",
     "ap_run_http_scheme",
     "ap_rwrite",
     "ap_send_interim_response",

@@ -18,6 +18,7 @@ pub mod memory;
 mod module;
 pub mod mpm;
 pub mod pool;
+mod redirects;
 pub mod request;
 pub mod scoreboard;
 mod startup;

@@ -18,24 +18,81 @@ const OUTPUT: [&CStr; 1] = [c"SSL/TLS Coalescing Filter"];
 const TRANSPARENT_INPUT: [&[u8]; 3] = [b"core_in", b"reqtimeout", b"log_input_output"];
 const TRANSPARENT_OUTPUT: [&[u8]; 3] = [b"core", b"reqtimeout", b"log_input_output"];
 
-/// Takes the request's filters away: from now on its bytes are the connection's.
-pub(super) fn leave_http(request: NonNull<sys::request_rec>) {
-    // SAFETY: called by the handler's thread with its live request (`Request::switch_protocols`).
+/// The filters of redirected requests whose connection another request has taken from HTTP.
+const NOTHING: &CStr = c"websocket_nothing";
+
+/// Registers the filters.
+///
+/// # Safety
+///
+/// Called in the hook that registers hooks.
+pub(super) unsafe fn register() {
+    // SAFETY: the functions are those of filters, and the name is a constant.
     unsafe {
-        let request = request.as_ptr();
-        let connection = (*request).connection;
-        for name in INPUT {
-            sys::ap_remove_input_filter_byhandle((*request).input_filters, name.as_ptr());
-        }
-        for name in OUTPUT {
-            sys::ap_remove_output_filter_byhandle((*connection).output_filters, name.as_ptr());
-        }
-        (*request).input_filters = (*connection).input_filters;
-        (*request).proto_input_filters = (*connection).input_filters;
-        (*request).output_filters = (*connection).output_filters;
-        (*request).proto_output_filters = (*connection).output_filters;
-        (*connection).keepalive = sys::AP_CONN_CLOSE;
+        let place = sys::AP_FTYPE_PROTOCOL;
+        sys::ap_register_input_filter(NOTHING.as_ptr(), Some(read_nothing), None, place);
+        sys::ap_register_output_filter(NOTHING.as_ptr(), Some(write_nothing), None, place);
     }
+}
+
+/// Takes the filters of a chain of requests away. From now on the bytes of the first one, which is the
+/// one that is answered, are the connection's; the others neither read nor write any, whatever their
+/// handlers still do.
+///
+/// # Safety
+///
+/// The requests are live, and this is their handlers' thread.
+pub(super) unsafe fn leave_http(chain: impl Iterator<Item = NonNull<sys::request_rec>>) {
+    // SAFETY: the caller vouches for the requests, which have one connection.
+    unsafe {
+        for (position, request) in chain.enumerate() {
+            let request = request.as_ptr();
+            let connection = (*request).connection;
+            if position == 0 {
+                for name in INPUT {
+                    sys::ap_remove_input_filter_byhandle((*request).input_filters, name.as_ptr());
+                }
+                for name in OUTPUT {
+                    let filters = (*connection).output_filters;
+                    sys::ap_remove_output_filter_byhandle(filters, name.as_ptr());
+                }
+                (*connection).keepalive = sys::AP_CONN_CLOSE;
+            }
+            (*request).input_filters = (*connection).input_filters;
+            (*request).proto_input_filters = (*connection).input_filters;
+            (*request).output_filters = (*connection).output_filters;
+            (*request).proto_output_filters = (*connection).output_filters;
+            (*request).sent_bodyct = 1;
+            // To mod_http2 the mark for the end of the response, which httpd passes on when the
+            // handler has returned, is the end of the stream.
+            if position > 0 || (*connection).master.is_null() {
+                (*request).eos_sent = 1;
+            }
+            if position > 0 {
+                let (name, none) = (NOTHING.as_ptr(), ptr::null_mut());
+                sys::ap_add_input_filter(name, none, request, connection);
+                sys::ap_add_output_filter(name, none, request, connection);
+            }
+        }
+    }
+}
+
+unsafe extern "C" fn read_nothing(
+    _filter: *mut sys::ap_filter_t,
+    _brigade: *mut sys::apr_bucket_brigade,
+    _mode: sys::ap_input_mode_t,
+    _block: sys::apr_read_type_e,
+    _length: sys::apr_off_t,
+) -> sys::apr_status_t {
+    sys::APR_EOF
+}
+
+unsafe extern "C" fn write_nothing(
+    _filter: *mut sys::ap_filter_t,
+    brigade: *mut sys::apr_bucket_brigade,
+) -> sys::apr_status_t {
+    // SAFETY: httpd passes a live brigade to a filter, which has it to itself.
+    unsafe { sys::apr_brigade_cleanup(brigade.cast()) }
 }
 
 /// Whether nothing stands between the connection's bytes and its socket.

@@ -9,14 +9,16 @@ use super::directives;
 use super::guard::guard;
 use super::log::{Level, log_server};
 use super::request::Request;
-use super::stream::register_filters;
-use super::{departure, mpm, scoreboard, startup, status, suspend, sys, termination};
+use super::{
+    departure, filters, mpm, redirects, scoreboard, startup, status, stream, suspend, sys,
+    termination,
+};
 use crate::reactor::Reactor;
 use crate::registry::Stop;
 use crate::{flusher, registry, upgrade};
 
 /// The value of `SetHandler` and `AddHandler` that selects this module.
-const HANDLER: &[u8] = b"websocket-handler";
+pub(super) const HANDLER: &[u8] = b"websocket-handler";
 
 /// The record `LoadModule websocket_module` names.
 #[repr(transparent)]
@@ -58,6 +60,13 @@ pub static websocket_module: Module = Module(UnsafeCell::new(sys::module {
 unsafe extern "C" fn register_hooks(_pool: *mut sys::apr_pool_t) {
     // SAFETY: httpd calls this while it may be hooked; the functions live as long as the module.
     unsafe {
+        // Before all that come first.
+        sys::ap_hook_handler(
+            Some(supervisor),
+            ptr::null(),
+            ptr::null(),
+            sys::APR_HOOK_REALLY_FIRST - 1,
+        );
         // Before every other handler, as the C module did.
         sys::ap_hook_handler(
             Some(handler),
@@ -101,9 +110,21 @@ unsafe extern "C" fn register_hooks(_pool: *mut sys::apr_pool_t) {
             ptr::null(),
             sys::APR_HOOK_MIDDLE,
         );
-        register_filters();
+        filters::register();
+        stream::register_filters();
         status::hook();
     }
+}
+
+unsafe extern "C" fn supervisor(request: *mut sys::request_rec) -> c_int {
+    guard(
+        "the supervision of handlers",
+        sys::HTTP_INTERNAL_SERVER_ERROR,
+        || {
+            // SAFETY: as in `handler`.
+            unsafe { redirects::supervise(Request::new(request)) }
+        },
+    )
 }
 
 unsafe extern "C" fn handler(request: *mut sys::request_rec) -> c_int {
@@ -116,9 +137,20 @@ unsafe extern "C" fn handler(request: *mut sys::request_rec) -> c_int {
             if request.handler() != HANDLER {
                 return sys::DECLINED;
             }
-            // SAFETY: `config::create` made every configuration httpd keeps for this module.
-            let config = unsafe { config::of(request) };
-            upgrade::handle(request, config).into_status()
+            if let Err(obstacle) = request.check_chain() {
+                if request.wants_websocket() {
+                    let text = format!("the request is not upgraded: {obstacle}");
+                    request.log(Level::Debug, &text);
+                }
+                return sys::DECLINED;
+            }
+            let failed = Answer::Status(500);
+            let answer = guard("the opening handshake", failed, || {
+                // SAFETY: `config::create` made every configuration httpd keeps for this module.
+                let config = unsafe { config::of(request) };
+                upgrade::handle(request, config)
+            });
+            redirects::settle(request, answer).into_status()
         },
     )
 }

@@ -1,5 +1,6 @@
 //! The request that asks for a WebSocket.
 
+mod chain;
 mod connection;
 
 use std::ffi::{CStr, c_char, c_int};
@@ -50,6 +51,10 @@ impl Request {
         unsafe { &*self.get().connection }
     }
 
+    pub(super) fn as_ptr(self) -> *mut sys::request_rec {
+        self.0.as_ptr()
+    }
+
     pub(super) fn per_dir_config(self) -> *mut sys::ap_conf_vector_t {
         self.get().per_dir_config
     }
@@ -75,12 +80,6 @@ impl Request {
     #[must_use]
     pub fn handler(&self) -> &[u8] {
         self.text(self.get().handler).unwrap_or_default()
-    }
-
-    /// The method, in its own letters.
-    #[must_use]
-    pub fn method(&self) -> &[u8] {
-        self.text(self.get().method).unwrap_or_default()
     }
 
     /// Whether only a head may be sent back, as for HEAD.
@@ -176,6 +175,13 @@ impl Request {
     #[must_use]
     pub fn header(&self, name: &CStr) -> Option<&[u8]> {
         self.text(self.header_ptr(name))
+    }
+
+    /// Whether the client names WebSocket among what it wants to change to.
+    pub(super) fn wants_websocket(&self) -> bool {
+        let upgrade = self.header(c"Upgrade").unwrap_or_default();
+        let mut protocols = upgrade.split(|&byte| byte == b',');
+        protocols.any(|protocol| protocol.trim_ascii().eq_ignore_ascii_case(b"websocket"))
     }
 
     /// `http` or `https`.

@@ -5,36 +5,13 @@ use std::time::Duration;
 use anyhow::Result;
 
 use crate::support::frame::masked;
+use crate::support::random::Random;
 use crate::support::{Client, Context, Handshake, cases};
 
 cases! {
     "random bytes after the handshake do no harm" => after_handshake,
     "random frames do no harm" => frames,
     "random handshakes do no harm" => handshakes,
-}
-
-/// A small generator (xorshift), so that every run sends the same bytes.
-struct Random(u64);
-
-impl Random {
-    fn next(&mut self) -> u64 {
-        self.0 ^= self.0 << 13;
-        self.0 ^= self.0 >> 7;
-        self.0 ^= self.0 << 17;
-        self.0
-    }
-
-    fn below(&mut self, limit: u64) -> usize {
-        usize::try_from(self.next() % limit).expect("the limits here are small")
-    }
-
-    fn byte(&mut self) -> u8 {
-        self.next().to_be_bytes()[0]
-    }
-
-    fn bytes(&mut self, length: usize) -> Vec<u8> {
-        (0..length).map(|_| self.byte()).collect()
-    }
 }
 
 const ROUNDS: u64 = 150;
@@ -63,7 +40,7 @@ fn still_serves(context: &Context) -> Result<()> {
 
 fn after_handshake(context: &Context) -> Result<()> {
     for seed in 1..=ROUNDS {
-        let mut random = Random(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15));
+        let mut random = Random::of(seed);
         let length = random.below(3000);
         let bytes = random.bytes(length);
         throw(context.open("/echo")?, &bytes)?;
@@ -73,7 +50,7 @@ fn after_handshake(context: &Context) -> Result<()> {
 
 fn frames(context: &Context) -> Result<()> {
     for seed in 1..=ROUNDS {
-        let mut random = Random(seed.wrapping_mul(0xd134_2543_de82_ef95));
+        let mut random = Random::of(seed.wrapping_mul(0xd134_2543_de82_ef95));
         let mut bytes = Vec::new();
         for _ in 0..random.below(12) {
             let length = random.below(400);
@@ -98,7 +75,7 @@ fn handshakes(context: &Context) -> Result<()> {
         .and("Sec-WebSocket-Protocol", "a, b")
         .to_bytes();
     for seed in 1..=ROUNDS {
-        let mut random = Random(seed.wrapping_mul(0x2545_f491_4f6c_dd1d));
+        let mut random = Random::of(seed.wrapping_mul(0x2545_f491_4f6c_dd1d));
         let mut bytes = right.clone();
         for _ in 0..=random.below(4) {
             let at = random.below(right.len() as u64);

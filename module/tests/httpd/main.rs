@@ -19,6 +19,7 @@ mod life;
 mod malformed;
 mod messages;
 mod origin;
+mod redirects;
 mod restart;
 mod rust;
 mod sites;
@@ -67,6 +68,10 @@ const THEMES: &[&[Case]] = &[
     tls::restart::CASES,
     sites::CASES,
     restart::CASES,
+    redirects::CASES,
+    redirects::errors::CASES,
+    redirects::hostile::CASES,
+    redirects::fuzz::CASES,
     status::CASES,
     config::CASES,
     rust::examples::CASES,

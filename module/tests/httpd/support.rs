@@ -8,6 +8,7 @@ pub(crate) mod journal;
 pub(crate) mod latency;
 pub(crate) mod openssl;
 pub(crate) mod plugins;
+pub(crate) mod random;
 pub(crate) mod server;
 pub(crate) mod tls;
 

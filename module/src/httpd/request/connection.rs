@@ -9,13 +9,14 @@ use crate::httpd::memory::SharedMemory;
 use crate::httpd::stream::{ConnectionStream, Descriptors, Http2Stream, input_of};
 use crate::httpd::suspend::{self, Adopter};
 use crate::httpd::transport::Transport;
-use crate::httpd::{filters, mpm, sys};
+use crate::httpd::{filters, mpm, redirects, sys};
 
 impl Request {
     /// Sends the 101 response with the response headers and takes the connection away from HTTP.
     /// For the handler's thread.
     pub fn switch_protocols(self) {
-        filters::leave_http(self.0);
+        // SAFETY: the chain's requests are live and this is the handler's thread.
+        unsafe { filters::leave_http(self.chain()) };
         // SAFETY: the request is live and this is its handler's thread; httpd sends the response at
         // once and flushes it.
         unsafe {
@@ -27,6 +28,11 @@ impl Request {
             (*request).status_line = sys::ap_get_status_line(sys::HTTP_SWITCHING_PROTOCOLS);
             sys::ap_send_interim_response(request, 1);
         }
+    }
+
+    /// Whether the 101 response was sent, or should have been.
+    pub(in crate::httpd) fn has_left_http(&self) -> bool {
+        self.get().status == sys::HTTP_SWITCHING_PROTOCOLS
     }
 
     /// The connection's bytes, which have been the handler's since
@@ -112,7 +118,7 @@ impl Request {
     /// Whether the connection may live on without this thread.
     #[must_use]
     pub fn can_suspend(&self) -> bool {
-        mpm::can_suspend(self.connection())
+        mpm::can_suspend(self.connection()) && redirects::is_answer_heard(*self)
     }
 
     /// Hands the connection to `adopter` as soon as this thread has let it go. For the handler's

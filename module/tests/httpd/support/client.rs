@@ -164,6 +164,12 @@ impl<S: Read + Write> Client<S> {
         self.expect_close(1000)
     }
 
+    /// All that comes until the connection ends in order.
+    pub(crate) fn rest(&mut self) -> Result<Vec<u8>> {
+        while self.fill()? > 0 {}
+        Ok(std::mem::take(&mut self.buffer))
+    }
+
     /// Reads and drops everything until the connection ends; how many bytes that were.
     pub(crate) fn drain(&mut self) -> Result<u64> {
         let mut total = self.buffer.len() as u64;
@@ -211,7 +217,8 @@ impl<S: Read + Write> Client<S> {
     }
 }
 
-fn is_reset(error: &anyhow::Error) -> bool {
+/// Whether the connection was reset.
+pub(crate) fn is_reset(error: &anyhow::Error) -> bool {
     error.downcast_ref::<std::io::Error>().is_some_and(|error| {
         matches!(
             error.kind(),

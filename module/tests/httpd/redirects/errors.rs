@@ -1,0 +1,179 @@
+//! What is never upgraded: answers to errors, and parts of pages.
+
+use anyhow::{Context as _, Result, ensure};
+use xtask::server_root::Mpm;
+
+use super::site::Site;
+use super::{expect_lines, marked};
+use crate::support::http2::Http2;
+use crate::support::{Client, Context, Driver, Handshake, cases};
+
+cases! {
+    "redirects: the answer to an error is never a WebSocket" => error_documents,
+    "redirects: the answer to an error keeps its status over TLS and HTTP/2" => over_others,
+    "redirects: anybody may ask what only members get, any number of times" => refused_often,
+    "redirects: WebSocketDetach: the answer to an error is never a WebSocket" => detached,
+    "redirects: a plugin's refusal has its page" => refusals,
+    "redirects: a part of a page is never a WebSocket" => sub_requests,
+    "redirects: those that go round in circles end" => circles,
+    "redirects: a request with another method is none for a WebSocket" => methods,
+}
+
+/// What is refused, with which status; its page, a WebSocket elsewhere, says so.
+const REFUSED: &[(&str, u16)] = &[
+    ("/members/room", 401),
+    ("/forbidden/room", 403),
+    ("/absent/room", 404),
+    ("/rewritten/fails", 500),
+    ("/cgi/broken", 500),
+    ("/members/far/room", 401),
+    ("/forbidden/far/room", 403),
+    ("/absent/far/room", 404),
+];
+
+/// Documents that are WebSockets and nothing else.
+const WITHOUT_PAGE: &[(&str, u16)] = &[("/absent/socket", 404), ("/forbidden/socket", 403)];
+
+/// Asks for a WebSocket; status and body of the answer that comes instead, the only one.
+fn refusal(site: &Site, handshake: &Handshake) -> Result<(u16, String)> {
+    let mut client = Client::connect(site.address())?;
+    client.send(handshake.clone().and("Connection", "close").to_bytes())?;
+    let response = client.response()?;
+    let body = String::from_utf8(client.rest()?)?;
+    ensure!(!body.contains("HTTP/1.1"), "two answers: {body}");
+    Ok((response.status, body))
+}
+
+fn expect_refusals(site: &Site) -> Result<()> {
+    for (number, &(path, status)) in REFUSED.iter().enumerate() {
+        let mark = format!("refused-{number}");
+        let (answered, body) = refusal(site, &marked(path, &mark)).context(path)?;
+        let page = format!("the page for {status}");
+        ensure!(
+            answered == status && body == page,
+            "{path}: {answered}, {body}"
+        );
+        expect_lines(site, &[mark], status)?;
+    }
+    for &(path, status) in WITHOUT_PAGE {
+        let (answered, _) = refusal(site, &Handshake::to(path)).context(path)?;
+        ensure!(answered == status, "{path}: {answered}");
+    }
+    Ok(())
+}
+
+fn error_documents(context: &Context) -> Result<()> {
+    let site = Site::start(context, "")?;
+    expect_refusals(&site)?;
+    // The pages themselves are WebSockets for those who ask for one.
+    site.open(&Handshake::to("/sockets/404.html"))?.close()?;
+    let member =
+        Handshake::to("/members/room").header("Authorization", "Basic dXNlcjpwYXNzd29yZA==");
+    let (status, _) = refusal(&site, &member)?;
+    ensure!(status == 404, "a member: {status}");
+    site.expect_alive()
+}
+
+fn over_others(context: &Context) -> Result<()> {
+    let h2 = "Protocols h2 h2c http/1.1\nH2WebSockets on";
+    let is_http2 = context.mpm != Mpm::Prefork;
+    let site = Site::start(context, if is_http2 { h2 } else { "" })?;
+    for &(path, status) in REFUSED.iter().chain(WITHOUT_PAGE) {
+        let mut client = Client::connect_tls(&site)?;
+        client.send(Handshake::to(path).to_bytes())?;
+        let response = client.response()?;
+        ensure!(response.status == status, "{path} over TLS: {response:?}");
+        if is_http2 {
+            let http2 = Http2::connect(site.address())?;
+            let answer = http2.ask(&Handshake::to(path))?.response.status;
+            ensure!(answer == status, "{path} over HTTP/2: {answer}");
+        }
+    }
+    site.expect_alive()
+}
+
+fn refused_often(context: &Context) -> Result<()> {
+    let site = Site::start(context, "")?;
+    for number in 0..50 {
+        let handshake = marked("/room", &number.to_string()).header("Host", "members.example");
+        let (status, body) = refusal(&site, &handshake)?;
+        ensure!(
+            status == 401 && body == "the page for 401",
+            "request {number}: {status}, {body}"
+        );
+    }
+    let member = Handshake::to("/room")
+        .header("Host", "members.example")
+        .header("Authorization", "Basic dXNlcjpwYXNzd29yZA==");
+    super::converse(site.open(&member)?)?;
+    site.expect_alive()
+}
+
+fn detached(context: &Context) -> Result<()> {
+    if context.driver != Driver::Event {
+        return Ok(());
+    }
+    let site = Site::start_detached(context)?;
+    expect_refusals(&site)?;
+    site.expect_alive()
+}
+
+fn refusals(context: &Context) -> Result<()> {
+    let site = Site::start(context, "")?;
+    for path in ["/kitchen_sink", "/rewritten/refused"] {
+        for number in 0..10 {
+            let mark = format!("{}-{number}", path.len());
+            let handshake = marked(path, &mark).header("X-Refuse", "1");
+            let (status, body) = refusal(&site, &handshake)?;
+            ensure!(
+                status == 403 && body == "the page for 403",
+                "{path}: {status}, {body}"
+            );
+            expect_lines(&site, &[mark], 403)?;
+        }
+    }
+    let bad = Handshake::to("/rewritten/socket").version(9);
+    ensure!(refusal(&site, &bad)?.0 == 400, "a bad version is accepted");
+    site.expect_alive()
+}
+
+fn sub_requests(context: &Context) -> Result<()> {
+    let mut sites = vec![Site::start(context, "")?];
+    if context.driver == Driver::Event {
+        sites.push(Site::start_detached(context)?);
+    }
+    for site in sites {
+        for _ in 0..10 {
+            let (status, body) = refusal(&site, &Handshake::to("/included/page.shtml"))?;
+            ensure!(status == 200, "{status}, {body}");
+            let parts = ["before, ", "a part", ", after"];
+            ensure!(parts.iter().all(|part| body.contains(part)), "{body}");
+        }
+        site.expect_alive()?;
+    }
+    Ok(())
+}
+
+fn circles(context: &Context) -> Result<()> {
+    let site = Site::start(context, "")?;
+    for (path, status) in [("/absent/round", 404), ("/rewritten/round", 500)] {
+        let (answered, body) = refusal(&site, &Handshake::to(path))?;
+        ensure!(answered == status, "{path}: {answered}, {body}");
+    }
+    site.expect_alive()
+}
+
+fn methods(context: &Context) -> Result<()> {
+    let site = Site::start(context, "")?;
+    for path in ["/echo", "/rewritten/socket", "/cgi/socket"] {
+        for method in ["POST", "HEAD", "PUT"] {
+            let line = format!("{method} {path} HTTP/1.1");
+            let handshake = Handshake::to(path)
+                .request_line(&line)
+                .and("Content-Length", "0");
+            let (status, body) = refusal(&site, &handshake)?;
+            ensure!(status >= 400, "{line}: {status}, {body}");
+        }
+    }
+    site.expect_alive()
+}
