@@ -2,11 +2,15 @@
 
 #![allow(unsafe_code)]
 
+mod inspection;
 mod loaded;
 mod options;
+mod probe;
 mod server;
 mod table;
 
-pub use loaded::{LoadedPlugin, PluginError, Private, Source};
+pub use inspection::PluginError;
+pub use loaded::{LoadedPlugin, Private, Source};
 pub use options::PluginOptions;
+pub use probe::is_executable;
 pub use server::{Attachment, Server, ServerLease};

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use super::guard::guard;
 use super::module::{ConfigPointer, websocket_module};
+use super::named::HtaccessPlugins;
 use super::pool::Pool;
 use super::request::Request;
 use super::sys;
@@ -41,6 +42,8 @@ pub struct Config {
     pub(super) h2_max_streams: Option<usize>,
     /// Only at the main server.
     pub(super) threads: Option<Threads>,
+    /// Only at the main server.
+    pub(super) htaccess_plugins: Option<HtaccessPlugins>,
 }
 
 impl Config {
@@ -128,6 +131,12 @@ impl Config {
         self.h2_max_streams.unwrap_or(DEFAULT_H2_MAX_STREAMS)
     }
 
+    /// Which plugins an `.htaccess` file may name.
+    #[must_use]
+    pub fn htaccess_plugins(&self) -> HtaccessPlugins {
+        self.htaccess_plugins.unwrap_or_default()
+    }
+
     /// The section `inner` inside this one: what it sets counts, the rest is inherited.
     pub(super) fn merged_with(&self, inner: &Self) -> Self {
         Self {
@@ -150,6 +159,7 @@ impl Config {
             detach: inner.detach.or(self.detach),
             h2_max_streams: inner.h2_max_streams.or(self.h2_max_streams),
             threads: inner.threads.or(self.threads),
+            htaccess_plugins: inner.htaccess_plugins.or(self.htaccess_plugins),
         }
     }
 }

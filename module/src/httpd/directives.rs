@@ -12,11 +12,11 @@ use super::{library, sys};
 use command::{Argument, Directive, END, each, flag, of_server, one, two};
 use values::{
     parse_compression_context, parse_compression_level, parse_compression_threshold,
-    parse_h2_max_streams, parse_origin_check, parse_size, parse_threads,
+    parse_h2_max_streams, parse_htaccess_plugins, parse_origin_check, parse_size, parse_threads,
 };
 
 #[repr(transparent)]
-pub(super) struct Table([sys::command_rec; 16]);
+pub(super) struct Table([sys::command_rec; 17]);
 
 // SAFETY: the table holds constants and pointers to constants; nobody writes to it.
 unsafe impl Sync for Table {}
@@ -102,6 +102,11 @@ pub(super) static TABLE: Table = Table([
         c"WebSocketH2MaxStreams",
         &(h2_max_streams as _),
         c"Most WebSockets of one HTTP/2 connection; default 3",
+    )),
+    of_server(one(
+        c"WebSocketHtaccessPlugins",
+        &(htaccess_plugins as _),
+        c"Which plugins .htaccess files may load: Named (default) in httpd.conf, Any or None",
     )),
     END,
 ]);
@@ -192,5 +197,11 @@ fn threads(
 ) -> Result<(), String> {
     directive.only_in_main_server("WebSocketThreads")?;
     directive.config.threads = Some(parse_threads(&min.text(), &max.text())?);
+    Ok(())
+}
+
+fn htaccess_plugins(directive: &mut Directive<'_>, word: Argument<'_>) -> Result<(), String> {
+    directive.only_in_main_server("WebSocketHtaccessPlugins")?;
+    directive.config.htaccess_plugins = Some(parse_htaccess_plugins(&word.text())?);
     Ok(())
 }

@@ -3,15 +3,18 @@
 //! A plugin may be loaded as an httpd module too (`LoadModule`): both must get the same handle, so
 //! the library is opened under its own path and with the same flags.
 
-use std::ffi::{CStr, c_char, c_void};
+use std::ffi::{CStr, OsStr, c_char, c_void};
+use std::fmt::Display;
 use std::mem;
+use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
 use std::ptr;
 use std::sync::Arc;
 
 use websocket_plugin::abi;
 
 use super::pool::{Pool, bytes, c_string, status_text};
-use super::{startup, sys};
+use super::{named, startup, symbol, sys};
 use crate::plugin::{LoadedPlugin, Source};
 
 /// Loads the library at `path` (relative to `ServerRoot`) and calls its init function. When `pool` is
@@ -21,28 +24,54 @@ use crate::plugin::{LoadedPlugin, Source};
 ///
 /// A message for the administrator that names path, symbol and reason.
 pub(super) fn load(pool: Pool, path: &[u8], symbol: &[u8]) -> Result<Arc<LoadedPlugin>, String> {
-    let name = String::from_utf8_lossy(symbol).into_owned();
-    let full_path = server_path(pool, path)?;
-    let shown_path = full_path.to_string_lossy().into_owned();
-    let handle = open(pool, full_path)
+    let path = server_path(pool, path)?;
+    let is_of_request = startup::is_serving();
+    if is_of_request {
+        let path = named::allowed(path, symbol)?;
+        return open_plugin(pool, &path, symbol, is_of_request);
+    }
+    let plugin = open_plugin(pool, path, symbol, is_of_request)?;
+    named::remember(pool, path, symbol);
+    Ok(plugin)
+}
+
+fn open_plugin(
+    pool: Pool,
+    path: &CStr,
+    symbol: &[u8],
+    is_of_request: bool,
+) -> Result<Arc<LoadedPlugin>, String> {
+    let name = String::from_utf8_lossy(symbol);
+    let shown_path = path.to_string_lossy();
+    let handle = open(pool, path)
         .map_err(|reason| format!("WebSocketHandler: could not load {shown_path}: {reason}"))?;
     let address = find(handle, symbol).map_err(|reason| {
         format!("WebSocketHandler: could not find {name} in {shown_path}: {reason}")
     })?;
-    let source = Source {
-        name: format!("{name} in {shown_path}"),
-        is_of_request: startup::is_serving(),
-    };
-    // SAFETY: the administrator names an init function of a plugin; there is no way to check that.
+    let name = format!("{name} in {shown_path}");
+    let refused = |reason: &dyn Display| format!("WebSocketHandler: {name} {reason}");
+    let helper = symbol::check(address, Path::new(OsStr::from_bytes(path.to_bytes())))
+        .map_err(|reason| refused(&reason.text()))?;
+    // SAFETY: `check` found that it is a function. The administrator says that it takes no arguments;
+    // there is no way to check that.
     let init = unsafe { mem::transmute::<*mut c_void, abi::Init>(address) };
+    let source = Source {
+        name: helper.map_or_else(|| name.clone(), |helper| of_helper(&name, &helper)),
+        is_of_request,
+    };
     // SAFETY: as above; the library stays loaded until the clean-up below has run, because APR
     // registered its own clean-up, which unloads it, before.
-    let plugin = unsafe { LoadedPlugin::from_init(source, init) }
-        .map_err(|error| format!("WebSocketHandler: {name} in {shown_path} {error}"))?;
+    let plugin =
+        unsafe { LoadedPlugin::from_init(source, init) }.map_err(|error| refused(&error))?;
     let plugin = Arc::new(plugin);
     let destroyed = Arc::clone(&plugin);
     pool.on_destroy(move || destroyed.destroy());
     Ok(plugin)
+}
+
+/// The name of a plugin whose init function is in a library that its own one depends on.
+fn of_helper(name: &str, helper: &Path) -> String {
+    format!("{name} (from {})", helper.display())
 }
 
 fn server_path<'a>(pool: Pool, path: &[u8]) -> Result<&'a CStr, String> {

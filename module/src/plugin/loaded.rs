@@ -1,53 +1,18 @@
 //! A plugin whose library is loaded and whose table has been checked.
 
-use std::ffi::{c_uint, c_void};
-use std::fmt;
+use std::ffi::c_void;
 use std::ptr::{self, NonNull};
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use websocket_plugin::abi;
-use websocket_plugin::abi::host::{IncompatibleError, Instance, RustPlugin, rust_plugin};
+use websocket_plugin::abi::host::{Instance, RustPlugin, rust_plugin};
 
+use super::inspection::{PluginError, inspect};
 use super::options::PluginOptions;
 use super::server::Server;
 use crate::protocol::MessageKind;
-
-/// What is wrong with a plugin's table, to be read behind its name.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum PluginError {
-    /// Init returned null.
-    Init,
-    /// The table is of a version this module does not know.
-    Version(c_uint),
-    /// The table is smaller than that of version 0.
-    Size(c_uint),
-    /// The one callback that must be there is not.
-    NoOnMessage,
-    /// A Rust plugin was built against another `websocket-plugin`.
-    Incompatible(IncompatibleError),
-}
-
-impl fmt::Display for PluginError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Init => f.write_str("returned NULL: the plugin cannot be used"),
-            Self::Version(version) => write!(
-                f,
-                "returned a plugin of version {version}; this module knows version {}",
-                abi::WEBSOCKET_PLUGIN_VERSION_0
-            ),
-            Self::Size(size) => write!(
-                f,
-                "returned a plugin of {size} bytes; version 0 has at least {}",
-                size_of::<abi::WebSocketPlugin>()
-            ),
-            Self::NoOnMessage => f.write_str("returned a plugin without on_message"),
-            Self::Incompatible(error) => write!(f, "does not fit this module: {error}"),
-        }
-    }
-}
 
 /// The pointer a plugin gave for one of its connections.
 #[derive(Clone, Copy, Debug)]
@@ -97,25 +62,15 @@ impl LoadedPlugin {
     ///
     /// # Safety
     ///
-    /// `init` is the init function of a plugin, and its library stays loaded for as long as the result
-    /// is used.
+    /// `init` is a function without arguments that returns a pointer or a number, and does so without
+    /// crashing. Its library stays loaded for as long as the result is used. What it returns is checked
+    /// here: a table that passes is taken for a plugin's.
     pub unsafe fn from_init(source: Source, init: abi::Init) -> Result<Self, PluginError> {
         // SAFETY: the caller vouches for `init`.
         let table = NonNull::new(unsafe { init() }).ok_or(PluginError::Init)?;
-        // SAFETY: every version of the table begins with these two fields; the plugin keeps it until
-        // `destroy`.
-        let (size, version) = unsafe { ((*table.as_ptr()).size, (*table.as_ptr()).version) };
-        if version != abi::WEBSOCKET_PLUGIN_VERSION_0 {
-            return Err(PluginError::Version(version));
-        }
-        if usize::try_from(size).is_ok_and(|size| size < size_of::<abi::WebSocketPlugin>()) {
-            return Err(PluginError::Size(size));
-        }
-        // SAFETY: the plugin says that the table has all fields of version 0.
-        let on_message = unsafe { table.as_ref() }
-            .on_message
-            .ok_or(PluginError::NoOnMessage)?;
-        // SAFETY: the caller keeps the library loaded, and `destroy` releases all instances first.
+        let on_message = inspect(table.as_ptr())?;
+        // SAFETY: `inspect` found a table that can be read as far as Rust plugins fill it. The caller
+        // keeps the library loaded, and `destroy` releases all instances first.
         let rust = unsafe { rust_plugin(table.as_ptr()) }.map_err(PluginError::Incompatible)?;
         Ok(Self {
             source,

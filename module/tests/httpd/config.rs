@@ -1,12 +1,19 @@
 //! The directives: errors, contexts, merging.
 
+use std::path::PathBuf;
+use std::process::Command;
+
 use anyhow::{Context as _, Result, ensure};
+use xtask::apache::Apache;
+use xtask::command::run;
 use xtask::server_root::ConfigCheck;
 
 use crate::support::{Client, Context, Frame, Handshake, cases};
 
 cases! {
     "a plugin that cannot be used is a configuration error that says why" => bad_plugins,
+    "what is no init function is a configuration error, not a crash" => no_init_functions,
+    "an init function may come from a library the plugin depends on" => helper,
     "a wrong argument is a configuration error that says what is allowed" => bad_arguments,
     "every directive stands at every level" => contexts,
     "the old name of the size limit works, with a warning" => old_name,
@@ -69,6 +76,70 @@ fn bad_plugins(context: &Context) -> Result<()> {
     Ok(())
 }
 
+fn no_init_functions(context: &Context) -> Result<()> {
+    let plugins = context.plugins();
+    let broken = |symbol| (plugins.library("broken"), symbol);
+    let alias = Apache::find()?.stock_module("alias");
+    for ((library, symbol), word) in [
+        ((alias, "alias_module"), "is not a function"),
+        ((c_library()?, "environ"), "is not a function"),
+        ((c_library()?, "getpid"), "C library"),
+        ((c_library()?, "abort"), "C library"),
+        (broken("getpid"), "C library"),
+        (broken("variable"), "is not a function"),
+        (broken("constant"), "is not a function"),
+        (broken("number_init"), "0x3039"),
+        (broken("odd_init"), "where no plugin's table is"),
+        (broken("cut_init"), "where no plugin's table is"),
+        (broken("stack_init"), "local variable"),
+        (broken("boast_init"), "1000 bytes"),
+        (broken("data_init"), "on_disconnect is not a function"),
+    ] {
+        let library = library.display().to_string();
+        let directive = format!("WebSocketHandler \"{library}\" {symbol}");
+        let result = check(context, &format!("<Location /x>\n{directive}\n</Location>"))?;
+        expect_error(&directive, &result, &[&library, symbol, word])?;
+    }
+    let last = check(context, &plugins.handler_with("broken", "last_init"))?;
+    ensure!(last.ok, "{last:?}");
+    Ok(())
+}
+
+/// The path of the C library, which this process uses too.
+fn c_library() -> Result<PathBuf> {
+    let maps = std::fs::read_to_string("/proc/self/maps")?;
+    let mut paths = maps
+        .lines()
+        .filter_map(|line| line.split_whitespace().nth(5));
+    let path = paths.find(|path| path.contains("/libc.so") || path.contains("/libc-"));
+    Ok(path.context("no C library")?.into())
+}
+
+fn helper(context: &Context) -> Result<()> {
+    let root = context.root()?;
+    let outer = root.dir().join("outer.so");
+    let echo = context.plugins().library("echo");
+    run(Command::new("cc")
+        .args([
+            "-shared",
+            "-fPIC",
+            "-Wl,--no-as-needed",
+            "-x",
+            "c",
+            "/dev/null",
+        ])
+        .args(["-x", "none"])
+        .arg(&echo)
+        .arg("-o")
+        .arg(&outer))?;
+    let handler = format!("WebSocketHandler \"{}\" echo_init", outer.display());
+    let config = format!("<Location /x>\nSetHandler websocket-handler\n{handler}\n</Location>");
+    let httpd = root.config(config).start()?;
+    let mut client = Client::open(httpd.address(), &Handshake::to("/x"))?;
+    client.echo("hello")?;
+    client.close()
+}
+
 fn expect_error(directive: &str, result: &ConfigCheck, words: &[&str]) -> Result<()> {
     ensure!(!result.ok, "{directive} is accepted");
     for word in words.iter().chain(&["Syntax error on line", "httpd.conf"]) {
@@ -111,6 +182,18 @@ fn bad_arguments(context: &Context) -> Result<()> {
         (
             "<Location /x>\nWebSocketH2MaxStreams 3\n</Location>",
             vec!["WebSocketH2MaxStreams not allowed in <Location>"],
+        ),
+        (
+            "WebSocketHtaccessPlugins Some",
+            vec!["Named, Any or None", "'Some'"],
+        ),
+        (
+            "<Location /x>\nWebSocketHtaccessPlugins Any\n</Location>",
+            vec!["WebSocketHtaccessPlugins not allowed in <Location>"],
+        ),
+        (
+            "<VirtualHost *:80>\nWebSocketHtaccessPlugins Any\n</VirtualHost>",
+            vec!["WebSocketHtaccessPlugins", "<VirtualHost>"],
         ),
         (
             "WebSocketOriginCheck Some",

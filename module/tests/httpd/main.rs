@@ -14,6 +14,7 @@ mod endurance;
 mod fuzz;
 mod gate;
 mod handshake;
+mod htaccess;
 mod http2;
 mod life;
 mod malformed;
@@ -74,6 +75,7 @@ const THEMES: &[&[Case]] = &[
     redirects::fuzz::CASES,
     status::CASES,
     config::CASES,
+    htaccess::CASES,
     rust::examples::CASES,
     rust::handshake::CASES,
     rust::options::CASES,

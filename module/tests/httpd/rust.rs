@@ -66,15 +66,18 @@ fn root_with_user(context: &Context) -> Result<(ServerRoot, String)> {
 const CREDENTIALS: &str = "Basic dXNlcjpwYXNzd29yZA==";
 
 /// Makes a folder with an `.htaccess` file and a file `room` that httpd finds.
-fn write_site(folder: &Path, htaccess: &str) -> Result<()> {
+pub(crate) fn write_site(folder: &Path, htaccess: &str) -> Result<()> {
     fs::create_dir_all(folder)?;
     fs::set_permissions(folder, Permissions::from_mode(0o755))?;
     fs::write(folder.join("room"), "")?;
     Ok(fs::write(folder.join(".htaccess"), htaccess)?)
 }
 
+/// Lets `.htaccess` files load plugins that nothing else holds.
+const ANY_PLUGIN: &str = "WebSocketHtaccessPlugins Any";
+
 /// Serves a folder at `/site`, with further directives, and those of its `.htaccess` files.
-fn site(folder: &Path, directives: &str) -> String {
+pub(crate) fn site(folder: &Path, directives: &str) -> String {
     format!(
         "Alias /site \"{0}\"\n<Directory \"{0}\">\nRequire all granted\n\
          AllowOverride AuthConfig FileInfo\n{directives}\n</Directory>\n",

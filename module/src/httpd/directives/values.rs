@@ -1,5 +1,6 @@
 //! What the arguments of directives may be.
 
+use crate::httpd::named::HtaccessPlugins;
 use crate::protocol::{DeflateContext, DeflateLevel, OriginPolicy};
 use crate::reactor::Threads;
 
@@ -52,6 +53,17 @@ pub(super) fn parse_origin_check(word: &str) -> Result<OriginPolicy, String> {
         "trusted" => Ok(OriginPolicy::Trusted),
         _ => Err(format!(
             "WebSocketOriginCheck must be Off, Same or Trusted, not '{word}'"
+        )),
+    }
+}
+
+pub(super) fn parse_htaccess_plugins(word: &str) -> Result<HtaccessPlugins, String> {
+    match word.to_ascii_lowercase().as_str() {
+        "named" => Ok(HtaccessPlugins::Named),
+        "any" => Ok(HtaccessPlugins::Any),
+        "none" => Ok(HtaccessPlugins::None),
+        _ => Err(format!(
+            "WebSocketHtaccessPlugins must be Named, Any or None, not '{word}'"
         )),
     }
 }

@@ -1,5 +1,9 @@
 /* Init functions whose plugins cannot be used, and one whose plugin is larger than known. */
 
+#include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
 #include "websocket_plugin.h"
 
 static size_t CALLBACK on_message(void *private, const WebSocketServer *server, const int type,
@@ -41,4 +45,75 @@ EXPORT WebSocketPlugin *CALLBACK larger_init(void);
 EXPORT WebSocketPlugin *CALLBACK larger_init(void)
 {
     return &larger.known;
+}
+
+/* What is no init function at all, and tables that are none. */
+
+EXPORT extern WebSocketPlugin variable;
+EXPORT WebSocketPlugin variable = {.size = sizeof(WebSocketPlugin), .on_message = on_message};
+
+EXPORT extern const int constant;
+EXPORT const int constant = 0xc3; /* which would return at once */
+
+EXPORT int number_init(void);
+EXPORT int number_init(void)
+{
+    return 12345;
+}
+
+EXPORT void *odd_init(void);
+EXPORT void *odd_init(void)
+{
+    return (char *)&variable + 1;
+}
+
+EXPORT void *stack_init(void);
+EXPORT void *stack_init(void)
+{
+    WebSocketPlugin local = variable;
+    WebSocketPlugin *volatile kept = &local;
+
+    return kept;
+}
+
+/* Memory that ends `length` bytes behind the beginning of a table. */
+static void *at_the_end_of_memory(size_t length, unsigned int size)
+{
+    size_t page = (size_t)sysconf(_SC_PAGESIZE);
+    char *pages = mmap(NULL, 2 * page, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    char *table = pages + page - length;
+    WebSocketPlugin plugin = variable;
+
+    plugin.size = size;
+    mprotect(pages + page, page, PROT_NONE);
+    memcpy(table, &plugin, length < sizeof(plugin) ? length : sizeof(plugin));
+    return table;
+}
+
+EXPORT void *cut_init(void);
+EXPORT void *cut_init(void)
+{
+    return at_the_end_of_memory(sizeof(WebSocketPlugin) - 8, sizeof(WebSocketPlugin));
+}
+
+EXPORT void *boast_init(void);
+EXPORT void *boast_init(void)
+{
+    return at_the_end_of_memory(sizeof(WebSocketPlugin), 1000);
+}
+
+/* A table in memory that ends right behind it is all right. */
+EXPORT void *last_init(void);
+EXPORT void *last_init(void)
+{
+    return at_the_end_of_memory(sizeof(WebSocketPlugin), sizeof(WebSocketPlugin));
+}
+
+EXPORT WebSocketPlugin *CALLBACK data_init(void);
+EXPORT WebSocketPlugin *CALLBACK data_init(void)
+{
+    static WebSocketPlugin plugin = {.size = sizeof(WebSocketPlugin), .on_message = on_message};
+
+    plugin.on_disconnect = (WS_OnDisconnect)(size_t)&plugin;
+    return &plugin;
 }

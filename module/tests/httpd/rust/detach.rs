@@ -8,7 +8,7 @@ use rustix::process::{Pid, Resource, Rlimit, prlimit};
 use xtask::httpd::Httpd;
 use xtask::server_root::Mpm;
 
-use super::{expect_log, location, name_in_log, open, site, write_site};
+use super::{ANY_PLUGIN, expect_log, location, name_in_log, open, site, write_site};
 use crate::steady_reader;
 use crate::support::frame::masked;
 use crate::support::server::ensure_healthy;
@@ -481,7 +481,7 @@ fn htaccess(context: &Context) -> Result<()> {
     let handler = super::handler(context, "hermit");
     let rules = format!("SetHandler websocket-handler\n{handler}\n");
     write_site(&folder, &format!("{rules}{DETACH}"))?;
-    let httpd = root.config(site(&folder, "")).start()?;
+    let httpd = root.config(ANY_PLUGIN).config(site(&folder, "")).start()?;
     for _ in 0..3 {
         let mut client = open(&httpd, "/site/room")?;
         client.echo("hello")?;

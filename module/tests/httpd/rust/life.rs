@@ -3,7 +3,7 @@
 use anyhow::{Result, bail, ensure};
 use xtask::server_root::Mpm;
 
-use super::{ask, handler, location, open, site, write_site};
+use super::{ANY_PLUGIN, ask, handler, location, open, site, write_site};
 use crate::support::server::ensure_healthy;
 use crate::support::{Client, Context, Handshake, PATIENCE, cases, wait_until};
 
@@ -82,6 +82,7 @@ fn htaccess(context: &Context) -> Result<()> {
     write_site(&folder, &format!("{rules} a b"))?;
     let httpd = root
         .stock_module("alias")
+        .config(ANY_PLUGIN)
         .config(site(&folder, ""))
         .start()?;
     for _ in 0..10 {
