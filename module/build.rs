@@ -83,6 +83,7 @@ const FUNCTIONS: &[&str] = &[
 ];
 
 const TYPES: &[&str] = &[
+    "ap_directive_t",
     "apr_bucket_brigade",
     "apr_bucket_heap",
     "apr_datatype_e",
@@ -125,6 +126,7 @@ const CONSTANTS: &[&str] = &[
     "RSRC_CONF",
     "SERVER_.*",
     "SUSPENDED",
+    "ap_conftree",
     "ap_server_conf",
     "apr_bucket_type_eos",
     "apr_bucket_type_socket",

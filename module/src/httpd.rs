@@ -12,6 +12,7 @@ mod directives;
 mod filters;
 pub mod guard;
 pub mod holding;
+pub mod http2;
 mod library;
 pub mod log;
 pub mod memory;

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use crate::blocking::Driver;
 use crate::compression::Compression;
-use crate::http2::Place;
+use crate::http2::{Full, Place};
 use crate::httpd::config::Config;
 use crate::httpd::detached::Duplicate;
 use crate::httpd::holding::Holding;
@@ -14,7 +14,7 @@ use crate::httpd::log::{Level, log_server};
 use crate::httpd::request::Request;
 use crate::httpd::stream::Descriptors;
 use crate::httpd::transport::Transport;
-use crate::httpd::{Answer, mpm};
+use crate::httpd::{Answer, http2, mpm};
 use crate::link::{Holder, Link, Wake};
 use crate::plugin::{Attachment, LoadedPlugin, ServerLease};
 use crate::protocol::{
@@ -115,6 +115,16 @@ fn out_of_resources(request: &Request, error: &io::Error) -> Answer {
     SERVICE_UNAVAILABLE
 }
 
+/// Refuses a WebSocket over HTTP/2 that would leave too few threads to others. Threads of the child may
+/// soon be free; of a connection's own WebSockets the client knows best.
+fn refuse_stream(request: &Request, full: Full) -> Answer {
+    request.log(Level::Info, &full.to_string());
+    if !matches!(full, Full::Connection(_)) {
+        request.set_error_header(c"Retry-After", b"10");
+    }
+    SERVICE_UNAVAILABLE
+}
+
 /// The reactor, if the connection can be left to it.
 fn reactor_for(request: Request, config: &Config) -> Option<&'static Reactor> {
     if !config.is_event_driven() || !request.can_suspend() {
@@ -144,13 +154,9 @@ impl Opening<'_> {
         let Self {
             request, config, ..
         } = self;
-        let most = config.h2_max_streams();
-        let Some(_place) = Place::take(connection, most) else {
-            let text = format!(
-                "the HTTP/2 connection has {most} WebSockets already (WebSocketH2MaxStreams)"
-            );
-            request.log(Level::Info, &text);
-            return SERVICE_UNAVAILABLE;
+        let _place = match Place::take(connection, config.h2_max_streams(), http2::limits()) {
+            Ok(place) => place,
+            Err(full) => return refuse_stream(request, full),
         };
         match request.http2_input() {
             Ok(Some(input)) => self.block(Some(input)),

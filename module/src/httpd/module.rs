@@ -176,7 +176,7 @@ unsafe extern "C" fn post_config(
     server: *mut sys::server_rec,
 ) -> c_int {
     guard("post_config", (), || {
-        startup::warn_of_retirements();
+        startup::warn();
         // SAFETY: httpd passes its main server, in the parent process and before any child is there.
         if let Err(error) = unsafe { scoreboard::share(server) } {
             let text = format!("the server status will not show WebSockets: {error}");

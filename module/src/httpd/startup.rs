@@ -8,7 +8,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use super::config::{self, Config};
 use super::log::{Level, log_server, server_line};
 use super::pool::Pool;
-use super::{mpm, sys};
+use super::{http2, mpm, sys};
 
 /// A section that names a plugin or sets options.
 #[derive(Clone, Copy)]
@@ -54,15 +54,21 @@ pub(super) fn check() -> bool {
     bad == 0
 }
 
-/// Warns of settings that would end WebSockets, once for each start.
-pub(super) fn warn_of_retirements() {
+/// Warns of settings that would end WebSockets, or have them take threads, once for each start.
+pub(super) fn warn() {
+    let about_http2 = http2::read_settings();
     // SAFETY: the state may be asked for at any time.
     let is_rehearsal =
         unsafe { sys::ap_state_query(sys::AP_SQ_MAIN_STATE) } == sys::AP_SQ_MS_CREATE_PRE_CONFIG;
-    if is_rehearsal || !mpm::is_async() || sections().is_empty() {
+    if is_rehearsal || sections().is_empty() {
         return;
     }
-    for text in mpm::retirements() {
+    let retirements = if mpm::is_async() {
+        mpm::retirements()
+    } else {
+        Vec::new()
+    };
+    for text in retirements.into_iter().chain(about_http2) {
         log_server(Level::Warning, &text);
     }
 }

@@ -1,11 +1,13 @@
 //! WebSockets over HTTP/2 (RFC 8441).
 
 pub(crate) mod life;
+pub(crate) mod limits;
 pub(crate) mod slow_reader;
 
 use anyhow::{Result, ensure};
 use http::StatusCode;
 use xtask::httpd::Httpd;
+use xtask::server_root::ServerRoot;
 
 use crate::support::frame::masked;
 use crate::support::http2::Http2;
@@ -26,13 +28,19 @@ cases! {
 }
 
 /// A server that speaks HTTP/2, in cleartext and over TLS.
-fn start(context: &Context, config: &str) -> Result<Httpd> {
-    context
+fn root(context: &Context) -> Result<ServerRoot> {
+    Ok(context
         .root()?
         .stock_module("http2")
         .tls_port(xtask::port::free_port()?)
         .config("Protocols h2 h2c http/1.1\nH2WebSockets on")
-        .config(context.plugins().locations())
+        .config(context.plugins().locations()))
+}
+
+/// A server where a connection may have several WebSockets.
+fn start(context: &Context, config: &str) -> Result<Httpd> {
+    root(context)?
+        .config("WebSocketH2MaxStreams 3")
         .config(config)
         .start()
 }
@@ -95,8 +103,8 @@ fn shared_connection(context: &Context) -> Result<()> {
 }
 
 fn cap(context: &Context) -> Result<()> {
-    for (config, most) in [("", 3), ("WebSocketH2MaxStreams 1", 1)] {
-        let httpd = start(context, config)?;
+    for (config, most) in [("", 1), ("WebSocketH2MaxStreams 3", 3)] {
+        let httpd = root(context)?.config(config).start()?;
         let (http2, other) = (connect(&httpd)?, connect(&httpd)?);
         let mut clients = Vec::new();
         for _ in 0..most {

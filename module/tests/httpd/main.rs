@@ -136,6 +136,7 @@ fn trials(context: &Context) -> Vec<Trial> {
     let http2 = (context.mpm != Mpm::Prefork).then_some([
         http2::CASES,
         http2::life::CASES,
+        http2::limits::CASES,
         http2::slow_reader::CASES,
     ]);
     let trial = |case: &'static Case| {

@@ -53,7 +53,7 @@ impl Transport {
             Self::H2 => root
                 .tls_port(port::free_port()?)
                 .stock_module("http2")
-                .config("Protocols h2 http/1.1\nH2WebSockets on"),
+                .config("Protocols h2 http/1.1\nH2WebSockets on\nWebSocketH2MaxStreams 3"),
         })
     }
 }

@@ -117,6 +117,18 @@ impl Http2 {
         })
     }
 
+    /// Asks for a page and resets the stream before any of it has come.
+    pub(crate) fn get_and_reset(&self, target: &str) -> Result<()> {
+        let uri = format!("{}{target}", self.origin);
+        let request = Request::get(uri).body(())?;
+        self.wait(async {
+            let mut sender = self.sender.clone().ready().await?;
+            let (_, mut stream) = sender.send_request(request, true)?;
+            stream.send_reset(Reason::CANCEL);
+            Ok(())
+        })
+    }
+
     /// The origin of the server's own pages.
     pub(crate) fn origin(&self) -> &str {
         &self.origin

@@ -1,0 +1,171 @@
+//! What WebSockets over HTTP/2 leave to everybody else.
+
+use std::time::Duration;
+
+use anyhow::{Context as _, Result, ensure};
+use http::StatusCode;
+use xtask::httpd::Httpd;
+use xtask::server_root::Sizing;
+
+use super::{connect, root};
+use crate::status::Counters;
+use crate::support::http2::{Http2, Http2Stream};
+use crate::support::server::ensure_healthy;
+use crate::support::{Client, Context, Handshake, cases, wait_until};
+
+cases! {
+    "HTTP/2: whatever a client resets, its ordinary requests are answered" => resets,
+    "HTTP/2: the last tenth of a process's threads is not for WebSockets" => last_threads,
+    "HTTP/2: the last tenth of mod_http2's threads is not for WebSockets" => last_workers,
+    "HTTP/2: what WebSockets may take is told at the start" => told,
+}
+
+/// As often as this, mod_http2 looks at what a client has reset; there is no event to wait for.
+const MOOD: Duration = Duration::from_millis(150);
+
+/// What a client does before each WebSocket that it resets.
+type Before = fn(&Http2) -> Result<()>;
+
+fn resets(context: &Context) -> Result<()> {
+    let httpd = root(context)?.start()?;
+    let nothing: Before = |_| Ok(());
+    let answered: Before = |http2| {
+        ensure!(http2.get("/server-status")? == StatusCode::OK);
+        Ok(())
+    };
+    let given_up: Before = |http2| http2.get_and_reset("/server-status");
+    for (name, rounds, before) in [
+        ("nothing before", 2, nothing),
+        ("an answered request before", 3, answered),
+        ("a request that is reset before", 3, given_up),
+    ] {
+        let http2 = connect(&httpd)?;
+        let mut kept = Vec::new();
+        while let (true, Some(client)) = (kept.len() < 2, open_or_refused(&http2)?) {
+            kept.push(client);
+        }
+        for _ in 0..rounds {
+            before(&http2)?;
+            if let Some(mut client) = open_or_refused(&http2)? {
+                client.echo("hello")?;
+                std::thread::sleep(MOOD);
+                client.stream.reset();
+            } else {
+                std::thread::sleep(MOOD);
+            }
+        }
+        let answer = http2.get("/server-status").context(name)?;
+        ensure!(answer == StatusCode::OK, "{name}: {answer}");
+        for client in &mut kept {
+            client.echo("still here")?;
+        }
+    }
+    // The one WebSocket a client may have is the one that is reset, again and again.
+    let http2 = connect(&httpd)?;
+    for _ in 0..4 {
+        let mut client = open(&http2)?;
+        client.echo("hello")?;
+        std::thread::sleep(MOOD);
+        client.stream.reset();
+    }
+    let mut last = open(&http2)?;
+    ensure!(http2.get("/server-status")? == StatusCode::OK);
+    last.echo("hello")?;
+    ensure_healthy(&httpd.error_log()?)
+}
+
+/// Threads, and how many of them WebSockets may take.
+const THREADS: u32 = 20;
+const MOST: usize = 18;
+
+fn last_threads(context: &Context) -> Result<()> {
+    let httpd = start_small(context, "H2MaxWorkers 60")?;
+    let mut open = fill(&httpd, MOST)?;
+    // As before: a request over HTTP/1.1, a WebSocket over HTTP/1.1, a request over HTTP/2.
+    ensure!(Counters::ask(&httpd)?.with_thread == MOST as u64);
+    Client::open(httpd.address(), &Handshake::to("/echo"))?.echo("hello")?;
+    for (http2, client) in &mut open {
+        client.echo("hello")?;
+        ensure!(http2.get("/server-status")? == StatusCode::OK);
+    }
+    let (_, first) = open.swap_remove(0);
+    first.close()?;
+    let other = connect(&httpd)?;
+    self::open(&other)?.echo("in its place")?;
+    ensure_healthy(&httpd.error_log()?)
+}
+
+fn last_workers(context: &Context) -> Result<()> {
+    let httpd = start_small(context, "H2MinWorkers 1\nH2MaxWorkers 10")?;
+    let open = fill(&httpd, 9)?;
+    ensure!(connect(&httpd)?.get("/server-status")? == StatusCode::OK);
+    drop(open);
+    ensure_healthy(&httpd.error_log()?)
+}
+
+fn told(context: &Context) -> Result<()> {
+    let httpd = start_small(context, "")?;
+    let log = httpd.error_log()?;
+    let told = "at most 18 HTTP/2 connections with WebSockets (ThreadsPerChild 20), \
+                and at most 27 WebSockets on them (H2MaxWorkers 30)";
+    ensure!(log.matches(told).count() == 1, "{log}");
+    for (config, is_on) in [
+        ("H2WebSockets off", false),
+        (
+            "H2WebSockets off\n<VirtualHost *:1>\nH2WebSockets on\n</VirtualHost>",
+            true,
+        ),
+    ] {
+        let httpd = start_small(context, config)?;
+        let log = httpd.error_log()?;
+        ensure!(log.contains(told) == is_on, "{config}: {log}");
+    }
+    Ok(())
+}
+
+/// A server with one process.
+fn start_small(context: &Context, config: &str) -> Result<Httpd> {
+    let sizing = Sizing {
+        processes: 1,
+        threads: THREADS,
+    };
+    root(context)?.sizing(sizing).config(config).start()
+}
+
+/// Opens a WebSocket on a connection of its own until one is refused, which must be behind `most`.
+fn fill(httpd: &Httpd, most: usize) -> Result<Vec<(Http2, Client<Http2Stream>)>> {
+    let mut open = Vec::new();
+    loop {
+        let http2 = connect(httpd)?;
+        let answer = http2.ask(&Handshake::to("/echo"))?;
+        if answer.response.status == StatusCode::SERVICE_UNAVAILABLE {
+            let later = answer.response.headers.get("Retry-After");
+            ensure!(later.is_some_and(|later| later == "10"), "{later:?}");
+            ensure!(open.len() == most, "the {}th is refused", open.len() + 1);
+            return Ok(open);
+        }
+        ensure!(answer.response.status == StatusCode::OK);
+        open.push((http2, answer.client));
+        ensure!(open.len() <= most, "too many are accepted");
+    }
+}
+
+/// A WebSocket, or `None` if that is refused for now.
+fn open_or_refused(http2: &Http2) -> Result<Option<Client<Http2Stream>>> {
+    let answer = http2.ask(&Handshake::to("/echo"))?;
+    match answer.response.status {
+        StatusCode::OK => Ok(Some(answer.client)),
+        StatusCode::SERVICE_UNAVAILABLE => Ok(None),
+        status => anyhow::bail!("not opened: {status}"),
+    }
+}
+
+/// A WebSocket, as soon as there is a place for it.
+fn open(http2: &Http2) -> Result<Client<Http2Stream>> {
+    let mut opened = None;
+    wait_until("a place is free", || {
+        opened = open_or_refused(http2)?;
+        Ok(opened.is_some())
+    })?;
+    opened.context("just waited for")
+}
