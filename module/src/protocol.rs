@@ -35,6 +35,6 @@ pub use handshake::{
 };
 pub use mask::MaskingKey;
 pub use message::MessageKind;
-pub use origin::{OriginPolicy, Site};
+pub use origin::{OriginPolicy, Site, form_to_use};
 pub use receiver::{Event, Limits, Receiver};
 pub use recycling::free_buffers;

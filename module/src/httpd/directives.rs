@@ -9,6 +9,7 @@ use std::sync::Arc;
 
 use super::config::Config;
 use super::{library, sys};
+use crate::protocol::form_to_use;
 use command::{Argument, Directive, END, each, flag, of_server, one, two};
 use values::{
     parse_compression_context, parse_compression_level, parse_compression_threshold,
@@ -149,8 +150,14 @@ fn origin_check(directive: &mut Directive<'_>, word: Argument<'_>) -> Result<(),
 }
 
 fn trusted_origin(directive: &mut Directive<'_>, origin: Argument<'_>) -> Result<(), String> {
+    let origin = origin.text();
+    if let Some(remedy) = form_to_use(&origin) {
+        directive.warn(&format!(
+            "WebSocketTrustedOrigin '{origin}' is the origin of no page in a browser: {remedy}"
+        ));
+    }
     let origins = directive.config.trusted_origins.get_or_insert_default();
-    Arc::make_mut(origins).push(origin.text().into());
+    Arc::make_mut(origins).push(origin.into());
     Ok(())
 }
 

@@ -1,7 +1,16 @@
 //! Which pages may connect (RFC 6455, section 10.2).
 
+mod form;
+#[cfg(test)]
+mod tests;
+
+pub use form::form_to_use;
+
+use std::fmt;
+use std::net::Ipv6Addr;
+
 /// How the origin a browser names is checked.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, Hash, PartialEq, Eq)]
 pub enum OriginPolicy {
     /// Every origin may connect.
     Off,
@@ -24,8 +33,13 @@ pub struct Site<'a> {
 }
 
 impl OriginPolicy {
-    /// Whether a request with this origin may connect to `site`. Origins are compared byte for
-    /// byte. A client that names none is not a page in a browser and may always connect.
+    /// Whether a request with this origin may connect to `site`. A client that names none is not a page
+    /// in a browser and may always connect.
+    ///
+    /// Origins are the same if they have the same scheme, host and port (RFC 6454, section 5). Scheme
+    /// and host are compared without regard to case (section 4; RFC 6455, section 4.2.2), a dot at the
+    /// end of the host counts for nothing, and a port that is the scheme's default may be left out. What
+    /// is not `scheme://host[:port]`, as `null`, is only the same as what is equal byte for byte.
     #[must_use]
     pub fn allows(
         self,
@@ -38,130 +52,174 @@ impl OriginPolicy {
         };
         match self {
             Self::Off => true,
-            Self::Same => site.is_origin(origin),
-            Self::Trusted => trusted.iter().any(|trusted| trusted.as_ref() == origin),
+            Self::Same => {
+                Origin::parse(origin).is_some_and(|origin| origin.is_same(&site.origin()))
+            }
+            Self::Trusted => {
+                let parsed = Origin::parse(origin);
+                trusted.iter().map(AsRef::as_ref).any(|trusted| {
+                    trusted == origin
+                        || parsed
+                            .zip(Origin::parse(trusted))
+                            .is_some_and(|(one, other)| one.is_same(&other))
+                })
+            }
         }
     }
 }
 
-impl Site<'_> {
-    /// Whether `origin` is this site's as RFC 6454, section 6.2, writes it:
-    /// `scheme://host[:port]`, without a port that is the scheme's default.
-    fn is_origin(&self, origin: &[u8]) -> bool {
-        origin
-            .strip_prefix(self.scheme)
-            .and_then(|rest| rest.strip_prefix(b"://"))
-            .and_then(|rest| self.strip_host(rest))
-            .is_some_and(|port| self.is_port(port))
+impl fmt::Display for OriginPolicy {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Off => "Off",
+            Self::Same => "Same",
+            Self::Trusted => "Trusted",
+        })
+    }
+}
+
+impl<'a> Site<'a> {
+    /// Whether `origin` is that of the same host over TLS, while this site is without: as when a proxy
+    /// in front ends TLS.
+    #[must_use]
+    pub fn is_tls_twin(&self, origin: &[u8]) -> bool {
+        let own = Origin {
+            scheme: b"https",
+            ..self.origin()
+        };
+        !self.scheme.eq_ignore_ascii_case(b"https")
+            && Origin::parse(origin).is_some_and(|origin| {
+                origin.is_same(&Origin {
+                    port: origin.port,
+                    ..own
+                })
+            })
     }
 
-    fn strip_host<'o>(&self, origin: &'o [u8]) -> Option<&'o [u8]> {
-        if self.host.contains(&b':') && !self.host.starts_with(b"[") {
-            origin
-                .strip_prefix(b"[")?
-                .strip_prefix(self.host)?
-                .strip_prefix(b"]")
+    fn origin(&self) -> Origin<'a> {
+        Origin {
+            scheme: self.scheme,
+            host: without_final_dot(unbracketed(self.host)),
+            port: Some(self.port),
+        }
+    }
+}
+
+/// The origin of the site's own pages, as a browser writes it (RFC 6454, section 6.2).
+impl fmt::Display for Site<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let text = String::from_utf8_lossy;
+        let Origin { scheme, host, .. } = self.origin();
+        let (scheme, host) = (text(scheme), text(host));
+        if host.contains(':') {
+            write!(f, "{scheme}://[{host}]")?;
         } else {
-            origin.strip_prefix(self.host)
+            write!(f, "{scheme}://{host}")?;
         }
-    }
-
-    fn is_port(&self, suffix: &[u8]) -> bool {
-        match (self.scheme, self.port) {
-            (b"http", 80) | (b"https", 443) => suffix.is_empty(),
-            (_, port) => suffix == format!(":{port}").as_bytes(),
+        match default_port(self.scheme) {
+            Some(port) if port == self.port => Ok(()),
+            _ => write!(f, ":{}", self.port),
         }
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use super::{OriginPolicy, Site};
+/// The parts of an origin.
+#[derive(Clone, Copy, Debug)]
+struct Origin<'a> {
+    scheme: &'a [u8],
+    /// Without the brackets of an IPv6 address, and without a dot at its end.
+    host: &'a [u8],
+    /// `None` if no port is named and the scheme has no default.
+    port: Option<u16>,
+}
 
-    const NO_ORIGINS: [&str; 0] = [];
-
-    #[test]
-    fn same_means_scheme_host_and_port() {
-        let cases = [
-            ("http", "example.com", 80, "http://example.com", true),
-            ("http", "example.com", 80, "http://example.com:80", false),
-            ("http", "example.com", 80, "https://example.com", false),
-            ("http", "example.com", 80, "http://example.com/", false),
-            ("http", "example.com", 80, "http://Example.com", false),
-            ("http", "example.com", 80, "http://example.com.evil", false),
-            ("http", "example.com", 80, "http://evil.com", false),
-            ("http", "example.com", 80, "http:example.com", false),
-            ("http", "example.com", 80, "null", false),
-            ("http", "example.com", 80, "", false),
-            ("http", "example.com", 8080, "http://example.com:8080", true),
-            (
-                "http",
-                "example.com",
-                8080,
-                "http://example.com:08080",
-                false,
-            ),
-            ("http", "example.com", 8080, "http://example.com:808", false),
-            ("http", "example.com", 8080, "http://example.com", false),
-            ("http", "example.com", 443, "http://example.com:443", true),
-            ("https", "example.com", 443, "https://example.com", true),
-            (
-                "https",
-                "example.com",
-                443,
-                "https://example.com:443",
-                false,
-            ),
-            ("https", "example.com", 80, "https://example.com:80", true),
-            ("http", "::1", 80, "http://[::1]", true),
-            ("http", "[::1]", 80, "http://[::1]", true),
-            ("http", "::1", 80, "http://::1", false),
-            ("http", "::1", 8080, "http://[::1]:8080", true),
-            ("http", "[::1]", 8080, "http://[::1]:8080", true),
-        ];
-        for (scheme, host, port, origin, expected) in cases {
-            let site = Site {
-                scheme: scheme.as_bytes(),
-                host: host.as_bytes(),
-                port,
-            };
-            let allowed = OriginPolicy::Same.allows(Some(origin.as_bytes()), &site, &NO_ORIGINS);
-            assert_eq!(allowed, expected, "{origin} at {scheme} {host} {port}");
-        }
-    }
-
-    #[test]
-    fn trusted_means_on_the_list() {
-        let site = Site {
-            scheme: b"http",
-            host: b"example.com",
-            port: 80,
+impl<'a> Origin<'a> {
+    /// Reads `scheme://host[:port]`.
+    fn parse(text: &'a [u8]) -> Option<Self> {
+        let colon = text.iter().position(|byte| *byte == b':')?;
+        let (scheme, rest) = text.split_at(colon);
+        let rest = rest.strip_prefix(b"://").filter(|_| is_scheme(scheme))?;
+        let (host, port) = split_port(rest)?;
+        let port = match port {
+            Some(digits) => Some(parse_port(digits)?),
+            None => default_port(scheme),
         };
-        let trusted = ["https://a.example", "http://b.example:81"];
-        let cases = [
-            ("https://a.example", true),
-            ("http://b.example:81", true),
-            ("http://a.example", false),
-            ("https://A.example", false),
-            ("http://b.example", false),
-            ("http://example.com", false),
-        ];
-        for (origin, expected) in cases {
-            let allowed = OriginPolicy::Trusted.allows(Some(origin.as_bytes()), &site, &trusted);
-            assert_eq!(allowed, expected, "{origin}");
+        if host.is_empty() || host.contains(&b'/') {
+            return None;
         }
+        Some(Self { scheme, host, port })
     }
 
-    #[test]
-    fn no_check_and_no_origin_allow_everyone() {
-        let site = Site {
-            scheme: b"http",
-            host: b"example.com",
-            port: 80,
-        };
-        assert!(OriginPolicy::Off.allows(Some(b"http://evil.example"), &site, &NO_ORIGINS));
-        for policy in [OriginPolicy::Off, OriginPolicy::Same, OriginPolicy::Trusted] {
-            assert!(policy.allows(None, &site, &NO_ORIGINS), "{policy:?}");
-        }
+    fn is_same(&self, other: &Self) -> bool {
+        self.scheme.eq_ignore_ascii_case(other.scheme)
+            && self.port == other.port
+            && (self.host.eq_ignore_ascii_case(other.host)
+                || address(self.host)
+                    .zip(address(other.host))
+                    .is_some_and(|(one, other)| one == other))
     }
+}
+
+/// RFC 3986, section 3.1.
+fn is_scheme(text: &[u8]) -> bool {
+    text.first().is_some_and(u8::is_ascii_alphabetic)
+        && text
+            .iter()
+            .all(|byte| byte.is_ascii_alphanumeric() || b"+-.".contains(byte))
+}
+
+/// Host and port of `host[:port]`; the host of an IPv6 address must stand in brackets.
+fn split_port(text: &[u8]) -> Option<(&[u8], Option<&[u8]>)> {
+    if let Some(rest) = text.strip_prefix(b"[") {
+        let end = rest.iter().position(|byte| *byte == b']')?;
+        let (host, rest) = (&rest[..end], &rest[end + 1..]);
+        address(host)?;
+        return match rest {
+            [] => Some((host, None)),
+            [b':', port @ ..] => Some((host, Some(port))),
+            _ => None,
+        };
+    }
+    let mut parts = text.splitn(2, |byte| *byte == b':');
+    let host = without_final_dot(parts.next()?);
+    Some((host, parts.next()))
+}
+
+/// A port as browsers write it: without zeros in front.
+fn parse_port(digits: &[u8]) -> Option<u16> {
+    let is_plain = digits
+        .first()
+        .is_some_and(|first| (b'1'..=b'9').contains(first));
+    str::from_utf8(digits)
+        .ok()
+        .filter(|_| is_plain)?
+        .parse()
+        .ok()
+}
+
+const fn default_port(scheme: &[u8]) -> Option<u16> {
+    if scheme.eq_ignore_ascii_case(b"http") {
+        Some(80)
+    } else if scheme.eq_ignore_ascii_case(b"https") {
+        Some(443)
+    } else {
+        None
+    }
+}
+
+fn address(host: &[u8]) -> Option<Ipv6Addr> {
+    str::from_utf8(host).ok()?.parse().ok()
+}
+
+fn unbracketed(host: &[u8]) -> &[u8] {
+    let inner = host
+        .strip_prefix(b"[")
+        .and_then(|host| host.strip_suffix(b"]"));
+    inner.unwrap_or(host)
+}
+
+/// The dot that makes a domain name absolute: browsers keep it in `Host` and in `Origin`, httpd takes
+/// it off the former. With or without it the name is the same host's.
+fn without_final_dot(host: &[u8]) -> &[u8] {
+    host.strip_suffix(b".").unwrap_or(host)
 }

@@ -90,8 +90,13 @@ fn same(context: &Context) -> Result<()> {
         ("a.example", "a.example", "http://a.example", None),
         ("a.example", "a.example:443", "http://a.example", None),
         ("a.example", "a.example:80", "https://a.example", None),
-        // No browser names that port.
-        ("a.example", "a.example:443", "https://a.example:443", None),
+        // No browser names that port, but it is the same.
+        (
+            "a.example",
+            "a.example:443",
+            "https://a.example:443",
+            Some("a"),
+        ),
         // Which site it is, the request says.
         (
             "a.example",
@@ -125,7 +130,7 @@ fn trusted(context: &Context) -> Result<()> {
         ("a.example", "https://app.example:8443", 101),
         ("a.example", "http://app.example", 403),
         ("a.example", "http://app.example:8443", 403),
-        ("a.example", "https://app.example:443", 403),
+        ("a.example", "https://app.example:443", 101),
         ("a.example", "https://app.example:8444", 403),
         ("a.example", "https://app.example.evil.example", 403),
         ("a.example", &itself, 403),
@@ -175,8 +180,8 @@ fn default_ports(context: &Context) -> Result<()> {
         ("localhost:443", "https://localhost", 403, 101),
         ("127.0.0.1", "http://127.0.0.1", 101, 403),
         ("127.0.0.1", "https://127.0.0.1", 403, 101),
-        ("localhost", "http://localhost:80", 403, 403),
-        ("localhost", "https://localhost:443", 403, 403),
+        ("localhost", "http://localhost:80", 101, 403),
+        ("localhost", "https://localhost:443", 403, 101),
         ("localhost", "http://localhost:8080", 403, 403),
         ("localhost", "https://127.0.0.1", 403, 403),
     ] {
