@@ -8,6 +8,7 @@
 #include "http_protocol.h"
 #include "http_request.h"
 #include "ap_mpm.h"
+#include "mod_core.h"
 #include "mod_status.h"
 #include "mpm_common.h"
 #include "scoreboard.h"

@@ -4,6 +4,7 @@
 //!
 //! * [`httpd`]: the only code that talks to httpd and APR: module record, directives, request, bytes.
 //! * [`upgrade`]: the opening handshake, from the request to the 101 response.
+//! * [`refusal`]: the answer to a handshake that is refused.
 //! * [`session`]: one connection's life after it: read, decode, callback, encode, write.
 //! * [`reactor`]: drives sessions without a thread for each (event MPM).
 //! * [`blocking`]: drives a session with the thread of its request (all MPMs, HTTP/2).
@@ -31,6 +32,7 @@ pub mod link;
 pub mod plugin;
 pub mod protocol;
 pub mod reactor;
+pub mod refusal;
 pub mod registry;
 pub mod session;
 mod sync;

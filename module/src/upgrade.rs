@@ -21,36 +21,36 @@ use crate::protocol::{
     ClientHandshake, HandshakeError, Limits, Receiver, RequestHead, SUPPORTED_VERSIONS, Site,
 };
 use crate::reactor::{Connection, Handover, Reactor, Threads};
+use crate::refusal::{Refusal, log_refused_origin};
 use crate::session::Session;
 
-const BAD_REQUEST: Answer = Answer::Status(400);
-const FORBIDDEN: Answer = Answer::Status(403);
-const INTERNAL_SERVER_ERROR: Answer = Answer::Status(500);
-const SERVICE_UNAVAILABLE: Answer = Answer::Status(503);
+const BAD_REQUEST: Refusal = Refusal::new(400);
+const FORBIDDEN: Refusal = Refusal::new(403);
+const INTERNAL_SERVER_ERROR: Refusal = Refusal::new(500);
+const SERVICE_UNAVAILABLE: Refusal = Refusal::new(503);
 
 /// Serves a request for which `SetHandler websocket-handler` holds.
 pub fn handle(request: Request, config: &Config) -> Answer {
+    serve(request, config).unwrap_or_else(|refusal| refusal.send(request))
+}
+
+fn serve(request: Request, config: &Config) -> Result<Answer, Refusal> {
     let handshake = match ClientHandshake::parse(&head(&request)) {
         Ok(Some(handshake)) => handshake,
-        Ok(None) => return Answer::Declined,
-        Err(error) => return refuse(&request, error),
+        Ok(None) => return Ok(Answer::Declined),
+        Err(error) => return Err(bad_handshake(request, error)),
     };
     if let Err(error) = config.check() {
         request.log(Level::Error, &error);
-        return INTERNAL_SERVER_ERROR;
+        return Err(INTERNAL_SERVER_ERROR);
     }
     let Some(plugin) = config.plugin() else {
         let uri = String::from_utf8_lossy(request.uri());
         let text = format!("no WebSocketHandler is set for {uri}");
         request.log(Level::Error, &text);
-        return INTERNAL_SERVER_ERROR;
+        return Err(INTERNAL_SERVER_ERROR);
     };
-    if !is_origin_allowed(&request, config, &handshake) {
-        let origin = String::from_utf8_lossy(handshake.origin.unwrap_or_default());
-        let text = format!("the origin '{origin}' is not allowed here (WebSocketOriginCheck)");
-        request.log(Level::Info, &text);
-        return FORBIDDEN;
-    }
+    check_origin(&request, config, &handshake)?;
     let opening = Opening {
         request,
         handshake,
@@ -80,34 +80,27 @@ fn head(request: &Request) -> RequestHead<'_> {
         extensions: request.header(c"Sec-WebSocket-Extensions"),
         origin: request.header(c"Origin"),
         sec_websocket_origin: request.header(c"Sec-WebSocket-Origin"),
+        content_length: request.header(c"Content-Length"),
+        // mod_http2 makes one up, as its streams end by themselves; a client cannot send it there.
+        has_transfer_encoding: request.http2_connection().is_none()
+            && request.header(c"Transfer-Encoding").is_some(),
     }
 }
 
-fn refuse(request: &Request, error: HandshakeError) -> Answer {
+fn bad_handshake(request: Request, error: HandshakeError) -> Refusal {
     request.log(Level::Info, &format!("bad opening handshake: {error}"));
-    if error == HandshakeError::Version {
-        request.set_error_header(c"Sec-WebSocket-Version", SUPPORTED_VERSIONS.as_bytes());
+    match error {
+        HandshakeError::Version => BAD_REQUEST.header(c"Sec-WebSocket-Version", SUPPORTED_VERSIONS),
+        HandshakeError::Body => {
+            // Before anything is sent: nobody may take the body for the next request.
+            request.end_connection();
+            BAD_REQUEST
+        }
+        _ => BAD_REQUEST,
     }
-    BAD_REQUEST
 }
 
-fn is_origin_allowed(request: &Request, config: &Config, handshake: &ClientHandshake<'_>) -> bool {
-    let site = Site {
-        scheme: request.scheme(),
-        host: request.hostname(),
-        port: request.port(),
-    };
-    let trusted: Vec<_> = config
-        .trusted_origins()
-        .iter()
-        .map(|origin| origin.as_bytes())
-        .collect();
-    config
-        .origin_policy()
-        .allows(handshake.origin, &site, &trusted)
-}
-
-fn out_of_resources(request: &Request, error: &io::Error) -> Answer {
+fn out_of_resources(request: &Request, error: &io::Error) -> Refusal {
     request.log(
         Level::Error,
         &format!("the connection cannot be served: {error}"),
@@ -117,12 +110,33 @@ fn out_of_resources(request: &Request, error: &io::Error) -> Answer {
 
 /// Refuses a WebSocket over HTTP/2 that would leave too few threads to others. Threads of the child may
 /// soon be free; of a connection's own WebSockets the client knows best.
-fn refuse_stream(request: &Request, full: Full) -> Answer {
+fn too_many_streams(request: &Request, full: Full) -> Refusal {
     request.log(Level::Info, &full.to_string());
-    if !matches!(full, Full::Connection(_)) {
-        request.set_error_header(c"Retry-After", b"10");
+    match full {
+        Full::Connection(_) => SERVICE_UNAVAILABLE,
+        _ => SERVICE_UNAVAILABLE.header(c"Retry-After", "10"),
     }
-    SERVICE_UNAVAILABLE
+}
+
+fn check_origin(
+    request: &Request,
+    config: &Config,
+    handshake: &ClientHandshake<'_>,
+) -> Result<(), Refusal> {
+    let site = Site {
+        scheme: request.scheme(),
+        host: request.hostname(),
+        port: request.port(),
+    };
+    let (policy, trusted) = (config.origin_policy(), config.trusted_origins());
+    let bytes: Vec<_> = trusted.iter().map(|origin| origin.as_bytes()).collect();
+    match handshake.origin {
+        Some(origin) if !policy.allows(Some(origin), &site, &bytes) => {
+            log_refused_origin(request, policy, origin, &site, trusted);
+            Err(FORBIDDEN)
+        }
+        _ => Ok(()),
+    }
 }
 
 /// The reactor, if the connection can be left to it.
@@ -150,42 +164,39 @@ struct Opening<'a> {
 
 impl Opening<'_> {
     /// Serves a stream of an HTTP/2 connection until it ends, with this thread, which is mod_http2's.
-    fn serve_stream(&self, connection: usize) -> Answer {
+    fn serve_stream(&self, connection: usize) -> Result<Answer, Refusal> {
         let Self {
             request, config, ..
         } = self;
         let _place = match Place::take(connection, config.h2_max_streams(), http2::limits()) {
             Ok(place) => place,
-            Err(full) => return refuse_stream(request, full),
+            Err(full) => return Err(too_many_streams(request, full)),
         };
         match request.http2_input() {
             Ok(Some(input)) => self.block(Some(input)),
             Ok(None) => {
                 let text = "bad opening handshake: the client has ended the stream with it";
                 request.log(Level::Info, text);
-                BAD_REQUEST
+                Err(BAD_REQUEST)
             }
-            Err(error) => out_of_resources(request, &error),
+            Err(error) => Err(out_of_resources(request, &error)),
         }
     }
 
     /// Serves the connection with this thread until it ends. `input` is that of a stream of an HTTP/2
     /// connection.
-    fn block(&self, input: Option<OwnedFd>) -> Answer {
+    fn block(&self, input: Option<OwnedFd>) -> Result<Answer, Refusal> {
         Driver::with_current(|driver| self.drive(driver, input))
-            .unwrap_or_else(|error| out_of_resources(&self.request, &error))
+            .unwrap_or_else(|error| Err(out_of_resources(&self.request, &error)))
     }
 
-    fn drive(&self, driver: &mut Driver, input: Option<OwnedFd>) -> Answer {
+    fn drive(&self, driver: &mut Driver, input: Option<OwnedFd>) -> Result<Answer, Refusal> {
         let holder = if input.is_some() {
             Holder::Http2
         } else {
             Holder::Mpm
         };
-        let mut session = match self.accept(driver.server(), driver.waker(), holder) {
-            Ok(session) => session,
-            Err(refusal) => return refusal,
-        };
+        let mut session = self.accept(driver.server(), driver.waker(), holder)?;
         let opened = match input {
             Some(input) => self.request.take_http2_stream(input),
             None => self.request.take_stream(Descriptors::Own),
@@ -197,15 +208,14 @@ impl Opening<'_> {
             }
             Err(error) => self.log_loss(&error),
         }
-        Answer::Done
+        Ok(Answer::Done)
     }
 
     /// Leaves the connection to `reactor`.
-    fn suspend(&self, reactor: &Reactor) -> Answer {
-        let duplicate = match self.duplicate_descriptor() {
-            Ok(duplicate) => duplicate,
-            Err(error) => return out_of_resources(&self.request, &error),
-        };
+    fn suspend(&self, reactor: &Reactor) -> Result<Answer, Refusal> {
+        let duplicate = self
+            .duplicate_descriptor()
+            .map_err(|error| out_of_resources(&self.request, &error))?;
         let connection = reactor.prepare(Arc::clone(self.plugin));
         let waker = Arc::<Connection>::clone(&connection);
         let holder = if duplicate.is_some() {
@@ -213,14 +223,11 @@ impl Opening<'_> {
         } else {
             Holder::Loop
         };
-        let session = match self.accept(ServerLease::take(), waker, holder) {
-            Ok(session) => session,
-            Err(refusal) => return refusal,
-        };
+        let session = self.accept(ServerLease::take(), waker, holder)?;
         if let Some(duplicate) = duplicate {
-            return self.detach(duplicate, &connection, session);
+            return Ok(self.detach(duplicate, &connection, session));
         }
-        match self.request.take_stream(Descriptors::Httpd) {
+        Ok(match self.request.take_stream(Descriptors::Httpd) {
             Ok(transport) => {
                 let handover = Handover {
                     connection,
@@ -234,7 +241,7 @@ impl Opening<'_> {
                 self.log_loss(&error);
                 Answer::Done
             }
-        }
+        })
     }
 
     /// What the connection is to be detached with, if it may be.
@@ -275,7 +282,7 @@ impl Opening<'_> {
         server: ServerLease,
         waker: Arc<dyn Wake>,
         holder: Holder,
-    ) -> Result<Session, Answer> {
+    ) -> Result<Session, Refusal> {
         let Self {
             request,
             handshake,
@@ -308,12 +315,8 @@ impl Opening<'_> {
             refusal => {
                 link.shut();
                 server.detach();
-                request.clear_response_headers();
-                return Err(refusal_answer(
-                    *request,
-                    refusal.err(),
-                    attachment.rejection(),
-                ));
+                let status = attachment.rejection();
+                return Err(by_plugin(*request, refusal.err(), status));
             }
         };
         if let Some(deflate) = deflate {
@@ -341,13 +344,14 @@ impl Opening<'_> {
     }
 }
 
-fn refusal_answer(request: Request, error: Option<String>, status: Option<u16>) -> Answer {
+/// The refusal of a plugin that has failed with an error, named a status, or done neither.
+fn by_plugin(request: Request, error: Option<String>, status: Option<u16>) -> Refusal {
     match (error, status) {
         (Some(error), _) => {
             request.log(Level::Error, &error);
             INTERNAL_SERVER_ERROR
         }
-        (None, Some(status)) => Answer::Status(status),
+        (None, Some(status)) => Refusal::new(status),
         (None, None) => FORBIDDEN,
     }
 }

@@ -71,6 +71,8 @@ impl Head {
             extensions: self.header("Sec-WebSocket-Extensions"),
             origin: self.header("Origin"),
             sec_websocket_origin: self.header("Sec-WebSocket-Origin"),
+            content_length: self.header("Content-Length"),
+            has_transfer_encoding: self.header("Transfer-Encoding").is_some(),
         }
     }
 }

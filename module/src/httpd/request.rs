@@ -2,6 +2,9 @@
 
 mod chain;
 mod connection;
+mod response;
+
+pub use response::ErrorPage;
 
 use std::ffi::{CStr, c_char, c_int};
 use std::ptr::NonNull;

@@ -51,6 +51,10 @@ pub struct RequestHead<'a> {
     pub origin: Option<&'a [u8]>,
     /// `Sec-WebSocket-Origin`, which the draft behind version 7 used for `Origin`.
     pub sec_websocket_origin: Option<&'a [u8]>,
+    /// `Content-Length`.
+    pub content_length: Option<&'a [u8]>,
+    /// Whether there is a `Transfer-Encoding`, whatever it says.
+    pub has_transfer_encoding: bool,
 }
 
 impl RequestHead<'_> {
@@ -58,6 +62,15 @@ impl RequestHead<'_> {
         self.http_1_1
             && has_token(self.upgrade, b"websocket")
             && has_token(self.connection, b"upgrade")
+    }
+
+    /// Whether a body may follow. A length that is no number counts as one.
+    fn announces_body(&self) -> bool {
+        let is_zero = |length: &[u8]| {
+            let digits = trim_blanks(length);
+            !digits.is_empty() && digits.iter().all(|digit| *digit == b'0')
+        };
+        self.has_transfer_encoding || self.content_length.is_some_and(|length| !is_zero(length))
     }
 }
 
@@ -115,6 +128,9 @@ impl<'a> ClientHandshake<'a> {
         }
         if head.host.is_none() {
             return Err(HandshakeError::NoHost);
+        }
+        if head.announces_body() {
+            return Err(HandshakeError::Body);
         }
         let version = head
             .version
@@ -190,6 +206,10 @@ pub enum HandshakeError {
     Method,
     /// There is no `Host`.
     NoHost,
+    /// The request announces a body (RFC 9110, section 8.6; RFC 9112, section 6). The bytes behind the
+    /// head would be that body for one party and frames for another, which is how requests are smuggled
+    /// past a proxy.
+    Body,
     /// `Sec-WebSocket-Version` is missing, malformed or none of [`SUPPORTED_VERSIONS`], which the
     /// answer must name.
     Version,
@@ -204,6 +224,7 @@ impl fmt::Display for HandshakeError {
         f.write_str(match self {
             Self::Method => "the method must be GET",
             Self::NoHost => "the Host header is missing",
+            Self::Body => "it must not have a body",
             Self::Version => {
                 return write!(
                     f,

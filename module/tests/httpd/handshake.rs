@@ -4,6 +4,7 @@ use anyhow::{Result, ensure};
 use xtask::port;
 
 use crate::support::handshake::{ACCEPT, Handshake};
+use crate::support::journal::Journal;
 use crate::support::{Client, Context, Frame, cases, frame};
 
 cases! {
@@ -17,7 +18,8 @@ cases! {
     "access control comes first" => access_control,
     "a handshake may follow other requests on the same connection" => after_other_requests,
     "bytes sent right behind the request are the first frames" => early_bytes,
-    "a body announced by the handshake is no body" => announced_body,
+    "a handshake with a body is refused, and the body is nothing else" => bodies,
+    "a handshake whose body is empty is none with a body" => empty_body,
     "response filters and headers of other modules do no harm" => other_modules,
     "the access log has one line, with 101" => access_log,
 }
@@ -268,10 +270,62 @@ fn early_bytes(context: &Context) -> Result<()> {
     Ok(())
 }
 
-fn announced_body(context: &Context) -> Result<()> {
-    for (name, value) in [("Content-Length", "3"), ("Transfer-Encoding", "chunked")] {
+fn bodies(context: &Context) -> Result<()> {
+    let journal = Journal::new(context)?;
+    let frame = frame::masked(crate::support::Opcode::TEXT, "smuggled");
+    let request = Handshake::to("/journal").to_bytes();
+    let length = |bytes: &[u8]| vec![("Content-Length", bytes.len().to_string())];
+    let chunked = || vec![("Transfer-Encoding", "chunked".to_owned())];
+    let cases = [
+        (length(&frame), &frame[..]),
+        (length(b"hello"), b"hello"),
+        (length(&request), &request),
+        // Announced only.
+        (length(b"hello"), b""),
+        (chunked(), b"0\r\n\r\n"),
+        (chunked(), b"5\r\nhello\r\n0\r\n\r\n"),
+        (chunked(), &frame),
+        ([length(b"hello"), chunked()].concat(), b"0\r\n\r\n"),
+        (
+            [length(b"hello"), chunked()].concat(),
+            b"5\r\nhello\r\n0\r\n\r\n",
+        ),
+        (vec![("Content-Length", "5, 5".into())], b"hello"),
+        (vec![("Content-Length", "+0".into())], b""),
+        (vec![("Content-Length", "0, 0".into())], b""),
+    ];
+    for (headers, body) in &cases {
+        for expect in [false, true] {
+            let mut handshake = journal.handshake("/journal");
+            for (name, value) in headers {
+                handshake = handshake.and(name, value);
+            }
+            if expect {
+                handshake = handshake.and("Expect", "100-continue");
+            }
+            let mut client = Client::connect(context.address()?)?;
+            client.send([&handshake.to_bytes(), *body].concat())?;
+            let (response, _) = client.page()?;
+            ensure!(response.status == 400, "{headers:?}: {response:?}");
+            ensure!(
+                response.header("Connection") == Some("close"),
+                "{response:?}"
+            );
+            client.expect_end()?;
+        }
+    }
+    ensure!(journal.lines()?.is_empty(), "{:?}", journal.lines()?);
+    Ok(())
+}
+
+fn empty_body(context: &Context) -> Result<()> {
+    for (name, value) in [
+        ("Content-Length", "0"),
+        ("Content-Length", "00"),
+        ("Expect", "100-continue"),
+    ] {
         let mut client = context.open_with(&Handshake::to("/echo").and(name, value))?;
-        client.echo("not a body")?;
+        client.echo("a message")?;
         client.close()?;
     }
     Ok(())

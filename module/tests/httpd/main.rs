@@ -21,6 +21,7 @@ mod malformed;
 mod messages;
 mod origin;
 mod redirects;
+mod refusals;
 mod restart;
 mod rust;
 mod sites;
@@ -46,6 +47,7 @@ use self::support::{Case, Context, Driver};
 const THEMES: &[&[Case]] = &[
     handshake::CASES,
     origin::CASES,
+    refusals::CASES,
     messages::CASES,
     malformed::CASES,
     deflate::negotiation::CASES,

@@ -2,17 +2,21 @@
 
 use anyhow::{Result, ensure};
 use xtask::port;
+use xtask::server_root::Mpm;
 
-use crate::support::{Client, Context, Handshake, cases};
+use crate::support::journal::Journal;
+use crate::support::{Client, Context, Handshake, PATIENCE, cases};
 
 cases! {
     "by default the origin must be the site itself" => same,
     "version 7 has a header of its own for the origin" => version_7,
-    "Trusted accepts the origins listed, byte for byte" => trusted,
+    "Trusted accepts the origins listed" => trusted,
+    "a trusted origin that no browser sends is named at start, with the one to use" => useless,
     "Off accepts every origin" => off,
     "an IPv6 address stands in brackets" => ipv6,
     "behind TLS the scheme is https" => tls,
-    "a refused origin is logged, and the plugin not asked" => refusal,
+    "a refused origin is logged with the expected one, and the plugin not asked" => refusal,
+    "refused origins are logged once a minute each, and not without end" => quiet,
 }
 
 fn expect(context: &Context, handshake: &Handshake, allowed: bool) -> Result<()> {
@@ -35,7 +39,18 @@ fn same(context: &Context) -> Result<()> {
         ("localhost", "http://localhost/", false),
         ("localhost", "http://localhost.evil.example", false),
         ("localhost", "http://evil.example", false),
-        ("localhost", "HTTP://localhost", false),
+        ("localhost", "HTTP://localhost", true),
+        ("localhost:8080", "http://LOCALHOST:8080", true),
+        ("localhost.:8080", "http://localhost.:8080", true),
+        ("localhost.", "http://localhost.", true),
+        ("localhost", "http://localhost.", true),
+        ("localhost.", "http://localhost", true),
+        ("localhost.", "http://localhost..", false),
+        ("localhost", "http://localhost:80", true),
+        ("localhost:8080", "http://localhost.:8081", false),
+        ("localhost", "http://localhost.evil.example.", false),
+        ("localhost", "http://.", false),
+        ("localhost", "http://user@localhost", false),
         ("localhost", "null", false),
         ("localhost:443", "http://localhost:443", true),
         ("127.0.0.1:81", "http://127.0.0.1:81", true),
@@ -80,7 +95,11 @@ fn trusted(context: &Context) -> Result<()> {
         ("http://a.example", true),
         ("https://b.example:81", true),
         ("http://c.example", true),
-        ("http://C.example", false),
+        ("http://C.example", true),
+        ("HTTP://c.example.", true),
+        ("http://c.example:80", true),
+        ("http://c.example:81", false),
+        ("http://c.example:080", false),
         ("https://a.example", false),
         ("https://b.example", false),
         ("http://localhost", false),
@@ -158,16 +177,142 @@ fn tls(context: &Context) -> Result<()> {
 }
 
 fn refusal(context: &Context) -> Result<()> {
-    let journal = crate::support::journal::Journal::new(context)?;
-    let origin = "http://refused.example";
-    expect(
-        context,
-        &journal.handshake("/journal").header("Origin", origin),
-        false,
-    )?;
-    context
-        .httpd()?
-        .wait_for_log(origin, crate::support::PATIENCE)?;
+    let journal = Journal::new(context)?;
+    let config = format!(
+        "{}\n<Location /list>\nWebSocketOriginCheck Trusted\n\
+         WebSocketTrustedOrigin https://a.example https://b.example\n</Location>\n",
+        context.plugins().location("/list", "journal", "")
+    );
+    let httpd = context.start(&config)?;
+    for (path, origin, words) in [
+        (
+            "/journal",
+            "http://refused.example",
+            &["'http://site.example:8080'", "WebSocketOriginCheck Trusted"][..],
+        ),
+        // A proxy in front has taken TLS away.
+        (
+            "/journal",
+            "https://site.example",
+            &[
+                "'http://site.example:8080'",
+                "ServerName https://site.example",
+            ],
+        ),
+        (
+            "/list",
+            "http://site.example:8080",
+            &["WebSocketTrustedOrigin http://site.example:8080"],
+        ),
+        ("/list", "null", &["WebSocketTrustedOrigin null"]),
+    ] {
+        let handshake = journal
+            .handshake(path)
+            .header("Host", "site.example:8080")
+            .header("Origin", origin);
+        let response = Client::ask(httpd.address(), &handshake)?;
+        ensure!(response.status == 403, "{response:?}");
+        let line = httpd.wait_for_log(&format!("the origin '{origin}'"), PATIENCE)?;
+        for word in [&[":warn]"][..], words].concat() {
+            ensure!(line.contains(word), "no {word} in {line}");
+        }
+    }
     ensure!(journal.lines()?.is_empty(), "{:?}", journal.lines()?);
+    Ok(())
+}
+
+fn quiet(context: &Context) -> Result<()> {
+    let httpd = context.start_small(4, "")?;
+    let refuse = |origin: &str| {
+        let handshake = Handshake::to("/echo").header("Origin", origin);
+        let response = Client::ask(httpd.address(), &handshake)?;
+        ensure!(response.status == 403, "{response:?}");
+        Ok(())
+    };
+    let lines = |text: &str| -> Result<usize> {
+        let log = httpd.error_log()?;
+        let is_one = |line: &&str| line.contains(":warn]") && line.contains(text);
+        Ok(log.lines().filter(is_one).count())
+    };
+    for _ in 0..5 {
+        refuse("http://again.example")?;
+    }
+    // httpd writes the line before it answers. A process without threads serves one client of many.
+    let most = if context.mpm == Mpm::Prefork { 5 } else { 1 };
+    let count = lines("http://again.example")?;
+    ensure!((1..=most).contains(&count), "{count} lines");
+    for number in 0..200 {
+        refuse(&format!("http://flood-{number}.example"))?;
+    }
+    let count = lines("http://flood-")?;
+    ensure!((1..=40 * most).contains(&count), "{count} lines");
+    Ok(())
+}
+
+fn useless(context: &Context) -> Result<()> {
+    let origins = [
+        ("https://shop.example/", "https://shop.example"),
+        ("https://shop.example/path?x", "https://shop.example"),
+        ("shop.example", "https://shop.example"),
+        ("shop.example:8443", "https://shop.example:8443"),
+        ("wss://shop.example", "https://shop.example"),
+        ("https://*.shop.example", "each"),
+        ("*", "WebSocketOriginCheck Off"),
+        ("https://user@shop.example", "https://shop.example"),
+        ("https://sh\u{f6}p.example", "xn--"),
+        ("https://a.example,https://b.example", "blanks"),
+        ("NULL", "null"),
+        ("https://shop.example:99999", "port"),
+        ("https://", "host"),
+    ];
+    let good = [
+        "https://Shop.Example",
+        "https://shop.example:443",
+        "http://[::1]:8080",
+        "null",
+        "file://",
+        "chrome-extension://abcdefghijklmnop",
+        "capacitor://localhost",
+    ];
+    let mut config = String::from("<Location /echo>\nWebSocketOriginCheck Trusted\n");
+    for (origin, _) in origins {
+        config += &format!("WebSocketTrustedOrigin \"{origin}\"\n");
+    }
+    config += &format!("WebSocketTrustedOrigin {}\n</Location>\n", good.join(" "));
+    let httpd = context.start(&config)?;
+    for (origin, remedy) in origins {
+        let line = httpd.wait_for_log(&format!("WebSocketTrustedOrigin '{origin}'"), PATIENCE);
+        // httpd escapes what is not ASCII.
+        let line = if origin.is_ascii() {
+            line?
+        } else {
+            httpd.wait_for_log("xn--", PATIENCE)?
+        };
+        for word in [":warn]", "httpd.conf:", remedy] {
+            ensure!(line.contains(word), "no {word} in {line}");
+        }
+    }
+    let log = httpd.error_log()?;
+    for origin in good {
+        let is_named = log.contains(&format!("WebSocketTrustedOrigin '{origin}'"));
+        ensure!(!is_named, "{origin} is named: {log}");
+    }
+    for (origin, status) in [
+        ("https://shop.example", 101),
+        ("https://shop.example.", 101),
+        ("http://shop.example", 403),
+        ("null", 101),
+        ("file://", 101),
+        ("chrome-extension://abcdefghijklmnop", 101),
+        ("capacitor://localhost", 101),
+        ("capacitor://localhost:80", 403),
+        ("https://b.example", 403),
+        // As ever: a client that is no browser may send anything.
+        ("shop.example:8443", 101),
+    ] {
+        let handshake = Handshake::to("/echo").header("Origin", origin);
+        let response = Client::ask(httpd.address(), &handshake)?;
+        ensure!(response.status == status, "{origin}: {response:?}");
+    }
     Ok(())
 }

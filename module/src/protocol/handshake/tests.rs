@@ -14,6 +14,8 @@ const REQUEST: RequestHead<'_> = RequestHead {
     extensions: None,
     origin: Some(b"http://example.com"),
     sec_websocket_origin: None,
+    content_length: None,
+    has_transfer_encoding: false,
 };
 
 #[test]
@@ -177,6 +179,38 @@ fn bad_requests_are_told_what_is_wrong() {
     ];
     for (name, head, error) in cases {
         assert_eq!(ClientHandshake::parse(&head).unwrap_err(), error, "{name}");
+    }
+}
+
+#[test]
+fn a_request_with_a_body_is_bad() {
+    for (length, is_good) in [
+        ("0", true),
+        ("00", true),
+        (" 0 ", true),
+        ("1", false),
+        ("14", false),
+        ("01", false),
+        ("", false),
+        ("+0", false),
+        ("-0", false),
+        ("0, 0", false),
+        ("0x0", false),
+        ("zero", false),
+    ] {
+        let head = RequestHead {
+            content_length: Some(length.as_bytes()),
+            ..REQUEST
+        };
+        let error = ClientHandshake::parse(&head).err();
+        let expected = (!is_good).then_some(HandshakeError::Body);
+        assert_eq!(error, expected, "{length}");
+        let chunked = RequestHead {
+            has_transfer_encoding: true,
+            ..head
+        };
+        let error = ClientHandshake::parse(&chunked).err();
+        assert_eq!(error, Some(HandshakeError::Body), "{length} and chunked");
     }
 }
 

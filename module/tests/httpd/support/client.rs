@@ -99,6 +99,18 @@ impl<S: Read + Write> Client<S> {
         Response::parse(&String::from_utf8_lossy(&head[..end]))
     }
 
+    /// The next HTTP response with its body, whose length it must name.
+    pub(crate) fn page(&mut self) -> Result<(Response, String)> {
+        let response = self.response()?;
+        let length = response.header("Content-Length").context("no length")?;
+        let length: usize = length.parse()?;
+        while self.buffer.len() < length {
+            ensure!(self.fill()? > 0, "half a page: {:?}", self.pending());
+        }
+        let body = self.take(length)[..length].to_vec();
+        Ok((response, String::from_utf8(body)?))
+    }
+
     /// The next frame.
     pub(crate) fn frame(&mut self) -> Result<Frame> {
         self.next_frame()?

@@ -84,6 +84,8 @@ impl Handshake {
 #[derive(Debug)]
 pub(crate) struct Response {
     pub(crate) status: u16,
+    /// What stands behind the status.
+    pub(crate) reason: String,
     headers: Vec<(String, String)>,
 }
 
@@ -91,15 +93,15 @@ impl Response {
     /// Reads the head of a response, without its blank line.
     pub(crate) fn parse(head: &str) -> Result<Self> {
         let mut lines = head.lines();
-        let status = lines
-            .next()
-            .and_then(|line| line.split(' ').nth(1)?.parse().ok());
+        let mut status_line = lines.next().unwrap_or_default().splitn(3, ' ').skip(1);
+        let status = status_line.next().and_then(|status| status.parse().ok());
         let header = |line: &str| {
             let (name, value) = line.split_once(':')?;
             Some((name.to_owned(), value.trim().to_owned()))
         };
         Ok(Self {
             status: status.with_context(|| format!("no HTTP response: {head:?}"))?,
+            reason: status_line.next().unwrap_or_default().to_owned(),
             headers: lines.filter_map(header).collect(),
         })
     }
@@ -111,5 +113,13 @@ impl Response {
             .iter()
             .find(|(other, _)| other.eq_ignore_ascii_case(name));
         found.map(|(_, value)| value.as_str())
+    }
+    /// The values of all headers of this name.
+    pub(crate) fn all(&self, name: &str) -> Vec<&str> {
+        let found = self
+            .headers
+            .iter()
+            .filter(|(other, _)| other.eq_ignore_ascii_case(name));
+        found.map(|(_, value)| value.as_str()).collect()
     }
 }

@@ -104,6 +104,12 @@ impl Plugins {
         )
     }
 
+    /// A location served by one of the Rust plugins of the tests.
+    pub(crate) fn rust_location(&self, path: &str, name: &str) -> String {
+        let handler = self.handler_with("rust/test_plugins", &format!("{name}_init"));
+        format!("<Location {path}>\nSetHandler websocket-handler\n{handler}\n</Location>\n")
+    }
+
     /// `/NAME` for every plugin that works; `below` is none.
     pub(crate) fn locations(&self) -> String {
         let names = self.names.iter();

@@ -1,0 +1,88 @@
+//! Keeps a log readable when the same thing happens again and again.
+
+use std::hash::{BuildHasher as _, Hash, RandomState};
+use std::time::{Duration, Instant};
+
+/// A cause is logged once in this time.
+const PAUSE: Duration = Duration::from_secs(60);
+
+/// So many causes are remembered, and logged in a [`PAUSE`].
+const CAUSES: usize = 32;
+
+/// The causes of the last minute. Its size does not depend on what happens.
+pub struct Throttle {
+    causes: [Option<(u64, Instant)>; CAUSES],
+    /// Clients must not know which causes are taken to be the same.
+    hasher: Option<RandomState>,
+}
+
+impl Throttle {
+    /// One that has seen nothing yet.
+    #[must_use]
+    pub const fn new() -> Self {
+        Self {
+            causes: [None; CAUSES],
+            hasher: None,
+        }
+    }
+
+    /// Whether to log a cause: it has not been in the last minute, and no more than 32 others have.
+    pub fn admits(&mut self, cause: &impl Hash, now: Instant) -> bool {
+        let hasher = self.hasher.get_or_insert_with(RandomState::new);
+        let cause = hasher.hash_one(cause);
+        let is_recent = |then: Instant| now.saturating_duration_since(then) < PAUSE;
+        for place in &mut self.causes {
+            *place = place.filter(|(_, then)| is_recent(*then));
+        }
+        if self
+            .causes
+            .iter()
+            .flatten()
+            .any(|(known, _)| *known == cause)
+        {
+            return false;
+        }
+        let Some(free) = self.causes.iter_mut().find(|place| place.is_none()) else {
+            return false;
+        };
+        *free = Some((cause, now));
+        true
+    }
+}
+
+impl Default for Throttle {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{CAUSES, PAUSE, Throttle};
+    use std::time::{Duration, Instant};
+
+    #[test]
+    fn a_cause_is_logged_once_a_minute() {
+        let mut throttle = Throttle::new();
+        let start = Instant::now();
+        for (seconds, admitted) in [(0, true), (1, false), (59, false), (60, true), (61, false)] {
+            let now = start + Duration::from_secs(seconds);
+            assert_eq!(throttle.admits(&"a cause", now), admitted, "{seconds} s");
+        }
+        assert!(throttle.admits(&"another", start + Duration::from_secs(61)));
+    }
+
+    #[test]
+    fn a_flood_of_causes_is_cut_off_until_a_minute_has_passed() {
+        let mut throttle = Throttle::new();
+        let start = Instant::now();
+        let mut admitted = |now| {
+            (0..1000)
+                .filter(|cause| throttle.admits(cause, now))
+                .count()
+        };
+        assert_eq!(admitted(start), CAUSES);
+        assert_eq!(admitted(start + PAUSE / 2), 0);
+        assert_eq!(admitted(start + PAUSE), CAUSES);
+    }
+}
