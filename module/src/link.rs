@@ -107,10 +107,37 @@ impl Link {
         if !self.accept(opcode, payload)? {
             self.accept_later(opcode, payload)?;
         }
+        self.see_off(opcode, caller);
+        Ok(())
+    }
+
+    /// As [`send`](Self::send), unless that would have to wait for the client. Returns whether the frame
+    /// was accepted; if not, it is forgotten.
+    ///
+    /// # Errors
+    ///
+    /// As for [`send`](Self::send).
+    pub fn try_send(
+        self: &Arc<Self>,
+        opcode: Opcode,
+        payload: &[u8],
+        caller: Caller,
+    ) -> Result<bool, Closed> {
+        let is_accepted = self.accept(opcode, payload)? || {
+            // The client may take what is held back to the end of the turn.
+            self.outlet.flush();
+            self.accept(opcode, payload)?
+        };
+        if is_accepted {
+            self.see_off(opcode, caller);
+        }
+        Ok(is_accepted)
+    }
+
+    fn see_off(self: &Arc<Self>, opcode: Opcode, caller: Caller) {
         if self.outlet.see_off(caller, opcode == Opcode::Close) {
             flusher::schedule(self);
         }
-        Ok(())
     }
 
     #[inline]

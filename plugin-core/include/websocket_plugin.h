@@ -155,6 +155,46 @@ typedef struct _WebSocketServer {
     WS_Close close;
 } WebSocketServer;
 
+/*
+ * Sends one message, as send does, unless it would have to wait for the client, who does not keep
+ * up. Returns WEBSOCKET_SEND_ACCEPTED; WEBSOCKET_SEND_CLOSED if the connection is closing or gone;
+ * or WEBSOCKET_SEND_FULL: then the message is not queued, and nothing of it is sent. It never waits,
+ * and may be called where send may, in on_connect too. MESSAGE_TYPE_CLOSE always has room.
+ *
+ * A plugin that sends to many clients uses it so that nobody waits for a slow one, for whom it
+ * leaves messages out or whom it closes.
+ */
+typedef int (CALLBACK *WS_Try_Send)(const struct _WebSocketServer *server, const int type,
+                                    const unsigned char *buffer, const size_t buffer_size);
+
+#define WEBSOCKET_SEND_ACCEPTED 0
+#define WEBSOCKET_SEND_CLOSED 1
+#define WEBSOCKET_SEND_FULL 2
+
+/* What newer modules have behind the table. Its size tells: use WEBSOCKET_TRY_SEND. */
+typedef struct _WebSocketServerTable {
+    WebSocketServer base;
+    void (*for_rust[5])(void); /* not for plugins in C */
+    WS_Try_Send try_send;
+} WebSocketServerTable;
+
+/*
+ * The function of type WS_Try_Send, or NULL where the module has none, which is so of the original
+ * one. Then there is only send:
+ *
+ *     WS_Try_Send try_send = WEBSOCKET_TRY_SEND(server);
+ *
+ *     if (try_send != NULL) {
+ *         result = try_send(server, MESSAGE_TYPE_TEXT, text, length);
+ *     } else {
+ *         server->send(server, MESSAGE_TYPE_TEXT, text, length);
+ *     }
+ */
+#define WEBSOCKET_TRY_SEND(server)                        \
+    ((server)->size >= sizeof(WebSocketServerTable)       \
+         ? ((const WebSocketServerTable *)(server))->try_send \
+         : (WS_Try_Send)NULL)
+
 /* ---- What the module calls ------------------------------------------------------------------- */
 
 /*

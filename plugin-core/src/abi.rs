@@ -5,7 +5,7 @@
 //! the request and sends messages.
 //!
 //! Both tables grow only at the end. `size` says how far a table goes; nobody reads a field that lies
-//! beyond it. What our module appends to its table is in [`ExtendedServer`], what a Rust plugin appends
+//! beyond it. What our module appends to its table is in [`ServerTable`], what a Rust plugin appends
 //! to its own in [`ExtendedPlugin`]. `CALLBACK` in the header is `__stdcall` on 32-bit Windows and nothing elsewhere, which
 //! is what `extern "system"` means.
 //!
@@ -28,7 +28,7 @@ pub use server::{
     ExtendedServer, LOG_DEBUG, LOG_ERROR, LOG_INFO, LOG_TRACE, LOG_WARNING, Log,
     REQUEST_CLIENT_ADDRESS, REQUEST_METHOD, REQUEST_PATH_INFO, REQUEST_QUERY, REQUEST_SCHEME,
     REQUEST_URI, REQUEST_USER, Reject, RequestHeader, RequestInfo, SEND_ACCEPTED, SEND_CLOSED,
-    SendMessage,
+    SEND_FULL, SendMessage, ServerTable, TrySendMessage,
 };
 
 use std::ffi::{c_char, c_int, c_uint, c_void};

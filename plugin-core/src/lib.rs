@@ -47,7 +47,7 @@
 //! use std::sync::Mutex;
 //! use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 //! use websocket_plugin::{
-//!     Close, CloseCode, Handshake, Message, Plugin, Rejection, Sender, websocket_plugin,
+//!     Close, CloseCode, Handshake, Message, Plugin, Rejection, SendError, Sender, websocket_plugin,
 //! };
 //!
 //! #[derive(Default)]
@@ -79,10 +79,13 @@
 //!             return Err(Close::new(CloseCode::UNSUPPORTED_DATA, "text only"));
 //!         };
 //!         let line = format!("{}: {line}", member.id);
-//!         // The lock is released before anything is sent: a slow client delays nobody who comes or goes.
+//!         // The lock is released before anything is sent, so that others come and go meanwhile.
 //!         let members: Vec<Sender> = self.room.lock().unwrap().values().cloned().collect();
 //!         for member in members {
-//!             let _ = member.send(&line); // who has just left need not hear it
+//!             // `send` would wait for a client that does not keep up, and so would everybody else.
+//!             if let Err(SendError::Full) = member.try_send(&line) {
+//!                 let _ = member.close(Close::new(CloseCode::TRY_AGAIN_LATER, "you do not keep up"));
+//!             }
 //!         }
 //!         Ok(())
 //!     }
@@ -106,6 +109,8 @@
 //! # Sending at any time
 //!
 //! A [`Sender`] may be cloned, kept and used from any thread; when its connection is gone, it says so.
+//! [`send`](Sender::send) waits when megabytes are queued for a client; [`try_send`](Sender::try_send) does not,
+//! and is for who sends to many.
 //! Threads of your own must have ended when your plugin has been dropped: httpd then unloads the library.
 //! So keep their handles, and join them in `Drop`. And start them when the first client connects, not in
 //! [`configure`](Plugin::configure): that runs before httpd forks the processes that serve clients, and

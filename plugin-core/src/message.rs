@@ -1,5 +1,8 @@
 //! [`Message`].
 
+use crate::abi::{MESSAGE_TYPE_BINARY, MESSAGE_TYPE_TEXT};
+use std::ffi::c_int;
+
 /// A message, as it came from the client or goes to it: text or binary (RFC 6455, section 5.6).
 ///
 /// It borrows its payload. Everything that looks like text or bytes converts into one, so that
@@ -20,6 +23,15 @@ impl<'a> Message<'a> {
             Self::Text(text) => text.as_bytes(),
             Self::Binary(bytes) => bytes,
         }
+    }
+
+    /// Its `MESSAGE_TYPE_*` and its payload.
+    pub(crate) const fn into_parts(self) -> (c_int, &'a [u8]) {
+        let kind = match self {
+            Self::Text(_) => MESSAGE_TYPE_TEXT,
+            Self::Binary(_) => MESSAGE_TYPE_BINARY,
+        };
+        (kind, self.as_bytes())
     }
 
     /// The text, or `None` for a binary message.

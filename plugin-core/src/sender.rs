@@ -11,8 +11,8 @@ mod gate;
 
 use crate::Message;
 use crate::abi::{
-    ExtendedServer, MESSAGE_TYPE_BINARY, MESSAGE_TYPE_CLOSE, MESSAGE_TYPE_PING, MESSAGE_TYPE_TEXT,
-    SEND_ACCEPTED, SendMessage, WebSocketServer,
+    ExtendedServer, MESSAGE_TYPE_CLOSE, MESSAGE_TYPE_PING, SEND_ACCEPTED, SEND_FULL, SendMessage,
+    ServerTable, TrySendMessage, WebSocketServer,
 };
 use crate::close::{IntoClose, MAX_CONTROL_PAYLOAD};
 use std::ffi::c_int;
@@ -30,7 +30,8 @@ use gate::Gate;
 /// goes out behind the response that opens the connection. `send` copies the message into a queue and
 /// returns; only with megabytes queued, because the client does not keep up, does it wait, until there
 /// is room again or httpd gives the client up. Do not hold a lock over a `send` that a callback of
-/// another connection needs.
+/// another connection needs. Who sends to many clients does not wait for one that is slow, but uses
+/// [`try_send`](Self::try_send).
 pub struct Sender {
     gate: Arc<Gate<Server>>,
     /// Set in the sender callbacks are lent, which they cannot keep.
@@ -46,11 +47,16 @@ impl Sender {
     /// (Its clones may be.)
     pub(crate) unsafe fn open(server: *const WebSocketServer) -> Self {
         // SAFETY: the caller vouches for the table.
-        let send_message =
-            unsafe { ExtendedServer::extended(server) }.map(|table| table.send_message);
+        let (extended, current) = unsafe {
+            (
+                ExtendedServer::extended(server),
+                ServerTable::current(server),
+            )
+        };
         let server = Server {
             table: server,
-            send_message,
+            send_message: extended.map(|table| table.send_message),
+            try_send_message: current.map(|table| table.try_send_message),
         };
         Self {
             gate: Arc::new(Gate::new(server)),
@@ -70,10 +76,42 @@ impl Sender {
     ///
     /// [`SendError::Closed`].
     pub fn send<'m>(&self, message: impl Into<Message<'m>>) -> Result<(), SendError> {
-        match message.into() {
-            Message::Text(text) => self.transmit(MESSAGE_TYPE_TEXT, text.as_bytes()),
-            Message::Binary(bytes) => self.transmit(MESSAGE_TYPE_BINARY, bytes),
-        }
+        let (kind, payload) = message.into().into_parts();
+        self.transmit(kind, payload)
+    }
+
+    /// Sends a text or a binary message, unless it would have to wait for the client now.
+    ///
+    /// Nobody else should have to wait for a client that is slow, or does not read at all. What is to become
+    /// of it is for the plugin to decide: leave the message out, send a newer one later, or close the
+    /// connection, as here:
+    ///
+    /// ```
+    /// # use websocket_plugin::{Close, CloseCode, SendError, Sender};
+    /// fn tell(members: &[Sender], text: &str) {
+    ///     for member in members {
+    ///         if let Err(SendError::Full) = member.try_send(text) {
+    ///             let _ = member.close(Close::new(CloseCode::TRY_AGAIN_LATER, "you do not keep up"));
+    ///         }
+    ///     }
+    /// }
+    /// ```
+    ///
+    /// A close frame always has room. It follows what waits already, which a slow client still gets.
+    ///
+    /// In `on_connect` nothing can be sent before the callback has returned: there is room for megabytes, and
+    /// then there is none.
+    ///
+    /// Where the host does not offer this (the C module, and `mod_websocket` before this function), it is
+    /// [`send`](Self::send), which waits.
+    ///
+    /// # Errors
+    ///
+    /// [`SendError::Full`]: the message is not queued, and nothing of it is sent. [`SendError::Closed`].
+    pub fn try_send<'m>(&self, message: impl Into<Message<'m>>) -> Result<(), SendError> {
+        let (kind, payload) = message.into().into_parts();
+        // SAFETY: `with_server` keeps the table valid during the call.
+        self.with_server(|server| unsafe { server.try_transmit(kind, payload) })
     }
 
     /// Sends a value as a text message with JSON in it.
@@ -89,6 +127,22 @@ impl Sender {
     ) -> Result<(), crate::SendJsonError> {
         let json = serde_json::to_string(value)?;
         Ok(self.send(&json)?)
+    }
+
+    /// Sends a value as a text message with JSON in it, unless it would have to wait for the client now: see
+    /// [`try_send`](Self::try_send).
+    ///
+    /// # Errors
+    ///
+    /// [`SendJsonError::Json`](crate::SendJsonError::Json) if the value cannot be written as JSON, and
+    /// those of [`try_send`](Self::try_send).
+    #[cfg(feature = "json")]
+    pub fn try_send_json<T: serde::Serialize + ?Sized>(
+        &self,
+        value: &T,
+    ) -> Result<(), crate::SendJsonError> {
+        let json = serde_json::to_string(value)?;
+        Ok(self.try_send(&json)?)
     }
 
     /// Sends a ping (RFC 6455, section 5.5.2). The answer does not reach the plugin; a client that
@@ -125,13 +179,23 @@ impl Sender {
 
     #[inline]
     fn transmit(&self, kind: c_int, payload: &[u8]) -> Result<(), SendError> {
+        // SAFETY: `with_server` keeps the table valid during the call.
+        self.with_server(|server| unsafe { server.transmit(kind, payload) })
+    }
+
+    /// Calls `body` with a table that stays valid meanwhile.
+    #[inline]
+    fn with_server(
+        &self,
+        body: impl FnOnce(Server) -> Result<(), SendError>,
+    ) -> Result<(), SendError> {
         if let Some(server) = self.lent {
-            // SAFETY: a lent sender is used only while the host keeps the table valid for a callback.
-            return unsafe { server.transmit(kind, payload) };
+            // A lent sender is used only while the host keeps the table valid for a callback.
+            return body(server);
         }
         let server = self.gate.read();
-        // SAFETY: `shut` waits for the lock before the table goes.
-        unsafe { server.ok_or(SendError::Closed)?.transmit(kind, payload) }
+        // `shut` waits for the lock before the table goes.
+        body(server.ok_or(SendError::Closed)?)
     }
 }
 
@@ -157,10 +221,11 @@ impl fmt::Debug for Sender {
 struct Server {
     table: *const WebSocketServer,
     send_message: Option<SendMessage>,
+    try_send_message: Option<TrySendMessage>,
 }
 
-// SAFETY: the host lets any thread call `send` and `send_message` as long as the table is valid, and
-// nothing else is done with it here.
+// SAFETY: the host lets any thread call `send`, `send_message` and `try_send_message` as long as the table
+// is valid, and nothing else is done with it here.
 unsafe impl Send for Server {}
 // SAFETY: as above; the value itself never changes.
 unsafe impl Sync for Server {}
@@ -186,6 +251,22 @@ impl Server {
             Err(SendError::Closed)
         }
     }
+
+    /// # Safety
+    ///
+    /// The table is valid during the call.
+    unsafe fn try_transmit(self, kind: c_int, payload: &[u8]) -> Result<(), SendError> {
+        let Some(try_send) = self.try_send_message else {
+            // SAFETY: as the caller vouches for.
+            return unsafe { self.transmit(kind, payload) };
+        };
+        // SAFETY: the caller vouches for the table, whose functions copy the payload.
+        match unsafe { try_send(self.table, kind, payload.as_ptr(), payload.len()) } {
+            SEND_ACCEPTED => Ok(()),
+            SEND_FULL => Err(SendError::Full),
+            _ => Err(SendError::Closed),
+        }
+    }
 }
 
 /// Why something was not sent.
@@ -196,6 +277,8 @@ pub enum SendError {
     Closed,
     /// The payload of a ping has more than 125 bytes (RFC 6455, section 5.5).
     PingTooLong,
+    /// The client does not keep up: so much waits for it that [`send`](Sender::send) would wait, too.
+    Full,
 }
 
 impl fmt::Display for SendError {
@@ -203,6 +286,7 @@ impl fmt::Display for SendError {
         f.write_str(match self {
             Self::Closed => "the connection is closed",
             Self::PingTooLong => "the payload of a ping must not exceed 125 bytes",
+            Self::Full => "the client does not keep up with what it is sent",
         })
     }
 }
@@ -211,7 +295,7 @@ impl std::error::Error for SendError {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         match self {
             Self::Closed => Some(&Gone),
-            Self::PingTooLong => None,
+            Self::PingTooLong | Self::Full => None,
         }
     }
 }

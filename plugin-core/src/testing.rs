@@ -34,7 +34,7 @@ pub use client::{Client, Received};
 pub use request::Request;
 
 use crate::abi::host::{self, Instance};
-use crate::abi::{ExtendedServer, WebSocketPlugin};
+use crate::abi::{ServerTable, WebSocketPlugin};
 use crate::export::{self, Exported};
 use server::{Log, Server};
 use std::ptr;
@@ -105,7 +105,7 @@ impl Host {
     pub fn connect(&self, request: Request) -> Result<Client<'_>, u16> {
         let log = Arc::clone(&self.log);
         let size = match self.instance {
-            Some(_) => ExtendedServer::SIZE,
+            Some(_) => ServerTable::SIZE,
             None => server::C_SIZE,
         };
         let server = Server::new(size, request, log);
@@ -156,7 +156,7 @@ pub fn unattached_log() -> Vec<LogLine> {
 /// The table for that. There is one, as a plugin has one, whatever the number of hosts.
 static UNATTACHED: LazyLock<Arc<Server>> = LazyLock::new(|| {
     Server::new(
-        ExtendedServer::SIZE,
+        ServerTable::SIZE,
         Request::new(),
         Arc::clone(&UNATTACHED_LOG),
     )

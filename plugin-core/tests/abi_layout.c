@@ -28,6 +28,13 @@ static void print_server(void)
     OFFSET(WebSocketServer, close);
 }
 
+static void print_server_table(void)
+{
+    SIZE(WebSocketServerTable);
+    OFFSET(WebSocketServerTable, for_rust);
+    OFFSET(WebSocketServerTable, try_send);
+}
+
 static void print_plugin(void)
 {
     SIZE(WebSocketPlugin);
@@ -47,6 +54,9 @@ static void print_constants(void)
     CONSTANT(MESSAGE_TYPE_CLOSE);
     CONSTANT(MESSAGE_TYPE_PING);
     CONSTANT(MESSAGE_TYPE_PONG);
+    CONSTANT(WEBSOCKET_SEND_ACCEPTED);
+    CONSTANT(WEBSOCKET_SEND_CLOSED);
+    CONSTANT(WEBSOCKET_SEND_FULL);
     CONSTANT(WEBSOCKET_SERVER_VERSION_1);
     CONSTANT(WEBSOCKET_PLUGIN_VERSION_0);
 }
@@ -73,8 +83,13 @@ static size_t CALLBACK received(void *plugin_private, const WebSocketServer *ser
 {
     const unsigned char *unchanged = buffer;
 
+    WS_Try_Send try_send = WEBSOCKET_TRY_SEND(server);
+
     if (plugin_private == NULL) {
         server->close(server);
+    }
+    if (try_send != NULL) {
+        return try_send(server, type, unchanged, buffer_size) == WEBSOCKET_SEND_ACCEPTED;
     }
     return server->send(server, type, unchanged, buffer_size);
 }
@@ -105,6 +120,7 @@ int main(void)
     WS_Init init = layout_init;
 
     print_server();
+    print_server_table();
     print_plugin();
     print_constants();
     return init() == NULL;

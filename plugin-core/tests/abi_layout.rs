@@ -8,7 +8,7 @@ use std::mem::offset_of;
 use std::path::Path;
 use std::process::{Command, Output};
 
-use websocket_plugin::abi::{self, WebSocketPlugin, WebSocketServer};
+use websocket_plugin::abi::{self, ServerTable, WebSocketPlugin, WebSocketServer};
 
 /// Name of an item, and its size, offset or value.
 type Layout = BTreeMap<String, i64>;
@@ -114,6 +114,24 @@ fn rust_layout() -> Layout {
     let mut layout = Layout::new();
     table!(layout, WebSocketServer: size version state request header_get header_set
         protocol_count protocol_index protocol_set send close);
+    // Half of it has names in Rust only.
+    layout.insert(
+        "size_of(WebSocketServerTable)".to_owned(),
+        number(size_of::<ServerTable>()),
+    );
+    let (for_rust, try_send) = (
+        size_of::<WebSocketServer>(),
+        offset_of!(ServerTable, try_send_message),
+    );
+    layout.insert("WebSocketServerTable.for_rust".to_owned(), number(for_rust));
+    layout.insert("WebSocketServerTable.try_send".to_owned(), number(try_send));
+    for (name, value) in [
+        ("WEBSOCKET_SEND_ACCEPTED", abi::SEND_ACCEPTED),
+        ("WEBSOCKET_SEND_CLOSED", abi::SEND_CLOSED),
+        ("WEBSOCKET_SEND_FULL", abi::SEND_FULL),
+    ] {
+        layout.insert(name.to_owned(), value.into());
+    }
     table!(layout, WebSocketPlugin: size version destroy on_connect on_message on_disconnect);
     constants!(layout, MESSAGE_TYPE_INVALID MESSAGE_TYPE_TEXT MESSAGE_TYPE_BINARY
         MESSAGE_TYPE_CLOSE MESSAGE_TYPE_PING MESSAGE_TYPE_PONG

@@ -5,8 +5,9 @@ use std::ffi::{c_char, c_int, c_uint, c_void};
 use std::ptr;
 use std::sync::Mutex;
 use websocket_plugin::abi::{
-    MESSAGE_TYPE_BINARY, MESSAGE_TYPE_CLOSE, MESSAGE_TYPE_PING, MESSAGE_TYPE_TEXT, OnMessage,
-    RequestRec, WEBSOCKET_SERVER_VERSION_1, WebSocketPlugin, WebSocketServer,
+    ExtendedServer, MESSAGE_TYPE_BINARY, MESSAGE_TYPE_CLOSE, MESSAGE_TYPE_PING, MESSAGE_TYPE_TEXT,
+    OnMessage, RequestRec, SEND_ACCEPTED, SEND_CLOSED, WEBSOCKET_SERVER_VERSION_1, WebSocketPlugin,
+    WebSocketServer,
 };
 use websocket_plugin::{
     Close, Handshake, Message, Plugin, Rejection, SendError, Sender, websocket_plugin,
@@ -15,6 +16,19 @@ use websocket_plugin::{
 unsafe extern "system" {
     /// What the attribute exports.
     safe fn spy_init() -> *mut WebSocketPlugin;
+    safe fn trier_init() -> *mut WebSocketPlugin;
+}
+
+#[derive(Default)]
+struct Trier;
+
+#[websocket_plugin]
+impl Plugin for Trier {
+    fn on_message(&self, _: &mut (), sender: &Sender, message: Message<'_>) -> Result<(), Close> {
+        sender.try_send(message)?;
+        assert_eq!(sender.clone().try_send("refused"), Err(SendError::Closed));
+        Ok(())
+    }
 }
 
 #[derive(Default)]
@@ -204,6 +218,92 @@ fn a_connection_works_and_nothing_is_trusted() {
         (*plugin).on_disconnect.unwrap()(connection, &raw const *server);
         (*plugin).destroy.unwrap()(plugin);
     }
+}
+
+/// What hosts that do not know how to try were told to send.
+static TRIED: Mutex<Vec<Vec<u8>>> = Mutex::new(Vec::new());
+
+unsafe extern "system" fn note(
+    _: *const WebSocketServer,
+    _: c_int,
+    data: *const u8,
+    length: usize,
+) -> usize {
+    // SAFETY: the payload is as long as the plugin says.
+    let payload = unsafe { std::slice::from_raw_parts(data, length) };
+    if payload == b"refused" {
+        return 0;
+    }
+    TRIED.lock().unwrap().push(payload.to_vec());
+    length
+}
+
+/// The table of a module before `try_send_message`. Nothing lies behind it.
+fn older_table() -> Box<ExtendedServer> {
+    unsafe extern "system" fn send_message(
+        server: *const WebSocketServer,
+        kind: c_int,
+        data: *const u8,
+        length: usize,
+    ) -> c_int {
+        // SAFETY: a plugin passes the table it was given.
+        let accepted = unsafe { note(server, kind, data, length) };
+        if accepted == length {
+            SEND_ACCEPTED
+        } else {
+            SEND_CLOSED
+        }
+    }
+    unsafe extern "system" fn request_info(_: *const WebSocketServer, _: c_int) -> *const c_char {
+        ptr::null()
+    }
+    unsafe extern "system" fn request_header(
+        _: *const WebSocketServer,
+        _: usize,
+        _: *mut *const c_char,
+        _: *mut *const c_char,
+    ) -> c_int {
+        0
+    }
+    unsafe extern "system" fn reject(_: *const WebSocketServer, _: c_int) {}
+    unsafe extern "system" fn log(_: *const WebSocketServer, _: c_int, _: *const u8, _: usize) {}
+    let mut base = *table();
+    base.size = ExtendedServer::SIZE;
+    Box::new(ExtendedServer {
+        base,
+        send_message,
+        request_info,
+        request_header,
+        reject,
+        log,
+    })
+}
+
+#[test]
+fn where_nobody_knows_how_to_try_a_message_is_sent() {
+    let plugin = trier_init();
+    let (mut original, older) = (table(), older_table());
+    original.send = note;
+    for server in [&raw const *original, &raw const older.base] {
+        // SAFETY: the host below keeps to the rules of the C tables.
+        unsafe {
+            let connection = (*plugin).on_connect.unwrap()(server);
+            assert!(!connection.is_null());
+            let on_message = (*plugin).on_message.unwrap();
+            let mut payload = *b"tried";
+            on_message(
+                connection,
+                server,
+                MESSAGE_TYPE_TEXT,
+                payload.as_mut_ptr(),
+                payload.len(),
+            );
+            (*plugin).on_disconnect.unwrap()(connection, server);
+        }
+    }
+    // SAFETY: as above.
+    unsafe { (*plugin).destroy.unwrap()(plugin) };
+    assert_eq!(*TRIED.lock().unwrap(), [b"tried", b"tried"]);
 }
 
 #[test]

@@ -111,6 +111,30 @@ fn pings_and_close_frames_are_sent() {
     );
 }
 
+#[test]
+fn nobody_has_to_wait_for_a_client_that_does_not_read() {
+    let _one = ONE_AT_A_TIME.lock();
+    let host = Host::load::<Keeper>();
+    let mut client = host.connect(Request::new()).unwrap();
+    client.send("keep");
+    let sender = kept();
+    sender.try_send("first").unwrap();
+    client.stop_reading();
+    assert_eq!(sender.try_send("lost"), Err(SendError::Full));
+    assert_eq!(sender.try_send(b"lost"), Err(SendError::Full));
+    client.resume_reading();
+    sender.try_send("second").unwrap();
+    client.stop_reading();
+    // A close frame has room, and afterwards the connection is closed rather than full.
+    sender.close(CloseCode::TRY_AGAIN_LATER).unwrap();
+    assert_eq!(sender.try_send("late"), Err(SendError::Closed));
+    let text = |text: &str| Received::Text(text.into());
+    let close = Received::Close(CloseCode::TRY_AGAIN_LATER, String::new());
+    assert_eq!(client.received(), [text("first"), text("second"), close]);
+    client.disconnect();
+    assert_eq!(sender.try_send("too late"), Err(SendError::Closed));
+}
+
 #[derive(Default)]
 struct Early;
 

@@ -91,8 +91,9 @@ impl Plugin for Chat {
         let sender = handshake.sender();
         let (id, said) = self.room.enter(sender.clone());
         for event in said {
-            // Who has left already is missed in on_disconnect, as everybody else.
-            let _ = sender.send_json(&event);
+            // Who has left already is missed in on_disconnect, as everybody else. What there is no room for
+            // is left out.
+            let _ = sender.try_send_json(&event);
         }
         let name = handshake
             .user()

@@ -3,7 +3,7 @@
 use crate::Event;
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Mutex, MutexGuard, PoisonError};
-use websocket_plugin::Sender;
+use websocket_plugin::{Close, CloseCode, SendError, SendJsonError, Sender};
 
 pub(crate) struct Room {
     history: usize,
@@ -40,16 +40,23 @@ impl Room {
         self.state().members.remove(&id);
     }
 
-    /// Tells everybody. Nothing is locked meanwhile: a client that is slow to listen delays who
-    /// speaks, but nobody who comes or goes.
+    /// Tells everybody, and waits for nobody: who does not keep up is shown out, so that one member whose
+    /// connection is slow, or who does not listen at all, does not silence the room.
+    ///
+    /// Nothing is locked meanwhile, so that others come and go.
     pub(crate) fn tell(&self, event: &Event) {
-        for member in self.remember(event) {
+        for (id, member) in self.remember(event) {
             // Who has just left need not hear it.
-            let _ = member.send_json(event);
+            let told = member.try_send_json(event);
+            if matches!(told, Err(SendJsonError::Send(SendError::Full))) {
+                self.leave(id);
+                // 1013: the client may come back. The close frame follows what waits for it already.
+                let _ = member.close(Close::new(CloseCode::TRY_AGAIN_LATER, "you do not keep up"));
+            }
         }
     }
 
-    fn remember(&self, event: &Event) -> Vec<Sender> {
+    fn remember(&self, event: &Event) -> Vec<(u64, Sender)> {
         let mut state = self.state();
         if matches!(event, Event::Said { .. }) {
             state.said.push_back(event.clone());
@@ -57,7 +64,8 @@ impl Room {
                 state.said.pop_front();
             }
         }
-        state.members.values().cloned().collect()
+        let members = state.members.iter();
+        members.map(|(id, sender)| (*id, sender.clone())).collect()
     }
 
     fn state(&self) -> MutexGuard<'_, State> {

@@ -89,6 +89,36 @@ fn who_talks_nonsense_is_told_so_and_the_room_goes_on() {
 }
 
 #[test]
+fn who_does_not_keep_up_is_shown_out_and_nobody_waits_for_them() {
+    let host = Host::load::<Chat>();
+    let mut alice = host.connect(Request::new().user("alice")).unwrap();
+    let slow = host.connect(Request::new().user("slow")).unwrap();
+    let bob = host.connect(Request::new().user("bob")).unwrap();
+    let mut heard_by_slow = heard(&slow);
+    slow.stop_reading();
+    for text in ["1", "2"] {
+        alice.send(&format!(r#"{{"type": "say", "text": "{text}"}}"#));
+    }
+    let received = slow.received();
+    assert!(
+        matches!(
+            &received[..],
+            [Received::Close(CloseCode::TRY_AGAIN_LATER, _)]
+        ),
+        "{received:?}"
+    );
+    heard_by_slow.extend(heard(&slow));
+    assert_eq!(heard_by_slow, [joined("slow"), joined("bob")]);
+    let both = [joined("bob"), said("alice", "1"), said("alice", "2")];
+    assert_eq!(heard(&bob), both);
+    slow.disconnect();
+    let left = Event::Left {
+        name: "slow".into(),
+    };
+    assert_eq!(heard(&bob), [left]);
+}
+
+#[test]
 fn a_misspelt_option_is_an_error() {
     let error = Host::configure::<Chat>(&[("histroy", "2")]).err();
     let text = "unknown option `histroy`: this plugin knows `history`";

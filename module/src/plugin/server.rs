@@ -134,7 +134,7 @@ thread_local! {
 /// of one connection and use it on a later one of the same thread. With no connection attached every
 /// function answers as for a connection that is gone.
 pub struct Server {
-    table: abi::ExtendedServer,
+    table: abi::ServerTable,
     attached: Mutex<Option<Arc<Attachment>>>,
 }
 
@@ -149,7 +149,7 @@ impl Server {
     fn create() -> Arc<Self> {
         Arc::new_cyclic(|server: &Weak<Self>| {
             let mut table = table::TABLE;
-            table.base.state = server.as_ptr().cast_mut().cast();
+            table.extended.base.state = server.as_ptr().cast_mut().cast();
             Self {
                 table,
                 attached: Mutex::new(None),
@@ -160,13 +160,13 @@ impl Server {
     /// The pointer the plugin gets.
     #[must_use]
     pub fn as_abi(&self) -> *const abi::WebSocketServer {
-        &raw const self.table.base
+        &raw const self.table.extended.base
     }
 
     /// A table that stands for no connection and is valid as long as the module is loaded.
     #[must_use]
     pub(super) fn unattached() -> *const abi::WebSocketServer {
-        &raw const table::UNATTACHED.0.base
+        &raw const table::UNATTACHED.0.extended.base
     }
 
     /// From now on the table stands for this connection.

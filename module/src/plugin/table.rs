@@ -12,7 +12,7 @@ use crate::link::Caller;
 use crate::protocol::Opcode;
 
 /// A table behind a shared reference.
-pub(super) struct Table(pub(super) abi::ExtendedServer);
+pub(super) struct Table(pub(super) abi::ServerTable);
 
 // SAFETY: nobody writes to the table; its one pointer is null.
 unsafe impl Sync for Table {}
@@ -20,9 +20,14 @@ unsafe impl Sync for Table {}
 /// A table that stands for no connection and lives as long as the module.
 pub(super) static UNATTACHED: Table = Table(TABLE);
 
-pub(super) const TABLE: abi::ExtendedServer = abi::ExtendedServer {
+pub(super) const TABLE: abi::ServerTable = abi::ServerTable {
+    extended: EXTENDED,
+    try_send_message,
+};
+
+const EXTENDED: abi::ExtendedServer = abi::ExtendedServer {
     base: abi::WebSocketServer {
-        size: abi::ExtendedServer::SIZE,
+        size: abi::ServerTable::SIZE,
         version: abi::WEBSOCKET_SERVER_VERSION_1,
         state: ptr::null_mut(),
         request,
@@ -163,6 +168,27 @@ unsafe extern "system" fn send_message(
             let payload = bytes(payload, length);
             attached.link().send(opcode(kind), payload, caller).ok()?;
             Some(abi::SEND_ACCEPTED)
+        })
+    }
+}
+
+unsafe extern "system" fn try_send_message(
+    server: *const abi::WebSocketServer,
+    kind: c_int,
+    payload: *const u8,
+    length: usize,
+) -> c_int {
+    // SAFETY: a plugin passes the table it was given and as many bytes as it says.
+    unsafe {
+        with_attached(server, abi::SEND_CLOSED, |attached, caller| {
+            let payload = bytes(payload, length);
+            let link = attached.link();
+            let is_accepted = link.try_send(opcode(kind), payload, caller).ok()?;
+            Some(if is_accepted {
+                abi::SEND_ACCEPTED
+            } else {
+                abi::SEND_FULL
+            })
         })
     }
 }

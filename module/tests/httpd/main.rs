@@ -32,6 +32,7 @@ mod support;
 mod swarm;
 mod threads;
 mod tls;
+mod try_send;
 
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -64,6 +65,7 @@ const THEMES: &[&[Case]] = &[
     crowd::CASES,
     slow_reader::CASES,
     steady_reader::CASES,
+    try_send::CASES,
     tls::CASES,
     tls::renegotiation::CASES,
     tls::origin::CASES,

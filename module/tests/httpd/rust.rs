@@ -41,7 +41,7 @@ fn handler(context: &Context, name: &str) -> String {
 }
 
 /// A location served by a plugin, with further directives.
-fn location(context: &Context, path: &str, name: &str, directives: &str) -> String {
+pub(crate) fn location(context: &Context, path: &str, name: &str, directives: &str) -> String {
     let handler = handler(context, name);
     format!(
         "<Location {path}>\nSetHandler websocket-handler\n{handler}\n{directives}\n</Location>\n"

@@ -4,10 +4,12 @@ use super::{WEBSOCKET_SERVER_VERSION_1, WORD, WebSocketServer};
 use std::ffi::{c_char, c_int, c_uint};
 use std::mem::offset_of;
 
-/// [`SendMessage`] took the message.
+/// [`SendMessage`] or [`TrySendMessage`] took the message.
 pub const SEND_ACCEPTED: c_int = 0;
-/// [`SendMessage`] refused the message, because the connection is closing or gone.
+/// [`SendMessage`] or [`TrySendMessage`] refused the message, because the connection is closing or gone.
 pub const SEND_CLOSED: c_int = 1;
+/// [`TrySendMessage`] refused the message, because `send` would have to wait for the client now.
+pub const SEND_FULL: c_int = 2;
 
 /// [`RequestInfo`]: the method of the request line.
 pub const REQUEST_METHOD: c_int = 0;
@@ -57,12 +59,19 @@ pub type Reject = unsafe extern "system" fn(*const WebSocketServer, c_int);
 /// for a connection. May be called from any thread as long as the table is valid.
 pub type Log = unsafe extern "system" fn(*const WebSocketServer, c_int, *const u8, usize);
 
-/// The server table of our module: the C table and what was appended to it.
+/// `WS_Try_Send`: sends one message of a `MESSAGE_TYPE_*`, which is copied, unless it would have to wait
+/// for the client. Returns [`SEND_ACCEPTED`], [`SEND_CLOSED`], or [`SEND_FULL`], after which the message is
+/// not queued and nothing of it is sent. Like `send` it may be called from any thread until
+/// `on_disconnect` returns, and in `on_connect`. A close frame is never refused for want of room.
+pub type TrySendMessage =
+    unsafe extern "system" fn(*const WebSocketServer, c_int, *const u8, usize) -> c_int;
+
+/// The C table and what was appended to it at first.
 ///
 /// A reader takes a field from it only after a look at `base.size`, with [`extended`](Self::extended).
 #[repr(C)]
 pub struct ExtendedServer {
-    /// The C table; its `size` is that of the whole struct.
+    /// The C table; its `size` is that of all that is there.
     pub base: WebSocketServer,
     /// See [`SendMessage`].
     pub send_message: SendMessage,
@@ -77,11 +86,11 @@ pub struct ExtendedServer {
 }
 
 impl ExtendedServer {
-    /// The value of `base.size`: 120 on 64-bit systems.
+    /// The least value of `base.size` where these fields are there: 120 on 64-bit systems.
     #[allow(clippy::cast_possible_truncation, reason = "a hundred bytes")]
     pub const SIZE: c_uint = size_of::<Self>() as c_uint;
 
-    /// The extended table behind `server`, if its size says that all of today's fields are there.
+    /// The extended table behind `server`, if its size says that these fields are there.
     ///
     /// They were appended in one release, so there is no table with only some of them.
     ///
@@ -91,14 +100,48 @@ impl ExtendedServer {
     /// `size` says, valid for `'a`.
     #[must_use]
     pub unsafe fn extended<'a>(server: *const WebSocketServer) -> Option<&'a Self> {
-        // SAFETY: the caller vouches for `size`, and thus for the fields `size` covers. Only the
-        // field is read, through the raw pointer: a reference to a whole struct could span too much.
-        unsafe {
-            let whole =
-                (*server).version >= WEBSOCKET_SERVER_VERSION_1 && (*server).size >= Self::SIZE;
-            whole.then(|| &*server.cast())
-        }
+        // SAFETY: the caller vouches for `size`, and thus for the fields that it covers.
+        unsafe { has_size(server, Self::SIZE).then(|| &*server.cast()) }
     }
+}
+
+/// The server table of our module: all of it.
+///
+/// A reader takes a field from it only after a look at `size`, with [`current`](Self::current).
+#[repr(C)]
+pub struct ServerTable {
+    /// What older modules have, too.
+    pub extended: ExtendedServer,
+    /// See [`TrySendMessage`].
+    pub try_send_message: TrySendMessage,
+}
+
+impl ServerTable {
+    /// The value of `size`: 128 on 64-bit systems.
+    #[allow(clippy::cast_possible_truncation, reason = "a hundred bytes")]
+    pub const SIZE: c_uint = size_of::<Self>() as c_uint;
+
+    /// The table behind `server`, if its size says that all of today's fields are there.
+    ///
+    /// # Safety
+    ///
+    /// As for [`ExtendedServer::extended`].
+    #[must_use]
+    pub unsafe fn current<'a>(server: *const WebSocketServer) -> Option<&'a Self> {
+        // SAFETY: the caller vouches for `size`, and thus for the fields that it covers.
+        unsafe { has_size(server, Self::SIZE).then(|| &*server.cast()) }
+    }
+}
+
+/// Whether a table reaches so far.
+///
+/// # Safety
+///
+/// `server` points to a table with at least the fields `size` and `version`.
+unsafe fn has_size(server: *const WebSocketServer, size: c_uint) -> bool {
+    // SAFETY: the caller vouches for these fields. They are read through the raw pointer: a reference to
+    // a whole struct could span too much.
+    unsafe { (*server).version >= WEBSOCKET_SERVER_VERSION_1 && (*server).size >= size }
 }
 
 // The offsets plugins are built with; a field that moves is a new major version.
@@ -110,4 +153,6 @@ const _: () = {
     assert!(offset_of!(ExtendedServer, reject) == base + 3 * WORD);
     assert!(offset_of!(ExtendedServer, log) == base + 4 * WORD);
     assert!(size_of::<ExtendedServer>() == base + 5 * WORD);
+    assert!(offset_of!(ServerTable, try_send_message) == base + 5 * WORD);
+    assert!(size_of::<ServerTable>() == base + 6 * WORD);
 };

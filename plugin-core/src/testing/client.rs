@@ -66,6 +66,18 @@ impl<'h> Client<'h> {
         self.server.wait_for_sent()
     }
 
+    /// The client reads nothing from now on, and so much waits for it that
+    /// [`try_send`](crate::Sender::try_send) has no room. What is sent otherwise is still accepted, and can be
+    /// [`received`](Self::received).
+    pub fn stop_reading(&self) {
+        self.server.set_reading(false);
+    }
+
+    /// The client reads again.
+    pub fn resume_reading(&self) {
+        self.server.set_reading(true);
+    }
+
     /// The subprotocol the plugin chose.
     #[must_use]
     pub fn subprotocol(&self) -> Option<String> {

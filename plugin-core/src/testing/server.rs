@@ -3,7 +3,7 @@
 mod callbacks;
 
 use super::{LogLine, Received, Request};
-use crate::abi::{ExtendedServer, WebSocketServer};
+use crate::abi::{ServerTable, WebSocketServer};
 use std::collections::VecDeque;
 use std::ffi::c_uint;
 use std::ptr;
@@ -20,7 +20,7 @@ const PATIENCE: Duration = Duration::from_secs(10);
 /// A connection, seen from the host. The table comes first: it is what the plugin has a pointer to.
 #[repr(C)]
 pub(super) struct Server {
-    table: ExtendedServer,
+    table: ServerTable,
     request: Request,
     response: Mutex<Response>,
     sent: Mutex<Sent>,
@@ -43,6 +43,8 @@ struct Response {
 struct Sent {
     queue: VecDeque<Received>,
     closed: bool,
+    /// The client does not read.
+    full: bool,
 }
 
 impl Server {
@@ -102,6 +104,19 @@ impl Server {
     /// From now on, nothing is accepted.
     pub(super) fn hang_up(&self) {
         lock(&self.sent).closed = true;
+    }
+
+    /// Whether the client reads from now on.
+    pub(super) fn set_reading(&self, is_reading: bool) {
+        lock(&self.sent).full = !is_reading;
+    }
+
+    /// Whether the message was accepted; `None` if it would have to wait.
+    fn try_send(&self, message: Received) -> Option<bool> {
+        let sent = lock(&self.sent);
+        let waits = sent.full && !sent.closed;
+        drop(sent);
+        (!waits).then(|| self.send(message))
     }
 
     /// Whether the message was accepted.

@@ -6,14 +6,14 @@
 use super::{C_SIZE, LogLine, Received, Server, lock};
 use crate::abi::{
     ExtendedServer, LOG_DEBUG, LOG_ERROR, LOG_INFO, LOG_WARNING, RequestRec, SEND_ACCEPTED,
-    SEND_CLOSED, WEBSOCKET_SERVER_VERSION_1, WebSocketServer,
+    SEND_CLOSED, SEND_FULL, ServerTable, WEBSOCKET_SERVER_VERSION_1, WebSocketServer,
 };
 use log::Level;
 use std::ffi::{CStr, CString, c_char, c_int, c_uint};
 use std::{ptr, slice};
 
-pub(super) fn table(size: c_uint) -> ExtendedServer {
-    ExtendedServer {
+pub(super) fn table(size: c_uint) -> ServerTable {
+    let extended = ExtendedServer {
         base: WebSocketServer {
             size,
             version: WEBSOCKET_SERVER_VERSION_1,
@@ -32,6 +32,10 @@ pub(super) fn table(size: c_uint) -> ExtendedServer {
         request_header,
         reject,
         log,
+    };
+    ServerTable {
+        extended,
+        try_send_message,
     }
 }
 
@@ -52,7 +56,7 @@ unsafe fn extended<'a>(table: *const WebSocketServer) -> &'a Server {
     // SAFETY: the caller vouches for it.
     let server = unsafe { server(table) };
     assert!(
-        server.table.base.size > C_SIZE,
+        server.table.extended.base.size > C_SIZE,
         "a plugin calls a function beyond the table's size"
     );
     server
@@ -148,6 +152,21 @@ unsafe extern "system" fn send_message(
         SEND_ACCEPTED
     } else {
         SEND_CLOSED
+    }
+}
+
+unsafe extern "system" fn try_send_message(
+    table: *const WebSocketServer,
+    kind: c_int,
+    data: *const u8,
+    length: usize,
+) -> c_int {
+    // SAFETY: as above; the payload is as long as the plugin says.
+    let (server, payload) = unsafe { (extended(table), slice::from_raw_parts(data, length)) };
+    match server.try_send(Received::from_raw(kind, payload)) {
+        Some(true) => SEND_ACCEPTED,
+        Some(false) => SEND_CLOSED,
+        None => SEND_FULL,
     }
 }
 

@@ -1,0 +1,178 @@
+//! Sending without waiting for the client.
+
+use std::io::{Read, Write};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context as _, Result, ensure};
+use xtask::httpd::Httpd;
+use xtask::server_root::{Mpm, Sizing};
+
+use crate::rust::location;
+use crate::support::journal::Journal;
+use crate::support::{Client, Context, Handshake, PATIENCE, cases};
+
+cases! {
+    "a message that would have to wait is refused whole, and those before it arrive" => refused,
+    "a message sent before the 101 is refused when the queue is full" => early,
+    "a room waits for no member that reads slowly or not at all, and closes them with 1013" => room,
+}
+
+const MEBIBYTE: usize = 1 << 20;
+
+fn start(context: &Context, config: &str) -> Result<Httpd> {
+    let sizing = Sizing {
+        processes: 1,
+        threads: 16,
+    };
+    context
+        .root()?
+        .sizing(sizing)
+        .tls_port(xtask::port::free_port()?)
+        .config(context.plugins().locations())
+        .config("SendBufferSize 65536")
+        .config(config)
+        .start()
+}
+
+/// The number of messages that were accepted before one was refused because the queue was full.
+fn accepted(journal: &Journal) -> Result<usize> {
+    let result = journal.wait_for("tried ")?;
+    ensure!(result == "2", "{result}, not WEBSOCKET_SEND_FULL");
+    Ok(journal.wait_for("accepted ")?.parse()?)
+}
+
+fn refused(context: &Context) -> Result<()> {
+    let httpd = start(context, "")?;
+    for how in ["callback", "thread"] {
+        let journal = Journal::new(context)?;
+        let handshake = journal.handshake("/tries");
+        take_back(Client::open(httpd.address(), &handshake)?, &journal, how).context(how)?;
+        let journal = Journal::new(context)?;
+        let handshake = journal.handshake("/tries");
+        take_back(Client::open_tls(&httpd, &handshake)?, &journal, how).context("TLS")?;
+    }
+    Ok(())
+}
+
+fn take_back<S: Read + Write>(mut client: Client<S>, journal: &Journal, how: &str) -> Result<()> {
+    let started = Instant::now();
+    client.text(how)?;
+    let accepted = accepted(journal)?;
+    let took = started.elapsed();
+    ensure!(took < PATIENCE / 2, "it took {took:?} to try");
+    // 16 fill the queue; the socket's buffers may take some more.
+    ensure!((16..40).contains(&accepted), "{accepted} accepted");
+    client.text("behind")?;
+    for _ in 0..accepted {
+        ensure!(client.frame()?.payload.len() == MEBIBYTE);
+    }
+    client.expect_text("behind")?;
+    client.close()
+}
+
+fn early(context: &Context) -> Result<()> {
+    let httpd = start(context, "")?;
+    let journal = Journal::new(context)?;
+    let handshake = journal.handshake("/tries").header("X-Early", "yes");
+    let mut client = Client::open(httpd.address(), &handshake)?;
+    let accepted = accepted(&journal)?;
+    ensure!(accepted == 16, "{accepted}");
+    for _ in 0..accepted {
+        ensure!(client.frame()?.payload.len() == MEBIBYTE);
+    }
+    client.echo("hello")?;
+    client.close()
+}
+
+/// Reads so many bytes at a time, with a pause in between.
+type Pace = Option<(usize, Duration)>;
+
+const PACES: [Pace; 3] = [
+    None,
+    Some((1, Duration::from_secs(2))),
+    Some((1024, Duration::from_millis(125))),
+];
+
+fn room(context: &Context) -> Result<()> {
+    // There every connection has a process of its own, and a room for itself.
+    if context.mpm == Mpm::Prefork {
+        return Ok(());
+    }
+    for directives in ["", "WebSocketDetach On"] {
+        let config = location(context, "/room", "chat", directives);
+        let httpd = start(context, &config)?;
+        stays_lively(&httpd).with_context(|| directives.to_owned())?;
+    }
+    Ok(())
+}
+
+fn stays_lively(httpd: &Httpd) -> Result<()> {
+    let handshake = Handshake::to("/room");
+    let is_over = AtomicBool::new(false);
+    let mut slow = Vec::new();
+    for pace in PACES {
+        let client = Client::open(httpd.address(), &handshake)?;
+        slow.push((client, pace));
+    }
+    let slow_tls = Client::open_tls(httpd, &handshake)?;
+    let mut alice = Client::open(httpd.address(), &handshake)?;
+    let mut bob = Client::open(httpd.address(), &handshake)?;
+    thread::scope(|scope| {
+        let is_over = &is_over;
+        let mut readers: Vec<_> = slow
+            .into_iter()
+            .map(|(client, pace)| scope.spawn(move || read_at(client.stream, pace, is_over)))
+            .collect();
+        readers.push(scope.spawn(move || read_at(slow_tls.stream, None, is_over)));
+        let talked = talk(&mut alice, &mut bob);
+        is_over.store(true, Ordering::Relaxed);
+        talked?;
+        readers
+            .into_iter()
+            .zip(["no byte", "a byte in two seconds", "8 KiB a second", "TLS"])
+            .try_for_each(|(reader, how)| reader.join().expect("it does not panic").context(how))
+    })
+}
+
+/// Alice says more than the queue of a member has room for. Both hear it without delay.
+fn talk(alice: &mut Client, bob: &mut Client) -> Result<()> {
+    let text = "x".repeat(MEBIBYTE);
+    for number in 0..20 {
+        let started = Instant::now();
+        alice.text(format!(r#"{{"type":"say","text":"{number} {text}"}}"#))?;
+        for client in [&mut *alice, &mut *bob] {
+            while !hears(client, number)? {}
+        }
+        let took = started.elapsed();
+        ensure!(took < PATIENCE / 2, "{number} took {took:?}");
+    }
+    Ok(())
+}
+
+fn hears(client: &mut Client, number: usize) -> Result<bool> {
+    let event = client.next_text()?;
+    Ok(event.contains(&format!("\"text\":\"{number} xxx")))
+}
+
+/// Reads slowly as long as the others talk, then everything that is left.
+fn read_at(mut stream: impl Read, pace: Pace, is_over: &AtomicBool) -> Result<()> {
+    let mut bytes = vec![0; 1 << 16];
+    let mut read = Vec::new();
+    while !is_over.load(Ordering::Relaxed) {
+        let Some((size, pause)) = pace else {
+            thread::sleep(Duration::from_millis(10));
+            continue;
+        };
+        let length = stream.read(&mut bytes[..size])?;
+        read.extend_from_slice(&bytes[..length]);
+        thread::sleep(pause);
+    }
+    while !read.ends_with(b"\x03\xf5you do not keep up") {
+        let length = stream.read(&mut bytes)?;
+        ensure!(length > 0, "no close frame behind {} bytes", read.len());
+        read.extend_from_slice(&bytes[..length]);
+    }
+    Ok(())
+}
