@@ -25,8 +25,7 @@ pub struct Limits {
     /// The longest payload of a message, its fragments added up and inflated, and of a control
     /// frame, in bytes.
     pub max_message_size: u64,
-    /// Whether close frames may carry the status codes kept for the future: 1004, 1014 and 1016 to
-    /// 2999.
+    /// Whether close frames may carry the status codes kept for the future: 1004 and 1016 to 2999.
     pub allow_reserved_status_codes: bool,
 }
 

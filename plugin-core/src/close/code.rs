@@ -35,6 +35,8 @@ impl CloseCode {
     pub const SERVICE_RESTART: Self = Self(1012);
     /// 1013: the server is overloaded; try again later.
     pub const TRY_AGAIN_LATER: Self = Self(1013);
+    /// 1014: the server, a gateway, got an invalid answer from the server behind it (HTTP's 502).
+    pub const BAD_GATEWAY: Self = Self(1014);
 
     /// The code with this number, if a close frame may carry it: 1000 to 4999 without 1005, 1006 and
     /// 1015, which only describe a connection that ended without such a frame (RFC 6455, section
@@ -54,11 +56,12 @@ impl CloseCode {
         self.0
     }
 
-    /// Whether the code may be used without asking for reserved ones: assigned by RFC 6455 or IANA,
-    /// or from 3000 to 4999. The others (1004, 1014, 1016 to 2999) are kept for the future.
+    /// Whether the code may be used without asking for reserved ones: assigned by RFC 6455 or in
+    /// IANA's registry (1012 to 1014), or from 3000 to 4999. The others (1004, 1016 to 2999) are
+    /// kept for the future.
     #[must_use]
     pub const fn is_assigned(self) -> bool {
-        matches!(self.0, 1000..=1003 | 1007..=1013 | 3000..=4999)
+        matches!(self.0, 1000..=1003 | 1007..=1014 | 3000..=4999)
     }
 }
 
@@ -84,10 +87,10 @@ mod tests {
 
     #[test]
     fn reserved_codes_are_told_from_assigned_ones() {
-        for code in [1004, 1014, 1016, 2000, 2999] {
+        for code in [1004, 1016, 2000, 2999] {
             assert!(!CloseCode::new(code).unwrap().is_assigned(), "{code}");
         }
-        for code in [1000, 1003, 1007, 1011, 1013, 3000, 4999] {
+        for code in [1000, 1003, 1007, 1011, 1012, 1013, 1014, 3000, 4999] {
             assert!(CloseCode::new(code).unwrap().is_assigned(), "{code}");
         }
     }

@@ -92,8 +92,8 @@ fn codes_are_allowed_always_never_or_when_configured() {
     };
     for code in 0..=u16::MAX {
         let (default, configured) = match code {
-            1000..=1003 | 1007..=1013 | 3000..=4999 => (true, true),
-            1004 | 1014 | 1016..=2999 => (false, true),
+            1000..=1003 | 1007..=1014 | 3000..=4999 => (true, true),
+            1004 | 1016..=2999 => (false, true),
             _ => (false, false),
         };
         for (limits, allowed) in [(LIMITS, default), (when_configured, configured)] {
