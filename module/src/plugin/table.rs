@@ -11,6 +11,10 @@ use crate::httpd::log::{Level, log_server};
 use crate::link::Caller;
 use crate::protocol::Opcode;
 
+/// The longest message a plugin may send, in bytes. Longer ones are mistakes: what was a negative
+/// number before it became a length, of 32 bits or of 64.
+const MAX_SENT: usize = i32::MAX as usize;
+
 /// A table behind a shared reference.
 pub(super) struct Table(pub(super) abi::ServerTable);
 
@@ -149,7 +153,7 @@ unsafe extern "system" fn send(
     // SAFETY: a plugin passes the table it was given.
     unsafe {
         with_attached(server, 0, |attached, caller| {
-            let payload = bytes(payload, length);
+            let payload = sent_bytes(attached, payload, length)?;
             attached.link().send(opcode(kind), payload, caller).ok()?;
             Some(payload.len())
         })
@@ -165,7 +169,7 @@ unsafe extern "system" fn send_message(
     // SAFETY: a plugin passes the table it was given and as many bytes as it says.
     unsafe {
         with_attached(server, abi::SEND_CLOSED, |attached, caller| {
-            let payload = bytes(payload, length);
+            let payload = sent_bytes(attached, payload, length)?;
             attached.link().send(opcode(kind), payload, caller).ok()?;
             Some(abi::SEND_ACCEPTED)
         })
@@ -181,7 +185,7 @@ unsafe extern "system" fn try_send_message(
     // SAFETY: a plugin passes the table it was given and as many bytes as it says.
     unsafe {
         with_attached(server, abi::SEND_CLOSED, |attached, caller| {
-            let payload = bytes(payload, length);
+            let payload = sent_bytes(attached, payload, length)?;
             let link = attached.link();
             let is_accepted = link.try_send(opcode(kind), payload, caller).ok()?;
             Some(if is_accepted {
@@ -262,7 +266,8 @@ unsafe extern "system" fn log(
     };
     // SAFETY: a plugin passes the table it was given and as many bytes as it says.
     unsafe {
-        let message = String::from_utf8_lossy(bytes(message, length));
+        let message = bytes(message, length).unwrap_or(b"(a log line that cannot be read)");
+        let message = String::from_utf8_lossy(message);
         let is_logged = with_attached(server, false, |attached, _| {
             attached.log(level, &message);
             Some(true)
@@ -297,11 +302,42 @@ unsafe fn c_str<'a>(text: *const c_char) -> Option<&'a CStr> {
     (!text.is_null()).then(|| unsafe { CStr::from_ptr(text) })
 }
 
-/// A null pointer stands for no bytes, as in the C module.
-unsafe fn bytes<'a>(bytes: *const u8, length: usize) -> &'a [u8] {
-    if bytes.is_null() {
-        return &[];
+/// The payload of a message that a plugin sends; `None`, and a line in the error log, if there can be no
+/// such payload.
+#[inline]
+unsafe fn sent_bytes<'a>(
+    attached: &Attachment,
+    payload: *const u8,
+    length: usize,
+) -> Option<&'a [u8]> {
+    // SAFETY: as for `bytes`.
+    let payload_bytes = unsafe { bytes(payload, length) };
+    if payload_bytes.is_none() {
+        refuse_to_send(attached, payload.is_null(), length);
     }
-    // SAFETY: the plugin vouches for `length` readable bytes during the call.
-    unsafe { std::slice::from_raw_parts(bytes, length) }
+    payload_bytes
+}
+
+#[cold]
+fn refuse_to_send(attached: &Attachment, is_null: bool, length: usize) {
+    let mistake = if is_null { "NULL" } else { "a buffer" };
+    let message = format!(
+        "the plugin called send with {mistake} of {length} bytes; nothing was sent (the longest message \
+         has {MAX_SENT} bytes)"
+    );
+    attached.log(Level::Error, &message);
+}
+
+/// The bytes a plugin passes; NULL stands for none. `None` if there cannot be so many.
+#[inline]
+unsafe fn bytes<'a>(bytes: *const u8, length: usize) -> Option<&'a [u8]> {
+    if length == 0 {
+        return Some(&[]);
+    }
+    if bytes.is_null() || length > MAX_SENT {
+        return None;
+    }
+    // SAFETY: the plugin vouches for `length` readable bytes during the call; that they are no more than
+    // a slice may have was checked.
+    Some(unsafe { std::slice::from_raw_parts(bytes, length) })
 }

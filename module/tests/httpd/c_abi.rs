@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use anyhow::{Context as _, Result, ensure};
 
+use crate::support::frame::masked;
 use crate::support::{Client, Context, Frame, Handshake, Opcode, PATIENCE, cases, wait_until};
 
 cases! {
@@ -16,6 +17,7 @@ cases! {
     "several threads may send and close at once" => threads,
     "httpd's own table of response headers can be used" => headers_out,
     "a message buffer may be changed in place" => in_place,
+    "a length no message can have is refused, and nothing else comes of it" => impossible_lengths,
     "a message of 3 MiB fits on the stack" => stack,
     "the examples count up, and reset" => dumb_increment,
     "two plugins may have init functions of the same name" => twins,
@@ -137,10 +139,7 @@ fn closes(context: &Context) -> Result<()> {
         // Nothing more comes, whatever is sent, until the client answers.
         client.text("echo too late")?;
         client.text("close 1001 again")?;
-        client.send(crate::support::frame::masked(
-            Opcode::CLOSE,
-            payload.get(..2).unwrap_or_default(),
-        ))?;
+        client.send(masked(Opcode::CLOSE, payload.get(..2).unwrap_or_default()))?;
         client.expect_end().with_context(|| command.to_owned())?;
     }
     Ok(())
@@ -183,13 +182,34 @@ fn in_place(context: &Context) -> Result<()> {
     client.text(&long)?;
     client.expect_text("X".repeat(200_000))?;
     for part in [
-        crate::support::frame::masked(Opcode::FIRST_TEXT, "upper ab"),
-        crate::support::frame::masked(Opcode::LAST, "cd"),
+        masked(Opcode::FIRST_TEXT, "upper ab"),
+        masked(Opcode::LAST, "cd"),
     ] {
         client.send(part)?;
     }
     client.expect_text("ABCD")?;
     client.close()
+}
+
+fn impossible_lengths(context: &Context) -> Result<()> {
+    let mut client = context.open("/lengths")?;
+    for _ in 0..2 {
+        client.text("now")?;
+        client.expect_text("refused 72")?;
+    }
+    client.text("close")?;
+    client.expect_text("refused 72")?;
+    client.expect(&Frame::close(1000))?;
+    let log = context.httpd()?.error_log()?;
+    ensure!(
+        log.contains("called send with NULL of 4 bytes"),
+        "NULL is not logged"
+    );
+    ensure!(
+        log.contains(&format!("called send with a buffer of {} bytes", u64::MAX)),
+        "the length is not logged"
+    );
+    Ok(())
 }
 
 fn stack(context: &Context) -> Result<()> {
