@@ -4,6 +4,9 @@
 //! it has sent something, even for ever. So the output of a connection is held back for [`DELAY`] at
 //! most, or, where turns are watched, until one is found to take long: then the one thread of this module
 //! writes it, and waits for the client if that takes longer.
+//!
+//! As it has nothing to do for most of the time, that thread also gives memory back to the system when
+//! many connections have ended.
 
 use std::collections::VecDeque;
 use std::io::{Read, Write};
@@ -16,8 +19,10 @@ use std::time::{Duration, Instant};
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
+use crate::httpd::memory::give_back_free_memory;
 use crate::httpd::thread::spawn;
 use crate::link::{Link, Retry};
+use crate::trimming::Trimming;
 
 /// The longest time output is held back.
 pub const DELAY: Duration = Duration::from_millis(5);
@@ -27,6 +32,7 @@ const RECHECK: Duration = Duration::from_secs(1);
 
 static STATE: Mutex<State> = Mutex::new(State {
     due: VecDeque::new(),
+    trimming: Trimming::NONE,
     thread: None,
 });
 
@@ -36,6 +42,7 @@ static IS_STOPPING: AtomicBool = AtomicBool::new(false);
 struct State {
     /// Connections with output held back, and until when; the earliest first.
     due: VecDeque<(Instant, Arc<Link>)>,
+    trimming: Trimming,
     thread: Option<Flusher>,
 }
 
@@ -66,6 +73,14 @@ pub fn hurry(link: &Arc<Link>) {
         let due = (Instant::now(), Arc::clone(link));
         let mut state = lock();
         state.due.push_front(due);
+        state.run(|_| true);
+    }
+}
+
+/// A connection has ended. After many, free memory is given back.
+pub fn note_end() {
+    let mut state = lock();
+    if state.trimming.note_end(Instant::now()) {
         state.run(|_| true);
     }
 }
@@ -113,6 +128,9 @@ struct Waiting {
 fn run(interrupts: &UnixStream) {
     let mut waiting = Vec::new();
     while !IS_STOPPING.load(Ordering::SeqCst) {
+        if lock().trimming.begin(Instant::now()) {
+            give_back_free_memory();
+        }
         while let Some(link) = next_due() {
             if let Some(retry) = link.flush_scheduled() {
                 wait_for(link, retry, &mut waiting);
@@ -160,10 +178,12 @@ fn wait_for(link: Arc<Link>, retry: Retry, waiting: &mut Vec<Waiting>) {
 
 /// Waits until something is due, a client takes more or somebody interrupts. Tells which clients do.
 fn wait(interrupts: &UnixStream, waiting: &[Waiting]) -> Vec<bool> {
-    let timeout = lock()
-        .due
-        .front()
-        .map(|(due, _)| due.saturating_duration_since(Instant::now()));
+    let due = {
+        let state = lock();
+        let output = state.due.front().map(|(due, _)| *due);
+        output.into_iter().chain(state.trimming.due()).min()
+    };
+    let timeout = due.map(|due| due.saturating_duration_since(Instant::now()));
     // No client is waited for longer than its session would want: see whether it is still needed.
     let limit = (!waiting.is_empty()).then_some(RECHECK);
     let now = Instant::now();

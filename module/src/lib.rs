@@ -16,6 +16,7 @@
 //! * [`buffers`]: memory that connections have only while there are bytes in it.
 //! * [`http2`]: how many streams of an HTTP/2 connection may be WebSockets.
 //! * [`registry`]: the open connections of this child process.
+//! * [`trimming`]: when free memory is given back to the system.
 
 #![deny(unsafe_code)]
 
@@ -36,4 +37,5 @@ pub mod refusal;
 pub mod registry;
 pub mod session;
 mod sync;
+pub mod trimming;
 pub mod upgrade;

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
+use crate::flusher;
 use crate::httpd::scoreboard::{Counted, count};
 use crate::link::{Holder, Link};
 
@@ -79,6 +80,7 @@ pub fn shut_down(stop: Stop) {
 impl Drop for Registration {
     fn drop(&mut self) {
         lock().links.remove(&self.id);
+        flusher::note_end();
     }
 }
 

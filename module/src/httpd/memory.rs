@@ -1,4 +1,4 @@
-//! The memory of a connection while a plugin serves it.
+//! The memory of a connection while a plugin serves it, and that of the process.
 
 use std::ffi::c_void;
 use std::io;
@@ -69,3 +69,17 @@ unsafe extern "C" fn take_lock_away(allocator: *mut c_void) -> sys::apr_status_t
     unsafe { sys::apr_allocator_mutex_set(allocator.cast(), ptr::null_mut()) }
     sys::APR_SUCCESS
 }
+
+/// Gives pages that hold nothing any more back to the system, of all heaps of the C library. For any
+/// thread; while it goes through a heap, threads that use that one wait.
+#[cfg(all(target_os = "linux", target_env = "gnu"))]
+pub fn give_back_free_memory() {
+    // SAFETY: the function takes the locks of the heaps itself.
+    unsafe {
+        libc::malloc_trim(0);
+    }
+}
+
+/// Other C libraries give it back by themselves, or have no means to.
+#[cfg(not(all(target_os = "linux", target_env = "gnu")))]
+pub fn give_back_free_memory() {}
