@@ -127,7 +127,8 @@ typedef void (CALLBACK *WS_Protocol_Set)(const struct _WebSocketServer *server,
  * waits: with the queue full it returns 0.
  *
  * Returns the number of payload bytes accepted: all of them, or 0 if the connection is closing or
- * gone.
+ * gone. A length of 2 GiB or more is a mistake, and so is NULL with a length: 0, and a line in the
+ * error log.
  */
 typedef size_t (CALLBACK *WS_Send)(const struct _WebSocketServer *server, const int type,
                                    const unsigned char *buffer, const size_t buffer_size);
