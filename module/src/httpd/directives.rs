@@ -8,6 +8,7 @@ mod values;
 use std::sync::Arc;
 
 use super::config::Config;
+use super::startup::Subject;
 use super::{library, sys};
 use crate::protocol::form_to_use;
 use command::{Argument, Directive, END, each, flag, of_server, one, two};
@@ -119,7 +120,7 @@ fn handler(
 ) -> Result<(), String> {
     let plugin = library::load(directive.pool(), path.0, symbol.0)?;
     directive.config.plugin = Some(plugin);
-    directive.check_at_startup();
+    directive.check_at_startup(Subject::Handler);
     Ok(())
 }
 
@@ -128,8 +129,16 @@ fn plugin_option(
     name: Argument<'_>,
     value: Argument<'_>,
 ) -> Result<(), String> {
-    directive.config.options.set(&name.text(), &value.text());
-    directive.check_at_startup();
+    let (name, value) = (name.text(), value.text());
+    match directive.config.options.get(&name) {
+        Some(earlier) if earlier != value => directive.warn(&format!(
+            "WebSocketPluginOption {name} '{value}' replaces '{earlier}', which the same section sets \
+             above; write one of them"
+        )),
+        _ => {}
+    }
+    directive.config.options.set(&name, &value);
+    directive.check_at_startup(Subject::Option);
     Ok(())
 }
 

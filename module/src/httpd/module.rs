@@ -8,6 +8,7 @@ use super::config;
 use super::directives;
 use super::guard::guard;
 use super::log::{Level, log_server};
+use super::pool::Pool;
 use super::request::Request;
 use super::{
     departure, filters, mpm, redirects, scoreboard, startup, status, stream, suspend, sys,
@@ -156,12 +157,16 @@ unsafe extern "C" fn handler(request: *mut sys::request_rec) -> c_int {
 }
 
 unsafe extern "C" fn check_config(
-    _pool: *mut sys::apr_pool_t,
+    pool: *mut sys::apr_pool_t,
     _log_pool: *mut sys::apr_pool_t,
     _temporary_pool: *mut sys::apr_pool_t,
-    _server: *mut sys::server_rec,
+    server: *mut sys::server_rec,
 ) -> c_int {
-    let is_good = guard("check_config", false, startup::check);
+    let is_good = guard("check_config", false, || {
+        // SAFETY: httpd passes the pool of the configuration.
+        let pool = unsafe { Pool::new(pool) };
+        startup::check(pool, server)
+    });
     if is_good {
         sys::OK
     } else {
@@ -176,7 +181,7 @@ unsafe extern "C" fn post_config(
     server: *mut sys::server_rec,
 ) -> c_int {
     guard("post_config", (), || {
-        startup::warn();
+        startup::log_warnings();
         // SAFETY: httpd passes its main server, in the parent process and before any child is there.
         if let Err(error) = unsafe { scoreboard::share(server) } {
             let text = format!("the server status will not show WebSockets: {error}");
@@ -190,7 +195,7 @@ unsafe extern "C" fn child_init(pool: *mut sys::apr_pool_t, _server: *mut sys::s
     guard("child_init", (), || {
         scoreboard::enter();
         // SAFETY: the child's own pool lives until the child exits; nothing else runs yet.
-        let pool = unsafe { super::pool::Pool::new(pool) };
+        let pool = unsafe { Pool::new(pool) };
         // A thread must not outlive the module's code, which is unmapped when the child exits.
         // Without threads this runs in a signal handler, which must not take a lock.
         if !mpm::is_threaded() {

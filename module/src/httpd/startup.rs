@@ -1,7 +1,12 @@
 //! What is checked once the whole configuration has been read.
 //!
 //! A plugin's options may stand before or behind its `WebSocketHandler`, or in the server around its
-//! section, so a Rust plugin can only be configured when everything is known.
+//! section, so a Rust plugin can only be configured when everything is known. Neither can mistakes that
+//! concern several lines be told before.
+
+pub(super) mod lines;
+mod mistakes;
+mod warnings;
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
@@ -9,12 +14,27 @@ use super::config::{self, Config};
 use super::log::{Level, log_server, server_line};
 use super::pool::Pool;
 use super::{http2, mpm, sys};
+use lines::Line;
+use mistakes::Facts;
+pub(super) use warnings::warn;
 
 /// A section that names a plugin or sets options.
-#[derive(Clone, Copy)]
+#[derive(Clone)]
 struct Section {
     server: *mut sys::server_rec,
     config: *const Config,
+    /// The ids of its lines that name a plugin, and of the first that sets an option.
+    handlers: Vec<usize>,
+    option: Option<usize>,
+}
+
+/// A line that a [`Section`] is checked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Subject {
+    /// `WebSocketHandler`.
+    Handler,
+    /// `WebSocketPluginOption`.
+    Option,
 }
 
 // SAFETY: sections are remembered and checked by the one thread that reads the configuration.
@@ -24,8 +44,14 @@ unsafe impl Send for Section {}
 static SECTIONS: Mutex<Vec<Section>> = Mutex::new(Vec::new());
 
 /// Remembers a section for [`check`], unless it comes from an `.htaccess` file while httpd serves:
-/// then the request finds out.
-pub(super) fn remember(pool: Pool, server: *mut sys::server_rec, config: *const Config) {
+/// then the request finds out. `line` is httpd's record of the directive being read.
+pub(super) fn remember(
+    pool: Pool,
+    server: *mut sys::server_rec,
+    config: *const Config,
+    subject: Subject,
+    line: *const sys::ap_directive_t,
+) {
     if is_serving() {
         return;
     }
@@ -33,8 +59,20 @@ pub(super) fn remember(pool: Pool, server: *mut sys::server_rec, config: *const 
     if sections.is_empty() {
         pool.on_destroy(|| self::sections().clear());
     }
-    if !sections.iter().any(|section| section.config == config) {
-        sections.push(Section { server, config });
+    let known = sections.iter().position(|known| known.config == config);
+    let index = known.unwrap_or_else(|| {
+        sections.push(Section {
+            server,
+            config,
+            handlers: Vec::new(),
+            option: None,
+        });
+        sections.len() - 1
+    });
+    let section = &mut sections[index];
+    match subject {
+        Subject::Handler => section.handlers.push(line.addr()),
+        Subject::Option => _ = section.option.get_or_insert(line.addr()),
     }
 }
 
@@ -44,23 +82,37 @@ pub(super) fn is_serving() -> bool {
     unsafe { sys::ap_state_query(sys::AP_SQ_MAIN_STATE) == sys::AP_SQ_MS_RUN_MPM }
 }
 
-/// Configures the plugin of each section. Returns whether all of them agreed.
-pub(super) fn check() -> bool {
+/// Configures the plugin of each section, and looks for mistakes. Returns whether all plugins agreed.
+/// `main` is the main server.
+pub(super) fn check(pool: Pool, main: *mut sys::server_rec) -> bool {
     let sections = sections().clone();
+    let lines = lines::all();
     let bad = sections
         .iter()
-        .filter(|section| !check_section(section))
+        .filter(|section| !check_section(section, &lines))
         .count();
+    for text in mistakes::find(&lines, &facts(&sections, main)) {
+        warn(pool, main, text);
+    }
+    if is_only_test() {
+        warnings::log();
+    }
     bad == 0
 }
 
-/// Warns of settings that would end WebSockets, or have them take threads, once for each start.
-pub(super) fn warn() {
+/// Logs the warnings about the configuration, once for each start: httpd reads it twice, and has not
+/// opened its error log when it reads it. Warns too of settings that would end WebSockets, or have them
+/// take threads.
+pub(super) fn log_warnings() {
     let about_http2 = http2::read_settings();
     // SAFETY: the state may be asked for at any time.
     let is_rehearsal =
         unsafe { sys::ap_state_query(sys::AP_SQ_MAIN_STATE) } == sys::AP_SQ_MS_CREATE_PRE_CONFIG;
-    if is_rehearsal || sections().is_empty() {
+    if is_rehearsal {
+        return;
+    }
+    warnings::log();
+    if sections().is_empty() {
         return;
     }
     let retirements = if mpm::is_async() {
@@ -73,7 +125,27 @@ pub(super) fn warn() {
     }
 }
 
-fn check_section(section: &Section) -> bool {
+/// Whether httpd only checks its configuration (`httpd -t`, `apachectl configtest`).
+fn is_only_test() -> bool {
+    // SAFETY: the state may be asked for at any time.
+    unsafe { sys::ap_state_query(sys::AP_SQ_RUN_MODE) == sys::AP_SQ_RM_CONFIG_TEST }
+}
+
+fn facts(sections: &[Section], main: *mut sys::server_rec) -> Facts {
+    let is_rust = sections.iter().flat_map(|section| {
+        // SAFETY: as in `check_section`.
+        let plugin = unsafe { &*section.config }.plugin();
+        let is_rust = plugin.is_some_and(|plugin| plugin.is_rust());
+        section.handlers.iter().map(move |&line| (line, is_rust))
+    });
+    Facts {
+        is_rust: is_rust.collect(),
+        // SAFETY: httpd passes its main server, whose configuration has been read.
+        htaccess_plugins: unsafe { config::in_vector((*main).lookup_defaults) }.htaccess_plugins(),
+    }
+}
+
+fn check_section(section: &Section, lines: &[Line]) -> bool {
     // SAFETY: servers and sections live in the configuration's pool, which is still there: its
     // clean-up would have cleared the list.
     let config = unsafe {
@@ -87,9 +159,23 @@ fn check_section(section: &Section) -> bool {
     let Err(error) = checked else {
         return true;
     };
+    let error = section.place(lines) + &error;
     // SAFETY: as above.
     unsafe { server_line(section.server, Level::Error, &error) };
     false
+}
+
+impl Section {
+    /// Where to look for what is wrong with it: "FILE:LINE: <Location /x>: ".
+    fn place(&self, lines: &[Line]) -> String {
+        let id = self.handlers.last().copied().or(self.option);
+        let line = lines.iter().find(|line| Some(line.id) == id);
+        line.map_or_else(String::new, |line| {
+            let section = line.scope.section.as_ref();
+            let section = section.map_or_else(String::new, |section| format!("{section}: "));
+            format!("{}: {section}", line.place)
+        })
+    }
 }
 
 fn sections() -> MutexGuard<'static, Vec<Section>> {

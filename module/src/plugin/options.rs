@@ -13,6 +13,12 @@ impl PluginOptions {
         Arc::make_mut(&mut self.0).insert(name.into(), value.into());
     }
 
+    /// The value of an option.
+    #[must_use]
+    pub fn get(&self, name: &str) -> Option<&str> {
+        self.0.get(name).map(|value| &**value)
+    }
+
     /// The options of a section inside the one these options are from: its own and, by name, what it
     /// does not set.
     #[must_use]

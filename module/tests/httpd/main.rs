@@ -19,6 +19,7 @@ mod http2;
 mod life;
 mod malformed;
 mod messages;
+mod mistakes;
 mod origin;
 mod redirects;
 mod refusals;
@@ -80,6 +81,7 @@ const THEMES: &[&[Case]] = &[
     status::CASES,
     config::CASES,
     htaccess::CASES,
+    mistakes::CASES,
     rust::examples::CASES,
     rust::handshake::CASES,
     rust::options::CASES,

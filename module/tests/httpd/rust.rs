@@ -30,7 +30,7 @@ const TEST_PLUGINS: [&str; 7] = [
 ];
 
 /// The directive that names a plugin.
-fn handler(context: &Context, name: &str) -> String {
+pub(crate) fn handler(context: &Context, name: &str) -> String {
     let library = if TEST_PLUGINS.contains(&name) {
         "test_plugins"
     } else {

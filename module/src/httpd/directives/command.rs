@@ -7,8 +7,9 @@ use std::ptr;
 
 use crate::httpd::config::Config;
 use crate::httpd::guard::guard;
-use crate::httpd::log::{Level, server_line};
 use crate::httpd::pool::{Pool, bytes};
+use crate::httpd::startup::Subject;
+use crate::httpd::startup::lines::place;
 use crate::httpd::{startup, sys};
 
 /// Where directives may stand: servers and virtual hosts, directories, locations, and `.htaccess`
@@ -135,9 +136,9 @@ impl Directive<'_> {
     }
 
     /// Has the plugin configured before httpd starts, so that bad options keep it from starting.
-    pub(super) fn check_at_startup(&mut self) {
+    pub(super) fn check_at_startup(&mut self, subject: Subject) {
         let (pool, server) = (self.pool(), self.parms.server);
-        startup::remember(pool, server, self.config);
+        startup::remember(pool, server, self.config, subject, self.parms.directive);
     }
 
     /// Refuses a directive of the whole process in a virtual host.
@@ -151,19 +152,14 @@ impl Directive<'_> {
         ))
     }
 
+    /// Warns of what the directive says, with its file and line. `text` says what to write instead.
     pub(super) fn warn(&self, text: &str) {
-        // SAFETY: httpd fills `server` and, for a directive read from a file, `directive`.
-        unsafe {
-            let place = self
-                .parms
-                .directive
-                .as_ref()
-                .map_or_else(String::new, |directive| {
-                    let file = bytes(directive.filename).unwrap_or_default();
-                    format!("{}:{}: ", String::from_utf8_lossy(file), directive.line_num)
-                });
-            server_line(self.parms.server, Level::Warning, &format!("{place}{text}"));
-        }
+        // SAFETY: httpd fills `directive` for a directive read from a file, whose name is a string.
+        let place = unsafe {
+            let directive = self.parms.directive.as_ref();
+            directive.map_or_else(String::new, |directive| place(directive) + ": ")
+        };
+        startup::warn(self.pool(), self.parms.server, format!("{place}{text}"));
     }
 }
 

@@ -1,0 +1,317 @@
+//! Settings that httpd accepts and that have no effect, or not the one meant.
+//!
+//! They are warnings: the C module starts with all of them. None is given where a request could make
+//! sense of the setting after all, through a section not looked into, an `.htaccess` file, or another
+//! module.
+
+use std::collections::BTreeMap;
+
+use super::lines::{Line, Scope};
+use crate::httpd::named::HtaccessPlugins;
+
+/// What is to be known besides the lines.
+pub(super) struct Facts {
+    /// For each `WebSocketHandler`, by the id of its line, whether the plugin is written in Rust.
+    pub(super) is_rust: BTreeMap<usize, bool>,
+    pub(super) htaccess_plugins: HtaccessPlugins,
+}
+
+/// The value of `SetHandler` that selects this module.
+const HANDLER: &str = "websocket-handler";
+
+/// The warnings about a configuration, in the order of its lines.
+pub(super) fn find(lines: &[Line], facts: &Facts) -> Vec<String> {
+    let find = Finder { lines, facts };
+    let about = |line: &Line| match &*line.name {
+        "websocketorigincheck" => find.trusted_without_origins(line),
+        "websockettrustedorigin" => find.origins_without_trusted(line),
+        "websocketpluginoption" => find.option_for_c(line),
+        "websockethandler" => find.plugin_without_handler(line),
+        "sethandler" | "addhandler" => find.handler_without_plugin(line),
+        _ => None,
+    };
+    let warning = |line: &Line| Some(format!("{}: {}", line.place, about(line)?));
+    let mut warnings: Vec<String> = Vec::new();
+    for warning in lines.iter().filter_map(warning) {
+        if !warnings.contains(&warning) {
+            warnings.push(warning);
+        }
+    }
+    warnings
+}
+
+struct Finder<'a> {
+    lines: &'a [Line],
+    facts: &'a Facts,
+}
+
+impl<'a> Finder<'a> {
+    /// The lines of these names that may hold for a request in `scope`.
+    fn meeting(&self, scope: &'a Scope, names: &'a [&str]) -> impl Iterator<Item = &'a Line> {
+        self.lines
+            .iter()
+            .filter(move |line| names.contains(&&*line.name) && line.scope.may_meet(scope))
+    }
+
+    fn trusted_without_origins(&self, line: &Line) -> Option<String> {
+        let is_trusted = line
+            .arguments
+            .trim_matches('"')
+            .eq_ignore_ascii_case("trusted");
+        let mut origins = self.meeting(&line.scope, &["websockettrustedorigin"]);
+        (is_trusted && origins.next().is_none()).then(|| {
+            "'WebSocketOriginCheck Trusted' refuses every web page, because no \
+             WebSocketTrustedOrigin is set here; write 'WebSocketTrustedOrigin \
+             https://www.example.com' with the origins of the pages that may connect"
+                .into()
+        })
+    }
+
+    fn origins_without_trusted(&self, line: &Line) -> Option<String> {
+        let mut checks = self.meeting(&line.scope, &["websocketorigincheck"]);
+        let is_used = checks.any(|check| check.mentions("trusted") || check.is_computed());
+        let is_first = self.is_first_of_section(line);
+        (is_first && !is_used).then(|| {
+            "WebSocketTrustedOrigin has no effect without 'WebSocketOriginCheck Trusted', which is \
+             not set here; write that too"
+                .into()
+        })
+    }
+
+    fn option_for_c(&self, line: &Line) -> Option<String> {
+        let plugins: Vec<_> = self.meeting(&line.scope, &["websockethandler"]).collect();
+        let is_c = |plugin: &&Line| self.facts.is_rust.get(&plugin.id) == Some(&false);
+        (self.is_first_of_section(line) && !plugins.is_empty() && plugins.iter().all(is_c)).then(
+            || {
+                format!(
+                    "WebSocketPluginOption has no effect: it is for plugins written in Rust, and '{}' \
+                     ({}) is in C; remove the option",
+                    plugins[0].arguments, plugins[0].place
+                )
+            },
+        )
+    }
+
+    fn plugin_without_handler(&self, line: &Line) -> Option<String> {
+        let is_set = self.lines.iter().any(|other| {
+            let names_it = other.mentions(HANDLER) && !other.name.starts_with("websocket");
+            let may_name_it = other.is_computed()
+                && [
+                    "sethandler",
+                    "addhandler",
+                    "rewriterule",
+                    "forcetype",
+                    "addtype",
+                ]
+                .contains(&&*other.name);
+            (names_it || may_name_it) && other.scope.may_meet(&line.scope)
+        });
+        let by_program =
+            |line: &Line| line.name.starts_with("perl") || line.name.starts_with("lua");
+        let by_others = self.lines.iter().any(by_program)
+            || self.is_left_to_htaccess(
+                &line.scope,
+                &[
+                    "fileinfo",
+                    "sethandler",
+                    "addhandler",
+                    "forcetype",
+                    "addtype",
+                    "rewriterule",
+                ],
+            );
+        (!is_set && !by_others).then(|| {
+            "WebSocketHandler has no effect: no request gets the handler here; write 'SetHandler \
+             websocket-handler' beside it"
+                .into()
+        })
+    }
+
+    fn handler_without_plugin(&self, line: &Line) -> Option<String> {
+        if !line.mentions(HANDLER) || line.is_computed() {
+            return None;
+        }
+        let has_plugin = self
+            .meeting(&line.scope, &["websockethandler"])
+            .next()
+            .is_some();
+        let may_load = match self.facts.htaccess_plugins {
+            HtaccessPlugins::Named => self.lines.iter().any(|line| line.is("websockethandler")),
+            HtaccessPlugins::Any => true,
+            HtaccessPlugins::None => false,
+        };
+        let by_htaccess =
+            may_load && self.is_left_to_htaccess(&line.scope, &["authconfig", "websockethandler"]);
+        (!has_plugin && !by_htaccess).then(|| {
+            "requests get the handler websocket-handler here, but no plugin serves them; write \
+             'WebSocketHandler LIBRARY INIT-FUNCTION' beside it"
+                .into()
+        })
+    }
+
+    /// Whether `.htaccess` files may have one of the directives, or groups of directives, named.
+    fn is_left_to_htaccess(&self, scope: &'a Scope, names: &[&str]) -> bool {
+        let overrides = ["allowoverride", "allowoverridelist"];
+        self.lines
+            .iter()
+            .filter(|line| overrides.contains(&&*line.name) && line.scope.may_meet(scope))
+            .any(|line| {
+                line.is_computed()
+                    || (line.is("allowoverride") && line.mentions("all"))
+                    || names.iter().any(|name| line.mentions(name))
+            })
+    }
+
+    /// Whether no line of that name precedes it in its section: one warning is enough.
+    fn is_first_of_section(&self, line: &Line) -> bool {
+        let same = |other: &&Line| other.name == line.name && other.scope == line.scope;
+        self.lines
+            .iter()
+            .find(same)
+            .is_some_and(|first| first.id == line.id)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::lines::tests::read;
+    use super::{Facts, find};
+    use crate::httpd::named::HtaccessPlugins;
+
+    fn warnings(config: &str, htaccess_plugins: HtaccessPlugins) -> Vec<String> {
+        let lines = read(config);
+        let plugins = lines.iter().filter(|line| line.is("websockethandler"));
+        let is_rust = plugins
+            .map(|line| (line.id, line.mentions("rust")))
+            .collect();
+        find(
+            &lines,
+            &Facts {
+                is_rust,
+                htaccess_plugins,
+            },
+        )
+    }
+
+    /// The lines warned of.
+    fn places(config: &str) -> Vec<String> {
+        let place = |warning: String| Some(warning.split_once(": ")?.0.to_owned());
+        let warnings = warnings(config, HtaccessPlugins::Named);
+        warnings.into_iter().filter_map(place).collect()
+    }
+
+    const WELL: &str =
+        "<Location /z>\nSetHandler websocket-handler\nWebSocketHandler c.so init\n</Location>\n";
+
+    #[test]
+    fn an_origin_check_and_its_list_need_each_other() {
+        for (config, at) in [
+            ("WebSocketOriginCheck Trusted", Some("conf:1")),
+            (
+                "WebSocketOriginCheck tRUSTED\n<Location /a>\nWebSocketTrustedOrigin x\n</Location>",
+                None,
+            ),
+            (
+                "WebSocketTrustedOrigin x\n<Location /a>\nWebSocketOriginCheck Trusted\n</Location>",
+                None,
+            ),
+            (
+                "WebSocketTrustedOrigin x\nWebSocketTrustedOrigin y",
+                Some("conf:1"),
+            ),
+            (
+                "WebSocketTrustedOrigin x\nWebSocketOriginCheck ${CHECK}",
+                None,
+            ),
+            (
+                "<Location /a>\nWebSocketOriginCheck Trusted\n</Location>\n\
+                 <Location /a/b>\nWebSocketTrustedOrigin x\n</Location>",
+                None,
+            ),
+            (
+                "<Location /a>\nWebSocketOriginCheck Trusted\nWebSocketTrustedOrigin x\n</Location>\n\
+                 <Location /b>\nWebSocketOriginCheck Trusted\n</Location>",
+                Some("conf:6"),
+            ),
+            ("WebSocketOriginCheck Same", None),
+        ] {
+            assert_eq!(
+                places(config),
+                Vec::from_iter(at.map(str::to_owned)),
+                "{config}"
+            );
+        }
+    }
+
+    #[test]
+    fn options_are_for_plugins_in_rust() {
+        for (config, at) in [
+            (
+                "WebSocketPluginOption a b\n<Location /z>\nWebSocketPluginOption c d\n</Location>",
+                &["conf:1", "conf:3"][..],
+            ),
+            (
+                "WebSocketPluginOption a b\n<Location /r>\nSetHandler websocket-handler\n\
+                 WebSocketHandler rust.so init\n</Location>",
+                &[],
+            ),
+            (
+                "<Location /other>\nWebSocketPluginOption a b\n</Location>",
+                &[],
+            ),
+        ] {
+            assert_eq!(places(&format!("{config}\n{WELL}")), at, "{config}");
+        }
+    }
+
+    #[test]
+    fn a_plugin_and_the_handler_need_each_other() {
+        const PLUGIN: &str = "<Location /p>\nWebSocketHandler c.so init\n</Location>\n";
+        const HANDLER: &str = "<Location /h>\nSetHandler websocket-handler\n</Location>\n";
+        for (config, at) in [
+            (PLUGIN.to_owned(), &["conf:2"][..]),
+            (HANDLER.to_owned(), &["conf:2"]),
+            (format!("{PLUGIN}{HANDLER}"), &["conf:2", "conf:5"]),
+            (format!("{PLUGIN}SetHandler websocket-handler"), &[]),
+            (format!("{PLUGIN}AddHandler Websocket-Handler .ws"), &[]),
+            (
+                format!("{PLUGIN}RewriteRule ^ - [H=websocket-handler]"),
+                &[],
+            ),
+            (format!("{PLUGIN}SetHandler ${{HANDLER}}"), &[]),
+            (format!("{PLUGIN}SetHandler \"expr=%{{reqenv:H}}\""), &[]),
+            (format!("{PLUGIN}PerlFixupHandler My::Handler"), &[]),
+            (format!("{HANDLER}WebSocketHandler c.so init"), &[]),
+            (
+                format!("{PLUGIN}<Directory /srv>\nAllowOverride AuthConfig\n</Directory>"),
+                &["conf:2"],
+            ),
+            (
+                format!("{PLUGIN}<Directory /srv>\nAllowOverride FileInfo\n</Directory>"),
+                &[],
+            ),
+            (
+                format!("{PLUGIN}<Directory /srv>\nAllowOverride None\n</Directory>"),
+                &["conf:2"],
+            ),
+            (
+                format!("{HANDLER}<Directory /srv>\nAllowOverride All\n</Directory>"),
+                &["conf:2"],
+            ),
+            (
+                format!("{WELL}{HANDLER}<Directory /srv>\nAllowOverride All\n</Directory>"),
+                &[],
+            ),
+        ] {
+            assert_eq!(places(&config), at, "{config}");
+        }
+        let left_open = format!("{HANDLER}<Directory /srv>\nAllowOverride All\n</Directory>");
+        assert!(warnings(&left_open, HtaccessPlugins::Any).is_empty());
+        assert_eq!(warnings(&left_open, HtaccessPlugins::None).len(), 1);
+    }
+
+    #[test]
+    fn a_configuration_as_in_the_manual_is_all_right() {
+        assert!(places(WELL).is_empty());
+    }
+}
