@@ -7,6 +7,7 @@
 
 pub mod config;
 mod departure;
+pub mod descriptors;
 pub mod detached;
 mod directives;
 mod filters;

@@ -8,6 +8,7 @@ use crate::blocking::Driver;
 use crate::compression::Compression;
 use crate::http2::{Full, Place};
 use crate::httpd::config::Config;
+use crate::httpd::descriptors;
 use crate::httpd::detached::Duplicate;
 use crate::httpd::holding::Holding;
 use crate::httpd::log::{Level, log_server};
@@ -51,6 +52,7 @@ fn serve(request: Request, config: &Config) -> Result<Answer, Refusal> {
         return Err(INTERNAL_SERVER_ERROR);
     };
     check_origin(&request, config, &handshake)?;
+    check_descriptors(&request)?;
     let opening = Opening {
         request,
         handshake,
@@ -105,7 +107,21 @@ fn out_of_resources(request: &Request, error: &io::Error) -> Refusal {
         Level::Error,
         &format!("the connection cannot be served: {error}"),
     );
-    SERVICE_UNAVAILABLE
+    for_now()
+}
+
+/// A refusal that a client which understands `Retry-After` answers by asking again in ten seconds.
+fn for_now() -> Refusal {
+    SERVICE_UNAVAILABLE.header(c"Retry-After", "10")
+}
+
+fn check_descriptors(request: &Request) -> Result<(), Refusal> {
+    descriptors::check().map_err(|shortage| {
+        let text = format!("the handshake is refused: {shortage}");
+        request.log(Level::Info, &text);
+        request.close_at_once();
+        for_now()
+    })
 }
 
 /// Refuses a WebSocket over HTTP/2 that would leave too few threads to others. Threads of the child may
@@ -114,7 +130,7 @@ fn too_many_streams(request: &Request, full: Full) -> Refusal {
     request.log(Level::Info, &full.to_string());
     match full {
         Full::Connection(_) => SERVICE_UNAVAILABLE,
-        _ => SERVICE_UNAVAILABLE.header(c"Retry-After", "10"),
+        _ => for_now(),
     }
 }
 

@@ -7,22 +7,17 @@
 
 use std::collections::VecDeque;
 use std::io::{self, IoSlice, Read};
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::slice;
 use std::sync::Arc;
 
 use rustix::net::{
     RecvFlags, SendAncillaryBuffer, SendFlags, Shutdown, recv, send, sendmsg, shutdown,
 };
-use rustix::process::{Resource, getrlimit};
 
 use super::pool::Pool;
 use super::stream::{Acknowledged, check};
-use super::{filters, mpm, sys};
-
-/// Descriptors a process keeps for its requests, besides two for each of its threads. httpd ends a
-/// process that has none left for the next connection.
-const RESERVE: usize = 64;
+use super::{filters, sys};
 
 /// The module's own descriptor of a connection that is to be detached.
 pub struct Duplicate(OwnedFd);
@@ -32,7 +27,7 @@ impl Duplicate {
     ///
     /// # Errors
     ///
-    /// When the process has no descriptors to spare.
+    /// When the process has no descriptors left.
     ///
     /// # Safety
     ///
@@ -50,17 +45,6 @@ impl Duplicate {
             }
             BorrowedFd::borrow_raw(descriptor).try_clone_to_owned()?
         };
-        let Some(limit) = getrlimit(Resource::Nofile).current else {
-            return Ok(Some(Self(duplicate)));
-        };
-        // The system gives the lowest number that is free, so that it tells how many are in use.
-        let in_use = usize::try_from(duplicate.as_raw_fd()).unwrap_or(usize::MAX);
-        let limit = usize::try_from(limit).unwrap_or(usize::MAX);
-        if in_use + RESERVE + 2 * mpm::threads_per_child() > limit {
-            return Err(io::Error::other(format!(
-                "of {limit} descriptors (ulimit -n) the last ones are for requests"
-            )));
-        }
         Ok(Some(Self(duplicate)))
     }
 

@@ -10,6 +10,7 @@ mod c_abi;
 mod config;
 mod crowd;
 mod deflate;
+mod descriptors;
 mod endurance;
 mod fuzz;
 mod gate;
@@ -82,6 +83,7 @@ const THEMES: &[&[Case]] = &[
     config::CASES,
     htaccess::CASES,
     mistakes::CASES,
+    descriptors::CASES,
     rust::examples::CASES,
     rust::handshake::CASES,
     rust::options::CASES,

@@ -30,6 +30,20 @@ impl Request {
         }
     }
 
+    /// Has httpd close the connection as soon as the response to this request has been written, without
+    /// waiting for the client to close its side: meanwhile the connection would keep its descriptor.
+    /// A stream of HTTP/2 ends as usual. For the handler's thread.
+    pub fn close_at_once(self) {
+        let connection = self.get().connection;
+        // SAFETY: the request's connection lives longer than its pool, whose clean-up runs when the
+        // response has been written (eoc_bucket.c, `eor_bucket_cleanup`).
+        unsafe {
+            if (*connection).master.is_null() {
+                self.pool().on_destroy(move || (*connection).aborted = 1);
+            }
+        }
+    }
+
     /// Whether the 101 response was sent, or should have been.
     pub(in crate::httpd) fn has_left_http(&self) -> bool {
         self.get().status == sys::HTTP_SWITCHING_PROTOCOLS

@@ -4,11 +4,11 @@ use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, ensure};
-use rustix::process::{Pid, Resource, Rlimit, prlimit};
 use xtask::httpd::Httpd;
 use xtask::server_root::Mpm;
 
 use super::{ANY_PLUGIN, expect_log, location, name_in_log, open, site, write_site};
+use crate::descriptors::limit;
 use crate::steady_reader;
 use crate::support::frame::masked;
 use crate::support::server::ensure_healthy;
@@ -342,18 +342,7 @@ fn descriptor_limit(context: &Context) -> Result<()> {
         return Ok(());
     }
     let httpd = context.start_small(4, &config(context))?;
-    let limit = Rlimit {
-        current: Some(150),
-        maximum: Some(150),
-    };
-    let parent = Pid::from_raw(i32::try_from(httpd.pid())?);
-    prlimit(parent, Resource::Nofile, limit)?;
-    let old = httpd.child_pids()?;
-    httpd.graceful()?;
-    wait_until("a child with the new limit serves", || {
-        let children = httpd.child_pids()?;
-        Ok(!children.is_empty() && children.iter().all(|child| !old.contains(child)))
-    })?;
+    limit(&httpd, 150)?;
     let mut clients = Vec::new();
     let refused = loop {
         let mut client = Client::connect(httpd.address())?;

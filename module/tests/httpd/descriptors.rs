@@ -1,0 +1,107 @@
+//! A process whose descriptors (`ulimit -n`) run low refuses handshakes and lives.
+
+use anyhow::{Context as _, Result, ensure};
+use rustix::process::{Pid, Resource, Rlimit, prlimit};
+use xtask::httpd::Httpd;
+use xtask::server_root::Mpm;
+
+use crate::support::server::ensure_healthy;
+use crate::support::{Client, Context, Driver, Handshake, cases, wait_until};
+
+cases! {
+    "when descriptors run low handshakes get 503 and the process lives" => shortage,
+    "a low limit of descriptors leaves room for WebSockets" => low_limit,
+}
+
+/// Limits the descriptors of httpd and of new children, and waits until only those serve.
+pub(crate) fn limit(httpd: &Httpd, descriptors: u64) -> Result<()> {
+    let limit = Rlimit {
+        current: Some(descriptors),
+        maximum: Some(descriptors),
+    };
+    let parent = Pid::from_raw(i32::try_from(httpd.pid())?);
+    prlimit(parent, Resource::Nofile, limit)?;
+    let old = httpd.child_pids()?;
+    httpd.graceful()?;
+    wait_until("children with the new limit serve", || {
+        let children = httpd.child_pids()?;
+        Ok(!children.is_empty() && children.iter().all(|child| !old.contains(child)))
+    })
+}
+
+/// How many handshakes are tried, with how many descriptors and threads.
+fn numbers(context: &Context) -> (usize, u64, u32) {
+    match (context.mpm, context.driver) {
+        (Mpm::Event, Driver::Event) => (600, 300, 16),
+        // Every connection has a thread.
+        _ => (64, 150, 64),
+    }
+}
+
+fn shortage(context: &Context) -> Result<()> {
+    if context.mpm == Mpm::Prefork {
+        return Ok(()); // one connection for each process
+    }
+    let (attempts, descriptors, threads) = numbers(context);
+    let factor = if context.mpm == Mpm::Event {
+        "AsyncRequestWorkerFactor 4000"
+    } else {
+        ""
+    };
+    let httpd = context.start_small(threads, factor)?;
+    limit(&httpd, descriptors)?;
+    let children = httpd.child_pids()?;
+    let (mut accepted, mut refused) = (Vec::new(), Vec::new());
+    for attempt in 0..attempts {
+        let mut client = Client::connect(httpd.address())?;
+        client.send(Handshake::to("/echo").to_bytes())?;
+        let response = client
+            .response()
+            .with_context(|| format!("attempt {attempt}, {} accepted", accepted.len()))?;
+        if response.status == 101 {
+            accepted.push(client);
+            continue;
+        }
+        ensure!(response.status == 503, "{response:?}");
+        ensure!(response.header("Retry-After") == Some("10"), "{response:?}");
+        refused.push(client);
+    }
+    ensure!(
+        accepted.len() > 20 && !refused.is_empty(),
+        "{}",
+        accepted.len()
+    );
+    for client in &mut accepted {
+        client.echo("still here")?;
+    }
+    ensure!(httpd.child_pids()? == children, "the process has ended");
+    let log = httpd.error_log()?;
+    let lines = log.matches("the last ones are for requests").count();
+    ensure!(lines == 1, "{lines} lines");
+    ensure!(!log.contains("Too many open files"), "{log}");
+
+    // Room again, wherever the free numbers are.
+    drop(refused);
+    for client in accepted.drain(..10) {
+        client.close()?;
+    }
+    wait_until("there is room again", || {
+        let response = Client::ask(httpd.address(), &Handshake::to("/echo"))?;
+        Ok(response.status == 101)
+    })?;
+    for client in &mut accepted {
+        client.echo("still here")?;
+    }
+    ensure_healthy(&httpd.error_log()?)
+}
+
+fn low_limit(context: &Context) -> Result<()> {
+    let httpd = context.start_small(4, "")?;
+    limit(&httpd, 64)?;
+    for _ in 0..3 {
+        let mut client = Client::open(httpd.address(), &Handshake::to("/echo"))?;
+        client.echo("hello")?;
+        client.close()?;
+    }
+    Ok(())
+}
