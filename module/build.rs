@@ -80,6 +80,7 @@ const FUNCTIONS: &[&str] = &[
     "apr_socket_timeout_get",
     "apr_socket_timeout_set",
     "apr_strerror",
+    "apr_table_add",
     "apr_table_clear",
     "apr_table_elts",
     "apr_table_get",

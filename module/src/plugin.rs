@@ -6,6 +6,7 @@ mod inspection;
 mod loaded;
 mod options;
 mod probe;
+mod refusing;
 mod server;
 mod table;
 

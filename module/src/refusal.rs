@@ -61,7 +61,7 @@ impl Refusal {
         }
     }
 
-    /// With one more header. A later one of the same name replaces an earlier one.
+    /// With one more header, besides others of the same name.
     #[must_use]
     pub fn header(mut self, name: &CStr, value: impl Into<Vec<u8>>) -> Self {
         self.headers.push((name.to_owned(), value.into()));
@@ -95,7 +95,7 @@ impl Refusal {
     pub fn send(&self, request: Request) -> Answer {
         request.clear_response_headers();
         for (name, value) in &self.headers {
-            request.set_error_header(name, value);
+            request.add_error_header(name, value);
         }
         let page_of_httpd = request.error_page(self.status);
         match (&self.body, page_of_httpd) {

@@ -331,8 +331,8 @@ impl Opening<'_> {
             refusal => {
                 link.shut();
                 server.detach();
-                let status = attachment.rejection();
-                return Err(by_plugin(*request, refusal.err(), status));
+                let answer = attachment.take_refusal();
+                return Err(by_plugin(*request, refusal.err(), answer));
             }
         };
         if let Some(deflate) = deflate {
@@ -360,14 +360,11 @@ impl Opening<'_> {
     }
 }
 
-/// The refusal of a plugin that has failed with an error, named a status, or done neither.
-fn by_plugin(request: Request, error: Option<String>, status: Option<u16>) -> Refusal {
-    match (error, status) {
-        (Some(error), _) => {
-            request.log(Level::Error, &error);
-            INTERNAL_SERVER_ERROR
-        }
-        (None, Some(status)) => Refusal::new(status),
-        (None, None) => FORBIDDEN,
+/// The refusal of a plugin that has failed with an error, named an answer, or done neither.
+fn by_plugin(request: Request, error: Option<String>, answer: Option<Refusal>) -> Refusal {
+    if let Some(error) = error {
+        request.log(Level::Error, &error);
+        return INTERNAL_SERVER_ERROR;
     }
+    answer.unwrap_or(FORBIDDEN)
 }

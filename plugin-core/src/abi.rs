@@ -21,9 +21,11 @@
 mod extension;
 #[doc(hidden)]
 pub mod host;
+mod refusal;
 mod server;
 
 pub use extension::{ExtendedPlugin, Extension, ExtensionRef, InstancePtr, MAGIC, ServerPtr};
+pub use refusal::{Refusal, Refuse, ResponseHeader};
 pub use server::{
     ExtendedServer, LOG_DEBUG, LOG_ERROR, LOG_INFO, LOG_TRACE, LOG_WARNING, Log,
     REQUEST_CLIENT_ADDRESS, REQUEST_METHOD, REQUEST_PATH_INFO, REQUEST_QUERY, REQUEST_SCHEME,

@@ -1,16 +1,17 @@
-//! [`Handshake`], [`Headers`] and [`InvalidHeader`].
+//! [`Handshake`] and [`Headers`].
 
 #![allow(unsafe_code)]
 
 mod headers;
 
-pub use headers::{Headers, InvalidHeader};
+pub use headers::Headers;
 
 use crate::Sender;
 use crate::abi::{
     ExtendedServer, REQUEST_CLIENT_ADDRESS, REQUEST_METHOD, REQUEST_PATH_INFO, REQUEST_QUERY,
     REQUEST_SCHEME, REQUEST_URI, REQUEST_USER, WebSocketServer,
 };
+use crate::header::{self, InvalidHeader};
 use std::ffi::{CStr, CString, c_char, c_int};
 use std::marker::PhantomData;
 
@@ -147,14 +148,15 @@ impl<'h> Handshake<'h> {
     /// Name or value are not what a header may hold (RFC 9110, sections 5.1 and 5.5). With `?` that
     /// refuses the connection with 500.
     pub fn set_header(&mut self, name: &str, value: &str) -> Result<(), InvalidHeader> {
-        let (name, value) = headers::checked(name, value)?;
+        let (name, value) = header::checked(name, value)?;
         // SAFETY: the host keeps the table valid in `'h` (`new`) and copies the texts.
         unsafe { ((*self.server).header_set)(self.server, name.as_ptr(), value.as_ptr()) }
         Ok(())
     }
 
     /// The way to this client, to be kept. What is sent through it now goes out behind the response
-    /// that opens the connection; if the connection is refused, it does not go out.
+    /// that opens the connection; if the connection is refused, it does not go out. Under the C module
+    /// sending now [waits for ever](crate#the-c-module).
     #[must_use]
     pub fn sender(&self) -> Sender {
         self.sender.clone()

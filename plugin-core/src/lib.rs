@@ -219,6 +219,7 @@ mod close;
 #[doc(hidden)]
 pub mod export;
 mod handshake;
+mod header;
 #[cfg(feature = "json")]
 mod json;
 mod message;
@@ -230,7 +231,8 @@ mod sync;
 pub mod testing;
 
 pub use close::{Close, CloseCode, IntoClose};
-pub use handshake::{Handshake, Headers, InvalidHeader};
+pub use handshake::{Handshake, Headers};
+pub use header::InvalidHeader;
 #[cfg(feature = "json")]
 pub use json::SendJsonError;
 pub use message::Message;

@@ -27,10 +27,12 @@
 #![allow(unsafe_code)]
 
 mod client;
+mod refusal;
 mod request;
 mod server;
 
 pub use client::{Client, Received};
+pub use refusal::Refusal;
 pub use request::Request;
 
 use crate::abi::host::{self, Instance};
@@ -101,8 +103,39 @@ impl Host {
     ///
     /// # Errors
     ///
-    /// The HTTP status with which the plugin refuses it.
+    /// The HTTP status with which the plugin refuses it; [`refusal`](Self::refusal) knows more.
     pub fn connect(&self, request: Request) -> Result<Client<'_>, u16> {
+        self.ask(request).map_err(|refusal| refusal.status())
+    }
+
+    /// How the plugin refuses a client that wants to connect; `None` if it accepts it, which then leaves
+    /// at once.
+    ///
+    /// ```
+    /// # use websocket_plugin::testing::{Host, Request};
+    /// # use websocket_plugin::{Close, Handshake, Message, Plugin, Rejection, Sender, websocket_plugin};
+    /// # #[derive(Default)]
+    /// # struct Closed;
+    /// # #[websocket_plugin]
+    /// # impl Plugin for Closed {
+    /// #   fn on_connect(&self, _: &mut Handshake<'_>) -> Result<(), Rejection> {
+    /// #       Err(Rejection::SERVICE_UNAVAILABLE.with_header("Retry-After", "60")?.with_body("closed"))
+    /// #   }
+    /// #   fn on_message(&self, _: &mut (), _: &Sender, _: Message<'_>) -> Result<(), Close> {
+    /// #       Ok(())
+    /// #   }
+    /// # }
+    /// let refusal = Host::load::<Closed>().refusal(Request::new()).unwrap();
+    /// assert_eq!(refusal.status(), 503);
+    /// assert_eq!(refusal.header("Retry-After"), Some("60"));
+    /// assert_eq!(refusal.body(), Some(&b"closed"[..]));
+    /// ```
+    #[must_use]
+    pub fn refusal(&self, request: Request) -> Option<Refusal> {
+        self.ask(request).err()
+    }
+
+    fn ask(&self, request: Request) -> Result<Client<'_>, Refusal> {
         let log = Arc::clone(&self.log);
         let size = match self.instance {
             Some(_) => ServerTable::SIZE,
@@ -120,7 +153,7 @@ impl Host {
             }
         };
         if private.is_null() {
-            return Err(server.status());
+            return Err(server.refusal());
         }
         // SAFETY: `on_connect` has accepted this server and returned this pointer, which are used for
         // nothing else.

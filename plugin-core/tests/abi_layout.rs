@@ -114,10 +114,10 @@ fn rust_layout() -> Layout {
     let mut layout = Layout::new();
     table!(layout, WebSocketServer: size version state request header_get header_set
         protocol_count protocol_index protocol_set send close);
-    // Half of it has names in Rust only.
+    // Half of it has names in Rust only, and the header ends where all that follows is for Rust.
     layout.insert(
         "size_of(WebSocketServerTable)".to_owned(),
-        number(size_of::<ServerTable>()),
+        number(offset_of!(ServerTable, refuse)),
     );
     let (for_rust, try_send) = (
         size_of::<WebSocketServer>(),

@@ -242,3 +242,78 @@ fn wrong_options_are_an_error_that_names_them() {
     let unknown = "unknown option `greting`: this plugin knows `greeting`";
     assert_eq!(error(&[("greting", "hi")]).as_deref(), Some(unknown));
 }
+
+#[derive(Default)]
+struct Bouncer;
+
+#[websocket_plugin]
+impl Plugin for Bouncer {
+    fn on_connect(&self, handshake: &mut Handshake<'_>) -> Result<(), Rejection> {
+        match handshake.header("X-Answer") {
+            Some("challenge") => Err(Rejection::UNAUTHORIZED
+                .with_header("WWW-Authenticate", "Basic realm=\"a\"")?
+                .with_header("WWW-Authenticate", "Bearer")?
+                .with_body("who are you?")),
+            Some("split") => Err(Rejection::new(302).with_header("Location", "/\r\nX-Evil: yes")?),
+            Some("smuggled") => Err(Rejection::new(302).with_header("content-length", "0")?),
+            Some(status) => Err(Rejection::new(status.parse()?)),
+            None => Ok(()),
+        }
+    }
+
+    fn on_message(&self, _: &mut (), _: &Sender, _: Message<'_>) -> Result<(), Close> {
+        Ok(())
+    }
+}
+
+fn asking(answer: &str) -> Request {
+    Request::new().header("X-Answer", answer)
+}
+
+#[test]
+fn a_refusal_has_the_headers_and_the_body_of_the_plugin() {
+    let host = Host::load::<Bouncer>();
+    let refusal = host.refusal(asking("challenge")).unwrap();
+    let headers: Vec<_> = refusal.headers().collect();
+    let challenges = [
+        ("WWW-Authenticate", "Basic realm=\"a\""),
+        ("WWW-Authenticate", "Bearer"),
+    ];
+    assert_eq!((refusal.status(), headers), (401, challenges.to_vec()));
+    assert_eq!(refusal.body(), Some(&b"who are you?"[..]));
+    assert!(host.refusal(Request::new()).is_none());
+    for status in [300, 418, 425, 499, 520, 599] {
+        let refusal = host.refusal(asking(&status.to_string()));
+        let refusal = refusal.unwrap();
+        assert_eq!((refusal.status(), refusal.body()), (status, None));
+    }
+    let refused = Host::c_module::<Bouncer>().unwrap();
+    let refused = refused.refusal(asking("challenge")).unwrap();
+    assert_eq!((refused.status(), refused.headers().count()), (403, 0));
+}
+
+#[test]
+fn a_refusal_against_the_rules_is_answered_with_500() {
+    for (query, text) in [
+        (
+            "split",
+            "on_connect: header \"Location\": not a valid name or value",
+        ),
+        (
+            "smuggled",
+            "on_connect: header \"content-length\": httpd sets it",
+        ),
+        ("200", "the status of a refusal is from 300 to 599"),
+        ("600", "the status of a refusal is from 300 to 599"),
+    ] {
+        let host = Host::load::<Bouncer>();
+        let refusal = host.refusal(asking(query)).unwrap();
+        assert_eq!(
+            (refusal.status(), refusal.headers().count()),
+            (500, 0),
+            "{query}"
+        );
+        let log = host.log();
+        assert!(log.len() == 1 && log[0].text.contains(text), "{log:?}");
+    }
+}

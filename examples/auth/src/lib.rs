@@ -49,7 +49,10 @@ impl Plugin for Auth {
             return Ok("holder of the cookie".to_owned());
         }
         log::info!("refused: no user, and no cookie that is valid");
-        Err(Rejection::FORBIDDEN)
+        // What is wanted instead (RFC 9110, section 11.6.1). No browser asks for a password then.
+        Err(Rejection::UNAUTHORIZED
+            .with_header("WWW-Authenticate", "Cookie realm=\"auth\"")?
+            .with_body("log in first: the cookie `session` is missing or wrong\n"))
     }
 
     fn on_message(&self, name: &mut Name, sender: &Sender, _: Message<'_>) -> Result<(), Close> {
@@ -97,10 +100,14 @@ mod tests {
             "session=5ecre7x",
         ] {
             let request = Request::new().header("Cookie", cookie);
-            assert_eq!(host.connect(request.clone()).err(), Some(403), "{cookie}");
-            assert_eq!(strict.connect(request).err(), Some(403), "{cookie}");
+            for host in [&host, &strict] {
+                let refusal = host.refusal(request.clone()).expect(cookie);
+                assert_eq!(refusal.status(), 401, "{cookie}");
+                let challenge = refusal.header("WWW-Authenticate");
+                assert_eq!(challenge, Some("Cookie realm=\"auth\""), "{cookie}");
+            }
         }
-        assert_eq!(host.connect(Request::new()).err(), Some(403));
+        assert_eq!(host.connect(Request::new()).err(), Some(401));
         assert_eq!(host.log().len(), 5);
     }
 

@@ -244,11 +244,11 @@ impl Request {
         }
     }
 
-    /// Sets a header of an error response. For the handler's thread.
-    pub fn set_error_header(&self, name: &CStr, value: &[u8]) {
+    /// Adds a header to an error response. For the handler's thread.
+    pub fn add_error_header(&self, name: &CStr, value: &[u8]) {
         // SAFETY: only the handler's thread writes to the table, which copies what it is given.
         unsafe {
-            sys::apr_table_set(
+            sys::apr_table_add(
                 self.get().err_headers_out,
                 name.as_ptr(),
                 self.pool().copy(value),

@@ -5,7 +5,7 @@ use std::collections::VecDeque;
 use std::ffi::{CStr, c_char};
 use std::ops::Deref;
 use std::ptr;
-use std::sync::atomic::{AtomicBool, AtomicU16, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, Weak};
 
 use websocket_plugin::abi;
@@ -14,6 +14,7 @@ use super::table;
 use crate::httpd::log::{Client, Level};
 use crate::httpd::request::Request;
 use crate::link::{Caller, Link};
+use crate::refusal::Refusal;
 
 /// The connection a [`Server`] stands for at the moment.
 pub struct Attachment {
@@ -22,8 +23,8 @@ pub struct Attachment {
     origin: RwLock<Origin>,
     /// Set when the 101 response has been sent and headers can no longer be changed.
     is_open: AtomicBool,
-    /// The status of a refusal, if the plugin named one.
-    rejection: AtomicU16,
+    /// The answer to the client, if the plugin has named one and refuses.
+    refusal: Mutex<Option<Refusal>>,
 }
 
 /// Where a connection comes from.
@@ -60,7 +61,7 @@ impl Attachment {
                 subprotocols,
             })),
             is_open: AtomicBool::new(false),
-            rejection: AtomicU16::new(0),
+            refusal: Mutex::new(None),
         }
     }
 
@@ -69,15 +70,19 @@ impl Attachment {
         self.is_open.store(true, Ordering::Release);
     }
 
-    /// Names the status of the refusal, if `on_connect` is to refuse.
-    pub(super) fn reject(&self, status: u16) {
-        self.rejection.store(status, Ordering::Relaxed);
+    /// Names the answer to the client, if `on_connect` is to refuse.
+    pub(super) fn reject(&self, refusal: Refusal) {
+        *self.refusal() = Some(refusal);
     }
 
-    /// The status the plugin gave for its refusal.
+    /// The answer the plugin named.
     #[must_use]
-    pub fn rejection(&self) -> Option<u16> {
-        Some(self.rejection.load(Ordering::Relaxed)).filter(|&status| status != 0)
+    pub fn take_refusal(&self) -> Option<Refusal> {
+        self.refusal().take()
+    }
+
+    fn refusal(&self) -> MutexGuard<'_, Option<Refusal>> {
+        self.refusal.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The request is about to end: waits until nobody uses it any more, and sees to it that nobody

@@ -5,6 +5,7 @@ use std::ptr;
 
 use websocket_plugin::abi;
 
+use super::refusing::{self, refuse};
 use super::server::{Attachment, Opening, Server};
 use crate::httpd::guard::guard;
 use crate::httpd::log::{Level, log_server};
@@ -27,6 +28,7 @@ pub(super) static UNATTACHED: Table = Table(TABLE);
 pub(super) const TABLE: abi::ServerTable = abi::ServerTable {
     extended: EXTENDED,
     try_send_message,
+    refuse,
 };
 
 const EXTENDED: abi::ExtendedServer = abi::ExtendedServer {
@@ -55,7 +57,7 @@ const EXTENDED: abi::ExtendedServer = abi::ExtendedServer {
 /// # Safety
 ///
 /// `server` is null or a table made by [`Server::new`], or a copy of one.
-unsafe fn with_attached<T>(
+pub(super) unsafe fn with_attached<T>(
     server: *const abi::WebSocketServer,
     absent: T,
     body: impl FnOnce(&Attachment, Caller) -> Option<T>,
@@ -242,10 +244,7 @@ unsafe extern "system" fn reject(server: *const abi::WebSocketServer, status: c_
     // SAFETY: a plugin passes the table it was given.
     unsafe {
         with_attached(server, (), |attached, _| {
-            let status = u16::try_from(status)
-                .ok()
-                .filter(|status| (400..600).contains(status))?;
-            attached.reject(status);
+            attached.reject(refusing::with_status(status)?);
             Some(())
         });
     }

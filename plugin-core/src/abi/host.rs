@@ -4,6 +4,8 @@
 
 mod layout;
 
+pub use crate::header::fits_refusal;
+
 use crate::abi::{
     ExtendedPlugin, ExtensionRef, InstancePtr, MAGIC, ServerPtr, WebSocketPlugin, WebSocketServer,
 };

@@ -1,6 +1,6 @@
 //! What our module appends to the server table.
 
-use super::{WEBSOCKET_SERVER_VERSION_1, WORD, WebSocketServer};
+use super::{Refuse, WEBSOCKET_SERVER_VERSION_1, WORD, WebSocketServer};
 use std::ffi::{c_char, c_int, c_uint};
 use std::mem::offset_of;
 
@@ -53,7 +53,8 @@ pub type RequestHeader = unsafe extern "system" fn(
     *mut *const c_char,
     *mut *const c_char,
 ) -> c_int;
-/// The HTTP status, 400 to 599, of the refusal when `on_connect` then returns null; 403 without it.
+/// The HTTP status, 300 to 599, of the refusal when `on_connect` then returns null; 403 without it. See
+/// [`Refuse`], too.
 pub type Reject = unsafe extern "system" fn(*const WebSocketServer, c_int);
 /// Writes a UTF-8 text to httpd's error log at a `LOG_*` level, with the client if the table stands
 /// for a connection. May be called from any thread as long as the table is valid.
@@ -107,17 +108,20 @@ impl ExtendedServer {
 
 /// The server table of our module: all of it.
 ///
-/// A reader takes a field from it only after a look at `size`, with [`current`](Self::current).
+/// A reader takes a field from it only after a look at `size`, with [`current`](Self::current). What follows
+/// the older fields was appended in one release.
 #[repr(C)]
 pub struct ServerTable {
     /// What older modules have, too.
     pub extended: ExtendedServer,
     /// See [`TrySendMessage`].
     pub try_send_message: TrySendMessage,
+    /// See [`Refuse`].
+    pub refuse: Refuse,
 }
 
 impl ServerTable {
-    /// The value of `size`: 128 on 64-bit systems.
+    /// The value of `size`: 136 on 64-bit systems.
     #[allow(clippy::cast_possible_truncation, reason = "a hundred bytes")]
     pub const SIZE: c_uint = size_of::<Self>() as c_uint;
 
@@ -154,5 +158,6 @@ const _: () = {
     assert!(offset_of!(ExtendedServer, log) == base + 4 * WORD);
     assert!(size_of::<ExtendedServer>() == base + 5 * WORD);
     assert!(offset_of!(ServerTable, try_send_message) == base + 5 * WORD);
-    assert!(size_of::<ServerTable>() == base + 6 * WORD);
+    assert!(offset_of!(ServerTable, refuse) == base + 6 * WORD);
+    assert!(size_of::<ServerTable>() == base + 7 * WORD);
 };

@@ -2,7 +2,9 @@
 
 use super::Exported;
 use super::guard::{Panic, Scope};
-use crate::abi::{ExtendedServer, MESSAGE_TYPE_BINARY, MESSAGE_TYPE_TEXT, WebSocketServer};
+use crate::abi::{
+    ExtendedServer, MESSAGE_TYPE_BINARY, MESSAGE_TYPE_TEXT, ServerTable, WebSocketServer,
+};
 use crate::{Close, CloseCode, Handshake, Message, Rejection, Sender};
 use std::ffi::{c_int, c_void};
 use std::ptr;
@@ -60,10 +62,10 @@ impl<P: Exported> Connection<P> {
             }
             refused => {
                 sender.shut();
-                let status = refusal(&scope, refused.map(Result::err));
+                let rejection = rejection(&scope, refused.map(Result::err));
                 scope.run_logged("drop", || drop(plugin));
                 // SAFETY: the caller vouches for the table.
-                unsafe { reject(server, status) };
+                unsafe { reject(server, &rejection) };
                 ptr::null_mut()
             }
         }
@@ -103,19 +105,19 @@ impl<P: Exported> Connection<P> {
     }
 }
 
-/// The status of a refusal, whose cause is logged.
-fn refusal(scope: &Scope, answer: Result<Option<Rejection>, Panic>) -> u16 {
+/// The answer to the client, whose cause is logged.
+fn rejection(scope: &Scope, answer: Result<Option<Rejection>, Panic>) -> Rejection {
     match answer {
         Ok(rejection) => {
             let rejection = rejection.unwrap_or(Rejection::FORBIDDEN);
             if let Some(error) = rejection.error() {
                 scope.error(&format!("on_connect: {error}"));
             }
-            rejection.status()
+            rejection
         }
         Err(panic) => {
             scope.error(&panic.describe("on_connect"));
-            Rejection::INTERNAL_SERVER_ERROR.status()
+            Rejection::INTERNAL_SERVER_ERROR
         }
     }
 }
@@ -123,11 +125,13 @@ fn refusal(scope: &Scope, answer: Result<Option<Rejection>, Panic>) -> u16 {
 /// # Safety
 ///
 /// The table is valid during the call, which comes from `on_connect`.
-unsafe fn reject(server: *const WebSocketServer, status: u16) {
-    // SAFETY: as the caller vouches for.
+unsafe fn reject(server: *const WebSocketServer, rejection: &Rejection) {
+    // SAFETY: as the caller vouches for; the host copies the refusal.
     unsafe {
-        if let Some(table) = ExtendedServer::extended(server) {
-            (table.reject)(server, c_int::from(status));
+        if let Some(table) = ServerTable::current(server) {
+            rejection.with_abi(|refusal| (table.refuse)(server, refusal));
+        } else if let Some(table) = ExtendedServer::extended(server) {
+            (table.reject)(server, c_int::from(rejection.status()));
         }
     }
 }

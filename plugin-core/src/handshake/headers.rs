@@ -1,8 +1,7 @@
-//! The headers of the request and of the response.
+//! The headers of the request.
 
 use super::bytes;
 use crate::abi::{ExtendedServer, WebSocketServer};
-use std::ffi::CString;
 use std::fmt;
 use std::ptr;
 
@@ -54,57 +53,5 @@ impl<'h> Iterator for Headers<'h> {
 impl fmt::Debug for Headers<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_map().entries(self.clone()).finish()
-    }
-}
-
-/// A name or value that cannot stand in a header of the response.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct InvalidHeader {
-    name: String,
-}
-
-impl fmt::Display for InvalidHeader {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "header {:?}: not a valid name or value", self.name)
-    }
-}
-
-impl std::error::Error for InvalidHeader {}
-
-/// Name and value for C, without anything that would end the header or its value early.
-pub(super) fn checked(name: &str, value: &str) -> Result<(CString, CString), InvalidHeader> {
-    let valid_name = !name.is_empty() && name.bytes().all(is_token);
-    let valid_value = !value.bytes().any(|b| b.is_ascii_control() && b != b'\t');
-    match (CString::new(name), CString::new(value)) {
-        (Ok(name), Ok(value)) if valid_name && valid_value => Ok((name, value)),
-        _ => Err(InvalidHeader {
-            name: name.to_owned(),
-        }),
-    }
-}
-
-/// `tchar` of RFC 9110, section 5.6.2.
-fn is_token(byte: u8) -> bool {
-    byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::checked;
-
-    #[test]
-    fn names_are_tokens_and_values_have_no_control_characters() {
-        for (name, value) in [("X-Id", "7"), ("a", ""), ("a", "\t\u{e4}")] {
-            assert!(checked(name, value).is_ok(), "{name}: {value}");
-        }
-        for (name, value) in [
-            ("", "7"),
-            ("X Id", "7"),
-            ("X:", "7"),
-            ("a", "7\r\nb: 8"),
-            ("a", "\0"),
-        ] {
-            assert!(checked(name, value).is_err(), "{name}: {value}");
-        }
     }
 }

@@ -2,7 +2,7 @@
 
 mod callbacks;
 
-use super::{LogLine, Received, Request};
+use super::{LogLine, Received, Refusal, Request};
 use crate::abi::{ServerTable, WebSocketServer};
 use std::collections::VecDeque;
 use std::ffi::c_uint;
@@ -34,7 +34,7 @@ unsafe impl Send for Server {}
 unsafe impl Sync for Server {}
 
 struct Response {
-    status: u16,
+    refusal: Refusal,
     subprotocol: Option<String>,
     headers: Vec<(String, String)>,
 }
@@ -54,7 +54,7 @@ impl Server {
             table: callbacks::table(size),
             request,
             response: Mutex::new(Response {
-                status: 403,
+                refusal: Refusal::with_status(403),
                 subprotocol: None,
                 headers: Vec::new(),
             }),
@@ -69,8 +69,8 @@ impl Server {
         ptr::from_ref(self).cast()
     }
 
-    pub(super) fn status(&self) -> u16 {
-        lock(&self.response).status
+    pub(super) fn refusal(&self) -> Refusal {
+        lock(&self.response).refusal.clone()
     }
 
     pub(super) fn subprotocol(&self) -> Option<String> {

@@ -129,6 +129,8 @@ fn subprotocol(context: &Context) -> Result<()> {
 }
 
 fn auth(context: &Context) -> Result<()> {
+    const PLUGIN: &str = "Cookie realm=\"auth\"";
+    const HTTPD: &str = "Basic realm=\"x\"";
     let secret = "WebSocketPluginOption session 5ecre7";
     let (root, valid_user) = root_with_user(context)?;
     let valid_user = format!("{secret}\n{valid_user}");
@@ -147,24 +149,23 @@ fn auth(context: &Context) -> Result<()> {
         ask(&mut client, "hi", &format!("hello {name}"))?;
         client.close()?;
     }
-    for (handshake, status) in [
-        (Handshake::to("/cookie"), 403),
+    for (handshake, challenge) in [
+        (Handshake::to("/cookie"), PLUGIN),
         (
             Handshake::to("/cookie").header("Cookie", "session=guess"),
-            403,
+            PLUGIN,
         ),
-        (Handshake::to("/users"), 401),
-        (basic("Basic dXNlcjpndWVzcw=="), 401), // user:guess
-        (cookie("/users"), 401),
+        (Handshake::to("/users"), HTTPD),
+        (basic("Basic dXNlcjpndWVzcw=="), HTTPD), // user:guess
+        (cookie("/users"), HTTPD),
     ] {
         let mut client = Client::connect(httpd.address())?;
         client.send(handshake.to_bytes())?;
         let response = client.response()?;
-        ensure!(
-            response.status == status,
-            "{response:?} instead of {status}"
-        );
-        if status == 403 {
+        ensure!(response.status == 401, "{response:?}");
+        let asked = response.header("WWW-Authenticate");
+        ensure!(asked == Some(challenge), "{response:?}");
+        if challenge == PLUGIN {
             let client = name_in_log(&client)?;
             expect_log(&httpd, &client, &["[websocket:info]", "[Auth] refused"])?;
         }

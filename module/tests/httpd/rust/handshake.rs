@@ -2,8 +2,10 @@
 
 use anyhow::{Context as _, Result, ensure};
 use xtask::port;
+use xtask::server_root::Mpm;
 
-use super::{CREDENTIALS, ask, location, open, root_with_user};
+use super::{CREDENTIALS, ask, expect_log, location, open, root_with_user};
+use crate::support::http2::Http2;
 use crate::support::{Client, Context, Handshake, cases};
 
 cases! {
@@ -12,6 +14,7 @@ cases! {
     "Rust plugins see whether the client came over TLS" => tls,
     "Rust plugins see all headers of the request" => headers,
     "Rust plugins refuse with the status they choose" => rejections,
+    "Rust plugins refuse with headers and a body of their own" => rejections_with_more,
 }
 
 fn request(context: &Context) -> Result<()> {
@@ -101,7 +104,9 @@ fn rejections(context: &Context) -> Result<()> {
         .root()?
         .config(location(context, "/witness", "witness", ""))
         .start()?;
-    for status in [400, 401, 403, 404, 409, 429, 500, 501, 503] {
+    for status in [
+        300, 302, 304, 400, 401, 403, 404, 409, 418, 425, 429, 499, 500, 501, 503, 520, 599,
+    ] {
         let handshake = Handshake::to(&format!("/witness?status={status}"));
         let response = Client::ask(httpd.address(), &handshake)?;
         ensure!(
@@ -112,10 +117,94 @@ fn rejections(context: &Context) -> Result<()> {
             ensure!(response.header(name).is_none(), "{response:?}");
         }
     }
-    let response = Client::ask(httpd.address(), &Handshake::to("/witness?status=200"))?;
-    ensure!(response.status == 404, "{response:?}");
-    let response = Client::ask(httpd.address(), &Handshake::to("/witness?status=x"))?;
-    ensure!(response.status == 500, "{response:?}");
+    for (no_refusal, why) in [
+        ("200", "the status of a refusal is from 300 to 599"),
+        ("600", "the status of a refusal is from 300 to 599"),
+        ("x", "invalid digit found in string"),
+        ("404&header=Transfer-Encoding:chunked", "httpd sets it"),
+    ] {
+        let handshake = Handshake::to(&format!("/witness?status={no_refusal}"));
+        let response = Client::ask(httpd.address(), &handshake)?;
+        ensure!(response.status == 500, "{no_refusal}: {response:?}");
+        expect_log(&httpd, why, &["[Witness] on_connect"])?;
+    }
     let mut client = open(&httpd, "/witness")?;
     ask(&mut client, "method", "GET")
+}
+
+const CHALLENGES: &str = "/witness?status=401&header=WWW-Authenticate:Basic&header=WWW-Authenticate:Bearer\
+    &body=who-are-you?";
+
+fn rejections_with_more(context: &Context) -> Result<()> {
+    let mut root = context.root()?.config("ErrorDocument 401 \"not this page");
+    if context.mpm != Mpm::Prefork {
+        root = root
+            .stock_module("http2")
+            .config("Protocols h2c http/1.1\nH2WebSockets on");
+    }
+    let detached = location(context, "/detached", "witness", "WebSocketDetach On");
+    let httpd = root
+        .config(location(context, "/witness", "witness", ""))
+        .config(detached)
+        .start()?;
+    let mut client = Client::connect(httpd.address())?;
+    // One connection for all: each answer ends where it says.
+    for target in [CHALLENGES, &CHALLENGES.replace("witness", "detached")] {
+        client.send(Handshake::to(target).to_bytes())?;
+        let (response, body) = client.page()?;
+        ensure!(response.status == 401 && body == "who-are-you?", "{body}");
+        let challenges = response.all("WWW-Authenticate");
+        ensure!(challenges == ["Basic", "Bearer"], "{response:?}");
+        let media_type = response.header("Content-Type");
+        ensure!(
+            media_type == Some("text/plain; charset=utf-8"),
+            "{response:?}"
+        );
+    }
+    for (target, status, header, value, page) in [
+        (
+            "status=302&header=Location:/login",
+            302,
+            "Location",
+            "/login",
+            "has moved",
+        ),
+        (
+            "status=599&body=[]&header=Content-Type:application/json",
+            599,
+            "Content-Type",
+            "application/json",
+            "[]",
+        ),
+        (
+            "status=403&header=X-Why:because",
+            403,
+            "X-Why",
+            "because",
+            "Forbidden",
+        ),
+    ] {
+        client.send(Handshake::to(&format!("/witness?{target}")).to_bytes())?;
+        let (response, body) = client.page()?;
+        ensure!(
+            response.status == status && body.contains(page),
+            "{response:?} {body}"
+        );
+        ensure!(response.all(header) == [value], "{response:?}");
+    }
+    if context.mpm != Mpm::Prefork {
+        let answer = Http2::connect(httpd.address())?.ask(&Handshake::to(CHALLENGES))?;
+        ensure!(answer.response.status == 401, "{:?}", answer.response);
+        let challenges = answer.response.headers.get_all("WWW-Authenticate");
+        ensure!(
+            challenges.iter().eq(["Basic", "Bearer"]),
+            "{:?}",
+            answer.response
+        );
+        let mut body = String::new();
+        let mut stream = answer.client.stream;
+        std::io::Read::read_to_string(&mut stream, &mut body)?;
+        ensure!(body == "who-are-you?", "{body}");
+    }
+    Ok(())
 }

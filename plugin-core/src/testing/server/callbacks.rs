@@ -3,9 +3,9 @@
 //! A plugin calls them with a pointer to [`Server`], which is valid as the rules of the tables say: as
 //! long as the client is connected. The SAFETY notes below are short for that.
 
-use super::{C_SIZE, LogLine, Received, Server, lock};
+use super::{C_SIZE, LogLine, Received, Refusal, Server, lock};
 use crate::abi::{
-    ExtendedServer, LOG_DEBUG, LOG_ERROR, LOG_INFO, LOG_WARNING, RequestRec, SEND_ACCEPTED,
+    self, ExtendedServer, LOG_DEBUG, LOG_ERROR, LOG_INFO, LOG_WARNING, RequestRec, SEND_ACCEPTED,
     SEND_CLOSED, SEND_FULL, ServerTable, WEBSOCKET_SERVER_VERSION_1, WebSocketServer,
 };
 use log::Level;
@@ -36,6 +36,7 @@ pub(super) fn table(size: c_uint) -> ServerTable {
     ServerTable {
         extended,
         try_send_message,
+        refuse,
     }
 }
 
@@ -197,7 +198,14 @@ unsafe extern "system" fn request_header(
 unsafe extern "system" fn reject(table: *const WebSocketServer, status: c_int) {
     // SAFETY: as above.
     let server = unsafe { extended(table) };
-    lock(&server.response).status = u16::try_from(status).expect("a status is positive");
+    let status = u16::try_from(status).expect("a status is positive");
+    lock(&server.response).refusal = Refusal::with_status(status);
+}
+
+unsafe extern "system" fn refuse(table: *const WebSocketServer, refusal: *const abi::Refusal) {
+    // SAFETY: as above; the refusal and its texts are valid during the call.
+    let (server, refusal) = unsafe { (extended(table), Refusal::from_abi(refusal)) };
+    lock(&server.response).refusal = refusal;
 }
 
 unsafe extern "system" fn log(

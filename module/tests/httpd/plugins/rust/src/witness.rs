@@ -4,8 +4,9 @@ use websocket_plugin::{
     Close, CloseCode, Handshake, Message, Plugin, Rejection, Sender, websocket_plugin,
 };
 
-/// A query `status=NUMBER` has the client refused with this status. A message names a fact: `method`,
-/// `uri`, `path info`, `query`, `user`, `client`, `tls`, `subprotocols`, `headers`, or a header.
+/// A query `status=NUMBER` has the client refused with this status, with the headers of `&header=NAME:VALUE`
+/// and the body of `&body=TEXT`. A message names a fact: `method`, `uri`, `path info`, `query`, `user`,
+/// `client`, `tls`, `subprotocols`, `headers`, or a header.
 #[derive(Default)]
 struct Witness;
 
@@ -17,11 +18,8 @@ impl Plugin for Witness {
     type Connection = Seen;
 
     fn on_connect(&self, handshake: &mut Handshake<'_>) -> Result<Seen, Rejection> {
-        let status = handshake
-            .query()
-            .and_then(|query| query.strip_prefix("status="));
-        if let Some(status) = status {
-            return Err(Rejection::new(status.parse()?).unwrap_or(Rejection::NOT_FOUND));
+        if let Some(query) = handshake.query().filter(|q| q.starts_with("status=")) {
+            return Err(rejection(query)?);
         }
         handshake.set_header("X-Witness", "here")?;
         let subprotocols: Vec<_> = handshake.subprotocols().collect();
@@ -55,4 +53,17 @@ impl Plugin for Witness {
         };
         Ok(to.send(value.as_deref().unwrap_or("(none)"))?)
     }
+}
+
+fn rejection(query: &str) -> Result<Rejection, Rejection> {
+    let mut rejection = Rejection::FORBIDDEN;
+    for (name, value) in query.split('&').filter_map(|pair| pair.split_once('=')) {
+        rejection = match (name, value.split_once(':')) {
+            ("status", _) => Rejection::new(value.parse()?),
+            ("header", Some((name, value))) => rejection.with_header(name, value)?,
+            ("body", _) => rejection.with_body(value),
+            _ => Err("no such part of a refusal")?,
+        };
+    }
+    Ok(rejection)
 }

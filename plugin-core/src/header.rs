@@ -1,0 +1,98 @@
+//! Headers of the response: [`InvalidHeader`], and what is valid.
+
+use std::ffi::CString;
+use std::fmt;
+
+/// A name or value that cannot stand in a header of the response.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct InvalidHeader {
+    name: String,
+    why: &'static str,
+}
+
+impl fmt::Display for InvalidHeader {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "header {:?}: {}", self.name, self.why)
+    }
+}
+
+impl std::error::Error for InvalidHeader {}
+
+/// Name and value for C, without anything that would end the header or its value early.
+pub(crate) fn checked(name: &str, value: &str) -> Result<(CString, CString), InvalidHeader> {
+    match (CString::new(name), CString::new(value)) {
+        (Ok(name_for_c), Ok(value_for_c)) if is_valid(name.as_bytes(), value.as_bytes()) => {
+            Ok((name_for_c, value_for_c))
+        }
+        _ => Err(InvalidHeader {
+            name: name.to_owned(),
+            why: "not a valid name or value",
+        }),
+    }
+}
+
+/// As [`checked`], for the answer to a client that is refused.
+pub(crate) fn checked_for_refusal(
+    name: &str,
+    value: &str,
+) -> Result<(CString, CString), InvalidHeader> {
+    if is_framing(name.as_bytes()) {
+        return Err(InvalidHeader {
+            name: name.to_owned(),
+            why: "httpd sets it",
+        });
+    }
+    checked(name, value)
+}
+
+/// Whether a header may be on the answer to a client that is refused.
+#[must_use]
+pub fn fits_refusal(name: &[u8], value: &[u8]) -> bool {
+    is_valid(name, value) && !is_framing(name)
+}
+
+fn is_valid(name: &[u8], value: &[u8]) -> bool {
+    let valid_name = !name.is_empty() && name.iter().copied().all(is_token);
+    valid_name && !value.iter().any(|b| b.is_ascii_control() && *b != b'\t')
+}
+
+/// Whether a header says where a response or its connection ends (RFC 9112, section 6; RFC 9110, section
+/// 7.6.1): one that contradicts httpd would have the client take a part of it for another response.
+fn is_framing(name: &[u8]) -> bool {
+    const FRAMING: [&str; 5] = [
+        "Connection",
+        "Content-Length",
+        "Keep-Alive",
+        "Trailer",
+        "Transfer-Encoding",
+    ];
+    FRAMING
+        .iter()
+        .any(|framing| name.eq_ignore_ascii_case(framing.as_bytes()))
+}
+
+/// `tchar` of RFC 9110, section 5.6.2.
+fn is_token(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::checked;
+
+    #[test]
+    fn names_are_tokens_and_values_have_no_control_characters() {
+        for (name, value) in [("X-Id", "7"), ("a", ""), ("a", "\t\u{e4}")] {
+            assert!(checked(name, value).is_ok(), "{name}: {value}");
+        }
+        for (name, value) in [
+            ("", "7"),
+            ("X Id", "7"),
+            ("X:", "7"),
+            ("a", "7\r\nb: 8"),
+            ("a", "\0"),
+        ] {
+            assert!(checked(name, value).is_err(), "{name}: {value}");
+        }
+    }
+}
