@@ -118,7 +118,8 @@ typedef void (CALLBACK *WS_Protocol_Set)(const struct _WebSocketServer *server,
 /*
  * Sends one message. The payload is copied, and goes out as it is: the module does not check that
  * TEXT is UTF-8. A type that is none of the above counts as MESSAGE_TYPE_CLOSE; nothing is sent
- * after a close. Messages sent in on_connect follow the 101 response.
+ * after a close. Messages sent in on_connect follow the 101 response; in the original C module such a
+ * call waits for ever, so a plugin for that one sends from on_message or from a thread of its own.
  *
  * Messages wait in a queue of the connection's own, so send usually returns at once. It waits while
  * 16 MiB or more are in the queue, until the client has taken some of them. A client that takes too
@@ -172,7 +173,10 @@ typedef int (CALLBACK *WS_Try_Send)(const struct _WebSocketServer *server, const
 #define WEBSOCKET_SEND_CLOSED 1
 #define WEBSOCKET_SEND_FULL 2
 
-/* What newer modules have behind the table. Its size tells: use WEBSOCKET_TRY_SEND. */
+/*
+ * What newer modules have behind the table, as far as it is for C; more may follow. Its size tells:
+ * use WEBSOCKET_TRY_SEND.
+ */
 typedef struct _WebSocketServerTable {
     WebSocketServer base;
     void (*for_rust[5])(void); /* not for plugins in C */

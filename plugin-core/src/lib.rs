@@ -207,6 +207,17 @@
 //! What this makes is a plugin for the C module of the same name, too. That one knows less: see
 //! [`Handshake`] for what is `None` there. It has no options, refuses everybody with 403, and has log lines
 //! go to stderr. C programmers write plugins with `websocket_plugin.h`, which [`abi`] describes in Rust.
+//!
+//! **Do not send in `on_connect` there.** The C module holds the lock of the connection until its response
+//! has gone out, and `send` and `close` wait for that lock: a plugin that calls one of them for the new
+//! connection from `on_connect` waits for itself, and the client for its response, for ever. Send from the
+//! first [`on_message`](Plugin::on_message), or from a thread that `on_connect` gives the
+//! [`Sender`] to: it waits until the response is out. (`mod_websocket` in Rust sends such messages behind the
+//! response.)
+//!
+//! `send` to any other connection returns there when that connection's own thread has written the message,
+//! so two callbacks that send to each other's connections wait for ever, too. Have a thread of your own send
+//! to others.
 
 #![deny(unsafe_code)]
 

@@ -7,6 +7,9 @@
 //! The room is that of one process: clients of another process of httpd are in another room. Run a
 //! single one (`ServerLimit 1` of the event MPM), or connect the rooms through a database.
 //!
+//! It sends from its callbacks, `on_connect` among them, which hangs in the C module: there a thread of its own
+//! would have to send.
+//!
 //! ```apache
 //! <Location "/chat">
 //!     SetHandler websocket-handler
