@@ -1,5 +1,5 @@
-//! Generates bindings for the httpd this build is for: the one whose `apxs` is in `APXS`, else the
-//! first `apxs` or `apxs2` on the `PATH`.
+//! Generates bindings for the httpd this build is for: the one whose `apxs` is in `APXS`, else in the
+//! folder `APACHE_BINDIR`, else the first `apxs` or `apxs2` on the `PATH`.
 
 use std::env;
 use std::panic;
@@ -150,7 +150,9 @@ variable LIBCLANG_PATH";
 
 fn main() {
     println!("cargo::rerun-if-changed=wrapper.h");
-    println!("cargo::rerun-if-env-changed=APXS");
+    for variable in ["APXS", "APACHE_BINDIR"] {
+        println!("cargo::rerun-if-env-changed={variable}");
+    }
     if env::var("CARGO_CFG_TARGET_VENDOR").as_deref() == Ok("apple") {
         // httpd's own symbols are found when it loads the module.
         println!("cargo::rustc-link-arg-cdylib=-Wl,-undefined,dynamic_lookup");
@@ -167,7 +169,8 @@ fn fail(message: &str) -> ! {
 }
 
 fn find_apxs() -> Option<PathBuf> {
-    if let Some(named) = env::var_os("APXS") {
+    let variable = |name| env::var_os(name).filter(|value| !value.is_empty());
+    if let Some(named) = variable("APXS") {
         let named = PathBuf::from(named);
         if query(&named, "INCLUDEDIR").is_none() {
             fail(&format!(
@@ -177,10 +180,32 @@ fn find_apxs() -> Option<PathBuf> {
         }
         return Some(named);
     }
-    ["apxs", "apxs2"]
-        .map(PathBuf::from)
-        .into_iter()
-        .find(|apxs| query(apxs, "INCLUDEDIR").is_some())
+    let answers = |apxs: &PathBuf| query(apxs, "INCLUDEDIR").is_some();
+    let names = ["apxs", "apxs2"].map(PathBuf::from);
+    let Some(folder) = variable("APACHE_BINDIR").map(PathBuf::from) else {
+        return names.into_iter().find(answers);
+    };
+    let within = names.clone().map(|name| folder.join(name));
+    let found = within.into_iter().find(answers);
+    found.or_else(|| {
+        // Debian has the programs of one httpd in two folders.
+        let is_of_folder = |apxs: &PathBuf| {
+            let folders = ["SBINDIR", "BINDIR"].map(|variable| query(apxs, variable));
+            folders.iter().flatten().any(|other| is_same(other.as_ref(), &folder))
+        };
+        names.into_iter().find(is_of_folder).or_else(|| {
+            fail(&format!(
+                "APACHE_BINDIR is set to {}, which has no apxs, and the one on the PATH is of another \
+                 httpd; install that httpd's development files, or set APXS",
+                folder.display()
+            ))
+        })
+    })
+}
+
+fn is_same(one: &Path, other: &Path) -> bool {
+    one.canonicalize()
+        .is_ok_and(|one| other.canonicalize().is_ok_and(|other| one == other))
 }
 
 fn query(apxs: &Path, variable: &str) -> Option<String> {
