@@ -5,7 +5,7 @@
 use divan::counter::{BytesCount, ItemsCount};
 use divan::{Bencher, black_box};
 use mod_websocket::protocol::{
-    DeflateContext, DeflateLevel, DeflateParameters, Deflater, Event, FrameHeader, Limits,
+    DeflateContext, DeflateLevel, DeflateParameters, Deflater, Event, FrameHeader, Input, Limits,
     MaskingKey, Opcode, Receiver, Rsv,
 };
 
@@ -24,6 +24,9 @@ const LIMITS: Limits = Limits {
 };
 
 const MAX_WINDOW_BITS: u8 = 15;
+
+/// The byte that a buffer has behind what was read.
+const BEHIND: [u8; Input::BEHIND] = [0];
 
 fn main() {
     divan::main();
@@ -56,9 +59,13 @@ fn decode_greek(bencher: Bencher<'_, '_>, size: usize) {
 #[divan::bench(args = [64 * 1024, 1024 * 1024])]
 fn decode_greek_in_pieces(bencher: Bencher<'_, '_>, size: usize) {
     let mut receiver = receiver();
-    let mut bytes = frame(Opcode::Text, &greek(size));
+    let bytes = frame(Opcode::Text, &greek(size));
+    let mut pieces: Vec<_> = bytes.chunks(READ_SIZE).map(<[u8]>::to_vec).collect();
+    for piece in &mut pieces {
+        piece.extend(BEHIND);
+    }
     bencher.counter(BytesCount::new(size)).bench_local(|| {
-        let pieces = black_box(&mut bytes).chunks_mut(READ_SIZE);
+        let pieces = black_box(&mut pieces).iter_mut();
         let messages: usize = pieces.map(|piece| receive_all(&mut receiver, piece)).sum();
         assert_eq!(messages, 1);
     });
@@ -69,6 +76,7 @@ fn decode_greek_in_pieces(bencher: Bencher<'_, '_>, size: usize) {
 fn decode_short_messages(bencher: Bencher<'_, '_>, count: usize) {
     let mut receiver = receiver();
     let mut bytes = frame(Opcode::Text, &[b'x'; 32]).repeat(count);
+    bytes.extend(BEHIND);
     bencher.counter(ItemsCount::new(count)).bench_local(|| {
         assert_eq!(receive_all(&mut receiver, black_box(&mut bytes)), count);
     });
@@ -84,7 +92,7 @@ fn encode_header(bencher: Bencher<'_, '_>, size: usize) {
 #[divan::bench(args = [1, 2, 3, 6, 9], consts = [1024, 65536])]
 fn deflate<const SIZE: usize>(bencher: Bencher<'_, '_>, level: u8) {
     let level = DeflateLevel::new(level).expect("from 1 to 9");
-    let mut deflater = Deflater::new(level, MAX_WINDOW_BITS);
+    let mut deflater = Deflater::new(level, MAX_WINDOW_BITS).expect("there is memory");
     let (message, mut buffer) = (json(SIZE), Vec::new());
     bencher.counter(BytesCount::new(SIZE)).bench_local(|| {
         deflater.forget();
@@ -98,7 +106,8 @@ fn deflate<const SIZE: usize>(bencher: Bencher<'_, '_>, level: u8) {
 /// The same at the default level with the messages before it to refer to, which are the same here.
 #[divan::bench]
 fn deflate_in_context(bencher: Bencher<'_, '_>) {
-    let mut deflater = Deflater::new(DeflateLevel::default(), MAX_WINDOW_BITS);
+    let mut deflater =
+        Deflater::new(DeflateLevel::default(), MAX_WINDOW_BITS).expect("there is memory");
     let (message, mut buffer) = (json(1024), Vec::new());
     bencher
         .counter(BytesCount::new(1024_usize))
@@ -116,10 +125,12 @@ fn inflate(bencher: Bencher<'_, '_>, size: usize) {
     let mut receiver = Receiver::with_deflate(LIMITS, shared);
     let mut buffer = Vec::new();
     let payload = Deflater::new(DeflateLevel::default(), MAX_WINDOW_BITS)
+        .expect("there is memory")
         .deflate(&json(size), &mut buffer)
         .expect("JSON gets smaller")
         .to_vec();
     let mut bytes = frame_with(Rsv::RSV1, Opcode::Text, &payload);
+    bytes.extend(BEHIND);
     bencher.counter(BytesCount::new(size)).bench_local(|| {
         assert_eq!(receive_all(&mut receiver, black_box(&mut bytes)), 1);
         // As at the end of a turn.
@@ -130,6 +141,7 @@ fn inflate(bencher: Bencher<'_, '_>, size: usize) {
 fn decode(bencher: Bencher<'_, '_>, opcode: Opcode, payload: &[u8]) {
     let mut receiver = receiver();
     let mut bytes = frame(opcode, payload);
+    bytes.extend(BEHIND);
     bencher
         .counter(BytesCount::new(payload.len()))
         .bench_local(|| {
@@ -137,8 +149,10 @@ fn decode(bencher: Bencher<'_, '_>, opcode: Opcode, payload: &[u8]) {
         });
 }
 
-/// Gives the number of messages that end in `bytes`.
-fn receive_all(receiver: &mut Receiver, mut bytes: &mut [u8]) -> usize {
+/// Gives the number of messages that end in `bytes`, but for the one behind them.
+fn receive_all(receiver: &mut Receiver, bytes: &mut [u8]) -> usize {
+    let len = bytes.len() - BEHIND.len();
+    let mut bytes = Input::new(bytes, len);
     let mut messages = 0;
     while let Some(event) = receiver
         .receive(&mut bytes)

@@ -43,7 +43,7 @@ struct Settings {
 }
 
 impl Settings {
-    fn make(self) -> Deflater {
+    fn make(self) -> Option<Deflater> {
         Deflater::new(self.level, self.window_bits)
     }
 }
@@ -69,7 +69,8 @@ impl Compression {
     }
 
     /// Compresses a message and has it queued by `queue`, which returns whether it was. `None` says
-    /// that the message does not get smaller and is to be queued as it is.
+    /// that the message does not get smaller, or that there is no memory for a compressor, and that it
+    /// is to be queued as it is.
     ///
     /// # Errors
     ///
@@ -81,12 +82,19 @@ impl Compression {
     ) -> Result<bool, E> {
         Tools::with(|tools| {
             let Some(own) = &self.own else {
-                let (deflater, buffer) = tools.get(self.settings);
+                let Some((deflater, buffer)) = tools.get(self.settings) else {
+                    return queue(None);
+                };
                 deflater.forget();
                 return queue(deflater.deflate(message, buffer));
             };
             let mut own = lock(own);
-            let deflater = own.get_or_insert_with(|| self.settings.make());
+            if own.is_none() {
+                *own = self.settings.make();
+            }
+            let Some(deflater) = &mut *own else {
+                return queue(None);
+            };
             let queued = queue(deflater.deflate(message, &mut tools.buffer));
             if !matches!(queued, Ok(true)) {
                 // The client never gets to know this message.
@@ -141,7 +149,8 @@ impl Tools {
         result
     }
 
-    fn get(&mut self, settings: Settings) -> (&mut Deflater, &mut Vec<u8>) {
+    /// A compressor and a buffer, if there is memory for them.
+    fn get(&mut self, settings: Settings) -> Option<(&mut Deflater, &mut Vec<u8>)> {
         let Self { deflaters, buffer } = self;
         let found = deflaters.iter().position(|(other, _)| *other == settings);
         if let Some(at) = found {
@@ -150,10 +159,10 @@ impl Tools {
             if deflaters.len() == MAX_KEPT {
                 deflaters.remove(0);
             }
-            deflaters.push((settings, settings.make()));
+            deflaters.push((settings, settings.make()?));
         }
-        let (_, deflater) = deflaters.last_mut().expect("there is the one just found");
-        (deflater, buffer)
+        let (_, deflater) = deflaters.last_mut()?;
+        Some((deflater, buffer))
     }
 }
 

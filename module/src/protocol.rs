@@ -20,6 +20,7 @@ mod extension;
 mod frame;
 mod handshake;
 mod mask;
+mod memory;
 mod message;
 mod origin;
 mod receiver;
@@ -36,5 +37,5 @@ pub use handshake::{
 pub use mask::MaskingKey;
 pub use message::MessageKind;
 pub use origin::{OriginPolicy, Site, form_to_use};
-pub use receiver::{Event, Limits, Receiver};
+pub use receiver::{Event, Input, Limits, Payload, Receiver};
 pub use recycling::free_buffers;

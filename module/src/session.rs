@@ -23,7 +23,7 @@ use crate::httpd::log::Level;
 use crate::httpd::memory::SharedMemory;
 use crate::link::{Link, Output};
 use crate::plugin::{Attachment, LoadedPlugin, Private, ServerLease};
-use crate::protocol::{Receiver, Version};
+use crate::protocol::{Input, Receiver, Version};
 use crate::registry::{Registration, register};
 use peer::{Flow, Peer};
 
@@ -178,8 +178,9 @@ impl Session {
                 peer.in_turn(|| peer.handle_filled(receiver, read)),
             )
         } else {
-            let (read, more) = peer.link.read(buffer)?;
-            let input = buffer.get_mut(..read).unwrap_or_default();
+            let room = buffer.len() - Input::BEHIND;
+            let (read, more) = peer.link.read(&mut buffer[..room])?;
+            let input = Input::new(buffer, read);
             (
                 read,
                 more,

@@ -5,7 +5,7 @@
 
 use libfuzzer_sys::fuzz_target;
 use mod_websocket::protocol::{
-    DeflateLevel, DeflateParameters, Deflater, FrameHeader, Limits, MaskingKey, Opcode, Rsv,
+    DeflateContext, DeflateLevel, DeflateParameters, Deflater, FrameHeader, Limits, MaskingKey, Opcode, Rsv,
 };
 use websocket_fuzz::receive::{Delivery, Outcome, Settings, receive};
 
@@ -21,6 +21,11 @@ fuzz_target!(|input: &[u8]| {
     limits.max_message_size = limits.max_message_size.min(128 * 1024);
     let parameters = DeflateParameters {
         client_no_context_takeover: settings & 1 != 0,
+        context: if settings & 8 == 0 {
+            DeflateContext::Shared
+        } else {
+            DeflateContext::Connection
+        },
         ..DeflateParameters::default()
     };
     let whole = receive(limits, Some(parameters), bytes, Delivery::Whole);
@@ -34,7 +39,8 @@ fuzz_target!(|input: &[u8]| {
 fn check_round_trip(limits: Limits, parameters: DeflateParameters, received: Vec<Outcome>) {
     let is_message = |outcome: &Outcome| matches!(outcome, Outcome::Text(_) | Outcome::Binary(_));
     let messages: Vec<_> = received.into_iter().filter(is_message).collect();
-    let mut deflater = Deflater::new(DeflateLevel::default(), parameters.server_window_bits());
+    let mut deflater = Deflater::new(DeflateLevel::default(), parameters.server_window_bits())
+        .expect("there is memory");
     let mut frames = Vec::new();
     for message in &messages {
         frames.extend(compress(&mut deflater, message));

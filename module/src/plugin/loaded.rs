@@ -12,7 +12,7 @@ use websocket_plugin::abi::host::{Instance, RustPlugin, rust_plugin};
 use super::inspection::{PluginError, inspect};
 use super::options::PluginOptions;
 use super::server::Server;
-use crate::protocol::MessageKind;
+use crate::protocol::{MessageKind, Payload};
 
 /// The pointer a plugin gave for one of its connections.
 #[derive(Clone, Copy, Debug)]
@@ -148,27 +148,23 @@ impl LoadedPlugin {
         Ok((!private.is_null()).then_some(Private(private)))
     }
 
-    /// Hands a message to the plugin, which may change the payload in place.
+    /// Hands a message to the plugin, which may change the payload in place, and the byte behind it.
     pub fn message(
         &self,
         private: Private,
         server: &Server,
         kind: MessageKind,
-        payload: &mut [u8],
+        payload: &mut Payload<'_>,
     ) {
         let kind = match kind {
             MessageKind::Text => abi::MESSAGE_TYPE_TEXT,
             MessageKind::Binary => abi::MESSAGE_TYPE_BINARY,
         };
-        // SAFETY: `private` came from `connect` on the same server; a slice's pointer is never null.
+        let len = payload.len();
+        // SAFETY: `private` came from `connect` on the same server. `Payload` promises that `len` bytes and
+        // one more may be written from its pointer on, which comes from a slice and so is never null.
         unsafe {
-            (self.on_message)(
-                private.0,
-                server.as_abi(),
-                kind,
-                payload.as_mut_ptr(),
-                payload.len(),
-            );
+            (self.on_message)(private.0, server.as_abi(), kind, payload.as_mut_ptr(), len);
         }
     }
 

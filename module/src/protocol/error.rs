@@ -42,6 +42,8 @@ pub enum ProtocolError {
     NotDeflate,
     /// A message or the payload of a control frame is longer than so many bytes (section 10.4).
     TooBig(u64),
+    /// Not the client's mistake: the server has no memory left for its message.
+    NoMemory,
 }
 
 impl ProtocolError {
@@ -53,7 +55,11 @@ impl ProtocolError {
                 CloseCode::INVALID_PAYLOAD
             }
             (Self::TooBig(_), Version::V13) => CloseCode::MESSAGE_TOO_BIG,
-            (Self::TooBig(_), Version::V7 | Version::V8) => CloseCode::FRAME_TOO_LARGE,
+            (Self::NoMemory, Version::V13) => CloseCode::TRY_AGAIN_LATER,
+            // The drafts know no more than that.
+            (Self::TooBig(_) | Self::NoMemory, Version::V7 | Version::V8) => {
+                CloseCode::FRAME_TOO_LARGE
+            }
             _ => CloseCode::PROTOCOL_ERROR,
         }
     }
@@ -85,6 +91,7 @@ impl fmt::Display for ProtocolError {
             Self::TooBig(limit) => {
                 return write!(f, "a payload exceeds the limit of {limit} bytes");
             }
+            Self::NoMemory => "there is no memory left for the message",
         })
     }
 }
@@ -136,6 +143,16 @@ mod tests {
             (
                 ProtocolError::TooBig(1),
                 Version::V7,
+                CloseCode::FRAME_TOO_LARGE,
+            ),
+            (
+                ProtocolError::NoMemory,
+                Version::V13,
+                CloseCode::TRY_AGAIN_LATER,
+            ),
+            (
+                ProtocolError::NoMemory,
+                Version::V8,
                 CloseCode::FRAME_TOO_LARGE,
             ),
         ];

@@ -7,15 +7,15 @@ use super::{MaskingKey, ProtocolError};
 #[cfg(test)]
 mod tests;
 
-const FIN: u8 = 0x80;
+pub(super) const FIN: u8 = 0x80;
 const RSV: u8 = 0x70;
-const OPCODE: u8 = 0x0f;
-const MASK: u8 = 0x80;
-const LENGTH: u8 = 0x7f;
+pub(super) const OPCODE: u8 = 0x0f;
+pub(super) const MASK: u8 = 0x80;
+pub(super) const LENGTH: u8 = 0x7f;
 
 /// Values of the 7-bit length that announce a longer one.
-const LENGTH_16: u8 = 126;
-const LENGTH_64: u8 = 127;
+pub(super) const LENGTH_16: u8 = 126;
+pub(super) const LENGTH_64: u8 = 127;
 
 /// The longest payload of a control frame (section 5.5), and the longest whose length fits into the
 /// second byte of the header.
@@ -75,6 +75,12 @@ impl Rsv {
     pub const NONE: Self = Self(0);
     /// The first bit alone, which marks a compressed message (RFC 7692, section 6).
     pub const RSV1: Self = Self(0x40);
+
+    /// Those of a frame's first byte.
+    #[inline]
+    pub(super) const fn of(first_byte: u8) -> Self {
+        Self(first_byte & RSV)
+    }
 }
 
 /// All of a frame that is not payload.
@@ -109,45 +115,6 @@ impl FrameHeader {
         }
     }
 
-    /// Reads the header at the front of `bytes`. Gives it and its own length in bytes, or `None`
-    /// while it is incomplete.
-    ///
-    /// # Errors
-    ///
-    /// What is wrong with the frame whoever sent it: its opcode, how its length is written, or a
-    /// control frame that is too long or not final. Whatever follows the bytes that were wrong does
-    /// not change the answer.
-    #[inline]
-    pub fn decode(bytes: &[u8]) -> Result<Option<(Self, usize)>, ProtocolError> {
-        let &[first, second, ref rest @ ..] = bytes else {
-            return Ok(None);
-        };
-        let opcode = Opcode::try_from(first & OPCODE)?;
-        let fin = first & FIN != 0;
-        if opcode.is_control() {
-            check_control(fin, second & LENGTH)?;
-        }
-        let Some((payload_len, rest)) = decode_length(second & LENGTH, rest)? else {
-            return Ok(None);
-        };
-        let (mask, rest) = if second & MASK == 0 {
-            (None, rest)
-        } else {
-            let Some((key, rest)) = rest.split_first_chunk() else {
-                return Ok(None);
-            };
-            (Some(MaskingKey(*key)), rest)
-        };
-        let header = Self {
-            fin,
-            rsv: Rsv(first & RSV),
-            opcode,
-            mask,
-            payload_len,
-        };
-        Ok(Some((header, bytes.len() - rest.len())))
-    }
-
     /// Writes the header, the length in as few bytes as possible. Nothing is checked: the payload of
     /// a control frame can be too long, for instance.
     #[must_use]
@@ -179,48 +146,6 @@ impl FrameHeader {
         }
         encoded
     }
-}
-
-#[inline]
-fn check_control(fin: bool, short_len: u8) -> Result<(), ProtocolError> {
-    if !fin {
-        return Err(ProtocolError::FragmentedControl);
-    }
-    if short_len > MAX_CONTROL_PAYLOAD {
-        return Err(ProtocolError::ControlTooLong);
-    }
-    Ok(())
-}
-
-/// The payload length and what follows it, or `None` while it is incomplete.
-#[inline]
-fn decode_length(short: u8, rest: &[u8]) -> Result<Option<(u64, &[u8])>, ProtocolError> {
-    let (len, rest, shorter_max) = match short {
-        LENGTH_16 => {
-            let Some((len, rest)) = rest.split_first_chunk() else {
-                return Ok(None);
-            };
-            (
-                u64::from(u16::from_be_bytes(*len)),
-                rest,
-                u64::from(MAX_CONTROL_PAYLOAD),
-            )
-        }
-        LENGTH_64 => {
-            let Some((len, rest)) = rest.split_first_chunk() else {
-                return Ok(None);
-            };
-            (u64::from_be_bytes(*len), rest, u64::from(u16::MAX))
-        }
-        short => return Ok(Some((u64::from(short), rest))),
-    };
-    if len <= shorter_max {
-        return Err(ProtocolError::LengthNotMinimal);
-    }
-    if len > i64::MAX.unsigned_abs() {
-        return Err(ProtocolError::LengthTooLarge);
-    }
-    Ok(Some((len, rest)))
 }
 
 /// The bytes of a [`FrameHeader`], at most [`FrameHeader::MAX_LEN`] (10 without a masking key).

@@ -3,14 +3,20 @@
 
 use std::mem;
 
-use super::{MaskingKey, Opcode, ProtocolError, recycling, utf8};
+use super::receiver::Payload;
+use super::{MaskingKey, Opcode, ProtocolError, memory, recycling, utf8};
 
 #[cfg(test)]
 mod tests;
 
 /// How much room is made at least (in bytes) when the frame that is arriving announces so much.
-/// Beyond that, room only grows with what has really arrived.
+/// Beyond that, room only grows with what has really arrived, by a quarter of it: to grow faster would
+/// save little copying, since the system moves large blocks without.
 const GROWTH: usize = 64 * 1024;
+const GROWTH_DIVISOR: usize = 4;
+
+/// Behind a message there is room for one more byte (see [`Payload`]).
+const BEHIND: usize = 1;
 
 /// Less room than this is not worth a read of its own.
 const MIN_ROOM: usize = 16 * 1024;
@@ -61,8 +67,8 @@ impl MessageKind {
 /// The payload of one message while it arrives.
 ///
 /// ```text
-/// bytes: | checked UTF-8 | cut-off character | room ... |
-///        0           validated              len    bytes.len()
+/// bytes: | checked UTF-8 | cut-off character | room ... | BEHIND |
+///        0           validated              len            bytes.len()
 /// ```
 #[derive(Debug, Default)]
 pub(super) struct Assembly {
@@ -96,59 +102,98 @@ impl Assembly {
 
     /// Copies `piece` behind what has arrived, still masked. `expected` bytes of the frame are to
     /// come, those of `piece` among them.
-    pub(super) fn copy(&mut self, piece: &[u8], expected: usize) {
+    ///
+    /// # Errors
+    ///
+    /// [`ProtocolError::NoMemory`].
+    pub(super) fn copy(&mut self, piece: &[u8], expected: usize) -> Result<(), ProtocolError> {
         if let Some((room, _)) = self.bytes[self.len..].split_at_mut_checked(piece.len()) {
             room.copy_from_slice(piece);
         } else {
             self.bytes.truncate(self.len);
-            self.bytes.reserve(self.growth(expected).max(piece.len()));
+            self.reserve(piece.len().max(self.growth(expected)) + BEHIND)?;
             self.bytes.extend_from_slice(piece);
         }
+        Ok(())
     }
 
-    /// Room for some of the `expected` bytes that are to come; never empty if any are.
-    pub(super) fn room(&mut self, expected: usize) -> &mut [u8] {
-        if self.bytes.len() - self.len < expected.min(MIN_ROOM) {
-            let len = self.len + self.growth(expected);
-            match recycling::take(len) {
-                Some(larger) => self.move_to(larger),
-                None => self.bytes.resize(len, 0),
-            }
+    /// Sees to it that [`room`](Self::room) is worth a read.
+    ///
+    /// # Errors
+    ///
+    /// [`ProtocolError::NoMemory`].
+    pub(super) fn make_room(&mut self, expected: usize) -> Result<(), ProtocolError> {
+        if self.room(expected).len() >= expected.min(MIN_ROOM) {
+            return Ok(());
         }
-        let room = &mut self.bytes[self.len..];
+        let growth = self.growth(expected) + BEHIND;
+        let larger = recycling::take(self.len + growth);
+        if larger.is_none() {
+            self.bytes.truncate(self.len);
+            self.reserve(growth)?;
+        }
+        self.lengthen(self.len + growth, larger)
+    }
+
+    /// Room for some of the `expected` bytes that are to come.
+    pub(super) fn room(&mut self, expected: usize) -> &mut [u8] {
+        let end = self.bytes.len().saturating_sub(BEHIND).max(self.len);
+        let room = &mut self.bytes[self.len..end];
         let len = room.len().min(expected);
         &mut room[..len]
     }
 
     /// Room for what is inflated from `compressed` bytes; never empty while the message is shorter
     /// than `max_len`, and never beyond that.
-    pub(super) fn room_to_inflate(&mut self, compressed: usize, max_len: usize) -> &mut [u8] {
-        if self.bytes.len() == self.len {
-            // A guess, then twice as much every time: what has been inflated is the measure, not
-            // what the peer may send yet.
-            let guess = compressed.saturating_mul(USUAL_RATIO).min(GROWTH);
-            let growth = self.len.max(guess).max(MIN_INFLATED);
+    ///
+    /// # Errors
+    ///
+    /// [`ProtocolError::NoMemory`].
+    pub(super) fn room_to_inflate(
+        &mut self,
+        compressed: usize,
+        max_len: usize,
+    ) -> Result<&mut [u8], ProtocolError> {
+        if self.bytes.len() <= self.len + BEHIND {
+            // A guess, then twice as much every time, later a quarter more: what has been inflated is
+            // the measure, not what the peer may send yet.
+            let guess = compressed.saturating_mul(USUAL_RATIO);
+            let growth = guess.max(self.len).clamp(MIN_INFLATED, GROWTH);
+            let growth = growth.max(self.len / GROWTH_DIVISOR);
             let len = self.len.saturating_add(growth).min(max_len);
-            match recycling::take_large(len) {
-                Some(larger) => self.move_to(larger),
-                None => {
-                    self.bytes.reserve_exact(len - self.len);
-                    self.bytes.resize(len, 0);
-                }
-            }
+            let len = len.saturating_add(BEHIND);
+            self.lengthen(len, recycling::take_large(len))?;
         }
-        let end = self.bytes.len().min(max_len);
-        &mut self.bytes[self.len..end]
+        let end = (self.bytes.len() - BEHIND).min(max_len).max(self.len);
+        Ok(&mut self.bytes[self.len..end])
     }
 
-    fn move_to(&mut self, mut larger: Vec<u8>) {
-        larger[..self.len].copy_from_slice(&self.bytes[..self.len]);
-        recycling::give(mem::replace(&mut self.bytes, larger));
+    /// Makes the buffer `len` bytes long, or moves to a `larger` one.
+    fn lengthen(&mut self, len: usize, larger: Option<Vec<u8>>) -> Result<(), ProtocolError> {
+        if let Some(mut larger) = larger {
+            larger[..self.len].copy_from_slice(&self.bytes[..self.len]);
+            recycling::give(mem::replace(&mut self.bytes, larger));
+        } else if len > self.bytes.len() {
+            let additional = len - self.bytes.len();
+            memory::grow(&mut self.bytes, additional)?;
+            self.bytes.resize(len, 0);
+        }
+        Ok(())
+    }
+
+    /// Reserves room for `additional` bytes, and more if there are many already, so that frames of any
+    /// length make the buffer move seldom.
+    fn reserve(&mut self, additional: usize) -> Result<(), ProtocolError> {
+        if self.bytes.capacity() - self.bytes.len() >= additional {
+            return Ok(());
+        }
+        let least = self.bytes.len() / GROWTH_DIVISOR;
+        memory::grow(&mut self.bytes, additional.max(least))
     }
 
     /// How far to grow: a peer gets memory for what it sent, not for what it announces.
     fn growth(&self, expected: usize) -> usize {
-        expected.min(self.len.max(GROWTH))
+        expected.min((self.len / GROWTH_DIVISOR).max(GROWTH))
     }
 
     /// Takes up `n` masked bytes that were put into the front of the room. The first of them is
@@ -196,11 +241,12 @@ impl Assembly {
     ///
     /// # Errors
     ///
-    /// [`ProtocolError::TextNotUtf8`] if the last character is cut off.
+    /// [`ProtocolError::TextNotUtf8`] if the last character is cut off, [`ProtocolError::NoMemory`].
     pub(super) fn finish(&mut self) -> Result<Option<MessageKind>, ProtocolError> {
         if self.kind == Some(MessageKind::Text) && self.validated < self.len {
             return Err(ProtocolError::TextNotUtf8);
         }
+        self.lengthen(self.len + BEHIND, None)?;
         Ok(self.kind.take())
     }
 
@@ -209,9 +255,14 @@ impl Assembly {
         self.bytes.capacity()
     }
 
+    /// What has arrived of the message.
+    pub(super) fn bytes(&self) -> &[u8] {
+        &self.bytes[..self.len]
+    }
+
     /// The message that was [finished](Self::finish), until the next one begins.
-    pub(super) fn payload(&mut self) -> &mut [u8] {
-        &mut self.bytes[..self.len]
+    pub(super) fn payload(&mut self) -> Payload<'_> {
+        Payload::new(&mut self.bytes[..self.len + BEHIND])
     }
 
     /// Frees the buffer if it holds nothing that is still needed. One with part of a message is not

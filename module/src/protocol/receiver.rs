@@ -1,16 +1,20 @@
 //! From the client's bytes to messages and control frames (RFC 6455, section 6.2).
 
-use std::mem;
+use std::ops::Range;
 
 use super::close::CloseFrame;
 use super::deflate::Inflater;
 use super::message::Assembly;
-use super::{DeflateParameters, FrameHeader, MaskingKey, MessageKind, Opcode, ProtocolError, Rsv};
+use super::{DeflateParameters, MaskingKey, MessageKind, Opcode, ProtocolError, Rsv};
+use header::{Header, Rules, Start, WholeMessage};
 use partial::{ControlPayload, PartialHeader};
 
 pub use event::Event;
+pub use input::{Input, Payload};
 
 mod event;
+mod header;
+mod input;
 mod partial;
 #[cfg(test)]
 mod tests;
@@ -40,7 +44,7 @@ pub struct Limits {
 /// ```
 ///
 /// A message of one frame that is wholly in the input never leaves `Header` and is handed out where
-/// it lies.
+/// it lies. A header is judged byte by byte as it arrives, whole or not (`header.rs`).
 #[derive(Debug)]
 pub struct Receiver {
     limits: Limits,
@@ -85,12 +89,14 @@ impl Frame {
     }
 }
 
-/// An [`Event`] that is complete; one that lies in the receiver is not borrowed yet.
-#[derive(Clone, Copy)]
-enum Ready<'b> {
+/// An [`Event`] that is complete, and where it lies.
+enum Ready {
+    /// In the receiver.
     Message(MessageKind),
-    Control(Opcode, &'b [u8]),
-    AssembledControl(Opcode),
+    /// In the input.
+    WholeControl(Opcode, Range<usize>),
+    /// In the receiver.
+    Control(Opcode),
 }
 
 impl Receiver {
@@ -103,16 +109,13 @@ impl Receiver {
     /// The same for a connection whose client may compress, if that was agreed on.
     #[must_use]
     pub fn with_deflate(limits: Limits, deflate: Option<DeflateParameters>) -> Self {
-        let inflater = |parameters: DeflateParameters| {
-            Box::new(Inflater::new(!parameters.client_no_context_takeover))
-        };
         Self {
             limits,
             stage: Stage::Header,
             header: PartialHeader::default(),
             control: ControlPayload::default(),
             message: Assembly::default(),
-            inflater: deflate.map(inflater),
+            inflater: deflate.map(|agreed| Box::new(Inflater::new(&agreed))),
         }
     }
 
@@ -123,15 +126,24 @@ impl Receiver {
     ///
     /// The rule or limit that the client broke. From then on nothing is received.
     #[inline]
-    pub fn receive<'a, 'b: 'a>(
+    pub fn receive<'a>(
         &'a mut self,
-        input: &mut &'b mut [u8],
+        input: &'a mut Input<'_>,
     ) -> Result<Option<Event<'a>>, ProtocolError> {
-        if let Some((kind, payload)) = self.whole_message(input) {
-            return Ok(Some(Event::Message { kind, payload }));
+        if let Some(message) = self.find_whole_message(input) {
+            return match lend(message, input) {
+                Ok(payload) => Ok(Some(Event::Message {
+                    kind: message.kind,
+                    payload,
+                })),
+                Err(error) => {
+                    self.stop();
+                    Err(error)
+                }
+            };
         }
         let ready = self.advance(input);
-        self.conclude(ready)
+        self.conclude(ready, Some(input))
     }
 
     /// The way most messages take: one of a single frame, not compressed and wholly in the input, is
@@ -140,21 +152,13 @@ impl Receiver {
     // Always: a call costs one in twelve of the instructions that a short message takes in all, and whether
     // there is one would depend on code that has nothing to do with it.
     #[inline(always)]
-    pub fn whole_message<'b>(
+    pub fn whole_message<'a>(
         &mut self,
-        input: &mut &'b mut [u8],
-    ) -> Option<(MessageKind, &'b mut [u8])> {
-        if !matches!(self.stage, Stage::Header) || !self.header.is_empty() {
-            return None;
-        }
-        let (header, header_len) = FrameHeader::decode(input).ok()??;
-        let is_plain = header.fin && header.rsv == Rsv::NONE;
-        let kind = MessageKind::begun_by(header.opcode).filter(|_| is_plain)?;
-        let (key, len) = self.check(&header).ok()?;
-        let frame = input.split_off_mut(..header_len.checked_add(len)?)?;
-        let payload = &mut frame[header_len..];
-        match kind.unmask(payload, key) {
-            Ok(()) => Some((kind, payload)),
+        input: &'a mut Input<'_>,
+    ) -> Option<(MessageKind, Payload<'a>)> {
+        let message = self.find_whole_message(input)?;
+        match lend(message, input) {
+            Ok(payload) => Some((message.kind, payload)),
             Err(error) => {
                 self.stage = Stage::Failed(error);
                 None
@@ -162,11 +166,26 @@ impl Receiver {
         }
     }
 
+    #[inline(always)]
+    fn find_whole_message(&self, input: &Input<'_>) -> Option<WholeMessage> {
+        if !matches!(self.stage, Stage::Header) || !self.header.is_empty() {
+            return None;
+        }
+        self.rules().read_whole_message(input.rest())
+    }
+
     /// Where the next bytes from the client may be put without a detour through an input, while the
     /// payload of a large frame is arriving. Never empty, and never more than belongs to the frame.
+    ///
+    /// `None` also if there is no memory: then [`receive`](Self::receive) fails.
     #[must_use]
     pub fn spare(&mut self) -> Option<&mut [u8]> {
         let frame = self.directly_read_frame()?;
+        if let Err(error) = self.message.make_room(frame.missing) {
+            self.message = Assembly::default();
+            self.stage = Stage::Failed(error);
+            return None;
+        }
         Some(self.message.room(frame.missing))
     }
 
@@ -181,7 +200,7 @@ impl Receiver {
     /// If `n` is more than fits there.
     pub fn filled(&mut self, n: usize) -> Result<Option<Event<'_>>, ProtocolError> {
         let ready = self.take_filled(n);
-        self.conclude(ready)
+        self.conclude(ready, None)
     }
 
     /// Frees buffers that hold nothing. Meant for when the connection becomes idle: a busy one is
@@ -190,13 +209,25 @@ impl Receiver {
         self.message.release();
     }
 
+    /// What the next header is judged by.
+    #[inline(always)]
+    fn rules(&self) -> Rules<'_> {
+        Rules {
+            limits: &self.limits,
+            message: &self.message,
+            inflater: self.inflater.as_deref(),
+        }
+    }
+
     /// Ends the connection's input after an error, else lends out what is ready.
-    fn conclude<'a, 'b: 'a>(
+    #[inline]
+    fn conclude<'a>(
         &'a mut self,
-        ready: Result<Option<Ready<'b>>, ProtocolError>,
+        ready: Result<Option<Ready>, ProtocolError>,
+        input: Option<&'a mut Input<'_>>,
     ) -> Result<Option<Event<'a>>, ProtocolError> {
         match ready {
-            Ok(Some(ready)) => self.event(ready).map(Some),
+            Ok(Some(ready)) => self.event(ready, input).map(Some),
             Ok(None) => Ok(None),
             Err(error) => {
                 self.stop();
@@ -205,29 +236,38 @@ impl Receiver {
         }
     }
 
-    fn event<'a, 'b: 'a>(&'a mut self, ready: Ready<'b>) -> Result<Event<'a>, ProtocolError> {
+    #[inline]
+    fn event<'a>(
+        &'a mut self,
+        ready: Ready,
+        input: Option<&'a mut Input<'_>>,
+    ) -> Result<Event<'a>, ProtocolError> {
         let allow_reserved = self.limits.allow_reserved_status_codes;
-        match ready {
-            Ready::Message(kind) => Ok(Event::Message {
+        match (ready, input) {
+            (Ready::WholeControl(opcode, place), Some(input)) => {
+                Event::of_control(opcode, input.bytes(place), allow_reserved)
+            }
+            (Ready::Message(kind), _) => Ok(Event::Message {
                 kind,
                 payload: self.message.payload(),
             }),
-            Ready::Control(opcode, payload) => Event::of_control(opcode, payload, allow_reserved),
-            Ready::AssembledControl(opcode) => {
+            (Ready::Control(opcode) | Ready::WholeControl(opcode, _), _) => {
                 Event::of_control(opcode, self.control.bytes(), allow_reserved)
             }
         }
     }
 
     /// Goes through `input` step by step until something is ready.
-    fn advance<'b>(
-        &mut self,
-        input: &mut &'b mut [u8],
-    ) -> Result<Option<Ready<'b>>, ProtocolError> {
+    fn advance(&mut self, input: &mut Input<'_>) -> Result<Option<Ready>, ProtocolError> {
         loop {
             let ready = match self.stage {
                 Stage::Header => {
-                    let Some(header) = self.header.take(input)? else {
+                    let rules = Rules {
+                        limits: &self.limits,
+                        message: &self.message,
+                        inflater: self.inflater.as_deref(),
+                    };
+                    let Some(header) = self.header.take(input, rules)? else {
                         return Ok(None);
                     };
                     self.begin_frame(header, input)?
@@ -240,7 +280,7 @@ impl Receiver {
                 }
                 Stage::Failed(error) => return Err(error),
                 Stage::Done => {
-                    *input = &mut [];
+                    input.take_all();
                     return Ok(None);
                 }
             };
@@ -250,24 +290,27 @@ impl Receiver {
         }
     }
 
-    /// Judges a header and takes the payload with it where it can be handed out as it lies.
-    fn begin_frame<'b>(
+    /// Begins a frame, and takes the payload with it where it can be handed out as it lies.
+    fn begin_frame(
         &mut self,
-        header: FrameHeader,
-        input: &mut &'b mut [u8],
-    ) -> Result<Option<Ready<'b>>, ProtocolError> {
-        let FrameHeader { fin, opcode, .. } = header;
-        let (key, len) = self.check(&header)?;
+        header: Header,
+        input: &mut Input<'_>,
+    ) -> Result<Option<Ready>, ProtocolError> {
+        let Header {
+            start: Start { fin, rsv, opcode },
+            key,
+            payload_len,
+        } = header;
         if opcode.is_control() {
-            if let Some(payload) = input.split_off_mut(..len) {
-                key.apply(payload, 0);
+            if let Some(place) = input.take(payload_len) {
+                key.apply(input.bytes(place.clone()), 0);
                 self.stop_after(opcode);
-                return Ok(Some(Ready::Control(opcode, payload)));
+                return Ok(Some(Ready::WholeControl(opcode, place)));
             }
             self.control.clear();
         } else if let Some(kind) = MessageKind::begun_by(opcode) {
             self.message.begin(kind);
-            if let Some(inflater) = self.inflater.as_mut().filter(|_| header.rsv != Rsv::NONE) {
+            if let Some(inflater) = self.inflater.as_mut().filter(|_| rsv != Rsv::NONE) {
                 inflater.begin();
             }
         }
@@ -275,60 +318,17 @@ impl Receiver {
             fin,
             opcode,
             key,
-            is_compressed: !opcode.is_control() && self.inflates(),
+            is_compressed: !opcode.is_control() && self.rules().inflates(),
             received: 0,
-            missing: len,
+            missing: payload_len,
         });
         Ok(None)
     }
 
-    /// The rules that a header alone cannot tell. Gives what the payload needs: the masking key and
-    /// the length.
-    #[inline]
-    fn check(&self, header: &FrameHeader) -> Result<(MaskingKey, usize), ProtocolError> {
-        if header.rsv != Rsv::NONE && !self.may_be_compressed(header) {
-            return Err(ProtocolError::ReservedBits);
-        }
-        let key = header.mask.ok_or(ProtocolError::Unmasked)?;
-        let held = match (header.opcode, self.message.is_under_way()) {
-            (Opcode::Continuation, true) => self.message.len(),
-            (Opcode::Continuation, false) => return Err(ProtocolError::UnexpectedContinuation),
-            (Opcode::Text | Opcode::Binary, true) => return Err(ProtocolError::InterruptedMessage),
-            _ => 0,
-        };
-        let limit = self.limits.max_message_size;
-        if header.rsv != Rsv::NONE || (header.opcode == Opcode::Continuation && self.inflates()) {
-            // Short messages may be a little longer when they are compressed. The limit is minded
-            // while they are inflated, and nothing else is kept of them.
-            let len = usize::try_from(header.payload_len);
-            return Ok((key, len.map_err(|_| ProtocolError::TooBig(limit))?));
-        }
-        // More than the address space holds is too big whatever the limit.
-        let max_len = usize::try_from(limit).unwrap_or(usize::MAX);
-        let len = usize::try_from(header.payload_len).ok();
-        let len = len.filter(|&len| len <= max_len.saturating_sub(held));
-        Ok((key, len.ok_or(ProtocolError::TooBig(limit))?))
-    }
-
-    /// The reserved bits of a compressed message: RSV1, and only in its first frame (RFC 7692, section
-    /// 6).
-    fn may_be_compressed(&self, header: &FrameHeader) -> bool {
-        self.inflater.is_some()
-            && header.rsv == Rsv::RSV1
-            && MessageKind::begun_by(header.opcode).is_some()
-    }
-
-    /// Whether a compressed message is under way.
-    fn inflates(&self) -> bool {
-        let inflater = self.inflater.as_ref();
-        inflater.is_some_and(|inflater| inflater.is_under_way())
-    }
-
     /// Takes what there is of a frame's payload.
-    fn take_payload(&mut self, frame: Frame, input: &mut &mut [u8]) -> Result<(), ProtocolError> {
-        let n = frame.missing.min(input.len());
-        let (piece, rest) = mem::take(input).split_at_mut(n);
-        *input = rest;
+    fn take_payload(&mut self, frame: Frame, input: &mut Input<'_>) -> Result<(), ProtocolError> {
+        let piece = input.take_some(frame.missing);
+        let n = piece.len();
         if frame.opcode.is_control() {
             self.control.append(piece, frame.key);
         } else if let Some(inflater) = self.inflater.as_mut().filter(|_| frame.is_compressed) {
@@ -336,7 +336,7 @@ impl Receiver {
             let limit = self.limits.max_message_size;
             inflater.inflate(piece, &mut self.message, limit)?;
         } else {
-            self.message.copy(piece, frame.missing);
+            self.message.copy(piece, frame.missing)?;
             self.message.absorb(n, frame.key, frame.received)?;
         }
         if frame.opcode == Opcode::Close {
@@ -347,7 +347,7 @@ impl Receiver {
         Ok(())
     }
 
-    fn take_filled(&mut self, n: usize) -> Result<Option<Ready<'static>>, ProtocolError> {
+    fn take_filled(&mut self, n: usize) -> Result<Option<Ready>, ProtocolError> {
         let Some(frame) = self.directly_read_frame() else {
             assert_eq!(n, 0, "there was no spare room");
             return Ok(None);
@@ -374,14 +374,14 @@ impl Receiver {
         }
     }
 
-    fn end_frame<'b>(&mut self, frame: Frame) -> Result<Option<Ready<'b>>, ProtocolError> {
+    fn end_frame(&mut self, frame: Frame) -> Result<Option<Ready>, ProtocolError> {
         self.stage = Stage::Header;
         if frame.opcode.is_control() {
             self.stop_after(frame.opcode);
-            Ok(Some(Ready::AssembledControl(frame.opcode)))
+            Ok(Some(Ready::Control(frame.opcode)))
         } else if frame.fin {
             if let Some(inflater) = self.inflater.as_mut().filter(|_| frame.is_compressed) {
-                inflater.finish()?;
+                inflater.finish(&mut self.message, self.limits.max_message_size)?;
             }
             Ok(self.message.finish()?.map(Ready::Message))
         } else {
@@ -403,4 +403,12 @@ impl Receiver {
             inflater.release();
         }
     }
+}
+
+/// Takes a message off the input and hands it out where it lies.
+#[inline(always)]
+fn lend<'a>(message: WholeMessage, input: &'a mut Input<'_>) -> Result<Payload<'a>, ProtocolError> {
+    let mut payload = input.take_payload(message.header_len, message.payload_len);
+    message.kind.unmask(&mut payload, message.key)?;
+    Ok(payload)
 }

@@ -7,7 +7,7 @@ use websocket_plugin::CloseCode;
 use crate::httpd::log::Level;
 use crate::link::Link;
 use crate::plugin::{Attachment, LoadedPlugin, Private, ServerLease};
-use crate::protocol::{ClosePayload, Event, Opcode, ProtocolError, Receiver, Version};
+use crate::protocol::{ClosePayload, Event, Input, Opcode, ProtocolError, Receiver, Version};
 
 /// The plugin and the way to it, and the way to the client.
 pub(super) struct Peer {
@@ -35,12 +35,12 @@ impl Peer {
     pub(super) fn handle_input(
         &self,
         receiver: &mut Receiver,
-        mut input: &mut [u8],
+        mut input: Input<'_>,
     ) -> Result<Flow, ProtocolError> {
         loop {
-            while let Some((kind, payload)) = receiver.whole_message(&mut input) {
+            while let Some((kind, mut payload)) = receiver.whole_message(&mut input) {
                 self.plugin
-                    .message(self.private, &self.server, kind, payload);
+                    .message(self.private, &self.server, kind, &mut payload);
             }
             let Some(event) = receiver.receive(&mut input)? else {
                 return Ok(Flow::Continue);
@@ -63,9 +63,9 @@ impl Peer {
 
     fn handle(&self, event: Event<'_>) -> Flow {
         match event {
-            Event::Message { kind, payload } => {
+            Event::Message { kind, mut payload } => {
                 self.plugin
-                    .message(self.private, &self.server, kind, payload);
+                    .message(self.private, &self.server, kind, &mut payload);
             }
             Event::Ping(payload) => self.link.answer(Opcode::Pong, payload),
             Event::Pong(_) => {}

@@ -17,6 +17,8 @@ cases! {
     "several threads may send and close at once" => threads,
     "httpd's own table of response headers can be used" => headers_out,
     "a message buffer may be changed in place" => in_place,
+    "a plugin may write one byte behind a message" => byte_behind,
+    "a plugin may write one byte behind what fills a whole read" => byte_behind_full_reads,
     "a length no message can have is refused, and nothing else comes of it" => impossible_lengths,
     "a message of 3 MiB fits on the stack" => stack,
     "the examples count up, and reset" => dumb_increment,
@@ -188,6 +190,63 @@ fn in_place(context: &Context) -> Result<()> {
         client.send(part)?;
     }
     client.expect_text("ABCD")?;
+    client.close()
+}
+
+/// Whole messages of one read, empty ones, fragments, and such as are read straight into the message.
+fn byte_behind(context: &Context) -> Result<()> {
+    let mut client = context.open("/nul")?;
+    let texts = ["one", "", "three", "", "a text of some more bytes", ""];
+    let frames = texts.map(|text| masked(Opcode::TEXT, text)).concat();
+    client.send([&frames, &masked(Opcode::PING, "p")[..]].concat())?;
+    for text in texts {
+        client.expect_text(text)?;
+    }
+    client.expect(&Frame::pong("p"))?;
+
+    let fragments = |texts: &[&str]| {
+        let [first, middle @ .., last] = texts else {
+            unreachable!("there are two at least")
+        };
+        let middle = middle.iter().map(|text| masked(Opcode::MIDDLE, text));
+        [
+            masked(Opcode::FIRST_TEXT, first),
+            middle.collect::<Vec<_>>().concat(),
+            masked(Opcode::LAST, last),
+        ]
+        .concat()
+    };
+    client.send([fragments(&["", ""]), fragments(&["a", "b", "c"])].concat())?;
+    client.expect_text("")?;
+    client.expect_text("abc")?;
+    for length in [16_384, 65_536, 131_072, 200_000, 1 << 20, (1 << 20) + 1] {
+        let message = vec![b'm'; length];
+        client.binary(&message)?;
+        client.send(masked(Opcode::TEXT, "behind it"))?;
+        client.expect(&Frame::binary(&message))?;
+        client.expect_text("behind it")?;
+    }
+    client.close()
+}
+
+/// The frames divide what is read at a time, so that one of them ends where the buffer does.
+fn byte_behind_full_reads(context: &Context) -> Result<()> {
+    const FRAMES: usize = 3 * 128 * 1024 / 64;
+    let mut client = context.open("/nul")?;
+    for shift in 0..2 {
+        let text = "t".repeat(58);
+        // The first keeps the plugin busy until the others have come.
+        let first = [
+            masked(Opcode::TEXT, "wait"),
+            masked(Opcode::TEXT, vec![b's'; shift]),
+        ];
+        client.send([first.concat(), masked(Opcode::TEXT, &text).repeat(FRAMES)].concat())?;
+        client.expect_text("wait")?;
+        client.expect_text(vec![b's'; shift])?;
+        for _ in 0..FRAMES {
+            client.expect_text(&text)?;
+        }
+    }
     client.close()
 }
 

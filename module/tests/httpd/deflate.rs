@@ -1,5 +1,6 @@
 //! Compression (RFC 7692). The client compresses and inflates by itself, with flate2.
 
+pub(crate) mod memory;
 pub(crate) mod messages;
 pub(crate) mod mistakes;
 pub(crate) mod negotiation;
@@ -53,7 +54,11 @@ impl<S: Read + Write> Deflated<S> {
         let agreed = response
             .header("Sec-WebSocket-Extensions")
             .context("not compressed")?;
+        let window_bits = agreed
+            .split_once("client_max_window_bits=")
+            .map_or(Ok(15), |(_, bits)| bits.parse())?;
         Ok(Self {
+            compress: Compress::new_with_window_bits(Compression::default(), false, window_bits),
             keeps_own: !agreed.contains("client_no_context_takeover"),
             keeps_servers: !agreed.contains("server_no_context_takeover"),
             ..Self::without_context(client)

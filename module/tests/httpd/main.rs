@@ -54,6 +54,7 @@ const THEMES: &[&[Case]] = &[
     messages::CASES,
     malformed::CASES,
     deflate::negotiation::CASES,
+    deflate::memory::CASES,
     deflate::messages::CASES,
     deflate::mistakes::CASES,
     c_abi::CASES,

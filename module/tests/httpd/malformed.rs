@@ -10,6 +10,8 @@ use crate::support::{Client, Context, Frame, Handshake, Opcode, cases};
 
 cases! {
     "a frame that breaks the rules ends the connection with 1002" => protocol_errors,
+    "what is wrong is refused at the byte that makes it certain" => incomplete_headers,
+    "a length over the limit is refused before the masking key has come" => incomplete_lengths,
     "text that is not UTF-8 ends the connection with 1007" => bad_texts,
     "bad UTF-8 is refused as soon as it is certain" => bad_text_early,
     "reserved status codes are refused, unless allowed" => status_codes,
@@ -81,6 +83,75 @@ fn protocol_errors(context: &Context) -> Result<()> {
         "/journal",
         cases.iter().map(|(name, bytes)| (*name, bytes, 1002)),
     )
+}
+
+/// Nothing follows these bytes, and with the last of them there is no way back.
+fn incomplete_headers(context: &Context) -> Result<()> {
+    let begun = masked(Opcode::FIRST_TEXT, "begun");
+    let in_message = |bytes: &[u8]| [&begun, bytes].concat();
+    let cases = [
+        ("RSV1", vec![0xc1]),
+        ("RSV2", vec![0xa1]),
+        ("RSV3", vec![0x91]),
+        ("opcode 3", vec![0x83]),
+        ("opcode 15", vec![0x8f]),
+        ("ping without FIN", vec![0x09]),
+        ("close without FIN", vec![0x08]),
+        ("continuation of nothing", vec![0x00]),
+        ("end of nothing", vec![0x80]),
+        ("text in a text", in_message(&[0x81])),
+        ("binary in a text", in_message(&[0x02])),
+        ("text without a mask", vec![0x81, 0x05]),
+        ("ping without a mask", vec![0x89, 0x00]),
+        ("long ping", vec![0x89, 0xfe]),
+        ("long close", vec![0x88, 0xff]),
+        ("close with one byte", vec![0x88, 0x81]),
+        ("16-bit length of 125", vec![0x82, 0xfe, 0, 125]),
+        (
+            "64-bit length of 65535",
+            vec![0x82, 0xff, 0, 0, 0, 0, 0, 0, 0xff, 0xff],
+        ),
+        (
+            "length of 2^63",
+            vec![0x82, 0xff, 0x80, 0, 0, 0, 0, 0, 0, 0],
+        ),
+    ];
+    expect_close(
+        context,
+        "/journal",
+        cases.iter().map(|(name, bytes)| (*name, bytes, 1002)),
+    )
+}
+
+fn incomplete_lengths(context: &Context) -> Result<()> {
+    let fragment = |length: usize| masked(Opcode::FIRST_TEXT, vec![b'x'; length]);
+    let long = |length: u64| [&[Opcode::BINARY, 0xff][..], &length.to_be_bytes()].concat();
+    let cases = [
+        ("/limit", vec![Opcode::BINARY, 0x80 | 101]),
+        ("/limit", vec![Opcode::PING, 0x80 | 101]),
+        ("/limit", vec![Opcode::BINARY, 0xfe, 0, 126]),
+        ("/limit", long(65_536)),
+        (
+            "/limit",
+            [fragment(60), vec![Opcode::LAST, 0x80 | 41]].concat(),
+        ),
+        (
+            "/limit",
+            [fragment(100), vec![Opcode::MIDDLE, 0x81]].concat(),
+        ),
+        ("/echo", long(33_554_433)),
+        ("/echo", long(u64::MAX / 2)),
+    ];
+    for (version, status) in [(13, 1009), (8, 1004), (7, 1004)] {
+        for (target, bytes) in &cases {
+            let mut client = context.open_with(&Handshake::to(target).version(version))?;
+            client.send(bytes)?;
+            client
+                .expect_close(status)
+                .with_context(|| format!("{target}, version {version}: {bytes:02x?}"))?;
+        }
+    }
+    Ok(())
 }
 
 fn expect_close<'a>(

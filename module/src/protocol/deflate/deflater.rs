@@ -2,7 +2,8 @@
 
 use flate2::{Compress, Compression, FlushCompress};
 
-use super::TAIL;
+use super::{DEFLATER_SIZE, TAIL};
+use crate::protocol::memory;
 
 /// How much effort goes into compressing: from 1, the fastest, to 9, the smallest.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -29,15 +30,21 @@ impl Default for DeflateLevel {
 pub struct Deflater(Compress);
 
 impl Deflater {
-    /// A compressor whose messages refer at most 2^`window_bits` bytes back, 9 to 15.
+    /// A compressor whose messages refer at most 2^`window_bits` bytes back, 9 to 15. `None` if there is
+    /// no memory for it.
     #[must_use]
-    pub fn new(level: DeflateLevel, window_bits: u8) -> Self {
+    pub fn new(level: DeflateLevel, window_bits: u8) -> Option<Self> {
+        memory::ensure(DEFLATER_SIZE).ok()?;
         let level = Compression::new(level.0.into());
-        Self(Compress::new_with_window_bits(level, false, window_bits))
+        Some(Self(Compress::new_with_window_bits(
+            level,
+            false,
+            window_bits,
+        )))
     }
 
-    /// Compresses a message. `None` if it does not get smaller: then it is to be sent as it is, and
-    /// nothing is remembered any more. `buffer` is overwritten and grows to the size of the message.
+    /// Compresses a message. `None` if it does not get smaller, or there is no memory: then it is to be
+    /// sent as it is, and nothing is remembered any more. `buffer` is overwritten and grows to the size of the message.
     pub fn deflate<'b>(&mut self, message: &[u8], buffer: &'b mut Vec<u8>) -> Option<&'b [u8]> {
         let compressed_len = self.flush(message, buffer);
         if compressed_len.is_none() {
@@ -54,7 +61,7 @@ impl Deflater {
     /// The length of what goes into the message, if it is less than that of `message`.
     fn flush(&mut self, message: &[u8], buffer: &mut Vec<u8>) -> Option<usize> {
         buffer.clear();
-        buffer.reserve(message.len() + TAIL.len());
+        memory::grow(buffer, message.len() + TAIL.len()).ok()?;
         let mut rest = message;
         loop {
             let total_in = self.0.total_in();

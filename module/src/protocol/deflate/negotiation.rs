@@ -16,10 +16,15 @@ pub(super) const MAX_WINDOW_BITS: u8 = 15;
 /// The smallest window zlib compresses with.
 const MIN_WINDOW_BITS: u8 = 9;
 
+/// The largest window that a client is told to use, if it lets itself be told and is to share an
+/// inflater: what it may refer to is kept for every connection.
+const SHARED_WINDOW_BITS: u8 = 12;
+
 /// Whether messages may refer to those before them.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum DeflateContext {
-    /// No: connections share compressors and inflaters.
+    /// No, except those of clients that do not offer to go without: connections share compressors and
+    /// inflaters.
     #[default]
     Shared,
     /// Yes, unless the client asks for the contrary: a connection has its own.
@@ -37,6 +42,10 @@ pub struct DeflateParameters {
     /// The base-2 logarithm of the window the server compresses with, 9 to 15, if the client wants
     /// one that is not larger.
     pub server_max_window_bits: Option<u8>,
+    /// The same for the client, if it lets itself be told.
+    pub client_max_window_bits: Option<u8>,
+    /// What was to be agreed on. The client is not told.
+    pub context: DeflateContext,
 }
 
 impl DeflateParameters {
@@ -45,16 +54,29 @@ impl DeflateParameters {
     /// An offer with a parameter that is unknown, stands twice or has a value it must not have is
     /// declined, and so is one of a window of 2^8 bytes for the server: zlib does not compress with
     /// so small a one.
+    ///
+    /// The client is asked for nothing that it did not offer. The RFC would allow to ask it to do without
+    /// context (section 7.1.1.2), but not every client understands that.
     #[must_use]
     pub fn negotiate(extensions: &[u8], context: DeflateContext) -> Option<Self> {
         offers(extensions)
             .filter(|offer| offer.name == NAME)
             .find_map(|offer| Self::requested(&offer))
             .map(|requested| match context {
-                DeflateContext::Connection => requested,
+                DeflateContext::Connection => Self {
+                    // An inflater takes as much memory for any window.
+                    client_max_window_bits: None,
+                    context,
+                    ..requested
+                },
                 DeflateContext::Shared => Self {
                     server_no_context_takeover: true,
-                    client_no_context_takeover: true,
+                    // Without context nothing is kept, whatever the window.
+                    client_max_window_bits: requested
+                        .client_max_window_bits
+                        .filter(|_| !requested.client_no_context_takeover)
+                        .map(|bits| bits.min(SHARED_WINDOW_BITS)),
+                    context,
                     ..requested
                 },
             })
@@ -64,6 +86,12 @@ impl DeflateParameters {
     #[must_use]
     pub fn server_window_bits(&self) -> u8 {
         self.server_max_window_bits.unwrap_or(MAX_WINDOW_BITS)
+    }
+
+    /// The window the client compresses with, as a base-2 logarithm.
+    #[must_use]
+    pub fn client_window_bits(&self) -> u8 {
+        self.client_max_window_bits.unwrap_or(MAX_WINDOW_BITS)
     }
 
     /// What the client wants, if the server is able to do it.
@@ -82,11 +110,12 @@ impl DeflateParameters {
                     let bits = window_bits(bits).filter(|&bits| bits >= MIN_WINDOW_BITS)?;
                     requested.server_max_window_bits = Some(bits);
                 }
-                // A permission to restrict the client, of which no use is made: an inflater takes
-                // as much memory for any window.
-                (CLIENT_MAX_WINDOW_BITS, None) => {}
+                // A permission to restrict the client.
+                (CLIENT_MAX_WINDOW_BITS, None) => {
+                    requested.client_max_window_bits = Some(MAX_WINDOW_BITS);
+                }
                 (CLIENT_MAX_WINDOW_BITS, Some(bits)) => {
-                    window_bits(bits)?;
+                    requested.client_max_window_bits = Some(window_bits(bits)?);
                 }
                 _ => return None,
             }
@@ -106,6 +135,9 @@ impl fmt::Display for DeflateParameters {
         }
         if let Some(bits) = self.server_max_window_bits {
             write!(f, "; {SERVER_MAX_WINDOW_BITS}={bits}")?;
+        }
+        if let Some(bits) = self.client_max_window_bits {
+            write!(f, "; {CLIENT_MAX_WINDOW_BITS}={bits}")?;
         }
         Ok(())
     }
@@ -165,19 +197,37 @@ mod tests {
     }
 
     #[test]
-    fn shared_contexts_are_never_taken_over() {
-        let without = "permessage-deflate; server_no_context_takeover; client_no_context_takeover";
-        for offer in [
-            "permessage-deflate",
-            "permessage-deflate; server_no_context_takeover",
-            "permessage-deflate; client_no_context_takeover; client_max_window_bits=9",
+    fn who_shares_a_compressor_is_asked_only_for_what_it_offers() {
+        let server = "permessage-deflate; server_no_context_takeover";
+        let both = format!("{server}; client_no_context_takeover");
+        for (offer, expected) in [
+            ("", server.to_owned()),
+            ("; server_no_context_takeover", server.to_owned()),
+            ("; client_no_context_takeover", both.clone()),
+            (
+                "; client_no_context_takeover; client_max_window_bits=9",
+                both.clone(),
+            ),
+            (
+                "; client_no_context_takeover; server_max_window_bits=9",
+                format!("{both}; server_max_window_bits=9"),
+            ),
+            (
+                "; client_max_window_bits",
+                format!("{server}; client_max_window_bits=12"),
+            ),
+            (
+                "; client_max_window_bits=15",
+                format!("{server}; client_max_window_bits=12"),
+            ),
+            (
+                "; client_max_window_bits=8; server_max_window_bits=10",
+                format!("{server}; server_max_window_bits=10; client_max_window_bits=8"),
+            ),
         ] {
-            assert_eq!(answer(offer, Shared).as_deref(), Some(without), "{offer}");
+            let offer = format!("permessage-deflate{offer}");
+            assert_eq!(answer(&offer, Shared), Some(expected), "{offer}");
         }
-        assert_eq!(
-            answer("permessage-deflate; server_max_window_bits=9", Shared),
-            Some(format!("{without}; server_max_window_bits=9"))
-        );
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! What the receiver hands out.
 
+use super::Payload;
 use crate::protocol::{CloseFrame, MessageKind, Opcode, ProtocolError};
 
 /// Something complete that the client sent.
@@ -11,7 +12,7 @@ pub enum Event<'a> {
         /// Whether it is text.
         kind: MessageKind,
         /// All its fragments.
-        payload: &'a mut [u8],
+        payload: Payload<'a>,
     },
     /// A ping, to be answered with a pong of the same payload (section 5.5.2).
     Ping(&'a [u8]),

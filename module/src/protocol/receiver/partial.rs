@@ -1,7 +1,7 @@
 //! Headers and control payloads that do not arrive in one piece.
 
-use std::mem;
-
+use super::Input;
+use super::header::{Header, Rules};
 use crate::protocol::frame::MAX_CONTROL_PAYLOAD;
 use crate::protocol::{FrameHeader, MaskingKey, ProtocolError};
 
@@ -20,40 +20,44 @@ impl PartialHeader {
 
     /// Takes a header from the front of `input`. While it is incomplete, takes and keeps all there
     /// is.
+    ///
+    /// # Errors
+    ///
+    /// As for [`Rules::read`].
     #[inline]
     pub(super) fn take(
         &mut self,
-        input: &mut &mut [u8],
-    ) -> Result<Option<FrameHeader>, ProtocolError> {
+        input: &mut Input<'_>,
+        rules: Rules<'_>,
+    ) -> Result<Option<Header>, ProtocolError> {
         if self.len == 0
-            && let Some((header, len)) = FrameHeader::decode(input)?
+            && let Some((header, len)) = rules.read(input.rest())?
         {
-            skip(input, len);
+            input.take_some(len);
             return Ok(Some(header));
         }
-        self.go_on(input)
+        self.go_on(input, rules)
     }
 
     #[cold]
-    fn go_on(&mut self, input: &mut &mut [u8]) -> Result<Option<FrameHeader>, ProtocolError> {
+    fn go_on(
+        &mut self,
+        input: &mut Input<'_>,
+        rules: Rules<'_>,
+    ) -> Result<Option<Header>, ProtocolError> {
         let held = self.len;
-        for (slot, byte) in self.bytes[held..].iter_mut().zip(input.iter()) {
+        for (slot, byte) in self.bytes[held..].iter_mut().zip(input.rest()) {
             *slot = *byte;
             self.len += 1;
         }
-        let Some((header, len)) = FrameHeader::decode(&self.bytes[..self.len])? else {
-            skip(input, self.len - held);
+        let Some((header, len)) = rules.read(&self.bytes[..self.len])? else {
+            input.take_some(self.len - held);
             return Ok(None);
         };
-        skip(input, len - held);
+        input.take_some(len - held);
         self.len = 0;
         Ok(Some(header))
     }
-}
-
-#[inline]
-fn skip(input: &mut &mut [u8], n: usize) {
-    *input = &mut mem::take(input)[n..];
 }
 
 /// The payload of a control frame while it arrives.

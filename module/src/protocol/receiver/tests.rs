@@ -1,11 +1,12 @@
 //! Feeding a [`Receiver`] in every way a connection can, and what it must make of it.
 
-use super::{Event, Limits, Receiver};
+use super::{Event, Input, Limits, Receiver};
 use crate::protocol::{FrameHeader, MaskingKey, MessageKind, Opcode, ProtocolError, Rsv};
 
 mod chunks;
 mod close;
 mod deflate;
+mod header;
 mod memory;
 mod rules;
 mod utf8;
@@ -76,19 +77,28 @@ fn text(payload: &str) -> Outcome {
 
 /// Feeds one read as a session does, and checks that the receiver takes all of it even after an error.
 fn feed(receiver: &mut Receiver, read: &[u8], outcomes: &mut Vec<Outcome>) {
-    let mut bytes = read.to_vec();
-    let mut input = bytes.as_mut_slice();
+    let mut bytes = [read, &[0xa5; Input::BEHIND]].concat();
+    let mut input = Input::new(&mut bytes, read.len());
     loop {
         while let Some((kind, payload)) = receiver.whole_message(&mut input) {
-            outcomes.push(Event::Message { kind, payload }.into());
+            outcomes.push(lend(Event::Message { kind, payload }));
         }
         match receiver.receive(&mut input) {
-            Ok(Some(event)) => outcomes.push(event.into()),
+            Ok(Some(event)) => outcomes.push(lend(event)),
             Ok(None) => break,
             Err(error) => outcomes.push(Outcome::Error(error)),
         }
     }
     assert!(input.is_empty());
+    assert_eq!(bytes.last(), Some(&0xa5), "the byte behind what was read");
+}
+
+/// Ends a message with a NUL, as many plugins in C do.
+fn lend(mut event: Event<'_>) -> Outcome {
+    if let Event::Message { payload, .. } = &mut event {
+        payload.write_behind(0);
+    }
+    event.into()
 }
 
 fn receive<'r>(limits: Limits, reads: impl IntoIterator<Item = &'r [u8]>) -> Vec<Outcome> {
@@ -119,7 +129,7 @@ fn receive_into_spare_of(mut receiver: Receiver, mut bytes: &[u8], size: usize) 
             n = n.min(spare.len());
             spare[..n].copy_from_slice(&bytes[..n]);
             match receiver.filled(n) {
-                Ok(event) => outcomes.extend(event.map(Outcome::from)),
+                Ok(event) => outcomes.extend(event.map(lend)),
                 Err(error) => outcomes.push(Outcome::Error(error)),
             }
         } else {

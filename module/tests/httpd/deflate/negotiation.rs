@@ -34,12 +34,20 @@ fn off_by_default(context: &Context) -> Result<()> {
 fn offers(context: &Context) -> Result<()> {
     let [shared, own] = TARGETS;
     let no_takeover = "permessage-deflate; server_no_context_takeover; client_no_context_takeover";
+    let server_alone = "permessage-deflate; server_no_context_takeover";
+    let small_window = "permessage-deflate; server_no_context_takeover; client_max_window_bits=12";
     for (target, headers, expected) in [
-        (shared, &["permessage-deflate"][..], no_takeover),
+        // The client is asked for nothing that it has not offered.
+        (shared, &["permessage-deflate"][..], server_alone),
+        (
+            shared,
+            &["permessage-deflate; client_no_context_takeover"],
+            no_takeover,
+        ),
         (
             shared,
             &["permessage-deflate; client_max_window_bits"],
-            no_takeover,
+            small_window,
         ),
         (own, &["permessage-deflate"], "permessage-deflate"),
         (
@@ -128,7 +136,7 @@ fn merging(context: &Context) -> Result<()> {
         (
             "shared.example",
             "/x",
-            Some("permessage-deflate; server_no_context_takeover; client_no_context_takeover"),
+            Some("permessage-deflate; server_no_context_takeover"),
         ),
         ("own.example", "/x", Some("permessage-deflate")),
         ("own.example", "/off", None),

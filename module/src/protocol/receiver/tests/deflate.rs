@@ -11,7 +11,8 @@ use super::{
     receive_into_spare_of, text,
 };
 use crate::protocol::{
-    DeflateLevel, DeflateParameters, Deflater, FrameHeader, Limits, Opcode, ProtocolError, Rsv,
+    DeflateContext, DeflateLevel, DeflateParameters, Deflater, FrameHeader, Limits, Opcode,
+    ProtocolError, Rsv,
 };
 use Opcode::{Binary, Close, Continuation, Ping, Pong, Text};
 
@@ -20,13 +21,29 @@ const TAKEOVER: DeflateParameters = DeflateParameters {
     server_no_context_takeover: false,
     client_no_context_takeover: false,
     server_max_window_bits: None,
+    client_max_window_bits: None,
+    context: DeflateContext::Connection,
+};
+
+/// The client keeps its context, of which the server keeps no more than it must.
+const WINDOW: DeflateParameters = DeflateParameters {
+    context: DeflateContext::Shared,
+    ..TAKEOVER
 };
 
 const NO_TAKEOVER: DeflateParameters = DeflateParameters {
     server_no_context_takeover: true,
     client_no_context_takeover: true,
-    server_max_window_bits: None,
+    ..WINDOW
 };
+
+fn parameters(keeps_context: bool, keeps_stream: bool) -> DeflateParameters {
+    match (keeps_context, keeps_stream) {
+        (false, _) => NO_TAKEOVER,
+        (true, false) => WINDOW,
+        (true, true) => TAKEOVER,
+    }
+}
 
 /// "Hello" of RFC 7692, section 7.2.3.1.
 const HELLO: [u8; 7] = [0xf2, 0x48, 0xcd, 0xc9, 0xc9, 0x07, 0x00];
@@ -68,14 +85,19 @@ fn deflated(message: impl AsRef<[u8]>) -> Vec<u8> {
     deflate(&mut compressor(), message.as_ref())
 }
 
-fn check_both(name: &str, bytes: &[u8], expected: &[Outcome]) {
+fn check_all(name: &str, bytes: &[u8], expected: &[Outcome]) {
     check_limited(name, LIMITS, bytes, expected);
 }
 
 fn check_limited(name: &str, limits: Limits, bytes: &[u8], expected: &[Outcome]) {
-    for parameters in [TAKEOVER, NO_TAKEOVER] {
+    for parameters in [TAKEOVER, WINDOW, NO_TAKEOVER] {
         let receiver = || Receiver::with_deflate(limits, Some(parameters));
-        check_by(&format!("{name}, {parameters}"), &receiver, bytes, expected);
+        check_by(
+            &format!("{name}, {parameters:?}"),
+            &receiver,
+            bytes,
+            expected,
+        );
     }
 }
 
@@ -96,26 +118,28 @@ fn the_examples_of_the_rfc_are_inflated() {
         ("a last block", &last_block),
         ("two blocks", &two_blocks),
     ] {
-        check_both(name, &compressed(true, Text, payload), &[text("Hello")]);
+        check_all(name, &compressed(true, Text, payload), &[text("Hello")]);
     }
     let fragments = [
         compressed(false, Text, &HELLO[..3]),
         frame(true, Continuation, &HELLO[3..]),
     ];
-    check_both("fragments", &fragments.concat(), &[text("Hello")]);
+    check_all("fragments", &fragments.concat(), &[text("Hello")]);
 }
 
 #[test]
 fn a_message_may_refer_to_the_one_before_if_that_was_agreed_on() {
     let again = [0xf2, 0x00, 0x11, 0x00, 0x00];
     let bytes = [compressed(true, Text, HELLO), compressed(true, Text, again)].concat();
-    let takeover = || Receiver::with_deflate(LIMITS, Some(TAKEOVER));
-    check_by(
-        "takeover",
-        &takeover,
-        &bytes,
-        &[text("Hello"), text("Hello")],
-    );
+    for parameters in [TAKEOVER, WINDOW] {
+        let takeover = || Receiver::with_deflate(LIMITS, Some(parameters));
+        check_by(
+            "takeover",
+            &takeover,
+            &bytes,
+            &[text("Hello"), text("Hello")],
+        );
+    }
     let no_takeover = || Receiver::with_deflate(LIMITS, Some(NO_TAKEOVER));
     let expected = [text("Hello"), error(ProtocolError::NotDeflate)];
     check_by("no takeover", &no_takeover, &bytes, &expected);
@@ -145,7 +169,7 @@ fn compressed_and_plain_messages_and_control_frames_may_mix() {
         Outcome::Binary(b"Hello".to_vec()),
         Outcome::Close(None),
     ];
-    check_both("mixed", &bytes, &expected);
+    check_all("mixed", &bytes, &expected);
 }
 
 #[test]
@@ -162,7 +186,7 @@ fn an_empty_message_may_be_compressed_in_several_ways() {
             compressed(true, Text, HELLO),
         ]
         .concat();
-        check_both(name, &bytes, &[text(""), text("Hello")]);
+        check_all(name, &bytes, &[text(""), text("Hello")]);
     }
 }
 
@@ -171,12 +195,12 @@ fn several_streams_in_a_message_share_their_window() {
     let first = [0xf3, 0x48, 0xcd, 0xc9, 0xc9, 0x07, 0x00];
     let refers_to_it = [0xf2, 0x00, 0x11, 0x00, 0x00];
     let bytes = compressed(true, Text, [&first[..], &refers_to_it].concat());
-    check_both("two streams", &bytes, &[text("HelloHello")]);
+    check_all("two streams", &bytes, &[text("HelloHello")]);
 }
 
 #[test]
 fn rsv1_is_for_the_first_frame_of_a_message() {
-    let bad = |bytes: &[u8]| check_both("RSV1", bytes, &[error(ProtocolError::ReservedBits)]);
+    let bad = |bytes: &[u8]| check_all("RSV1", bytes, &[error(ProtocolError::ReservedBits)]);
     for opcode in [Close, Ping, Pong] {
         bad(&compressed(true, opcode, ""));
     }
@@ -198,7 +222,7 @@ fn other_bits_stay_reserved() {
     for first_byte in [0xa1, 0x91, 0xe1, 0xd1, 0xb1, 0xf1] {
         let mut bytes = compressed(true, Text, HELLO);
         bytes[0] = first_byte;
-        check_both("RSV", &bytes, &[error(ProtocolError::ReservedBits)]);
+        check_all("RSV", &bytes, &[error(ProtocolError::ReservedBits)]);
     }
     let bytes = compressed(true, Text, HELLO);
     let expected = [error(ProtocolError::ReservedBits)];
@@ -237,11 +261,11 @@ fn what_cannot_be_inflated_is_an_error() {
 #[test]
 fn texts_are_checked_once_they_are_inflated() {
     let not_utf8 = compressed(true, Text, deflated(b"abc\xff"));
-    check_both("bad byte", &not_utf8, &[error(ProtocolError::TextNotUtf8)]);
+    check_all("bad byte", &not_utf8, &[error(ProtocolError::TextNotUtf8)]);
     let cut_off = compressed(true, Text, deflated(b"abc\xe2\x82"));
-    check_both("cut off", &cut_off, &[error(ProtocolError::TextNotUtf8)]);
+    check_all("cut off", &cut_off, &[error(ProtocolError::TextNotUtf8)]);
     let binary = compressed(true, Binary, deflated(b"abc\xff"));
-    check_both("binary", &binary, &[Outcome::Binary(b"abc\xff".to_vec())]);
+    check_all("binary", &binary, &[Outcome::Binary(b"abc\xff".to_vec())]);
     let torn = "\u{20ac}".repeat(50);
     let stored = |piece: &[u8]| {
         let len = u16::try_from(piece.len()).unwrap();
@@ -249,12 +273,12 @@ fn texts_are_checked_once_they_are_inflated() {
     };
     let blocks: Vec<_> = torn.as_bytes().chunks(10).flat_map(stored).collect();
     let whole = compressed(true, Text, [blocks, vec![0]].concat());
-    check_both("characters in two blocks", &whole, &[text(&torn)]);
+    check_all("characters in two blocks", &whole, &[text(&torn)]);
 }
 
 #[test]
 fn bad_utf8_is_an_error_before_the_message_ends() {
-    for parameters in [TAKEOVER, NO_TAKEOVER] {
+    for parameters in [TAKEOVER, WINDOW, NO_TAKEOVER] {
         let mut receiver = Receiver::with_deflate(LIMITS, Some(parameters));
         let mut outcomes = Vec::new();
         let bytes = compressed(false, Text, deflated(b"abc\xff"));
@@ -317,14 +341,139 @@ fn no_more_is_inflated_than_the_limit() {
     }
     let limit = 1 << 20;
     let mut message = super::super::Assembly::default();
-    for keeps_context in [true, false] {
+    for parameters in [TAKEOVER, WINDOW, NO_TAKEOVER] {
         message.begin(crate::protocol::MessageKind::Binary);
-        let mut inflater = super::super::Inflater::new(keeps_context);
+        let mut inflater = super::super::Inflater::new(&parameters);
         inflater.begin();
         let result = inflater.inflate(&bomb, &mut message, limit);
         assert_eq!(result, Err(ProtocolError::TooBig(limit)));
-        assert!(message.capacity() as u64 <= limit + 1);
+        assert!(message.capacity() as u64 <= limit + 2);
     }
+}
+
+/// Zeros, of which a thousand take a byte.
+fn bomb(len: usize) -> Vec<u8> {
+    deflated(vec![0; len])
+}
+
+#[test]
+fn until_its_end_has_come_a_message_is_inflated_only_a_little_ahead() {
+    const LEN: usize = 16 << 20;
+    for parameters in [TAKEOVER, WINDOW, NO_TAKEOVER] {
+        let payload = bomb(LEN);
+        let mut receiver = Receiver::with_deflate(LIMITS, Some(parameters));
+        let mut outcomes = Vec::new();
+        for (i, piece) in payload.chunks(1000).enumerate() {
+            let opcode = if i == 0 { Binary } else { Continuation };
+            let rsv = if i == 0 { Rsv::RSV1 } else { Rsv::NONE };
+            let bytes = frame_with(rsv, false, opcode, piece);
+            feed(&mut receiver, &bytes, &mut outcomes);
+            let (capacity, arrived) = (receiver.message.capacity(), (i + 1) * 1000);
+            assert!(
+                capacity <= 140 * 1024 + 8 * arrived,
+                "{capacity} for {arrived}"
+            );
+        }
+        assert_eq!(outcomes, []);
+        feed(&mut receiver, &frame(true, Continuation, ""), &mut outcomes);
+        assert!(outcomes == [Outcome::Binary(vec![0; LEN])]);
+    }
+}
+
+#[test]
+fn what_was_not_inflated_ahead_is_judged_at_the_end() {
+    let fragments = |payload: &[u8], opcode| {
+        [
+            compressed(false, opcode, payload),
+            frame(true, Ping, "p"),
+            frame(true, Continuation, ""),
+        ]
+        .concat()
+    };
+    let ping = || Outcome::Ping(b"p".to_vec());
+    let long = 200_000;
+    let whole = fragments(&bomb(long), Binary);
+    check_all("good", &whole, &[ping(), Outcome::Binary(vec![0; long])]);
+    let broken = fragments(
+        &[bomb(long), b"\x00\x00\xff\xff\x06".to_vec()].concat(),
+        Binary,
+    );
+    let expected = [ping(), error(ProtocolError::NotDeflate)];
+    check_all("not deflate", &broken, &expected);
+    let mut cut_off = bomb(long);
+    cut_off.pop();
+    check_all("cut off", &fragments(&cut_off, Binary), &expected);
+    let mut message = vec![b'x'; long];
+    message.push(0xff);
+    let not_utf8 = fragments(&deflated(message), Text);
+    let expected = [ping(), error(ProtocolError::TextNotUtf8)];
+    check_all("not UTF-8", &not_utf8, &expected);
+    let limits = Limits {
+        max_message_size: long as u64 - 1,
+        ..LIMITS
+    };
+    let expected = [ping(), error(ProtocolError::TooBig(long as u64 - 1))];
+    check_limited("too long", limits, &whole, &expected);
+    // What is wrong close to the beginning shows at once.
+    let early = fragments(&deflated([&[0xff], &vec![b'x'; long][..]].concat()), Text);
+    check_all("early", &early, &[error(ProtocolError::TextNotUtf8)]);
+}
+
+#[test]
+fn for_the_next_message_no_more_is_kept_than_was_sent() {
+    let small = DeflateParameters {
+        client_max_window_bits: Some(10),
+        ..WINDOW
+    };
+    for (parameters, most) in [(WINDOW, 32 * 1024), (small, 1024), (NO_TAKEOVER, 0)] {
+        let mut receiver = Receiver::with_deflate(LIMITS, Some(parameters));
+        let mut stream = Compress::new_with_window_bits(
+            Compression::default(),
+            false,
+            parameters.client_window_bits(),
+        );
+        let mut sent = 0;
+        for round in 0..200_u8 {
+            if parameters.client_no_context_takeover {
+                stream.reset();
+            }
+            let message: Vec<u8> = (0..=round).cycle().take(400).collect();
+            sent += message.len();
+            let bytes = compressed(true, Binary, deflate(&mut stream, &message));
+            let mut outcomes = Vec::new();
+            feed(&mut receiver, &bytes, &mut outcomes);
+            receiver.release();
+            assert_eq!(outcomes, [Outcome::Binary(message)]);
+            let inflater = receiver.inflater.as_ref().unwrap();
+            assert!(!inflater.has_stream());
+            let kept = inflater.window_capacity();
+            assert!(kept <= sent.min(most), "{kept} of {sent}");
+        }
+    }
+}
+
+#[test]
+fn a_stream_that_ends_inside_a_message_may_be_followed_by_one_that_refers_to_all_before() {
+    // The window of the first message, a last block, and a reference behind both.
+    let mut first = compressor();
+    let before = deflate(&mut first, b"a message before");
+    let mut last = Compress::new(Compression::default(), false);
+    let mut block = Vec::with_capacity(100);
+    last.compress_vec(b"inside", &mut block, FlushCompress::Finish)
+        .unwrap();
+    let mut second = compressor();
+    second.set_dictionary(b"a message beforeinside").unwrap();
+    let rest = deflate(&mut second, b"a message beforeinside");
+    let bytes = [
+        compressed(true, Text, before),
+        compressed(true, Text, [block, rest].concat()),
+    ];
+    let receiver = || Receiver::with_deflate(LIMITS, Some(WINDOW));
+    let expected = [
+        text("a message before"),
+        text("insidea message beforeinside"),
+    ];
+    check_by("window", &receiver, &bytes.concat(), &expected);
 }
 
 #[test]
@@ -430,7 +579,7 @@ proptest! {
         messages in vec(message(), 0..4),
         fragment_sizes in vec(1..3000_usize, 1..4),
         sizes in vec(prop_oneof![1..20_usize, 1..30_000_usize], 1..10),
-        keeps_context: bool,
+        (keeps_context, keeps_stream) in any::<(bool, bool)>(),
         (level, bits) in (1..=9_u32, 9..=15_u8),
     ) {
         let mut stream = Compress::new_with_window_bits(Compression::new(level), false, bits);
@@ -444,7 +593,7 @@ proptest! {
             outcomes.extend(iter::repeat_n(Outcome::Ping(b"p".to_vec()), pings));
             outcomes.push(Outcome::Binary(message));
         }
-        let parameters = if keeps_context { TAKEOVER } else { NO_TAKEOVER };
+        let parameters = parameters(keeps_context, keeps_stream);
         let receiver = || Receiver::with_deflate(LIMITS, Some(parameters));
         prop_assert_eq!(&receive_by(receiver(), pieces(&bytes, &sizes)), &outcomes);
         prop_assert_eq!(&receive_into_spare_of(receiver(), &bytes, sizes[0]), &outcomes);
@@ -456,7 +605,7 @@ proptest! {
         flips in vec((any::<prop::sample::Index>(), any::<u8>()), 0..3),
         message in message(),
         is_text: bool,
-        keeps_context: bool,
+        (keeps_context, keeps_stream) in any::<(bool, bool)>(),
         sizes in vec(1..50_usize, 1..10),
         max_message_size in prop_oneof![0..300_u64, 0..200_000_u64],
     ) {
@@ -472,7 +621,7 @@ proptest! {
             let rsv = if is_compressed { Rsv::RSV1 } else { Rsv::NONE };
             bytes.extend(frame_with(rsv, fin, Opcode::try_from(opcode).unwrap(), payload));
         }
-        let parameters = if keeps_context { TAKEOVER } else { NO_TAKEOVER };
+        let parameters = parameters(keeps_context, keeps_stream);
         let receiver = || Receiver::with_deflate(limits, Some(parameters));
         let whole = receive_by(receiver(), [bytes.as_slice()]);
         prop_assert_eq!(&receive_by(receiver(), pieces(&bytes, &sizes)), &whole);
@@ -483,10 +632,10 @@ proptest! {
     #[test]
     fn what_is_compressed_is_inflated_to_the_same(
         messages in vec(message(), 1..5),
-        keeps_context: bool,
+        (keeps_context, keeps_stream) in any::<(bool, bool)>(),
         (level, bits) in (1..=9_u8, 9..=15_u8),
     ) {
-        let mut deflater = Deflater::new(DeflateLevel::new(level).unwrap(), bits);
+        let mut deflater = Deflater::new(DeflateLevel::new(level).unwrap(), bits).unwrap();
         let (mut bytes, mut outcomes, mut buffer) = (Vec::new(), Vec::new(), Vec::new());
         for message in messages {
             if !keeps_context {
@@ -501,7 +650,7 @@ proptest! {
             });
             outcomes.push(Outcome::Binary(message));
         }
-        let parameters = if keeps_context { TAKEOVER } else { NO_TAKEOVER };
+        let parameters = parameters(keeps_context, keeps_stream);
         let receiver = Receiver::with_deflate(LIMITS, Some(parameters));
         prop_assert_eq!(receive_by(receiver, [bytes.as_slice()]), outcomes);
     }

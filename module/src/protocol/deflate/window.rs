@@ -1,0 +1,82 @@
+//! What a client's next message may refer to.
+
+use crate::protocol::{ProtocolError, memory};
+
+/// How far back compressed data may refer (RFC 1951, section 2).
+pub(super) const MAX_WINDOW: usize = 32 * 1024;
+
+/// zlib, told to use a window of 2^8 bytes, uses one of 2^9.
+const MIN_BITS: u8 = 9;
+
+/// The end of what a client's messages inflated to. It takes no more memory than the client has sent, and
+/// no more than the window that was agreed on.
+#[derive(Debug)]
+pub(super) struct Window {
+    bytes: Vec<u8>,
+    max_len: usize,
+}
+
+impl Window {
+    /// An empty window of 2^`bits` bytes.
+    pub(super) fn new(bits: u8) -> Self {
+        Self {
+            bytes: Vec::new(),
+            max_len: 1 << bits.max(MIN_BITS),
+        }
+    }
+
+    pub(super) fn bytes(&self) -> &[u8] {
+        &self.bytes
+    }
+
+    /// Adds a message, and forgets what is further back than the window.
+    ///
+    /// # Errors
+    ///
+    /// [`ProtocolError::NoMemory`].
+    pub(super) fn append(&mut self, message: &[u8]) -> Result<(), ProtocolError> {
+        let message = &message[message.len().saturating_sub(self.max_len)..];
+        let forgotten = (self.bytes.len() + message.len()).saturating_sub(self.max_len);
+        self.bytes.drain(..forgotten);
+        memory::grow(&mut self.bytes, message.len())?;
+        self.bytes.extend_from_slice(message);
+        Ok(())
+    }
+
+    pub(super) fn clear(&mut self) {
+        self.bytes = Vec::new();
+    }
+
+    #[cfg(test)]
+    pub(super) fn capacity(&self) -> usize {
+        self.bytes.capacity()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{MAX_WINDOW, Window};
+
+    #[test]
+    fn the_window_holds_the_end_of_all_messages_and_no_more_memory_than_that() {
+        for bits in 8..=15 {
+            let mut window = Window::new(bits);
+            let mut all = Vec::new();
+            let size = 1 << bits.max(9);
+            for len in [0, 1, 100, 300, 511, 512, 4000, 5000, 40_000, 3] {
+                let message: Vec<u8> = (0..=250).cycle().take(len).collect();
+                window.append(&message).unwrap();
+                all.extend(message);
+                let expected = &all[all.len().saturating_sub(size)..];
+                assert_eq!(window.bytes(), expected, "{bits} bits, message of {len}");
+                assert!(
+                    window.capacity() <= expected.len().max(8),
+                    "{bits} bits, {len}"
+                );
+            }
+            assert!(window.capacity() <= MAX_WINDOW);
+            window.clear();
+            assert_eq!(window.capacity(), 0);
+        }
+    }
+}

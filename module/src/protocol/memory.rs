@@ -1,0 +1,69 @@
+//! Memory that grows because of what a client sends: the one place where it is taken, so that it can be
+//! refused, and counted, here.
+
+use super::ProtocolError;
+
+/// A buffer grows by so much (in bytes) only if [`HEADROOM`] is left after that.
+const LARGE: usize = 64 * 1024;
+
+/// What clients leave (in bytes) to those who cannot do without: httpd, plugins, and all who are served
+/// meanwhile.
+const HEADROOM: usize = 4 * 1024 * 1024;
+
+/// Makes room for `additional` bytes behind those of `buffer`, and no more than that: how far a buffer
+/// grows ahead is its owner's decision.
+///
+/// # Errors
+///
+/// [`ProtocolError::NoMemory`] if the system has none, or next to none would be left.
+pub(super) fn grow(buffer: &mut Vec<u8>, additional: usize) -> Result<(), ProtocolError> {
+    if buffer.capacity() - buffer.len() >= additional {
+        return Ok(());
+    }
+    try_grow(buffer, additional)?;
+    if additional >= LARGE {
+        ensure(HEADROOM)?;
+    }
+    Ok(())
+}
+
+/// Makes sure that `len` bytes could be had, for somebody who cannot be refused.
+///
+/// # Errors
+///
+/// [`ProtocolError::NoMemory`].
+pub(super) fn ensure(len: usize) -> Result<(), ProtocolError> {
+    try_grow(&mut Vec::new(), len)
+}
+
+fn try_grow(buffer: &mut Vec<u8>, additional: usize) -> Result<(), ProtocolError> {
+    buffer
+        .try_reserve_exact(additional)
+        .map_err(|_| ProtocolError::NoMemory)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{ProtocolError, ensure, grow};
+
+    #[test]
+    fn a_buffer_grows_as_far_as_it_is_told() {
+        let mut buffer = vec![1, 2, 3];
+        assert_eq!(grow(&mut buffer, 100_000), Ok(()));
+        assert_eq!(buffer, [1, 2, 3]);
+        let capacity = buffer.capacity();
+        assert!((100_003..100_100).contains(&capacity), "{capacity}");
+        assert_eq!(grow(&mut buffer, 100_000), Ok(()));
+        assert_eq!(buffer.capacity(), capacity);
+    }
+
+    #[test]
+    fn what_the_system_does_not_have_is_refused() {
+        let mut buffer = vec![1, 2, 3];
+        for much in [isize::MAX as usize - 3, 1 << 60, usize::MAX] {
+            assert_eq!(grow(&mut buffer, much), Err(ProtocolError::NoMemory));
+            assert_eq!(ensure(much), Err(ProtocolError::NoMemory));
+        }
+        assert_eq!(buffer, [1, 2, 3]);
+    }
+}
