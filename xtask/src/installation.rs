@@ -129,31 +129,18 @@ impl Installation {
         self.privileges.command(program)
     }
 
-    /// Puts a copy of a file to where `target` says. The new file takes the place of the old one with one
-    /// step (rename), once it is written and on the disk. A running httpd has the old library mapped and
-    /// keeps it so; to write into that would change the code it runs. And a restart at any moment finds
-    /// either the old file or the new one.
+    /// Copies a file. install(1) makes a new file of it: writing into a library that a running
+    /// httpd has mapped would crash that httpd.
     pub(crate) fn copy(&self, source: &Path, target: &Path) -> Result<()> {
         let folder = target.parent().context("a file without a folder")?;
         run(self.command("install")?.arg("-d").arg(folder))?;
-        let new = target.with_added_extension("new");
-        let replaced = self.replace(source, &new, target);
-        if replaced.is_err() {
-            self.remove(&new)?;
-        }
-        replaced?;
-        println!("installed {}", target.display());
-        Ok(())
-    }
-
-    fn replace(&self, source: &Path, new: &Path, target: &Path) -> Result<()> {
         run(self
             .command("install")?
             .args(["-m", "644"])
             .arg(source)
-            .arg(new))?;
-        run(self.command("sync")?.arg(new))?;
-        run(self.command("mv")?.arg("-f").arg(new).arg(target))
+            .arg(target))?;
+        println!("installed {}", target.display());
+        Ok(())
     }
 
     pub(crate) fn write(&self, text: &str, target: &Path) -> Result<()> {
@@ -204,6 +191,3 @@ impl Layout {
         }
     }
 }
-
-#[cfg(test)]
-mod tests;

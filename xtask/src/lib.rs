@@ -30,6 +30,7 @@ pub mod demo;
 pub mod httpd;
 pub mod port;
 pub mod process;
+pub mod python;
 pub mod server_root;
 pub mod soak;
 pub mod workspace;

@@ -4,6 +4,7 @@ pub(crate) mod memory;
 pub(crate) mod messages;
 pub(crate) mod mistakes;
 pub(crate) mod negotiation;
+pub(crate) mod others;
 
 use std::io::{Read, Write};
 use std::net::TcpStream;

@@ -57,6 +57,7 @@ const THEMES: &[&[Case]] = &[
     deflate::memory::CASES,
     deflate::messages::CASES,
     deflate::mistakes::CASES,
+    deflate::others::CASES,
     c_abi::CASES,
     threads::CASES,
     swarm::CASES,

@@ -1,15 +1,14 @@
 //! kosoku, in a virtual environment of Python.
 
-use std::env;
-use std::fs::{self, File};
-use std::io::{ErrorKind, Write as _, stderr};
-use std::path::{Path, PathBuf};
+use std::fs;
+use std::io::ErrorKind;
+use std::path::Path;
 use std::process::Command;
 
 use anyhow::{Context, Result, ensure};
 
 use super::{Report, Selection};
-use crate::command::output_of;
+use crate::python::Environment;
 
 /// The package of PyPI and its version.
 const PACKAGE: &str = "kosoku==0.1.0";
@@ -20,41 +19,17 @@ const PARALLELISM: &str = "4";
 /// The client that runs the cases.
 #[derive(Debug)]
 pub struct Client {
-    environment: PathBuf,
+    environment: Environment,
 }
 
 impl Client {
     /// Installs it into a folder of `target_dir`, unless it is there.
     ///
     /// # Errors
-    /// There is no Python 3.10 with its modules venv and ensurepip, or pip cannot download the
-    /// package.
+    /// As [`Environment::install`].
     pub fn install(target_dir: &Path) -> Result<Self> {
-        let folder = target_dir.join("autobahn");
-        fs::create_dir_all(&folder)?;
-        // Several processes may want it at the same time.
-        let lock = File::create(folder.join("lock"))?;
-        lock.lock()?;
-        let environment = folder.join(PACKAGE.replace("==", "-"));
-        let installed = environment.join("installed");
-        let client = Self { environment };
-        if !installed.is_file() {
-            output_of(
-                Command::new("python3")
-                    .args(["-m", "venv", "--clear"])
-                    .arg(&client.environment),
-            )?;
-            output_of(client.python().args([
-                "-m",
-                "pip",
-                "--disable-pip-version-check",
-                "--quiet",
-                "install",
-                PACKAGE,
-            ]))?;
-            File::create(installed)?;
-        }
-        Ok(client)
+        let environment = Environment::install(target_dir, PACKAGE)?;
+        Ok(Self { environment })
     }
 
     /// As [`Client::install`]; where it cannot be had, on a developer's machine without network,
@@ -63,18 +38,14 @@ impl Client {
     /// # Errors
     /// As [`Client::install`], in CI.
     pub fn install_if_possible(target_dir: &Path) -> Result<Option<Self>> {
-        match Self::install(target_dir) {
-            Err(error) if env::var_os("CI").is_none() => {
-                writeln!(stderr(), "SKIPPED: no Autobahn test suite: {error:#}")?;
-                Ok(None)
-            }
-            outcome => outcome.map(Some),
-        }
+        let what = "Autobahn test suite";
+        let environment = Environment::install_if_possible(target_dir, PACKAGE, what)?;
+        Ok(environment.map(|environment| Self { environment }))
     }
 
     /// The environment's Python.
     pub(super) fn python(&self) -> Command {
-        Command::new(self.environment.join("bin/python"))
+        self.environment.python()
     }
 
     /// Runs the cases against the server at `address` (`HOST:PORT/PATH`).

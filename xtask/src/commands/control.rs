@@ -1,14 +1,17 @@
 //! `cargo xtask start`, `stop` and `restart`.
 
-use anyhow::Result;
-use xtask::apache::Apache;
+use anyhow::{Context, Result};
+use xtask::apache::{Apache, which};
 use xtask::command::run;
 
 use crate::privileges::Privileges;
 
-/// Has `apachectl` do `action`.
+/// Has the system's `apachectl` do `action`.
 pub(super) fn apachectl(action: &str) -> Result<()> {
-    let apachectl = Apache::find()?.apachectl()?;
+    let beside_httpd = Apache::find()?.httpd.with_file_name("apachectl");
+    let apachectl = which(beside_httpd)
+        .or_else(|| which("apachectl"))
+        .context("apachectl not found: `apt-get install apache2` (Debian) or `httpd` elsewhere")?;
     run(Privileges::of_this_user()
         .command(&apachectl.to_string_lossy())?
         .arg(action))
