@@ -9,7 +9,8 @@ use crate::http2::Limits;
 /// The threads mod_http2 serves streams with, as the configuration read last has it; 0 before that.
 static WORKERS: AtomicUsize = AtomicUsize::new(0);
 
-/// Reads the configuration. Returns what is to be told if WebSockets are served over HTTP/2.
+/// Reads the configuration. Returns what is to be told if WebSockets are served over HTTP/2, which
+/// mod_http2 does not do in processes without threads.
 pub(super) fn read_settings() -> Option<String> {
     let mut settings = Settings::default();
     // SAFETY: httpd has read the configuration and keeps its tree until it reads another one.
@@ -20,7 +21,7 @@ pub(super) fn read_settings() -> Option<String> {
         settings.workers(mpm::threads_per_child()),
         Ordering::Relaxed,
     );
-    settings.serves_websockets().then(describe)
+    (settings.serves_websockets() && mpm::is_threaded()).then(describe)
 }
 
 /// How many WebSockets over HTTP/2 a child may have open, on how many connections.

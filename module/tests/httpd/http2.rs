@@ -2,6 +2,7 @@
 
 pub(crate) mod life;
 pub(crate) mod limits;
+pub(crate) mod settings;
 pub(crate) mod slow_reader;
 
 use anyhow::{Result, ensure};

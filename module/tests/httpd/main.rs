@@ -83,6 +83,7 @@ const THEMES: &[&[Case]] = &[
     redirects::fuzz::CASES,
     status::CASES,
     config::CASES,
+    http2::settings::CASES,
     htaccess::CASES,
     mistakes::CASES,
     descriptors::CASES,

@@ -17,7 +17,6 @@ cases! {
     "HTTP/2: whatever a client resets, its ordinary requests are answered" => resets,
     "HTTP/2: the last tenth of a process's threads is not for WebSockets" => last_threads,
     "HTTP/2: the last tenth of mod_http2's threads is not for WebSockets" => last_workers,
-    "HTTP/2: what WebSockets may take is told at the start" => told,
 }
 
 /// As often as this, mod_http2 looks at what a client has reset; there is no event to wait for.
@@ -103,28 +102,8 @@ fn last_workers(context: &Context) -> Result<()> {
     ensure_healthy(&httpd.error_log()?)
 }
 
-fn told(context: &Context) -> Result<()> {
-    let httpd = start_small(context, "")?;
-    let log = httpd.error_log()?;
-    let told = "at most 18 HTTP/2 connections with WebSockets (ThreadsPerChild 20), \
-                and at most 27 WebSockets on them (H2MaxWorkers 30)";
-    ensure!(log.matches(told).count() == 1, "{log}");
-    for (config, is_on) in [
-        ("H2WebSockets off", false),
-        (
-            "H2WebSockets off\n<VirtualHost *:1>\nH2WebSockets on\n</VirtualHost>",
-            true,
-        ),
-    ] {
-        let httpd = start_small(context, config)?;
-        let log = httpd.error_log()?;
-        ensure!(log.contains(told) == is_on, "{config}: {log}");
-    }
-    Ok(())
-}
-
 /// A server with one process.
-fn start_small(context: &Context, config: &str) -> Result<Httpd> {
+pub(crate) fn start_small(context: &Context, config: &str) -> Result<Httpd> {
     let sizing = Sizing {
         processes: 1,
         threads: THREADS,
