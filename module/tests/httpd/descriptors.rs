@@ -3,13 +3,15 @@
 use anyhow::{Context as _, Result, ensure};
 use rustix::process::{Pid, Resource, Rlimit, prlimit};
 use xtask::httpd::Httpd;
-use xtask::server_root::Mpm;
+use xtask::server_root::{Mpm, Sizing};
 
+use crate::support::http2::Http2;
 use crate::support::server::ensure_healthy;
 use crate::support::{Client, Context, Driver, Handshake, cases, wait_until};
 
 cases! {
     "when descriptors run low handshakes get 503 and the process lives" => shortage,
+    "when descriptors run low handshakes over TLS and HTTP/2 get 503 too" => shortage_elsewhere,
     "a low limit of descriptors leaves room for WebSockets" => low_limit,
 }
 
@@ -90,6 +92,60 @@ fn shortage(context: &Context) -> Result<()> {
         Ok(response.status == 101)
     })?;
     for client in &mut accepted {
+        client.echo("still here")?;
+    }
+    ensure_healthy(&httpd.error_log()?)
+}
+
+fn shortage_elsewhere(context: &Context) -> Result<()> {
+    if context.mpm == Mpm::Prefork {
+        return Ok(()); // one connection for each process
+    }
+    let (attempts, descriptors, threads) = numbers(context);
+    let sizing = Sizing {
+        processes: 1,
+        threads,
+    };
+    let httpd = context
+        .root()?
+        .sizing(sizing)
+        .stock_module("http2")
+        .tls_port(xtask::port::free_port()?)
+        .config("Protocols h2 h2c http/1.1\nH2WebSockets on")
+        .config(context.plugins().locations())
+        .start()?;
+    limit(&httpd, descriptors)?;
+    let mut open = Vec::new();
+    let is_full = |client: &mut Client| -> Result<bool> {
+        client.send(Handshake::to("/echo").to_bytes())?;
+        Ok(client.response()?.status == 503)
+    };
+    loop {
+        let mut client = Client::connect(httpd.address())?;
+        if is_full(&mut client)? {
+            break;
+        }
+        open.push(client);
+        ensure!(open.len() < attempts, "nothing is refused");
+    }
+    let handshake = Handshake::to("/echo");
+    let mut over_tls = Client::connect_tls(&httpd)?;
+    over_tls.send(handshake.to_bytes())?;
+    let (response, page) = over_tls.page()?;
+    ensure!(response.status == 503, "{response:?}");
+    ensure!(response.header("Retry-After") == Some("10"), "{response:?}");
+    ensure!(page.contains("</html>"), "the page is cut off: {page}");
+    for connect in [
+        |httpd: &Httpd| Http2::connect(httpd.address()),
+        Http2::connect_tls,
+    ] {
+        let http2 = connect(&httpd)?;
+        let answer = http2.ask(&handshake)?;
+        ensure!(answer.response.status == 503, "{:?}", answer.response);
+        // The connection and its other streams go on.
+        ensure!(http2.get("/absent")? == 404);
+    }
+    for client in &mut open {
         client.echo("still here")?;
     }
     ensure_healthy(&httpd.error_log()?)
