@@ -78,6 +78,11 @@ fn mistakes(context: &Context) -> Vec<(String, &'static str, Vec<&'static str>)>
             vec!["'you'", "'me'", "same section"],
         ),
         (
+            echo("WebSocketCompressionLevel 9"),
+            "WebSocketCompressionLevel",
+            vec!["no effect", "'WebSocketCompression On'"],
+        ),
+        (
             echo("MaxMessageSize 5"),
             "MaxMessageSize",
             vec!["deprecated", "WebSocketMaxMessageSize"],
