@@ -7,6 +7,7 @@ use std::ffi::{CStr, OsStr, c_char, c_void};
 use std::fmt::Display;
 use std::mem;
 use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use std::ptr;
 use std::sync::Arc;
@@ -50,8 +51,7 @@ fn open_plugin(
     })?;
     let name = format!("{name} in {shown_path}");
     let refused = |reason: &dyn Display| format!("WebSocketHandler: {name} {reason}");
-    let helper = symbol::check(address, Path::new(OsStr::from_bytes(path.to_bytes())))
-        .map_err(|reason| refused(&reason.text()))?;
+    let helper = symbol::check(address, file(path)).map_err(|reason| refused(&reason.text()))?;
     // SAFETY: `check` found that it is a function. The administrator says that it takes no arguments;
     // there is no way to check that.
     let init = unsafe { mem::transmute::<*mut c_void, abi::Init>(address) };
@@ -109,6 +109,20 @@ fn find(handle: *mut sys::apr_dso_handle_t, symbol: &[u8]) -> Result<*mut c_void
     } else {
         Err(linker_error(handle, status))
     }
+}
+
+/// A path that C uses.
+pub(super) fn file(path: &CStr) -> &Path {
+    Path::new(OsStr::from_bytes(path.to_bytes()))
+}
+
+/// Whether two paths lead to one file now, through links of either kind.
+pub(super) fn is_same_file(one: &Path, other: &Path) -> bool {
+    let identity = |path: &Path| {
+        let metadata = path.metadata().ok()?;
+        Some((metadata.dev(), metadata.ino()))
+    };
+    one == other || identity(one).is_some_and(|one| Some(one) == identity(other))
 }
 
 /// What the dynamic linker said last about a library.

@@ -4,12 +4,10 @@
 //! trusted with one folder, not with that. So by default such a file chooses among the plugins that
 //! the server's own configuration names (`WebSocketHtaccessPlugins`).
 
-use std::ffi::{CStr, CString, OsStr};
-use std::os::unix::ffi::OsStrExt;
-use std::os::unix::fs::MetadataExt;
-use std::path::Path;
+use std::ffi::{CStr, CString};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
+use super::library::{file, is_same_file};
 use super::pool::Pool;
 use super::{config, sys};
 
@@ -63,9 +61,9 @@ pub(super) fn allowed(library: &CStr, symbol: &[u8]) -> Result<CString, String> 
         HtaccessPlugins::None => "'WebSocketHtaccessPlugins None' is set",
         HtaccessPlugins::Named => {
             let named = lock();
-            let known = named
-                .iter()
-                .find(|named| *named.symbol == *symbol && is_same_file(&named.library, library));
+            let known = named.iter().find(|named| {
+                *named.symbol == *symbol && is_same_file(file(&named.library), file(library))
+            });
             if let Some(known) = known {
                 return Ok(known.library.clone());
             }
@@ -89,17 +87,6 @@ fn policy() -> HtaccessPlugins {
             .map(|server| config::in_vector(server.lookup_defaults).htaccess_plugins())
             .unwrap_or_default()
     }
-}
-
-/// Whether two paths lead to one file now, through links of either kind.
-fn is_same_file(one: &CStr, other: &CStr) -> bool {
-    let identity = |path: &CStr| {
-        let metadata = Path::new(OsStr::from_bytes(path.to_bytes())).metadata();
-        metadata
-            .ok()
-            .map(|metadata| (metadata.dev(), metadata.ino()))
-    };
-    one == other || identity(one).is_some_and(|one| Some(one) == identity(other))
 }
 
 fn lock() -> MutexGuard<'static, Vec<Named>> {

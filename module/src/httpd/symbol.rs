@@ -6,6 +6,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::ptr;
 
+use super::library::is_same_file;
 use crate::plugin::is_executable;
 
 /// Why a symbol cannot be an init function, to be read behind its name.
@@ -63,15 +64,6 @@ pub(super) fn check(address: *const c_void, library: &Path) -> Result<Option<Pat
         return Err(NotInit::OfTheCLibrary);
     }
     Ok((!is_same_file(&symbol.library, library)).then_some(symbol.library))
-}
-
-fn is_same_file(one: &Path, other: &Path) -> bool {
-    use std::os::unix::fs::MetadataExt;
-    let identity = |path: &Path| {
-        let metadata = path.metadata().ok()?;
-        Some((metadata.dev(), metadata.ino()))
-    };
-    one == other || identity(one).is_some_and(|one| Some(one) == identity(other))
 }
 
 fn find(address: *const c_void) -> Option<Symbol> {
