@@ -1,5 +1,6 @@
 //! `cargo xtask soak`.
 
+use std::fs;
 use std::io::{BufRead, BufReader};
 use std::process::{Child, Stdio};
 use std::sync::Arc;
@@ -49,6 +50,10 @@ pub(crate) struct Options {
     /// The multi-processing module
     #[arg(long, value_enum, default_value_t = Mpm::Event)]
     mpm: Mpm,
+    /// Half of the requests are redirected by mod_rewrite or Action, and a quarter refused, with an
+    /// ErrorDocument in the location of the WebSockets
+    #[arg(long)]
+    redirects: bool,
     /// With WebSocketEventDriven Off
     #[arg(long)]
     blocking: bool,
@@ -103,6 +108,10 @@ fn start(workspace: &Workspace, options: &Options) -> Result<Httpd> {
     )?;
     let plugin = xtask::server_root::quoted(&plugin.canonicalize()?);
     let driver = if options.blocking { "Off" } else { "On" };
+    let socket = format!(
+        "    SetHandler websocket-handler\n    WebSocketHandler {plugin} echo_init\n    \
+         WebSocketEventDriven {driver}"
+    );
     let mut root = ServerRoot::new(folder.join("httpd"))?
         .mpm(options.mpm)
         .sizing(Sizing {
@@ -113,13 +122,33 @@ fn start(workspace: &Workspace, options: &Options) -> Result<Httpd> {
         // With a heap for each thread, memory grows until each of these has seen the most it ever will.
         .environment("MALLOC_ARENA_MAX", "1")
         .config(format!(
-            "LogLevel warn\nKeepAliveTimeout 100ms\nWebSocketThreads {THREADS} 64\n<Location \"/echo\">\n    SetHandler websocket-handler\n    \
-             WebSocketHandler {plugin} echo_init\n    WebSocketEventDriven {driver}\n</Location>"
+            "LogLevel warn\nKeepAliveTimeout 100ms\nWebSocketThreads {THREADS} 64\n\
+             <Location \"/echo\">\n{socket}\n</Location>"
         ));
     if options.tls {
         root = root.tls_port(port::free_port()?);
     }
+    if options.redirects {
+        root = with_redirects(root, &socket)?;
+    }
     root.start()
+}
+
+/// Adds the paths that the load asks for besides `/echo`; `socket` are the directives of a location for
+/// WebSockets.
+fn with_redirects(root: ServerRoot, socket: &str) -> Result<ServerRoot> {
+    let pages = root.dir().join("htdocs");
+    fs::create_dir_all(pages.join("documents"))?;
+    fs::write(pages.join("documents/denied.html"), "denied")?;
+    Ok(["actions", "rewrite"]
+        .into_iter()
+        .fold(root, ServerRoot::stock_module)
+        .config(format!(
+            "<Directory \"/\">\n    RewriteEngine On\n    RewriteRule /rewritten$ /echo [L]\n</Directory>\n\
+             <Location \"/action\">\n    SetHandler to-echo\n    Action to-echo /echo virtual\n</Location>\n\
+             <Location \"/documents\">\n{socket}\n</Location>\n\
+             <Location \"/denied\">\n    Require all denied\n    ErrorDocument 403 /documents/denied.html\n</Location>"
+        )))
 }
 
 struct Soak<'a> {
@@ -162,7 +191,12 @@ impl Soak<'_> {
     }
 
     fn load(&self, first: u64, cycles: u64, restarts: u64) -> Result<Child> {
-        let Options { tls, clients, .. } = *self.options;
+        let Options {
+            tls,
+            clients,
+            redirects,
+            ..
+        } = *self.options;
         let address = self.httpd.address();
         let address = self.httpd.tls_address().unwrap_or(address);
         let mut command = self.programs.command("load");
@@ -173,6 +207,7 @@ impl Soak<'_> {
             .args(["--first", &first.to_string()])
             .args(["--clients", &clients.to_string()])
             .args(tls.then_some("--tls"))
+            .args(redirects.then_some("--redirects"))
             .args((restarts > 0).then_some("--restarts"));
         let streams = command.stdin(Stdio::null()).stdout(Stdio::piped());
         streams.spawn().context("cannot run the load generator")
@@ -217,11 +252,14 @@ fn footprints(before: &Footprint, after: &Footprint) -> Table {
 fn counts(options: &Options, runs: [&Values; 2], requests: &Requests) -> Result<Table> {
     let nanoseconds = sum("elapsed_ns", runs)?;
     let per_second = u128::from(options.cycles) * 1_000_000_000 / nanoseconds.max(1) as u128;
+    let refused = sum("refused", runs)?;
+    let upgraded = sum("answered", runs)? - refused;
     let rows = [
         ("connections", options.cycles.to_string()),
         ("of them in a second", per_second.to_string()),
         ("graceful restarts", options.restarts.to_string()),
-        ("101 received", sum("answered", runs)?.to_string()),
+        ("101 received", upgraded.to_string()),
+        ("403 received", refused.to_string()),
         (
             "their lines in the access log",
             requests.waits().to_string(),

@@ -4,14 +4,14 @@ use std::collections::BTreeMap;
 
 use anyhow::{Result, ensure};
 
-/// Requests that say by their query what their client does: `?waits=NUMBER` waits for the 101,
-/// `?leaves=NUMBER` may be gone before httpd has read it.
+/// Requests that say by their query what their client does: `?waits=NUMBER` waits for the answer,
+/// `?leaves=NUMBER` may be gone before httpd has read it. The answer is 101, and 403 for `/denied`.
 #[derive(Debug, Default)]
 pub struct Requests {
     waits: Counts,
     leaves: Counts,
-    /// Lines of such requests with another status than 101.
-    refused: Vec<String>,
+    /// Lines of such requests with another status.
+    wrong: Vec<String>,
 }
 
 /// How often each number comes.
@@ -39,8 +39,9 @@ impl Requests {
             _ => return,
         };
         *counts.entry(number).or_default() += 1;
-        if !line.contains("\" 101 ") {
-            self.refused.push(line.to_owned());
+        let status = if line.contains(" /denied?") { 403 } else { 101 };
+        if !line.contains(&format!("\" {status} ")) {
+            self.wrong.push(line.to_owned());
         }
     }
 
@@ -56,7 +57,7 @@ impl Requests {
         self.leaves.len()
     }
 
-    /// Ensures that there is one line, with 101, for each of the clients that waited, `answered` of them,
+    /// Ensures that there is one line, with the right status, for each of the clients that waited, `answered` of them,
     /// and for the others at most one each.
     ///
     /// # Errors
@@ -73,8 +74,8 @@ impl Requests {
             "{answered} clients were answered, {} of them have a line in the access log",
             self.waits.len()
         );
-        let refused = self.refused.get(..5).unwrap_or(&self.refused);
-        ensure!(refused.is_empty(), "lines without 101: {refused:#?}");
+        let wrong = self.wrong.get(..5).unwrap_or(&self.wrong);
+        ensure!(wrong.is_empty(), "lines with a wrong status: {wrong:#?}");
         Ok(())
     }
 }
@@ -87,22 +88,28 @@ mod tests {
         format!("127.0.0.1 [x] \"GET /echo?{query} HTTP/1.1\" {status} - 81\n")
     }
 
+    fn denied(query: &str, status: u16) -> String {
+        line(query, status).replace("/echo", "/denied")
+    }
+
     #[test]
     fn one_line_each() {
         let log = [
             line("waits=0", 101),
             line("leaves=1", 101),
             line("waits=2", 101),
+            denied("leaves=4", 403),
         ]
         .concat();
         let requests = Requests::of(&(log.clone() + "127.0.0.1 [x] \"GET / HTTP/1.1\" 200 1 8\n"));
-        assert_eq!((requests.waits(), requests.leaves()), (2, 1));
+        assert_eq!((requests.waits(), requests.leaves()), (2, 2));
         requests.ensure_one_each(2).unwrap();
         assert!(requests.ensure_one_each(3).is_err(), "one is missing");
         for wrong in [
             line("waits=2", 101),
             line("leaves=1", 101),
             line("leaves=3", 400),
+            denied("leaves=3", 101),
         ] {
             let requests = Requests::of(&(log.clone() + &wrong));
             assert!(requests.ensure_one_each(2).is_err(), "{wrong}");

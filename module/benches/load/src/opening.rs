@@ -138,6 +138,25 @@ pub fn take_answer(stream: &mut impl Read) -> Result<(String, Vec<u8>)> {
     Ok((head, rest))
 }
 
+/// Waits for a 403 with this page.
+///
+/// # Errors
+/// The server does anything else, or does not answer within 10 seconds.
+pub fn take_refusal(stream: &mut impl Read, page: &str) -> Result<()> {
+    let (head, mut body) = read_head(stream).context("no answer to the opening handshake")?;
+    ensure!(head.starts_with("HTTP/1.1 403 "), "not refused: {head}");
+    let missing = page.len().saturating_sub(body.len());
+    let received = body.len();
+    body.resize(received + missing, 0);
+    stream.read_exact(&mut body[received..])?;
+    ensure!(
+        body == page.as_bytes(),
+        "another page: {}",
+        String::from_utf8_lossy(&body)
+    );
+    Ok(())
+}
+
 /// Reads up to the empty line, and what comes with it.
 fn read_head(stream: &mut impl Read) -> Result<(String, Vec<u8>)> {
     const END: &[u8] = b"\r\n\r\n";

@@ -14,7 +14,7 @@ use anyhow::{Context, Result, bail, ensure};
 use rustix::net::sockopt::set_socket_linger;
 
 use crate::frames::{close_frame, masked, unmasked};
-use crate::opening::{Opener, take_answer};
+use crate::opening::{Opener, take_answer, take_refusal};
 use crate::texts::Texts;
 use crate::transport::{ReadWrite, Transport};
 
@@ -34,7 +34,30 @@ pub struct Plan {
     pub clients: usize,
     /// The server may go away, and then has to send 1001.
     pub restarts: bool,
+    /// Some requests are redirected by the server, and some refused.
+    pub redirects: bool,
 }
+
+/// Where a request leads.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Way {
+    /// To the server's WebSockets.
+    Straight,
+    /// There by an internal redirect to the path of this one.
+    Redirected(&'static str),
+    /// To a refusal (403), whose page is in the location of the WebSockets.
+    Refused,
+}
+
+const WAYS: [Way; 4] = [
+    Way::Straight,
+    Way::Redirected("/rewritten"),
+    Way::Redirected("/action"),
+    Way::Refused,
+];
+
+/// What such a refusal says.
+const PAGE: &str = "denied";
 
 /// What a connection does after the request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -69,6 +92,7 @@ const KINDS: [(Life, End); 6] = [
 pub struct Measurement {
     elapsed: Duration,
     answered: u64,
+    refused: u64,
     echoed: u64,
     goodbyes: u64,
 }
@@ -77,7 +101,9 @@ pub struct Measurement {
 struct Counts {
     next: AtomicU64,
     has_failed: AtomicBool,
+    /// With 101 or, as [`Plan::redirects`] says, 403.
     answered: AtomicU64,
+    refused: AtomicU64,
     echoed: AtomicU64,
     /// 1001 where an echo or the answer to a close frame was due.
     goodbyes: AtomicU64,
@@ -111,6 +137,7 @@ pub fn soak(opener: &Opener, plan: &Plan) -> Result<Measurement> {
     Ok(Measurement {
         elapsed: start.elapsed(),
         answered: counts.answered.into_inner(),
+        refused: counts.refused.into_inner(),
         echoed: counts.echoed.into_inner(),
         goodbyes: counts.goodbyes.into_inner(),
     })
@@ -124,9 +151,15 @@ fn client(mut opener: Opener, plan: &Plan, counts: &Counts) -> Result<()> {
         if number >= end {
             break;
         }
-        let (life, ending) = KINDS[usize::try_from(number % KINDS.len() as u64)?];
-        cycle(&mut opener, number, life, ending, plan, counts)
-            .with_context(|| format!("connection {number} ({life:?}, {ending:?})"))?;
+        let kinds = KINDS.len() as u64;
+        let (life, ending) = KINDS[usize::try_from(number % kinds)?];
+        let way = if plan.redirects {
+            WAYS[usize::try_from(number / kinds % WAYS.len() as u64)?]
+        } else {
+            Way::Straight
+        };
+        cycle(&mut opener, number, (way, life, ending), plan, counts)
+            .with_context(|| format!("connection {number} ({way:?}, {life:?}, {ending:?})"))?;
         if (number - start + 1).is_multiple_of(step) {
             println!("done={}", number - start + 1);
         }
@@ -137,16 +170,24 @@ fn client(mut opener: Opener, plan: &Plan, counts: &Counts) -> Result<()> {
 fn cycle(
     opener: &mut Opener,
     number: u64,
-    life: Life,
-    end: End,
+    (way, life, end): (Way, Life, End),
     plan: &Plan,
     counts: &Counts,
 ) -> Result<()> {
     let mut transport = opener.connect()?;
     let mut stream = transport.blocking();
     let word = if life == Life::Ask { "leaves" } else { "waits" };
-    opener.ask(&mut stream, &format!("{}?{word}={number}", opener.path()))?;
-    if life != Life::Ask {
+    let path = match way {
+        Way::Straight => opener.path(),
+        Way::Redirected(path) => path,
+        Way::Refused => "/denied",
+    };
+    opener.ask(&mut stream, &format!("{path}?{word}={number}"))?;
+    if life != Life::Ask && way == Way::Refused {
+        take_refusal(&mut stream, PAGE)?;
+        counts.answered.fetch_add(1, Ordering::Relaxed);
+        counts.refused.fetch_add(1, Ordering::Relaxed);
+    } else if life != Life::Ask {
         let (_, mut received) = take_answer(&mut stream)?;
         counts.answered.fetch_add(1, Ordering::Relaxed);
         if life == Life::Echo && talk(&mut *stream, &mut received, end, counts)? == Talk::Cut {
@@ -252,9 +293,10 @@ impl Display for Measurement {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
         write!(
             f,
-            "elapsed_ns={} answered={} echoed={} goodbyes={}",
+            "elapsed_ns={} answered={} refused={} echoed={} goodbyes={}",
             self.elapsed.as_nanos(),
             self.answered,
+            self.refused,
             self.echoed,
             self.goodbyes
         )

@@ -53,6 +53,9 @@ struct Options {
     /// The server may go away while they are open, and has to say so
     #[arg(long, requires = "cycles")]
     restarts: bool,
+    /// Some of them ask for /rewritten, /action and /denied, which is refused
+    #[arg(long, requires = "cycles")]
+    redirects: bool,
     /// How long to measure
     #[arg(long, default_value_t = 1.0)]
     seconds: f64,
@@ -85,6 +88,7 @@ fn main() -> Result<()> {
             cycles: options.first..options.first + cycles,
             clients: options.clients,
             restarts: options.restarts,
+            redirects: options.redirects,
         };
         println!("{}", soak::soak(&opener, &plan)?);
     }
