@@ -15,6 +15,7 @@ use self::site::{HOST_WAYS, Site, WAYS};
 use crate::support::frame::masked;
 use crate::support::http2::Http2;
 use crate::support::journal::Journal;
+use crate::support::server::ensure_healthy;
 use crate::support::{Client, Context, Driver, Handshake, Opcode, cases, wait_until};
 
 cases! {
@@ -26,6 +27,7 @@ cases! {
     "redirects: a child serves many of them, one after the other and at a time" => many,
     "redirects: a plugin uses the request it was asked with" => request,
     "redirects: clients that go away around the 101 response do no harm" => lost_clients,
+    "redirects: a hard restart says goodbye with 1001" => restart,
     "redirects: mod_cache does not get in the way" => cache,
     "redirects: the one to the name of a folder stays a redirect" => folder,
 }
@@ -110,15 +112,15 @@ fn http2(context: &Context) -> Result<()> {
         return Ok(());
     }
     let site = Site::start(context, "Protocols h2 h2c http/1.1\nH2WebSockets on")?;
-    for (way, path) in WAYS.iter().chain(HOST_WAYS) {
-        let http2 = Http2::connect(site.address())?;
-        let client = http2.open(&Handshake::to(path));
-        client
-            .and_then(converse)
-            .with_context(|| format!("by way of {way} ({path})"))?;
-        ensure!(http2.get("/page.txt")? == 200, "after {way}");
+    for ways in [WAYS, HOST_WAYS] {
+        take(ways, &site, |handshake| {
+            let http2 = Http2::connect(site.address())?;
+            converse(http2.open(handshake)?)?;
+            ensure!(http2.get("/page.txt")? == 200);
+            Ok(())
+        })?;
     }
-    site.expect_alive()
+    Ok(())
 }
 
 fn detached(context: &Context) -> Result<()> {
@@ -227,6 +229,34 @@ fn lost_clients(context: &Context) -> Result<()> {
         site.expect_alive()?;
     }
     Ok(())
+}
+
+fn restart(context: &Context) -> Result<()> {
+    // A process that serves one connection just ends.
+    if context.mpm == Mpm::Prefork {
+        return Ok(());
+    }
+    let site = Site::start(context, "")?;
+    let open = |path: &&str| {
+        let mut client = site.open(&Handshake::to(path))?;
+        for _ in 0..50 {
+            client.echo("hello")?;
+        }
+        Ok(client)
+    };
+    let paths = [
+        "/rewritten/socket",
+        "/rewritten/twice",
+        "/cgi/socket",
+        "/action",
+    ];
+    let clients = paths.iter().map(open).collect::<Result<Vec<_>>>()?;
+    site.restart()?;
+    for mut client in clients {
+        client.expect_close(1001)?;
+    }
+    converse(site.open(&Handshake::to("/rewritten/socket"))?)?;
+    ensure_healthy(&site.error_log()?)
 }
 
 fn cache(context: &Context) -> Result<()> {

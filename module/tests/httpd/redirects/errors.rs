@@ -6,7 +6,7 @@ use xtask::server_root::Mpm;
 use super::site::Site;
 use super::{expect_lines, marked};
 use crate::support::http2::Http2;
-use crate::support::{Client, Context, Driver, Handshake, cases};
+use crate::support::{Client, Context, Driver, Handshake, PATIENCE, cases};
 
 cases! {
     "redirects: the answer to an error is never a WebSocket" => error_documents,
@@ -14,6 +14,7 @@ cases! {
     "redirects: anybody may ask what only members get, any number of times" => refused_often,
     "redirects: WebSocketDetach: the answer to an error is never a WebSocket" => detached,
     "redirects: a plugin's refusal has its page" => refusals,
+    "redirects: a panic of a plugin costs its own connection" => panics,
     "redirects: a part of a page is never a WebSocket" => sub_requests,
     "redirects: those that go round in circles end" => circles,
     "redirects: a request with another method is none for a WebSocket" => methods,
@@ -132,9 +133,36 @@ fn refusals(context: &Context) -> Result<()> {
             expect_lines(&site, &[mark], 403)?;
         }
     }
+    // Those that httpd knows, and those that it does not.
+    for status in [403, 418, 503, 599] {
+        let handshake = Handshake::to(&format!("/rewritten/witness?status={status}"));
+        let (answered, _) = refusal(&site, &handshake)?;
+        ensure!(answered == status, "{answered} instead of {status}");
+    }
     let bad = Handshake::to("/rewritten/socket").version(9);
     ensure!(refusal(&site, &bad)?.0 == 400, "a bad version is accepted");
     site.expect_alive()
+}
+
+fn panics(context: &Context) -> Result<()> {
+    let site = Site::start(context, "")?;
+    for question in ["panic", "error"] {
+        let target = format!("/rewritten/fragile?{question}");
+        let (status, body) = refusal(&site, &Handshake::to(&target))?;
+        ensure!(
+            status == 500 && body == "the page for 500",
+            "{target}: {status}, {body}"
+        );
+        let mut client = site.open(&Handshake::to("/rewritten/fragile"))?;
+        client.text(question)?;
+        client.expect_close(1011)?;
+    }
+    let mut client = site.open(&Handshake::to("/rewritten/fragile"))?;
+    client.echo("panic in on_disconnect")?;
+    client.close()?;
+    site.wait_for_log("asked to in on_disconnect", PATIENCE)?;
+    super::converse(site.open(&Handshake::to("/rewritten/socket"))?)?;
+    site.expect_children()
 }
 
 fn sub_requests(context: &Context) -> Result<()> {

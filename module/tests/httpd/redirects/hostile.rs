@@ -33,8 +33,12 @@ fn after(context: &Context) -> Result<()> {
                     .with_context(|| format!("{detour}, number {number}"))?;
                 marks.push(mark);
             }
-            // The line has the status of the last redirect.
-            let status = if detour == "again" { 404 } else { 101 };
+            // The line has the status of the last redirect, of which the client sees nothing.
+            let status = match detour {
+                "again" => 404,
+                "quick-fails" => 500,
+                _ => 101,
+            };
             expect_lines(&site, &marks, status).context(detour)?;
         }
     }

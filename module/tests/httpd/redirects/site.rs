@@ -24,6 +24,7 @@ pub(super) const WAYS: &[(&str, &str)] = &[
     ("Action", "/action"),
     ("a CGI program", "/cgi/socket"),
     ("a CGI program and mod_rewrite", "/cgi/rewritten"),
+    ("a file sent as it is", "/asis/socket.asis"),
     ("FallbackResource", "/fallback/absent"),
     ("DirectoryIndex", "/index/"),
     ("MultiViews", "/multi/room"),
@@ -90,6 +91,7 @@ impl Site {
         let stock = [
             "actions",
             "alias",
+            "asis",
             "auth_basic",
             "authn_core",
             "authn_file",
@@ -121,12 +123,15 @@ impl Site {
         } else {
             ""
         };
+        let plugins = context.plugins();
         let httpd = root
             .document_root(&folder)
-            .load_module("detour_module", context.plugins().library("detour"))
+            .load_module("detour_module", plugins.library("detour"))
             .config(children)
-            .config(context.plugins().locations())
+            .config(plugins.locations())
             .config(site_config(&folder, socket))
+            .config(plugins.rust_location("/witness", "witness"))
+            .config(plugins.rust_location("/fragile", "fragile"))
             .config(config)
             .start()?;
         Ok(Self {
@@ -146,11 +151,17 @@ impl Site {
             .header("Connection", "close");
         let response = Client::ask(self.address(), &page)?;
         ensure!(response.status == 200, "{response:?}");
+        self.expect_children()?;
+        ensure_healthy(&self.error_log()?)
+    }
+
+    /// Ensures that no child has ended.
+    pub(super) fn expect_children(&self) -> Result<()> {
         let children = self.child_pids()?;
         let has_ended = |child: &&u32| !children.contains(child);
         let ended: Vec<_> = self.children.iter().filter(has_ended).collect();
         ensure!(ended.is_empty(), "children {ended:?} have ended");
-        ensure_healthy(&self.error_log()?)
+        Ok(())
     }
 }
 
@@ -171,6 +182,10 @@ fn write_site(folder: &Path) -> Result<()> {
         ("cgi/rewritten", &redirect("/rewritten/socket")),
         ("cgi/request", &redirect("/request?by=cgi")),
         ("cgi/broken", "#!/bin/sh\nexit 1\n"),
+        (
+            "asis/socket.asis",
+            "Location: /echo\n\na body nobody reads\n",
+        ),
         ("fallback/page.socket", ""),
         ("index/page.socket", ""),
         ("multi/room.socket", ""),
@@ -217,6 +232,7 @@ fn site_config(folder: &Path, socket: &str) -> String {
              {socket}
              AddHandler websocket-handler .socket
              AddHandler type-map .var
+             AddHandler send-as-is .asis
              AddType application/x-socket .socket
          </Directory>
          <Directory \"{folder}/rewritten\">
@@ -226,6 +242,8 @@ fn site_config(folder: &Path, socket: &str) -> String {
              RewriteRule ^handler$ - [H=websocket-handler]
              RewriteRule ^request$ /request?by=rewrite [L]
              RewriteRule ^detour$ /detour/plugin?inner=yes [L]
+             RewriteRule ^fragile$ /fragile [L]
+             RewriteRule ^witness$ /witness [L]
              RewriteRule ^refused$ /kitchen_sink [L]
              RewriteRule ^fails$ - [R=500]
              RewriteRule ^round$ /rewritten/round [L]
@@ -256,9 +274,10 @@ fn site_config(folder: &Path, socket: &str) -> String {
          <Location /absent/socket>\nErrorDocument 404 /echo\n</Location>
          <Location /forbidden/socket>\nErrorDocument 403 /htaccess/socket\n</Location>
          <Location /absent/round>\nErrorDocument 404 /absent/round/again\n</Location>
-         <LocationMatch ^/detour/(late|fails|reads|again|quick|quick-fails|begun)$>
+         <LocationMatch ^/detour/(late|fails|reads|again|quick.*|begun)$>
              SetHandler detour
          </LocationMatch>
+         ErrorDocument 500 /sockets/500.html
          <VirtualHost *:*>
              ServerName localhost
              RewriteEngine On
