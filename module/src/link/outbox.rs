@@ -60,6 +60,14 @@ impl Outbox {
         }
     }
 
+    /// Takes memory for a frame, so that [`push`](Self::push) need not. Returns whether there is any.
+    pub(super) fn reserve(&mut self, frame: &Frame<'_>) -> bool {
+        if self.frames.capacity() == 0 {
+            self.frames = buffers::kept(&FRAMES);
+        }
+        self.frames.try_reserve(frame.len()).is_ok()
+    }
+
     /// Accepts a frame if there is room, and returns whether there was. A close frame is the last one
     /// accepted, and needs no room.
     ///
@@ -70,10 +78,6 @@ impl Outbox {
         if !self.takes_messages()? && !frame.is_close {
             return Ok(false);
         }
-        if self.frames.capacity() == 0 {
-            self.frames = buffers::kept(&FRAMES);
-        }
-        self.frames.reserve(frame.len());
         self.frames.extend_from_slice(frame.header);
         self.frames.extend_from_slice(frame.payload);
         self.waiting += frame.len();

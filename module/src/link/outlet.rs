@@ -167,11 +167,25 @@ impl<S: Stream> Outlet<S> {
     ///
     /// As for [`accept`](Self::accept).
     pub(super) fn push(&self, frame: Frame<'_>) -> Result<bool, Closed> {
-        self.outbox().push(frame)
+        let mut outbox = self.outbox();
+        if outbox.takes_messages() == Ok(true) && !outbox.reserve(&frame) {
+            drop(outbox);
+            // Without the frame the client would miss something and not know.
+            self.fail(io::ErrorKind::OutOfMemory.into());
+            return Err(Closed);
+        }
+        outbox.push(frame)
     }
 
     fn write_directly(&self, frame: Frame<'_>) -> Result<bool, Closed> {
-        self.writer().write_directly(&self.outbox, frame)
+        let mut writer = self.writer();
+        let accepted = writer.write_directly(&self.outbox, frame);
+        let has_failed = accepted.is_err() && writer.failure().is_some();
+        drop(writer);
+        if has_failed {
+            self.wake();
+        }
+        accepted
     }
 
     /// Writes what waits, as far as the client takes it.

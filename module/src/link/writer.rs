@@ -174,6 +174,10 @@ impl<S: Stream> Writer<S> {
                 Err(_) => break,
             }
         }
+        if self.frames.try_reserve(total - written).is_err() {
+            self.fail(outbox, io::ErrorKind::OutOfMemory.into());
+            return Err(Closed);
+        }
         let header_written = written.min(header.len());
         self.frames.extend_from_slice(&header[header_written..]);
         self.frames
