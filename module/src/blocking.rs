@@ -86,7 +86,7 @@ impl Driver {
     pub fn drive(&mut self, session: &mut Session, descriptor: &OwnedFd) {
         self.buffer.resize(BUFFER_SIZE, 0);
         loop {
-            match session.turn(&mut self.buffer) {
+            match session.turn(&mut self.buffer, Instant::now(), false) {
                 Next::Wait {
                     read,
                     write,

@@ -9,7 +9,7 @@
 //! many connections have ended.
 
 use std::collections::VecDeque;
-use std::io::{Read, Write};
+use std::io::{self, Read, Write};
 use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -19,6 +19,7 @@ use std::time::{Duration, Instant};
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
+use crate::httpd::guard::guard;
 use crate::httpd::memory::give_back_free_memory;
 use crate::httpd::thread::spawn;
 use crate::link::{Link, Retry};
@@ -85,7 +86,7 @@ pub fn note_end() {
     }
 }
 
-fn start() -> std::io::Result<Flusher> {
+fn start() -> io::Result<Flusher> {
     let (interrupter, interrupts) = UnixStream::pair()?;
     interrupter.set_nonblocking(true)?;
     interrupts.set_nonblocking(true)?;
@@ -132,7 +133,7 @@ fn run(interrupts: &UnixStream) {
             give_back_free_memory();
         }
         while let Some(link) = next_due() {
-            if let Some(retry) = link.flush_scheduled() {
+            if let Some(retry) = flush(&link, Link::flush_scheduled) {
                 wait_for(link, retry, &mut waiting);
             }
         }
@@ -145,11 +146,22 @@ fn run(interrupts: &UnixStream) {
             .partition(|(_, is_writable)| *is_writable);
         waiting = rest.into_iter().map(|(waiting, _)| waiting).collect();
         for (Waiting { link, .. }, _) in ready {
-            if let Some(retry) = link.flush_in_turn() {
+            if let Some(retry) = flush(&link, Link::flush_in_turn) {
                 wait_for(link, retry, &mut waiting);
             }
         }
     }
+}
+
+/// Writes what `link` has to send. If that panics, the connection is given up, and the others are served.
+fn flush(link: &Arc<Link>, write: impl FnOnce(&Link) -> Option<Retry>) -> Option<Retry> {
+    let written = guard("the flusher", Err(()), || Ok(write(link)));
+    written.unwrap_or_else(|()| {
+        guard("the flusher", (), || {
+            link.fail(io::Error::other("a panic in the flusher"));
+        });
+        None
+    })
 }
 
 fn next_due() -> Option<Arc<Link>> {

@@ -21,6 +21,8 @@
 mod connection;
 mod doze;
 mod event_loop;
+mod job;
+mod mishap;
 mod monitor;
 mod pool;
 mod ready;
@@ -29,20 +31,24 @@ mod turn_counter;
 
 use std::io;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
 pub use connection::{Connection, Handover};
 use event_loop::EventLoop;
+use job::Job;
 use monitor::Monitor;
-use pool::{Job, Pool};
+use pool::Pool;
 
 use crate::flusher;
 use crate::plugin::LoadedPlugin;
 
 /// How long threads may take to end when the child stops.
 const STOP_LIMIT: Duration = Duration::from_secs(4);
+
+/// How long after a failed start another is not tried.
+const RETRY_AFTER: Duration = Duration::from_secs(1);
 
 /// How many threads there may be: at least, one for each loop, and at most.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -69,30 +75,52 @@ impl Threads {
 /// All loops of a child.
 pub struct Reactor {
     loops: Vec<Arc<EventLoop>>,
-    pool: Arc<Pool>,
+    pool: Arc<Pool<Job>>,
     next: AtomicUsize,
     is_stopping: Arc<AtomicBool>,
     monitor: Arc<Monitor>,
 }
 
-/// The reactor of this process, from its first WebSocket on. `None`: it could not be started.
-static REACTOR: OnceLock<Option<Reactor>> = OnceLock::new();
+/// The reactor of this process, from its first WebSocket on, if it could be started.
+static REACTOR: OnceLock<Reactor> = OnceLock::new();
+
+/// What has come of starting it.
+static START: Mutex<Start> = Mutex::new(Start::Due);
+
+#[derive(Clone, Copy, Debug)]
+enum Start {
+    /// It has not been tried yet.
+    Due,
+    /// It failed, at this moment.
+    Failed(Instant),
+    /// It was started, or the child stops: then nothing is started any more.
+    Over,
+}
 
 impl Reactor {
     /// The reactor of this process, started if need be. It must not be before the process was forked
-    /// off, and on a thread whose signals are blocked, as the threads inherit that.
+    /// off. `None`: it could not be started a short while ago, or the child stops.
     ///
     /// # Errors
     ///
-    /// The first caller is told why it could not be started; later ones get `None`.
+    /// Who tries to start it is told why that failed. It leaves nothing behind.
     pub fn current(threads: Threads) -> io::Result<Option<&'static Self>> {
-        let mut failure = None;
-        let reactor = REACTOR.get_or_init(|| {
-            Self::start(threads)
-                .map_err(|error| failure = Some(error))
-                .ok()
-        });
-        failure.map_or(Ok(reactor.as_ref()), Err)
+        if let Some(reactor) = REACTOR.get() {
+            return Ok(Some(reactor));
+        }
+        let mut start = start_state();
+        let is_due = match *start {
+            Start::Due => true,
+            Start::Failed(at) => at.elapsed() >= RETRY_AFTER,
+            Start::Over => false,
+        };
+        if is_due {
+            *start = Start::Failed(Instant::now());
+            let reactor = Self::start(threads)?;
+            *start = Start::Over;
+            REACTOR.get_or_init(|| reactor);
+        }
+        Ok(REACTOR.get())
     }
 
     fn start(threads: Threads) -> io::Result<Self> {
@@ -105,22 +133,43 @@ impl Reactor {
                 EventLoop::new(pool, monitor, Arc::clone(&is_stopping)).map(Arc::new)
             })
             .collect::<io::Result<Vec<_>>>()?;
-        monitor.start(loops.clone())?;
-        flusher::prepare();
-        for event_loop in &loops {
-            pool.submit(Job::Loop(Arc::clone(event_loop)));
-        }
-        if pool.running() < threads.min {
-            pool.stop(Instant::now());
-            return Err(io::ErrorKind::OutOfMemory.into());
-        }
-        Ok(Self {
+        let reactor = Self {
             loops,
             pool,
             next: AtomicUsize::new(0),
             is_stopping,
             monitor,
-        })
+        };
+        if let Err(error) = reactor.run() {
+            // Without connections the loops end at once.
+            reactor.end(None);
+            return Err(error);
+        }
+        flusher::prepare();
+        Ok(reactor)
+    }
+
+    fn run(&self) -> io::Result<()> {
+        self.monitor.start(self.loops.clone())?;
+        for event_loop in &self.loops {
+            self.pool.submit(Job::Loop(Arc::clone(event_loop)));
+        }
+        if self.pool.running() < self.loops.len() {
+            return Err(io::Error::other("the process can have no more threads"));
+        }
+        Ok(())
+    }
+
+    /// Ends all threads, once the last connection is gone. Returns whether that happened before
+    /// `deadline`, if there is one.
+    fn end(&self, deadline: Option<Instant>) -> bool {
+        self.is_stopping.store(true, Ordering::SeqCst);
+        for event_loop in &self.loops {
+            event_loop.interrupt();
+        }
+        let has_ended = self.pool.stop(deadline);
+        self.monitor.stop();
+        has_ended
     }
 
     /// A place for a connection that `plugin` is about to be asked about.
@@ -134,15 +183,14 @@ impl Reactor {
     /// not, a callback is stuck.
     #[must_use]
     pub fn stop() -> bool {
-        let Some(Some(reactor)) = REACTOR.get() else {
-            return true;
-        };
-        reactor.is_stopping.store(true, Ordering::SeqCst);
-        for event_loop in &reactor.loops {
-            event_loop.interrupt();
-        }
-        let has_ended = reactor.pool.stop(Instant::now() + STOP_LIMIT);
-        reactor.monitor.stop();
-        has_ended
+        *start_state() = Start::Over;
+        let deadline = Instant::now() + STOP_LIMIT;
+        REACTOR
+            .get()
+            .is_none_or(|reactor| reactor.end(Some(deadline)))
     }
+}
+
+fn start_state() -> MutexGuard<'static, Start> {
+    START.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -13,6 +13,7 @@
 //! A session never waits. Its driver calls [`Session::turn`] whenever the connection is readable,
 //! writable, woken or overdue, one call at a time, and the turn says what to wait for next.
 
+mod pace;
 mod peer;
 
 use std::io;
@@ -25,7 +26,10 @@ use crate::link::{Link, Output};
 use crate::plugin::{Attachment, LoadedPlugin, Private, ServerLease};
 use crate::protocol::{Input, Receiver, Version};
 use crate::registry::{Registration, register};
+use pace::Pace;
 use peer::{Flow, Peer};
+
+pub use pace::{is_heavy, is_long};
 
 /// How long a client may take to answer a close frame, or to take the last output.
 const CLOSE_LIMIT: Duration = Duration::from_secs(5);
@@ -36,9 +40,6 @@ const LEAVE_LIMIT: Duration = Duration::from_secs(1);
 /// With so many bytes waiting for the client, nothing more is read from it: a client that does not
 /// read what it asks for cannot make the server queue without end.
 const READ_PAUSE: usize = 1024 * 1024;
-
-/// So many reads make a turn, so that one client cannot keep a thread to itself.
-const READS_PER_TURN: usize = 16;
 
 /// What a driver waits for before the next turn.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -71,6 +72,7 @@ pub struct Session {
     receiver: Receiver,
     peer: Peer,
     stage: Stage,
+    pace: Pace,
     /// When the last output was written after a close frame: from then on the client may take
     /// [`CLOSE_LIMIT`] to answer.
     closing_since: Option<Instant>,
@@ -104,6 +106,7 @@ impl Session {
             receiver,
             peer,
             stage: Stage::Reading,
+            pace: Pace::new(),
             closing_since: None,
             _registration: registration,
             memory: Some(memory),
@@ -111,8 +114,9 @@ impl Session {
     }
 
     /// Reads what has arrived, runs callbacks and writes what that brings about. `buffer` holds bytes
-    /// only during the call.
-    pub fn turn(&mut self, buffer: &mut [u8]) -> Next {
+    /// only during the call. `now` is the time; `was_long` says that the turn before [was](is_long).
+    pub fn turn(&mut self, buffer: &mut [u8], now: Instant, was_long: bool) -> Next {
+        self.pace.begin(now, was_long);
         let is_interrupted = self.stage == Stage::Reading && self.read(buffer);
         match self.next() {
             Next::Wait { read: true, .. } if is_interrupted => Next::Again,
@@ -139,7 +143,7 @@ impl Session {
 
     /// Reads as much as one turn may. Returns whether there may be more.
     fn read(&mut self, buffer: &mut [u8]) -> bool {
-        for _ in 0..READS_PER_TURN {
+        loop {
             if self.stage != Stage::Reading {
                 return false;
             }
@@ -147,7 +151,12 @@ impl Session {
                 return true;
             }
             match self.read_once(buffer) {
-                Ok(true) => drop(self.peer.link.flush()),
+                Ok(true) => {
+                    self.peer.link.flush();
+                    if !self.pace.goes_on() {
+                        return true;
+                    }
+                }
                 Ok(false) => return false,
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => return false,
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
@@ -157,7 +166,6 @@ impl Session {
                 }
             }
         }
-        true
     }
 
     /// Whether the client has to take output before it is read from. What a sender is just writing
@@ -169,9 +177,14 @@ impl Session {
 
     /// Reads and handles the bytes of one system call. Returns whether there may be more.
     fn read_once(&mut self, buffer: &mut [u8]) -> io::Result<bool> {
-        let Self { receiver, peer, .. } = self;
+        let Self {
+            receiver,
+            peer,
+            pace,
+            ..
+        } = self;
         let (read, may_be_more, outcome) = if let Some(space) = receiver.spare() {
-            let (read, more) = peer.link.read(space)?;
+            let (read, more) = peer.link.read(pace.limit(space))?;
             (
                 read,
                 more,
@@ -179,7 +192,7 @@ impl Session {
             )
         } else {
             let room = buffer.len() - Input::BEHIND;
-            let (read, more) = peer.link.read(&mut buffer[..room])?;
+            let (read, more) = peer.link.read(pace.limit(&mut buffer[..room]))?;
             let input = Input::new(buffer, read);
             (
                 read,

@@ -164,7 +164,7 @@ fn reactor_for(request: Request, config: &Config) -> Option<&'static Reactor> {
         .threads()
         .unwrap_or_else(|| Threads::default_for(mpm::threads_per_child()));
     Reactor::current(threads).unwrap_or_else(|error| {
-        let text = format!("connections will each need a thread: no event loop: {error}");
+        let text = format!("new connections each need a thread for now: no event loop: {error}");
         log_server(Level::Error, &text);
         None
     })

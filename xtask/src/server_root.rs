@@ -9,6 +9,7 @@ mod tests;
 mod tls;
 
 use std::env;
+use std::ffi::{OsStr, OsString};
 use std::fs::{self, Permissions};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
@@ -45,7 +46,8 @@ pub struct ServerRoot {
     document_root: PathBuf,
     stock_modules: Vec<String>,
     modules: Vec<Module>,
-    environment: Vec<(&'static str, &'static str)>,
+    environment: Vec<(&'static str, OsString)>,
+    preloaded: Vec<PathBuf>,
     extra: String,
 }
 
@@ -80,6 +82,7 @@ impl ServerRoot {
             stock_modules: Vec::new(),
             modules: Vec::new(),
             environment: Vec::new(),
+            preloaded: Vec::new(),
             extra: String::new(),
         })
     }
@@ -163,8 +166,15 @@ impl ServerRoot {
 
     /// Sets an environment variable of httpd.
     #[must_use]
-    pub fn environment(mut self, name: &'static str, value: &'static str) -> Self {
-        self.environment.push((name, value));
+    pub fn environment(mut self, name: &'static str, value: impl AsRef<OsStr>) -> Self {
+        self.environment.push((name, value.as_ref().to_owned()));
+        self
+    }
+
+    /// Has httpd load a library before all others.
+    #[must_use]
+    pub fn preload(mut self, library: impl Into<PathBuf>) -> Self {
+        self.preloaded.push(library.into());
         self
     }
 
@@ -302,9 +312,11 @@ impl ServerRoot {
             .arg(&self.dir)
             .arg("-f")
             .arg(self.config_file())
-            .envs(self.environment.iter().copied());
-        if let Some(library) = env::var_os(TEST_PRELOAD) {
-            command.env("LD_PRELOAD", library);
+            .envs(self.environment.iter().map(|(name, value)| (name, value)));
+        let for_tests = env::var_os(TEST_PRELOAD).map(PathBuf::from);
+        let preloaded: Vec<_> = for_tests.iter().chain(&self.preloaded).collect();
+        if !preloaded.is_empty() {
+            command.env("LD_PRELOAD", env::join_paths(preloaded)?);
         }
         Ok(command)
     }

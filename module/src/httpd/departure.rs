@@ -8,6 +8,7 @@ use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::thread::{Builder, JoinHandle};
 use std::time::{Duration, Instant};
 
+use super::guard::guard;
 use super::log::{Level, log_server};
 use super::mpm;
 use super::thread::spawn;
@@ -48,19 +49,26 @@ pub(super) fn watch() -> io::Result<()> {
     let waited_for = Arc::clone(&over);
     let builder = Builder::new().name("ws-departure".into());
     let thread = spawn(builder, move || {
-        if !waited_for.wait(PATIENCE) {
-            while registry::is_any_without_mpm_thread() && !mpm::is_child_idle() {
-                if waited_for.wait(INTERVAL) {
-                    return;
-                }
-            }
-            if registry::is_any_without_mpm_thread() {
-                leave();
-            }
-        }
+        guard("the watch of a child that stops", (), || {
+            leave_if_stuck(&waited_for);
+        });
     })?;
     *watch = Some(Watch { over, thread });
     Ok(())
+}
+
+fn leave_if_stuck(over: &Over) {
+    if over.wait(PATIENCE) {
+        return;
+    }
+    while registry::is_any_without_mpm_thread() && !mpm::is_child_idle() {
+        if over.wait(INTERVAL) {
+            return;
+        }
+    }
+    if registry::is_any_without_mpm_thread() {
+        leave();
+    }
 }
 
 /// Ends the thread and waits for it.

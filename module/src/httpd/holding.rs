@@ -33,7 +33,7 @@ pub enum Drained {
 impl Holding {
     /// Whether [`finish`](Self::finish) may be called: the MPM has run all hooks of the handover.
     #[must_use]
-    pub fn is_handed_over(&mut self) -> bool {
+    pub fn is_handed_over(&self) -> bool {
         match self {
             Self::Suspended(suspended) => suspended.is_handed_over(),
             Self::Detached(_) => true,
@@ -71,15 +71,6 @@ impl Holding {
             }
         }
         Drained::More
-    }
-
-    /// Whether [`close`](Self::close) may be called: the MPM's thread has stopped using the connection.
-    #[must_use]
-    pub fn has_been_let_go(&mut self) -> bool {
-        match self {
-            Self::Suspended(suspended) => suspended.has_been_let_go(),
-            Self::Detached(_) => true,
-        }
     }
 
     /// Closes the connection and frees its memory.

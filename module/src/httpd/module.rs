@@ -1,7 +1,7 @@
 //! The module record httpd looks for, the hooks, and the functions C calls.
 
 use std::cell::UnsafeCell;
-use std::ffi::{c_int, c_void};
+use std::ffi::{c_int, c_long, c_void};
 use std::ptr;
 
 use super::config;
@@ -92,6 +92,18 @@ unsafe extern "C" fn register_hooks(_pool: *mut sys::apr_pool_t) {
             ptr::null(),
             ptr::null(),
             sys::APR_HOOK_MIDDLE,
+        );
+        sys::ap_hook_create_connection(
+            Some(create_connection),
+            ptr::null(),
+            ptr::null(),
+            sys::APR_HOOK_REALLY_FIRST,
+        );
+        sys::ap_hook_resume_connection(
+            Some(resume_connection),
+            ptr::null(),
+            ptr::null(),
+            sys::APR_HOOK_REALLY_FIRST,
         );
         sys::ap_hook_suspend_connection(
             Some(suspend_connection),
@@ -225,6 +237,31 @@ unsafe extern "C" fn child_status(
 ) {
     if state == sys::MPM_CHILD_EXITED {
         guard("child_status", (), || scoreboard::leave(pid));
+    }
+}
+
+/// The hook `create_connection`: a thread begins to serve a new connection, which others make.
+unsafe extern "C" fn create_connection(
+    _pool: *mut sys::apr_pool_t,
+    _server: *mut sys::server_rec,
+    _socket: *mut sys::apr_socket_t,
+    _id: c_long,
+    _place: *mut c_void,
+    _buckets: *mut sys::apr_bucket_alloc_t,
+) -> *mut sys::conn_rec {
+    suspend::note_taken();
+    ptr::null_mut()
+}
+
+/// The hook `resume_connection`: a thread goes on with a connection, unless that has no place in the
+/// scoreboard: then it is being destroyed, by any thread (event.c, `notify_resume`).
+unsafe extern "C" fn resume_connection(
+    connection: *mut sys::conn_rec,
+    _request: *mut sys::request_rec,
+) {
+    // SAFETY: the MPM passes a live connection.
+    if unsafe { !(*connection).sbh.is_null() } {
+        suspend::note_taken();
     }
 }
 

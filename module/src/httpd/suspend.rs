@@ -5,20 +5,19 @@
 //! `process_socket`). httpd 2.4 cannot take a connection back, so it is closed here as well, with what
 //! the MPM would do.
 
+mod remains;
+mod thread;
+
 use std::os::fd::{AsFd, BorrowedFd, RawFd};
 use std::ptr;
-use std::time::{Duration, Instant};
+use std::sync::atomic::{AtomicPtr, Ordering};
 
 use super::module::websocket_module;
 use super::pool::Pool;
 use super::{filters, sys};
+use thread::MpmThread;
 
-/// How long the MPM's thread may need to let go of a connection it has handed over. Longer than that
-/// it is busy with its next one.
-const LET_GO_LIMIT: Duration = Duration::from_millis(200);
-
-/// How long it may need for its last write to the connection, right after the one before.
-const LAST_WRITE: Duration = Duration::from_millis(2);
+pub(super) use thread::note_taken;
 
 /// What takes a connection over, or, dropped, gives it up.
 pub trait Adopter: Send + 'static {
@@ -69,14 +68,13 @@ pub(super) unsafe fn hand_over(connection: *mut sys::conn_rec, request: *mut sys
             // A hard stop has closed it: dropping the adopter ends the session.
             return;
         }
-        let handed_over = None;
+        remains::free();
         adopter.adopt(Suspended {
             connection,
             request,
             socket,
-            worker,
+            thread: MpmThread::current(worker),
             descriptor,
-            handed_over,
         });
     }
 }
@@ -95,14 +93,12 @@ pub struct Suspended {
     connection: *mut sys::conn_rec,
     request: *mut sys::request_rec,
     socket: *mut sys::apr_socket_t,
-    worker: *mut sys::worker_score,
+    thread: MpmThread,
     descriptor: RawFd,
-    /// Since when the MPM is known to have run all hooks.
-    handed_over: Option<Instant>,
 }
 
 // SAFETY: after the hook nobody but the owner of this value uses the connection, except for the
-// MPM's thread, which `has_been_let_go` waits for.
+// MPM's thread: `is_handed_over` and `remains` have that in mind.
 unsafe impl Send for Suspended {}
 
 impl Suspended {
@@ -135,49 +131,23 @@ impl Suspended {
         unsafe { (*self.connection).aborted != 0 }
     }
 
-    /// Whether the MPM has run all hooks of the handover: the next thing it does is to clear `sbh`
-    /// (event.c, `notify_suspend`).
+    /// Whether the MPM has run all hooks of the handover, among them those of other modules: the next
+    /// thing it does is to clear `sbh`, which is set until then (event.c, `notify_suspend`).
     #[must_use]
-    pub fn is_handed_over(&mut self) -> bool {
+    pub fn is_handed_over(&self) -> bool {
         // SAFETY: the connection lives until `destroy`; another thread may be writing the pointer.
-        let is_cleared = unsafe { ptr::read_volatile(&raw const (*self.connection).sbh).is_null() };
-        if is_cleared {
-            self.handed_over.get_or_insert_with(Instant::now);
-        }
-        is_cleared
+        let sbh = unsafe { AtomicPtr::from_ptr(&raw mut (*self.connection).sbh) };
+        sbh.load(Ordering::Acquire).is_null()
     }
 
-    /// Whether the MPM's thread has stopped using the connection. After `sbh` it writes to it once
-    /// more. Then it reports to the scoreboard that it is ready; but when the child stops gracefully,
-    /// the MPM reports that for all threads, whatever they do (event.c, `close_listeners`).
-    #[must_use]
-    pub fn has_been_let_go(&mut self) -> bool {
-        if !self.is_handed_over() {
-            return false;
-        }
-        let elapsed = self
-            .handed_over
-            .map_or(Duration::ZERO, |since| since.elapsed());
-        let status = if self.worker.is_null() {
-            sys::SERVER_BUSY_WRITE
-        } else {
-            // SAFETY: the scoreboard lives as long as the process; a byte that others write.
-            unsafe { ptr::read_volatile(&raw const (*self.worker).status) }.into()
-        };
-        match status {
-            sys::SERVER_READY => true,
-            sys::SERVER_GRACEFUL | sys::SERVER_DEAD => elapsed > LAST_WRITE,
-            _ => elapsed > LET_GO_LIMIT,
-        }
-    }
-
-    /// Closes the connection and frees its memory.
+    /// Closes the connection. Its memory is freed when the MPM's thread has stopped using it.
     pub fn destroy(self) {
-        // SAFETY: the connection is ours alone and not used afterwards. The state is what the MPM's
-        // own clean-up goes by when it counts connections (event.c, `decrement_connection_count`).
+        // SAFETY: the connection is ours alone and not used afterwards, but for the last writes of the
+        // MPM's thread. The state is what the MPM's own clean-up goes by when it counts connections
+        // (event.c, `decrement_connection_count`).
         unsafe {
             (*(*self.connection).cs).state = sys::CONN_STATE_SUSPENDED;
-            sys::apr_pool_destroy((*self.connection).pool);
+            remains::bury((*self.connection).pool, self.thread);
         }
     }
 }

@@ -15,6 +15,7 @@ use signal_hook::iterator::exfiltrator::WithOrigin;
 use signal_hook::iterator::exfiltrator::origin::Origin;
 use signal_hook::iterator::{Handle, SignalsInfo};
 
+use super::guard::guard;
 use super::thread::spawn;
 
 struct Watch {
@@ -42,7 +43,7 @@ pub(super) fn watch(action: impl Fn() + Send + 'static) -> io::Result<()> {
         signals
             .forever()
             .filter(is_from_parent)
-            .for_each(|_| action());
+            .for_each(|_| guard("the answer to SIGTERM", (), &action));
     })?;
     *watch = Some(Watch { handle, thread });
     Ok(())

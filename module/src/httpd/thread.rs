@@ -4,6 +4,7 @@ use std::io;
 use std::mem::MaybeUninit;
 use std::ptr;
 use std::thread::{Builder, JoinHandle};
+use std::time::Duration;
 
 /// Starts a thread that takes no signals: httpd expects them in its own threads, and its handlers end
 /// the process.
@@ -26,5 +27,84 @@ pub fn spawn<T: Send + 'static>(
         let thread = builder.spawn(body);
         libc::pthread_sigmask(libc::SIG_SETMASK, old.as_ptr(), ptr::null_mut());
         thread
+    }
+}
+
+/// The system's number of this thread.
+#[must_use]
+pub fn current() -> i32 {
+    rustix::thread::gettid().as_raw_nonzero().get()
+}
+
+/// Whether a thread of this process sleeps, as far as the system tells (proc_pid_stat(5)).
+#[must_use]
+pub fn is_blocked(thread: i32) -> bool {
+    let stat = std::fs::read_to_string(format!("/proc/self/task/{thread}/stat"));
+    // The state follows the name, which may contain anything.
+    let state = stat
+        .as_deref()
+        .ok()
+        .and_then(|stat| stat.rsplit_once(')'))
+        .and_then(|(_, fields)| fields.trim_start().chars().next());
+    state != Some('R')
+}
+
+/// How long a thread of this process has computed so far, if the system tells.
+#[must_use]
+pub fn worked(thread: i32) -> Option<Duration> {
+    // The clock of a thread (clock_gettime(2) names the layout; `pthread_getcpuclockid` makes the same).
+    let clock = (!thread).wrapping_shl(3) | PER_THREAD | SCHEDULED;
+    let mut time = MaybeUninit::<libc::timespec>::uninit();
+    // SAFETY: `time` is valid for the call, which fills it if it succeeds; it refuses a thread that has
+    // ended.
+    let time = unsafe {
+        if libc::clock_gettime(clock, time.as_mut_ptr()) != 0 {
+            return None;
+        }
+        time.assume_init()
+    };
+    let seconds = u64::try_from(time.tv_sec).ok()?;
+    Some(Duration::from_secs(seconds) + Duration::from_nanos(u64::try_from(time.tv_nsec).ok()?))
+}
+
+/// Of the number of a clock: that of a thread, not of a process.
+const PER_THREAD: libc::clockid_t = 4;
+
+/// Of the number of a clock: what the scheduler has counted.
+const SCHEDULED: libc::clockid_t = 2;
+
+#[cfg(test)]
+mod tests {
+    use super::{current, is_blocked, worked};
+    use std::sync::mpsc::channel;
+    use std::time::{Duration, Instant};
+
+    #[test]
+    fn a_thread_that_waits_is_blocked_and_one_that_computes_is_not() {
+        assert!(!is_blocked(current()));
+        let (number, numbers) = channel();
+        let (release, released) = channel::<()>();
+        let thread = std::thread::spawn(move || {
+            number.send(current()).unwrap();
+            released.recv()
+        });
+        let waiting = numbers.recv().unwrap();
+        let deadline = Instant::now() + Duration::from_secs(10);
+        while !is_blocked(waiting) {
+            assert!(Instant::now() < deadline);
+        }
+        release.send(()).unwrap();
+        thread.join().unwrap().unwrap();
+    }
+
+    #[test]
+    fn another_thread_is_told_how_long_one_has_computed() {
+        let computing = current();
+        let before = worked(computing).unwrap();
+        while worked(computing).unwrap() < before + Duration::from_millis(2) {}
+        let seen = std::thread::spawn(move || worked(computing));
+        assert!(seen.join().unwrap().unwrap() >= before + Duration::from_millis(2));
+        let ended = std::thread::spawn(current).join().unwrap();
+        assert_eq!(worked(ended), None);
     }
 }

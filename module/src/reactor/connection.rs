@@ -5,21 +5,27 @@ use std::sync::{Arc, OnceLock, Weak};
 use std::time::{Duration, Instant};
 
 use super::event_loop::EventLoop;
+use super::mishap::{self, Fallible, Outcome};
 use super::ready::Queued;
 use super::run_state::RunState;
+use crate::httpd::guard::guard;
 use crate::httpd::holding::{Drained, Holding};
 use crate::httpd::suspend::{Adopter, Suspended};
 use crate::httpd::transport::Transport;
 use crate::link::{Link, Wake};
 use crate::plugin::LoadedPlugin;
-use crate::session::{Next, Session};
+use crate::session::{Next, Session, is_heavy, is_long};
 
 /// How long the client may take to close its side after the last byte was written (httpd's
 /// `SECONDS_TO_LINGER`).
 const LINGER: Duration = Duration::from_secs(2);
 
-/// When to ask again whether the MPM's thread has let the connection go.
-const LET_GO_POLL: Duration = Duration::from_millis(1);
+/// When to ask again whether the hooks of the handover have run, for the first time; each time later it
+/// takes twice as long, as a hook of another module may take for ever.
+const FIRST_RECHECK: Duration = Duration::from_millis(1);
+
+/// The longest time until then.
+const LAST_RECHECK: Duration = Duration::from_millis(256);
 
 /// A connection, known to its loop from the handover until it is gone.
 pub struct Connection {
@@ -28,6 +34,10 @@ pub struct Connection {
     token: AtomicUsize,
     /// The poller has said that the client has closed its side. It says so once.
     is_over: AtomicBool,
+    /// The last turn took long enough to let others go first.
+    is_heavy: AtomicBool,
+    /// It took longer than a turn should.
+    was_long: AtomicBool,
     /// That of the session. It keeps the connection alive, not the other way round.
     link: OnceLock<Weak<Link>>,
     state: RunState<Box<Life>>,
@@ -40,17 +50,12 @@ struct Life {
     holding: Holding,
     /// The server stops: the client is not waited for.
     is_leaving: bool,
+    /// When to ask again whether the handover is complete.
+    recheck: Duration,
     /// Set when the request has ended: how long to wait for the client.
     linger_until: Option<Instant>,
     /// The earliest timer that will call for a turn.
     armed: Option<Instant>,
-}
-
-/// What is to become of a connection after a turn.
-enum Outcome {
-    Wait(Option<Instant>),
-    Again,
-    Gone,
 }
 
 /// A session on its way from the MPM to its loop. Dropping it ends the session.
@@ -82,6 +87,8 @@ impl Connection {
             plugin,
             token: AtomicUsize::new(usize::MAX),
             is_over: AtomicBool::new(false),
+            is_heavy: AtomicBool::new(false),
+            was_long: AtomicBool::new(false),
             link: OnceLock::new(),
             state: RunState::new(),
         })
@@ -113,6 +120,7 @@ impl Connection {
             session: Some(session),
             holding,
             is_leaving: false,
+            recheck: FIRST_RECHECK,
             linger_until: None,
             armed: None,
         };
@@ -127,21 +135,32 @@ impl Connection {
         self.home.enqueue(self);
     }
 
-    /// Takes a turn, unless one is going on: that will be followed by another. Returns whether it did.
+    /// Takes a turn, which begins `now`, unless one is going on: that will be followed by another. Gives
+    /// the time at its end, if it did. Panics nowhere.
     ///
     /// `is_watched` tells whether there is somebody who will call [`lose_sight`](Self::lose_sight) if it
     /// takes long, and has not done so yet.
-    pub(super) fn turn(self: &Arc<Self>, buffer: &mut [u8], is_watched: impl Fn() -> bool) -> bool {
-        let Some(mut life) = self.state.begin() else {
-            return false;
-        };
-        if let Some(session) = &life.session {
-            session.link().begin_watch(is_watched);
-        }
-        if self.is_over.load(Ordering::Acquire) {
-            life.find_end();
-        }
-        match life.turn(buffer) {
+    pub(super) fn turn(
+        self: &Arc<Self>,
+        buffer: &mut [u8],
+        now: Instant,
+        is_watched: impl Fn() -> bool,
+    ) -> Option<Instant> {
+        let mut life = self.state.begin()?;
+        let outcome = mishap::turn(&mut *life, |life| {
+            if let Some(session) = &life.session {
+                session.link().begin_watch(is_watched);
+            }
+            if self.is_over.load(Ordering::Acquire) {
+                life.find_end();
+            }
+            life.turn(buffer, now, self.was_long.load(Ordering::Relaxed))
+        });
+        let ended = Instant::now();
+        let took = ended.saturating_duration_since(now);
+        self.is_heavy.store(is_heavy(took), Ordering::Relaxed);
+        self.was_long.store(is_long(took), Ordering::Relaxed);
+        match outcome {
             Outcome::Wait(deadline) => {
                 if let Some(deadline) = life.arm(deadline) {
                     self.home
@@ -159,10 +178,10 @@ impl Connection {
                 let Life { holding, .. } = *life;
                 self.home
                     .remove(self.token.load(Ordering::Acquire), &holding);
-                holding.close();
+                guard("the end of a connection", (), || holding.close());
             }
         }
-        true
+        Some(ended)
     }
 }
 
@@ -171,8 +190,8 @@ impl Queued for Connection {
         self.state.mark_queued()
     }
 
-    fn mark_taken(&self) {
-        self.state.mark_taken();
+    fn is_heavy(&self) -> bool {
+        self.is_heavy.load(Ordering::Relaxed)
     }
 }
 
@@ -182,10 +201,19 @@ impl Wake for Connection {
     }
 }
 
+impl Fallible for Life {
+    fn give_up(&mut self) -> bool {
+        let session = self.session.take();
+        let had_session = session.is_some();
+        drop(session);
+        had_session
+    }
+}
+
 impl Life {
-    fn turn(&mut self, buffer: &mut [u8]) -> Outcome {
+    fn turn(&mut self, buffer: &mut [u8], now: Instant, was_long: bool) -> Outcome {
         if let Some(session) = &mut self.session {
-            match session.turn(buffer) {
+            match session.turn(buffer, now, was_long) {
                 Next::Wait { deadline, .. } => return Outcome::Wait(deadline),
                 Next::Again => return Outcome::Again,
                 Next::Ended => self.end_session(),
@@ -205,15 +233,15 @@ impl Life {
         self.is_leaving = session.is_some_and(|session| session.link().is_leaving());
     }
 
-    /// Ends the request, then waits until the client has closed its side and the MPM's thread has let
-    /// the connection go.
+    /// Ends the request, when the handover is complete, then waits until the client has closed its side.
     fn close(&mut self, buffer: &mut [u8]) -> Outcome {
         let now = Instant::now();
-        let soon = Outcome::Wait(Some(now + LET_GO_POLL));
         let Some(until) = self.linger_until else {
             // The end of the request updates the scoreboard of the MPM's thread if that is still there.
             if !self.holding.is_handed_over() {
-                return soon;
+                let recheck = self.recheck;
+                self.recheck = (2 * recheck).min(LAST_RECHECK);
+                return Outcome::Wait(Some(now + recheck));
             }
             self.holding.finish();
             let waits = !self.is_leaving && !self.holding.is_aborted();
@@ -227,11 +255,7 @@ impl Life {
                 Drained::More => return Outcome::Again,
             }
         }
-        if self.holding.has_been_let_go() {
-            Outcome::Gone
-        } else {
-            soon
-        }
+        Outcome::Gone
     }
 
     /// The timer that has to be set so that there is a turn at `deadline`, if none comes earlier.

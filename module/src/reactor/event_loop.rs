@@ -5,17 +5,21 @@ use std::io;
 use std::os::fd::OwnedFd;
 use std::sync::atomic::{AtomicBool, AtomicI32, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use rustix::event::{EventfdFlags, Timespec, epoll, eventfd};
 use slab::Slab;
 
 use super::connection::Connection;
+use super::job::{Job, Scratch};
 use super::monitor::{self, Monitor};
-use super::pool::{Job, Pool, Scratch};
+use super::pool::Pool;
 use super::ready::Ready;
 use super::turn_counter::TurnCounter;
+use crate::httpd::guard::guard;
 use crate::httpd::holding::Holding;
+use crate::httpd::thread;
+use crate::session::is_heavy;
 
 /// The most events taken with one system call.
 pub(super) const BATCH: usize = 256;
@@ -33,14 +37,14 @@ pub(super) struct EventLoop {
     ready: Ready<Connection>,
     timers: Mutex<BTreeSet<(Instant, usize)>>,
     turns: TurnCounter,
-    pool: Arc<Pool>,
+    pool: Arc<Pool<Job>>,
     monitor: Arc<Monitor>,
     is_stopping: Arc<AtomicBool>,
 }
 
 impl EventLoop {
     pub(super) fn new(
-        pool: Arc<Pool>,
+        pool: Arc<Pool<Job>>,
         monitor: Arc<Monitor>,
         is_stopping: Arc<AtomicBool>,
     ) -> io::Result<Self> {
@@ -67,38 +71,73 @@ impl EventLoop {
         })
     }
 
-    /// Runs the loop until another thread takes it over or everything has ended.
-    pub(super) fn run(self: &Arc<Self>, scratch: &mut Scratch) {
-        let thread = rustix::thread::gettid().as_raw_nonzero().get();
-        self.runner.store(thread, Ordering::Relaxed);
-        while !self.has_ended() {
-            let ready = self.wait(&mut scratch.events);
-            for _ in 0..ready {
-                let Some(connection) = self.ready.take() else {
-                    break;
-                };
-                if connection.plugin().is_slow() {
-                    self.pool.submit(Job::Turn(connection));
-                    // A thread that could not be started for it is tried again by the monitor.
-                    self.monitor.wake_if_asleep();
-                    continue;
-                }
-                let turn = self.turns.begin();
-                self.monitor.wake_if_asleep();
-                connection.turn(&mut scratch.buffer, || self.turns.current() == Some(turn));
-                if !self.turns.end(turn) {
-                    return;
-                }
+    /// Runs the loop until another thread takes it over or everything has ended. Gives itself back if
+    /// it has to be run on.
+    pub(super) fn run(self: &Arc<Self>, scratch: &mut Scratch) -> Option<Arc<Self>> {
+        self.runner.store(thread::current(), Ordering::Relaxed);
+        let run = || {
+            while !self.has_ended() && self.run_round(scratch) {}
+            false
+        };
+        // No turn panics, so that whoever panics here still owns the loop.
+        guard("an event loop", true, run).then(|| Arc::clone(self))
+    }
+
+    /// Takes the turns of all that are ready and were quick the last time, and then, for as long as a
+    /// turn may take, of those that were not: these wait for each other, but those do not wait for them.
+    /// Returns whether the thread still owns the loop.
+    fn run_round(&self, scratch: &mut Scratch) -> bool {
+        let (ready, started) = self.wait(&mut scratch.events);
+        let mut now = started;
+        for _ in 0..ready {
+            let Some(connection) = self.ready.take_light() else {
+                break;
+            };
+            match self.serve(connection, &mut scratch.buffer, now) {
+                Some(later) => now = later,
+                None => return false,
             }
         }
+        let started = now;
+        while !is_heavy(now - started) {
+            let Some(connection) = self.ready.take_heavy() else {
+                break;
+            };
+            match self.serve(connection, &mut scratch.buffer, now) {
+                Some(later) => now = later,
+                None => return false,
+            }
+        }
+        true
+    }
+
+    /// Takes a turn, which begins `now`, or has it taken. Gives the time at its end, or `None` if
+    /// another thread owns the loop by then.
+    fn serve(
+        &self,
+        connection: Arc<Connection>,
+        buffer: &mut [u8],
+        now: Instant,
+    ) -> Option<Instant> {
+        if connection.plugin().is_slow() {
+            self.pool.submit(Job::Turn(connection));
+            // A thread that could not be started for it is tried again by the monitor.
+            self.monitor.wake_if_asleep();
+            return Some(now);
+        }
+        let turn = self.turns.begin();
+        self.monitor.wake_if_asleep();
+        let ended = connection.turn(buffer, now, || self.turns.current() == Some(turn));
+        self.turns.end(turn).then(|| ended.unwrap_or(now))
     }
 
     fn has_ended(&self) -> bool {
         self.is_stopping.load(Ordering::SeqCst) && lock(&self.connections).is_empty()
     }
 
-    /// Waits for something to do and puts it into the queue. Returns how long that is.
-    fn wait(&self, events: &mut Vec<epoll::Event>) -> usize {
+    /// Waits for something to do and puts it into the queue. Returns how many of those that were quick
+    /// the last time are in it, and the time.
+    fn wait(&self, events: &mut Vec<epoll::Event>) -> (usize, Instant) {
         let timeout = self.begin_wait();
         events.clear();
         // An interrupted wait found nothing; the loop comes back to it.
@@ -108,6 +147,7 @@ impl EventLoop {
             timeout.as_ref(),
         );
         self.ready.end_wait();
+        let now = Instant::now();
         let mut ready = self.ready.lock();
         let connections = lock(&self.connections);
         for event in events.iter() {
@@ -122,7 +162,7 @@ impl EventLoop {
         }
         let mut timers = lock(&self.timers);
         while let Some((due, token)) = timers.first().copied() {
-            if due > Instant::now() {
+            if due > now {
                 break;
             }
             timers.pop_first();
@@ -130,7 +170,7 @@ impl EventLoop {
                 ready.put(connection);
             }
         }
-        ready.len()
+        (ready.light(), now)
     }
 
     /// Begins a wait. Gives how long it may take at most; `None`: until something happens.
@@ -147,17 +187,19 @@ impl EventLoop {
     ///
     /// A thread that computes, or waits for a processor, is no reason to mistrust the plugin: with all
     /// threads blocked, its turns would then wait for another plugin's. Nor is it worth a thread beyond
-    /// the limit, unless it takes very long.
-    pub(super) fn take_over(self: &Arc<Self>, turn: u64, ticks: u32) {
+    /// the limit, unless it takes very long. One that waits for a processor gets it no sooner if another
+    /// thread wants it too.
+    pub(super) fn take_over(self: &Arc<Self>, turn: u64, ticks: u32, is_computing: bool) {
         // The turn's own, if it still goes on.
         let connection = self.ready.lock().current().map(Arc::clone);
-        let is_stuck =
-            ticks >= monitor::LONG || monitor::is_blocked(self.runner.load(Ordering::Relaxed));
-        let is_taken_over = (is_stuck || !self.pool.is_full()) && self.turns.take_over(turn);
+        let is_blocked = thread::is_blocked(self.runner.load(Ordering::Relaxed));
+        let is_long = ticks >= monitor::LONG || is_computing && !self.pool.is_full();
+        let is_worth_it = is_blocked || is_long;
+        let is_taken_over = is_worth_it && self.turns.take_over(turn);
         if let Some(connection) = connection {
             // Afterwards, as the turn asks for its number.
             connection.lose_sight();
-            if is_taken_over && is_stuck {
+            if is_taken_over && is_blocked {
                 connection.plugin().mark_slow();
             }
         }
@@ -168,7 +210,12 @@ impl EventLoop {
 
     /// Whether jobs wait for a thread; sees to it that there is one, if there may be.
     pub(super) fn has_waiting_jobs(&self) -> bool {
-        self.pool.ensure_thread()
+        self.pool.ensure_threads()
+    }
+
+    /// How long the thread that runs the loop has computed so far.
+    pub(super) fn worked(&self) -> Option<Duration> {
+        thread::worked(self.runner.load(Ordering::Relaxed))
     }
 
     /// The number of the turn that is going on.

@@ -7,12 +7,13 @@ use std::time::Duration;
 
 use super::doze::Doze;
 use super::event_loop::EventLoop;
+use crate::httpd::guard::guard;
 use crate::httpd::thread::spawn;
 
 /// How often the monitor looks. A turn is found after one to two of these.
 const TICK: Duration = Duration::from_millis(5);
 
-/// After so many ticks a turn counts as stuck even if it computes: one second.
+/// After so many ticks a turn is worth a thread beyond the limit, even if it computes: one second.
 pub(super) const LONG: u32 = 200;
 
 /// After so many ticks without a turn the monitor sleeps.
@@ -22,6 +23,36 @@ const QUIET_TICKS: u32 = 4;
 pub(super) struct Monitor {
     doze: Doze,
     thread: Mutex<Option<JoinHandle<()>>>,
+}
+
+/// What the monitor has seen of a loop.
+#[derive(Clone, Copy, Debug, Default)]
+struct Sight {
+    /// The turn that goes on.
+    turn: Option<u64>,
+    /// For so many ticks.
+    ticks: u32,
+    /// How long the loop's thread had computed when that turn was first seen.
+    worked: Option<Duration>,
+}
+
+/// Looks at a loop once in a tick. Returns whether there is anything to watch.
+fn look(event_loop: &Arc<EventLoop>, sight: &mut Sight) -> bool {
+    let turn = event_loop.current_turn();
+    let worked = turn.and_then(|_| event_loop.worked());
+    if let Some(turn) = turn.filter(|_| sight.turn == turn) {
+        sight.ticks = sight.ticks.saturating_add(1);
+        let worked = worked.zip(sight.worked);
+        let is_computing = worked.is_none_or(|(now, then)| now.saturating_sub(then) >= TICK / 2);
+        event_loop.take_over(turn, sight.ticks, is_computing);
+    } else {
+        *sight = Sight {
+            turn,
+            ticks: 0,
+            worked,
+        };
+    }
+    turn.is_some() || event_loop.has_waiting_jobs()
 }
 
 impl Monitor {
@@ -54,22 +85,14 @@ impl Monitor {
     }
 
     fn watch(&self, loops: &[Arc<EventLoop>]) {
-        let mut seen = vec![(None, 0_u32); loops.len()];
+        let mut sights = vec![Sight::default(); loops.len()];
         let mut quiet = 0;
         while self.wait(loops, quiet >= QUIET_TICKS) {
             quiet += 1;
-            for (event_loop, (seen, ticks)) in loops.iter().zip(&mut seen) {
-                let turn = event_loop.current_turn();
-                *ticks = if turn == *seen {
-                    ticks.saturating_add(1)
-                } else {
-                    0
-                };
-                *seen = turn;
-                if let Some(turn) = turn.filter(|_| *ticks > 0) {
-                    event_loop.take_over(turn, *ticks);
-                }
-                if turn.is_some() || event_loop.has_waiting_jobs() {
+            for (event_loop, sight) in loops.iter().zip(&mut sights) {
+                // A panic must not leave the loops without a monitor.
+                let is_busy = guard("the monitor", true, || look(event_loop, sight));
+                if is_busy {
                     quiet = 0;
                 }
             }
@@ -89,43 +112,5 @@ impl Monitor {
 
     fn thread(&self) -> MutexGuard<'_, Option<JoinHandle<()>>> {
         self.thread.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-/// Whether a thread of this process sleeps, as far as the system tells (proc_pid_stat(5)).
-pub(super) fn is_blocked(thread: i32) -> bool {
-    let stat = std::fs::read_to_string(format!("/proc/self/task/{thread}/stat"));
-    // The state follows the name, which may contain anything.
-    let state = stat
-        .as_deref()
-        .ok()
-        .and_then(|stat| stat.rsplit_once(')'))
-        .and_then(|(_, fields)| fields.trim_start().chars().next());
-    state != Some('R')
-}
-
-#[cfg(test)]
-mod tests {
-    use super::is_blocked;
-    use std::sync::mpsc::channel;
-    use std::time::{Duration, Instant};
-
-    #[test]
-    fn a_thread_that_waits_is_blocked_and_one_that_computes_is_not() {
-        let this = || rustix::thread::gettid().as_raw_nonzero().get();
-        assert!(!is_blocked(this()));
-        let (number, numbers) = channel();
-        let (release, released) = channel::<()>();
-        let thread = std::thread::spawn(move || {
-            number.send(this()).unwrap();
-            released.recv()
-        });
-        let waiting = numbers.recv().unwrap();
-        let deadline = Instant::now() + Duration::from_secs(10);
-        while !is_blocked(waiting) {
-            assert!(Instant::now() < deadline);
-        }
-        release.send(()).unwrap();
-        thread.join().unwrap().unwrap();
     }
 }

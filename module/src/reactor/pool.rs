@@ -5,13 +5,12 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::{Builder, JoinHandle};
 use std::time::{Duration, Instant};
 
-use rustix::event::epoll;
-use rustix::time::{ClockId, clock_gettime};
-
 use super::Threads;
-use super::connection::Connection;
-use super::event_loop::{BATCH, EventLoop};
-use crate::httpd::thread::spawn;
+use crate::httpd::guard::guard;
+use crate::httpd::thread::{self, spawn};
+
+#[cfg(test)]
+mod tests;
 
 /// Plugins put whole messages on the stack: as much as httpd's own threads have.
 const STACK_SIZE: usize = 8 * 1024 * 1024;
@@ -19,64 +18,92 @@ const STACK_SIZE: usize = 8 * 1024 * 1024;
 /// How long a thread beyond the minimum waits for work before it ends.
 const IDLE_LIMIT: Duration = Duration::from_secs(10);
 
-/// How much is read at a time: four frames of 32 KiB with their headers, or two of 64 KiB.
-const BUFFER_SIZE: usize = 128 * 1024 + 256;
-
 /// Something for a thread to do.
-pub(super) enum Job {
-    Turn(Arc<Connection>),
-    Loop(Arc<EventLoop>),
-}
+pub(super) trait Job: Send + 'static {
+    /// A thread's own memory.
+    type Scratch: Default;
 
-/// A thread's own memory.
-pub(super) struct Scratch {
-    pub(super) buffer: Vec<u8>,
-    pub(super) events: Vec<epoll::Event>,
+    /// Whether it must not wait until a callback returns: it goes first, if need be on a thread beyond
+    /// the limit.
+    fn is_urgent(&self) -> bool;
+
+    /// Does it. What is given back is done next, by whatever thread is free.
+    fn run(self, scratch: &mut Self::Scratch) -> Option<Self>
+    where
+        Self: Sized;
 }
 
 /// As many threads as there is work for, within limits.
-pub(super) struct Pool {
+pub(super) struct Pool<J> {
     threads: Threads,
-    state: Mutex<State>,
+    state: Mutex<State<J>>,
     changed: Condvar,
 }
 
-#[derive(Default)]
-struct State {
-    jobs: VecDeque<Job>,
+struct State<J> {
+    jobs: VecDeque<J>,
     running: usize,
     /// Threads that wait for a job, or are just starting to look for one.
     idle: usize,
+    /// The system's numbers of the threads that do jobs which are not urgent.
+    busy: Vec<i32>,
+    /// As many of those as there are processors were found to compute: another thread would not help.
+    is_saturated: bool,
     is_stopping: bool,
     handles: Vec<JoinHandle<()>>,
 }
 
-impl Pool {
+impl<J: Job> Pool<J> {
     pub(super) fn new(threads: Threads) -> Arc<Self> {
         Arc::new(Self {
             threads,
-            state: Mutex::default(),
+            state: Mutex::new(State {
+                jobs: VecDeque::new(),
+                running: 0,
+                idle: 0,
+                busy: Vec::new(),
+                is_saturated: false,
+                is_stopping: false,
+                handles: Vec::new(),
+            }),
             changed: Condvar::new(),
         })
     }
 
-    /// Has a job done as soon as a thread is free. Loops go first.
-    pub(super) fn submit(self: &Arc<Self>, job: Job) {
+    /// Has a job done as soon as a thread is free.
+    pub(super) fn submit(self: &Arc<Self>, job: J) {
         let mut state = self.lock();
-        match job {
-            Job::Loop(_) => state.jobs.push_front(job),
-            Job::Turn(_) => state.jobs.push_back(job),
+        if job.is_urgent() {
+            state.jobs.push_front(job);
+        } else {
+            state.jobs.push_back(job);
         }
         self.spawn_if_needed(&mut state);
         self.changed.notify_one();
     }
 
-    /// Whether jobs wait that no thread is free for. Starts one, if there may be more: an earlier try
-    /// can have failed.
-    pub(super) fn ensure_thread(self: &Arc<Self>) -> bool {
+    /// Whether jobs wait that no thread is free for. Starts as many as help, if there may be more: an
+    /// earlier try can have failed, and threads that computed can have blocked since.
+    pub(super) fn ensure_threads(self: &Arc<Self>) -> bool {
+        let Some(busy) = self.busy_while_jobs_wait() else {
+            return false;
+        };
+        let computing = busy.iter().filter(|thread| !thread::is_blocked(**thread));
+        let is_saturated = computing.take(processors()).count() >= processors();
         let mut state = self.lock();
-        self.spawn_if_needed(&mut state);
+        state.is_saturated = is_saturated;
+        while self.spawn_if_needed(&mut state) {}
         !state.jobs.is_empty() && state.idle == 0
+    }
+
+    /// The threads that do jobs, if there are others that no thread is free for.
+    fn busy_while_jobs_wait(&self) -> Option<Vec<i32>> {
+        let mut state = self.lock();
+        if state.jobs.len() > state.idle {
+            return Some(state.busy.clone());
+        }
+        state.is_saturated = false;
+        None
     }
 
     /// How many threads there are.
@@ -89,64 +116,64 @@ impl Pool {
         self.running() >= self.threads.max
     }
 
-    /// A loop must not wait until a callback returns, so it gets a thread beyond the limit.
-    fn spawn_if_needed(self: &Arc<Self>, state: &mut State) {
-        let loops = state
-            .jobs
-            .iter()
-            .take_while(|job| matches!(job, Job::Loop(_)));
-        let may_grow = state.running < self.threads.max || loops.count() > state.idle;
-        if state.jobs.len() > state.idle && may_grow {
-            self.spawn(state);
-        }
+    /// Returns whether there is another thread.
+    fn spawn_if_needed(self: &Arc<Self>, state: &mut State<J>) -> bool {
+        let urgent = state.jobs.iter().take_while(|job| job.is_urgent());
+        let may_grow =
+            state.running < self.threads.max && !state.is_saturated || urgent.count() > state.idle;
+        state.jobs.len() > state.idle && may_grow && self.spawn(state)
     }
 
     /// Without a thread the job waits for one that becomes free.
-    fn spawn(self: &Arc<Self>, state: &mut State) {
+    fn spawn(self: &Arc<Self>, state: &mut State<J>) -> bool {
         let pool = Arc::clone(self);
         let builder = Builder::new()
             .name("websocket".into())
             .stack_size(STACK_SIZE);
-        if let Ok(handle) = spawn(builder, move || pool.work()) {
-            state.running += 1;
-            state.idle += 1;
-            state.handles.retain(|handle| !handle.is_finished());
-            state.handles.push(handle);
-        }
+        let Ok(handle) = spawn(builder, move || pool.work()) else {
+            return false;
+        };
+        state.running += 1;
+        state.idle += 1;
+        state.handles.retain(|handle| !handle.is_finished());
+        state.handles.push(handle);
+        true
     }
 
-    fn work(&self) {
-        let mut scratch = Scratch {
-            buffer: vec![0; BUFFER_SIZE],
-            events: Vec::with_capacity(BATCH),
-        };
-        while let Some(job) = self.next_job() {
-            match job {
-                Job::Loop(event_loop) => event_loop.run(&mut scratch),
-                Job::Turn(connection) => {
-                    let begun = (Instant::now(), worked());
-                    if connection.turn(&mut scratch.buffer, || false) {
-                        let (elapsed, worked) = (begun.0.elapsed(), worked() - begun.1);
-                        connection
-                            .plugin()
-                            .note_turn(elapsed.saturating_sub(worked));
-                    }
-                }
-            }
-            self.lock().idle += 1;
+    fn work(self: &Arc<Self>) {
+        let thread = thread::current();
+        let mut scratch = J::Scratch::default();
+        while let Some(job) = self.next_job(thread) {
+            // A job that panics is given up; the thread and its place in the counts are not.
+            let next = guard("a thread of the event loops", None, || {
+                job.run(&mut scratch)
+            });
+            self.end_job(thread, next);
         }
         self.changed.notify_all();
     }
 
+    fn end_job(self: &Arc<Self>, thread: i32, next: Option<J>) {
+        let mut state = self.lock();
+        state.idle += 1;
+        if let Some(place) = state.busy.iter().position(|busy| *busy == thread) {
+            state.busy.swap_remove(place);
+        }
+        drop(state);
+        if let Some(next) = next {
+            self.submit(next);
+        }
+    }
+
     /// Waits for something to do. `None`: the thread is no longer needed, nor counted.
-    fn next_job(&self) -> Option<Job> {
+    fn next_job(&self, thread: i32) -> Option<J> {
         // Whatever wakes the thread meanwhile, so that the end of one does not keep all others.
         let idle_until = Instant::now() + IDLE_LIMIT;
         let mut state = self.lock();
         let job = loop {
-            // A thread that came for a loop beyond the limit leaves callbacks to the others.
+            // A thread that came for an urgent job beyond the limit leaves callbacks to the others.
             let is_extra = state.running > self.threads.max;
-            let wants = |job: &Job| !is_extra || matches!(job, Job::Loop(_));
+            let wants = |job: &J| !is_extra || job.is_urgent();
             if state.jobs.front().is_some_and(wants) {
                 break state.jobs.pop_front();
             }
@@ -161,27 +188,31 @@ impl Pool {
             state = waited.unwrap_or_else(PoisonError::into_inner).0;
         };
         state.idle -= 1;
+        if job.as_ref().is_some_and(|job| !job.is_urgent()) {
+            state.busy.push(thread);
+        }
         job
     }
 
-    /// Lets the threads end when there are no more jobs. Returns whether they did before `deadline`.
-    pub(super) fn stop(&self, deadline: Instant) -> bool {
+    /// Lets the threads end when there are no more jobs. Returns whether they did before `deadline`, if
+    /// there is one.
+    pub(super) fn stop(&self, deadline: Option<Instant>) -> bool {
         let mut state = self.lock();
         state.is_stopping = true;
         self.changed.notify_all();
         while state.running > 0 {
-            let left = deadline.saturating_duration_since(Instant::now());
-            if left.is_zero() {
+            let left = deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()));
+            if left.is_some_and(|left| left.is_zero()) {
                 return false;
             }
-            state = self
-                .changed
-                .wait_timeout(state, left)
-                .unwrap_or_else(PoisonError::into_inner)
-                .0;
+            let waited = self.changed.wait_timeout(state, left.unwrap_or(IDLE_LIMIT));
+            state = waited.unwrap_or_else(PoisonError::into_inner).0;
         }
         let handles = std::mem::take(&mut state.handles);
+        // Those that no thread could be started for.
+        let jobs = std::mem::take(&mut state.jobs);
         drop(state);
+        drop(jobs);
         for handle in handles {
             // It only fails if the thread panicked, and then it has ended too.
             let _ = handle.join();
@@ -189,13 +220,11 @@ impl Pool {
         true
     }
 
-    fn lock(&self) -> MutexGuard<'_, State> {
+    fn lock(&self) -> MutexGuard<'_, State<J>> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// How long this thread has run so far.
-fn worked() -> Duration {
-    let time = clock_gettime(ClockId::ThreadCPUTime);
-    Duration::try_from(time).unwrap_or_default()
+fn processors() -> usize {
+    std::thread::available_parallelism().map_or(1, usize::from)
 }

@@ -7,14 +7,16 @@ use crate::sync::{AtomicBool, Mutex, MutexGuard, Ordering, PoisonError};
 
 /// What can be put into a queue, where it stands once at most.
 pub(super) trait Queued {
-    /// Whether it still has to be put into the queue; afterwards it counts as put.
+    /// Whether it still has to be put into the queue; afterwards it counts as put until its turn begins.
     fn mark_queued(&self) -> bool;
 
-    /// It was taken from the queue.
-    fn mark_taken(&self);
+    /// Whether its last turn took long.
+    fn is_heavy(&self) -> bool;
 }
 
 /// A queue that any thread puts into, and the wait of the thread that takes.
+///
+/// It has two lanes: those whose last turn was short do not queue behind those whose turns take long.
 pub(super) struct Ready<T> {
     /// The thread that runs the loop is waiting, or about to.
     is_waiting: AtomicBool,
@@ -23,7 +25,8 @@ pub(super) struct Ready<T> {
 
 /// The queue itself, locked.
 pub(super) struct Queue<T> {
-    waiting: VecDeque<Arc<T>>,
+    light: VecDeque<Arc<T>>,
+    heavy: VecDeque<Arc<T>>,
     /// What was taken last.
     current: Option<Arc<T>>,
 }
@@ -33,7 +36,8 @@ impl<T: Queued> Ready<T> {
         Self {
             is_waiting: AtomicBool::new(false),
             queue: Mutex::new(Queue {
-                waiting: VecDeque::new(),
+                light: VecDeque::new(),
+                heavy: VecDeque::new(),
                 current: None,
             }),
         }
@@ -44,7 +48,8 @@ impl<T: Queued> Ready<T> {
     pub(super) fn begin_wait(&self) -> bool {
         // Before the look into the queue: who puts something after it sees that there is a wait.
         self.is_waiting.store(true, Ordering::SeqCst);
-        self.lock().waiting.is_empty()
+        let queue = self.lock();
+        queue.light.is_empty() && queue.heavy.is_empty()
     }
 
     pub(super) fn end_wait(&self) {
@@ -63,13 +68,18 @@ impl<T: Queued> Ready<T> {
         self.is_waiting()
     }
 
-    pub(super) fn take(&self) -> Option<Arc<T>> {
+    /// Takes the next of those whose last turn was short.
+    pub(super) fn take_light(&self) -> Option<Arc<T>> {
         let mut queue = self.lock();
-        queue.current = queue.waiting.pop_front();
-        if let Some(item) = &queue.current {
-            item.mark_taken();
-        }
-        queue.current.clone()
+        let item = queue.light.pop_front();
+        queue.take(item)
+    }
+
+    /// Takes the next of those whose last turn took long.
+    pub(super) fn take_heavy(&self) -> Option<Arc<T>> {
+        let mut queue = self.lock();
+        let item = queue.heavy.pop_front();
+        queue.take(item)
     }
 
     pub(super) fn lock(&self) -> MutexGuard<'_, Queue<T>> {
@@ -80,15 +90,26 @@ impl<T: Queued> Ready<T> {
 impl<T: Queued> Queue<T> {
     pub(super) fn put(&mut self, item: &Arc<T>) {
         if item.mark_queued() {
-            self.waiting.push_back(Arc::clone(item));
+            let lane = if item.is_heavy() {
+                &mut self.heavy
+            } else {
+                &mut self.light
+            };
+            lane.push_back(Arc::clone(item));
         }
     }
 
-    pub(super) fn len(&self) -> usize {
-        self.waiting.len()
+    /// How many wait whose last turn was short.
+    pub(super) fn light(&self) -> usize {
+        self.light.len()
     }
 
     pub(super) fn current(&self) -> Option<&Arc<T>> {
         self.current.as_ref()
+    }
+
+    fn take(&mut self, item: Option<Arc<T>>) -> Option<Arc<T>> {
+        self.current.clone_from(&item);
+        item
     }
 }

@@ -11,6 +11,7 @@ mod config;
 mod crowd;
 mod deflate;
 mod descriptors;
+mod driver;
 mod endurance;
 mod fuzz;
 mod gate;
@@ -63,6 +64,7 @@ const THEMES: &[&[Case]] = &[
     swarm::CASES,
     broadcast::CASES,
     blocking::CASES,
+    driver::CASES,
     gate::CASES,
     life::CASES,
     endurance::CASES,

@@ -9,10 +9,18 @@ pub const FIN_TEXT: u8 = 0x81;
 pub const RSV1: u8 = 0x40;
 /// A first byte for the end of the connection.
 const FIN_CLOSE: u8 = 0x88;
+/// A first byte for a ping.
+const FIN_PING: u8 = 0x89;
 /// The bit of the second byte that announces a masking key.
 const MASKED: u8 = 0x80;
 /// None of its bytes is 0, so that nothing is unmasked for free.
 pub const MASKING_KEY: [u8; 4] = [0x37, 0xfa, 0x21, 0x3d];
+
+/// A ping without payload, as a client sends it.
+#[must_use]
+pub fn masked_ping() -> Vec<u8> {
+    frame(FIN_PING, &[], Some(MASKING_KEY))
+}
 
 /// Status 1000, masked.
 #[must_use]

@@ -9,7 +9,8 @@
 //!
 //! The generator, from the outside in: [`run`] and [`idle`] are the two experiments of the bench,
 //! [`generator`] is the event loop under both, [`connection`] one WebSocket on it; [`soak`] is the
-//! experiment of `cargo xtask soak`, with a thread for each WebSocket; [`transport`] is their bytes with
+//! experiment of `cargo xtask soak`, with a thread for each WebSocket; [`neighbours`] is that of
+//! `cargo xtask bench --neighbours`; [`transport`] is their bytes with
 //! or without TLS, [`frames`] what they must be.
 
 pub mod connection;
@@ -20,6 +21,7 @@ pub mod generator;
 pub mod idle;
 pub mod json;
 pub mod limits;
+pub mod neighbours;
 pub mod opening;
 pub mod peer;
 pub mod run;

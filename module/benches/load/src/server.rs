@@ -74,6 +74,15 @@ impl Processes {
         })
     }
 
+    /// The most threads that one of the processes has.
+    #[must_use]
+    pub fn most_threads(&self) -> usize {
+        let threads = |pid: &i32| fs::read_dir(format!("/proc/{pid}/task")).map(Iterator::count);
+        // A process may be gone by now.
+        let counts = self.pids.iter().filter_map(|pid| threads(pid).ok());
+        counts.max().unwrap_or(0)
+    }
+
     /// Memory in bytes: what only the server's processes use, and their share of the rest.
     ///
     /// # Errors

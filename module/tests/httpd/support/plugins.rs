@@ -21,8 +21,8 @@ const RUST_PLUGINS: [&str; 7] = [
     "ticker",
 ];
 
-/// A folder with every plugin in C and C++ as NAME.so, and those in Rust as rust/NAME.so. It goes away with its
-/// handle.
+/// A folder with every plugin in C and C++ as NAME.so, those in Rust as rust/NAME.so, and what stands in
+/// for the system as system/NAME.so. It goes away with its handle.
 pub(crate) struct Plugins {
     dir: TempDir,
     names: Vec<String>,
@@ -64,6 +64,10 @@ impl Plugins {
             dir.path().join("rust"),
             &include,
         )?;
+        for name in ["few_threads", "held_thread"] {
+            let source = folders[1].join(format!("system/{name}.c"));
+            c_plugin::compile(source, dir.path().join("system"), &include)?;
+        }
         let stem = |source: &PathBuf| Some(source.file_stem()?.to_str()?.to_owned());
         Ok(Self {
             names: sources.iter().filter_map(stem).collect(),

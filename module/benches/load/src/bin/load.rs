@@ -11,7 +11,7 @@ use websocket_load::opening::Opener;
 use websocket_load::server::Server;
 use websocket_load::shape::Shape;
 use websocket_load::texts::Texts;
-use websocket_load::{idle, run, soak};
+use websocket_load::{idle, neighbours, run, soak};
 
 /// Loads a WebSocket echo server of this machine.
 #[derive(Parser)]
@@ -41,6 +41,10 @@ struct Options {
     /// Open so many connections and leave them idle
     #[arg(long, group = "experiment")]
     idle: Option<usize>,
+    /// Measure quiet clients beside greedy ones: messages, pings, unread-pings, uploads or idle, and how
+    /// many
+    #[arg(long, group = "experiment", value_name = "LOAD:CLIENTS")]
+    neighbours: Option<neighbours::Load>,
     /// Open and end so many connections, one after the other on each of several threads
     #[arg(long, group = "experiment")]
     cycles: Option<u64>,
@@ -82,6 +86,10 @@ fn main() -> Result<()> {
     }
     if let Some(count) = options.idle {
         println!("{}", idle::idle(&mut opener, server, count, duration)?);
+    }
+    if let Some(load) = options.neighbours {
+        let measurement = neighbours::neighbours(&mut opener, server, load, duration)?;
+        println!("{measurement}");
     }
     if let Some(cycles) = options.cycles {
         let plan = soak::Plan {

@@ -1,0 +1,84 @@
+//! What the threads of the pool do.
+
+use std::fs::File;
+use std::io;
+use std::os::unix::fs::FileExt;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use rustix::event::epoll;
+use rustix::time::{ClockId, clock_gettime};
+
+use super::connection::Connection;
+use super::event_loop::{BATCH, EventLoop};
+use super::pool;
+
+/// How much is read at a time: four frames of 32 KiB with their headers, or two of 64 KiB.
+const BUFFER_SIZE: usize = 128 * 1024 + 256;
+
+/// Something for a thread to do.
+pub(super) enum Job {
+    /// A turn of a connection whose plugin blocks.
+    Turn(Arc<Connection>),
+    /// A loop, until another thread takes it over.
+    Loop(Arc<EventLoop>),
+}
+
+/// A thread's own memory.
+pub(super) struct Scratch {
+    pub(super) buffer: Vec<u8>,
+    pub(super) events: Vec<epoll::Event>,
+    /// What the system tells of this thread (proc_pid_schedstat), where it does.
+    statistics: io::Result<File>,
+}
+
+impl Default for Scratch {
+    fn default() -> Self {
+        Self {
+            buffer: vec![0; BUFFER_SIZE],
+            events: Vec::with_capacity(BATCH),
+            statistics: File::open("/proc/thread-self/schedstat"),
+        }
+    }
+}
+
+impl pool::Job for Job {
+    type Scratch = Scratch;
+
+    fn is_urgent(&self) -> bool {
+        matches!(self, Self::Loop(_))
+    }
+
+    fn run(self, scratch: &mut Scratch) -> Option<Self> {
+        match self {
+            Self::Loop(event_loop) => event_loop.run(scratch).map(Self::Loop),
+            Self::Turn(connection) => {
+                let (started, unblocked) = (Instant::now(), scratch.unblocked());
+                let ended = connection.turn(&mut scratch.buffer, started, || false);
+                if let Some(ended) = ended {
+                    let unblocked = scratch.unblocked().saturating_sub(unblocked);
+                    let blocked = (ended - started).saturating_sub(unblocked);
+                    connection.plugin().note_turn(blocked);
+                }
+                None
+            }
+        }
+    }
+}
+
+impl Scratch {
+    /// How long this thread has run or waited for a processor so far.
+    fn unblocked(&self) -> Duration {
+        let worked = clock_gettime(ClockId::ThreadCPUTime);
+        Duration::try_from(worked).unwrap_or_default() + self.delayed().unwrap_or_default()
+    }
+
+    /// How long it has waited for a processor: the second number, in nanoseconds.
+    fn delayed(&self) -> Option<Duration> {
+        let mut text = [0; 64];
+        let length = self.statistics.as_ref().ok()?.read_at(&mut text, 0).ok()?;
+        let text = str::from_utf8(text.get(..length)?).ok()?;
+        let number = text.split_ascii_whitespace().nth(1)?.parse().ok()?;
+        Some(Duration::from_nanos(number))
+    }
+}

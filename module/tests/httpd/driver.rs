@@ -1,0 +1,180 @@
+//! The event driver: the threads it may not get, and the memory it shares with the MPM's threads.
+
+use std::fs::{self, Permissions};
+use std::io::Write;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Result, ensure};
+use tempfile::TempDir;
+use xtask::httpd::Httpd;
+use xtask::process::threads;
+use xtask::server_root::Sizing;
+
+use crate::support::server::ensure_healthy;
+use crate::support::{Client, Context, Driver, Frame, Handshake, cases, wait_until};
+
+cases! {
+    "event loops that get no threads leave nothing behind and are tried again" => few_threads,
+    "a connection's memory waits for the thread that has handed it over" => held_thread,
+    "a connection's memory waits for that thread in a child that stops, too" => held_thread_of_old_child,
+}
+
+fn few_threads(context: &Context) -> Result<()> {
+    if context.driver != Driver::Event {
+        return Ok(());
+    }
+    // A monitor and two loops are more.
+    for most in 0..=2 {
+        let folder = shared_folder()?;
+        let limit = folder.path().join("most");
+        let httpd = context
+            .root()?
+            .sizing(Sizing {
+                processes: 1,
+                threads: 8,
+            })
+            .preload(context.plugins().library("system/few_threads"))
+            .environment("FEW_THREADS", &limit)
+            .config(context.plugins().locations())
+            .config("WebSocketThreads 2 8")
+            .start()?;
+        let child = httpd.child_pids()?[0];
+        let open = || Client::open(httpd.address(), &Handshake::to("/echo"));
+        fs::write(&limit, most.to_string())?;
+        let mut early = open()?;
+        early.echo("served by a thread of the MPM")?;
+        wait_until("no thread of the event loops is left", || {
+            Ok(threads(child, "websocket")? + threads(child, "ws-monitor")? == 0)
+        })?;
+        fs::remove_file(&limit)?;
+        wait_until("the event loops run", || {
+            open()?.echo("hello")?;
+            Ok(threads(child, "websocket")? == 2)
+        })?;
+        // More than the MPM has threads.
+        let mut clients = (0..12).map(|_| open()).collect::<Result<Vec<_>>>()?;
+        clients.push(early);
+        for client in &mut clients {
+            client.echo("hello")?;
+        }
+        for client in clients {
+            client.close()?;
+        }
+        let log = httpd.error_log()?;
+        ensure!(httpd.stop()?.success());
+        ensure!(log.contains("need a thread for now"), "{log}");
+        ensure_healthy(&log)?;
+    }
+    Ok(())
+}
+
+fn held_thread(context: &Context) -> Result<()> {
+    if context.driver != Driver::Event {
+        return Ok(());
+    }
+    let (httpd, held) = Held::start(context)?;
+    let child = httpd.child_pids()?;
+    let client = held.hold(&httpd)?;
+    client.end()?;
+    held.let_go()?;
+    // By that thread, too.
+    for _ in 0..20 {
+        Client::open(httpd.address(), &Handshake::to("/echo"))?.echo("hello")?;
+    }
+    ensure!(httpd.child_pids()? == child, "the child has died");
+    ensure_healthy(&httpd.error_log()?)
+}
+
+fn held_thread_of_old_child(context: &Context) -> Result<()> {
+    if context.driver != Driver::Event {
+        return Ok(());
+    }
+    let (httpd, held) = Held::start(context)?;
+    let child = PathBuf::from(format!("/proc/{}", httpd.child_pids()?[0]));
+    let mut client = held.hold(&httpd)?;
+    httpd.graceful()?;
+    client.0.expect(&Frame::close(1001))?;
+    client.end()?;
+    held.let_go()?;
+    wait_until("the old child is gone", || Ok(!child.exists()))?;
+    ensure_healthy(&httpd.error_log()?)
+}
+
+/// The folder that `held_thread.c` is controlled by.
+struct Held(TempDir);
+
+/// A client whose connection a thread of the MPM has not let go of.
+struct HeldClient(Client);
+
+impl Held {
+    fn start(context: &Context) -> Result<(Httpd, Self)> {
+        let held = Self(shared_folder()?);
+        let httpd = context
+            .root()?
+            .sizing(Sizing {
+                processes: 1,
+                threads: 4,
+            })
+            .load_module(
+                "held_thread_module",
+                context.plugins().library("system/held_thread"),
+            )
+            .environment("HELD_THREAD", held.0.path())
+            // Every block that APR takes is a mapping, which is gone when it is freed.
+            .environment("MALLOC_MMAP_THRESHOLD_", "4096")
+            .config(context.plugins().locations())
+            .start()?;
+        Ok((httpd, held))
+    }
+
+    /// Opens a connection and stops the thread that hands it over.
+    fn hold(&self, httpd: &Httpd) -> Result<HeldClient> {
+        loop {
+            fs::write(self.path("arm"), "")?;
+            let client = Client::open(httpd.address(), &Handshake::to("/echo"))?;
+            let [held, missed] = ["held", "missed"].map(|name| self.path(name));
+            wait_until("the thread is stopped", || {
+                Ok(held.exists() || missed.exists())
+            })?;
+            fs::remove_file(self.path("arm"))?;
+            if held.exists() {
+                return Ok(HeldClient(client));
+            }
+            fs::remove_file(missed)?;
+        }
+    }
+
+    /// Lets the thread go on; returns when it does.
+    fn let_go(&self) -> Result<()> {
+        fs::write(self.path("go"), "")?;
+        wait_until("the thread goes on", || Ok(self.path("went").exists()))
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.0.path().join(name)
+    }
+}
+
+impl HeldClient {
+    /// Ends the connection; returns when the server has closed its descriptor.
+    fn end(self) -> Result<()> {
+        let Self(mut client) = self;
+        client.send(crate::support::frame::masked(
+            crate::support::Opcode::CLOSE,
+            "",
+        ))?;
+        client.drain()?;
+        wait_until("the server has closed the connection", || {
+            Ok(client.stream.write_all(b"x").is_err())
+        })
+    }
+}
+
+/// A folder that httpd's children may use, whoever they are.
+fn shared_folder() -> Result<TempDir> {
+    let folder = tempfile::Builder::new().prefix("websocket-").tempdir()?;
+    let everybody = Permissions::from_mode(0o777);
+    fs::set_permissions::<&Path>(folder.path(), everybody)?;
+    Ok(folder)
+}
