@@ -3,7 +3,7 @@
 //!
 //! Whoever drives the session may watch its turns: then the flusher need not know of one that is short.
 
-use crate::sync::{AtomicBool, Ordering};
+use crate::sync::{AtomicBool, Ordering, fence};
 
 /// What session, flusher and whoever watches the turns tell each other about one connection.
 pub(super) struct Watch {
@@ -29,17 +29,20 @@ impl Watch {
     /// A turn begins. `is_watched` tells whether there is somebody who will call
     /// [`lose_sight`](Self::lose_sight) if it takes long, and has not done so yet.
     pub(super) fn begin_watch(&self, is_watched: impl Fn() -> bool) {
-        self.is_watched.store(true, Ordering::SeqCst);
-        // Asked afterwards: it may have been called before the turn has got this far.
+        // Not just a store: if `lose_sight` was called before, what happened before it is seen below.
+        self.is_watched.swap(true, Ordering::AcqRel);
         if !is_watched() {
-            self.is_watched.store(false, Ordering::SeqCst);
+            self.is_watched.store(false, Ordering::Relaxed);
         }
     }
 
     /// The turn takes long and may not be watched any more. Returns whether the flusher has to be told.
     #[must_use]
     pub(super) fn lose_sight(&self) -> bool {
-        self.is_watched.swap(false, Ordering::SeqCst)
+        let was_watched = self.is_watched.swap(false, Ordering::AcqRel);
+        // Before the look whether the flusher has been told: see `mark_scheduled`.
+        fence(Ordering::SeqCst);
+        was_watched
     }
 
     /// Whether nobody but the one who sends will tell the flusher.
@@ -55,8 +58,9 @@ impl Watch {
     pub(super) fn begin_turn(&self) -> bool {
         // Either this sees that the client takes no more, and that nobody will tell, or the flusher, who
         // finds the one out and is told of the other, sees the turn.
-        self.is_in_turn.store(true, Ordering::SeqCst);
-        self.is_pending.load(Ordering::SeqCst) && !self.is_watched.load(Ordering::SeqCst)
+        self.is_in_turn.store(true, Ordering::Relaxed);
+        fence(Ordering::SeqCst);
+        self.is_pending.load(Ordering::Relaxed) && !self.is_watched.load(Ordering::Relaxed)
     }
 
     pub(super) fn end_turn(&self) {
@@ -65,13 +69,15 @@ impl Watch {
 
     /// Whether a callback is running, or about to.
     pub(super) fn is_in_turn(&self) -> bool {
-        self.is_in_turn.load(Ordering::SeqCst)
+        // Between what was found out and this look: see `begin_turn`.
+        fence(Ordering::SeqCst);
+        self.is_in_turn.load(Ordering::Acquire)
     }
 
     /// Whether the client took all there was. For one thread at a time.
     pub(super) fn set_pending(&self, is_pending: bool) {
         if self.is_pending.load(Ordering::Relaxed) != is_pending {
-            self.is_pending.store(is_pending, Ordering::SeqCst);
+            self.is_pending.store(is_pending, Ordering::Relaxed);
         }
     }
 
@@ -82,11 +88,13 @@ impl Watch {
         // Who finds it scheduled has queued something before the flusher takes the queue, as both do that
         // under the queue's lock, or has lost sight of the turn before the flusher looks whether there
         // is one.
-        !self.is_scheduled.load(Ordering::SeqCst) && !self.is_scheduled.swap(true, Ordering::SeqCst)
+        !self.is_scheduled.load(Ordering::Relaxed)
+            && !self.is_scheduled.swap(true, Ordering::AcqRel)
     }
 
     /// The flusher is about to write: of what is queued from now on it has to be told anew.
     pub(super) fn mark_flushing(&self) {
-        self.is_scheduled.store(false, Ordering::SeqCst);
+        // Not just a store: what those did who found it scheduled and changed it is seen.
+        self.is_scheduled.swap(false, Ordering::AcqRel);
     }
 }

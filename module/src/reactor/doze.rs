@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::sync::{AtomicBool, Condvar, Mutex, MutexGuard, Ordering, PoisonError};
+use crate::sync::{AtomicBool, Condvar, Mutex, MutexGuard, Ordering, PoisonError, fence};
 
 /// Puts one thread to sleep while there is nothing to do for it.
 pub(super) struct Doze {
@@ -22,7 +22,9 @@ impl Doze {
 
     /// To be called when there is something to do. Costs next to nothing while the thread is awake.
     pub(super) fn wake(&self) {
-        if self.is_asleep.load(Ordering::SeqCst) && self.is_asleep.swap(false, Ordering::SeqCst) {
+        // Between what there is to do and this look: see `sleep`.
+        fence(Ordering::SeqCst);
+        if self.is_asleep.load(Ordering::Relaxed) && self.is_asleep.swap(false, Ordering::Relaxed) {
             // The lock makes sure that the thread is waiting, or has not looked yet.
             drop(self.lock());
             self.changed.notify_one();
@@ -38,12 +40,13 @@ impl Doze {
     /// Sleeps until [`wake`](Self::wake) or [`stop`](Self::stop), unless `is_busy`.
     pub(super) fn sleep(&self, is_busy: impl FnOnce() -> bool) {
         let mut is_stopping = self.lock();
-        self.is_asleep.store(true, Ordering::SeqCst);
-        // What began before that has woken nobody.
+        self.is_asleep.store(true, Ordering::Relaxed);
+        // Either this sees that there is something to do, or who brought it sees that the thread sleeps.
+        fence(Ordering::SeqCst);
         if is_busy() {
-            self.is_asleep.store(false, Ordering::SeqCst);
+            self.is_asleep.store(false, Ordering::Relaxed);
         }
-        while self.is_asleep.load(Ordering::SeqCst) && !*is_stopping {
+        while self.is_asleep.load(Ordering::Relaxed) && !*is_stopping {
             is_stopping = self
                 .changed
                 .wait(is_stopping)

@@ -46,19 +46,21 @@ impl<T: Queued> Ready<T> {
     /// Begins a wait. Returns whether there is nothing in the queue, so that it may last: it is
     /// interrupted when something is put.
     pub(super) fn begin_wait(&self) -> bool {
-        // Before the look into the queue: who puts something after it sees that there is a wait.
-        self.is_waiting.store(true, Ordering::SeqCst);
+        // Before the look into the queue: who puts something after it sees that there is a wait, as both
+        // take the lock in between.
+        self.is_waiting.store(true, Ordering::Relaxed);
         let queue = self.lock();
         queue.light.is_empty() && queue.heavy.is_empty()
     }
 
     pub(super) fn end_wait(&self) {
-        self.is_waiting.store(false, Ordering::SeqCst);
+        self.is_waiting.store(false, Ordering::Relaxed);
     }
 
-    /// Whether the loop has to be interrupted to learn of what was done before this call.
+    /// Whether the loop has to be interrupted to learn of what was done before this call, under a lock
+    /// that the loop takes before it waits.
     pub(super) fn is_waiting(&self) -> bool {
-        self.is_waiting.load(Ordering::SeqCst)
+        self.is_waiting.load(Ordering::Relaxed)
     }
 
     /// Returns whether the loop has to be interrupted.

@@ -13,27 +13,27 @@ impl TurnCounter {
     /// Begins a turn; for the owner. Gives its number.
     pub(super) fn begin(&self) -> u64 {
         // The lower half is even here, so that it cannot run over into the upper one before `end`.
-        self.0.fetch_add(1, Ordering::SeqCst) + 1
+        self.0.fetch_add(1, Ordering::AcqRel) + 1
     }
 
     /// Ends a turn. Returns whether the thread still owns the loop.
     pub(super) fn end(&self, turn: u64) -> bool {
         let next = (turn & !(Self::OWNER - 1)) | (turn.wrapping_add(1) & (Self::OWNER - 1));
         self.0
-            .compare_exchange(turn, next, Ordering::SeqCst, Ordering::SeqCst)
+            .compare_exchange(turn, next, Ordering::AcqRel, Ordering::Acquire)
             .is_ok()
     }
 
     /// The number of the turn that is going on.
     pub(super) fn current(&self) -> Option<u64> {
-        Some(self.0.load(Ordering::SeqCst)).filter(|turn| turn % 2 == 1)
+        Some(self.0.load(Ordering::Acquire)).filter(|turn| turn % 2 == 1)
     }
 
     /// Changes the owner if the turn still goes on.
     pub(super) fn take_over(&self, turn: u64) -> bool {
         let next = (turn & !(Self::OWNER - 1)).wrapping_add(Self::OWNER);
         self.0
-            .compare_exchange(turn, next, Ordering::SeqCst, Ordering::SeqCst)
+            .compare_exchange(turn, next, Ordering::AcqRel, Ordering::Acquire)
             .is_ok()
     }
 }
@@ -43,7 +43,7 @@ mod tests {
     use super::{Ordering, TurnCounter};
 
     fn owner(turns: &TurnCounter) -> u64 {
-        turns.0.load(Ordering::SeqCst) / TurnCounter::OWNER
+        turns.0.load(Ordering::Relaxed) / TurnCounter::OWNER
     }
 
     #[test]
@@ -80,7 +80,7 @@ mod tests {
     #[test]
     fn counting_on_for_ever_does_not_change_the_owner() {
         let turns = TurnCounter::default();
-        turns.0.store(TurnCounter::OWNER - 2, Ordering::SeqCst);
+        turns.0.store(TurnCounter::OWNER - 2, Ordering::Relaxed);
         let turn = turns.begin();
         assert!(turns.end(turn));
         assert_eq!(owner(&turns), 0);
