@@ -145,10 +145,12 @@ impl<'h> Handshake<'h> {
     ///
     /// # Errors
     ///
-    /// Name or value are not what a header may hold (RFC 9110, sections 5.1 and 5.5). With `?` that
-    /// refuses the connection with 500.
+    /// Name or value are not what a header may hold (RFC 9110, sections 5.1 and 5.5), or it is one that makes
+    /// the response valid, which httpd sets: `Upgrade`, `Connection`, `Sec-WebSocket-Accept`,
+    /// `Sec-WebSocket-Extensions`, and those that say how long a response is. With `?` that refuses the
+    /// connection with 500.
     pub fn set_header(&mut self, name: &str, value: &str) -> Result<(), InvalidHeader> {
-        let (name, value) = header::checked(name, value)?;
+        let (name, value) = header::checked_for_opening(name, value)?;
         // SAFETY: the host keeps the table valid in `'h` (`new`) and copies the texts.
         unsafe { ((*self.server).header_set)(self.server, name.as_ptr(), value.as_ptr()) }
         Ok(())

@@ -19,7 +19,7 @@ impl fmt::Display for InvalidHeader {
 impl std::error::Error for InvalidHeader {}
 
 /// Name and value for C, without anything that would end the header or its value early.
-pub(crate) fn checked(name: &str, value: &str) -> Result<(CString, CString), InvalidHeader> {
+fn checked(name: &str, value: &str) -> Result<(CString, CString), InvalidHeader> {
     match (CString::new(name), CString::new(value)) {
         (Ok(name_for_c), Ok(value_for_c)) if is_valid(name.as_bytes(), value.as_bytes()) => {
             Ok((name_for_c, value_for_c))
@@ -31,18 +31,38 @@ pub(crate) fn checked(name: &str, value: &str) -> Result<(CString, CString), Inv
     }
 }
 
+/// As [`checked`], for the response that opens a connection.
+pub(crate) fn checked_for_opening(
+    name: &str,
+    value: &str,
+) -> Result<(CString, CString), InvalidHeader> {
+    const OF_HANDSHAKE: [&str; 3] = [
+        "Upgrade",
+        "Sec-WebSocket-Accept",
+        "Sec-WebSocket-Extensions",
+    ];
+    if is_one_of(name.as_bytes(), &OF_HANDSHAKE) {
+        return Err(left_to_httpd(name));
+    }
+    checked_for_refusal(name, value)
+}
+
 /// As [`checked`], for the answer to a client that is refused.
 pub(crate) fn checked_for_refusal(
     name: &str,
     value: &str,
 ) -> Result<(CString, CString), InvalidHeader> {
     if is_framing(name.as_bytes()) {
-        return Err(InvalidHeader {
-            name: name.to_owned(),
-            why: "httpd sets it",
-        });
+        return Err(left_to_httpd(name));
     }
     checked(name, value)
+}
+
+fn left_to_httpd(name: &str) -> InvalidHeader {
+    InvalidHeader {
+        name: name.to_owned(),
+        why: "httpd sets it",
+    }
 }
 
 /// Whether a header may be on the answer to a client that is refused.
@@ -66,9 +86,13 @@ fn is_framing(name: &[u8]) -> bool {
         "Trailer",
         "Transfer-Encoding",
     ];
-    FRAMING
+    is_one_of(name, &FRAMING)
+}
+
+fn is_one_of(name: &[u8], names: &[&str]) -> bool {
+    names
         .iter()
-        .any(|framing| name.eq_ignore_ascii_case(framing.as_bytes()))
+        .any(|known| name.eq_ignore_ascii_case(known.as_bytes()))
 }
 
 /// `tchar` of RFC 9110, section 5.6.2.
@@ -78,7 +102,7 @@ fn is_token(byte: u8) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::checked;
+    use super::{checked, checked_for_opening};
 
     #[test]
     fn names_are_tokens_and_values_have_no_control_characters() {
@@ -93,6 +117,22 @@ mod tests {
             ("a", "\0"),
         ] {
             assert!(checked(name, value).is_err(), "{name}: {value}");
+        }
+    }
+
+    #[test]
+    fn what_makes_the_handshake_valid_is_left_to_httpd() {
+        for name in [
+            "connection",
+            "Upgrade",
+            "sec-websocket-accept",
+            "Sec-WebSocket-Extensions",
+            "Content-Length",
+        ] {
+            assert!(checked_for_opening(name, "x").is_err(), "{name}");
+        }
+        for name in ["Set-Cookie", "Sec-WebSocket-Protocol"] {
+            assert!(checked_for_opening(name, "x").is_ok(), "{name}");
         }
     }
 }
