@@ -1,5 +1,7 @@
 //! Where this machine keeps Apache httpd, its modules and its headers.
 
+mod version;
+
 use std::collections::BTreeSet;
 use std::env;
 use std::path::{Path, PathBuf};
@@ -8,6 +10,7 @@ use std::sync::OnceLock;
 
 use anyhow::{Context, Result, ensure};
 
+pub use self::version::Version;
 use crate::command::output_of;
 
 const APXS_MISSING: &str = "apxs not found. Install Apache's development package: \
@@ -32,6 +35,8 @@ pub struct Apache {
     pub apr_include_dir: PathBuf,
     /// Where the system's configuration lives (`SYSCONFDIR`).
     pub conf_dir: PathBuf,
+    /// The version of the server.
+    pub version: Version,
     static_modules: BTreeSet<String>,
 }
 
@@ -57,6 +62,7 @@ impl Apache {
             apr_include_dir: query(&apxs, "APR_INCLUDEDIR")?.into(),
             conf_dir: query(&apxs, "SYSCONFDIR")?.into(),
             static_modules: static_modules(&httpd)?,
+            version: version(&httpd)?,
             apxs,
             httpd,
         })
@@ -72,6 +78,7 @@ impl Apache {
             include_dir: "include".into(),
             apr_include_dir: "include".into(),
             conf_dir: "conf".into(),
+            version: Version(2, 4, 71),
             static_modules: static_modules.iter().map(|&name| name.to_owned()).collect(),
         }
     }
@@ -146,6 +153,19 @@ pub fn which(program: impl AsRef<Path>) -> Option<PathBuf> {
         .chain(["/usr/sbin".into(), "/sbin".into()])
         .map(|folder| folder.join(program))
         .find(|file| file.is_file())
+}
+
+fn version(httpd: &Path) -> Result<Version> {
+    let text = output_of(Command::new(httpd).arg("-v"))?;
+    let version = Version::in_text(&text)
+        .with_context(|| format!("`{} -v` names no version: {text}", httpd.display()))?;
+    ensure!(
+        version >= Version::OLDEST,
+        "{} is httpd {version}; the module needs {} or later",
+        httpd.display(),
+        Version::OLDEST
+    );
+    Ok(version)
 }
 
 fn static_modules(httpd: &Path) -> Result<BTreeSet<String>> {

@@ -116,7 +116,8 @@ impl Filtered {
     /// A non-blocking read that finds nothing may succeed without bytes. So does the core filter's
     /// first read at the end of the client's bytes, which mod_ssl passes on as "try again"; the next
     /// one reports the end, of which the poller will not tell again. And mod_ssl says "try again" after
-    /// each record without data (TLS 1.3 key updates), although more may have been read already.
+    /// each record without data (TLS 1.3 key updates), although more may have been read already. Before
+    /// httpd 2.4.60 it refuses renegotiation, which it does not allow a client, only when it is asked again.
     ///
     /// A client may send such records for ever: [`io::ErrorKind::Interrupted`] after some.
     fn read_piece(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
@@ -124,12 +125,18 @@ impl Filtered {
         for _ in 0..MOST_TRIES {
             match self.read_brigade(buffer) {
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                    if !self.look_again() && !self.holds_input() {
+                    let moved = self.has_moved();
+                    let may_tell = moved && self.bottom.is_some();
+                    if !self.look_again() && !self.holds_input() && !may_tell {
                         return Err(error);
                     }
-                    has_moved |= self.has_moved();
+                    has_moved |= moved;
                 }
-                result => return result,
+                result => {
+                    // What comes behind these bytes counts for the next read.
+                    self.has_moved();
+                    return result;
+                }
             }
         }
         Err(if has_moved {
