@@ -2,6 +2,7 @@
 //! folder `APACHE_BINDIR`, else the first `apxs` or `apxs2` on the `PATH`.
 
 use std::env;
+use std::fs;
 use std::panic;
 use std::path::{Path, PathBuf};
 use std::process::{Command, exit};
@@ -20,7 +21,6 @@ const FUNCTIONS: &[&str] = &[
     "ap_hook_check_config",
     "ap_hook_child_init",
     "ap_hook_child_status",
-    "ap_hook_child_stopping",
     "ap_hook_create_connection",
     "ap_hook_handler",
     "ap_hook_post_config",
@@ -164,6 +164,7 @@ fn main() {
     let apxs = find_apxs().unwrap_or_else(|| fail(MISSING_APXS));
     let flags = compiler_flags(&apxs);
     require_headers(&apxs, &flags);
+    require_version(&flags);
     generate(&flags);
 }
 
@@ -252,6 +253,37 @@ fn require_headers(apxs: &Path, flags: &[String]) {
                 apxs.display()
             ));
         }
+    }
+}
+
+/// The oldest release of httpd 2.4 that the module works with.
+const OLDEST_RELEASE: u32 = 37;
+
+fn require_version(flags: &[String]) {
+    let text = flags
+        .iter()
+        .filter_map(|flag| flag.strip_prefix("-I"))
+        .find_map(|folder| fs::read_to_string(Path::new(folder).join("ap_release.h")).ok());
+    let number = |name: &str| -> Option<u32> {
+        let text = text.as_deref()?;
+        let mut lines = text.lines().filter_map(|line| line.strip_prefix("#define"));
+        lines.find_map(|line| {
+            let mut words = line.split_whitespace();
+            (words.next() == Some(name)).then(|| words.next()?.parse().ok())?
+        })
+    };
+    let version = (
+        number("AP_SERVER_MAJORVERSION_NUMBER"),
+        number("AP_SERVER_MINORVERSION_NUMBER"),
+        number("AP_SERVER_PATCHLEVEL_NUMBER"),
+    );
+    if let (Some(major), Some(minor), Some(release)) = version
+        && ((major, minor) != (2, 4) || release < OLDEST_RELEASE)
+    {
+        fail(&format!(
+            "the headers are those of httpd {major}.{minor}.{release}; the module needs httpd 2.4, \
+             2.4.{OLDEST_RELEASE} or later"
+        ));
     }
 }
 

@@ -26,6 +26,7 @@ pub mod request;
 pub mod scoreboard;
 mod startup;
 mod status;
+pub mod stopping;
 pub mod stream;
 pub mod suspend;
 mod symbol;

@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
 use crate::flusher;
 use crate::httpd::scoreboard::{Counted, count};
+use crate::httpd::stopping;
 use crate::link::{Holder, Link};
 
 static STATE: Mutex<State> = Mutex::new(State {
@@ -53,10 +54,16 @@ pub fn register(link: &Arc<Link>) -> Registration {
     if stop.is_some_and(|stop| stop.ends(link)) {
         link.go_away();
     }
+    stopping::expect();
     Registration {
         id,
         _counted: count(link.holder()),
     }
+}
+
+/// Whether there is no connection.
+pub fn is_empty() -> bool {
+    lock().links.is_empty()
 }
 
 /// Whether there is a connection that no thread of the MPM serves.

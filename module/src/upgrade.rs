@@ -220,6 +220,7 @@ impl Opening<'_> {
         match opened.and_then(|stream| Ok((stream.descriptor()?, stream))) {
             Ok((descriptor, stream)) => {
                 session.link().open(stream);
+                let _served = self.request.watch_socket();
                 driver.drive(&mut session, &descriptor);
             }
             Err(error) => self.log_loss(&error),

@@ -11,8 +11,8 @@ use super::log::{Level, log_server};
 use super::pool::Pool;
 use super::request::Request;
 use super::{
-    departure, filters, mpm, redirects, scoreboard, startup, status, stream, suspend, sys,
-    termination,
+    departure, filters, mpm, redirects, scoreboard, startup, status, stopping, stream, suspend,
+    sys, termination,
 };
 use crate::reactor::Reactor;
 use crate::registry::Stop;
@@ -111,12 +111,6 @@ unsafe extern "C" fn register_hooks(_pool: *mut sys::apr_pool_t) {
             ptr::null(),
             sys::APR_HOOK_REALLY_LAST,
         );
-        sys::ap_hook_child_stopping(
-            Some(child_stopping),
-            ptr::null(),
-            ptr::null(),
-            sys::APR_HOOK_MIDDLE,
-        );
         sys::ap_hook_child_status(
             Some(child_status),
             ptr::null(),
@@ -126,6 +120,7 @@ unsafe extern "C" fn register_hooks(_pool: *mut sys::apr_pool_t) {
         filters::register();
         stream::register_filters();
         status::hook();
+        stopping::hook();
     }
 }
 
@@ -218,6 +213,7 @@ unsafe extern "C" fn child_init(pool: *mut sys::apr_pool_t, _server: *mut sys::s
             registry::shut_down(Stop::AtOnce);
             let has_ended = Reactor::stop();
             flusher::stop();
+            stopping::forget();
             termination::stop();
             departure::stop();
             if !has_ended {
@@ -273,29 +269,6 @@ unsafe extern "C" fn suspend_connection(
     guard("suspend_connection", (), || {
         // SAFETY: the MPM's arguments, passed on as they came.
         unsafe { suspend::hand_over(connection, request) }
-    });
-}
-
-/// Tells clients that the server goes away: on a graceful stop those whose connections no thread of
-/// the MPM serves, as nothing else would ever end them; the others live on in this child until they
-/// end, as with the C module.
-unsafe extern "C" fn child_stopping(_pool: *mut sys::apr_pool_t, graceful: c_int) {
-    // Without threads this runs in a signal handler, where no lock may be taken; the process ends at
-    // once and the kernel closes its only connection.
-    if !mpm::is_threaded() {
-        return;
-    }
-    guard("child_stopping", (), || {
-        if graceful == 0 {
-            return registry::shut_down(Stop::AtOnce);
-        }
-        registry::shut_down(Stop::Graceful);
-        let watched = termination::watch(|| registry::shut_down(Stop::AtOnce))
-            .and_then(|()| departure::watch());
-        if let Err(error) = watched {
-            let text = format!("this process may take long to stop: {error}");
-            log_server(Level::Warning, &text);
-        }
     });
 }
 

@@ -23,6 +23,11 @@ pub fn is_threaded() -> bool {
     is(sys::AP_MPMQ_IS_THREADED)
 }
 
+/// Whether this child process has been told to end.
+pub(super) fn is_stopping() -> bool {
+    query(sys::AP_MPMQ_MPM_STATE) == sys::AP_MPMQ_STOPPING
+}
+
 /// Which settings let the MPM end connections that hold no thread, as it takes their children for idle:
 /// they leave the threads idle that the MPM counts.
 pub(super) fn retirements() -> Vec<String> {

@@ -6,6 +6,7 @@ use std::os::fd::OwnedFd;
 use super::Request;
 use crate::httpd::detached::{Detached, Duplicate, Socket};
 use crate::httpd::memory::SharedMemory;
+use crate::httpd::stopping::Served;
 use crate::httpd::stream::{ConnectionStream, Descriptors, Http2Stream, input_of};
 use crate::httpd::suspend::{self, Adopter};
 use crate::httpd::transport::Transport;
@@ -61,6 +62,14 @@ impl Request {
         // before; plugins use the request's pool from one thread at a time.
         unsafe { ConnectionStream::new(self.get().connection, descriptors) }
             .map(Transport::Connection)
+    }
+
+    /// Has the MPM's treatment of the socket tell how the child stops, where httpd does not. For the
+    /// handler's thread, which drops the result before it returns.
+    #[must_use]
+    pub fn watch_socket(self) -> Option<Served> {
+        // SAFETY: the connection and its socket live until the handler has returned.
+        unsafe { Served::new(sys::ap_get_conn_socket(self.get().connection)) }
     }
 
     /// What the connection can be detached with, if all that belongs to it is a socket. For the
