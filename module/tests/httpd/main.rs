@@ -2,7 +2,8 @@
 //! clients, and to plugins written in C or Rust.
 //!
 //! `WEBSOCKET_TEST_MPMS=event,worker` restricts the MPMs. Each case is called `MPM: the rule`; under the
-//! event MPM it also runs with `WebSocketEventDriven Off`.
+//! event MPM it also runs with `WebSocketEventDriven Off`. What the version of httpd under test cannot do
+//! is listed as ignored, with the version that can.
 
 mod blocking;
 mod broadcast;
@@ -43,6 +44,7 @@ use std::sync::Arc;
 use anyhow::Result;
 use libtest_mimic::{Arguments, Failed, Trial};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+use xtask::apache::{Apache, Version};
 use xtask::server_root::Mpm;
 
 use self::support::plugins::Plugins;
@@ -106,8 +108,13 @@ fn main() -> Result<ExitCode> {
     raise_descriptor_limit()?;
     let mut arguments = Arguments::from_args();
     arguments.test_threads.get_or_insert(THREADS);
+    let version = Apache::find()?.version;
+    println!("httpd {version}");
     let contexts = contexts()?;
-    let trials = contexts.iter().flat_map(trials).collect();
+    let trials = contexts
+        .iter()
+        .flat_map(|context| trials(context, version))
+        .collect();
     let conclusion = libtest_mimic::run(&arguments, trials);
     let mut is_well = !conclusion.has_failed();
     for context in &contexts {
@@ -144,7 +151,10 @@ fn contexts() -> Result<Vec<Context>> {
         .collect())
 }
 
-fn trials(context: &Context) -> Vec<Trial> {
+/// The first version of httpd whose mod_http2 serves WebSockets.
+const HTTP2_WEBSOCKETS: Version = Version(2, 4, 58);
+
+fn trials(context: &Context, version: Version) -> Vec<Trial> {
     // mod_http2 does not serve WebSockets, or anything else, in processes with one thread.
     let http2 = (context.mpm != Mpm::Prefork).then_some([
         http2::CASES,
@@ -154,9 +164,15 @@ fn trials(context: &Context) -> Vec<Trial> {
     ]);
     let trial = |case: &'static Case| {
         let context = context.clone();
-        Trial::test(format!("{context}: {}", case.name), move || {
+        let trial = Trial::test(format!("{context}: {}", case.name), move || {
             (case.run)(&context).map_err(|error| Failed::from(format!("{error:#}")))
-        })
+        });
+        if version >= HTTP2_WEBSOCKETS || !case.name.contains("HTTP/2") {
+            return trial;
+        }
+        trial
+            .with_kind(format!("needs httpd {HTTP2_WEBSOCKETS}"))
+            .with_ignored_flag(true)
     };
     let themes = THEMES.iter().copied().chain(http2.into_iter().flatten());
     themes.flatten().map(trial).collect()

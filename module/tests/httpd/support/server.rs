@@ -6,12 +6,15 @@ use std::net::SocketAddr;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use anyhow::Result;
+use xtask::apache::Apache;
 use xtask::httpd::Httpd;
 use xtask::port;
 use xtask::server_root::{Mpm, ServerRoot, Sizing};
 pub(crate) use xtask::soak::ensure_healthy;
+use xtask::soak::is_slow;
 use xtask::workspace::module_library;
 
 use super::handshake::Handshake;
@@ -107,6 +110,13 @@ impl Context {
         let log = shared.error_log()?;
         drop(shared);
         ensure_healthy(&log)
+    }
+
+    /// How long a hard stop or restart may take, with what httpd itself takes of it.
+    pub(crate) fn stops_within(&self) -> Result<Duration> {
+        let version = Apache::find()?.version;
+        let is_slow = is_slow(self.mpm == Mpm::Worker, version);
+        Ok(Duration::from_secs(if is_slow { 6 + 5 } else { 6 }))
     }
 
     /// A server root with our module, for a server of the case's own.
