@@ -84,6 +84,7 @@ const THEMES: &[&[Case]] = &[
     redirects::CASES,
     redirects::errors::CASES,
     redirects::hostile::CASES,
+    redirects::life::CASES,
     redirects::fuzz::CASES,
     status::CASES,
     config::CASES,
