@@ -223,8 +223,8 @@ typedef void *(CALLBACK *WS_OnConnect)(const WebSocketServer *server);
 
 /*
  * Receives one whole message. The buffer is never NULL, not even for an empty message; it may be
- * changed in place, has no terminating NUL, and is valid during the call only. The result is
- * ignored.
+ * changed in place, and is valid during the call only. It has no terminating NUL, but room for one:
+ * buffer[buffer_size] may be written too. The result is ignored.
  */
 typedef size_t (CALLBACK *WS_OnMessage)(void *plugin_private, const WebSocketServer *server,
                                         const int type, unsigned char *buffer,
