@@ -67,6 +67,16 @@ enum Stage {
     Ended,
 }
 
+/// What the client has sent and a turn has not read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Rest {
+    Nothing,
+    /// Something, perhaps.
+    More,
+    /// The same, which is read when the client has taken output.
+    HeldBack,
+}
+
 /// A connection whose plugin has accepted it. Dropping it ends the connection for the plugin.
 pub struct Session {
     receiver: Receiver,
@@ -117,11 +127,33 @@ impl Session {
     /// only during the call. `now` is the time; `was_long` says that the turn before [was](is_long).
     pub fn turn(&mut self, buffer: &mut [u8], now: Instant, was_long: bool) -> Next {
         self.pace.begin(now, was_long);
-        let is_interrupted = self.stage == Stage::Reading && self.read(buffer);
-        match self.next() {
-            Next::Wait { read: true, .. } if is_interrupted => Next::Again,
-            Next::Ended => Next::Ended,
-            next => {
+        let rest = match self.stage {
+            Stage::Reading => self.read(buffer),
+            Stage::Finishing | Stage::Ended => Rest::Nothing,
+        };
+        match (self.next(), rest) {
+            (Next::Wait { read: true, .. }, Rest::More) => Next::Again,
+            (
+                Next::Wait {
+                    read: true,
+                    write,
+                    deadline,
+                },
+                Rest::HeldBack,
+            ) => {
+                // Nothing would tell when to read again, unless output is pending.
+                if write {
+                    Next::Wait {
+                        read: false,
+                        write,
+                        deadline,
+                    }
+                } else {
+                    Next::Again
+                }
+            }
+            (Next::Ended, _) => Next::Ended,
+            (next, _) => {
                 self.receiver.release();
                 next
             }
@@ -141,29 +173,30 @@ impl Session {
         &self.peer.link
     }
 
-    /// Reads as much as one turn may. Returns whether there may be more.
-    fn read(&mut self, buffer: &mut [u8]) -> bool {
+    /// Reads as much as one turn may. Returns what may be left.
+    fn read(&mut self, buffer: &mut [u8]) -> Rest {
         loop {
             if self.stage != Stage::Reading {
-                return false;
+                return Rest::Nothing;
             }
             if self.is_paused() {
-                return true;
+                return Rest::More;
             }
             match self.read_once(buffer) {
-                Ok(true) => {
-                    self.peer.link.flush();
-                    if !self.pace.goes_on() {
-                        return true;
+                Ok(true) => drop(self.peer.link.flush()),
+                Ok(false) => return Rest::Nothing,
+                Err(error) => match error.kind() {
+                    io::ErrorKind::WouldBlock => return Rest::Nothing,
+                    io::ErrorKind::ResourceBusy => return Rest::HeldBack,
+                    io::ErrorKind::Interrupted => {}
+                    _ => {
+                        self.peer.link.fail(error);
+                        return Rest::Nothing;
                     }
-                }
-                Ok(false) => return false,
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return false,
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(error) => {
-                    self.peer.link.fail(error);
-                    return false;
-                }
+                },
+            }
+            if !self.pace.goes_on() {
+                return Rest::More;
             }
         }
     }

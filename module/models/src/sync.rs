@@ -2,5 +2,5 @@
 
 pub(crate) use loom::sync::atomic::{AtomicBool, AtomicU64, fence};
 pub(crate) use loom::sync::{Condvar, Mutex, MutexGuard, RwLock, RwLockReadGuard};
-pub(crate) use std::sync::PoisonError;
 pub(crate) use std::sync::atomic::Ordering;
+pub(crate) use std::sync::{PoisonError, TryLockError};

@@ -5,8 +5,9 @@
 //! not take it all, the rest is for the session, or, while a callback keeps it from that, for the flusher.
 //!
 //! Two locks, taken in this order and never held over a callback or a wait: `writer` for the stream, and
-//! `outbox` for the queue. A sender therefore never waits for the connection's own thread, only for
-//! another's non-blocking system call, or for the client when the queue is full.
+//! `outbox` for the queue. What is done with the stream at a time is bounded. A sender therefore never waits
+//! for the connection's own thread, only for others' non-blocking system calls, or for the client when the
+//! queue is full.
 //!
 //! `module/models` tries how threads may interleave in here.
 
@@ -17,8 +18,8 @@ use std::time::Instant;
 use super::gone::Gone;
 use super::outbox::{Closed, Frame, Outbox};
 use super::watch::Watch;
-use super::writer::{self, Output, Stream, Writer};
-use crate::sync::{Mutex, MutexGuard, PoisonError};
+use super::writer::{self, Output, Stream, Writer, Written};
+use crate::sync::{Mutex, MutexGuard, PoisonError, TryLockError};
 
 /// Messages of so many bytes are written at once where that is possible, which saves a copy. Below, one
 /// write for many messages saves more.
@@ -57,6 +58,9 @@ pub(super) enum Waited {
 pub(super) struct Outlet<S> {
     outbox: Mutex<Outbox>,
     writer: Mutex<Writer<S>>,
+    /// Who finds the writer in use waits for it in here. So does the session before it reads, which it does
+    /// again and again: without this it might take the lock anew before those who wait are awake.
+    turnstile: Mutex<()>,
     waker: Arc<dyn Wake>,
     pub(super) watch: Watch,
 }
@@ -67,6 +71,7 @@ impl<S: Stream> Outlet<S> {
         Self {
             outbox: Mutex::new(Outbox::new(limit)),
             writer: Mutex::new(Writer::new()),
+            turnstile: Mutex::new(()),
             waker,
             watch: Watch::new(),
         }
@@ -77,9 +82,9 @@ impl<S: Stream> Outlet<S> {
         self.writer().stream = Some(stream);
     }
 
-    /// Runs `body` with the stream, if it is there.
+    /// Runs `body` with the stream, if it is there, when nobody else waits for it.
     pub(super) fn with_stream<T>(&self, body: impl FnOnce(&mut S) -> T) -> Option<T> {
-        self.writer().stream.as_mut().map(body)
+        self.writer_in_turn().stream.as_mut().map(body)
     }
 
     /// Writes or queues a frame, unless the queue is full. Returns whether it was accepted; then
@@ -215,11 +220,19 @@ impl<S: Stream> Outlet<S> {
     }
 
     fn write(&self, afterwards: impl FnOnce(&mut Writer<S>)) -> Output {
-        let mut writer = self.writer();
-        if let Some(failure) = writer.failure() {
-            return Output::Broken(failure);
-        }
-        let result = writer.write_all(&self.outbox);
+        let (mut writer, result) = loop {
+            let mut writer = self.writer();
+            if let Some(failure) = writer.failure() {
+                return Output::Broken(failure);
+            }
+            match writer.write_some(&self.outbox) {
+                // Others may want to send or read meanwhile.
+                Ok(Written::Enough) => {}
+                Ok(Written::All) => break (writer, Ok(true)),
+                Ok(Written::Taken) => break (writer, Ok(false)),
+                Err(error) => break (writer, Err(error)),
+            }
+        };
         afterwards(&mut writer);
         self.watch.set_pending(matches!(result, Ok(false)));
         match result {
@@ -277,7 +290,19 @@ impl<S: Stream> Outlet<S> {
     }
 
     fn writer(&self) -> MutexGuard<'_, Writer<S>> {
-        self.writer.lock().unwrap_or_else(PoisonError::into_inner)
+        match self.writer.try_lock() {
+            Ok(writer) => writer,
+            Err(TryLockError::Poisoned(poisoned)) => poisoned.into_inner(),
+            Err(TryLockError::WouldBlock) => self.writer_in_turn(),
+        }
+    }
+
+    /// The writer, after those who wait for it already.
+    fn writer_in_turn(&self) -> MutexGuard<'_, Writer<S>> {
+        let turn = self.turnstile.lock();
+        let writer = self.writer.lock().unwrap_or_else(PoisonError::into_inner);
+        drop(turn);
+        writer
     }
 
     fn outbox(&self) -> MutexGuard<'_, Outbox> {

@@ -47,6 +47,23 @@ pub enum Output {
     Broken(io::Error),
 }
 
+/// How far one go at writing has got.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Written {
+    /// Nothing waits any more.
+    All,
+    /// The client takes no more for now.
+    Taken,
+    /// Enough for one go.
+    Enough,
+}
+
+/// So many bytes are written in one go, during which others have to wait for the stream.
+const MOST_WRITTEN: usize = 1024 * 1024;
+
+/// The same of a message that is written from where it lies: the rest has to be copied.
+const MOST_WRITTEN_DIRECTLY: usize = 4 * MOST_WRITTEN;
+
 /// The stream of a connection and what is on its way into it. Behind a lock of the
 /// [`Outlet`](super::outlet::Outlet).
 pub(super) struct Writer<S> {
@@ -95,12 +112,13 @@ impl<S: Stream> Writer<S> {
         lock(outbox).discard();
     }
 
-    /// Writes until nothing waits (`true`) or the client takes no more (`false`).
-    pub(super) fn write_all(&mut self, outbox: &Mutex<Outbox>) -> io::Result<bool> {
+    /// Writes as much as is done in one go.
+    pub(super) fn write_some(&mut self, outbox: &Mutex<Outbox>) -> io::Result<Written> {
         let Some(stream) = &mut self.stream else {
-            return Ok(true);
+            return Ok(Written::All);
         };
-        loop {
+        let mut left = MOST_WRITTEN;
+        while left > 0 {
             if self.offset == self.frames.len() {
                 self.frames.clear();
                 self.offset = 0;
@@ -109,8 +127,9 @@ impl<S: Stream> Writer<S> {
                     let is_drained = stream.flush()?;
                     if is_drained {
                         self.pending_since = None;
+                        return Ok(Written::All);
                     }
-                    return Ok(is_drained);
+                    return Ok(Written::Taken);
                 }
             }
             match stream.write(&self.frames[self.offset..]) {
@@ -118,12 +137,16 @@ impl<S: Stream> Writer<S> {
                     self.offset += written;
                     self.pending_since = None;
                     lock(outbox).written(written);
+                    left = left.saturating_sub(written);
                 }
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(false),
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                    return Ok(Written::Taken);
+                }
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 Err(error) => return Err(error),
             }
         }
+        Ok(Written::Enough)
     }
 
     /// The client takes no more for now.
@@ -154,7 +177,7 @@ impl<S: Stream> Writer<S> {
         frame: Frame<'_>,
     ) -> Result<bool, Closed> {
         // A failure shows again when the queue is written.
-        if self.failure.is_some() || !matches!(self.write_all(outbox), Ok(true)) {
+        if self.failure.is_some() || !matches!(self.write_some(outbox), Ok(Written::All)) {
             return Ok(false);
         }
         let Some(stream) = &mut self.stream else {
@@ -168,7 +191,7 @@ impl<S: Stream> Writer<S> {
         } = frame;
         let total = header.len() + payload.len();
         let mut written = stream.write_frame(header, payload).unwrap_or(0);
-        while (header.len()..total).contains(&written) {
+        while (header.len()..total.min(MOST_WRITTEN_DIRECTLY)).contains(&written) {
             match stream.write(&payload[written - header.len()..]) {
                 Ok(more) => written += more,
                 Err(_) => break,

@@ -76,6 +76,8 @@ const THEMES: &[&[Case]] = &[
     try_send::CASES,
     tls::CASES,
     tls::renegotiation::CASES,
+    tls::records::CASES,
+    tls::filters::CASES,
     tls::origin::CASES,
     tls::versions::CASES,
     tls::restart::CASES,

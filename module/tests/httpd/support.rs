@@ -9,6 +9,7 @@ pub(crate) mod latency;
 pub(crate) mod openssl;
 pub(crate) mod plugins;
 pub(crate) mod random;
+pub(crate) mod records;
 pub(crate) mod server;
 pub(crate) mod tls;
 

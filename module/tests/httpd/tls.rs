@@ -1,6 +1,8 @@
 //! Connections whose bytes pass through filters: TLS, and modules this one does not know.
 
+pub(crate) mod filters;
 pub(crate) mod origin;
+pub(crate) mod records;
 pub(crate) mod renegotiation;
 pub(crate) mod restart;
 pub(crate) mod versions;
@@ -132,7 +134,7 @@ fn close_notify(context: &Context) -> Result<()> {
     client.drain().map(drop)
 }
 
-trait FlushTls {
+pub(crate) trait FlushTls {
     fn flush_tls(&mut self) -> Result<()>;
 }
 

@@ -26,7 +26,8 @@ const NAME: &CStr = c"websocket_socket";
 /// So much is read at a time: the longest records of TLS, four of them.
 const READ_SIZE: usize = 4 * (16 * 1024 + 256);
 
-/// With so many bytes waiting to be sent nothing more is read: mod_ssl answers changes of keys by itself.
+/// With so many bytes waiting to be sent nothing more is read: mod_ssl answers some records by itself
+/// (changes of keys, handshakes that are refused), and a client need not read the answers.
 const COLLECT_LIMIT: usize = 256 * 1024;
 
 thread_local! {
@@ -67,6 +68,8 @@ struct Channel {
     is_core_drained: bool,
     /// The socket was emptied by the read that goes on.
     is_dry: bool,
+    /// The read that goes on got nothing more because the client has to take output first.
+    is_held_back: bool,
     /// Bytes were received or taken since this was last asked.
     has_moved: bool,
     /// Received and taken up to `taken`.
@@ -95,6 +98,7 @@ impl Bottom {
             descriptor: descriptor.as_raw_fd(),
             is_core_drained: false,
             is_dry: false,
+            is_held_back: false,
             has_moved: false,
             received: Vec::new(),
             taken: 0,
@@ -121,14 +125,22 @@ impl Bottom {
     /// To be called before the filters are asked for bytes.
     pub(super) unsafe fn begin_read(&mut self) {
         // SAFETY: no filter runs.
-        unsafe { self.channel.as_mut() }.is_dry = false;
+        let channel = unsafe { self.channel.as_mut() };
+        channel.is_dry = false;
+        channel.is_held_back = false;
     }
 
     /// Whether the filters above, which have given nothing, would get more bytes if they were asked again.
     pub(super) unsafe fn holds_input(&mut self) -> bool {
         // SAFETY: no filter runs.
         let channel = unsafe { self.channel.as_ref() };
-        channel.taken < channel.received.len() || !channel.is_dry
+        !channel.is_held_back && (channel.taken < channel.received.len() || !channel.is_dry)
+    }
+
+    /// Whether there may be more bytes, which the filters above get when the client has taken output.
+    pub(super) unsafe fn is_held_back(&self) -> bool {
+        // SAFETY: no filter runs.
+        unsafe { self.channel.as_ref() }.is_held_back
     }
 
     /// Whether the filters above have got on since this was last asked.
@@ -199,9 +211,7 @@ impl Channel {
 
     /// Receives behind what is held.
     fn receive(&mut self) -> Result<(), sys::apr_status_t> {
-        // A client that takes no answers is not read from: that it takes some, the poller tells.
-        if self.is_dry || self.collected.len() - self.sent > COLLECT_LIMIT {
-            self.is_dry = true;
+        if self.is_dry {
             return Err(sys::APR_EAGAIN);
         }
         if self.received.capacity() == 0 {
@@ -241,6 +251,17 @@ impl Channel {
             self.taken = 0;
             buffers::recycle(&RECEIVED, &mut self.received);
         }
+    }
+
+    /// Whether so much waits for the client that it has to take some of it before it is read from.
+    fn must_send_first(&mut self) -> bool {
+        let is_over = |channel: &Self| channel.collected.len() - channel.sent > COLLECT_LIMIT;
+        if is_over(self) {
+            // It may take it at once. A failure shows when it is sent again.
+            let _ = self.send();
+        }
+        self.is_held_back = is_over(self);
+        self.is_held_back
     }
 
     fn collect(&mut self, bytes: &[u8]) {
@@ -287,6 +308,14 @@ unsafe extern "C" fn read(
         // stream that owns `Bottom`, which uses the channel only between calls.
         unsafe {
             let channel = (*filter).ctx.cast::<Channel>();
+            // Nobody waits here, whoever asks for it.
+            let nothing = match block {
+                sys::APR_BLOCK_READ => sys::APR_TIMEUP,
+                _ => sys::APR_EAGAIN,
+            };
+            if (*channel).must_send_first() {
+                return nothing;
+            }
             if !(*channel).is_core_drained {
                 let status = sys::ap_get_brigade((*filter).next, brigade, mode, block, wanted);
                 let is_drained = matches!(status, sys::APR_EAGAIN | sys::APR_EBADF)
@@ -300,8 +329,7 @@ unsafe extern "C" fn read(
             let wanted = usize::try_from(wanted).unwrap_or(0);
             let bytes = match (*channel).bytes(wanted) {
                 Ok(bytes) => bytes,
-                // Nobody waits here, whoever asks for it.
-                Err(sys::APR_EAGAIN) if block == sys::APR_BLOCK_READ => return sys::APR_TIMEUP,
+                Err(sys::APR_EAGAIN) => return nothing,
                 Err(status) => return status,
             };
             let list = (*(*filter).c).bucket_alloc;

@@ -169,7 +169,9 @@ impl ConnectionStream {
     ///
     /// # Errors
     ///
-    /// [`io::ErrorKind::WouldBlock`] when nothing has arrived; anything else ends the connection.
+    /// [`io::ErrorKind::WouldBlock`] when nothing has arrived, [`io::ErrorKind::Interrupted`] when others
+    /// should have their turn, [`io::ErrorKind::ResourceBusy`] when nothing is read before the client has taken
+    /// output; anything else ends the connection.
     pub fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         if self.way != Way::Socket {
             match self.filtered.read(buffer) {

@@ -21,6 +21,13 @@ const SEND_SIZE: usize = 4 * PASS_SIZE;
 /// How often filters that have given nothing are asked again at a time.
 const MOST_TRIES: usize = 16;
 
+/// So many records, or pieces of them, are read at a time: a client decides how short they are, and who
+/// sends to it waits meanwhile for the lock of the stream.
+const MOST_PIECES: usize = 128;
+
+/// So much is passed at a time, for the same reason.
+const MOST_PASSED: usize = 1024 * 1024;
+
 /// The filters of a connection, used by one thread at a time.
 pub(super) struct Filtered {
     connection: *mut sys::conn_rec,
@@ -71,7 +78,9 @@ impl Filtered {
         self.must_find_end = true;
     }
 
-    /// Reads until the buffer is full or there is nothing more. `Ok(0)` is the end.
+    /// Reads until the buffer is full, there is nothing more or others should have their turn. `Ok(0)` is
+    /// the end, and [`io::ErrorKind::ResourceBusy`] says that nothing is read before the client has taken
+    /// output.
     pub(super) fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         // SAFETY: no filter runs (`new`).
         unsafe {
@@ -80,9 +89,16 @@ impl Filtered {
             }
             // Answers of mod_ssl that wait may keep the client from being read from. Failures show again.
             let _ = self.flush();
-            let result = self.fill(buffer);
+            let mut result = self.fill(buffer);
             if let Some(bottom) = &mut self.bottom {
                 bottom.end_read();
+                if bottom.is_held_back() {
+                    self.is_dry = false;
+                    result = result.map_err(|error| match error.kind() {
+                        io::ErrorKind::WouldBlock => io::ErrorKind::ResourceBusy.into(),
+                        _ => error,
+                    });
+                }
             }
             if result.as_ref().is_err_and(is_fatal) {
                 // What mod_ssl has to say about it. The failure is reported, whatever comes of this.
@@ -96,7 +112,10 @@ impl Filtered {
     fn fill(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         let mut filled = 0;
         self.is_dry = false;
-        while filled < buffer.len() {
+        for _ in 0..MOST_PIECES {
+            if filled == buffer.len() {
+                break;
+            }
             match self.read_piece(&mut buffer[filled..]) {
                 // The end shows again, and so does a failure.
                 Ok(0) => break,
@@ -205,7 +224,7 @@ impl Filtered {
             unsafe { self.brigades.pass_bytes(piece) }?;
             self.check_aborted()?;
             passed += piece.len();
-            takes_more = self.flush()?;
+            takes_more = self.flush()? && passed < MOST_PASSED;
         }
         if passed == 0 {
             return Err(io::ErrorKind::WouldBlock.into());
@@ -267,6 +286,6 @@ impl Filtered {
 fn is_fatal(error: &io::Error) -> bool {
     !matches!(
         error.kind(),
-        io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted
+        io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted | io::ErrorKind::ResourceBusy
     )
 }

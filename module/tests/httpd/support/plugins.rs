@@ -114,10 +114,10 @@ impl Plugins {
         format!("<Location {path}>\nSetHandler websocket-handler\n{handler}\n</Location>\n")
     }
 
-    /// `/NAME` for every plugin that works; `below` is none.
+    /// `/NAME` for every plugin that works; `below` and `peek` are none.
     pub(crate) fn locations(&self) -> String {
         let names = self.names.iter();
-        let names = names.filter(|name| !["broken", "below"].contains(&name.as_str()));
+        let names = names.filter(|name| !["broken", "below", "peek"].contains(&name.as_str()));
         names
             .map(|name| self.location(&format!("/{name}"), name, ""))
             .collect()

@@ -10,7 +10,7 @@ use rustls::crypto::{CryptoProvider, ring, verify_tls12_signature, verify_tls13_
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use rustls::{
-    CertificateError, ClientConfig, ClientConnection, DigitallySignedStruct, Error,
+    CertificateError, CipherSuite, ClientConfig, ClientConnection, DigitallySignedStruct, Error,
     SignatureScheme, StreamOwned, SupportedProtocolVersion,
 };
 use xtask::httpd::Httpd;
@@ -64,7 +64,18 @@ pub(super) fn config(
     certificate: &Path,
     versions: &[&'static SupportedProtocolVersion],
 ) -> Result<ClientConfig> {
-    let provider = Arc::new(ring::default_provider());
+    config_with(certificate, versions, |_| true)
+}
+
+/// With those cipher suites only that are `wanted`.
+pub(super) fn config_with(
+    certificate: &Path,
+    versions: &[&'static SupportedProtocolVersion],
+    wanted: fn(CipherSuite) -> bool,
+) -> Result<ClientConfig> {
+    let mut provider = ring::default_provider();
+    provider.cipher_suites.retain(|suite| wanted(suite.suite()));
+    let provider = Arc::new(provider);
     let verifier = Pinned {
         certificate: CertificateDer::from_pem_file(certificate)?,
         provider: Arc::clone(&provider),

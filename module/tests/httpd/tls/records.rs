@@ -1,0 +1,191 @@
+//! Clients that cut TLS into records as they like, and send records that are no data.
+
+use std::io::Write as _;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context as _, Result, ensure};
+use xtask::httpd::Httpd;
+use xtask::process::resident_kib;
+use xtask::server_root::{Mpm, Sizing};
+
+use crate::rust::location;
+use crate::support::frame::masked;
+use crate::support::journal::Journal;
+use crate::support::records::{ALERT, HANDSHAKE, Records};
+use crate::support::server::ensure_healthy;
+use crate::support::{Client, Context, Handshake, Opcode, PATIENCE, cases};
+
+cases! {
+    "TLS 1.2: a flood of refused handshakes whose answers nobody reads takes no memory" => flood,
+    "TLS 1.2: what follows a flood of refused handshakes is read" => behind_flood,
+    "TLS: nobody waits for a member of a room who sends records of one byte" => short_records,
+    "TLS: an alert in the middle of a message ends the connection" => alerts,
+}
+
+/// A handshake message: a ClientHello without anything in it. OpenSSL refuses it with a warning
+/// (`no_renegotiation`), whatever it says.
+const HELLO: [u8; 4] = [1, 0, 0, 0];
+
+fn start(context: &Context, config: &str) -> Result<Httpd> {
+    let sizing = Sizing {
+        processes: 1,
+        threads: 16,
+    };
+    context
+        .root()?
+        .sizing(sizing)
+        .tls_port(xtask::port::free_port()?)
+        .config(context.plugins().locations())
+        .config(config)
+        .start()
+}
+
+fn hellos(client: &mut Client<Records>, count: usize) -> Vec<u8> {
+    let records = &mut client.stream;
+    (0..count)
+        .flat_map(|_| records.seal(HANDSHAKE, &HELLO))
+        .collect()
+}
+
+/// Behind the request, so that the core's input filter is never found empty.
+fn flood(context: &Context) -> Result<()> {
+    const COUNT: usize = 1_000_000; // the answers have 30 MB
+    const MOST_KIB: u64 = 10 * 1024;
+    let httpd = start(context, "")?;
+    let memory = || {
+        let children = httpd.child_pids()?.into_iter();
+        let resident = children.filter_map(|pid| resident_kib(pid).ok());
+        resident.max().context("there is no child")
+    };
+    let mut client = Client::connect_records(&httpd)?;
+    let before = memory()?;
+    let request = Handshake::to("/echo").to_bytes();
+    let mut bytes = client.stream.seal_data(&request, request.len());
+    bytes.extend(hellos(&mut client, COUNT));
+    let socket = &mut client.stream.socket;
+    socket.set_write_timeout(Some(Duration::from_secs(2)))?;
+    // The server need not read all of it.
+    let _ = socket.write_all(&bytes);
+    // No event tells that the server reads nothing more of what has arrived.
+    let mut after = memory()?;
+    for _ in 0..5 {
+        thread::sleep(Duration::from_millis(500));
+        after = after.max(memory()?);
+    }
+    let more = after.saturating_sub(before);
+    ensure!(more < MOST_KIB, "{more} KiB more");
+    Client::open_tls(&httpd, &Handshake::to("/echo"))?.echo("served meanwhile")?;
+    ensure!(client.response()?.status == 101);
+    drop(client);
+    ensure_healthy(&httpd.error_log()?)
+}
+
+fn behind_flood(context: &Context) -> Result<()> {
+    let httpd = start(context, "")?;
+    for count in [9_000, 20_000, 50_000] {
+        let mut client = Client::connect_records(&httpd)?;
+        client.upgrade(&Handshake::to("/echo"))?;
+        client.echo("before")?;
+        let mut bytes = hellos(&mut client, count);
+        let message = masked(Opcode::TEXT, "behind");
+        bytes.extend(client.stream.seal_data(&message, message.len()));
+        let mut socket = client.stream.socket.try_clone()?;
+        let sender = thread::spawn(move || socket.write_all(&bytes));
+        client
+            .expect_text("behind")
+            .with_context(|| count.to_string())?;
+        sender.join().expect("it does not panic")?;
+        client.close()?;
+    }
+    Ok(())
+}
+
+fn short_records(context: &Context) -> Result<()> {
+    const ROUNDS: u32 = 5;
+    // There every connection has a process of its own, and a room for itself.
+    if context.mpm == Mpm::Prefork {
+        return Ok(());
+    }
+    let httpd = start(context, &location(context, "/room", "chat", ""))?;
+    let handshake = Handshake::to("/room");
+    let mut neighbour = Client::open(httpd.address(), &handshake)?;
+    // The machine may be busy once.
+    let mut waits = Vec::new();
+    for _ in 0..ROUNDS {
+        let mut nuisance = Client::connect_records(&httpd)?;
+        nuisance.upgrade(&handshake)?;
+        waits.push(longest_wait(&mut neighbour, nuisance)?);
+    }
+    let mean = waits.iter().sum::<f64>() / f64::from(ROUNDS);
+    ensure!(
+        mean < 0.2,
+        "parts of the time the neighbour waited at most: {waits:?}"
+    );
+    Ok(())
+}
+
+/// A client sends a message with one byte in each record. Meanwhile another one hears what it says itself:
+/// for what part of the time it waited at most.
+fn longest_wait(neighbour: &mut Client, mut nuisance: Client<Records>) -> Result<f64> {
+    let frame = masked(Opcode::TEXT, vec![b'x'; 300_000]);
+    let records = nuisance.stream.seal_data(&frame, 1);
+    let mut socket = nuisance.stream.socket.try_clone()?;
+    let is_over = &AtomicBool::new(false);
+    let begun = Instant::now();
+    thread::scope(|scope| {
+        scope.spawn(move || socket.write_all(&records));
+        // It takes what it is sent. The message, of which the room makes nothing, is answered with the end.
+        let reader = scope.spawn(move || {
+            let ended = loop {
+                match nuisance.frame() {
+                    Ok(frame) if frame.first_byte == Opcode::CLOSE => break Ok(()),
+                    Ok(_) => {}
+                    Err(error) => break Err(error),
+                }
+            };
+            is_over.store(true, Ordering::Relaxed);
+            ended
+        });
+        let mut longest = Duration::ZERO;
+        for number in 0.. {
+            let started = Instant::now();
+            let text = format!("number {number}");
+            neighbour.text(format!(r#"{{"type":"say","text":"{text}"}}"#))?;
+            while !neighbour.next_text()?.contains(&text) {}
+            longest = longest.max(started.elapsed());
+            if is_over.load(Ordering::Relaxed) {
+                break;
+            }
+        }
+        reader.join().expect("it does not panic")?;
+        Ok(longest.as_secs_f64() / begun.elapsed().as_secs_f64())
+    })
+}
+
+fn alerts(context: &Context) -> Result<()> {
+    let httpd = start(context, "LogLevel websocket:debug")?;
+    for (name, alert, line) in [
+        ("close_notify", [1, 0], None),
+        ("handshake_failure", [2, 40], Some("SSL alert number 40")),
+    ] {
+        let journal = Journal::new(context)?;
+        let mut client = Client::connect_records(&httpd)?;
+        client.upgrade(&journal.handshake("/journal"))?;
+        client.echo("hello")?;
+        client.send(&masked(Opcode::TEXT, "half a message")[..8])?;
+        let alert = client.stream.seal(ALERT, &alert);
+        client.stream.socket.write_all(&alert)?;
+        let ended = journal.expect_one_disconnect(Duration::from_secs(4));
+        ended.context(name)?;
+        client.drain().context(name)?;
+        if let Some(line) = line {
+            httpd.wait_for_log(line, PATIENCE)?;
+        } else {
+            let log = httpd.error_log()?;
+            ensure!(!log.contains("SSL Library Error"), "{log}");
+        }
+    }
+    ensure_healthy(&httpd.error_log()?)
+}
