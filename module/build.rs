@@ -86,10 +86,14 @@ const FUNCTIONS: &[&str] = &[
     "apr_strerror",
     "apr_table_add",
     "apr_table_clear",
+    "apr_table_copy",
     "apr_table_elts",
     "apr_table_get",
+    "apr_table_make",
+    "apr_table_overlay",
     "apr_table_set",
     "apr_table_setn",
+    "apr_table_unset",
     "apr_thread_mutex_create",
 ];
 

@@ -307,10 +307,6 @@ impl Opening<'_> {
             plugin,
         } = self;
         request.clear_response_headers();
-        request.set_response_header(c"Upgrade", b"websocket");
-        request.set_response_header(c"Connection", b"Upgrade");
-        request.set_response_header(c"Sec-WebSocket-Accept", handshake.accept().as_bytes());
-
         let memory = request
             .share_memory()
             .map_err(|error| out_of_resources(request, &error))?;
@@ -336,11 +332,6 @@ impl Opening<'_> {
                 return Err(by_plugin(*request, refusal.err(), answer));
             }
         };
-        if let Some(deflate) = deflate {
-            // Not before: whatever the plugin has set, this is what holds.
-            let answer = deflate.to_string();
-            request.set_response_header(c"Sec-WebSocket-Extensions", answer.as_bytes());
-        }
         let limits = Limits {
             max_message_size: config.max_message_size(),
             allow_reserved_status_codes: config.allow_reserved_status_codes(),
@@ -356,6 +347,15 @@ impl Opening<'_> {
             plugin,
         );
         attachment.set_open();
+        // Not before: whatever the plugin and other modules have set, this is what holds.
+        request.add_headers_of_all_responses();
+        request.set_response_header(c"Upgrade", b"websocket");
+        request.set_response_header(c"Connection", b"Upgrade");
+        request.set_response_header(c"Sec-WebSocket-Accept", handshake.accept().as_bytes());
+        if let Some(deflate) = deflate {
+            let answer = deflate.to_string();
+            request.set_response_header(c"Sec-WebSocket-Extensions", answer.as_bytes());
+        }
         request.switch_protocols();
         Ok(session)
     }

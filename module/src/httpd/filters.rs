@@ -18,7 +18,8 @@ const OUTPUT: [&CStr; 1] = [c"SSL/TLS Coalescing Filter"];
 const TRANSPARENT_INPUT: [&[u8]; 3] = [b"core_in", b"reqtimeout", b"log_input_output"];
 const TRANSPARENT_OUTPUT: [&[u8]; 3] = [b"core", b"reqtimeout", b"log_input_output"];
 
-/// The filters of redirected requests whose connection another request has taken from HTTP.
+/// The filters of requests that are to read and write nothing: of redirected ones whose connection another
+/// request has taken from HTTP, and of a response that only collects headers.
 const NOTHING: &CStr = c"websocket_nothing";
 
 /// Registers the filters.
@@ -71,9 +72,22 @@ pub(super) unsafe fn leave_http(chain: impl Iterator<Item = NonNull<sys::request
             if position > 0 {
                 let (name, none) = (NOTHING.as_ptr(), ptr::null_mut());
                 sys::ap_add_input_filter(name, none, request, connection);
-                sys::ap_add_output_filter(name, none, request, connection);
+                add_sink(request);
             }
         }
+    }
+}
+
+/// Adds an output filter to a request that passes nothing on.
+///
+/// # Safety
+///
+/// The request is live, and this is its handler's thread.
+pub(super) unsafe fn add_sink(request: *mut sys::request_rec) {
+    // SAFETY: the caller vouches for the request; the filter is registered.
+    unsafe {
+        let connection = (*request).connection;
+        sys::ap_add_output_filter(NOTHING.as_ptr(), ptr::null_mut(), request, connection);
     }
 }
 

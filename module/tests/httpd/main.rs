@@ -26,6 +26,7 @@ mod mistakes;
 mod origin;
 mod redirects;
 mod refusals;
+mod response_headers;
 mod restart;
 mod rust;
 mod sites;
@@ -54,6 +55,7 @@ const THEMES: &[&[Case]] = &[
     handshake::CASES,
     origin::CASES,
     refusals::CASES,
+    response_headers::CASES,
     messages::CASES,
     malformed::CASES,
     deflate::negotiation::CASES,

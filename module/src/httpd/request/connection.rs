@@ -18,17 +18,13 @@ impl Request {
     pub fn switch_protocols(self) {
         // SAFETY: the chain's requests are live and this is the handler's thread.
         unsafe { filters::leave_http(self.chain()) };
-        // SAFETY: the request is live and this is its handler's thread; httpd sends the response at
-        // once and flushes it.
+        // SAFETY: the request is live and this is its handler's thread.
         unsafe {
-            let request = self.0.as_ptr();
             // A client that goes on sending after the end is read from for 2 seconds, not 30.
-            let notes = (*(*request).connection).notes;
+            let notes = (*self.get().connection).notes;
             sys::apr_table_setn(notes, c"short-lingering-close".as_ptr(), c"1".as_ptr());
-            (*request).status = sys::HTTP_SWITCHING_PROTOCOLS;
-            (*request).status_line = sys::ap_get_status_line(sys::HTTP_SWITCHING_PROTOCOLS);
-            sys::ap_send_interim_response(request, 1);
         }
+        self.send_switching_protocols();
     }
 
     /// Has httpd close the connection as soon as the response to this request has been written, without

@@ -5,7 +5,19 @@ use std::ptr;
 
 use super::Request;
 use crate::httpd::pool::bytes;
-use crate::httpd::sys;
+use crate::httpd::{filters, sys};
+
+/// Headers of the opening handshake (RFC 6455, section 4.2.2), which are up to this module and the plugin.
+const OF_OPENING: [&CStr; 5] = [
+    c"Connection",
+    c"Sec-WebSocket-Accept",
+    c"Sec-WebSocket-Extensions",
+    c"Sec-WebSocket-Protocol",
+    c"Upgrade",
+];
+
+/// Headers of a content, which a 101 response does not have (RFC 9110, section 8.6; RFC 9112, section 6.1).
+const OF_CONTENT: [&CStr; 2] = [c"Content-Length", c"Transfer-Encoding"];
 
 /// Where httpd takes the page for an error status from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -69,6 +81,63 @@ impl Request {
             sys::ap_set_content_length(request, length.into());
             // Nothing can be done about a client that is gone.
             let _ = sys::ap_rwrite(body.as_ptr().cast::<c_void>(), length, request);
+        }
+    }
+
+    /// Adds to the response headers what other modules have for every response, and leaves out what would
+    /// spoil the opening of a WebSocket. For the handler's thread, as the last thing before the headers
+    /// of the opening are set.
+    ///
+    /// These are the headers in `err_headers_out`, which mod_usertrack and others fill before the handler,
+    /// and what output filters add for `Header always` (mod_headers) or a session (mod_session). As httpd
+    /// does for an error, whose response has not the headers of a success either, filters are inserted
+    /// for the occasion; an empty response passes through them, and ends in a filter that writes nothing.
+    pub fn add_headers_of_all_responses(self) {
+        let request = self.0.as_ptr();
+        self.set_status(101);
+        // SAFETY: the request is live, this is its handler's thread, and no filter has seen any of its
+        // response yet. Filters and headers are put back before anything else can look at them; all is
+        // in the pool of the request, which the tables copy names and values into.
+        unsafe {
+            let (pool, connection) = ((*request).pool, (*request).connection);
+            let filters = ((*request).output_filters, (*request).proto_output_filters);
+            let of_plugin = (*request).headers_out;
+
+            (*request).headers_out = sys::apr_table_make(pool, 2);
+            (*request).output_filters = (*connection).output_filters;
+            (*request).proto_output_filters = (*connection).output_filters;
+            filters::add_sink(request);
+            sys::ap_run_insert_error_filter(request);
+            let brigade = sys::apr_brigade_create(pool, (*connection).bucket_alloc);
+            // What filters make of a response without content does not matter.
+            let _ = sys::ap_pass_brigade((*request).output_filters, brigade);
+            sys::apr_brigade_destroy(brigade);
+
+            ((*request).output_filters, (*request).proto_output_filters) = filters;
+            let of_all = (*request).err_headers_out;
+            for name in OF_OPENING {
+                sys::apr_table_unset(of_all, name.as_ptr());
+            }
+            (*request).headers_out = sys::apr_table_overlay(pool, of_all, of_plugin);
+            sys::apr_table_clear(of_all);
+            for name in OF_CONTENT {
+                sys::apr_table_unset((*request).headers_out, name.as_ptr());
+            }
+        }
+    }
+
+    /// Sends a 101 response with the response headers, which remain for the access log. For the
+    /// handler's thread, once the request has left HTTP.
+    pub(super) fn send_switching_protocols(self) {
+        self.set_status(101);
+        let request = self.0.as_ptr();
+        // SAFETY: the request is live and this is its handler's thread; httpd sends the response at once,
+        // flushes it, and clears the table it has sent.
+        unsafe {
+            (*request).status_line = sys::ap_get_status_line(sys::HTTP_SWITCHING_PROTOCOLS);
+            let sent = sys::apr_table_copy((*request).pool, (*request).headers_out);
+            sys::ap_send_interim_response(request, 1);
+            (*request).headers_out = sent;
         }
     }
 
