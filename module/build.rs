@@ -117,6 +117,7 @@ const TYPES: &[&str] = &[
 
 const CONSTANTS: &[&str] = &[
     "AP_MODE_.*",
+    "AP_REQ_ACCEPT_PATH_INFO",
     "AP_MPMQ_.*",
     "AP_SQ_.*",
     "AP_STATUS_.*",
@@ -124,6 +125,8 @@ const CONSTANTS: &[&str] = &[
     "APR_ALIGN_.*",
     "APR_E.*",
     "APR_POLL_FILE",
+    "APR_NOFILE",
+    "APR_DIR",
     "APR_HOOK_.*",
     "APR_OS_START_.*",
     "APR_SHUTDOWN_.*",
@@ -136,6 +139,7 @@ const CONSTANTS: &[&str] = &[
     "MODULE_MAGIC_.*",
     "MPM_CHILD_EXITED",
     "M_GET",
+    "M_POST",
     "OK",
     "OR_AUTHCFG",
     "RSRC_CONF",

@@ -4,6 +4,7 @@
 //!
 //! * [`httpd`]: the only code that talks to httpd and APR: module record, directives, request, bytes.
 //! * [`upgrade`]: the opening handshake, from the request to the 101 response.
+//! * [`plain`]: requests that ask for no WebSocket where there is one.
 //! * [`refusal`]: the answer to a handshake that is refused.
 //! * [`session`]: one connection's life after it: read, decode, callback, encode, write.
 //! * [`reactor`]: drives sessions without a thread for each (event MPM).
@@ -30,6 +31,7 @@ pub mod flusher;
 pub mod http2;
 pub mod httpd;
 pub mod link;
+pub mod plain;
 pub mod plugin;
 pub mod protocol;
 pub mod reactor;

@@ -10,6 +10,7 @@ use super::pool::Pool;
 use super::request::Request;
 use super::sys;
 use crate::compression::CompressionPolicy;
+use crate::plain::PlainRequests;
 use crate::plugin::{LoadedPlugin, PluginOptions};
 use crate::protocol::{DeflateContext, DeflateLevel, OriginPolicy};
 use crate::reactor::Threads;
@@ -32,6 +33,7 @@ pub struct Config {
     pub(super) max_message_size: Option<u64>,
     pub(super) origin_policy: Option<OriginPolicy>,
     pub(super) trusted_origins: Option<Arc<Vec<Box<str>>>>,
+    pub(super) plain_requests: Option<PlainRequests>,
     pub(super) allow_reserved_status_codes: Option<bool>,
     pub(super) compression: Option<bool>,
     pub(super) compression_level: Option<DeflateLevel>,
@@ -76,6 +78,12 @@ impl Config {
     #[must_use]
     pub fn trusted_origins(&self) -> &[Box<str>] {
         self.trusted_origins.as_deref().map_or(&[], Vec::as_slice)
+    }
+
+    /// What becomes of requests that ask for no WebSocket.
+    #[must_use]
+    pub fn plain_requests(&self) -> PlainRequests {
+        self.plain_requests.unwrap_or_default()
     }
 
     /// Whether a client may close with a status code that is reserved for the future.
@@ -149,6 +157,7 @@ impl Config {
                 .trusted_origins
                 .clone()
                 .or_else(|| self.trusted_origins.clone()),
+            plain_requests: inner.plain_requests.or(self.plain_requests),
             allow_reserved_status_codes: inner
                 .allow_reserved_status_codes
                 .or(self.allow_reserved_status_codes),

@@ -14,11 +14,12 @@ use crate::protocol::form_to_use;
 use command::{Argument, Directive, END, each, flag, of_server, one, two};
 use values::{
     parse_compression_context, parse_compression_level, parse_compression_threshold,
-    parse_h2_max_streams, parse_htaccess_plugins, parse_origin_check, parse_size, parse_threads,
+    parse_h2_max_streams, parse_htaccess_plugins, parse_origin_check, parse_plain_requests,
+    parse_size, parse_threads,
 };
 
 #[repr(transparent)]
-pub(super) struct Table([sys::command_rec; 17]);
+pub(super) struct Table([sys::command_rec; 18]);
 
 // SAFETY: the table holds constants and pointers to constants; nobody writes to it.
 unsafe impl Sync for Table {}
@@ -59,6 +60,11 @@ pub(super) static TABLE: Table = Table([
         c"WebSocketTrustedOrigin",
         &(trusted_origin as _),
         c"One or more origins that 'WebSocketOriginCheck Trusted' accepts",
+    ),
+    one(
+        c"WebSocketPlainRequests",
+        &(plain_requests as _),
+        c"Requests for no WebSocket: Explain (default) what is here, or Decline",
     ),
     flag(
         c"WebSocketAllowReservedStatusCodes",
@@ -167,6 +173,11 @@ fn trusted_origin(directive: &mut Directive<'_>, origin: Argument<'_>) -> Result
     }
     let origins = directive.config.trusted_origins.get_or_insert_default();
     Arc::make_mut(origins).push(origin.into());
+    Ok(())
+}
+
+fn plain_requests(directive: &mut Directive<'_>, word: Argument<'_>) -> Result<(), String> {
+    directive.config.plain_requests = Some(parse_plain_requests(&word.text())?);
     Ok(())
 }
 

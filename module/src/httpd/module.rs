@@ -16,7 +16,7 @@ use super::{
 };
 use crate::reactor::Reactor;
 use crate::registry::Stop;
-use crate::{flusher, registry, upgrade};
+use crate::{flusher, plain, registry, upgrade};
 
 /// The value of `SetHandler` and `AddHandler` that selects this module.
 pub(super) const HANDLER: &[u8] = b"websocket-handler";
@@ -74,6 +74,13 @@ unsafe extern "C" fn register_hooks(_pool: *mut sys::apr_pool_t) {
             ptr::null(),
             ptr::null(),
             sys::APR_HOOK_FIRST - 1,
+        );
+        // Behind every other handler but httpd's own.
+        sys::ap_hook_handler(
+            Some(plain_handler),
+            ptr::null(),
+            ptr::null(),
+            sys::APR_HOOK_REALLY_LAST - 1,
         );
         sys::ap_hook_check_config(
             Some(check_config),
@@ -159,6 +166,25 @@ unsafe extern "C" fn handler(request: *mut sys::request_rec) -> c_int {
                 upgrade::handle(request, config)
             });
             redirects::settle(request, answer).into_status()
+        },
+    )
+}
+
+/// Serves what our handler and all others have left to httpd's own.
+unsafe extern "C" fn plain_handler(request: *mut sys::request_rec) -> c_int {
+    guard(
+        "the handler of plain requests",
+        sys::HTTP_INTERNAL_SERVER_ERROR,
+        || {
+            // SAFETY: as in `handler`.
+            let request = unsafe { Request::new(request) };
+            // An answer to an error is that error's.
+            if request.handler() != HANDLER || request.check_chain().is_err() {
+                return sys::DECLINED;
+            }
+            // SAFETY: as in `handler`.
+            let config = unsafe { config::of(request) };
+            plain::handle(request, config).into_status()
         },
     )
 }

@@ -104,6 +104,21 @@ impl Request {
         (!master.is_null()).then(|| master.addr())
     }
 
+    /// Whether httpd's own handler, the last of all, has nothing to serve for this request, as it would
+    /// say with 404 (core.c, `default_handler`).
+    #[must_use]
+    pub fn finds_no_file(&self) -> bool {
+        let request = self.get();
+        if ![sys::M_GET, sys::M_POST].contains(&request.method_number) {
+            return false;
+        }
+        let has_rest = || self.text(request.path_info).is_some_and(|rest| !rest.is_empty());
+        match request.finfo.filetype {
+            sys::APR_NOFILE | sys::APR_DIR => true,
+            _ => request.used_path_info != sys::AP_REQ_ACCEPT_PATH_INFO && has_rest(),
+        }
+    }
+
     /// The path the client asked for.
     #[must_use]
     pub fn uri(&self) -> &[u8] {

@@ -66,12 +66,12 @@ fn declined(context: &Context) -> Result<()> {
         (
             "nothing to fall through to",
             Handshake::to("/echo").without("Upgrade"),
-            404,
+            426,
         ),
         (
             "HTTP/1.0 there",
             Handshake::to("/echo").request_line("GET /echo HTTP/1.0"),
-            404,
+            426,
         ),
     ];
     expect_statuses(context, &cases)

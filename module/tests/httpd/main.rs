@@ -24,6 +24,7 @@ mod malformed;
 mod messages;
 mod mistakes;
 mod origin;
+mod plain_requests;
 mod redirects;
 mod refusals;
 mod response_headers;
@@ -54,6 +55,7 @@ use self::support::{Case, Context, Driver};
 const THEMES: &[&[Case]] = &[
     handshake::CASES,
     origin::CASES,
+    plain_requests::CASES,
     refusals::CASES,
     response_headers::CASES,
     messages::CASES,

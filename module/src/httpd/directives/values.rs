@@ -1,6 +1,7 @@
 //! What the arguments of directives may be.
 
 use crate::httpd::named::HtaccessPlugins;
+use crate::plain::PlainRequests;
 use crate::protocol::{DeflateContext, DeflateLevel, OriginPolicy};
 use crate::reactor::Threads;
 
@@ -68,6 +69,16 @@ pub(super) fn parse_htaccess_plugins(word: &str) -> Result<HtaccessPlugins, Stri
     }
 }
 
+pub(super) fn parse_plain_requests(word: &str) -> Result<PlainRequests, String> {
+    match word.to_ascii_lowercase().as_str() {
+        "explain" => Ok(PlainRequests::Explain),
+        "decline" => Ok(PlainRequests::Decline),
+        _ => Err(format!(
+            "WebSocketPlainRequests must be Explain or Decline, not '{word}'"
+        )),
+    }
+}
+
 /// More threads than this in one process are a mistake.
 const MOST_THREADS: usize = 10_000;
 
@@ -98,9 +109,9 @@ pub(super) fn parse_h2_max_streams(text: &str) -> Result<usize, String> {
 #[cfg(test)]
 mod tests {
     use super::{
-        DeflateContext, DeflateLevel, OriginPolicy, Threads, parse_compression_context,
-        parse_compression_level, parse_compression_threshold, parse_h2_max_streams,
-        parse_origin_check, parse_size, parse_threads,
+        DeflateContext, DeflateLevel, OriginPolicy, PlainRequests, Threads,
+        parse_compression_context, parse_compression_level, parse_compression_threshold,
+        parse_h2_max_streams, parse_origin_check, parse_plain_requests, parse_size, parse_threads,
     };
 
     #[test]
@@ -136,6 +147,20 @@ mod tests {
             message,
             "WebSocketCompressionContext must be Shared or Connection, not 'none'"
         );
+    }
+
+    #[test]
+    fn what_becomes_of_plain_requests_is_one_of_two_words_in_any_case() {
+        let explain = PlainRequests::Explain;
+        assert_eq!(parse_plain_requests("eXplain"), Ok(explain));
+        let decline = PlainRequests::Decline;
+        assert_eq!(parse_plain_requests("Decline"), Ok(decline));
+        for bad in ["", "On", "404"] {
+            let message = parse_plain_requests(bad).unwrap_err();
+            let expected =
+                format!("WebSocketPlainRequests must be Explain or Decline, not '{bad}'");
+            assert_eq!(message, expected);
+        }
     }
 
     #[test]

@@ -108,12 +108,17 @@ impl Http2 {
 
     /// The status that answers an ordinary request.
     pub(crate) fn get(&self, target: &str) -> Result<StatusCode> {
+        Ok(self.head_of(target)?.status)
+    }
+
+    /// The head of what answers an ordinary request.
+    pub(crate) fn head_of(&self, target: &str) -> Result<http::response::Parts> {
         let uri = format!("{}{target}", self.origin);
         let request = Request::get(uri).body(())?;
         self.wait(async {
             let mut sender = self.sender.clone().ready().await?;
             let (response, _) = sender.send_request(request, true)?;
-            Ok(response.await?.status())
+            Ok(response.await?.into_parts().0)
         })
     }
 
