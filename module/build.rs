@@ -31,7 +31,9 @@ const FUNCTIONS: &[&str] = &[
     "ap_log_rerror_",
     "ap_mpm_query",
     "ap_pass_brigade",
+    "ap_pregcomp",
     "ap_prep_lingering_close",
+    "ap_regexec",
     "ap_register_input_filter",
     "ap_register_output_filter",
     "ap_remove_input_filter",
@@ -116,7 +118,9 @@ const TYPES: &[&str] = &[
 ];
 
 const CONSTANTS: &[&str] = &[
+    "ACCESS_CONF",
     "AP_MODE_.*",
+    "AP_REG_EXTENDED",
     "AP_REQ_ACCEPT_PATH_INFO",
     "AP_MPMQ_.*",
     "AP_SQ_.*",

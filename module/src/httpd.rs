@@ -24,6 +24,7 @@ pub mod pool;
 mod redirects;
 pub mod request;
 pub mod scoreboard;
+pub mod section;
 mod startup;
 mod status;
 pub mod stopping;

@@ -79,7 +79,11 @@ impl<'h> Handshake<'h> {
         self.info(REQUEST_URI)
     }
 
-    /// What follows, in the path, the location that httpd's configuration names.
+    /// What follows, in the path, the section of httpd's configuration that names the plugin
+    /// (`WebSocketHandler`): `/lobby` for `/chat/lobby` and `<Location "/chat">`, or for such a file or
+    /// folder and `<Directory "/srv/www/chat">`; empty if nothing follows. It is decoded, and does not
+    /// depend on which files there are. Behind a `<LocationMatch>` it is what follows the match, from its
+    /// last slash if it ends with one. A plugin that is named for a whole server gets the whole path.
     #[must_use]
     pub fn path_info(&self) -> Option<&'h str> {
         self.info(REQUEST_PATH_INFO)

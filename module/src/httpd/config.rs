@@ -8,6 +8,7 @@ use super::module::{ConfigPointer, websocket_module};
 use super::named::HtaccessPlugins;
 use super::pool::Pool;
 use super::request::Request;
+use super::section::Section;
 use super::sys;
 use crate::compression::CompressionPolicy;
 use crate::plain::PlainRequests;
@@ -29,6 +30,8 @@ pub const DEFAULT_H2_MAX_STREAMS: usize = 1;
 #[derive(Clone, Default)]
 pub struct Config {
     pub(super) plugin: Option<Arc<LoadedPlugin>>,
+    /// Where `plugin` was set.
+    pub(super) section: Option<Arc<Section>>,
     pub(super) options: PluginOptions,
     pub(super) max_message_size: Option<u64>,
     pub(super) origin_policy: Option<OriginPolicy>,
@@ -150,6 +153,7 @@ impl Config {
     pub(super) fn merged_with(&self, inner: &Self) -> Self {
         Self {
             plugin: inner.plugin.clone().or_else(|| self.plugin.clone()),
+            section: inner.section.clone().or_else(|| self.section.clone()),
             options: self.options.merged_with(&inner.options),
             max_message_size: inner.max_message_size.or(self.max_message_size),
             origin_policy: inner.origin_policy.or(self.origin_policy),

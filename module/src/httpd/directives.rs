@@ -126,6 +126,7 @@ fn handler(
 ) -> Result<(), String> {
     let plugin = library::load(directive.pool(), path.0, symbol.0)?;
     directive.config.plugin = Some(plugin);
+    directive.config.section = Some(Arc::new(directive.section()));
     directive.check_at_startup(Subject::Handler);
     Ok(())
 }

@@ -112,7 +112,10 @@ impl Request {
         if ![sys::M_GET, sys::M_POST].contains(&request.method_number) {
             return false;
         }
-        let has_rest = || self.text(request.path_info).is_some_and(|rest| !rest.is_empty());
+        let has_rest = || {
+            self.text(request.path_info)
+                .is_some_and(|rest| !rest.is_empty())
+        };
         match request.finfo.filetype {
             sys::APR_NOFILE | sys::APR_DIR => true,
             _ => request.used_path_info != sys::AP_REQ_ACCEPT_PATH_INFO && has_rest(),
@@ -123,6 +126,12 @@ impl Request {
     #[must_use]
     pub fn uri(&self) -> &[u8] {
         self.text(self.get().uri).unwrap_or_default()
+    }
+
+    /// The path the client asked for.
+    #[must_use]
+    pub fn uri_ptr(&self) -> *const c_char {
+        self.get().uri
     }
 
     /// The method.
@@ -141,6 +150,25 @@ impl Request {
     #[must_use]
     pub fn path_info_ptr(&self) -> *const c_char {
         self.get().path_info
+    }
+
+    /// What of the path lies behind the section of the configuration that names the plugin: empty, or
+    /// beginning with a slash. httpd's own `path_info` depends on which files there are. For the
+    /// handler's thread.
+    #[must_use]
+    pub fn path_behind_section_ptr(&self) -> *const c_char {
+        // SAFETY: the configuration is only used during this call.
+        match unsafe { &config::of(*self).section } {
+            Some(section) => section.path_behind(*self),
+            None => self.path_info_ptr(),
+        }
+    }
+
+    /// The file httpd has found for the request, or would have, with what follows it in the path.
+    pub(super) fn whole_filename(&self) -> Vec<u8> {
+        let [file, rest] = [self.get().filename, self.get().path_info];
+        let [file, rest] = [file, rest].map(|text| self.text(text).unwrap_or_default());
+        [file, rest].concat()
     }
 
     /// The query string; null if there is none.

@@ -210,7 +210,7 @@ unsafe extern "system" fn request_info(
                 Some(match item {
                     abi::REQUEST_METHOD => request.method_ptr(),
                     abi::REQUEST_URI => request.target_ptr(),
-                    abi::REQUEST_PATH_INFO => request.path_info_ptr(),
+                    abi::REQUEST_PATH_INFO => request.path_behind_section_ptr(),
                     abi::REQUEST_QUERY => request.query_ptr(),
                     abi::REQUEST_USER => request.user_ptr(),
                     abi::REQUEST_CLIENT_ADDRESS => request.client_address_ptr(),

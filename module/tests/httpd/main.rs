@@ -103,6 +103,7 @@ const THEMES: &[&[Case]] = &[
     rust::options::CASES,
     rust::logging::CASES,
     rust::panics::CASES,
+    rust::path_info::CASES,
     rust::life::CASES,
     rust::detach::CASES,
     fuzz::CASES,

@@ -7,6 +7,7 @@ pub(crate) mod life;
 pub(crate) mod logging;
 pub(crate) mod options;
 pub(crate) mod panics;
+pub(crate) mod path_info;
 
 use std::fs::{self, Permissions};
 use std::os::unix::fs::PermissionsExt;

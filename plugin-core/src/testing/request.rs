@@ -27,6 +27,7 @@ impl Request {
         empty
             .info(REQUEST_METHOD, "GET")
             .uri("/")
+            .path_info("")
             .info(REQUEST_SCHEME, "http")
             .client_address("127.0.0.1")
     }
@@ -44,7 +45,8 @@ impl Request {
         self.info(REQUEST_URI, uri)
     }
 
-    /// With this path behind the configured location.
+    /// With this path behind the section of httpd's configuration that names the plugin: `/lobby` for
+    /// `/chat/lobby` and `<Location "/chat">`. Empty, if it is not set.
     #[must_use]
     pub fn path_info(self, path_info: &str) -> Self {
         self.info(REQUEST_PATH_INFO, path_info)

@@ -8,6 +8,7 @@ use std::ptr;
 use crate::httpd::config::Config;
 use crate::httpd::guard::guard;
 use crate::httpd::pool::{Pool, bytes};
+use crate::httpd::section::Section;
 use crate::httpd::startup::Subject;
 use crate::httpd::startup::lines::place;
 use crate::httpd::{startup, sys};
@@ -133,6 +134,12 @@ impl Directive<'_> {
     pub(super) fn pool(&self) -> Pool {
         // SAFETY: the pool of the configuration being read lives longer than this call.
         unsafe { Pool::new(self.parms.pool) }
+    }
+
+    /// The section it stands in.
+    pub(super) fn section(&self) -> Section {
+        // SAFETY: httpd is reading this directive.
+        unsafe { Section::around(self.parms) }
     }
 
     /// Has the plugin configured before httpd starts, so that bad options keep it from starting.

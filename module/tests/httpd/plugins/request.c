@@ -68,6 +68,7 @@ static void *CALLBACK on_connect(const WebSocketServer *server)
     *journal = connection->journal = journal_of(server);
     connection->request = r;
     apr_table_setn(r->headers_out, "X-From-Table", "yes");
+    apr_table_setn(r->headers_out, "X-Path-Info", r->path_info == NULL ? "" : r->path_info);
     apr_pool_cleanup_register(r->pool, journal, clean_up, apr_pool_cleanup_null);
     note(&connection->journal, "connect", NO_NUMBER);
     return connection;

@@ -1,0 +1,228 @@
+//! The section of the configuration that names a plugin, and what of a request's path lies behind it.
+
+use std::ffi::{CStr, CString, c_char};
+use std::ptr;
+
+use super::pool::{Pool, bytes};
+use super::request::Request;
+use super::sys;
+
+/// Where a `WebSocketHandler` stands.
+#[derive(Debug)]
+pub enum Section {
+    /// In a server, which all paths lie behind.
+    Server,
+    /// In a `<Location>` of this path.
+    Location(Vec<u8>),
+    /// In a `<LocationMatch>`.
+    LocationMatch(Regex),
+    /// In a `<Directory>`, or an `.htaccess` file, of this folder.
+    Directory(Vec<u8>),
+    /// In a `<DirectoryMatch>`.
+    DirectoryMatch(Regex),
+    /// In a section that names files; httpd itself knows what lies behind them.
+    Files,
+}
+
+/// A regular expression of httpd's.
+#[derive(Debug)]
+pub struct Regex(*const sys::ap_regex_t);
+
+// SAFETY: the expression is compiled once, and only read from then on.
+unsafe impl Send for Regex {}
+// SAFETY: as above.
+unsafe impl Sync for Regex {}
+
+impl Regex {
+    /// `None` if httpd cannot compile it, which then refuses the section too.
+    fn compile(pool: Pool, pattern: &CStr) -> Option<Self> {
+        // SAFETY: the pool is live; the result is null or lives as long.
+        let regex =
+            unsafe { sys::ap_pregcomp(pool.as_ptr(), pattern.as_ptr(), sys::AP_REG_EXTENDED) };
+        (!regex.is_null()).then_some(Self(regex))
+    }
+
+    /// Where the first match ends.
+    fn end_of_match(&self, text: &[u8]) -> Option<usize> {
+        let text = CString::new(text).ok()?;
+        let mut places = [sys::ap_regmatch_t { rm_so: 0, rm_eo: 0 }];
+        // SAFETY: the pool of the configuration, in which the expression is, lives as long as requests
+        // for that configuration do; there is room for one match.
+        let result = unsafe { sys::ap_regexec(self.0, text.as_ptr(), 1, places.as_mut_ptr(), 0) };
+        (result == 0).then_some(usize::try_from(places[0].rm_eo).ok()?)
+    }
+}
+
+impl Section {
+    /// The innermost section around a directive that tells about paths.
+    ///
+    /// # Safety
+    ///
+    /// httpd is reading the directive `parms` is about.
+    pub(super) unsafe fn around(parms: &sys::cmd_parms) -> Self {
+        // SAFETY: the caller vouches for `parms`: its directive and those around it are a tree that
+        // httpd has built, with texts that end with NUL.
+        unsafe {
+            let pool = Pool::new(parms.pool);
+            let mut node = parms
+                .directive
+                .as_ref()
+                .map_or(ptr::null_mut(), |node| node.parent);
+            let mut is_parent = true;
+            while let Some(section) = node.as_ref() {
+                let name = bytes(section.directive).unwrap_or_default();
+                let path = if is_parent {
+                    parms.path
+                } else {
+                    ptr::null_mut()
+                };
+                let arguments = bytes(section.args).unwrap_or_default();
+                if let Some(found) = Self::named(pool, name, arguments, bytes(path)) {
+                    return found;
+                }
+                (node, is_parent) = (section.parent, false);
+            }
+            // The directives of an .htaccess file stand in no section, but have a path.
+            let is_htaccess = parms.override_ & (sys::ACCESS_CONF | sys::RSRC_CONF) == 0;
+            match bytes(parms.path) {
+                Some(folder) if is_htaccess => Self::Directory(folder.to_vec()),
+                _ => Self::Server,
+            }
+        }
+    }
+
+    /// The section `<name arguments`; `path` is what httpd has made of the arguments.
+    fn named(pool: Pool, name: &[u8], arguments: &[u8], path: Option<&[u8]>) -> Option<Self> {
+        let name = name.to_ascii_lowercase();
+        let (is_match, words) = match arguments.trim_ascii_start() {
+            [b'~', rest @ ..] => (true, rest),
+            words => (name.ends_with(b"match"), words),
+        };
+        let path = path.unwrap_or_else(|| first_word(words));
+        let regex = || Regex::compile(pool, &CString::new(path).ok()?);
+        match &*name {
+            b"<location" | b"<locationmatch" if is_match => regex().map(Self::LocationMatch),
+            b"<directory" | b"<directorymatch" if is_match => regex().map(Self::DirectoryMatch),
+            b"<location" => Some(Self::Location(path.to_vec())),
+            b"<directory" => Some(Self::Directory(path.to_vec())),
+            b"<files" | b"<filesmatch" => Some(Self::Files),
+            _ => None,
+        }
+    }
+
+    /// What of the path of a request lies behind this section: empty, or beginning with a slash. For the
+    /// handler's thread. The text lives as long as the request.
+    pub(super) fn path_behind(&self, request: Request) -> *const c_char {
+        let uri = request.uri();
+        let (path, behind) = match self {
+            Self::Server => return request.uri_ptr(),
+            Self::Location(location) => (uri.to_vec(), behind(uri, location)),
+            Self::LocationMatch(regex) => (uri.to_vec(), behind_match(regex, uri)),
+            Self::Directory(folder) => {
+                let path = request.whole_filename();
+                let start = behind(&path, folder);
+                (path, start)
+            }
+            Self::DirectoryMatch(regex) => {
+                let path = request.whole_filename();
+                let start = behind_match(regex, &path);
+                (path, start)
+            }
+            Self::Files => return request.path_info_ptr(),
+        };
+        match behind {
+            Some(start) => request.keep(&path[start..]),
+            // Somebody has changed the path since the section was found to hold for it.
+            None => request.path_info_ptr(),
+        }
+    }
+}
+
+/// The first word of the arguments of a section, without its quotes and the bracket behind it.
+fn first_word(arguments: &[u8]) -> &[u8] {
+    let arguments = arguments.trim_ascii();
+    let arguments = arguments
+        .strip_suffix(b">")
+        .unwrap_or(arguments)
+        .trim_ascii();
+    match arguments {
+        [quote @ (b'"' | b'\''), rest @ ..] => {
+            let end = rest.iter().position(|byte| byte == quote);
+            &rest[..end.unwrap_or(rest.len())]
+        }
+        _ => {
+            let end = arguments.iter().position(u8::is_ascii_whitespace);
+            &arguments[..end.unwrap_or(arguments.len())]
+        }
+    }
+}
+
+/// Where, in a path, what lies behind a section of this path begins. A section with wildcards stands for
+/// as many parts of a path as it has itself (`*` and `?` do not stand for slashes).
+fn behind(path: &[u8], section: &[u8]) -> Option<usize> {
+    let section = section.strip_suffix(b"/").unwrap_or(section);
+    let start = if section.iter().any(|byte| b"*?[".contains(byte)) {
+        let slashes = section.iter().filter(|byte| **byte == b'/').count();
+        let mut ends = path.iter().enumerate().filter(|(_, byte)| **byte == b'/');
+        ends.nth(slashes).map_or(path.len(), |(at, _)| at)
+    } else {
+        path.starts_with(section).then_some(section.len())?
+    };
+    matches!(path.get(start), None | Some(b'/')).then_some(start)
+}
+
+/// As [`behind`], of a section with a regular expression. A slash at the end of what matches belongs to
+/// what lies behind.
+fn behind_match(regex: &Regex, path: &[u8]) -> Option<usize> {
+    let end = regex.end_of_match(path)?;
+    let has_slash = end > 0 && path.get(end - 1) == Some(&b'/');
+    Some(if has_slash { end - 1 } else { end })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{behind, first_word};
+
+    #[test]
+    fn what_lies_behind_a_section_begins_with_a_slash_or_is_empty() {
+        for (path, section, rest) in [
+            ("/a/b/deep/lobby", "/a/b/deep", Some("/lobby")),
+            ("/a/b/deep/lobby", "/a/b/deep/", Some("/lobby")),
+            ("/a/b/deep", "/a/b/deep", Some("")),
+            ("/a/b/deep", "/a/b/deep/", Some("")),
+            ("/a/b/deep/", "/a/b/deep", Some("/")),
+            ("/a/b", "/", Some("/a/b")),
+            ("/", "/", Some("/")),
+            ("/ab", "/a", None),
+            ("/b", "/a", None),
+            ("/rooms/7/chat", "/rooms/*/chat", Some("")),
+            ("/rooms/7/x/y", "/rooms/?", Some("/x/y")),
+            ("/home/me/www/x", "/home/*/www/", Some("/x")),
+        ] {
+            let start = behind(path.as_bytes(), section.as_bytes());
+            assert_eq!(
+                start.map(|start| &path[start..]),
+                rest,
+                "{path} in {section}"
+            );
+        }
+    }
+
+    #[test]
+    fn the_first_word_of_a_section_may_be_quoted() {
+        for (arguments, word) in [
+            ("/a>", "/a"),
+            (" /a >", "/a"),
+            ("\"/a b\">", "/a b"),
+            ("'/a'>", "/a"),
+            ("/a", "/a"),
+            ("", ""),
+        ] {
+            assert_eq!(
+                first_word(arguments.as_bytes()),
+                word.as_bytes(),
+                "{arguments}"
+            );
+        }
+    }
+}
