@@ -83,6 +83,25 @@ const PYTHON: [Need; 1] = [Need {
     homebrew: &["python3"],
 }];
 
+/// The tests of WebSockets behind a proxy take them. Debian's packages start services, which nobody wants on
+/// his own machine for some tests.
+const PROXIES: [Need; 2] = [
+    Need {
+        what: "nginx",
+        is_met: has_nginx,
+        debian: &["nginx"],
+        fedora: &["nginx"],
+        homebrew: &["nginx"],
+    },
+    Need {
+        what: "haproxy",
+        is_met: has_haproxy,
+        debian: &["haproxy"],
+        fedora: &["haproxy"],
+        homebrew: &["haproxy"],
+    },
+];
+
 /// Only some tests take it, and can be left out.
 const BROWSER: [Need; 1] = [Need {
     what: "Chromium and its WebDriver server",
@@ -113,6 +132,17 @@ pub(crate) fn install_python() -> Result<()> {
 pub(crate) fn install_python_if_possible() {
     if let Err(error) = install_python() {
         eprintln!("warning: {error:#}");
+    }
+}
+
+/// In CI, installs the proxies of the tests. Elsewhere the tests take those that are there.
+///
+/// # Errors
+/// As [`install_missing`].
+pub(crate) fn install_proxies_in_ci() -> Result<()> {
+    match env::var_os("CI") {
+        Some(_) => install(&PROXIES),
+        None => Ok(()),
     }
 }
 
@@ -316,6 +346,14 @@ fn has_python() -> bool {
     let mut python = Command::new("python3");
     let quiet = python.args(["-c", check]).stderr(Stdio::null());
     quiet.status().is_ok_and(|status| status.success())
+}
+
+fn has_nginx() -> bool {
+    which("nginx").is_some()
+}
+
+fn has_haproxy() -> bool {
+    which("haproxy").is_some()
 }
 
 fn has_browser() -> bool {

@@ -25,6 +25,7 @@ mod messages;
 mod mistakes;
 mod origin;
 mod plain_requests;
+mod proxies;
 mod redirects;
 mod refusals;
 mod response_headers;
@@ -56,6 +57,7 @@ const THEMES: &[&[Case]] = &[
     handshake::CASES,
     origin::CASES,
     plain_requests::CASES,
+    proxies::CASES,
     refusals::CASES,
     response_headers::CASES,
     messages::CASES,

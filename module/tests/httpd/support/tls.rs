@@ -1,6 +1,6 @@
 //! A TLS client that trusts the one certificate it is given.
 
-use std::net::TcpStream;
+use std::net::{SocketAddr, TcpStream};
 use std::path::Path;
 use std::sync::Arc;
 
@@ -39,6 +39,11 @@ impl Client<TlsStream> {
         connect(httpd, name, rustls::DEFAULT_VERSIONS)
     }
 
+    /// As [`Client::connect_tls`], to another server with this certificate.
+    pub(crate) fn connect_tls_at(address: SocketAddr, certificate: &Path) -> Result<Self> {
+        connect_to(address, certificate, "localhost", rustls::DEFAULT_VERSIONS)
+    }
+
     /// Opens a WebSocket.
     pub(crate) fn open_tls(httpd: &Httpd, handshake: &Handshake) -> Result<Self> {
         let mut client = Self::connect_tls(httpd)?;
@@ -53,8 +58,17 @@ fn connect(
     versions: &[&'static SupportedProtocolVersion],
 ) -> Result<Client<TlsStream>> {
     let address = httpd.tls_address().expect("the server serves TLS");
+    connect_to(address, &httpd.root().certificate(), name, versions)
+}
+
+fn connect_to(
+    address: SocketAddr,
+    certificate: &Path,
+    name: &str,
+    versions: &[&'static SupportedProtocolVersion],
+) -> Result<Client<TlsStream>> {
     let tcp = Client::connect(address)?.stream;
-    let config = config(&httpd.root().certificate(), versions)?;
+    let config = config(certificate, versions)?;
     let name = ServerName::try_from(name.to_owned())?;
     let tls = ClientConnection::new(Arc::new(config), name)?;
     Ok(Client::over(StreamOwned::new(tls, tcp)))

@@ -1,0 +1,277 @@
+//! Behind a proxy that ends TLS: nginx, haproxy and another httpd, each as README says to set it up.
+
+use std::env;
+use std::fs;
+use std::net::{SocketAddr, TcpStream};
+use std::path::PathBuf;
+use std::process::{Child, Command, Stdio};
+
+use anyhow::{Context as _, Result, bail, ensure};
+use tempfile::TempDir;
+use xtask::apache::which;
+use xtask::httpd::Httpd;
+use xtask::port::free_port;
+use xtask::server_root::ServerRoot;
+
+use crate::support::frame::masked;
+use crate::support::{Client, Context, Frame, Handshake, Opcode, PATIENCE, cases, wait_until};
+
+cases! {
+    "behind nginx that ends TLS, pages of the site connect once it is named" => nginx,
+    "behind haproxy that ends TLS, pages of the site connect once it is named" => haproxy,
+    "behind httpd that ends TLS, pages of the site connect once it is named" => httpd,
+    "a proxy that passes no handshakes on is warned of" => not_passed_on,
+}
+
+/// A proxy that listens on loopback with TLS; it ends when this is dropped.
+struct Proxy {
+    address: SocketAddr,
+    certificate: PathBuf,
+    _process: Process,
+}
+
+enum Process {
+    Httpd { _httpd: Box<Httpd> },
+    Other { child: Child, _folder: TempDir },
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        if let Self::Other { child, .. } = self {
+            // One that has ended by itself is just waited for.
+            let _ = child.kill();
+            let _ = child.wait();
+        }
+    }
+}
+
+/// Starts a proxy in front of an address; `None` where it is not installed.
+type Start = fn(&Httpd) -> Result<Option<Proxy>>;
+
+fn nginx(context: &Context) -> Result<()> {
+    behind(context, start_nginx)
+}
+
+fn haproxy(context: &Context) -> Result<()> {
+    behind(context, start_haproxy)
+}
+
+fn httpd(context: &Context) -> Result<()> {
+    behind(context, |back| start_httpd(back).map(Some))
+}
+
+/// A proxy is not told of the site it serves, the server behind it is.
+fn behind(context: &Context, start: Start) -> Result<()> {
+    let back = |config: &str| {
+        context
+            .root()?
+            .tls_port(free_port()?)
+            .config(context.plugins().locations())
+            .config(config)
+            .start()
+    };
+    // As it comes: httpd takes the pages of the site for those of another.
+    let unnamed = back("")?;
+    let Some(proxy) = start(&unnamed)? else {
+        return Ok(());
+    };
+    ensure!(proxy.ask(&proxy.origin())? == 403);
+    let line = unnamed.wait_for_log("TLS ends at a proxy", PATIENCE)?;
+    let remedy = format!("set ServerName {}", proxy.origin());
+    ensure!(line.contains(":warn]") && line.contains(&remedy), "{line}");
+    drop((proxy, unnamed));
+
+    let named = back("ServerName https://localhost")?;
+    let proxy = start(&named)?.context("just started")?;
+    proxy.converse()?;
+    ensure!(proxy.ask("https://evil.example")? == 403);
+    ensure!(proxy.ask(&proxy.origin().replace("https", "http"))? == 403);
+    drop((proxy, named));
+
+    let trusting = back(
+        "WebSocketOriginCheck Trusted\nWebSocketTrustedOrigin https://localhost https://shop.example",
+    )?;
+    let proxy = start(&trusting)?.context("just started")?;
+    ensure!(proxy.ask("https://shop.example")? == 101);
+    ensure!(proxy.ask("https://localhost")? == 101);
+    ensure!(proxy.ask(&proxy.origin())? == 403);
+    Ok(())
+}
+
+impl Proxy {
+    fn origin(&self) -> String {
+        format!("https://localhost:{}", self.address.port())
+    }
+
+    fn handshake(&self, origin: &str) -> Handshake {
+        Handshake::to("/echo")
+            .header("Host", &format!("localhost:{}", self.address.port()))
+            .header("Origin", origin)
+    }
+
+    /// The status of the answer to a page of `origin`.
+    fn ask(&self, origin: &str) -> Result<u16> {
+        let mut client = Client::connect_tls_at(self.address, &self.certificate)?;
+        client.send(self.handshake(origin).to_bytes())?;
+        Ok(client.response()?.status)
+    }
+
+    /// Whether messages of all kinds go both ways.
+    fn converse(&self) -> Result<()> {
+        let mut client = Client::connect_tls_at(self.address, &self.certificate)?;
+        client.upgrade(&self.handshake(&self.origin()))?;
+        client.echo("hello")?;
+        let payload = vec![7; 1 << 20];
+        client.binary(&payload)?;
+        client.expect(&Frame::binary(payload))?;
+        client.send(masked(Opcode::PING, "ping"))?;
+        client.expect(&Frame::pong("ping"))?;
+        // How the proxy ends its own connection is up to it.
+        client.send(masked(Opcode::CLOSE, 1000_u16.to_be_bytes()))?;
+        client.expect(&Frame::close(1000))
+    }
+}
+
+fn start_nginx(back: &Httpd) -> Result<Option<Proxy>> {
+    const HANDSHAKES: &str = "proxy_http_version 1.1;\n\
+                              proxy_set_header Host $http_host;\n\
+                              proxy_set_header Upgrade $http_upgrade;\n\
+                              proxy_set_header Connection $connection_upgrade;\n\
+                              proxy_read_timeout 1h;";
+    start_nginx_with(back, HANDSHAKES)
+}
+
+fn start_nginx_with(back: &Httpd, handshakes: &str) -> Result<Option<Proxy>> {
+    let root = back.root();
+    let config = |folder: &str, port: u16| {
+        let temporary: String = ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"]
+            .map(|name| format!("{name}_temp_path \"{folder}/{name}\";\n"))
+            .concat();
+        format!(
+            "daemon off;\nmaster_process off;\npid \"{folder}/pid\";\nerror_log \"{folder}/log\";\n\
+             events {{ worker_connections 64; }}\n\
+             http {{\naccess_log off;\n{temporary}\
+             map $http_upgrade $connection_upgrade {{ default upgrade; '' ''; }}\n\
+             server {{\nlisten 127.0.0.1:{port} ssl;\n\
+             ssl_certificate \"{}\";\nssl_certificate_key \"{}\";\n\
+             location / {{\nproxy_pass http://{};\n{handshakes}\n}}\n}}\n}}\n",
+            root.certificate().display(),
+            root.certificate_key().display(),
+            back.address(),
+        )
+    };
+    let command = |program: PathBuf, folder: &str, file: &str| {
+        let mut command = Command::new(program);
+        command.args(["-p", folder, "-c", file, "-e", &format!("{folder}/log")]);
+        command
+    };
+    start_other(back, "nginx", config, command)
+}
+
+fn start_haproxy(back: &Httpd) -> Result<Option<Proxy>> {
+    let root = back.root();
+    let both = [root.certificate(), root.certificate_key()]
+        .map(fs::read_to_string)
+        .into_iter()
+        .collect::<Result<String, _>>()?;
+    let config = |folder: &str, port: u16| {
+        let pem = format!("{folder}/both.pem");
+        fs::write(&pem, &both).expect("the folder is ours");
+        format!(
+            "global\n maxconn 64\n\
+             defaults\n mode http\n timeout connect 5s\n timeout client 30s\n timeout server 30s\n \
+             timeout tunnel 1h\n\
+             frontend site\n bind 127.0.0.1:{port} ssl crt {pem}\n default_backend httpd\n\
+             backend httpd\n server one {}\n",
+            back.address()
+        )
+    };
+    let command = |program: PathBuf, _: &str, file: &str| {
+        let mut command = Command::new(program);
+        command.args(["-db", "-f", file]);
+        command
+    };
+    start_other(back, "haproxy", config, command)
+}
+
+/// Starts a proxy that stays in the foreground: `config` makes its configuration, for a folder and a port,
+/// `command` what starts it, in that folder and with that file.
+fn start_other(
+    back: &Httpd,
+    name: &str,
+    config: impl Fn(&str, u16) -> String,
+    command: impl Fn(PathBuf, &str, &str) -> Command,
+) -> Result<Option<Proxy>> {
+    let Some(program) = which(name) else {
+        ensure!(env::var_os("CI").is_none(), "{name} is not installed");
+        eprintln!("skipped: {name} is not installed");
+        return Ok(None);
+    };
+    let folder = tempfile::Builder::new().prefix("proxy-").tempdir()?;
+    let path = folder.path().display().to_string();
+    let port = free_port()?;
+    let (file, output) = (format!("{path}/config"), format!("{path}/output"));
+    fs::write(&file, config(&path, port))?;
+    let log = fs::File::create(&output)?;
+    let child = command(program, &path, &file)
+        .stdin(Stdio::null())
+        .stdout(log.try_clone()?)
+        .stderr(log)
+        .spawn()?;
+    let mut process = Process::Other {
+        child,
+        _folder: folder,
+    };
+    let address = SocketAddr::from(([127, 0, 0, 1], port));
+    wait_until("the proxy listens", || {
+        let Process::Other { child, .. } = &mut process else {
+            unreachable!("made above");
+        };
+        if let Some(status) = child.try_wait()? {
+            bail!("{name}: {status}: {}", fs::read_to_string(&output)?);
+        }
+        Ok(TcpStream::connect(address).is_ok())
+    })?;
+    Ok(Some(Proxy {
+        address,
+        certificate: back.root().certificate(),
+        _process: process,
+    }))
+}
+
+fn start_httpd(back: &Httpd) -> Result<Proxy> {
+    let front = ServerRoot::temporary()?
+        .tls_port(free_port()?)
+        .stock_module("proxy")
+        .stock_module("proxy_http")
+        .stock_module("proxy_wstunnel")
+        .config(format!(
+            "ProxyPreserveHost On\n\
+             ProxyPass \"/\" \"http://{}/\" upgrade=websocket timeout=3600\n",
+            back.address()
+        ))
+        .start()?;
+    Ok(Proxy {
+        address: front.tls_address().context("it serves TLS")?,
+        certificate: front.root().certificate(),
+        _process: Process::Httpd {
+            _httpd: Box::new(front),
+        },
+    })
+}
+
+fn not_passed_on(context: &Context) -> Result<()> {
+    let back = context
+        .root()?
+        .tls_port(free_port()?)
+        .config(context.plugins().locations())
+        .start()?;
+    // As nginx comes: HTTP/1.0, without Upgrade.
+    let Some(proxy) = start_nginx_with(&back, "")? else {
+        return Ok(());
+    };
+    ensure!(proxy.ask(&proxy.origin())? == 426);
+    let line = back.wait_for_log("a WebSocket handshake came with HTTP/1.0", PATIENCE)?;
+    ensure!(line.contains(":warn]"), "{line}");
+    Ok(())
+}
