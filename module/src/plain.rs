@@ -21,7 +21,8 @@ pub enum PlainRequests {
 
 static THROTTLE: Mutex<Throttle> = Mutex::new(Throttle::new());
 
-/// Answers a request that all other handlers have left alone, except httpd's own, which serves files.
+/// Answers a request that all other handlers have left alone, except httpd's own, which serves
+/// files.
 pub fn handle(request: Request, config: &Config) -> Answer {
     if !is_served_as_websocket(config) || !request.finds_no_file() {
         return Answer::Declined;
@@ -65,22 +66,23 @@ fn log_crippled(request: Request) {
         "with HTTP/1.0"
     };
     let text = format!(
-        "a WebSocket handshake came {missing}: a proxy in front must speak HTTP/1.1 and pass on the headers \
-         Upgrade and Connection"
+        "a WebSocket handshake came {missing}: a proxy in front must speak HTTP/1.1 and pass on \
+         the headers Upgrade and Connection"
     );
     request.log(level, &text);
 }
 
 fn page(is_crippled: bool) -> Page {
     let hint = if is_crippled {
-        "<p>The request is a WebSocket handshake that has lost its headers <code>Upgrade</code> and \
-         <code>Connection</code>, or came with HTTP/1.0: a proxy on the way has to pass them on.</p>\n"
+        "<p>The request is a WebSocket handshake that has lost its headers <code>Upgrade</code> \
+         and <code>Connection</code>, or came with HTTP/1.0: a proxy on the way has to pass them \
+         on.</p>\n"
     } else {
         ""
     };
     Page::html(format!(
-        "<!DOCTYPE html>\n<html lang=\"en\"><head>\n<title>426 Upgrade Required</title>\n</head><body>\n\
-         <h1>Upgrade Required</h1>\n\
+        "<!DOCTYPE html>\n<html lang=\"en\"><head>\n<title>426 Upgrade Required</title>\n\
+         </head><body>\n<h1>Upgrade Required</h1>\n\
          <p>Here is a WebSocket (RFC 6455), which is no page. Programs open it; in a browser, \
          JavaScript does, with <code>new WebSocket(\u{2026})</code>.</p>\n{hint}</body></html>\n"
     ))

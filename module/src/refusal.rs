@@ -51,7 +51,8 @@ impl Page {
 }
 
 impl Refusal {
-    /// A refusal with this status (300 to 599), without further headers, and with httpd's page for it.
+    /// A refusal with this status (300 to 599), without further headers, and with httpd's page for
+    /// it.
     #[must_use]
     pub const fn new(status: u16) -> Self {
         Self {
@@ -88,9 +89,9 @@ impl Refusal {
 
     /// Answers the request. For the handler's thread, before anything else is sent.
     ///
-    /// httpd answers by itself where it can. It cannot where it does not know the status, which it would
-    /// turn into 500, and must not where `ErrorDocument` names another server: a client that asks for a
-    /// WebSocket cannot follow a redirect, and would never learn of the refusal.
+    /// httpd answers by itself where it can. It cannot where it does not know the status, which it
+    /// would turn into 500, and must not where `ErrorDocument` names another server: a client that
+    /// asks for a WebSocket cannot follow a redirect, and would never learn of the refusal.
     #[must_use]
     pub fn send(&self, request: Request) -> Answer {
         request.clear_response_headers();

@@ -1,4 +1,5 @@
-//! The section of the configuration that names a plugin, and what of a request's path lies behind it.
+//! The section of the configuration that names a plugin, and what of a request's path lies behind
+//! it.
 
 use std::ffi::{CStr, CString, c_char};
 use std::ptr;
@@ -46,8 +47,8 @@ impl Regex {
     fn end_of_match(&self, text: &[u8]) -> Option<usize> {
         let text = CString::new(text).ok()?;
         let mut places = [sys::ap_regmatch_t { rm_so: 0, rm_eo: 0 }];
-        // SAFETY: the pool of the configuration, in which the expression is, lives as long as requests
-        // for that configuration do; there is room for one match.
+        // SAFETY: the pool of the configuration, in which the expression is, lives as long as
+        // requests for that configuration do; there is room for one match.
         let result = unsafe { sys::ap_regexec(self.0, text.as_ptr(), 1, places.as_mut_ptr(), 0) };
         (result == 0).then_some(usize::try_from(places[0].rm_eo).ok()?)
     }
@@ -110,8 +111,8 @@ impl Section {
         }
     }
 
-    /// What of the path of a request lies behind this section: empty, or beginning with a slash. For the
-    /// handler's thread. The text lives as long as the request.
+    /// What of the path of a request lies behind this section: empty, or beginning with a slash.
+    /// For the handler's thread. The text lives as long as the request.
     pub(super) fn path_behind(&self, request: Request) -> *const c_char {
         let uri = request.uri();
         let (path, behind) = match self {
@@ -157,8 +158,8 @@ fn first_word(arguments: &[u8]) -> &[u8] {
     }
 }
 
-/// Where, in a path, what lies behind a section of this path begins. A section with wildcards stands for
-/// as many parts of a path as it has itself (`*` and `?` do not stand for slashes).
+/// Where, in a path, what lies behind a section of this path begins. A section with wildcards
+/// stands for as many parts of a path as it has itself (`*` and `?` do not stand for slashes).
 fn behind(path: &[u8], section: &[u8]) -> Option<usize> {
     let section = section.strip_suffix(b"/").unwrap_or(section);
     let start = if section.iter().any(|byte| b"*?[".contains(byte)) {
@@ -171,8 +172,8 @@ fn behind(path: &[u8], section: &[u8]) -> Option<usize> {
     matches!(path.get(start), None | Some(b'/')).then_some(start)
 }
 
-/// As [`behind`], of a section with a regular expression. A slash at the end of what matches belongs to
-/// what lies behind.
+/// As [`behind`], of a section with a regular expression. A slash at the end of what matches
+/// belongs to what lies behind.
 fn behind_match(regex: &Regex, path: &[u8]) -> Option<usize> {
     let end = regex.end_of_match(path)?;
     let has_slash = end > 0 && path.get(end - 1) == Some(&b'/');

@@ -206,9 +206,9 @@ pub enum HandshakeError {
     Method,
     /// There is no `Host`.
     NoHost,
-    /// The request announces a body (RFC 9110, section 8.6; RFC 9112, section 6). The bytes behind the
-    /// head would be that body for one party and frames for another, which is how requests are smuggled
-    /// past a proxy.
+    /// The request announces a body (RFC 9110, section 8.6; RFC 9112, section 6). The bytes behind
+    /// the head would be that body for one party and frames for another, which is how requests are
+    /// smuggled past a proxy.
     Body,
     /// `Sec-WebSocket-Version` is missing, malformed or none of [`SUPPORTED_VERSIONS`], which the
     /// answer must name.

@@ -33,13 +33,14 @@ pub struct Site<'a> {
 }
 
 impl OriginPolicy {
-    /// Whether a request with this origin may connect to `site`. A client that names none is not a page
-    /// in a browser and may always connect.
+    /// Whether a request with this origin may connect to `site`. A client that names none is not a
+    /// page in a browser and may always connect.
     ///
-    /// Origins are the same if they have the same scheme, host and port (RFC 6454, section 5). Scheme
-    /// and host are compared without regard to case (section 4; RFC 6455, section 4.2.2), a dot at the
-    /// end of the host counts for nothing, and a port that is the scheme's default may be left out. What
-    /// is not `scheme://host[:port]`, as `null`, is only the same as what is equal byte for byte.
+    /// Origins are the same if they have the same scheme, host and port (RFC 6454, section 5).
+    /// Scheme and host are compared without regard to case (section 4; RFC 6455, section 4.2.2), a
+    /// dot at the end of the host counts for nothing, and a port that is the scheme's default may
+    /// be left out. What is not `scheme://host[:port]`, as `null`, is only the same as what is
+    /// equal byte for byte.
     #[must_use]
     pub fn allows(
         self,
@@ -79,8 +80,8 @@ impl fmt::Display for OriginPolicy {
 }
 
 impl<'a> Site<'a> {
-    /// Whether `origin` is that of the same host over TLS, while this site is without: as when a proxy
-    /// in front ends TLS.
+    /// Whether `origin` is that of the same host over TLS, while this site is without: as when a
+    /// proxy in front ends TLS.
     #[must_use]
     pub fn is_tls_twin(&self, origin: &[u8]) -> bool {
         let own = Origin {
@@ -218,8 +219,8 @@ fn unbracketed(host: &[u8]) -> &[u8] {
     inner.unwrap_or(host)
 }
 
-/// The dot that makes a domain name absolute: browsers keep it in `Host` and in `Origin`, httpd takes
-/// it off the former. With or without it the name is the same host's.
+/// The dot that makes a domain name absolute: browsers keep it in `Host` and in `Origin`, httpd
+/// takes it off the former. With or without it the name is the same host's.
 fn without_final_dot(host: &[u8]) -> &[u8] {
     host.strip_suffix(b".").unwrap_or(host)
 }

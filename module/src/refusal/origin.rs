@@ -16,10 +16,10 @@ const MOST_NAMED: usize = 3;
 
 static THROTTLE: Mutex<Throttle> = Mutex::new(Throttle::new());
 
-/// Tells the administrator which origin was refused, which was expected, and what to set if the page is
-/// to connect. Warns once a minute of each pair of origins, as nobody would find a line of level `info`;
-/// and of no more than a few dozen a minute, as a client can name any origin. What is beyond that is
-/// logged as `info`.
+/// Tells the administrator which origin was refused, which was expected, and what to set if the
+/// page is to connect. Warns once a minute of each pair of origins, as nobody would find a line of
+/// level `info`; and of no more than a few dozen a minute, as a client can name any origin. What is
+/// beyond that is logged as `info`.
 pub fn log_refused(
     request: &Request,
     policy: OriginPolicy,
@@ -39,8 +39,8 @@ pub fn log_refused(
     let origin = String::from_utf8_lossy(&origin[..origin.len().min(LONGEST)]);
     let remedy = remedy(policy, &origin, site);
     let text = format!(
-        "the origin '{origin}' is refused, expected is {expected} (WebSocketOriginCheck {policy}); if its \
-         pages may connect, {remedy}"
+        "the origin '{origin}' is refused, expected is {expected} (WebSocketOriginCheck \
+         {policy}); if its pages may connect, {remedy}"
     );
     request.log(level, &text);
 }
@@ -65,7 +65,8 @@ fn remedy(policy: OriginPolicy, origin: &str, site: &Site<'_>) -> String {
     }
     if site.is_tls_twin(origin.as_bytes()) {
         return format!(
-            "TLS ends at a proxy: set ServerName {origin}, or WebSocketOriginCheck Trusted and {list}"
+            "TLS ends at a proxy: set ServerName {origin}, or WebSocketOriginCheck Trusted and \
+             {list}"
         );
     }
     format!("set WebSocketOriginCheck Trusted and {list}")

@@ -1,4 +1,5 @@
-//! Behind a proxy that ends TLS: nginx, haproxy and another httpd, each as README says to set it up.
+//! Behind a proxy that ends TLS: nginx, haproxy and another httpd, each as README says to set it
+//! up.
 
 use std::env;
 use std::fs;
@@ -194,8 +195,8 @@ fn start_haproxy(back: &Httpd) -> Result<Option<Proxy>> {
     start_other(back, "haproxy", config, command)
 }
 
-/// Starts a proxy that stays in the foreground: `config` makes its configuration, for a folder and a port,
-/// `command` what starts it, in that folder and with that file.
+/// Starts a proxy that stays in the foreground: `config` makes its configuration, for a folder and
+/// a port, `command` what starts it, in that folder and with that file.
 fn start_other(
     back: &Httpd,
     name: &str,

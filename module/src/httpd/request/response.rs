@@ -7,7 +7,8 @@ use super::Request;
 use crate::httpd::pool::bytes;
 use crate::httpd::{filters, sys};
 
-/// Headers of the opening handshake (RFC 6455, section 4.2.2), which are up to this module and the plugin.
+/// Headers of the opening handshake (RFC 6455, section 4.2.2), which are up to this module and the
+/// plugin.
 const OF_OPENING: [&CStr; 5] = [
     c"Connection",
     c"Sec-WebSocket-Accept",
@@ -16,7 +17,8 @@ const OF_OPENING: [&CStr; 5] = [
     c"Upgrade",
 ];
 
-/// Headers of a content, which a 101 response does not have (RFC 9110, section 8.6; RFC 9112, section 6.1).
+/// Headers of a content, which a 101 response does not have (RFC 9110, section 8.6; RFC 9112,
+/// section 6.1).
 const OF_CONTENT: [&CStr; 2] = [c"Content-Length", c"Transfer-Encoding"];
 
 /// Where httpd takes the page for an error status from.
@@ -26,7 +28,7 @@ pub enum ErrorPage {
     Canned,
     /// A text, or a page of this server (`ErrorDocument`).
     Here,
-    /// A redirect to another server (`ErrorDocument` with a URL), or one httpd cannot make sense of.
+    /// A redirect to another server (`ErrorDocument` with a URL), or a mistake.
     Elsewhere,
     /// Nowhere: httpd does not know the status and would answer 500.
     Unknown,
@@ -36,8 +38,8 @@ impl Request {
     /// What httpd would do with an error status. For the handler's thread.
     #[must_use]
     pub fn error_page(self, status: u16) -> ErrorPage {
-        // SAFETY: the request is live and this is its handler's thread. The index of a status is valid
-        // for the text behind it, which lives in the request's pool or in the configuration.
+        // SAFETY: the request is live and this is its handler's thread. The index of a status is
+        // valid for the text behind it, which lives in the request's pool or in the configuration.
         let document = unsafe {
             let index = sys::ap_index_of_response(status.into());
             let unknown = sys::ap_index_of_response(sys::HTTP_INTERNAL_SERVER_ERROR);
@@ -53,23 +55,23 @@ impl Request {
         }
     }
 
-    /// Has httpd send its own page for an error status, whatever `ErrorDocument` says. For the handler's
-    /// thread.
+    /// Has httpd send its own page for an error status, whatever `ErrorDocument` says. For the
+    /// handler's thread.
     pub fn send_canned_error(self, status: u16) {
         self.set_status(status);
         // SAFETY: the request is live, this is its handler's thread and nothing has been sent yet.
         unsafe { sys::ap_send_error_response(self.0.as_ptr(), 0) }
     }
 
-    /// Sends a page with an error status, as httpd sends its own: without the filters of the content,
-    /// and with the headers modules add to errors. For the handler's thread.
+    /// Sends a page with an error status, as httpd sends its own: without the filters of the
+    /// content, and with the headers modules add to errors. For the handler's thread.
     pub fn send_error_page(self, status: u16, line: &str, media_type: &CStr, body: &[u8]) {
         self.set_status(status);
         let line = self.keep(line.as_bytes());
         let media_type = self.keep(media_type.to_bytes());
         let request = self.0.as_ptr();
-        // SAFETY: the request is live, this is its handler's thread and nothing has been sent yet; the
-        // texts live in the request's pool, and `body` is read during the call.
+        // SAFETY: the request is live, this is its handler's thread and nothing has been sent yet;
+        // the texts live in the request's pool, and `body` is read during the call.
         unsafe {
             (*request).status_line = line;
             (*request).output_filters = (*request).proto_output_filters;
@@ -84,20 +86,21 @@ impl Request {
         }
     }
 
-    /// Adds to the response headers what other modules have for every response, and leaves out what would
-    /// spoil the opening of a WebSocket. For the handler's thread, as the last thing before the headers
-    /// of the opening are set.
+    /// Adds to the response headers what other modules have for every response, and leaves out what
+    /// would spoil the opening of a WebSocket. For the handler's thread, as the last thing before
+    /// the headers of the opening are set.
     ///
-    /// These are the headers in `err_headers_out`, which mod_usertrack and others fill before the handler,
-    /// and what output filters add for `Header always` (mod_headers) or a session (mod_session). As httpd
-    /// does for an error, whose response has not the headers of a success either, filters are inserted
-    /// for the occasion; an empty response passes through them, and ends in a filter that writes nothing.
+    /// These are the headers in `err_headers_out`, which mod_usertrack and others fill before the
+    /// handler, and what output filters add for `Header always` (mod_headers) or a session
+    /// (mod_session). As httpd does for an error, whose response has not the headers of a success
+    /// either, filters are inserted for the occasion; an empty response passes through them, and
+    /// ends in a filter that writes nothing.
     pub fn add_headers_of_all_responses(self) {
         let request = self.0.as_ptr();
         self.set_status(101);
-        // SAFETY: the request is live, this is its handler's thread, and no filter has seen any of its
-        // response yet. Filters and headers are put back before anything else can look at them; all is
-        // in the pool of the request, which the tables copy names and values into.
+        // SAFETY: the request is live, this is its handler's thread, and no filter has seen any of
+        // its response yet. Filters and headers are put back before anything else can look at them;
+        // all is in the pool of the request, which the tables copy names and values into.
         unsafe {
             let (pool, connection) = ((*request).pool, (*request).connection);
             let filters = ((*request).output_filters, (*request).proto_output_filters);
@@ -131,8 +134,8 @@ impl Request {
     pub(super) fn send_switching_protocols(self) {
         self.set_status(101);
         let request = self.0.as_ptr();
-        // SAFETY: the request is live and this is its handler's thread; httpd sends the response at once,
-        // flushes it, and clears the table it has sent.
+        // SAFETY: the request is live and this is its handler's thread; httpd sends the response at
+        // once, flushes it, and clears the table it has sent.
         unsafe {
             (*request).status_line = sys::ap_get_status_line(sys::HTTP_SWITCHING_PROTOCOLS);
             let sent = sys::apr_table_copy((*request).pool, (*request).headers_out);

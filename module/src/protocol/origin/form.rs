@@ -5,9 +5,9 @@ use super::{Origin, address, default_port};
 /// What is wrong with an origin that no browser can send, and what to write instead; `None` if a
 /// browser can send it, or one that is the same.
 ///
-/// Browsers send `scheme://host[:port]` (RFC 6454, section 6.2), of whatever scheme the page is, be it
-/// an extension's or an app's; `file://` from local files (some, others `null`); and `null` from pages
-/// whose origin is nobody's business, as those in a sandboxed frame.
+/// Browsers send `scheme://host[:port]` (RFC 6454, section 6.2), of whatever scheme the page is, be
+/// it an extension's or an app's; `file://` from local files (some, others `null`); and `null` from
+/// pages whose origin is nobody's business, as those in a sandboxed frame.
 #[must_use]
 pub fn form_to_use(origin: &str) -> Option<String> {
     if matches!(origin, "null" | "file://") {
