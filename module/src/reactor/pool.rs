@@ -36,6 +36,7 @@ pub(super) trait Job: Send + 'static {
 /// As many threads as there is work for, within limits.
 pub(super) struct Pool<J> {
     threads: Threads,
+    processors: usize,
     state: Mutex<State<J>>,
     changed: Condvar,
 }
@@ -47,8 +48,6 @@ struct State<J> {
     idle: usize,
     /// The system's numbers of the threads that do jobs which are not urgent.
     busy: Vec<i32>,
-    /// As many of those as there are processors were found to compute: another thread would not help.
-    is_saturated: bool,
     is_stopping: bool,
     handles: Vec<JoinHandle<()>>,
 }
@@ -57,12 +56,12 @@ impl<J: Job> Pool<J> {
     pub(super) fn new(threads: Threads) -> Arc<Self> {
         Arc::new(Self {
             threads,
+            processors: std::thread::available_parallelism().map_or(1, usize::from),
             state: Mutex::new(State {
                 jobs: VecDeque::new(),
                 running: 0,
                 idle: 0,
                 busy: Vec::new(),
-                is_saturated: false,
                 is_stopping: false,
                 handles: Vec::new(),
             }),
@@ -78,7 +77,9 @@ impl<J: Job> Pool<J> {
         } else {
             state.jobs.push_back(job);
         }
-        self.spawn_if_needed(&mut state);
+        // More threads than there are processors only help if some are blocked: `ensure_threads` looks.
+        let may_grow = state.busy.len() + state.idle < self.processors;
+        self.spawn_if_needed(&mut state, may_grow);
         self.changed.notify_one();
     }
 
@@ -89,21 +90,16 @@ impl<J: Job> Pool<J> {
             return false;
         };
         let computing = busy.iter().filter(|thread| !thread::is_blocked(**thread));
-        let is_saturated = computing.take(processors()).count() >= processors();
+        let may_grow = computing.take(self.processors).count() < self.processors;
         let mut state = self.lock();
-        state.is_saturated = is_saturated;
-        while self.spawn_if_needed(&mut state) {}
+        while self.spawn_if_needed(&mut state, may_grow) {}
         !state.jobs.is_empty() && state.idle == 0
     }
 
     /// The threads that do jobs, if there are others that no thread is free for.
     fn busy_while_jobs_wait(&self) -> Option<Vec<i32>> {
-        let mut state = self.lock();
-        if state.jobs.len() > state.idle {
-            return Some(state.busy.clone());
-        }
-        state.is_saturated = false;
-        None
+        let state = self.lock();
+        (state.jobs.len() > state.idle).then(|| state.busy.clone())
     }
 
     /// How many threads there are.
@@ -116,12 +112,13 @@ impl<J: Job> Pool<J> {
         self.running() >= self.threads.max
     }
 
-    /// Returns whether there is another thread.
-    fn spawn_if_needed(self: &Arc<Self>, state: &mut State<J>) -> bool {
+    /// Starts a thread if a job waits for one, within the limit if it `may_grow`. Returns whether there
+    /// is another.
+    fn spawn_if_needed(self: &Arc<Self>, state: &mut State<J>, may_grow: bool) -> bool {
         let urgent = state.jobs.iter().take_while(|job| job.is_urgent());
-        let may_grow =
-            state.running < self.threads.max && !state.is_saturated || urgent.count() > state.idle;
-        state.jobs.len() > state.idle && may_grow && self.spawn(state)
+        let is_allowed =
+            may_grow && state.running < self.threads.max || urgent.count() > state.idle;
+        state.jobs.len() > state.idle && is_allowed && self.spawn(state)
     }
 
     /// Without a thread the job waits for one that becomes free.
@@ -223,8 +220,4 @@ impl<J: Job> Pool<J> {
     fn lock(&self) -> MutexGuard<'_, State<J>> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
-}
-
-fn processors() -> usize {
-    std::thread::available_parallelism().map_or(1, usize::from)
 }

@@ -1,9 +1,13 @@
 //! The event driver: the threads it may not get, and the memory it shares with the MPM's threads.
 
 use std::fs::{self, Permissions};
-use std::io::Write;
+use std::io::{Read, Write};
+use std::net::{Shutdown, TcpStream};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::thread::{self, JoinHandle};
 
 use anyhow::{Result, ensure};
 use tempfile::TempDir;
@@ -11,11 +15,13 @@ use xtask::httpd::Httpd;
 use xtask::process::threads;
 use xtask::server_root::Sizing;
 
+use crate::support::frame::masked;
 use crate::support::server::ensure_healthy;
-use crate::support::{Client, Context, Driver, Frame, Handshake, cases, wait_until};
+use crate::support::{Client, Context, Driver, Frame, Handshake, Opcode, cases, wait_until};
 
 cases! {
     "event loops that get no threads leave nothing behind and are tried again" => few_threads,
+    "clients that send all they can hold up no other, and bring no threads" => greedy,
     "a connection's memory waits for the thread that has handed it over" => held_thread,
     "a connection's memory waits for that thread in a child that stops, too" => held_thread_of_old_child,
 }
@@ -67,6 +73,83 @@ fn few_threads(context: &Context) -> Result<()> {
         ensure_healthy(&log)?;
     }
     Ok(())
+}
+
+/// A client that sends one-byte messages without a pause and reads the echoes.
+struct Greedy {
+    stream: TcpStream,
+    threads: [JoinHandle<()>; 2],
+}
+
+impl Greedy {
+    /// Counts bytes of echoes in `received`.
+    fn start(client: Client, received: &Arc<AtomicU64>) -> Result<Self> {
+        let (mut output, mut input) = (client.stream.try_clone()?, client.stream.try_clone()?);
+        let received = Arc::clone(received);
+        // Both end with the connection.
+        let writer = thread::spawn(move || {
+            let messages = masked(Opcode::TEXT, "x").repeat(8 * 1024);
+            while output.write_all(&messages).is_ok() {}
+        });
+        let reader = thread::spawn(move || {
+            let mut buffer = vec![0; 256 * 1024];
+            while let Ok(read @ 1..) = input.read(&mut buffer) {
+                received.fetch_add(read as u64, Ordering::Relaxed);
+            }
+        });
+        Ok(Self {
+            stream: client.stream,
+            threads: [writer, reader],
+        })
+    }
+
+    fn end(self) -> Result<()> {
+        self.stream.shutdown(Shutdown::Both)?;
+        for thread in self.threads {
+            ensure!(thread.join().is_ok(), "a thread of a client has panicked");
+        }
+        Ok(())
+    }
+}
+
+fn greedy(context: &Context) -> Result<()> {
+    const GREEDY: usize = 10;
+    const ECHOES: usize = 41;
+    /// Messages of the others that are answered while one echo is waited for, in the middle: a turn of
+    /// them takes some thousands at most. By their bytes alone it would be 300,000.
+    const MOST: u64 = 40_000;
+    /// Two loops; a thread of theirs may be asleep for a moment when the monitor looks.
+    const MOST_THREADS: usize = 2 + 6;
+    if context.driver != Driver::Event {
+        return Ok(());
+    }
+    let httpd = context.start_small(25, "WebSocketThreads 2 64\n")?;
+    let child = httpd.child_pids()?[0];
+    let open = || Client::open(httpd.address(), &Handshake::to("/echo"));
+    let received = Arc::new(AtomicU64::new(0));
+    let greedy = (0..GREEDY)
+        .map(|_| Greedy::start(open()?, &received))
+        .collect::<Result<Vec<_>>>()?;
+    wait_until("echoes come", || {
+        Ok(received.load(Ordering::Relaxed) > 1 << 20)
+    })?;
+    let mut quiet = open()?;
+    let mut between = Vec::new();
+    for _ in 0..ECHOES {
+        let before = received.load(Ordering::Relaxed);
+        quiet.echo("hello")?;
+        // An echo has two bytes of header.
+        between.push((received.load(Ordering::Relaxed) - before) / 3);
+    }
+    let threads = threads(child, "websocket")?;
+    for client in greedy {
+        client.end()?;
+    }
+    between.sort_unstable();
+    let middle = between[ECHOES / 2];
+    ensure!(middle < MOST, "{between:?} messages between two echoes");
+    ensure!(threads <= MOST_THREADS, "{threads} threads");
+    ensure_healthy(&httpd.error_log()?)
 }
 
 fn held_thread(context: &Context) -> Result<()> {
@@ -160,10 +243,7 @@ impl HeldClient {
     /// Ends the connection; returns when the server has closed its descriptor.
     fn end(self) -> Result<()> {
         let Self(mut client) = self;
-        client.send(crate::support::frame::masked(
-            crate::support::Opcode::CLOSE,
-            "",
-        ))?;
+        client.send(masked(Opcode::CLOSE, ""))?;
         client.drain()?;
         wait_until("the server has closed the connection", || {
             Ok(client.stream.write_all(b"x").is_err())

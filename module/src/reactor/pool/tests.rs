@@ -4,7 +4,7 @@ use std::sync::mpsc::{Receiver, Sender, channel};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use super::{Job, Pool, processors};
+use super::{Job, Pool};
 use crate::reactor::Threads;
 
 /// What a thread is told to do.
@@ -103,16 +103,16 @@ fn jobs_that_block_get_as_many_threads_as_there_may_be() {
 fn jobs_that_compute_get_no_more_threads_than_help() {
     let pool = pool(1, 50);
     let end = Arc::new(AtomicUsize::new(0));
-    for _ in 0..processors() {
+    for _ in 0..pool.processors {
         pool.submit(Task::Compute(Arc::clone(&end)));
     }
-    wait_until(|| pool.lock().busy.len() == processors() && pool.lock().idle == 0);
+    wait_until(|| pool.lock().busy.len() == pool.processors && pool.lock().idle == 0);
     let (sender, threads) = channel();
     let others = (0..20).map(|_| Task::Tell(sender.clone()));
     pool.lock().jobs.extend(others);
     for _ in 0..3 {
         assert!(pool.ensure_threads(), "they wait");
-        assert_eq!(pool.running(), processors());
+        assert_eq!(pool.running(), pool.processors);
     }
     end.store(1, Ordering::Relaxed);
     for _ in 0..20 {
