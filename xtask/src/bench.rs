@@ -3,7 +3,7 @@
 //! * [`field`]: the servers, all started before the first measurement and idle while another runs.
 //! * [`load`]: the generator, a program of its own, and what it prints.
 //! * [`shape`], [`compression`]: how a load looks.
-//! * [`results`], [`idle`]: what the two experiments have shown, as tables and charts.
+//! * [`results`], [`idle`], [`neighbours`]: what the three experiments have shown, as tables and charts.
 //! * [`table`], [`chart`], [`report`]: Markdown, SVG, and the file that keeps the last results.
 //! * [`cores`], [`machine`]: where all that runs.
 //!
@@ -16,6 +16,7 @@ pub(crate) mod field;
 pub(crate) mod idle;
 pub(crate) mod load;
 pub(crate) mod machine;
+pub(crate) mod neighbours;
 pub(crate) mod numbers;
 pub(crate) mod peer;
 pub(crate) mod report;

@@ -46,6 +46,8 @@ pub(crate) struct Setup<'a> {
     pub(crate) tls: bool,
     /// Whether our module runs with `WebSocketDetach On` too.
     pub(crate) detached: bool,
+    /// Whether only our module runs, with the usual number of threads and with few.
+    pub(crate) neighbours: bool,
     /// Whether every server that can compress runs with and without.
     pub(crate) compression: bool,
     /// More directives for our module.
@@ -172,7 +174,7 @@ impl Field {
                 field.start_httpd(setup, &echo)?;
             }
             for peer in &PEERS {
-                if peer.takes_part(setup.tls, compression) {
+                if !setup.neighbours && peer.takes_part(setup.tls, compression) {
                     field.start_peer(setup, peer, compression)?;
                 }
             }
@@ -200,6 +202,15 @@ impl Field {
             compression,
         };
         self.start_httpd(setup, &echo)?;
+        if setup.neighbours {
+            let echo = Echo {
+                name: "WebSocketThreads 2 4",
+                folder: "httpd-few",
+                directives: &format!("{directives}\nWebSocketThreads 2 4"),
+                ..echo
+            };
+            return self.start_httpd(setup, &echo);
+        }
         let Some(plugin) = echo_in_rust(libraries) else {
             return Ok(());
         };

@@ -14,6 +14,7 @@ use xtask::command::line;
 use super::compression::Compression;
 use super::cores::Cores;
 use super::field::Contender;
+use super::neighbours::Load;
 use super::peer::Programs;
 use super::shape::Shape;
 
@@ -58,6 +59,15 @@ impl<'a> Generator<'a> {
             .with_context(|| format!("{} with {count} idle connections", contender.name))
     }
 
+    /// Measures quiet clients of `contender` beside a load.
+    ///
+    /// # Errors
+    /// As [`Generator::run`].
+    pub(crate) fn neighbours(&mut self, contender: &Contender, load: Load) -> Result<Values> {
+        self.load(contender, ["--neighbours", load.argument])
+            .with_context(|| format!("{} beside {}", contender.name, load.argument))
+    }
+
     fn load(&mut self, contender: &Contender, experiment: [&str; 2]) -> Result<Values> {
         let mut command = self.programs.command("load");
         command
@@ -72,12 +82,12 @@ impl<'a> Generator<'a> {
                     .map_or(&[][..], Compression::arguments),
             )
             .args(experiment);
-        let mut load = Load(self.cores.on_loads(|| start(&mut command))?);
+        let mut load = Running(self.cores.on_loads(|| start(&mut command))?);
         self.wait_for(&mut load)?;
         load.values()
     }
 
-    fn wait_for(&mut self, load: &mut Load) -> Result<()> {
+    fn wait_for(&mut self, load: &mut Running) -> Result<()> {
         // SIGCHLD may have come before we got here.
         while load.0.try_wait()?.is_none() {
             if self.signals.wait().any(|signal| signal != SIGCHLD) {
@@ -101,9 +111,9 @@ impl Display for Interrupted {
 impl Error for Interrupted {}
 
 /// A running generator, killed when dropped.
-struct Load(Child);
+struct Running(Child);
 
-impl Load {
+impl Running {
     fn values(&mut self) -> Result<Values> {
         let (mut stdout, mut stderr) = (String::new(), String::new());
         if let (Some(output), Some(errors)) = (&mut self.0.stdout, &mut self.0.stderr) {
@@ -117,7 +127,7 @@ impl Load {
     }
 }
 
-impl Drop for Load {
+impl Drop for Running {
     fn drop(&mut self) {
         // The only errors are that it has ended already.
         let _ = self.0.kill();

@@ -12,6 +12,7 @@ use crate::bench::cores::Cores;
 use crate::bench::field::{Against, Field, Setup};
 use crate::bench::idle::{Idle, IdleResults};
 use crate::bench::load::{Generator, Interrupted};
+use crate::bench::neighbours::{LOADS, NeighbourResults};
 use crate::bench::peer::Programs;
 use crate::bench::results::{Results, Run};
 use crate::bench::shape::{self, Shape};
@@ -34,6 +35,9 @@ pub(crate) struct Options {
     /// Instead of the table, measure what compressing JSON costs and saves
     #[arg(long, conflicts_with_all = ["idle", "tls"])]
     compression: bool,
+    /// Instead of the table, measure what quiet clients notice of greedy ones
+    #[arg(long, conflicts_with_all = ["idle", "compression", "shapes", "rounds"])]
+    neighbours: bool,
     /// The loads: CONNECTIONSxBYTESxIN_FLIGHT, separated by commas [default: the whole table]
     #[arg(long, value_delimiter = ',')]
     shapes: Vec<Shape>,
@@ -89,6 +93,7 @@ pub(super) fn bench(options: &Options) -> Result<()> {
         threads: options.threads.unwrap_or(default_threads),
         tls: options.tls,
         detached: options.idle.is_some() && options.mpm == Mpm::Event && !options.tls,
+        neighbours: options.neighbours,
         compression: options.compression,
         config: options.config.join("\n"),
     };
@@ -102,6 +107,9 @@ pub(super) fn bench(options: &Options) -> Result<()> {
             results.draw(&chart("-memory"), &chart("-latency"))?;
             results.table().to_string()
         }
+        None if options.neighbours => measure_neighbours(&mut generator, &field)?
+            .table()
+            .to_string(),
         None => {
             let results = measure(&mut generator, &field, options)?;
             if options.compression {
@@ -159,6 +167,18 @@ fn measure_idle(generator: &mut Generator<'_>, field: &Field, count: usize) -> R
     Ok(IdleResults { count, servers })
 }
 
+fn measure_neighbours(generator: &mut Generator<'_>, field: &Field) -> Result<NeighbourResults> {
+    let mut results = NeighbourResults::default();
+    for load in LOADS {
+        eprintln!("beside {}", load.argument);
+        for contender in &field.contenders {
+            let values = generator.neighbours(contender, load)?;
+            results.push(load, contender.name, &values)?;
+        }
+    }
+    Ok(results)
+}
+
 impl Options {
     fn shapes(&self) -> Vec<Shape> {
         match &*self.shapes {
@@ -193,6 +213,8 @@ impl Options {
 
     fn title(&self) -> &'static str {
         match (self.idle, self.tls) {
+            (None, false) if self.neighbours => "Neighbours over TCP",
+            (None, true) if self.neighbours => "Neighbours over TLS",
             (None, false) if self.compression => "Compression of JSON",
             (None, false) => "Echo over TCP",
             (None, true) => "Echo over TLS",
