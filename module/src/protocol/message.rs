@@ -111,7 +111,9 @@ impl Assembly {
             room.copy_from_slice(piece);
         } else {
             self.bytes.truncate(self.len);
-            self.reserve(piece.len().max(self.growth(expected)) + BEHIND)?;
+            if self.bytes.capacity() - self.len < piece.len() + BEHIND {
+                self.reserve(piece.len().max(self.growth(expected)) + BEHIND)?;
+            }
             self.bytes.extend_from_slice(piece);
         }
         Ok(())

@@ -8,7 +8,7 @@ pub(super) const MAX_WINDOW: usize = 32 * 1024;
 /// zlib, told to use a window of 2^8 bytes, uses one of 2^9.
 const MIN_BITS: u8 = 9;
 
-/// The end of what a client's messages inflated to. It takes no more memory than the client has sent, and
+/// The end of what a client's messages inflated to. It takes little more memory than the client has sent, and
 /// no more than the window that was agreed on.
 #[derive(Debug)]
 pub(super) struct Window {
@@ -38,7 +38,12 @@ impl Window {
         let message = &message[message.len().saturating_sub(self.max_len)..];
         let forgotten = (self.bytes.len() + message.len()).saturating_sub(self.max_len);
         self.bytes.drain(..forgotten);
-        memory::grow(&mut self.bytes, message.len())?;
+        if self.bytes.capacity() - self.bytes.len() < message.len() {
+            // By a quarter at least, so that short messages move it seldom.
+            let growth = message.len().max(self.bytes.len() / 4);
+            let growth = growth.min(self.max_len - self.bytes.len());
+            memory::grow(&mut self.bytes, growth)?;
+        }
         self.bytes.extend_from_slice(message);
         Ok(())
     }
@@ -70,7 +75,7 @@ mod tests {
                 let expected = &all[all.len().saturating_sub(size)..];
                 assert_eq!(window.bytes(), expected, "{bits} bits, message of {len}");
                 assert!(
-                    window.capacity() <= expected.len().max(8),
+                    window.capacity() <= size.min(expected.len() * 5 / 4).max(8),
                     "{bits} bits, {len}"
                 );
             }
