@@ -176,8 +176,7 @@ impl Assembly {
             larger[..self.len].copy_from_slice(&self.bytes[..self.len]);
             recycling::give(mem::replace(&mut self.bytes, larger));
         } else if len > self.bytes.len() {
-            let additional = len - self.bytes.len();
-            memory::grow(&mut self.bytes, additional)?;
+            self.reserve(len - self.bytes.len())?;
             self.bytes.resize(len, 0);
         }
         Ok(())
