@@ -34,8 +34,10 @@ pub struct Connection {
     token: AtomicUsize,
     /// The poller has said that the client has closed its side. It says so once.
     is_over: AtomicBool,
-    /// The last turn took long enough to let others go first.
+    /// The next turn lets others go first, see [`Connection::note_weight`].
     is_heavy: AtomicBool,
+    /// The last turn took long enough for that.
+    was_heavy: AtomicBool,
     /// It took longer than a turn should.
     was_long: AtomicBool,
     /// That of the session. It keeps the connection alive, not the other way round.
@@ -88,6 +90,7 @@ impl Connection {
             token: AtomicUsize::new(usize::MAX),
             is_over: AtomicBool::new(false),
             is_heavy: AtomicBool::new(false),
+            was_heavy: AtomicBool::new(false),
             was_long: AtomicBool::new(false),
             link: OnceLock::new(),
             state: RunState::new(),
@@ -158,7 +161,7 @@ impl Connection {
         });
         let ended = Instant::now();
         let took = ended.saturating_duration_since(now);
-        self.is_heavy.store(is_heavy(took), Ordering::Relaxed);
+        self.note_weight(is_heavy(took), matches!(outcome, Outcome::Again));
         self.was_long.store(is_long(took), Ordering::Relaxed);
         match outcome {
             Outcome::Wait(deadline) => {
@@ -182,6 +185,15 @@ impl Connection {
             }
         }
         Some(ended)
+    }
+
+    /// Decides whether the next turn lets others go first: if the last one was heavy and there is more to
+    /// do, or two in a row were. A single heavy turn of a client that sends little proves nothing: its
+    /// thread may have waited for a processor, and behind the heavy ones the client would wait for long.
+    fn note_weight(&self, was_heavy: bool, has_more: bool) {
+        let is_second = self.was_heavy.swap(was_heavy, Ordering::Relaxed);
+        self.is_heavy
+            .store(was_heavy && (has_more || is_second), Ordering::Relaxed);
     }
 }
 
