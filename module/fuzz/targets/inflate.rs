@@ -5,7 +5,8 @@
 
 use libfuzzer_sys::fuzz_target;
 use mod_websocket::protocol::{
-    DeflateContext, DeflateLevel, DeflateParameters, Deflater, FrameHeader, Limits, MaskingKey, Opcode, Rsv,
+    DeflateContext, DeflateLevel, DeflateParameters, Deflater, FrameHeader, Limits, MaskingKey,
+    Opcode, Rsv,
 };
 use websocket_fuzz::receive::{Delivery, Outcome, Settings, receive};
 

@@ -96,7 +96,10 @@ impl Quiet {
         for client in &mut self.clients {
             while client.next <= now {
                 let taken = client.transport.write(&self.message)?;
-                ensure!(taken == self.message.len(), "a socket takes no short message");
+                ensure!(
+                    taken == self.message.len(),
+                    "a socket takes no short message"
+                );
                 client.due.push_back(client.next);
                 client.next += INTERVAL;
             }
