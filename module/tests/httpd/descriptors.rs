@@ -7,7 +7,7 @@ use xtask::server_root::{Mpm, Sizing};
 
 use crate::support::http2::Http2;
 use crate::support::server::ensure_healthy;
-use crate::support::{Client, Context, Driver, Handshake, cases, wait_until};
+use crate::support::{Client, Context, Driver, HTTP2, Handshake, cases, wait_until};
 
 cases! {
     "when descriptors run low handshakes get 503 and the process lives" => shortage,
@@ -111,7 +111,7 @@ fn shortage_elsewhere(context: &Context) -> Result<()> {
         .sizing(sizing)
         .stock_module("http2")
         .tls_port(xtask::port::free_port()?)
-        .config("Protocols h2 h2c http/1.1\nH2WebSockets on")
+        .config(HTTP2)
         .config(context.plugins().locations())
         .start()?;
     limit(&httpd, descriptors)?;

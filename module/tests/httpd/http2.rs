@@ -13,7 +13,7 @@ use xtask::server_root::ServerRoot;
 use crate::support::frame::masked;
 use crate::support::http2::Http2;
 use crate::support::journal::Journal;
-use crate::support::{Context, Frame, Handshake, Opcode, cases, wait_until};
+use crate::support::{Context, Frame, HTTP2, Handshake, Opcode, cases, wait_until};
 
 cases! {
     "HTTP/2: messages of all sizes go both ways, in cleartext and over TLS" => messages,
@@ -34,7 +34,7 @@ fn root(context: &Context) -> Result<ServerRoot> {
         .root()?
         .stock_module("http2")
         .tls_port(xtask::port::free_port()?)
-        .config("Protocols h2 h2c http/1.1\nH2WebSockets on")
+        .config(HTTP2)
         .config(context.plugins().locations()))
 }
 

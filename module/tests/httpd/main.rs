@@ -51,7 +51,7 @@ use xtask::apache::{Apache, Version};
 use xtask::server_root::Mpm;
 
 use self::support::plugins::Plugins;
-use self::support::{Case, Context, Driver};
+use self::support::{Case, Context, Driver, HTTP2_WEBSOCKETS};
 
 const THEMES: &[&[Case]] = &[
     handshake::CASES,
@@ -173,7 +173,7 @@ const OF_ONE_THREAD: [&str; 2] = [
 fn needed_version(context: &Context, case: &Case) -> Option<Version> {
     if case.name.contains("HTTP/2") {
         // mod_http2 did not serve WebSockets before.
-        Some(Version(2, 4, 58))
+        Some(HTTP2_WEBSOCKETS)
     } else if context.mpm == Mpm::Event && OF_ONE_THREAD.contains(&case.name) {
         Some(Version(2, 4, 53))
     } else {

@@ -5,7 +5,7 @@ use std::fs;
 use anyhow::{Context as _, Result, ensure};
 use xtask::httpd::Httpd;
 use xtask::port::free_port;
-use xtask::server_root::{Mpm, ServerRoot};
+use xtask::server_root::ServerRoot;
 
 use crate::support::handshake::Response;
 use crate::support::http2::Http2;
@@ -37,12 +37,7 @@ fn root(context: &Context) -> Result<ServerRoot> {
     fs::write(site.join("indexed/index.html"), "the index")?;
     fs::write(site.join("page.txt"), "the page")?;
     fs::write(site.join("sorry.html"), "sorry")?;
-    Ok(if context.mpm == Mpm::Prefork {
-        root
-    } else {
-        root.stock_module("http2")
-            .config("Protocols h2 h2c http/1.1\nH2WebSockets on")
-    })
+    context.with_http2(root)
 }
 
 fn get(httpd: &Httpd, path: &str) -> Result<(Response, String)> {
@@ -100,7 +95,7 @@ fn explained(context: &Context) -> Result<()> {
     let mut tls = Client::connect_tls(&httpd)?;
     tls.send(plain("GET", "/echo").to_bytes())?;
     ensure!(tls.response()?.status == 426);
-    if context.mpm != Mpm::Prefork {
+    if context.serves_http2()? {
         let response = Http2::connect_tls(&httpd)?.head_of("/echo")?;
         ensure!(response.status == 426, "{response:?}");
         for of_http_1 in ["Upgrade", "Connection"] {

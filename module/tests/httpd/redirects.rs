@@ -14,7 +14,7 @@ use xtask::server_root::Mpm;
 use self::site::{HOST_WAYS, Site, WAYS};
 use crate::support::frame::masked;
 use crate::support::http2::Http2;
-use crate::support::{Client, Context, Driver, Handshake, Opcode, cases, wait_until};
+use crate::support::{Client, Context, Driver, HTTP2, Handshake, Opcode, cases, wait_until};
 
 cases! {
     "redirects: every one may lead to a WebSocket" => plain,
@@ -105,7 +105,7 @@ fn http2(context: &Context) -> Result<()> {
     if context.mpm == Mpm::Prefork {
         return Ok(());
     }
-    let site = Site::start(context, "Protocols h2 h2c http/1.1\nH2WebSockets on")?;
+    let site = Site::start(context, HTTP2)?;
     for ways in [WAYS, HOST_WAYS] {
         take(ways, &site, |handshake| {
             let http2 = Http2::connect(site.address())?;

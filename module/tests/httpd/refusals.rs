@@ -3,7 +3,7 @@
 use anyhow::{Context as _, Result, ensure};
 use xtask::httpd::Httpd;
 use xtask::port::free_port;
-use xtask::server_root::{Mpm, ServerRoot};
+use xtask::server_root::ServerRoot;
 
 use crate::support::http2::Http2;
 use crate::support::{Client, Context, Handshake, cases};
@@ -18,12 +18,7 @@ cases! {
 /// A server with TLS and, where that works, HTTP/2.
 fn root(context: &Context) -> Result<ServerRoot> {
     let root = context.root()?.tls_port(free_port()?);
-    Ok(if context.mpm == Mpm::Prefork {
-        root
-    } else {
-        root.stock_module("http2")
-            .config("Protocols h2 h2c http/1.1\nH2WebSockets on")
-    })
+    context.with_http2(root)
 }
 
 /// Asks over HTTP/1.1 with and without TLS, and over HTTP/2: the status, and whether there is a
@@ -41,7 +36,7 @@ fn ask(context: &Context, httpd: &Httpd, handshake: &Handshake) -> Result<Vec<(u
         );
         answers.push((response.status, !response.all("Location").is_empty()));
     }
-    if context.mpm != Mpm::Prefork {
+    if context.serves_http2()? {
         let response = Http2::connect_tls(httpd)?.ask(handshake)?.response;
         let location = response.headers.contains_key("Location");
         answers.push((response.status.as_u16(), location));

@@ -3,7 +3,6 @@
 use anyhow::{Result, ensure};
 use xtask::httpd::Httpd;
 use xtask::port::free_port;
-use xtask::server_root::Mpm;
 
 use crate::support::handshake::{ACCEPT, Response};
 use crate::support::http2::Http2;
@@ -31,13 +30,9 @@ fn start(context: &Context, config: &str) -> Result<Httpd> {
         .stock_module("deflate")
         .stock_module("filter")
         .stock_module("expires");
-    let root = if context.mpm == Mpm::Prefork {
-        root
-    } else {
-        root.stock_module("http2")
-            .config("Protocols h2 h2c http/1.1\nH2WebSockets on")
-    };
-    root.config(context.plugins().locations())
+    context
+        .with_http2(root)?
+        .config(context.plugins().locations())
         .config(context.plugins().rust_location("/rust", "witness"))
         .config(config)
         .start()
@@ -79,7 +74,7 @@ fn always(context: &Context) -> Result<()> {
             // That is for statuses 200 to 299.
             ensure!(response.header("X-Success").is_none(), "{response:?}");
         }
-        if context.mpm != Mpm::Prefork {
+        if context.serves_http2()? {
             let http2 = Http2::connect_tls(&httpd)?;
             let answer = http2.ask(&Handshake::to("/echo"))?;
             let headers = &answer.response.headers;

@@ -21,7 +21,7 @@ use anyhow::{Result, bail};
 pub(crate) use self::client::Client;
 pub(crate) use self::frame::{Frame, Opcode};
 pub(crate) use self::handshake::Handshake;
-pub(crate) use self::server::{Context, Driver};
+pub(crate) use self::server::{Context, Driver, HTTP2, HTTP2_WEBSOCKETS};
 
 /// How long anything may take that is expected to happen. Loaded machines are slow.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(20);

@@ -1,12 +1,11 @@
 //! What is never upgraded: answers to errors, and parts of pages.
 
 use anyhow::{Context as _, Result, ensure};
-use xtask::server_root::Mpm;
 
 use super::site::Site;
 use super::{expect_lines, marked};
 use crate::support::http2::Http2;
-use crate::support::{Client, Context, Driver, Handshake, PATIENCE, cases};
+use crate::support::{Client, Context, Driver, HTTP2, Handshake, PATIENCE, cases};
 
 cases! {
     "redirects: the answer to an error is never a WebSocket" => error_documents,
@@ -76,9 +75,8 @@ fn error_documents(context: &Context) -> Result<()> {
 }
 
 fn over_others(context: &Context) -> Result<()> {
-    let h2 = "Protocols h2 h2c http/1.1\nH2WebSockets on";
-    let is_http2 = context.mpm != Mpm::Prefork;
-    let site = Site::start(context, if is_http2 { h2 } else { "" })?;
+    let is_http2 = context.serves_http2()?;
+    let site = Site::start(context, if is_http2 { HTTP2 } else { "" })?;
     for &(path, status) in REFUSED.iter().chain(WITHOUT_PAGE) {
         let mut client = Client::connect_tls(&site)?;
         client.send(Handshake::to(path).to_bytes())?;

@@ -2,7 +2,6 @@
 
 use anyhow::{Context as _, Result, ensure};
 use xtask::port;
-use xtask::server_root::Mpm;
 
 use super::{CREDENTIALS, ask, expect_log, location, open, root_with_user};
 use crate::support::http2::Http2;
@@ -136,14 +135,10 @@ const CHALLENGES: &str = "/witness?status=401&header=WWW-Authenticate:Basic&head
     &body=who-are-you?";
 
 fn rejections_with_more(context: &Context) -> Result<()> {
-    let mut root = context.root()?.config("ErrorDocument 401 \"not this page");
-    if context.mpm != Mpm::Prefork {
-        root = root
-            .stock_module("http2")
-            .config("Protocols h2c http/1.1\nH2WebSockets on");
-    }
+    let root = context.root()?.config("ErrorDocument 401 \"not this page");
     let detached = location(context, "/detached", "witness", "WebSocketDetach On");
-    let httpd = root
+    let httpd = context
+        .with_http2(root)?
         .config(location(context, "/witness", "witness", ""))
         .config(detached)
         .start()?;
@@ -192,7 +187,7 @@ fn rejections_with_more(context: &Context) -> Result<()> {
         );
         ensure!(response.all(header) == [value], "{response:?}");
     }
-    if context.mpm != Mpm::Prefork {
+    if context.serves_http2()? {
         let answer = Http2::connect(httpd.address())?.ask(&Handshake::to(CHALLENGES))?;
         ensure!(answer.response.status == 401, "{:?}", answer.response);
         let challenges = answer.response.headers.get_all("WWW-Authenticate");

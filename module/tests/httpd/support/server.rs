@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use anyhow::Result;
-use xtask::apache::Apache;
+use xtask::apache::{Apache, Version};
 use xtask::httpd::Httpd;
 use xtask::port;
 use xtask::server_root::{Mpm, ServerRoot, Sizing};
@@ -20,6 +20,12 @@ use xtask::workspace::module_library;
 use super::handshake::Handshake;
 use super::plugins::Plugins;
 use super::{Client, wait_until};
+
+/// The first httpd whose mod_http2 serves WebSockets.
+pub(crate) const HTTP2_WEBSOCKETS: Version = Version(2, 4, 58);
+
+/// Has a server with mod_http2 serve WebSockets over HTTP/2, in cleartext and over TLS.
+pub(crate) const HTTP2: &str = "Protocols h2 h2c http/1.1\nH2WebSockets on";
 
 /// What drives the connections.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -117,6 +123,21 @@ impl Context {
         let version = Apache::find()?.version;
         let is_slow = is_slow(self.mpm == Mpm::Worker, version);
         Ok(Duration::from_secs(if is_slow { 6 + 5 } else { 6 }))
+    }
+
+    /// Whether the httpd under test serves WebSockets over HTTP/2: its mod_http2 can from 2.4.58 on, but
+    /// not in processes with one thread.
+    pub(crate) fn serves_http2(&self) -> Result<bool> {
+        Ok(self.mpm != Mpm::Prefork && Apache::find()?.version >= HTTP2_WEBSOCKETS)
+    }
+
+    /// Has a server speak HTTP/2 too, where that serves WebSockets.
+    pub(crate) fn with_http2(&self, root: ServerRoot) -> Result<ServerRoot> {
+        Ok(if self.serves_http2()? {
+            root.stock_module("http2").config(HTTP2)
+        } else {
+            root
+        })
     }
 
     /// A server root with our module, for a server of the case's own.
