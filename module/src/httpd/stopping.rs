@@ -2,7 +2,7 @@
 //!
 //! Since 2.4.49 httpd tells with the hook `child_stopping`. The function that hooks it is looked up at run
 //! time, so that the module loads into older versions too. There a thread looks at the state of the MPM
-//! ([`LOOK_INTERVAL`]) while connections are open.
+//! (`LOOK_INTERVAL`) while connections are open.
 
 use std::ffi::{c_char, c_int};
 use std::io;
