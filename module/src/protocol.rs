@@ -35,6 +35,7 @@ pub use handshake::{
     AcceptKey, ClientHandshake, HandshakeError, RequestHead, SUPPORTED_VERSIONS, Version,
 };
 pub use mask::MaskingKey;
+pub use memory::look_for_memory_with;
 pub use message::MessageKind;
 pub use origin::{OriginPolicy, Site, form_to_use};
 pub use receiver::{Event, Input, Limits, Payload, Receiver};

@@ -11,12 +11,12 @@ use super::log::{Level, log_server};
 use super::pool::Pool;
 use super::request::Request;
 use super::{
-    departure, filters, mpm, redirects, scoreboard, startup, status, stopping, stream, suspend,
-    sys, termination,
+    departure, filters, memory, mpm, redirects, scoreboard, startup, status, stopping, stream,
+    suspend, sys, termination,
 };
 use crate::reactor::Reactor;
 use crate::registry::Stop;
-use crate::{flusher, plain, registry, upgrade};
+use crate::{flusher, plain, protocol, registry, upgrade};
 
 /// The value of `SetHandler` and `AddHandler` that selects this module.
 pub(super) const HANDLER: &[u8] = b"websocket-handler";
@@ -227,6 +227,7 @@ unsafe extern "C" fn post_config(
 unsafe extern "C" fn child_init(pool: *mut sys::apr_pool_t, _server: *mut sys::server_rec) {
     guard("child_init", (), || {
         scoreboard::enter();
+        protocol::look_for_memory_with(memory::is_available);
         // SAFETY: the child's own pool lives until the child exits; nothing else runs yet.
         let pool = unsafe { Pool::new(pool) };
         // A thread must not outlive the module's code, which is unmapped when the child exits.

@@ -2,7 +2,7 @@
 
 use std::io::ErrorKind;
 
-use anyhow::{Result, ensure};
+use anyhow::{Context as _, Result, ensure};
 use flate2::{Compress, Compression, FlushCompress};
 use xtask::httpd::Httpd;
 use xtask::process::resident_kib;
@@ -102,13 +102,16 @@ fn no_memory(context: &Context) -> Result<()> {
     })?;
     for client in &mut clients {
         if is_answered(client)? {
-            client.expect(&Frame::close(1013))?;
+            let log = || httpd.error_log().unwrap_or_default();
+            client.expect(&Frame::close(1013)).with_context(log)?;
         }
     }
-    witness.echo("meanwhile")?;
-    open()?.echo("somebody new")?;
+    let log = || httpd.error_log().unwrap_or_default();
+    witness.echo("meanwhile").with_context(log)?;
+    let mut newcomer = open().with_context(log)?;
+    newcomer.echo("somebody new").with_context(log)?;
     drop(clients);
-    witness.echo("after")?;
+    witness.echo("after").with_context(log)?;
     witness.close()?;
     for pid in pids {
         ensure!(httpd.child_pids()?.contains(&pid), "child {pid} has gone");
