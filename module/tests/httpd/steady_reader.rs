@@ -6,7 +6,6 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, ensure};
-use rustix::net::sockopt::set_socket_recv_buffer_size;
 use xtask::httpd::Httpd;
 
 use crate::support::frame::masked;
@@ -89,20 +88,15 @@ fn ask<S: Read + Write>(mut client: Client<S>) -> Result<()> {
     read_all(&mut client.stream)
 }
 
-/// A socket that takes little more than what is read from it.
-fn connect(httpd: &Httpd) -> Result<Client> {
-    let client = Client::connect(httpd.address())?;
-    set_socket_recv_buffer_size(&client.stream, 4096)?;
-    Ok(client)
-}
+/// Such a socket takes little more than what is read from it.
+const BUFFER_SIZE: usize = 4096;
 
 fn slowly(context: &Context) -> Result<()> {
     let httpd = start(context, "Timeout 2\n")?;
-    let mut plain = connect(&httpd)?;
+    let mut plain = Client::connect_with_buffer(httpd.address(), BUFFER_SIZE)?;
     plain.upgrade(&Handshake::to("/kitchen_sink"))?;
     plain.text("big 30000000")?;
-    let mut tls = Client::connect_tls(&httpd)?;
-    set_socket_recv_buffer_size(&tls.stream.sock, 4096)?;
+    let mut tls = Client::connect_tls_with_buffer(&httpd, BUFFER_SIZE)?;
     tls.upgrade(&Handshake::to("/kitchen_sink"))?;
     tls.text("big 30000000")?;
     thread::scope(|scope| {

@@ -12,7 +12,6 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use anyhow::{Result, ensure};
-use rustix::net::sockopt::set_socket_recv_buffer_size;
 
 use crate::support::frame::masked;
 use crate::support::journal::Journal;
@@ -179,8 +178,7 @@ fn reads_slowly(context: &Context) -> Result<()> {
         .config(plugins)
         .config("Timeout 2\nSendBufferSize 8192")
         .start()?;
-    let mut client = Client::connect_tls(&httpd)?;
-    set_socket_recv_buffer_size(&client.stream.sock, 4096)?;
+    let mut client = Client::connect_tls_with_buffer(&httpd, 4096)?;
     client.upgrade(&Handshake::to("/kitchen_sink"))?;
     client.text("big 30000000")?;
     let mut tcp = client.stream.sock.try_clone()?;

@@ -6,6 +6,7 @@ use std::net::{Shutdown, SocketAddr, TcpStream};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, bail, ensure};
+use rustix::net::{AddressFamily, SocketType, sockopt};
 
 use super::PATIENCE;
 use super::frame::{Frame, Opcode, masked};
@@ -21,7 +22,25 @@ pub(crate) struct Client<S = TcpStream> {
 impl Client {
     /// Connects, without a word.
     pub(crate) fn connect(address: SocketAddr) -> Result<Self> {
-        let stream = TcpStream::connect(address)?;
+        Self::prepare(TcpStream::connect(address)?)
+    }
+
+    /// As [`Client::connect`], with a receive buffer of about so many bytes.
+    ///
+    /// It is set before the server is told how much it may send. If it became smaller later, the system
+    /// would drop what does not fit, and the server would send that again ever more rarely.
+    pub(crate) fn connect_with_buffer(address: SocketAddr, size: usize) -> Result<Self> {
+        let family = match address {
+            SocketAddr::V4(_) => AddressFamily::INET,
+            SocketAddr::V6(_) => AddressFamily::INET6,
+        };
+        let socket = rustix::net::socket(family, SocketType::STREAM, None)?;
+        sockopt::set_socket_recv_buffer_size(&socket, size)?;
+        rustix::net::connect(&socket, &address)?;
+        Self::prepare(socket.into())
+    }
+
+    fn prepare(stream: TcpStream) -> Result<Self> {
         stream.set_nodelay(true)?;
         stream.set_read_timeout(Some(PATIENCE))?;
         stream.set_write_timeout(Some(PATIENCE))?;
@@ -49,7 +68,7 @@ impl Client {
 
     /// Goes away with a TCP reset.
     pub(crate) fn reset(self) -> Result<()> {
-        rustix::net::sockopt::set_socket_linger(&self.stream, Some(Duration::ZERO))?;
+        sockopt::set_socket_linger(&self.stream, Some(Duration::ZERO))?;
         Ok(())
     }
 }

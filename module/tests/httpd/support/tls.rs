@@ -44,6 +44,14 @@ impl Client<TlsStream> {
         connect_to(address, certificate, "localhost", rustls::DEFAULT_VERSIONS)
     }
 
+    /// As [`Client::connect_with_buffer`].
+    pub(crate) fn connect_tls_with_buffer(httpd: &Httpd, size: usize) -> Result<Self> {
+        let address = httpd.tls_address().expect("the server serves TLS");
+        let tcp = Client::connect_with_buffer(address, size)?.stream;
+        let versions = rustls::DEFAULT_VERSIONS;
+        over(tcp, &httpd.root().certificate(), "localhost", versions)
+    }
+
     /// Opens a WebSocket.
     pub(crate) fn open_tls(httpd: &Httpd, handshake: &Handshake) -> Result<Self> {
         let mut client = Self::connect_tls(httpd)?;
@@ -67,7 +75,20 @@ fn connect_to(
     name: &str,
     versions: &[&'static SupportedProtocolVersion],
 ) -> Result<Client<TlsStream>> {
-    let tcp = Client::connect(address)?.stream;
+    over(
+        Client::connect(address)?.stream,
+        certificate,
+        name,
+        versions,
+    )
+}
+
+fn over(
+    tcp: TcpStream,
+    certificate: &Path,
+    name: &str,
+    versions: &[&'static SupportedProtocolVersion],
+) -> Result<Client<TlsStream>> {
     let config = config(certificate, versions)?;
     let name = ServerName::try_from(name.to_owned())?;
     let tls = ClientConnection::new(Arc::new(config), name)?;
