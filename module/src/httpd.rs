@@ -25,6 +25,7 @@ mod redirects;
 pub mod request;
 pub mod scoreboard;
 pub mod section;
+pub mod socket;
 mod startup;
 mod status;
 pub mod stopping;

@@ -6,21 +6,20 @@
 //! duplicate as it is.
 
 use std::collections::VecDeque;
-use std::io::{self, IoSlice, Read};
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::io::{self, Read};
+use std::os::fd::{BorrowedFd, OwnedFd};
 use std::slice;
 use std::sync::Arc;
 
-use rustix::net::{
-    RecvFlags, SendAncillaryBuffer, SendFlags, Shutdown, recv, send, sendmsg, shutdown,
-};
+use rustix::net::Shutdown;
 
 use super::pool::Pool;
-use super::stream::{Acknowledged, check};
+use super::socket::{Acknowledged, Socket};
+use super::stream::check;
 use super::{filters, sys};
 
 /// The module's own descriptor of a connection that is to be detached.
-pub struct Duplicate(OwnedFd);
+pub struct Duplicate(Socket);
 
 impl Duplicate {
     /// Duplicates the descriptor of a connection, if all that belongs to it is a socket.
@@ -45,7 +44,7 @@ impl Duplicate {
             }
             BorrowedFd::borrow_raw(descriptor).try_clone_to_owned()?
         };
-        Ok(Some(Self(duplicate)))
+        Ok(Some(Self(Socket::new(duplicate))))
     }
 
     /// Takes the connection of `request` away from httpd, which closes what it has of it when the
@@ -62,7 +61,7 @@ impl Duplicate {
     pub(super) unsafe fn detach(
         self,
         request: *mut sys::request_rec,
-    ) -> io::Result<(Socket, Detached)> {
+    ) -> io::Result<(DetachedStream, Detached)> {
         // SAFETY: the caller vouches for the request; its connection lives longer. The clean-up runs
         // after the access log line has been written (eoc_bucket.c, `eor_bucket_cleanup`).
         let early = unsafe {
@@ -73,15 +72,15 @@ impl Duplicate {
             Pool::new((*request).pool).on_destroy(move || (*connection).aborted = 1);
             take_early_bytes(connection)?
         };
-        let descriptor = Arc::new(self.0);
-        let detached = Detached(Arc::clone(&descriptor));
-        let socket = Socket {
-            descriptor,
+        // SAFETY: the descriptor is the module's own.
+        let detached = Detached(unsafe { self.0.share() });
+        let stream = DetachedStream {
+            socket: self.0,
             early: (!early.is_empty()).then_some(early),
             must_find_end: false,
             acknowledged: Acknowledged::default(),
         };
-        Ok((socket, detached))
+        Ok((stream, detached))
     }
 }
 
@@ -128,17 +127,17 @@ unsafe fn take_early_bytes(connection: *mut sys::conn_rec) -> io::Result<VecDequ
 }
 
 /// The bytes of a detached connection, in both directions.
-pub struct Socket {
-    descriptor: Arc<OwnedFd>,
+pub struct DetachedStream {
+    socket: Socket,
     /// What came right behind the request; until a read has found nothing more in it.
     early: Option<VecDeque<u8>>,
     must_find_end: bool,
     acknowledged: Acknowledged,
 }
 
-impl Socket {
-    pub(super) fn descriptor(&self) -> &Arc<OwnedFd> {
-        &self.descriptor
+impl DetachedStream {
+    pub(super) fn descriptor(&self) -> io::Result<Arc<OwnedFd>> {
+        self.socket.descriptor()
     }
 
     pub(super) fn is_emptied_by_short_reads(&self) -> bool {
@@ -157,45 +156,36 @@ impl Socket {
             }
             self.early = None;
         }
-        let (read, _) = recv(&self.descriptor, buffer, RecvFlags::DONTWAIT)?;
-        Ok(read)
+        Ok(self.socket.receive(buffer)?)
     }
 
     pub(super) fn write(&self, bytes: &[u8]) -> io::Result<usize> {
-        let flags = SendFlags::DONTWAIT | SendFlags::NOSIGNAL;
-        Ok(send(&self.descriptor, bytes, flags)?)
+        Ok(self.socket.send(bytes)?)
     }
 
     pub(super) fn write_frame(&self, header: &[u8], payload: &[u8]) -> io::Result<usize> {
-        let parts = [IoSlice::new(header), IoSlice::new(payload)];
-        let flags = SendFlags::DONTWAIT | SendFlags::NOSIGNAL;
-        let nothing = &mut SendAncillaryBuffer::default();
-        Ok(sendmsg(&self.descriptor, &parts, nothing, flags)?)
+        Ok(self.socket.send_parts(header, payload)?)
     }
 
     pub(super) fn has_progressed(&mut self) -> bool {
-        self.acknowledged.has_grown(&self.descriptor)
+        self.acknowledged.has_grown(&self.socket)
     }
 
     pub(super) fn abort(&self) {
-        // It only fails when the connection is gone already.
-        let _ = shutdown(&self.descriptor, Shutdown::Both);
+        self.socket.shut_down(Shutdown::Both);
     }
 }
 
-/// A connection that belongs to this module; dropped, and its [`Socket`] as well, it is closed.
-pub struct Detached(Arc<OwnedFd>);
+/// A connection that belongs to this module; dropped, and its stream as well, it is closed.
+pub struct Detached(Socket);
 
 impl Detached {
     /// Tells the client that nothing more comes.
     pub(super) fn finish(&self) {
-        // It only fails when the connection is gone already.
-        let _ = shutdown(&self.0, Shutdown::Write);
+        self.0.shut_down(Shutdown::Write);
     }
-}
 
-impl AsFd for Detached {
-    fn as_fd(&self) -> BorrowedFd<'_> {
-        self.0.as_fd()
+    pub(super) fn socket(&self) -> &Socket {
+        &self.0
     }
 }

@@ -2,14 +2,9 @@
 
 use std::os::fd::{AsFd, BorrowedFd};
 
-use rustix::io::Errno;
-use rustix::net::{RecvFlags, recv};
-
 use super::detached::Detached;
+use super::socket::{Drained, Socket};
 use super::suspend::Suspended;
-
-/// So many reads are made at a time from a client that sends although the end was agreed on.
-const READS_PER_DRAIN: usize = 16;
 
 /// A connection that is this module's to close.
 pub enum Holding {
@@ -17,17 +12,6 @@ pub enum Holding {
     Suspended(Suspended),
     /// httpd has forgotten it.
     Detached(Detached),
-}
-
-/// What was found when bytes were drained.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Drained {
-    /// The client has closed its side, or the connection is lost.
-    Closed,
-    /// Nothing more for now.
-    Empty,
-    /// There may be more.
-    More,
 }
 
 impl Holding {
@@ -62,15 +46,14 @@ impl Holding {
     /// Reads and forgets what the client still sends, so that the kernel does not reset the
     /// connection while our last bytes are under way.
     pub fn drain(&mut self, buffer: &mut [u8]) -> Drained {
-        for _ in 0..READS_PER_DRAIN {
-            match recv(self.as_fd(), &mut *buffer, RecvFlags::DONTWAIT) {
-                Ok((0, _)) => return Drained::Closed,
-                Ok(_) => {}
-                Err(Errno::AGAIN) => return Drained::Empty,
-                Err(_) => return Drained::Closed,
-            }
+        self.socket().drain(buffer)
+    }
+
+    fn socket(&self) -> &Socket {
+        match self {
+            Self::Suspended(suspended) => suspended.socket(),
+            Self::Detached(detached) => detached.socket(),
         }
-        Drained::More
     }
 
     /// Closes the connection and frees its memory.
@@ -84,9 +67,6 @@ impl Holding {
 
 impl AsFd for Holding {
     fn as_fd(&self) -> BorrowedFd<'_> {
-        match self {
-            Self::Suspended(suspended) => suspended.as_fd(),
-            Self::Detached(detached) => detached.as_fd(),
-        }
+        self.socket().as_fd()
     }
 }

@@ -1,6 +1,5 @@
 //! The bytes of what has left HTTP but is still httpd's: a connection, or a stream of HTTP/2.
 
-mod acknowledged;
 mod bottom;
 mod brigades;
 mod connection;
@@ -13,7 +12,6 @@ use rustix::io::Errno;
 
 use super::{pool, sys};
 
-pub(super) use acknowledged::Acknowledged;
 pub(super) use bottom::register as register_filters;
 pub use connection::{ConnectionStream, Descriptors};
 pub use http2::Http2Stream;

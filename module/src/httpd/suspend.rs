@@ -8,12 +8,13 @@
 mod remains;
 mod thread;
 
-use std::os::fd::{AsFd, BorrowedFd, RawFd};
+use std::os::fd::RawFd;
 use std::ptr;
 use std::sync::atomic::{AtomicPtr, Ordering};
 
 use super::module::websocket_module;
 use super::pool::Pool;
+use super::socket::Socket;
 use super::{filters, sys};
 use thread::MpmThread;
 
@@ -61,9 +62,9 @@ pub(super) unsafe fn hand_over(connection: *mut sys::conn_rec, request: *mut sys
         // The thread the connection was served by is not the one that serves it from now on.
         (*connection).current_thread = ptr::null_mut();
         let worker = sys::ap_get_scoreboard_worker((*connection).sbh.cast());
-        let socket = sys::ap_get_conn_socket(connection);
+        let apr_socket = sys::ap_get_conn_socket(connection);
         let mut descriptor: RawFd = -1;
-        sys::apr_os_sock_get(&raw mut descriptor, socket);
+        sys::apr_os_sock_get(&raw mut descriptor, apr_socket);
         if descriptor < 0 {
             // A hard stop has closed it: dropping the adopter ends the session.
             return;
@@ -72,9 +73,9 @@ pub(super) unsafe fn hand_over(connection: *mut sys::conn_rec, request: *mut sys
         adopter.adopt(Suspended {
             connection,
             request,
-            socket,
+            apr_socket,
             thread: MpmThread::current(worker),
-            descriptor,
+            socket: Socket::borrowed(descriptor),
         });
     }
 }
@@ -92,9 +93,10 @@ unsafe fn slot(connection: *mut sys::conn_rec) -> *mut *mut Pending {
 pub struct Suspended {
     connection: *mut sys::conn_rec,
     request: *mut sys::request_rec,
-    socket: *mut sys::apr_socket_t,
+    apr_socket: *mut sys::apr_socket_t,
     thread: MpmThread,
-    descriptor: RawFd,
+    /// Closed with the connection's pool, in `destroy`.
+    socket: Socket,
 }
 
 // SAFETY: after the hook nobody but the owner of this value uses the connection, except for the
@@ -109,7 +111,7 @@ impl Suspended {
         // and `ap_start_lingering_close` without their flushes, which would wait for the client.
         unsafe {
             let connection = self.connection;
-            sys::apr_socket_timeout_set(self.socket, 0);
+            sys::apr_socket_timeout_set(self.apr_socket, 0);
             let brigade = sys::apr_brigade_create((*connection).pool, (*connection).bucket_alloc);
             let end = sys::ap_bucket_eor_create((*connection).bucket_alloc, self.request);
             filters::append(brigade, end);
@@ -119,9 +121,15 @@ impl Suspended {
             if (*connection).aborted == 0 {
                 sys::ap_shutdown_conn(connection, 0);
                 filters::flush_core(connection);
-                sys::apr_socket_shutdown(self.socket, sys::APR_SHUTDOWN_WRITE);
+                sys::apr_socket_shutdown(self.apr_socket, sys::APR_SHUTDOWN_WRITE);
             }
         }
+    }
+
+    /// The connection's socket.
+    #[must_use]
+    pub fn socket(&self) -> &Socket {
+        &self.socket
     }
 
     /// Whether the client is known to be gone, so that there is nothing to wait for.
@@ -149,12 +157,5 @@ impl Suspended {
             (*(*self.connection).cs).state = sys::CONN_STATE_SUSPENDED;
             remains::bury((*self.connection).pool, self.thread);
         }
-    }
-}
-
-impl AsFd for Suspended {
-    fn as_fd(&self) -> BorrowedFd<'_> {
-        // SAFETY: httpd closes it with the connection's pool (`destroy`).
-        unsafe { BorrowedFd::borrow_raw(self.descriptor) }
     }
 }

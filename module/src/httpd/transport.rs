@@ -5,7 +5,7 @@ use std::os::fd::OwnedFd;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::detached::Socket;
+use super::detached::DetachedStream;
 use super::stream::{ConnectionStream, Http2Stream};
 
 /// A connection's bytes in both directions, read and written without ever blocking.
@@ -17,7 +17,7 @@ pub enum Transport {
     /// A stream of an HTTP/2 connection.
     Http2(Http2Stream),
     /// A connection httpd has forgotten.
-    Detached(Socket),
+    Detached(DetachedStream),
 }
 
 impl Transport {
@@ -30,7 +30,7 @@ impl Transport {
         match self {
             Self::Connection(stream) => stream.descriptor(),
             Self::Http2(stream) => Ok(stream.descriptor()),
-            Self::Detached(socket) => Ok(Arc::clone(socket.descriptor())),
+            Self::Detached(socket) => socket.descriptor(),
         }
     }
 

@@ -4,7 +4,7 @@ use std::io;
 use std::os::fd::OwnedFd;
 
 use super::Request;
-use crate::httpd::detached::{Detached, Duplicate, Socket};
+use crate::httpd::detached::{Detached, DetachedStream, Duplicate};
 use crate::httpd::memory::SharedMemory;
 use crate::httpd::stopping::Served;
 use crate::httpd::stream::{ConnectionStream, Descriptors, Http2Stream, input_of};
@@ -85,7 +85,7 @@ impl Request {
     /// # Errors
     ///
     /// When the client is gone.
-    pub fn detach(self, duplicate: Duplicate) -> io::Result<(Socket, Detached)> {
+    pub fn detach(self, duplicate: Duplicate) -> io::Result<(DetachedStream, Detached)> {
         // SAFETY: the request is live; the rest is asked of the caller.
         unsafe { duplicate.detach(self.0.as_ptr()) }
     }

@@ -10,14 +10,13 @@ use std::cell::Cell;
 use std::ffi::{CStr, c_char};
 use std::io;
 use std::mem;
-use std::os::fd::{AsRawFd, BorrowedFd, RawFd};
 use std::ptr::{self, NonNull};
 
 use rustix::io::Errno;
-use rustix::net::{RecvFlags, SendFlags, recv, send};
 
 use crate::buffers;
 use crate::httpd::guard::guard;
+use crate::httpd::socket::Socket;
 use crate::httpd::{filters, sys};
 
 /// The name of both filters.
@@ -62,8 +61,7 @@ pub(super) struct Bottom {
 
 /// What the filters work on.
 struct Channel {
-    /// Stays open for as long as the filters are there.
-    descriptor: RawFd,
+    socket: Socket,
     /// The core input filter has no more bytes that came right behind the request.
     is_core_drained: bool,
     /// The socket was emptied by the read that goes on.
@@ -88,14 +86,10 @@ impl Bottom {
     ///
     /// # Safety
     ///
-    /// The connection is live and used by nobody else during the call, and longer than the result, as
-    /// is the descriptor.
-    pub(super) unsafe fn install(
-        connection: *mut sys::conn_rec,
-        descriptor: BorrowedFd<'_>,
-    ) -> Option<Self> {
+    /// The connection is live and used by nobody else during the call, and longer than the result.
+    pub(super) unsafe fn install(connection: *mut sys::conn_rec, socket: Socket) -> Option<Self> {
         let channel = Box::new(Channel {
-            descriptor: descriptor.as_raw_fd(),
+            socket,
             is_core_drained: false,
             is_dry: false,
             is_held_back: false,
@@ -191,11 +185,6 @@ impl Drop for Bottom {
 }
 
 impl Channel {
-    fn socket(&self) -> BorrowedFd<'_> {
-        // SAFETY: it stays open for as long as the filters are there (`Bottom::install`).
-        unsafe { BorrowedFd::borrow_raw(self.descriptor) }
-    }
-
     /// At most so many bytes that the client has sent, to be taken.
     fn bytes(&mut self, wanted: usize) -> Result<&[u8], sys::apr_status_t> {
         let held = self.received.len() - self.taken;
@@ -228,11 +217,11 @@ impl Channel {
             return Err(sys::APR_EAGAIN);
         }
         let space = rustix::buffer::spare_capacity(&mut received);
-        let result = recv(self.socket(), space, RecvFlags::DONTWAIT);
+        let result = self.socket.receive(space);
         self.received = received;
         match result {
-            Ok((0, _)) => Err(sys::APR_EOF),
-            Ok((length, _)) => {
+            Ok(0) => Err(sys::APR_EOF),
+            Ok(length) => {
                 self.is_dry = length < free;
                 self.has_moved = true;
                 Ok(())
@@ -272,9 +261,8 @@ impl Channel {
     }
 
     fn send(&mut self) -> io::Result<bool> {
-        let flags = SendFlags::DONTWAIT | SendFlags::NOSIGNAL;
         while self.sent < self.collected.len() {
-            match send(self.socket(), &self.collected[self.sent..], flags) {
+            match self.socket.send(&self.collected[self.sent..]) {
                 Ok(sent) => {
                     self.sent += sent;
                     self.has_progressed = true;

@@ -5,16 +5,15 @@
 //! (`filtered.rs`).
 
 use std::ffi::c_int;
-use std::io::{self, IoSlice};
+use std::io;
 use std::mem;
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd, RawFd};
+use std::os::fd::{BorrowedFd, OwnedFd};
 use std::sync::Arc;
 
 use rustix::io::Errno;
-use rustix::net::{RecvFlags, SendAncillaryBuffer, SendFlags};
 
-use super::acknowledged::Acknowledged;
 use super::filtered::Filtered;
+use crate::httpd::socket::{Acknowledged, Socket};
 use crate::httpd::{filters, sys};
 
 /// How much free memory the allocator of an idle connection keeps, in bytes: one of its blocks.
@@ -26,11 +25,10 @@ const KEPT_MEMORY: usize = 4096;
 /// and writing.
 pub struct ConnectionStream {
     connection: *mut sys::conn_rec,
-    /// Dropped before the descriptor that it uses.
     filtered: Filtered,
-    socket: *mut sys::apr_socket_t,
+    apr_socket: *mut sys::apr_socket_t,
     timeout: sys::apr_interval_time_t,
-    descriptor: Descriptor,
+    socket: Socket,
     must_find_end: bool,
     way: Way,
     counts: Counts,
@@ -45,11 +43,6 @@ pub enum Descriptors {
     Own,
     /// httpd's own: of a suspended connection the MPM leaves it alone.
     Httpd,
-}
-
-enum Descriptor {
-    Own(Arc<OwnedFd>),
-    Httpd(RawFd),
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -91,22 +84,22 @@ impl ConnectionStream {
     ) -> io::Result<Self> {
         // SAFETY: the caller vouches for the connection; brigades and socket live in its pool.
         unsafe {
-            let socket = sys::ap_get_conn_socket(connection);
+            let apr_socket = sys::ap_get_conn_socket(connection);
             let mut descriptor: c_int = -1;
-            sys::apr_os_sock_get(&raw mut descriptor, socket);
+            sys::apr_os_sock_get(&raw mut descriptor, apr_socket);
             if descriptor < 0 {
                 return Err(io::ErrorKind::NotConnected.into());
             }
-            let descriptor = match descriptors {
-                Descriptors::Httpd => Descriptor::Httpd(descriptor),
+            // httpd closes its own with the connection.
+            let socket = match descriptors {
+                Descriptors::Httpd => Socket::borrowed(descriptor),
                 Descriptors::Own => {
-                    let duplicate = BorrowedFd::borrow_raw(descriptor).try_clone_to_owned()?;
-                    Descriptor::Own(Arc::new(duplicate))
+                    Socket::new(BorrowedFd::borrow_raw(descriptor).try_clone_to_owned()?)
                 }
             };
             let mut timeout = 0;
-            sys::apr_socket_timeout_get(socket, &raw mut timeout);
-            sys::apr_socket_timeout_set(socket, 0);
+            sys::apr_socket_timeout_get(apr_socket, &raw mut timeout);
+            sys::apr_socket_timeout_set(apr_socket, 0);
             let way = if filters::are_transparent(connection) {
                 Way::Draining
             } else {
@@ -120,9 +113,9 @@ impl ConnectionStream {
             }
             let mut stream = Self {
                 connection,
-                socket,
+                apr_socket,
                 timeout,
-                descriptor,
+                socket,
                 must_find_end: false,
                 way,
                 filtered: Filtered::new(connection),
@@ -130,8 +123,7 @@ impl ConnectionStream {
                 acknowledged: Acknowledged::default(),
             };
             if way == Way::Filters {
-                let socket = stream.descriptor.as_fd();
-                stream.filtered.pass_by_core(socket);
+                stream.filtered.pass_by_core(&stream.socket);
             }
             Ok(stream)
         }
@@ -143,10 +135,7 @@ impl ConnectionStream {
     ///
     /// When the process has no descriptors left.
     pub fn descriptor(&self) -> io::Result<Arc<OwnedFd>> {
-        match &self.descriptor {
-            Descriptor::Own(descriptor) => Ok(Arc::clone(descriptor)),
-            Descriptor::Httpd(_) => Ok(Arc::new(self.as_fd().try_clone_to_owned()?)),
-        }
+        self.socket.descriptor()
     }
 
     /// Whether a read that does not fill its buffer has taken all there is.
@@ -182,7 +171,7 @@ impl ConnectionStream {
                 result => return result,
             }
         }
-        let (read, _) = rustix::net::recv(self.as_fd(), buffer, RecvFlags::DONTWAIT)?;
+        let read = self.socket.receive(buffer)?;
         self.counts.read += i64::try_from(read).unwrap_or(0);
         Ok(read)
     }
@@ -196,8 +185,7 @@ impl ConnectionStream {
         if self.way == Way::Filters {
             return self.filtered.write(bytes);
         }
-        let flags = SendFlags::DONTWAIT | SendFlags::NOSIGNAL;
-        let written = rustix::net::send(self.as_fd(), bytes, flags)?;
+        let written = self.socket.send(bytes)?;
         self.counts.written += i64::try_from(written).unwrap_or(0);
         Ok(written)
     }
@@ -211,10 +199,7 @@ impl ConnectionStream {
         if self.way == Way::Filters {
             return self.filtered.write_frame(header, payload);
         }
-        let parts = [IoSlice::new(header), IoSlice::new(payload)];
-        let flags = SendFlags::DONTWAIT | SendFlags::NOSIGNAL;
-        let nothing = &mut SendAncillaryBuffer::default();
-        let written = rustix::net::sendmsg(self.as_fd(), &parts, nothing, flags)?;
+        let written = self.socket.send_parts(header, payload)?;
         self.counts.written += i64::try_from(written).unwrap_or(0);
         Ok(written)
     }
@@ -233,7 +218,7 @@ impl ConnectionStream {
 
     /// Whether the client has taken anything since this was last asked.
     pub fn has_progressed(&mut self) -> bool {
-        let has_acknowledged = self.acknowledged.has_grown(&self.descriptor);
+        let has_acknowledged = self.acknowledged.has_grown(&self.socket);
         self.filtered.has_progressed() || has_acknowledged
     }
 
@@ -265,29 +250,13 @@ impl ConnectionStream {
     }
 }
 
-impl AsFd for ConnectionStream {
-    fn as_fd(&self) -> BorrowedFd<'_> {
-        self.descriptor.as_fd()
-    }
-}
-
-impl AsFd for Descriptor {
-    fn as_fd(&self) -> BorrowedFd<'_> {
-        match self {
-            Self::Own(descriptor) => descriptor.as_fd(),
-            // SAFETY: httpd closes it with the connection, which outlives the stream (`new`).
-            Self::Httpd(descriptor) => unsafe { BorrowedFd::borrow_raw(*descriptor) },
-        }
-    }
-}
-
 impl Drop for ConnectionStream {
     /// Gives the connection back to httpd.
     fn drop(&mut self) {
         self.report_counts();
         // SAFETY: the connection outlives the stream (`new`).
         unsafe {
-            sys::apr_socket_timeout_set(self.socket, self.timeout);
+            sys::apr_socket_timeout_set(self.apr_socket, self.timeout);
         }
     }
 }

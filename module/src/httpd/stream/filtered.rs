@@ -4,11 +4,11 @@
 
 use std::io;
 use std::mem;
-use std::os::fd::BorrowedFd;
 
 use super::bottom::Bottom;
 use super::brigades::{Brigades, Input};
 use super::check;
+use crate::httpd::socket::Socket;
 use crate::httpd::{filters, sys};
 
 /// What is passed to the core output filter at a time: the most that fits one TLS record, far from the
@@ -62,10 +62,10 @@ impl Filtered {
     ///
     /// # Safety
     ///
-    /// `socket` is that of the connection, and stays open for longer than this lives.
-    pub(super) unsafe fn pass_by_core(&mut self, socket: BorrowedFd<'_>) {
+    /// `socket` is that of the connection, and httpd does not close it before this is dropped.
+    pub(super) unsafe fn pass_by_core(&mut self, socket: &Socket) {
         // SAFETY: the caller vouches for the socket, and that of `new` for the connection.
-        self.bottom = unsafe { Bottom::install(self.connection, socket) };
+        self.bottom = unsafe { Bottom::install(self.connection, socket.share()) };
     }
 
     /// Whether the last read has taken all there is.

@@ -9,11 +9,11 @@ use std::os::fd::{AsFd, AsRawFd};
 
 /// How many bytes the client of a socket has acknowledged.
 #[derive(Default)]
-pub(in crate::httpd) struct Acknowledged(u64);
+pub struct Acknowledged(u64);
 
 impl Acknowledged {
     /// Whether there are more than when this was last asked; not on a socket that does not count them.
-    pub(in crate::httpd) fn has_grown(&mut self, socket: impl AsFd) -> bool {
+    pub fn has_grown(&mut self, socket: impl AsFd) -> bool {
         let Some(total) = total(socket) else {
             return false;
         };

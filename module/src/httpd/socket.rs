@@ -1,0 +1,227 @@
+//! A connected socket, used without ever waiting. It knows nothing of httpd.
+
+mod acknowledged;
+
+use std::io::IoSlice;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd, RawFd};
+use std::sync::Arc;
+
+use rustix::buffer::Buffer;
+use rustix::io::{Errno, Result};
+use rustix::net::{RecvFlags, SendAncillaryBuffer, SendFlags, Shutdown};
+
+pub use acknowledged::Acknowledged;
+
+/// How many reads [`Socket::drain`] makes at a time.
+const READS_PER_DRAIN: usize = 16;
+
+/// A socket whose calls return [`Errno::AGAIN`] where they would have to wait.
+///
+/// Any thread may use it.
+pub struct Socket(Descriptor);
+
+enum Descriptor {
+    /// Closed when nobody shares it any more.
+    Owned(Arc<OwnedFd>),
+    /// Closed by httpd, after the last use.
+    Borrowed(RawFd),
+}
+
+/// What [`Socket::drain`] found.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Drained {
+    /// The client has closed its side, or the connection is lost.
+    Closed,
+    /// Nothing more for now.
+    Empty,
+    /// There may be more.
+    More,
+}
+
+impl Socket {
+    /// A socket that is closed when nobody shares it any more.
+    #[must_use]
+    pub fn new(descriptor: OwnedFd) -> Self {
+        Self(Descriptor::Owned(Arc::new(descriptor)))
+    }
+
+    /// A socket that httpd closes.
+    ///
+    /// # Safety
+    ///
+    /// `descriptor` is open, and stays open until the result is dropped.
+    pub(in crate::httpd) unsafe fn borrowed(descriptor: RawFd) -> Self {
+        Self(Descriptor::Borrowed(descriptor))
+    }
+
+    /// The same socket once more, with the same descriptor.
+    ///
+    /// # Safety
+    ///
+    /// If httpd closes it, then after the result is dropped.
+    pub(in crate::httpd) unsafe fn share(&self) -> Self {
+        Self(match &self.0 {
+            Descriptor::Owned(descriptor) => Descriptor::Owned(Arc::clone(descriptor)),
+            Descriptor::Borrowed(descriptor) => Descriptor::Borrowed(*descriptor),
+        })
+    }
+
+    /// A descriptor of this socket that stays open for as long as it is held, whatever httpd does.
+    ///
+    /// # Errors
+    ///
+    /// When the process has no descriptors left, if httpd owns the socket's own.
+    pub fn descriptor(&self) -> std::io::Result<Arc<OwnedFd>> {
+        match &self.0 {
+            Descriptor::Owned(descriptor) => Ok(Arc::clone(descriptor)),
+            Descriptor::Borrowed(_) => Ok(Arc::new(self.as_fd().try_clone_to_owned()?)),
+        }
+    }
+
+    /// Receives bytes that have arrived. `Ok(0)` is the end of the peer's bytes.
+    ///
+    /// # Errors
+    ///
+    /// [`Errno::AGAIN`] when nothing has arrived, and those of `recv`.
+    pub fn receive(&self, buffer: impl Buffer<u8>) -> Result<usize> {
+        let (_, length) = rustix::net::recv(self, buffer, RecvFlags::DONTWAIT)?;
+        Ok(length)
+    }
+
+    /// Sends as many bytes as there is room for. Returns how many that were.
+    ///
+    /// # Errors
+    ///
+    /// [`Errno::AGAIN`] when there is no room, and those of `send`. Never raises `SIGPIPE`.
+    pub fn send(&self, bytes: &[u8]) -> Result<usize> {
+        rustix::net::send(self, bytes, SEND_FLAGS)
+    }
+
+    /// Sends two parts with one system call, otherwise as [`send`](Self::send).
+    ///
+    /// # Errors
+    ///
+    /// As for [`send`](Self::send).
+    pub fn send_parts(&self, first: &[u8], second: &[u8]) -> Result<usize> {
+        let parts = [IoSlice::new(first), IoSlice::new(second)];
+        let nothing = &mut SendAncillaryBuffer::default();
+        rustix::net::sendmsg(self, &parts, nothing, SEND_FLAGS)
+    }
+
+    /// Receives and forgets what has arrived, a limited number of `buffer`s at a time.
+    ///
+    /// As long as received bytes are unread, closing a socket makes the kernel reset the connection, and
+    /// the client may lose the last bytes that were sent to it.
+    pub fn drain(&self, buffer: &mut [u8]) -> Drained {
+        for _ in 0..READS_PER_DRAIN {
+            match self.receive(&mut *buffer) {
+                Ok(0) => return Drained::Closed,
+                Ok(_) => {}
+                Err(Errno::AGAIN) => return Drained::Empty,
+                Err(_) => return Drained::Closed,
+            }
+        }
+        Drained::More
+    }
+
+    /// Ends the connection in one direction or both, for all who have a descriptor of the socket.
+    pub fn shut_down(&self, direction: Shutdown) {
+        // It only fails when the connection is gone already.
+        let _ = rustix::net::shutdown(self, direction);
+    }
+}
+
+const SEND_FLAGS: SendFlags = SendFlags::DONTWAIT.union(SendFlags::NOSIGNAL);
+
+impl AsFd for Socket {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        match &self.0 {
+            Descriptor::Owned(descriptor) => descriptor.as_fd(),
+            // SAFETY: whoever made the value vouches that it stays open (`borrowed`, `share`).
+            Descriptor::Borrowed(descriptor) => unsafe { BorrowedFd::borrow_raw(*descriptor) },
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Drained, READS_PER_DRAIN, Socket};
+    use rustix::io::Errno;
+    use rustix::net::Shutdown;
+    use std::io::{Read, Write};
+    use std::os::fd::{AsFd, AsRawFd};
+    use std::os::unix::net::UnixStream;
+
+    fn pair() -> (Socket, UnixStream) {
+        let (ours, theirs) = UnixStream::pair().unwrap();
+        (Socket::new(ours.into()), theirs)
+    }
+
+    #[test]
+    fn no_call_waits_although_the_descriptor_would() {
+        let (socket, _theirs) = pair();
+        assert_eq!(socket.receive(&mut [0; 8][..]), Err(Errno::AGAIN));
+        let full = loop {
+            match socket.send(&[0; 65536]) {
+                Ok(_) => {}
+                Err(error) => break error,
+            }
+        };
+        assert_eq!(full, Errno::AGAIN);
+        assert_eq!(socket.send_parts(b"he", b"llo"), Err(Errno::AGAIN));
+    }
+
+    #[test]
+    fn two_parts_arrive_as_one() {
+        let (socket, mut theirs) = pair();
+        assert_eq!(socket.send_parts(b"he", b"llo"), Ok(5));
+        let mut bytes = [0; 8];
+        assert_eq!(theirs.read(&mut bytes).unwrap(), 5);
+        assert_eq!(&bytes[..5], b"hello");
+    }
+
+    #[test]
+    fn a_peer_that_is_gone_is_an_error_and_no_signal() {
+        let (socket, theirs) = pair();
+        drop(theirs);
+        assert_eq!(socket.send(b"hello"), Err(Errno::PIPE));
+        assert_eq!(socket.send_parts(b"he", b"llo"), Err(Errno::PIPE));
+        assert_eq!(socket.receive(&mut [0; 8][..]), Ok(0));
+    }
+
+    #[test]
+    fn draining_is_bounded_and_tells_the_end() {
+        let (socket, mut theirs) = pair();
+        theirs.write_all(&[0; READS_PER_DRAIN + 1]).unwrap();
+        assert_eq!(socket.drain(&mut [0]), Drained::More);
+        assert_eq!(socket.drain(&mut [0]), Drained::Empty);
+        drop(theirs);
+        assert_eq!(socket.drain(&mut [0]), Drained::Closed);
+    }
+
+    #[test]
+    fn a_socket_is_closed_when_nobody_shares_it_any_more() {
+        let (socket, mut theirs) = pair();
+        // SAFETY: httpd does not know the socket.
+        let shared = unsafe { socket.share() };
+        let held = socket.descriptor().unwrap();
+        theirs.set_nonblocking(true).unwrap();
+        drop((socket, shared));
+        assert!(theirs.read(&mut [0]).is_err(), "still open");
+        drop(held);
+        assert_eq!(theirs.read(&mut [0]).unwrap(), 0);
+    }
+
+    #[test]
+    fn a_borrowed_socket_is_left_open_and_a_shutdown_concerns_all() {
+        let (socket, mut theirs) = pair();
+        // SAFETY: the socket lives until the end of the test.
+        let borrowed = unsafe { Socket::borrowed(socket.as_fd().as_raw_fd()) };
+        let held = borrowed.descriptor().unwrap();
+        assert_ne!(held.as_raw_fd(), socket.as_fd().as_raw_fd());
+        borrowed.shut_down(Shutdown::Write);
+        drop((borrowed, held));
+        assert_eq!(socket.send(b"hello"), Err(Errno::PIPE));
+        assert_eq!(theirs.read(&mut [0]).unwrap(), 0);
+    }
+}
