@@ -1,19 +1,22 @@
-//! The C tables `mod_websocket` and a plugin exchange, as `include/websocket_plugin.h` declares them.
+//! The C tables that `mod_websocket` and a plugin exchange, as `include/websocket_plugin.h`
+//! declares them.
 //!
 //! A plugin exports an init function ([`Init`]) that returns a [`WebSocketPlugin`]. For each
-//! connection the module hands the plugin a [`WebSocketServer`], through which the plugin asks about
-//! the request and sends messages.
+//! connection the module hands the plugin a [`WebSocketServer`], through which the plugin asks
+//! about the request and sends messages.
 //!
-//! Both tables grow only at the end. `size` says how far a table goes; nobody reads a field that lies
-//! beyond it. What our module appends to its table is in [`ServerTable`], what a Rust plugin appends
-//! to its own in [`ExtendedPlugin`]. `CALLBACK` in the header is `__stdcall` on 32-bit Windows and nothing elsewhere, which
-//! is what `extern "system"` means.
+//! Both tables grow only at the end. `size` gives the size of a table in bytes; a reader must not
+//! touch a field that lies beyond it. [`ServerTable`] holds the fields that our module appends to
+//! its table, and [`ExtendedPlugin`] those that a Rust plugin appends to its own.
+//!
+//! The header's `CALLBACK` is `__stdcall` on 32-bit Windows and empty elsewhere. That is what
+//! `extern "system"` means.
 //!
 //! # Threads
 //!
-//! `send`, `close`, `request`, `header_get`, `protocol_count` and `protocol_index` may be called from
-//! any thread until `on_disconnect` returns. `header_set` and `protocol_set` belong into `on_connect`;
-//! later calls change nothing. The module never calls two callbacks of one connection at once;
+//! Any thread may call `send`, `close`, `request`, `header_get`, `protocol_count` and
+//! `protocol_index` until `on_disconnect` returns. `header_set` and `protocol_set` have an effect
+//! only during `on_connect`. The module never calls two callbacks of one connection at once;
 //! callbacks of different connections run in parallel.
 
 #![allow(unsafe_code)]
@@ -36,13 +39,13 @@ pub use server::{
 use std::ffi::{c_char, c_int, c_uint, c_void};
 use std::mem::offset_of;
 
-/// Type of a message that is none; never sent.
+/// An invalid message type; never sent.
 pub const MESSAGE_TYPE_INVALID: c_int = -1;
 /// A text message.
 pub const MESSAGE_TYPE_TEXT: c_int = 0;
 /// A binary message.
 pub const MESSAGE_TYPE_BINARY: c_int = 128;
-/// A close frame, whose payload is the status code in network byte order followed by the reason.
+/// A close frame. Its payload is the status code in network byte order, followed by the reason.
 pub const MESSAGE_TYPE_CLOSE: c_int = 255;
 /// A ping frame.
 pub const MESSAGE_TYPE_PING: c_int = 256;
@@ -54,49 +57,50 @@ pub const WEBSOCKET_SERVER_VERSION_1: c_uint = 1;
 /// The value of [`WebSocketPlugin::version`].
 pub const WEBSOCKET_PLUGIN_VERSION_0: c_uint = 0;
 
-/// httpd's `request_rec`, which this crate only passes on.
+/// httpd's `request_rec`. This crate only passes pointers to it on.
 #[repr(C)]
 pub struct RequestRec {
     _opaque: [u8; 0],
 }
 
-/// The module's own state behind [`WebSocketServer::state`] (`struct _WebSocketState`).
+/// The module's private state, to which [`WebSocketServer::state`] points (`struct
+/// _WebSocketState`).
 #[repr(C)]
 pub struct WebSocketState {
     _opaque: [u8; 0],
 }
 
-/// `WS_Request`: httpd's request of the opening handshake, valid until `on_disconnect` returns; null
-/// when the table stands for no connection.
+/// `WS_Request`: returns httpd's request of the opening handshake. The pointer is valid until
+/// `on_disconnect` returns. It is null when the table belongs to no connection.
 pub type Request = unsafe extern "system" fn(*const WebSocketServer) -> *mut RequestRec;
-/// `WS_Header_Get`: the value of a request header, null if it is absent. The text stays valid until
-/// `on_disconnect` returns.
+/// `WS_Header_Get`: returns the value of a request header, or null if there is no such header. The
+/// text stays valid until `on_disconnect` returns.
 pub type HeaderGet =
     unsafe extern "system" fn(*const WebSocketServer, *const c_char) -> *const c_char;
-/// `WS_Header_Set`: sets a header of the 101 response. Name and value are copied.
+/// `WS_Header_Set`: sets a header of the 101 response. The module copies the name and the value.
 pub type HeaderSet =
     unsafe extern "system" fn(*const WebSocketServer, *const c_char, *const c_char);
-/// `WS_Protocol_Count`: how many subprotocols the client offers.
+/// `WS_Protocol_Count`: returns the number of subprotocols that the client offers.
 pub type ProtocolCount = unsafe extern "system" fn(*const WebSocketServer) -> usize;
-/// `WS_Protocol_Index`: one of the offered subprotocols, null beyond the last.
+/// `WS_Protocol_Index`: returns an offered subprotocol, or null if the index is out of range.
 pub type ProtocolIndex = unsafe extern "system" fn(*const WebSocketServer, usize) -> *const c_char;
-/// `WS_Protocol_Set`: the subprotocol the 101 response names. The text is copied.
+/// `WS_Protocol_Set`: sets the subprotocol that the 101 response names. The module copies the text.
 pub type ProtocolSet = unsafe extern "system" fn(*const WebSocketServer, *const c_char);
-/// `WS_Send`: sends one message of a `MESSAGE_TYPE_*`. Returns the number of payload bytes accepted:
-/// all of them, or 0 when the connection is closing or gone. An unknown type counts as
-/// [`MESSAGE_TYPE_CLOSE`]. The payload is copied.
+/// `WS_Send`: sends one message of a `MESSAGE_TYPE_*`. The module copies the payload. Returns the
+/// number of payload bytes accepted: all of them, or 0 when the connection is closing or gone. An
+/// unknown type counts as [`MESSAGE_TYPE_CLOSE`].
 pub type Send = unsafe extern "system" fn(*const WebSocketServer, c_int, *const u8, usize) -> usize;
-/// `WS_Close`: starts the closing handshake with a close frame that carries no status.
+/// `WS_Close`: starts the closing handshake with a close frame that has no status code.
 pub type Close = unsafe extern "system" fn(*const WebSocketServer);
 
-/// The module's side of one connection (`struct _WebSocketServer`, 80 bytes on x86-64).
+/// The module's table for one connection (`struct _WebSocketServer`, 80 bytes on x86-64).
 #[repr(C)]
 pub struct WebSocketServer {
     /// Size of the whole table in bytes.
     pub size: c_uint,
     /// [`WEBSOCKET_SERVER_VERSION_1`].
     pub version: c_uint,
-    /// The module's own; not for plugins.
+    /// Private to the module.
     pub state: *mut WebSocketState,
     /// See [`Request`].
     pub request: Request,
@@ -116,16 +120,18 @@ pub struct WebSocketServer {
     pub close: Close,
 }
 
-/// `WS_Init`: the function named by `WebSocketHandler`. Returns the plugin's table, or null when the
-/// plugin cannot be used.
+/// `WS_Init`: the function that `WebSocketHandler` names. Returns the plugin's table, or null if
+/// the plugin cannot be used.
 pub type Init = unsafe extern "system" fn() -> *mut WebSocketPlugin;
-/// `WS_Destroy`: called once for each call of init, before the library is unloaded.
+/// `WS_Destroy`: called once for each call of init, before httpd unloads the library.
 pub type Destroy = unsafe extern "system" fn(*mut WebSocketPlugin);
-/// `WS_OnConnect`: accepts a connection with any non-null pointer, which comes back in the other
-/// callbacks; null refuses it with 403. A plugin without this callback accepts every connection.
+/// `WS_OnConnect`: returns a non-null pointer to accept the connection; the other callbacks get
+/// this pointer. Null refuses the connection with 403. A plugin without this callback accepts every
+/// connection.
 pub type OnConnect = unsafe extern "system" fn(*const WebSocketServer) -> *mut c_void;
 /// `WS_OnMessage`: receives a whole message, [`MESSAGE_TYPE_TEXT`] or [`MESSAGE_TYPE_BINARY`]. The
-/// buffer is never null, may be changed in place and is valid during the call. The result is ignored.
+/// buffer is never null and is valid during the call; the plugin may change it in place. The module
+/// ignores the result.
 pub type OnMessage =
     unsafe extern "system" fn(*mut c_void, *const WebSocketServer, c_int, *mut u8, usize) -> usize;
 /// `WS_OnDisconnect`: called once for each accepted connection, after its last message.
@@ -134,7 +140,7 @@ pub type OnDisconnect = unsafe extern "system" fn(*mut c_void, *const WebSocketS
 /// A plugin (`struct _WebSocketPlugin`, 40 bytes on x86-64).
 #[repr(C)]
 pub struct WebSocketPlugin {
-    /// Size of the whole table in bytes, at least that of this struct.
+    /// Size of the whole table in bytes; at least the size of this struct.
     pub size: c_uint,
     /// [`WEBSOCKET_PLUGIN_VERSION_0`].
     pub version: c_uint,
@@ -142,14 +148,14 @@ pub struct WebSocketPlugin {
     pub destroy: Option<Destroy>,
     /// See [`OnConnect`].
     pub on_connect: Option<OnConnect>,
-    /// See [`OnMessage`]; the only callback that must be there.
+    /// See [`OnMessage`]. The only required callback.
     pub on_message: Option<OnMessage>,
     /// See [`OnDisconnect`].
     pub on_disconnect: Option<OnDisconnect>,
 }
 
-// The offsets compiled C plugins were built with, in units of a pointer: two `unsigned int` fill one
-// pointer on 64-bit systems and two on 32-bit ones.
+// The offsets that compiled C plugins were built with. Two `unsigned int` take one pointer's size
+// on 64-bit systems and two on 32-bit ones.
 const HEAD: usize = 2 * size_of::<c_uint>();
 const WORD: usize = size_of::<usize>();
 const _: () = {

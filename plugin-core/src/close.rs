@@ -11,23 +11,27 @@ use std::error::Error;
 
 /// The longest payload of a control frame (RFC 6455, section 5.5).
 pub(crate) const MAX_CONTROL_PAYLOAD: usize = 125;
-/// What two bytes of status code leave of it.
+/// The longest reason: a control frame's payload without the two bytes of the status code.
 const MAX_REASON: usize = MAX_CONTROL_PAYLOAD - 2;
 
-/// Why the plugin ends a connection: a status code and a reason for the client.
+/// A status code and a reason with which the plugin closes a connection.
 ///
 /// Returned as `Err` from [`Plugin::on_message`](crate::Plugin::on_message), or passed to
 /// [`Sender::close`](crate::Sender::close), it starts the closing handshake (RFC 6455, section 7).
 ///
-/// Whatever converts into a [`BoxError`] converts into one, so that `?` works in `on_message`, on errors,
-/// on a `BoxError` itself, and on `anyhow::Error`: the client is told 1011 (internal error) without a
-/// reason, and the error goes, with its sources, to httpd's error log. A text does the same: it is for
-/// the log, not for the client. [`SendError::Closed`](crate::SendError::Closed), or what it is the source
-/// of, is the exception: a client that has left is nothing to write a log line about. (That conversion is
-/// why this type is not an `Error` itself.)
+/// Any type that converts into a [`BoxError`] converts into a `Close`. So `?` works in `on_message`
+/// on errors, on a `BoxError` and on `anyhow::Error`. The client then gets 1011 (internal error)
+/// without a reason, and the error and its sources go to httpd's error log. A string converts in
+/// the same way: it goes to the log, not to the client.
+///
+/// [`SendError::Closed`](crate::SendError::Closed) is the exception, also as the source of another
+/// error: a client that has left is not worth a line in the log.
+///
+/// This type does not implement `Error`, because the conversion above would then conflict with
+/// `From<T> for T`.
 #[derive(Clone, Debug)]
 pub struct Close {
-    /// In a box, since it is rare, and what callbacks return with every message should be small.
+    /// Boxed, because a `Close` is rare and the result of every callback should be small.
     details: Box<Details>,
 }
 
@@ -39,8 +43,8 @@ struct Details {
 }
 
 impl Close {
-    /// A close frame with this code and reason. The reason is for developers, not for users; what
-    /// goes beyond the 123 bytes a close frame has room for is cut off.
+    /// A close frame with this code and reason. The reason is for developers, not for users. A
+    /// close frame has room for 123 bytes of it; the rest is cut off.
     #[must_use]
     pub fn new(code: CloseCode, reason: impl Into<Cow<'static, str>>) -> Self {
         let reason = shortened(reason.into());
@@ -65,7 +69,7 @@ impl Close {
         &self.details.reason
     }
 
-    /// The error, if this was made from one, and its sources.
+    /// The error that this was made from, with its sources, if there was one.
     pub(crate) fn error(&self) -> Option<&str> {
         self.details.error.as_deref()
     }
@@ -96,7 +100,7 @@ impl From<CloseCode> for Close {
     }
 }
 
-/// 1011, and the error for the log.
+/// 1011, with the error kept for the log.
 impl<E: Into<BoxError>> From<E> for Close {
     fn from(error: E) -> Self {
         let error = error.into();
@@ -106,13 +110,13 @@ impl<E: Into<BoxError>> From<E> for Close {
     }
 }
 
-/// Looks for the source of `SendError::Closed` rather than for that: wrappers (of `anyhow`, or
-/// transparent ones) hide the error they stand for, but not its source.
+/// Looks for the source of `SendError::Closed`, not for `SendError::Closed` itself. `anyhow` and
+/// transparent wrappers hide the type of the error they wrap, but not its source.
 fn is_gone(error: &(dyn Error + 'static)) -> bool {
     error.is::<Gone>() || error.source().is_some_and(is_gone)
 }
 
-/// What [`Sender::close`](crate::Sender::close) takes: a [`Close`], or just a [`CloseCode`].
+/// The argument of [`Sender::close`](crate::Sender::close): a [`Close`] or a [`CloseCode`].
 #[diagnostic::on_unimplemented(
     message = "a connection is closed with a `Close` or a `CloseCode`",
     note = "for example `Close::new(CloseCode::NORMAL, \"goodbye\")`"
@@ -140,7 +144,7 @@ impl IntoClose for CloseCode {
     }
 }
 
-/// The error and its sources, from the outermost to the root, in one line.
+/// Returns the error and its sources, from the outermost to the root, in one line.
 pub(crate) fn chain(error: &dyn Error) -> String {
     let mut text = error.to_string();
     let mut source = error.source();

@@ -1,8 +1,9 @@
-//! Between the C tables and a [`Plugin`]: what `#[websocket_plugin]` points at.
+//! The code between the C tables and a [`Plugin`], which `#[websocket_plugin]` refers to.
 //!
-//! Not for plugin authors; not covered by semantic versioning. All that stands between a raw pointer
-//! and an author's code is here: `tables` holds what the host calls before and after all connections,
-//! `connection` the callbacks of one, `guard` stops panics, `logging` passes log lines on.
+//! Not for plugin authors and not covered by semantic versioning. This module contains all code
+//! between a raw pointer and an author's code: `tables` has the functions that the host calls
+//! before and after all connections, `connection` has the callbacks of one connection, `guard`
+//! stops panics, and `logging` passes log lines on.
 
 #![allow(unsafe_code)]
 
@@ -18,7 +19,8 @@ use crate::Plugin;
 use logging::Source;
 use std::sync::{Arc, Mutex};
 
-/// A type whose `impl Plugin` has the attribute. What rustc says when it is missing is written here.
+/// A type whose `impl Plugin` has the attribute. The attribute below sets rustc's message for an
+/// `impl` that lacks it.
 #[diagnostic::on_unimplemented(
     message = "`impl Plugin for {Self}` lacks the attribute `#[websocket_plugin]`",
     label = "put `#[websocket_plugin]` on this `impl`",
@@ -34,17 +36,18 @@ pub trait Attributed {}
 pub trait Exported: Plugin {
     /// The name of the type, for the log.
     const NAME: &'static str;
-    /// What is negotiated before `on_connect`.
+    /// The subprotocols to negotiate before `on_connect`.
     const SUBPROTOCOLS: &'static [&'static str];
 
-    /// Where the plugin lives while it is loaded.
+    /// The place that keeps the plugin while it is loaded.
     fn slot() -> &'static Slot<Self>;
 }
 
-/// What a plugin keeps between its first init and its last destroy.
+/// The state of a plugin between its first init and its last destroy.
 ///
-/// A host calls init once per directive, possibly on the same mapped library, and `on_connect` of the C
-/// table is not told which it is for. So the calls are counted, and they all share one instance.
+/// A host calls init once per directive, possibly on the same mapped library. The C table's
+/// `on_connect` gets no argument that tells these calls apart. So all of them share one instance,
+/// and the calls are counted.
 pub struct Slot<P> {
     source: Source,
     loaded: Mutex<Loaded<P>>,
@@ -52,12 +55,12 @@ pub struct Slot<P> {
 
 struct Loaded<P> {
     inits: usize,
-    /// The instance without options, or why there is none.
+    /// The instance without options, or the reason why there is none.
     plain: Result<Arc<P>, String>,
 }
 
 impl<P> Slot<P> {
-    /// Nothing is loaded yet; the name is that of the plugin.
+    /// An empty slot for the plugin with this name.
     #[must_use]
     pub const fn new(name: &'static str) -> Self {
         let loaded = Loaded {

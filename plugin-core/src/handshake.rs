@@ -15,14 +15,15 @@ use crate::header::{self, InvalidHeader};
 use std::ffi::{CStr, CString, c_char, c_int};
 use std::marker::PhantomData;
 
-/// The opening handshake (RFC 6455, section 4): what the client asks for, and what it is answered.
+/// The opening handshake (RFC 6455, section 4): the client's request, and what the plugin may set
+/// in the response.
 ///
-/// It is lent to [`Plugin::on_connect`](crate::Plugin::on_connect). Texts from the request may be kept
-/// until that returns.
+/// [`Plugin::on_connect`](crate::Plugin::on_connect) borrows it. Texts of the request stay valid
+/// until that callback returns.
 ///
-/// What goes beyond the interface of the C module is `None` if that module loaded the plugin:
-/// [`headers`](Self::headers) and everything from [`method`](Self::method) to
-/// [`is_tls`](Self::is_tls). A text that is not UTF-8 is `None` too.
+/// The C module offers less than `mod_websocket` in Rust. If the C module loaded the plugin,
+/// [`headers`](Self::headers) and all methods from [`method`](Self::method) to
+/// [`is_tls`](Self::is_tls) return `None`. They also return `None` for a text that is not UTF-8.
 pub struct Handshake<'h> {
     server: *const WebSocketServer,
     sender: &'h Sender,
@@ -31,11 +32,11 @@ pub struct Handshake<'h> {
 }
 
 impl<'h> Handshake<'h> {
-    /// The handshake `server` stands for.
+    /// The handshake of the connection to which `server` belongs.
     ///
     /// # Safety
     ///
-    /// The caller is `on_connect` for `server`, and does not return in `'h`.
+    /// The caller is `on_connect` for `server` and does not return during `'h`.
     pub(crate) unsafe fn new(server: *const WebSocketServer, sender: &'h Sender) -> Self {
         Self {
             server,
@@ -45,22 +46,22 @@ impl<'h> Handshake<'h> {
         }
     }
 
-    /// A header of the request; its name may be written in any case. Of several with this name, httpd
-    /// has made one, separated by commas.
+    /// The value of a request header, if it is UTF-8. The case of the name does not matter. httpd
+    /// joins several headers of the same name into one, separated by commas.
     #[must_use]
     pub fn header(&self, name: &str) -> Option<&'h str> {
         str::from_utf8(self.header_bytes(name)?).ok()
     }
 
-    /// A header of the request, be it UTF-8 or not.
+    /// The value of a request header, UTF-8 or not.
     #[must_use]
     pub fn header_bytes(&self, name: &str) -> Option<&'h [u8]> {
         let name = CString::new(name).ok()?;
-        // SAFETY: the host keeps the table valid in `'h` (`new`), and the text it returns.
+        // SAFETY: the host keeps the table valid during `'h` (`new`), and the text that it returns.
         unsafe { bytes(((*self.server).header_get)(self.server, name.as_ptr())) }
     }
 
-    /// Names and values of the headers of the request, without those that are not UTF-8.
+    /// The names and values of all request headers, except those that are not UTF-8.
     #[must_use]
     pub fn headers(&self) -> Option<Headers<'h>> {
         self.extended()
@@ -73,17 +74,20 @@ impl<'h> Handshake<'h> {
         self.info(REQUEST_METHOD)
     }
 
-    /// The request's target as the client sent it, with the query.
+    /// The request target as the client sent it, with the query.
     #[must_use]
     pub fn uri(&self) -> Option<&'h str> {
         self.info(REQUEST_URI)
     }
 
-    /// What follows, in the path, the section of httpd's configuration that names the plugin
-    /// (`WebSocketHandler`): `/lobby` for `/chat/lobby` and `<Location "/chat">`, or for such a file or
-    /// folder and `<Directory "/srv/www/chat">`; empty if nothing follows. It is decoded, and does not
-    /// depend on which files there are. Behind a `<LocationMatch>` it is what follows the match, from its
-    /// last slash if it ends with one. A plugin that is named for a whole server gets the whole path.
+    /// The part of the path that follows the section of httpd's configuration with the plugin's
+    /// `WebSocketHandler`. It is `/lobby` for a request for `/chat/lobby` and `<Location "/chat">`,
+    /// or for `/srv/www/chat/lobby` and `<Directory "/srv/www/chat">`. It is empty if nothing
+    /// follows.
+    ///
+    /// The path is decoded and does not depend on which files exist. For a `<LocationMatch>` it is
+    /// the part after the match, from the match's last slash if the match ends with one. A plugin
+    /// that is named for a whole server gets the whole path.
     #[must_use]
     pub fn path_info(&self) -> Option<&'h str> {
         self.info(REQUEST_PATH_INFO)
@@ -95,29 +99,30 @@ impl<'h> Handshake<'h> {
         self.info(REQUEST_QUERY)
     }
 
-    /// The user whom httpd has authenticated, by whatever its configuration asks for (`AuthType`).
+    /// The user that httpd has authenticated, with whatever `AuthType` configures.
     #[must_use]
     pub fn user(&self) -> Option<&'h str> {
         self.info(REQUEST_USER)
     }
 
-    /// The IP address of the client, as httpd sees it (mod_remoteip is taken into account).
+    /// The IP address of the client as httpd sees it, which mod_remoteip may have set.
     #[must_use]
     pub fn client_address(&self) -> Option<&'h str> {
         self.info(REQUEST_CLIENT_ADDRESS)
     }
 
-    /// Whether the client came over TLS (`wss:`).
+    /// Whether the client connected over TLS (`wss:`).
     #[must_use]
     pub fn is_tls(&self) -> Option<bool> {
         self.info(REQUEST_SCHEME).map(|scheme| scheme == "https")
     }
 
-    /// The subprotocols the client offers, the one it likes best first (RFC 6455, section 1.9).
+    /// The subprotocols that the client offers, in the client's order of preference (RFC 6455,
+    /// section 1.9).
     pub fn subprotocols(&self) -> impl Iterator<Item = &'h str> + use<'h> {
         let server = self.server;
-        // SAFETY: the host keeps the table valid in `'h` (`new`), which the iterator cannot outlive,
-        // and the texts it returns.
+        // SAFETY: the host keeps the table and the texts that it returns valid during `'h` (`new`),
+        // and the iterator cannot outlive `'h`.
         let count = unsafe { ((*server).protocol_count)(server) };
         (0..count).filter_map(move |index| {
             // SAFETY: as above.
@@ -126,20 +131,21 @@ impl<'h> Handshake<'h> {
         })
     }
 
-    /// Chooses the first of `supported` that the client offers; the response then names it. `None`, and
-    /// a response that names none, if there is no such.
+    /// Chooses the first of `supported` that the client offers, and names it in the response. If
+    /// the client offers none of them, returns `None`, and the response names no subprotocol.
     pub fn negotiate_subprotocol<'s>(&mut self, supported: &[&'s str]) -> Option<&'s str> {
         let chosen = *supported
             .iter()
             .find(|s| self.subprotocols().any(|offered| offered == **s))?;
         let name = CString::new(chosen).ok()?;
-        // SAFETY: the host keeps the table valid in `'h` (`new`) and copies the text.
+        // SAFETY: the host keeps the table valid during `'h` (`new`) and copies the text.
         unsafe { ((*self.server).protocol_set)(self.server, name.as_ptr()) }
         self.subprotocol = Some(chosen.to_owned());
         Some(chosen)
     }
 
-    /// The subprotocol that was chosen, here or by `#[websocket_plugin(subprotocols(...))]`.
+    /// The chosen subprotocol: by [`negotiate_subprotocol`](Self::negotiate_subprotocol), or by
+    /// `#[websocket_plugin(subprotocols(...))]`.
     #[must_use]
     pub fn subprotocol(&self) -> Option<&str> {
         self.subprotocol.as_deref()
@@ -149,20 +155,22 @@ impl<'h> Handshake<'h> {
     ///
     /// # Errors
     ///
-    /// Name or value are not what a header may hold (RFC 9110, sections 5.1 and 5.5), or it is one that makes
-    /// the response valid, which httpd sets: `Upgrade`, `Connection`, `Sec-WebSocket-Accept`,
-    /// `Sec-WebSocket-Extensions`, and those that say how long a response is. With `?` that refuses the
-    /// connection with 500.
+    /// * The name or the value is not valid in a header (RFC 9110, sections 5.1 and 5.5).
+    /// * httpd itself sets the header, to make the response valid: `Upgrade`, `Connection`,
+    ///   `Sec-WebSocket-Accept`, `Sec-WebSocket-Extensions`, and the headers that give the length
+    ///   of a response.
+    ///
+    /// With `?` the error refuses the connection with 500.
     pub fn set_header(&mut self, name: &str, value: &str) -> Result<(), InvalidHeader> {
         let (name, value) = header::checked_for_opening(name, value)?;
-        // SAFETY: the host keeps the table valid in `'h` (`new`) and copies the texts.
+        // SAFETY: the host keeps the table valid during `'h` (`new`) and copies the texts.
         unsafe { ((*self.server).header_set)(self.server, name.as_ptr(), value.as_ptr()) }
         Ok(())
     }
 
-    /// The way to this client, to be kept. What is sent through it now goes out behind the response
-    /// that opens the connection; if the connection is refused, it does not go out. Under the C module
-    /// sending now [waits for ever](crate#the-c-module).
+    /// A [`Sender`] to this client, which may be kept. Messages that are sent now follow the
+    /// response that opens the connection. If the plugin refuses the connection, they are
+    /// discarded. Under the C module, sending now [deadlocks](crate#the-c-module).
     #[must_use]
     pub fn sender(&self) -> Sender {
         self.sender.clone()
@@ -170,21 +178,21 @@ impl<'h> Handshake<'h> {
 
     fn info(&self, item: c_int) -> Option<&'h str> {
         let table = self.extended()?;
-        // SAFETY: the host keeps the table valid in `'h` (`new`), and the text it returns.
+        // SAFETY: the host keeps the table valid during `'h` (`new`), and the text that it returns.
         let value = unsafe { bytes((table.request_info)(self.server, item)) };
         str::from_utf8(value?).ok()
     }
 
     fn extended(&self) -> Option<&'h ExtendedServer> {
-        // SAFETY: the host keeps the table valid in `'h` (`new`).
+        // SAFETY: the host keeps the table valid during `'h` (`new`).
         unsafe { ExtendedServer::extended(self.server) }
     }
 }
 
 /// # Safety
 ///
-/// `text` is null or a C string that stays valid, and is not changed, in `'a`.
+/// `text` is null, or a C string that stays valid and unchanged during `'a`.
 unsafe fn bytes<'a>(text: *const c_char) -> Option<&'a [u8]> {
-    // SAFETY: the caller vouches for the text.
+    // SAFETY: the caller guarantees a valid C string.
     (!text.is_null()).then(|| unsafe { CStr::from_ptr(text) }.to_bytes())
 }

@@ -1,9 +1,9 @@
-//! Headers of the response: [`InvalidHeader`], and what is valid.
+//! Headers of the response: [`InvalidHeader`], and the rules for valid headers.
 
 use std::ffi::CString;
 use std::fmt;
 
-/// A name or value that cannot stand in a header of the response.
+/// The name or the value of a response header is not allowed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct InvalidHeader {
     name: String,
@@ -18,7 +18,7 @@ impl fmt::Display for InvalidHeader {
 
 impl std::error::Error for InvalidHeader {}
 
-/// Name and value for C, without anything that would end the header or its value early.
+/// Converts name and value to C strings, if neither can end the header or its value early.
 fn checked(name: &str, value: &str) -> Result<(CString, CString), InvalidHeader> {
     match (CString::new(name), CString::new(value)) {
         (Ok(name_for_c), Ok(value_for_c)) if is_valid(name.as_bytes(), value.as_bytes()) => {
@@ -31,7 +31,7 @@ fn checked(name: &str, value: &str) -> Result<(CString, CString), InvalidHeader>
     }
 }
 
-/// As [`checked`], for the response that opens a connection.
+/// Like [`checked`], for the response that opens a connection.
 pub(crate) fn checked_for_opening(
     name: &str,
     value: &str,
@@ -47,7 +47,7 @@ pub(crate) fn checked_for_opening(
     checked_for_refusal(name, value)
 }
 
-/// As [`checked`], for the answer to a client that is refused.
+/// Like [`checked`], for the response to a refused client.
 pub(crate) fn checked_for_refusal(
     name: &str,
     value: &str,
@@ -65,7 +65,7 @@ fn left_to_httpd(name: &str) -> InvalidHeader {
     }
 }
 
-/// Whether a header may be on the answer to a client that is refused.
+/// Whether a header may be part of the response to a refused client.
 #[must_use]
 pub fn fits_refusal(name: &[u8], value: &[u8]) -> bool {
     is_valid(name, value) && !is_framing(name)
@@ -76,8 +76,9 @@ fn is_valid(name: &[u8], value: &[u8]) -> bool {
     valid_name && !value.iter().any(|b| b.is_ascii_control() && *b != b'\t')
 }
 
-/// Whether a header says where a response or its connection ends (RFC 9112, section 6; RFC 9110, section
-/// 7.6.1): one that contradicts httpd would have the client take a part of it for another response.
+/// Whether a header says where a response or its connection ends (RFC 9112, section 6; RFC 9110,
+/// section 7.6.1). If it contradicted httpd, the client could take a part of this response for
+/// another response.
 fn is_framing(name: &[u8]) -> bool {
     const FRAMING: [&str; 5] = [
         "Connection",
@@ -121,7 +122,7 @@ mod tests {
     }
 
     #[test]
-    fn what_makes_the_handshake_valid_is_left_to_httpd() {
+    fn headers_that_make_the_handshake_valid_are_left_to_httpd() {
         for name in [
             "connection",
             "Upgrade",

@@ -1,4 +1,4 @@
-//! Write WebSocket plugins for Apache httpd in Rust: implement [`Plugin`], add an attribute, build.
+//! Write WebSocket plugins for Apache httpd in Rust: implement [`Plugin`] and add an attribute.
 //!
 //! # A plugin
 //!
@@ -19,14 +19,15 @@
 //!
 //! #[websocket_plugin]
 //! impl Plugin for Echo {
-//!     fn on_message(&self, _: &mut (), sender: &Sender, message: Message<'_>) -> Result<(), Close> {
-//!         Ok(sender.send(message)?)
+//!     fn on_message(&self, _: &mut (), to: &Sender, message: Message<'_>) -> Result<(), Close> {
+//!         Ok(to.send(message)?)
 //!     }
 //! }
 //! ```
 //!
-//! `cargo build --release` makes `libecho.so` if the package is called `echo`. httpd's configuration
-//! names it, and the function that [`#[websocket_plugin]`](websocket_plugin) exports:
+//! `cargo build --release` builds `libecho.so` if the package is called `echo`. In httpd's
+//! configuration, name the library and the function that [`#[websocket_plugin]`](websocket_plugin)
+//! exports:
 //!
 //! ```apache
 //! <Location "/echo">
@@ -37,17 +38,20 @@
 //!
 //! # Connections
 //!
-//! A plugin that knows something about each connection says so in [`Plugin::Connection`], makes it in
-//! [`on_connect`](Plugin::on_connect), where it may also refuse the client, gets it with every message, and
-//! gets it back in [`on_disconnect`](Plugin::on_disconnect). What all connections share is in the plugin
-//! itself, behind locks, because connections run in parallel:
+//! If a plugin needs state for each connection, it declares the type as [`Plugin::Connection`].
+//! [`on_connect`](Plugin::on_connect) makes the state, or refuses the client. Every message comes
+//! with a reference to the state, and [`on_disconnect`](Plugin::on_disconnect) gets it back.
+//!
+//! The plugin itself holds the state that all connections share. It must be behind locks, because
+//! callbacks of different connections run in parallel:
 //!
 //! ```
 //! use std::collections::HashMap;
 //! use std::sync::Mutex;
 //! use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 //! use websocket_plugin::{
-//!     Close, CloseCode, Handshake, Message, Plugin, Rejection, SendError, Sender, websocket_plugin,
+//!     Close, CloseCode, Handshake, Message, Plugin, Rejection, SendError, Sender,
+//!     websocket_plugin,
 //! };
 //!
 //! #[derive(Default)]
@@ -79,12 +83,13 @@
 //!             return Err(Close::new(CloseCode::UNSUPPORTED_DATA, "text only"));
 //!         };
 //!         let line = format!("{}: {line}", member.id);
-//!         // The lock is released before anything is sent, so that others come and go meanwhile.
+//!         // Release the lock before sending, so that members can join and leave meanwhile.
 //!         let members: Vec<Sender> = self.room.lock().unwrap().values().cloned().collect();
 //!         for member in members {
-//!             // `send` would wait for a client that does not keep up, and so would everybody else.
+//!             // `send` would wait for a client that does not keep up, and delay all others.
 //!             if let Err(SendError::Full) = member.try_send(&line) {
-//!                 let _ = member.close(Close::new(CloseCode::TRY_AGAIN_LATER, "you do not keep up"));
+//!                 let too_slow = Close::new(CloseCode::TRY_AGAIN_LATER, "you do not keep up");
+//!                 let _ = member.close(too_slow);
 //!             }
 //!         }
 //!         Ok(())
@@ -95,7 +100,7 @@
 //!     }
 //! }
 //!
-//! // Plugins are tested without httpd:
+//! // Test plugins without httpd:
 //! use websocket_plugin::testing::{Host, Received, Request};
 //!
 //! let host = Host::load::<Chat>();
@@ -108,29 +113,33 @@
 //!
 //! # Sending at any time
 //!
-//! A [`Sender`] may be cloned, kept and used from any thread; when its connection is gone, it says so.
-//! [`send`](Sender::send) waits when megabytes are queued for a client; [`try_send`](Sender::try_send) does not,
-//! and is for who sends to many.
-//! Threads of your own must have ended when your plugin has been dropped: httpd then unloads the library.
-//! So keep their handles, and join them in `Drop`. And start them when the first client connects, not in
-//! [`configure`](Plugin::configure): that runs before httpd forks the processes that serve clients, and
-//! threads do not go along.
+//! A [`Sender`] may be cloned, kept and used from any thread. When its connection is gone, it
+//! returns an error. [`send`](Sender::send) waits while megabytes are queued for the client.
+//! [`try_send`](Sender::try_send) never waits; use it to send to many clients.
+//!
+//! httpd unloads the library after it has dropped your plugin, so all threads of the plugin must
+//! have ended by then. Keep their handles and join them in `Drop`. Start threads when the first
+//! client connects, not in [`configure`](Plugin::configure): httpd calls `configure` before it
+//! forks the processes that serve clients, and threads do not survive a fork.
 //!
 //! # Long messages
 //!
-//! A message is delivered when it has arrived in full, however many fragments the client made of it (RFC
-//! 6455, section 5.4); `WebSocketMaxMessageSize`, 32 MiB unless set, is what a client can make httpd hold. A
-//! message you send goes out as one frame, however long it is. There is no way to receive or send a message
-//! piece by piece: fragments mean nothing by themselves, as anything between the two ends may cut them
-//! anew, and text is only known to be UTF-8 at its end. To stream, send a series of messages, and let the
-//! client do the same; a `send` waits while megabytes are queued, which keeps you at the client's pace.
+//! httpd delivers a message when all of it has arrived, regardless of how many fragments the client
+//! used (RFC 6455, section 5.4). `WebSocketMaxMessageSize` limits the length of a message from a
+//! client; the default is 32 MiB. Each message that you send goes out as one frame of any length.
+//!
+//! A plugin cannot receive or send a message piece by piece. Fragments have no meaning of their
+//! own, because an intermediary may split or join them, and only the end of a text proves that all
+//! of it is UTF-8. To stream, send a series of messages, and let the client do the same. `send`
+//! waits while megabytes are queued, which keeps you at the client's pace.
 //!
 //! # When something goes wrong
 //!
-//! In `on_connect` and `on_message`, `?` works on any error, on [`BoxError`] and on `anyhow::Error`, which
-//! need no feature of this crate. It refuses the client (500), or closes the connection (1011), and the
-//! error goes, with its sources, to httpd's error log. To tell the client more, return a [`Rejection`] or a
-//! [`Close`] of your own. Panics are handled like errors, and do no harm beyond their connection; see
+//! In `on_connect` and `on_message`, `?` works on any error, on [`BoxError`] and on
+//! `anyhow::Error`; no feature of this crate is needed for that. In `on_connect` it refuses the
+//! client with 500, in `on_message` it closes the connection with 1011. The error and its sources
+//! go to httpd's error log. To tell the client more, return your own [`Rejection`] or [`Close`]. A
+//! panic has the same effect as an error and harms no other connection; see
 //! [`Plugin`](Plugin#panics).
 //!
 //! ```
@@ -142,19 +151,20 @@
 //!
 //! impl Sum {
 //!     fn add(&self, line: &str) -> anyhow::Result<i64> {
-//!         let number = |word: &str| word.parse::<i64>().with_context(|| format!("adding {word:?}"));
+//!         let number =
+//!             |word: &str| word.parse::<i64>().with_context(|| format!("adding {word:?}"));
 //!         line.split(' ').map(number).sum()
 //!     }
 //! }
 //!
 //! #[websocket_plugin]
 //! impl Plugin for Sum {
-//!     fn on_message(&self, _: &mut (), sender: &Sender, message: Message<'_>) -> Result<(), Close> {
+//!     fn on_message(&self, _: &mut (), to: &Sender, message: Message<'_>) -> Result<(), Close> {
 //!         let Message::Text(line) = message else {
 //!             return Err(Close::new(CloseCode::UNSUPPORTED_DATA, "text only")); // for the client
 //!         };
 //!         let sum = self.add(line)?; // for the log
-//!         Ok(sender.send(&sum.to_string())?)
+//!         Ok(to.send(&sum.to_string())?)
 //!     }
 //! }
 //!
@@ -167,10 +177,12 @@
 //!
 //! # Options
 //!
-//! `WebSocketPluginOption NAME VALUE` lines reach [`Plugin::configure`]:
+//! [`Plugin::configure`] gets the `WebSocketPluginOption NAME VALUE` lines:
 //!
 //! ```
-//! # use websocket_plugin::{Close, Message, OptionError, Options, Plugin, Sender, websocket_plugin};
+//! # use websocket_plugin::{Close, Message, Plugin, Sender, websocket_plugin};
+//! use websocket_plugin::{OptionError, Options};
+//!
 //! struct Greeter {
 //!     greeting: String,
 //! }
@@ -193,35 +205,41 @@
 //!
 //! # Logging
 //!
-//! The macros of the `log` crate write to httpd's error log, at the levels `error`, `warn`, `info`, `debug`
-//! and `trace1`, with the plugin's name, and with the client if they are used in a callback. Which levels
-//! are shown is up to `LogLevel`. A plugin that installs a logger of its own keeps it.
+//! The macros of the `log` crate write to httpd's error log, at the levels `error`, `warn`, `info`,
+//! `debug` and `trace1`. Each line has the plugin's name, and in a callback also the client's
+//! address. `LogLevel` selects the levels that httpd logs. If the plugin installs its own logger,
+//! that logger stays.
 //!
 //! # JSON
 //!
 //! With the feature `json`, [`Message::json`](Message#method.json) and
-//! [`Sender::send_json`](Sender#method.send_json) read and write anything that `serde` can.
+//! [`Sender::send_json`](Sender#method.send_json) read and write any type that `serde` supports.
 //!
 //! # The C module
 //!
-//! What this makes is a plugin for the C module of the same name, too. That one knows less: see
-//! [`Handshake`] for what is `None` there. It has no options, refuses everybody with 403, and has log lines
-//! go to stderr. C programmers write plugins with `websocket_plugin.h`, which [`abi`] describes in Rust.
+//! The C module of the same name can load these plugins, too. It offers less:
 //!
-//! **Do not send in `on_connect` there.** The C module holds the lock of the connection until its response
-//! has gone out, and `send` and `close` wait for that lock: a plugin that calls one of them for the new
-//! connection from `on_connect` waits for itself, and the client for its response, for ever. Send from the
-//! first [`on_message`](Plugin::on_message), or from a thread that `on_connect` gives the
-//! [`Sender`] to: it waits until the response is out. (`mod_websocket` in Rust sends such messages behind the
-//! response.)
+//! * Some methods of [`Handshake`] return `None`.
+//! * There are no options.
+//! * Every rejection becomes 403.
+//! * Log lines go to stderr.
 //!
-//! `send` to any other connection returns there when that connection's own thread has written the message,
-//! so two callbacks that send to each other's connections wait for ever, too. Have a thread of your own send
-//! to others.
+//! To write plugins in C, use `websocket_plugin.h`; [`abi`] describes it in Rust.
+//!
+//! **Do not send in `on_connect` there.** The C module holds the lock of the connection until its
+//! response has gone out, and `send` and `close` wait for that lock. A plugin that calls one of
+//! them for the new connection from `on_connect` deadlocks, and the client never gets a response.
+//! Send from the first [`on_message`](Plugin::on_message) instead, or from a thread to which
+//! `on_connect` hands the [`Sender`]; `send` then waits until the response is out. (`mod_websocket`
+//! in Rust sends such messages right after the response.)
+//!
+//! `send` to another connection returns there only when that connection's own thread has written
+//! the message. So two callbacks that send to each other's connections deadlock, too. Use a thread
+//! of your own to send to other connections.
 
 #![deny(unsafe_code)]
 
-// The attribute writes absolute paths, in the tests of this crate, too.
+// The attribute generates absolute paths, which must resolve in this crate's own tests, too.
 #[cfg(test)]
 extern crate self as websocket_plugin;
 
@@ -252,9 +270,9 @@ pub use plugin::{BoxError, Plugin};
 pub use rejection::Rejection;
 pub use sender::{SendError, Sender};
 
-/// Exports a plugin, and supplies what its `impl` leaves out.
+/// Exports a plugin, and supplies the items that its `impl` leaves out.
 ///
-/// It goes on `impl Plugin for YourType`:
+/// Put it on `impl Plugin for YourType`:
 ///
 /// ```
 /// # use websocket_plugin::{Close, Message, Plugin, Sender, websocket_plugin};
@@ -269,17 +287,18 @@ pub use sender::{SendError, Sender};
 /// }
 /// ```
 ///
-/// * `symbol` names the exported function, for `WebSocketHandler`. Without it, that is the type's name in
-///   snake case and `_init`: `DumbIncrement` exports `dumb_increment_init`.
-/// * `subprotocols` are negotiated before [`on_connect`](Plugin::on_connect), which finds the choice in
-///   [`Handshake::subprotocol`]. The first that the client offers is taken; who offers none of them is not
-///   refused by that.
-/// * `export = false` exports nothing: the plugin is part of another that calls its methods. Only such a
-///   plugin may be generic.
+/// * `symbol` is the name of the exported function, for `WebSocketHandler`. The default is the
+///   type's name in snake case, followed by `_init`: `DumbIncrement` exports `dumb_increment_init`.
+/// * `subprotocols` are negotiated before [`on_connect`](Plugin::on_connect), in the plugin's order
+///   of preference. [`Handshake::subprotocol`] returns the chosen one. A client that offers none of
+///   them is still accepted, unless `on_connect` refuses it.
+/// * `export = false` exports nothing. Use it for a plugin that is part of another plugin, which
+///   calls its methods. Only such a plugin may be generic.
 ///
-/// Left out of the `impl`, `type Connection` is `()`, [`configure`](Plugin::configure) makes the plugin with
-/// [`Default`], and [`on_connect`](Plugin::on_connect) accepts everybody.
+/// If the `impl` leaves them out, `type Connection` is `()`, [`configure`](Plugin::configure) makes
+/// the plugin with [`Default`], and [`on_connect`](Plugin::on_connect) accepts every client.
 ///
-/// It may also go on a struct or an enum whose `impl Plugin` stands elsewhere; that must then be complete.
-/// A library may export several plugins. A mistake is a compile error that says what to do.
+/// The attribute may also stand on a struct or an enum whose `impl Plugin` is elsewhere; the `impl`
+/// must then be complete. A library may export several plugins. A mistake is a compile error with a
+/// remedy.
 pub use websocket_plugin_macros::websocket_plugin;

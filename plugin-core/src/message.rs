@@ -3,20 +3,21 @@
 use crate::abi::{MESSAGE_TYPE_BINARY, MESSAGE_TYPE_TEXT};
 use std::ffi::c_int;
 
-/// A message, as it came from the client or goes to it: text or binary (RFC 6455, section 5.6).
+/// A text or a binary message, from the client or to it (RFC 6455, section 5.6).
 ///
-/// It borrows its payload. Everything that looks like text or bytes converts into one, so that
-/// [`Sender::send`](crate::Sender::send) takes `"text"`, `&string`, `b"bytes"`, `&vec` and messages.
+/// It borrows its payload. Strings, byte slices, byte arrays and vectors convert into it, so
+/// [`Sender::send`](crate::Sender::send) takes `"text"`, `&string`, `b"bytes"`, `&vec` and
+/// messages.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Message<'a> {
-    /// A text message; it is UTF-8 by definition.
+    /// A text message, which is always UTF-8.
     Text(&'a str),
     /// A binary message.
     Binary(&'a [u8]),
 }
 
 impl<'a> Message<'a> {
-    /// The payload, whatever its type.
+    /// The payload, of a text or a binary message.
     #[must_use]
     pub const fn as_bytes(self) -> &'a [u8] {
         match self {
@@ -25,7 +26,7 @@ impl<'a> Message<'a> {
         }
     }
 
-    /// Its `MESSAGE_TYPE_*` and its payload.
+    /// The message's `MESSAGE_TYPE_*` and its payload.
     pub(crate) const fn into_parts(self) -> (c_int, &'a [u8]) {
         let kind = match self {
             Self::Text(_) => MESSAGE_TYPE_TEXT,
@@ -49,18 +50,19 @@ impl<'a> Message<'a> {
         self.as_bytes().len()
     }
 
-    /// Whether the payload is empty, which is a message like any other.
+    /// Whether the payload is empty. An empty message is valid.
     #[must_use]
     pub const fn is_empty(self) -> bool {
         self.len() == 0
     }
 
-    /// The value this message holds as JSON, be it text or binary.
+    /// Parses the payload of a text or a binary message as JSON.
     ///
     /// # Errors
     ///
-    /// The message is not JSON, or not that of a `T`. With `?` that closes the connection with 1011;
-    /// `map_err` a [`Close`](crate::Close) of your own if the client is to blame.
+    /// The message is not JSON, or the JSON does not describe a `T`. With `?` the error closes the
+    /// connection with 1011. If the client is to blame, `map_err` it to a [`Close`](crate::Close)
+    /// with another code.
     #[cfg(feature = "json")]
     pub fn json<T: serde::Deserialize<'a>>(self) -> serde_json::Result<T> {
         match self {

@@ -3,10 +3,10 @@
 use std::fmt::{self, Display};
 use std::str::FromStr;
 
-/// What `WebSocketPluginOption NAME VALUE` lines say for this plugin.
+/// The `WebSocketPluginOption NAME VALUE` lines for this plugin.
 ///
-/// Names are compared as they are written. The methods that read a value return an error whose text
-/// names the option and the value, made to be passed on with `?`: httpd prints it and does not start.
+/// Names are case-sensitive. The methods that read a value return an error that names the option
+/// and the value. Pass it on with `?`: httpd prints it and does not start.
 ///
 /// ```
 /// use websocket_plugin::Options;
@@ -74,7 +74,7 @@ impl Options {
         self.get(name).map(parse).transpose()
     }
 
-    /// Makes an option that the plugin does not know an error, so that a misspelt name is noticed.
+    /// Returns an error if an option is set that the plugin does not know, such as a misspelt one.
     ///
     /// # Errors
     ///
@@ -92,7 +92,7 @@ impl Options {
         }
     }
 
-    /// Names and values of all options.
+    /// The names and values of all options. A name that was set twice occurs twice.
     pub fn iter(&self) -> impl Iterator<Item = (&str, &str)> {
         self.values
             .iter()
@@ -111,12 +111,12 @@ impl<N: Into<String>, V: Into<String>> FromIterator<(N, V)> for Options {
     }
 }
 
-/// An option that is missing, unknown or has a value that does not fit.
+/// An option is missing, is unknown, or has an invalid value.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct OptionError(String);
 
 impl OptionError {
-    /// An option whose value does not fit, for checks of the plugin's own.
+    /// An error for an invalid value, for a plugin's own checks.
     ///
     /// ```
     /// let error = websocket_plugin::OptionError::invalid("interval", "0", "must be positive");
@@ -175,7 +175,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_set_is_none_and_the_last_value_counts() {
+    fn an_unset_option_is_none_and_the_last_value_counts() {
         let options = Options::from_iter([("quiet", "on"), ("quiet", "OFF")]);
         assert_eq!(options.flag("quiet"), Ok(Some(false)));
         assert_eq!(options.flag("loud"), Ok(None));

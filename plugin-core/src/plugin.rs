@@ -4,71 +4,75 @@ use crate::export::Attributed;
 use crate::{Close, Handshake, Message, Options, Rejection, Sender};
 use std::error::Error;
 
-/// Any error, as [`Plugin::configure`] may return it. Texts convert into one, too.
+/// Any error, for [`Plugin::configure`]. Strings convert into it, too.
 pub type BoxError = Box<dyn Error + Send + Sync>;
 
-/// A WebSocket plugin: what to do when a client connects, says something, is gone.
+/// A WebSocket plugin.
 ///
-/// Put [`#[websocket_plugin]`](crate::websocket_plugin) on the `impl` block. It exports the plugin, and
-/// supplies what you leave out of [`Connection`](Self::Connection), [`configure`](Self::configure) and
-/// [`on_connect`](Self::on_connect).
+/// Put [`#[websocket_plugin]`](crate::websocket_plugin) on the `impl` block. The attribute exports
+/// the plugin, and supplies [`Connection`](Self::Connection), [`configure`](Self::configure) and
+/// [`on_connect`](Self::on_connect) if you leave them out.
 ///
 /// # Threads
 ///
-/// The plugin itself is shared by all its connections, whose callbacks run in parallel, on threads of
-/// httpd: hence `&self` and `Sync`. The callbacks of *one* connection never overlap, though they may run
-/// on different threads: hence `&mut Connection` and `Send`, and no `Sync`. httpd may run several
-/// processes, each of which has its own copy of the plugin.
+/// All connections share the plugin, and their callbacks run in parallel on threads of httpd. So
+/// callbacks take `&self`, and the plugin must be `Sync`. The callbacks of *one* connection never
+/// overlap, but may run on different threads. So they take `&mut Connection`, and a connection must
+/// be `Send` but not `Sync`. httpd may run several processes, each with its own copy of the plugin.
 ///
-/// A callback may take its time; it then keeps a thread and its own connection waiting, nobody else.
+/// A callback may block. Meanwhile it occupies a thread and delays its own connection, but no
+/// other.
 ///
 /// # Panics
 ///
-/// A panic ends what it happened in, not httpd: the client is refused (500) in `on_connect` and
-/// disconnected (1011) in `on_message`, and httpd's error log says which plugin panicked, where and why.
-/// That takes `panic = "unwind"`, which is the default. With `panic = "abort"` a plugin does not compile.
+/// A panic does not end httpd. In `on_connect` it refuses the client with 500, in `on_message` it
+/// closes the connection with 1011. httpd's error log has the name of the plugin, the panic message
+/// and its location. This needs `panic = "unwind"`, the default. With `panic = "abort"` a plugin
+/// does not compile.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` does not implement `Plugin`",
     note = "write `impl Plugin for {Self}`, and put `#[websocket_plugin]` on that"
 )]
 pub trait Plugin: Attributed + Sized + Send + Sync + 'static {
-    /// What the plugin knows about one connection, from [`on_connect`](Self::on_connect) until
-    /// [`on_disconnect`](Self::on_disconnect). `()` if it is left out together with `on_connect`.
+    /// The plugin's state for one connection, from [`on_connect`](Self::on_connect) to
+    /// [`on_disconnect`](Self::on_disconnect). If you leave it out together with `on_connect`, it
+    /// is `()`.
     type Connection: Send + 'static;
 
-    /// Makes the plugin, with what `WebSocketPluginOption` lines say.
+    /// Makes the plugin from its options, the `WebSocketPluginOption` lines.
     ///
-    /// Left out, it is [`Default::default`]. Any error goes: one of your own, [`OptionError`], a
-    /// [`BoxError`], a `String`. httpd prints it and does not start.
+    /// If you leave it out, it calls [`Default::default`]. The error may be a type of your own, an
+    /// [`OptionError`], a [`BoxError`] or a `String`. httpd prints it and does not start.
     ///
-    /// httpd calls this while it reads its configuration, in the process whose children will serve
-    /// the clients; once for every distinct set of options, again when it reads its configuration again
-    /// (as it does at each start), and once without options when it loads the library. So look at the
-    /// options here, and start threads and open connections later, on the first `on_connect`: neither
-    /// lives on in the children.
+    /// httpd calls this in its parent process while it reads the configuration: once without
+    /// options when it loads the library, and once for each distinct set of options. It does so
+    /// again each time that it reads its configuration, which happens twice at a start. Only check
+    /// the options here. Start threads and open connections later, in the first `on_connect`:
+    /// neither survives the fork of the child processes that serve the clients.
     ///
     /// # Errors
     ///
-    /// Whatever the administrator must put right.
+    /// The administrator's options are wrong.
     ///
     /// [`OptionError`]: crate::OptionError
     fn configure(options: &Options) -> Result<Self, impl Into<BoxError>>;
 
-    /// A client wants to connect. Accept it with the state of the new connection, or refuse it.
+    /// Called when a client wants to connect. Returns the state of the new connection to accept the
+    /// client, or an error to refuse it.
     ///
-    /// Left out, it accepts everybody.
+    /// If you leave it out, the plugin accepts every client.
     ///
     /// # Errors
     ///
-    /// [`Rejection`] says how the client is refused. Any error converts into one.
+    /// A [`Rejection`] is the HTTP response to the client. Any error converts into one.
     fn on_connect(&self, handshake: &mut Handshake<'_>) -> Result<Self::Connection, Rejection>;
 
-    /// A whole text or binary message has arrived.
+    /// Called when a whole text or binary message has arrived.
     ///
     /// # Errors
     ///
-    /// [`Close`] closes the connection; after that, no more messages are delivered. Any error
-    /// converts into one.
+    /// A [`Close`] closes the connection. httpd then delivers no more messages. Any error converts
+    /// into one.
     fn on_message(
         &self,
         connection: &mut Self::Connection,
@@ -76,8 +80,8 @@ pub trait Plugin: Attributed + Sized + Send + Sync + 'static {
         message: Message<'_>,
     ) -> Result<(), Close>;
 
-    /// The connection is gone, whoever ended it. Called exactly once for each that was accepted; its
-    /// senders are closed already.
+    /// Called when the connection is gone, whichever side ended it. httpd calls it exactly once for
+    /// each accepted connection. The connection's senders are closed by then.
     fn on_disconnect(&self, connection: Self::Connection) {
         drop(connection);
     }

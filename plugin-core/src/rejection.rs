@@ -7,7 +7,7 @@ use crate::header::{self, InvalidHeader};
 use std::ffi::{CString, c_int, c_uint};
 use std::ptr;
 
-/// The HTTP answer to a client whose connection the plugin refuses.
+/// The HTTP response to a client that the plugin refuses.
 ///
 /// ```
 /// # use websocket_plugin::{Handshake, InvalidHeader, Rejection};
@@ -22,14 +22,14 @@ use std::ptr;
 /// const TEAPOT: Rejection = Rejection::new(418);
 /// ```
 ///
-/// Whatever converts into a [`BoxError`] converts into one, so that `?` works in
-/// [`on_connect`](crate::Plugin::on_connect), on errors, on a `BoxError` itself, and on `anyhow::Error`:
-/// the client is told 500, and the error goes, with its sources, to httpd's error log.
+/// Any type that converts into a [`BoxError`] converts into a `Rejection`. So `?` works in
+/// [`on_connect`](crate::Plugin::on_connect) on errors, on a `BoxError` and on `anyhow::Error`. The
+/// client then gets 500, and the error and its sources go to httpd's error log.
 ///
-/// Browsers tell scripts nothing of a refusal but that there was one, and follow no redirect.
+/// Browsers tell a script only that the connection failed, and do not follow redirects.
 ///
-/// The C module answers 403, whatever the plugin says, and versions of `mod_websocket` that do not know
-/// headers and bodies send the status alone.
+/// Under the C module the client always gets 403. Versions of `mod_websocket` without support for
+/// headers and bodies send only the status.
 #[derive(Clone, Debug)]
 pub struct Rejection {
     status: u16,
@@ -39,28 +39,28 @@ pub struct Rejection {
 }
 
 impl Rejection {
-    /// 400: the client asks for something that makes no sense.
+    /// 400: the request makes no sense.
     pub const BAD_REQUEST: Self = Self::new(400);
-    /// 401: the client must say who it is; `WWW-Authenticate` says how (RFC 9110, section 11.6.1).
-    /// Passwords are better left to httpd (`AuthType`).
+    /// 401: the client must authenticate. The header `WWW-Authenticate` says how (RFC 9110, section
+    /// 11.6.1). Better leave passwords to httpd (`AuthType`).
     pub const UNAUTHORIZED: Self = Self::new(401);
-    /// 403: the client may not.
+    /// 403: the client has no permission.
     pub const FORBIDDEN: Self = Self::new(403);
     /// 404: there is nothing here.
     pub const NOT_FOUND: Self = Self::new(404);
-    /// 429: the client asks too often.
+    /// 429: the client sends too many requests.
     pub const TOO_MANY_REQUESTS: Self = Self::new(429);
-    /// 500: something went wrong here.
+    /// 500: the plugin failed.
     pub const INTERNAL_SERVER_ERROR: Self = Self::new(500);
-    /// 503: not now.
+    /// 503: the plugin cannot serve the client now.
     pub const SERVICE_UNAVAILABLE: Self = Self::new(503);
 
-    /// An answer with this status, be it registered or not.
+    /// A response with this status, registered or not.
     ///
     /// # Panics
     ///
-    /// The status is none of a refusal: those are 300 to 599. In `on_connect` that answers 500, in a
-    /// constant it does not compile.
+    /// The status is outside of 300 to 599. In `on_connect` the panic becomes a 500; in a constant
+    /// it is a compile error.
     #[must_use]
     pub const fn new(status: u16) -> Self {
         assert!(
@@ -75,20 +75,22 @@ impl Rejection {
         }
     }
 
-    /// With one more header. Of several with the same name, all are sent.
+    /// Adds a header. Several headers of the same name are all sent.
     ///
     /// # Errors
     ///
-    /// Name or value are not what a header may hold (RFC 9110, sections 5.1 and 5.5), or the header says
-    /// where the response ends, which httpd does (`Connection`, `Content-Length`, `Keep-Alive`, `Trailer`,
-    /// `Transfer-Encoding`). With `?` that refuses the connection with 500.
+    /// * The name or the value is not valid in a header (RFC 9110, sections 5.1 and 5.5).
+    /// * The header says where the response ends, which is up to httpd: `Connection`,
+    ///   `Content-Length`, `Keep-Alive`, `Trailer` and `Transfer-Encoding`.
+    ///
+    /// With `?` the error refuses the connection with 500.
     pub fn with_header(mut self, name: &str, value: &str) -> Result<Self, InvalidHeader> {
         self.headers.push(header::checked_for_refusal(name, value)?);
         Ok(self)
     }
 
-    /// With this body instead of httpd's page for the status. Its `Content-Type` is
-    /// `text/plain; charset=utf-8`, unless that is one of the headers.
+    /// Sets a body, which replaces httpd's page for the status. Its `Content-Type` is `text/plain;
+    /// charset=utf-8`, unless [`with_header`](Self::with_header) sets another.
     #[must_use]
     pub fn with_body(mut self, body: impl Into<Vec<u8>>) -> Self {
         self.body = Some(body.into());
@@ -101,12 +103,12 @@ impl Rejection {
         self.status
     }
 
-    /// The error, if this was made from one, and its sources.
+    /// The error that this was made from, with its sources, if there was one.
     pub(crate) fn error(&self) -> Option<&str> {
         self.error.as_deref()
     }
 
-    /// Calls `body` with the refusal as the host takes it.
+    /// Calls `body` with the refusal as a C struct for the host.
     #[allow(
         clippy::cast_possible_truncation,
         reason = "the size of a small struct"
@@ -135,7 +137,7 @@ impl Rejection {
     }
 }
 
-/// 500, and the error for the log.
+/// 500, with the error kept for the log.
 impl<E: Into<BoxError>> From<E> for Rejection {
     fn from(error: E) -> Self {
         Self {
@@ -165,7 +167,7 @@ mod tests {
 
     #[test]
     #[should_panic(expected = "from 300 to 599")]
-    fn success_is_no_refusal() {
+    fn a_success_status_cannot_refuse() {
         drop(Rejection::new(200));
     }
 }

@@ -1,9 +1,9 @@
 //! [`Sender`] and [`SendError`].
 //!
-//! A sender outlives its connection, the server table does not. So the table is behind a [`Gate`]
-//! that every clone shares and that is closed, once no send is under way any more, before the host is
-//! told that it may forget the table. The sender a callback is lent need not look at the gate: the
-//! host keeps the table valid during the callback.
+//! A sender outlives its connection, but the server table does not. So all clones share the table
+//! through a [`Gate`]. The end of the connection closes the gate: it waits for sends in progress
+//! and only then tells the host that it may free the table. Callbacks borrow a sender that does not
+//! use the gate, because the host keeps the table valid during the callback.
 
 #![allow(unsafe_code)]
 
@@ -21,32 +21,33 @@ use std::sync::Arc;
 
 use gate::Gate;
 
-/// The way to one client.
+/// Sends messages to one client.
 ///
-/// A clone may be kept as long as you like and used from any thread: once the connection is gone,
-/// everything is answered with [`SendError::Closed`].
+/// You may keep a clone as long as you like, and use it from any thread. Once the connection is
+/// gone, all methods return [`SendError::Closed`].
 ///
-/// Messages of one thread arrive in the order in which they were sent. What is sent in `on_connect`
-/// goes out behind the response that opens the connection. `send` copies the message into a queue and
-/// returns; only with megabytes queued, because the client does not keep up, does it wait, until there
-/// is room again or httpd gives the client up. Do not hold a lock over a `send` that a callback of
-/// another connection needs. Who sends to many clients does not wait for one that is slow, but uses
-/// [`try_send`](Self::try_send).
+/// Messages of one thread arrive in the order in which it sent them. Messages that are sent in
+/// `on_connect` follow the response that opens the connection.
+///
+/// `send` copies the message into a queue and returns. If megabytes are queued because the client
+/// does not keep up, `send` waits until there is room, or until httpd drops the client. Do not hold
+/// a lock over a `send` if a callback of another connection needs the lock. To send to many clients
+/// without waiting for a slow one, use [`try_send`](Self::try_send).
 pub struct Sender {
     gate: Arc<Gate<Server>>,
-    /// Set in the sender callbacks are lent, which they cannot keep.
+    /// Set only in the sender that callbacks borrow. They cannot keep it.
     lent: Option<Server>,
 }
 
 impl Sender {
-    /// The sender of a new connection, to be lent to its callbacks.
+    /// The sender of a new connection, which its callbacks borrow.
     ///
     /// # Safety
     ///
-    /// `server` is valid until [`shut`](Self::shut) has returned, and this value is used no longer.
-    /// (Its clones may be.)
+    /// `server` is valid until [`shut`](Self::shut) has returned, and this value is not used after
+    /// that. (Its clones may be.)
     pub(crate) unsafe fn open(server: *const WebSocketServer) -> Self {
-        // SAFETY: the caller vouches for the table.
+        // SAFETY: the caller guarantees a valid table.
         let (extended, current) = unsafe {
             (
                 ExtendedServer::extended(server),
@@ -64,7 +65,7 @@ impl Sender {
         }
     }
 
-    /// Waits until no clone uses the table any more and sees to it that none will.
+    /// Waits until no clone uses the table, and keeps all clones from using it again.
     pub(crate) fn shut(&mut self) {
         self.lent = None;
         self.gate.shut();
@@ -74,16 +75,16 @@ impl Sender {
     ///
     /// # Errors
     ///
-    /// [`SendError::Closed`].
+    /// [`SendError::Closed`]: the connection is closing or gone.
     pub fn send<'m>(&self, message: impl Into<Message<'m>>) -> Result<(), SendError> {
         let (kind, payload) = message.into().into_parts();
         self.transmit(kind, payload)
     }
 
-    /// Sends a text or a binary message, unless it would have to wait for the client now.
+    /// Sends a text or a binary message, unless it would have to wait for the client.
     ///
-    /// Nobody else should have to wait for a client that is slow, or does not read at all. What is to become
-    /// of it is for the plugin to decide: leave the message out, send a newer one later, or close the
+    /// Use it where a slow client must not delay others. If it returns [`SendError::Full`], the
+    /// plugin decides what to do: skip the message, send a newer one later, or close the
     /// connection, as here:
     ///
     /// ```
@@ -91,35 +92,38 @@ impl Sender {
     /// fn tell(members: &[Sender], text: &str) {
     ///     for member in members {
     ///         if let Err(SendError::Full) = member.try_send(text) {
-    ///             let _ = member.close(Close::new(CloseCode::TRY_AGAIN_LATER, "you do not keep up"));
+    ///             let too_slow = Close::new(CloseCode::TRY_AGAIN_LATER, "you do not keep up");
+    ///             let _ = member.close(too_slow);
     ///         }
     ///     }
     /// }
     /// ```
     ///
-    /// A close frame always has room. It follows what waits already, which a slow client still gets.
+    /// There is always room for a close frame. It follows the messages that are already queued,
+    /// which a slow client still gets.
     ///
-    /// In `on_connect` nothing can be sent before the callback has returned: there is room for megabytes, and
-    /// then there is none.
+    /// In `on_connect` the queue cannot drain before the callback has returned: it takes megabytes,
+    /// and then it is full.
     ///
-    /// Where the host does not offer this (the C module, and `mod_websocket` before this function), it is
-    /// [`send`](Self::send), which waits.
+    /// If the host does not offer this function (the C module, and older versions of
+    /// `mod_websocket`), it does the same as [`send`](Self::send), which may wait.
     ///
     /// # Errors
     ///
-    /// [`SendError::Full`]: the message is not queued, and nothing of it is sent. [`SendError::Closed`].
+    /// * [`SendError::Full`]: no part of the message has been queued or sent.
+    /// * [`SendError::Closed`]: the connection is closing or gone.
     pub fn try_send<'m>(&self, message: impl Into<Message<'m>>) -> Result<(), SendError> {
         let (kind, payload) = message.into().into_parts();
         // SAFETY: `with_server` keeps the table valid during the call.
         self.with_server(|server| unsafe { server.try_transmit(kind, payload) })
     }
 
-    /// Sends a value as a text message with JSON in it.
+    /// Sends a value as a text message that contains JSON.
     ///
     /// # Errors
     ///
-    /// [`SendJsonError::Json`](crate::SendJsonError::Json) if the value cannot be written as JSON, and
-    /// those of [`send`](Self::send).
+    /// [`SendJsonError::Json`](crate::SendJsonError::Json) if the value cannot be written as JSON,
+    /// and the errors of [`send`](Self::send).
     #[cfg(feature = "json")]
     pub fn send_json<T: serde::Serialize + ?Sized>(
         &self,
@@ -129,13 +133,13 @@ impl Sender {
         Ok(self.send(&json)?)
     }
 
-    /// Sends a value as a text message with JSON in it, unless it would have to wait for the client now: see
-    /// [`try_send`](Self::try_send).
+    /// Sends a value as a text message that contains JSON, unless it would have to wait for the
+    /// client; see [`try_send`](Self::try_send).
     ///
     /// # Errors
     ///
-    /// [`SendJsonError::Json`](crate::SendJsonError::Json) if the value cannot be written as JSON, and
-    /// those of [`try_send`](Self::try_send).
+    /// [`SendJsonError::Json`](crate::SendJsonError::Json) if the value cannot be written as JSON,
+    /// and the errors of [`try_send`](Self::try_send).
     #[cfg(feature = "json")]
     pub fn try_send_json<T: serde::Serialize + ?Sized>(
         &self,
@@ -145,12 +149,12 @@ impl Sender {
         Ok(self.try_send(&json)?)
     }
 
-    /// Sends a ping (RFC 6455, section 5.5.2). The answer does not reach the plugin; a client that
-    /// gives none is httpd's affair.
+    /// Sends a ping (RFC 6455, section 5.5.2). The client's pong does not reach the plugin.
     ///
     /// # Errors
     ///
-    /// [`SendError::PingTooLong`] if the payload has more than 125 bytes, and [`SendError::Closed`].
+    /// * [`SendError::PingTooLong`]: the payload has more than 125 bytes.
+    /// * [`SendError::Closed`]: the connection is closing or gone.
     pub fn ping(&self, payload: &[u8]) -> Result<(), SendError> {
         if payload.len() > MAX_CONTROL_PAYLOAD {
             return Err(SendError::PingTooLong);
@@ -158,20 +162,21 @@ impl Sender {
         self.transmit(MESSAGE_TYPE_PING, payload)
     }
 
-    /// Starts the closing handshake (RFC 6455, section 7.1.2): a [`Close`](crate::Close), or
-    /// just a [`CloseCode`](crate::CloseCode). Nothing is sent after that; the connection's last callback
-    /// follows when the client has answered, or has not for too long.
+    /// Starts the closing handshake (RFC 6455, section 7.1.2) with a [`Close`](crate::Close) or a
+    /// [`CloseCode`](crate::CloseCode). Nothing can be sent after that.
+    /// [`on_disconnect`](crate::Plugin::on_disconnect) follows when the client has answered, or
+    /// when its time to do so is over.
     ///
     /// # Errors
     ///
-    /// [`SendError::Closed`] if the connection was closing already.
+    /// [`SendError::Closed`]: the connection was already closing or is gone.
     pub fn close(&self, close: impl IntoClose) -> Result<(), SendError> {
         close
             .into_close()
             .with_payload(|payload| self.transmit(MESSAGE_TYPE_CLOSE, payload))
     }
 
-    /// Whether the connection still exists. The next moment it may not.
+    /// Whether the connection still exists. It may end right after this returns `true`.
     #[must_use]
     pub fn is_open(&self) -> bool {
         self.lent.is_some() || self.gate.read().is_some()
@@ -183,24 +188,24 @@ impl Sender {
         self.with_server(|server| unsafe { server.transmit(kind, payload) })
     }
 
-    /// Calls `body` with a table that stays valid meanwhile.
+    /// Calls `body` with a table that stays valid during the call.
     #[inline]
     fn with_server(
         &self,
         body: impl FnOnce(Server) -> Result<(), SendError>,
     ) -> Result<(), SendError> {
         if let Some(server) = self.lent {
-            // A lent sender is used only while the host keeps the table valid for a callback.
+            // The host keeps the table valid during the callback that borrows this sender.
             return body(server);
         }
         let server = self.gate.read();
-        // `shut` waits for the lock before the table goes.
+        // The guard keeps `shut` from returning, and so the table valid, until `body` is done.
         body(server.ok_or(SendError::Closed)?)
     }
 }
 
 impl Clone for Sender {
-    /// Another way to the same client, to be kept.
+    /// Another sender to the same client, which may be kept.
     fn clone(&self) -> Self {
         Self {
             gate: Arc::clone(&self.gate),
@@ -224,8 +229,8 @@ struct Server {
     try_send_message: Option<TrySendMessage>,
 }
 
-// SAFETY: the host lets any thread call `send`, `send_message` and `try_send_message` as long as the table
-// is valid, and nothing else is done with it here.
+// SAFETY: the host lets any thread call `send`, `send_message` and `try_send_message` while the
+// table is valid, and this code uses nothing else of it.
 unsafe impl Send for Server {}
 // SAFETY: as above; the value itself never changes.
 unsafe impl Sync for Server {}
@@ -237,11 +242,12 @@ impl Server {
     #[inline]
     unsafe fn transmit(self, kind: c_int, payload: &[u8]) -> Result<(), SendError> {
         let (data, length) = (payload.as_ptr(), payload.len());
-        // SAFETY: the caller vouches for the table, whose functions copy the payload.
+        // SAFETY: the caller guarantees a valid table, and the table's functions copy the payload.
         let accepted = unsafe {
             match self.send_message {
                 Some(send) => send(self.table, kind, data, length) == SEND_ACCEPTED,
-                // Of an empty message it cannot be told; a client that is gone shows soon enough.
+                // The C module returns 0 for an empty message in either case, so this counts it as
+                // accepted.
                 None => ((*self.table).send)(self.table, kind, data, length) == length,
             }
         };
@@ -257,10 +263,10 @@ impl Server {
     /// The table is valid during the call.
     unsafe fn try_transmit(self, kind: c_int, payload: &[u8]) -> Result<(), SendError> {
         let Some(try_send) = self.try_send_message else {
-            // SAFETY: as the caller vouches for.
+            // SAFETY: the caller guarantees a valid table.
             return unsafe { self.transmit(kind, payload) };
         };
-        // SAFETY: the caller vouches for the table, whose functions copy the payload.
+        // SAFETY: the caller guarantees a valid table, and the table's functions copy the payload.
         match unsafe { try_send(self.table, kind, payload.as_ptr(), payload.len()) } {
             SEND_ACCEPTED => Ok(()),
             SEND_FULL => Err(SendError::Full),
@@ -269,7 +275,7 @@ impl Server {
     }
 }
 
-/// Why something was not sent.
+/// The reason why a message was not sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum SendError {
@@ -277,7 +283,8 @@ pub enum SendError {
     Closed,
     /// The payload of a ping has more than 125 bytes (RFC 6455, section 5.5).
     PingTooLong,
-    /// The client does not keep up: so much waits for it that [`send`](Sender::send) would wait, too.
+    /// The client does not keep up. So much is queued for it that [`send`](Sender::send) would
+    /// wait.
     Full,
 }
 
@@ -300,7 +307,7 @@ impl std::error::Error for SendError {
     }
 }
 
-/// The source of [`SendError::Closed`], by which that is known again behind whatever wraps it.
+/// The source of [`SendError::Closed`], which identifies that error inside any wrapper.
 #[derive(Debug)]
 pub(crate) struct Gone;
 

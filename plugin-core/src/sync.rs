@@ -1,4 +1,4 @@
-//! What [`Sender`](crate::Sender)'s gate is made of. `module/models` compiles it with loom's in their
-//! place, and tries every way threads can interleave.
+//! The locks of [`Sender`](crate::Sender)'s gate. `module/models` compiles the gate with loom's
+//! locks instead and tries every interleaving of its threads.
 
 pub(crate) use std::sync::{PoisonError, RwLock, RwLockReadGuard};

@@ -1,8 +1,8 @@
-//! A host in a process of its own: tests for plugins, without httpd.
+//! Test plugins without httpd.
 //!
-//! [`Host`] loads a plugin through its exported table, as `mod_websocket` would, [`Host::connect`] plays
-//! a client. Callbacks run on the thread of the test, panics included: they end up in [`Client::received`]
-//! and [`Host::log`] just as they would with httpd.
+//! [`Host`] loads a plugin through its exported table, as `mod_websocket` does, and
+//! [`Host::connect`] acts as a client. Callbacks run on the thread of the test. Their panics have
+//! the same effects as with httpd: see [`Client::received`] and [`Host::log`].
 //!
 //! ```
 //! use websocket_plugin::testing::{Host, Received, Request};
@@ -42,15 +42,15 @@ use server::{Log, Server};
 use std::ptr;
 use std::sync::{Arc, LazyLock};
 
-/// A loaded plugin. It is unloaded when this is dropped.
+/// A loaded plugin. Dropping it unloads the plugin.
 pub struct Host {
     plugin: *mut WebSocketPlugin,
-    /// What `mod_websocket` has; the C module has none.
+    /// `mod_websocket` configures an instance; the C module has none.
     instance: Option<Instance>,
     log: Arc<Log>,
 }
 
-// SAFETY: the table is never written to, and its functions may be called from any thread.
+// SAFETY: nothing writes to the table, and its functions may be called from any thread.
 unsafe impl Send for Host {}
 // SAFETY: as above.
 unsafe impl Sync for Host {}
@@ -66,14 +66,16 @@ impl Host {
         Self::configure::<P>(&[]).unwrap_or_else(|why| panic!("{}: {why}", P::NAME))
     }
 
-    /// Loads a plugin with names and values of options. Each host has an instance of its own.
+    /// Loads a plugin with the names and values of its options. Each host has its own instance.
     ///
     /// # Errors
     ///
-    /// What httpd would print: the error of [`configure`](crate::Plugin::configure), or that it panicked.
+    /// The text that httpd would print: the error of [`configure`](crate::Plugin::configure), or
+    /// that it panicked.
     pub fn configure<P: Exported>(options: &[(&str, &str)]) -> Result<Self, String> {
         let mut host = Self::init::<P>().ok_or("the init function returned null")?;
-        // SAFETY: this is what init returned, and `drop` calls destroy after the instance is released.
+        // SAFETY: init returned this table, and `drop` calls destroy after it has released the
+        // instance.
         let plugin = unsafe { host::rust_plugin(host.plugin) }.map_err(|e| e.to_string())?;
         let plugin = plugin.ok_or("the plugin's table is that of a C plugin")?;
         // SAFETY: the table is a static.
@@ -81,10 +83,11 @@ impl Host {
         Ok(host)
     }
 
-    /// Loads a plugin as the C module would: what that does not have is missing. Log lines go to
-    /// stderr, and all hosts of this kind share one instance of the plugin.
+    /// Loads a plugin as the C module does, without our module's additions to the tables. Log lines
+    /// go to stderr, and all hosts of this kind share one instance of the plugin.
     ///
-    /// `None` if the plugin panicked in [`configure`](crate::Plugin::configure): httpd would not start.
+    /// Returns `None` if the plugin panicked in [`configure`](crate::Plugin::configure): httpd
+    /// would not start. If `configure` returned an error, the plugin refuses every connection.
     #[must_use]
     pub fn c_module<P: Exported>() -> Option<Self> {
         Self::init::<P>()
@@ -99,27 +102,31 @@ impl Host {
         })
     }
 
-    /// A client connects.
+    /// Connects as a client.
     ///
     /// # Errors
     ///
-    /// The HTTP status with which the plugin refuses it; [`refusal`](Self::refusal) knows more.
+    /// The HTTP status with which the plugin refuses the client. [`refusal`](Self::refusal) returns
+    /// the whole response.
     pub fn connect(&self, request: Request) -> Result<Client<'_>, u16> {
         self.ask(request).map_err(|refusal| refusal.status())
     }
 
-    /// How the plugin refuses a client that wants to connect; `None` if it accepts it, which then leaves
-    /// at once.
+    /// Returns the plugin's response if it refuses the client. Returns `None` if the plugin accepts
+    /// the client, which then disconnects at once.
     ///
     /// ```
     /// # use websocket_plugin::testing::{Host, Request};
-    /// # use websocket_plugin::{Close, Handshake, Message, Plugin, Rejection, Sender, websocket_plugin};
+    /// # use websocket_plugin::{
+    /// #     Close, Handshake, Message, Plugin, Rejection, Sender, websocket_plugin,
+    /// # };
     /// # #[derive(Default)]
     /// # struct Closed;
     /// # #[websocket_plugin]
     /// # impl Plugin for Closed {
     /// #   fn on_connect(&self, _: &mut Handshake<'_>) -> Result<(), Rejection> {
-    /// #       Err(Rejection::SERVICE_UNAVAILABLE.with_header("Retry-After", "60")?.with_body("closed"))
+    /// #       let rejection = Rejection::SERVICE_UNAVAILABLE.with_header("Retry-After", "60")?;
+    /// #       Err(rejection.with_body("closed"))
     /// #   }
     /// #   fn on_message(&self, _: &mut (), _: &Sender, _: Message<'_>) -> Result<(), Close> {
     /// #       Ok(())
@@ -142,8 +149,8 @@ impl Host {
             None => server::C_SIZE,
         };
         let server = Server::new(size, request, log);
-        // SAFETY: the client keeps the table until it has called `on_disconnect`, and takes only text
-        // for text messages. A Rust plugin's table has all callbacks.
+        // SAFETY: the client keeps the table until it has called `on_disconnect`, and sends only
+        // valid UTF-8 as text messages. A Rust plugin's table has all callbacks.
         let private = unsafe {
             match &self.instance {
                 Some(instance) => instance.connect(server.table()),
@@ -155,12 +162,12 @@ impl Host {
         if private.is_null() {
             return Err(server.refusal());
         }
-        // SAFETY: `on_connect` has accepted this server and returned this pointer, which are used for
-        // nothing else.
+        // SAFETY: `on_connect` has accepted this server and returned this pointer, and only the
+        // client uses them.
         Ok(unsafe { Client::new(self, server, private) })
     }
 
-    /// What the plugin has written to the log about connections of this host.
+    /// The lines that the plugin has logged about connections of this host.
     #[must_use]
     pub fn log(&self) -> Vec<LogLine> {
         self.log.lines()
@@ -170,7 +177,7 @@ impl Host {
 impl Drop for Host {
     fn drop(&mut self) {
         self.instance = None;
-        // SAFETY: init has returned this table, and nothing that was made with it is left: clients
+        // SAFETY: init returned this table, and nothing made from it is left, because clients
         // borrow the host.
         unsafe {
             if let Some(destroy) = (*self.plugin).destroy {
@@ -180,13 +187,14 @@ impl Drop for Host {
     }
 }
 
-/// What the plugins of this process have written to the log outside the callbacks of any connection.
+/// The lines that the plugins of this process have logged outside the callbacks of a connection.
 #[must_use]
 pub fn unattached_log() -> Vec<LogLine> {
     UNATTACHED_LOG.lines()
 }
 
-/// The table for that. There is one, as a plugin has one, whatever the number of hosts.
+/// The server table for logging outside of connections. A plugin has one log target, so all hosts
+/// share one table.
 static UNATTACHED: LazyLock<Arc<Server>> = LazyLock::new(|| {
     Server::new(
         ServerTable::SIZE,
@@ -201,6 +209,6 @@ static UNATTACHED_LOG: LazyLock<Arc<Log>> = LazyLock::new(Arc::default);
 pub struct LogLine {
     /// The level.
     pub level: log::Level,
-    /// `[Plugin] text`.
+    /// The text, as `[Plugin] text`.
     pub text: String,
 }

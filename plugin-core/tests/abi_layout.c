@@ -1,6 +1,6 @@
 /*
- * Prints the layout of the tables and the value of every constant in websocket_plugin.h, one
- * "name value" a line. Compiles as C89 but for %zu, as C99 and as C++.
+ * Prints the layout of the tables and the value of every constant in websocket_plugin.h, as one
+ * "name value" per line. Compiles as C89 (except for %zu), as C99 and as C++.
  */
 
 #include "websocket_plugin.h"
@@ -62,8 +62,8 @@ static void print_constants(void)
 }
 
 /*
- * The signatures, which the compiler compares with the typedefs of the header: a plugin has such
- * callbacks and makes such calls.
+ * Callbacks and calls of a plugin, so that the compiler checks their signatures against the
+ * typedefs of the header.
  */
 static void *CALLBACK connected(const WebSocketServer *server)
 {

@@ -1,4 +1,4 @@
-//! `include/websocket_plugin.h` and [`websocket_plugin::abi`] describe the same memory.
+//! `include/websocket_plugin.h` and [`websocket_plugin::abi`] describe the same memory layout.
 //!
 //! `abi_layout.c` prints every size, offset and constant as the C compiler sees it.
 
@@ -10,7 +10,7 @@ use std::process::{Command, Output};
 
 use websocket_plugin::abi::{self, ServerTable, WebSocketPlugin, WebSocketServer};
 
-/// Name of an item, and its size, offset or value.
+/// The name of an item, with its size, offset or value.
 type Layout = BTreeMap<String, i64>;
 
 #[test]
@@ -36,7 +36,7 @@ fn the_header_and_the_rust_tables_agree() {
 
 #[test]
 fn the_header_compiles_as_c89_and_as_cpp() {
-    // C89 lacks the %z of what abi_layout.c prints.
+    // C89 has no %z, which abi_layout.c uses to print.
     let c89 = ["-std=c89", "-Wno-format", "-fsyntax-only"];
     let cpp = ["-x", "c++", "-fsyntax-only"];
     for (variable, default, arguments) in [("CC", "cc", c89), ("CXX", "c++", cpp)] {
@@ -77,7 +77,7 @@ fn parse(printed: &[u8]) -> Layout {
         .collect()
 }
 
-/// One line for each item that only one side has, or that has another number there.
+/// One line for each item that only one side has, or whose numbers differ.
 fn differences(header: &Layout, rust: &Layout) -> Vec<String> {
     let show = |number: Option<&i64>| number.map_or("nothing".to_owned(), i64::to_string);
     let names = header
@@ -114,7 +114,8 @@ fn rust_layout() -> Layout {
     let mut layout = Layout::new();
     table!(layout, WebSocketServer: size version state request header_get header_set
         protocol_count protocol_index protocol_set send close);
-    // Half of it has names in Rust only, and the header ends where all that follows is for Rust.
+    // The header does not name the functions for Rust in the middle, and ends before those at the
+    // end.
     layout.insert(
         "size_of(WebSocketServerTable)".to_owned(),
         number(offset_of!(ServerTable, refuse)),

@@ -1,4 +1,4 @@
-//! A plugin in the hands of a host that knows the C tables only, and promises nothing else.
+//! A plugin under a host that knows only the C tables and guarantees nothing else.
 #![allow(unsafe_code)]
 
 use std::ffi::{c_char, c_int, c_uint, c_void};
@@ -14,7 +14,7 @@ use websocket_plugin::{
 };
 
 unsafe extern "system" {
-    /// What the attribute exports.
+    /// The init function that the attribute exports.
     safe fn spy_init() -> *mut WebSocketPlugin;
     safe fn trier_init() -> *mut WebSocketPlugin;
 }
@@ -72,8 +72,8 @@ unsafe extern "system" fn request(_: *const WebSocketServer) -> *mut RequestRec 
 }
 unsafe extern "system" fn header_get(s: *const WebSocketServer, _: *const c_char) -> *const c_char {
     // SAFETY: a plugin passes the table it was given.
-    let nameless = unsafe { (*s).state.is_null() };
-    if nameless {
+    let has_no_host = unsafe { (*s).state.is_null() };
+    if has_no_host {
         ptr::null()
     } else {
         c"localhost".as_ptr()
@@ -108,7 +108,7 @@ unsafe extern "system" fn send(
 }
 unsafe extern "system" fn close(_: *const WebSocketServer) {}
 
-/// Nothing lies behind it, which Miri and sanitizers would notice.
+/// The C module's table. Miri and sanitizers detect a read beyond its end.
 fn table() -> Box<WebSocketServer> {
     Box::new(WebSocketServer {
         size: c_uint::try_from(size_of::<WebSocketServer>()).unwrap(),
@@ -126,14 +126,15 @@ fn table() -> Box<WebSocketServer> {
 }
 
 #[test]
-fn the_table_is_that_of_the_c_header_and_more() {
+fn the_table_starts_with_that_of_the_c_header() {
     let table = spy_init();
     assert_eq!(
         table,
         spy_init(),
-        "a library may be named by two directives"
+        "two directives may name the same library"
     );
-    // SAFETY: init returns a table of which at least the C part is there; words are read in its size.
+    // SAFETY: init returns a table with at least the C part; the code reads pointer-sized words of
+    // it.
     unsafe {
         assert!((*table).size as usize >= size_of::<WebSocketPlugin>());
         assert_eq!((*table).version, 0);
@@ -150,7 +151,7 @@ fn the_table_is_that_of_the_c_header_and_more() {
 
 /// # Safety
 ///
-/// `to` is what `on_connect` returned for this server, and not yet disconnected.
+/// `on_connect` returned `to` for this server, and `on_disconnect` has not yet been called.
 unsafe fn deliver(
     on_message: OnMessage,
     to: *mut c_void,
@@ -159,15 +160,15 @@ unsafe fn deliver(
     text: &[u8],
 ) {
     let mut payload = text.to_vec();
-    // SAFETY: as the caller vouches for; the payload is valid during the call.
+    // SAFETY: the caller guarantees the pointer, and the payload is valid during the call.
     unsafe { on_message(to, server, kind, payload.as_mut_ptr(), payload.len()) };
 }
 
 #[test]
-fn a_connection_works_and_nothing_is_trusted() {
+fn a_connection_works_and_invalid_utf_8_closes_it() {
     let plugin = spy_init();
     let server = table();
-    // SAFETY: the host below keeps to the rules of the C tables.
+    // SAFETY: the host below follows the rules of the C tables.
     unsafe {
         let connection = (*plugin).on_connect.unwrap()(&raw const *server);
         assert!(!connection.is_null());
@@ -220,7 +221,7 @@ fn a_connection_works_and_nothing_is_trusted() {
     }
 }
 
-/// What hosts that do not know how to try were told to send.
+/// The messages that hosts without `try_send` were told to send.
 static TRIED: Mutex<Vec<Vec<u8>>> = Mutex::new(Vec::new());
 
 unsafe extern "system" fn note(
@@ -238,7 +239,7 @@ unsafe extern "system" fn note(
     length
 }
 
-/// The table of a module before `try_send_message`. Nothing lies behind it.
+/// The table of a module that does not yet have `try_send_message`. It ends there.
 fn older_table() -> Box<ExtendedServer> {
     unsafe extern "system" fn send_message(
         server: *const WebSocketServer,
@@ -280,12 +281,12 @@ fn older_table() -> Box<ExtendedServer> {
 }
 
 #[test]
-fn where_nobody_knows_how_to_try_a_message_is_sent() {
+fn under_a_host_without_try_send_it_sends() {
     let plugin = trier_init();
     let (mut original, older) = (table(), older_table());
     original.send = note;
     for server in [&raw const *original, &raw const older.base] {
-        // SAFETY: the host below keeps to the rules of the C tables.
+        // SAFETY: the host below follows the rules of the C tables.
         unsafe {
             let connection = (*plugin).on_connect.unwrap()(server);
             assert!(!connection.is_null());
@@ -307,7 +308,7 @@ fn where_nobody_knows_how_to_try_a_message_is_sent() {
 }
 
 #[test]
-fn a_refusal_is_null() {
+fn on_connect_returns_null_to_refuse() {
     let plugin = spy_init();
     let mut server = table();
     server.state = ptr::null_mut();

@@ -1,4 +1,4 @@
-//! `?` in callbacks: on every kind of error authors use, with all its sources in the log.
+//! `?` in callbacks works on every kind of error that authors use, and logs all sources.
 
 use anyhow::Context;
 use std::error::Error;
@@ -9,7 +9,7 @@ use websocket_plugin::{
     websocket_plugin,
 };
 
-/// An error of the author's own, with a source.
+/// An error type of the author's, with a source.
 #[derive(Debug)]
 struct Outer(std::num::ParseIntError);
 
@@ -25,7 +25,7 @@ impl Error for Outer {
     }
 }
 
-/// An error that shows another as itself, like `#[error(transparent)]` of `thiserror`.
+/// An error that displays the error it wraps, like `#[error(transparent)]` of `thiserror`.
 #[derive(Debug)]
 struct Transparent(SendError);
 
@@ -92,7 +92,7 @@ impl Plugin for Failing {
     }
 }
 
-/// What is returned, and what the log says of it.
+/// The kind of error that a callback returns, and the text in the log.
 const ERRORS: [(&str, &str); 5] = [
     ("own", "outer: invalid digit found in string"),
     ("boxed", "outer: invalid digit found in string"),
@@ -126,7 +126,7 @@ fn on_message_closes_with_1011_and_logs_all_sources() {
 }
 
 #[test]
-fn a_client_that_has_left_is_no_error_whatever_wraps_it() {
+fn a_client_that_has_left_is_not_logged_in_any_wrapper() {
     for kind in [
         "plain",
         "boxed and gone",

@@ -1,4 +1,4 @@
-//! Values instead of texts.
+//! Sending and receiving values as JSON.
 #![forbid(unsafe_code)]
 #![cfg(feature = "json")]
 
@@ -16,7 +16,7 @@ impl Plugin for Sum {
     fn on_message(&self, _: &mut (), sender: &Sender, message: Message<'_>) -> Result<(), Close> {
         let numbers: Vec<i64> = message.json()?;
         sender.send_json(&numbers.iter().sum::<i64>())?;
-        // JSON has no such keys.
+        // JSON objects cannot have tuples as keys.
         let unwritable = HashMap::from([((1, 2), 3)]);
         assert!(matches!(
             sender.send_json(&unwritable),

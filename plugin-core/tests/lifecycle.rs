@@ -1,4 +1,4 @@
-//! One connection from the handshake to the end, as a plugin sees it.
+//! The life of one connection as a plugin sees it.
 #![forbid(unsafe_code)]
 
 use std::sync::Mutex;
@@ -93,7 +93,7 @@ impl Plugin for Club {
 }
 
 #[test]
-fn a_thousand_connections_leave_nothing_behind() {
+fn a_thousand_connections_leak_nothing() {
     let cycles = if cfg!(miri) { 20 } else { 1000 };
     let host = Host::load::<Club>();
     for _ in 0..cycles {
@@ -146,7 +146,7 @@ impl Plugin for Inquisitive {
 }
 
 #[test]
-fn the_handshake_tells_all_about_the_request() {
+fn the_handshake_has_all_facts_of_the_request() {
     let host = Host::load::<Inquisitive>();
     let request = Request::new()
         .uri("/chat/room?x=1")
@@ -176,11 +176,11 @@ fn the_handshake_tells_all_about_the_request() {
 }
 
 #[test]
-fn what_is_absent_is_none() {
+fn absent_facts_are_none() {
     let host = Host::load::<Inquisitive>();
     let mut client = host.connect(Request::new().subprotocols(&["v3"])).unwrap();
     client.send("");
-    // As with httpd, the path behind the section is empty then.
+    // With httpd, too, the path info is then empty.
     let seen =
         r#"Some("GET") Some("/") Some("") None None Some("127.0.0.1") Some(false) [] ["v3"] None"#;
     assert_eq!(client.received().last(), Some(&Received::Text(seen.into())));
@@ -188,7 +188,7 @@ fn what_is_absent_is_none() {
 }
 
 #[test]
-fn a_header_cannot_be_split() {
+fn a_header_value_with_a_line_break_refuses_with_500() {
     let host = Host::load::<Inquisitive>();
     assert_eq!(
         host.connect(Request::new().header("X-Answer", "fine"))
@@ -225,7 +225,7 @@ impl Plugin for Greeter {
 }
 
 #[test]
-fn options_make_instances_that_differ() {
+fn each_set_of_options_makes_its_own_instance() {
     let hosts =
         ["hello", "good morning"].map(|g| Host::configure::<Greeter>(&[("greeting", g)]).unwrap());
     for (host, greeting) in hosts.iter().zip(["hello", "good morning"]) {
@@ -294,7 +294,7 @@ fn a_refusal_has_the_headers_and_the_body_of_the_plugin() {
 }
 
 #[test]
-fn a_refusal_against_the_rules_is_answered_with_500() {
+fn an_invalid_rejection_refuses_with_500() {
     for (query, text) in [
         (
             "split",

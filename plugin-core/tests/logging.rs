@@ -1,4 +1,4 @@
-//! The macros of `log` write to the host's log.
+//! The macros of the `log` crate write to the host's log.
 #![forbid(unsafe_code)]
 
 use log::{Level, debug, error, info, trace, warn};
@@ -26,7 +26,7 @@ impl Plugin for Talkative {
 }
 
 #[test]
-fn levels_are_kept_and_the_plugin_is_named() {
+fn lines_have_their_level_and_the_name_of_the_plugin() {
     let host = Host::load::<Talkative>();
     host.connect(Request::new()).unwrap().send("");
     let lines: Vec<_> = host
@@ -50,7 +50,7 @@ fn levels_are_kept_and_the_plugin_is_named() {
 }
 
 #[test]
-fn lines_of_threads_are_about_no_connection() {
+fn lines_of_other_threads_belong_to_no_connection() {
     let host = Host::load::<Talkative>();
     host.connect(Request::new()).unwrap().send("thread");
     assert_eq!(host.log(), []);
@@ -59,7 +59,7 @@ fn lines_of_threads_are_about_no_connection() {
 }
 
 #[test]
-fn under_the_c_module_they_go_to_stderr() {
+fn under_the_c_module_lines_go_to_stderr() {
     let host = Host::c_module::<Talkative>().unwrap();
     host.connect(Request::new()).unwrap().send("");
     assert_eq!(host.log(), []);

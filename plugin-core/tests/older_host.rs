@@ -1,5 +1,5 @@
-//! A plugin in the hands of a module whose table ends with `log`: it hears the status of a refusal, and
-//! nothing of headers and body.
+//! A plugin under a module whose table ends with `log`. That module gets only the status of a
+//! refusal, without headers and body.
 #![allow(unsafe_code)]
 
 use std::ffi::{c_char, c_int};
@@ -12,7 +12,7 @@ use websocket_plugin::abi::{
 use websocket_plugin::{Close, Handshake, Message, Plugin, Rejection, Sender, websocket_plugin};
 
 unsafe extern "system" {
-    /// What the attribute exports.
+    /// The init function that the attribute exports.
     safe fn strict_init() -> *mut WebSocketPlugin;
 }
 
@@ -87,8 +87,8 @@ unsafe extern "system" fn reject(_: *const WebSocketServer, status: c_int) {
 unsafe extern "system" fn log(_: *const WebSocketServer, _: c_int, _: *const u8, _: usize) {}
 
 #[test]
-fn it_is_told_the_status_alone() {
-    // Allocated by itself, so that a read beyond its end is seen by whoever looks (Miri, a sanitizer).
+fn an_older_module_gets_only_the_status() {
+    // In an allocation of its own, so that Miri and sanitizers detect a read beyond its end.
     let table = Box::new(ExtendedServer {
         base: WebSocketServer {
             size: ExtendedServer::SIZE,
@@ -110,7 +110,7 @@ fn it_is_told_the_status_alone() {
         log,
     });
     let plugin = strict_init();
-    // SAFETY: init has returned the table of a Rust plugin, which has all callbacks; the server table
+    // SAFETY: init returned the table of a Rust plugin, which has all callbacks. The server table
     // outlives them.
     unsafe {
         let on_connect = (*plugin).on_connect.expect("it has one");

@@ -1,4 +1,4 @@
-//! Panics and errors end the connection they happen in, and are in the log.
+//! Panics and errors end only the connection in which they happen, and are logged.
 #![forbid(unsafe_code)]
 
 use std::fmt;
@@ -70,7 +70,7 @@ impl std::error::Error for Outer {
     }
 }
 
-/// The host's log, which must have one line with all of these texts.
+/// Asserts that the host's log has exactly one line, which contains all of these texts.
 #[track_caller]
 fn assert_logged(host: &Host, texts: &[&str]) {
     let log = host.log();
@@ -86,7 +86,7 @@ fn connect(host: &Host) -> Client<'_> {
 }
 
 #[test]
-fn in_on_message_closes_this_connection_only() {
+fn a_panic_in_on_message_closes_only_its_connection() {
     let host = Host::load::<Fragile>();
     let (mut victim, mut other) = (connect(&host), connect(&host));
     victim.send("panic");
@@ -106,7 +106,7 @@ fn in_on_message_closes_this_connection_only() {
 }
 
 #[test]
-fn with_a_payload_that_panics_itself() {
+fn a_panic_payload_may_panic_when_dropped() {
     let host = Host::load::<Fragile>();
     let mut client = connect(&host);
     client.send("payload");
@@ -115,7 +115,7 @@ fn with_a_payload_that_panics_itself() {
 }
 
 #[test]
-fn in_on_connect_refuses() {
+fn a_panic_in_on_connect_refuses_with_500() {
     let host = Host::load::<Fragile>();
     assert_eq!(host.connect(Request::new().query("panic")).err(), Some(500));
     assert_logged(&host, &["[Fragile] on_connect panicked at ", ": no thanks"]);
@@ -123,7 +123,7 @@ fn in_on_connect_refuses() {
 }
 
 #[test]
-fn in_on_disconnect_is_logged() {
+fn a_panic_in_on_disconnect_is_logged() {
     let host = Host::load::<Fragile>();
     host.connect(Request::new().query("drop"))
         .unwrap()
@@ -149,7 +149,7 @@ fn errors_are_logged_with_their_sources() {
 }
 
 #[test]
-fn a_close_is_no_error() {
+fn a_close_is_not_logged() {
     let host = Host::load::<Fragile>();
     let mut client = connect(&host);
     client.send("close");
@@ -174,7 +174,7 @@ impl Plugin for Unconfigurable {
 }
 
 #[test]
-fn in_init_there_is_no_plugin() {
+fn after_a_panic_in_init_there_is_no_plugin() {
     assert!(Host::c_module::<Unconfigurable>().is_none());
     assert!(Host::configure::<Unconfigurable>(&[]).is_err());
 }
@@ -197,7 +197,7 @@ impl Plugin for Picky {
 }
 
 #[test]
-fn in_configure_is_an_error_of_the_configuration() {
+fn a_panic_in_configure_is_a_configuration_error() {
     let error = Host::configure::<Picky>(&[("mood", "bad")]).err().unwrap();
     assert!(error.starts_with("configure panicked at "), "{error}");
     assert!(error.ends_with(": in a bad mood"), "{error}");
@@ -205,7 +205,7 @@ fn in_configure_is_an_error_of_the_configuration() {
 }
 
 #[test]
-fn a_plugin_that_needs_options_refuses_everybody_in_the_c_module() {
+fn a_plugin_that_needs_options_refuses_all_clients_in_the_c_module() {
     let host = Host::c_module::<Picky>().unwrap();
     assert_eq!(host.connect(Request::new()).err(), Some(403));
 }
@@ -227,7 +227,7 @@ impl Plugin for Clingy {
 }
 
 #[test]
-fn in_the_destructor_of_the_plugin_is_logged() {
+fn a_panic_in_the_destructor_of_the_plugin_is_logged() {
     drop(Host::load::<Clingy>());
     let is_it =
         |text: &str| text.starts_with("[Clingy] drop panicked") && text.ends_with("will not go");

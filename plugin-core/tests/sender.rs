@@ -22,7 +22,7 @@ impl Plugin for Keeper {
                 assert_eq!(to.ping(&[0; 126]), Err(SendError::PingTooLong));
                 to.ping(b"are you there")?;
             }
-            // The sender of a callback may be used by threads that end with it.
+            // Threads may use the borrowed sender of a callback if they end before it does.
             Message::Text(_) => thread::scope(|scope| {
                 for _ in 0..4 {
                     scope.spawn(|| to.send("from a thread").unwrap());
@@ -38,7 +38,7 @@ fn kept() -> Sender {
     KEPT.lock().unwrap().pop().unwrap()
 }
 
-/// Tests share the senders that are kept.
+/// Keeps tests apart that use the kept senders.
 static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
 
 #[test]
@@ -65,7 +65,7 @@ fn a_kept_sender_works_until_the_connection_is_gone() {
 }
 
 #[test]
-fn a_client_may_leave_while_others_send() {
+fn a_client_may_disconnect_while_threads_send() {
     let _one = ONE_AT_A_TIME.lock();
     let host = Host::load::<Keeper>();
     for _ in 0..if cfg!(miri) { 3 } else { 100 } {
@@ -112,7 +112,7 @@ fn pings_and_close_frames_are_sent() {
 }
 
 #[test]
-fn nobody_has_to_wait_for_a_client_that_does_not_read() {
+fn try_send_does_not_wait_for_a_client_that_does_not_read() {
     let _one = ONE_AT_A_TIME.lock();
     let host = Host::load::<Keeper>();
     let mut client = host.connect(Request::new()).unwrap();
@@ -125,7 +125,7 @@ fn nobody_has_to_wait_for_a_client_that_does_not_read() {
     client.resume_reading();
     sender.try_send("second").unwrap();
     client.stop_reading();
-    // A close frame has room, and afterwards the connection is closed rather than full.
+    // There is always room for a close frame. After it, the connection is closed and not full.
     sender.close(CloseCode::TRY_AGAIN_LATER).unwrap();
     assert_eq!(sender.try_send("late"), Err(SendError::Closed));
     let text = |text: &str| Received::Text(text.into());
@@ -152,7 +152,7 @@ impl Plugin for Early {
 }
 
 #[test]
-fn a_sender_of_a_refused_client_is_closed() {
+fn the_sender_of_a_refused_client_is_closed() {
     let _one = ONE_AT_A_TIME.lock();
     let host = Host::load::<Early>();
     assert_eq!(host.connect(Request::new()).err(), Some(401));

@@ -10,14 +10,14 @@ use syn::{Expr, ExprLit, Lit, LitStr, Meta, MetaNameValue, Path, Token};
 const VALID: &str = "valid are `symbol = \"chat_init\"`, `subprotocols(\"chat.v2\", \"chat.v1\")` \
     and `export = false`";
 
-/// What stands in the parentheses of the attribute.
+/// The arguments of the attribute.
 #[derive(Default)]
 pub(crate) struct Args {
-    /// The name of the init function, if it is not to be derived from the type's.
+    /// The name of the init function, unless it is derived from the type's name.
     pub(crate) symbol: Option<LitStr>,
-    /// The subprotocols to negotiate, in the order of preference.
+    /// The subprotocols to negotiate, in order of preference.
     pub(crate) subprotocols: Vec<LitStr>,
-    /// Whether another type, which is exported, makes use of this one.
+    /// Whether the plugin is part of another one, and so is not exported.
     pub(crate) is_part: bool,
 }
 
@@ -33,7 +33,7 @@ impl Args {
                 if args.is_part && seen.len() > 1 {
                     errors.at(
                         &seen[0],
-                        "what is not exported has neither symbol nor subprotocols",
+                        "a plugin that is not exported takes neither `symbol` nor `subprotocols`",
                     );
                 }
             }
@@ -45,7 +45,7 @@ impl Args {
     fn read(&mut self, meta: &Meta, seen: &mut Vec<Path>, errors: &mut Errors) {
         let path = meta.path();
         if seen.contains(path) {
-            return errors.at(path, "this argument is there twice: remove one");
+            return errors.at(path, "this argument occurs twice: remove one");
         }
         seen.push(path.clone());
         if path.is_ident("symbol") {
@@ -60,7 +60,7 @@ impl Args {
     }
 }
 
-/// `export = false`, and nothing else.
+/// Whether the argument is `export = false`. Anything else is a mistake.
 fn is_false(meta: &Meta, errors: &mut Errors) -> bool {
     let is_false = matches!(meta, Meta::NameValue(MetaNameValue {
         value: Expr::Lit(ExprLit { lit: Lit::Bool(value), .. }), ..
@@ -93,8 +93,8 @@ fn read_symbol(meta: &Meta, errors: &mut Errors) -> Option<LitStr> {
     if !symbol::is_c_identifier(&symbol.value()) {
         errors.at(
             symbol,
-            "the symbol must be a C identifier, of letters, digits and `_`, not empty and without a \
-             digit in front: `symbol = \"chat_init\"`",
+            "the symbol must be a C identifier, of letters, digits and `_`, and must not be empty or \
+             start with a digit: `symbol = \"chat_init\"`",
         );
         return None;
     }
@@ -128,7 +128,7 @@ fn read_subprotocols(meta: &Meta, errors: &mut Errors) -> Vec<LitStr> {
                 "a subprotocol is an HTTP token: letters, digits and any of !#$%&'*+-.^_`|~",
             );
         } else if names[..index].contains(name) {
-            errors.at(name, "this subprotocol is there twice: remove one");
+            errors.at(name, "this subprotocol occurs twice: remove one");
         }
     }
     names

@@ -1,4 +1,4 @@
-//! All mistakes, so that they can be shown together.
+//! Collects all mistakes, to report them together.
 
 use proc_macro2::TokenStream;
 use quote::ToTokens;

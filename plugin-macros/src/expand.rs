@@ -1,4 +1,4 @@
-//! The model as tokens. Every path is absolute, and what there is to do is done in the library.
+//! Turns the model into tokens. All paths are absolute, and all logic is in the library.
 
 use crate::args::Args;
 use crate::plugin::{OnConnect, Plugin, Supply, Target};
@@ -33,7 +33,7 @@ pub(crate) fn expand(plugin: &Plugin, args: &Args, errors: &TokenStream) -> Toke
     }
 }
 
-/// What makes the attribute required, and a panic the end of a connection instead of a process.
+/// The trait impl that makes the attribute required, and the check that panics unwind.
 fn expand_attributed(ty: &Type, generics: &Generics) -> TokenStream {
     let (parameters, _, conditions) = generics.split_for_impl();
     quote! {
@@ -45,8 +45,8 @@ fn expand_attributed(ty: &Type, generics: &Generics) -> TokenStream {
     }
 }
 
-/// The impl with what it leaves out. `configure` may return any error, which refines the trait's
-/// signature: that is meant.
+/// The impl, with the items that it leaves out. `configure` may return any error type. This refines
+/// the trait's signature, which is intended.
 fn expand_impl(item: &ItemImpl, supply: &Supply) -> TokenStream {
     let connection = supply
         .connection
@@ -66,7 +66,7 @@ fn expand_impl(item: &ItemImpl, supply: &Supply) -> TokenStream {
     item.into_token_stream()
 }
 
-/// If the type has no `Default`, rustc points at the type.
+/// The span makes rustc point at the type if it does not implement `Default`.
 fn configure(ty: &Type) -> TokenStream {
     let default = quote_spanned!(ty.span()=> <Self as ::core::default::Default>::default());
     quote! {

@@ -1,8 +1,8 @@
-//! The attribute `#[websocket_plugin]`, documented where it is used: in `websocket-plugin`.
+//! The attribute `#[websocket_plugin]`. The crate `websocket-plugin` re-exports and documents it.
 //!
-//! `args` and `plugin` read the attribute and what it stands on, and collect all mistakes; the second
-//! has the model that `expand` turns into tokens. What the tokens call is generic code in
-//! `websocket_plugin::export`.
+//! `args` and `plugin` parse the attribute and the item below it, and collect all mistakes.
+//! `plugin` has the model, which `expand` turns into tokens. The generated code calls generic code
+//! in `websocket_plugin::export`.
 
 mod args;
 mod errors;
@@ -13,7 +13,7 @@ mod symbol;
 use errors::Errors;
 use proc_macro2::TokenStream;
 
-/// The documentation is that of `websocket-plugin`, which has what the examples need.
+/// See `websocket-plugin` for the documentation, whose examples need that crate.
 #[proc_macro_attribute]
 pub fn websocket_plugin(
     args: proc_macro::TokenStream,
@@ -22,8 +22,8 @@ pub fn websocket_plugin(
     export(args.into(), item.into()).into()
 }
 
-/// The item, what it leaves out, the export, and an error for every mistake. The item is always
-/// there, so that what refers to it does not give errors, too.
+/// Returns the item with the items it leaves out, the export, and an error for every mistake. The
+/// item is always part of the result, so that uses of it do not cause more errors.
 fn export(args: TokenStream, item: TokenStream) -> TokenStream {
     let mut errors = Errors::default();
     let args = args::Args::parse(args, &mut errors);

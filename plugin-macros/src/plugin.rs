@@ -1,4 +1,4 @@
-//! What the attribute stands on: the model, and all checks.
+//! The item below the attribute: the model, and all checks.
 
 use crate::errors::Errors;
 use proc_macro2::TokenStream;
@@ -11,32 +11,32 @@ use syn::{
 
 const PLACE: &str = "`#[websocket_plugin]` goes on `impl Plugin for YourType`";
 const CONCRETE: &str = "export a concrete type, e.g. `impl Plugin for Chat<Json>`, or write \
-    `#[websocket_plugin(export = false)]` if another plugin makes use of this one";
+    `#[websocket_plugin(export = false)]` if another plugin uses this one";
 
-/// What the attribute stands on.
+/// The item below the attribute.
 pub(crate) struct Plugin {
-    /// To be printed again, without the attribute.
+    /// The item to print again, without the attribute.
     pub(crate) item: Target,
-    /// The type that has the attribute, and its generics; `None` after a mistake.
+    /// The type that has the attribute, with its generics; `None` after a mistake.
     pub(crate) attributed: Option<(Type, Generics)>,
-    /// The type to export, and its name; `None` if it is not to be, or after a mistake.
+    /// The type to export, with its name; `None` if it is not exported, or after a mistake.
     pub(crate) export: Option<(Type, String)>,
 }
 
-/// An item the attribute was put on.
+/// The kind of item that has the attribute.
 pub(crate) enum Target {
-    /// `impl Plugin for T`, and what is to be supplied in it.
+    /// `impl Plugin for T`, and the items to supply in it.
     Impl {
         item: Box<ItemImpl>,
         supply: Box<Supply>,
     },
-    /// A type whose impl stands elsewhere, or a mistake.
+    /// A type whose impl is elsewhere, or a mistake.
     Other(TokenStream),
 }
 
-/// What `impl Plugin` leaves out.
+/// The items that `impl Plugin` leaves out.
 pub(crate) struct Supply {
-    /// The type of a connection.
+    /// The type of a connection, if the impl does not declare it.
     pub(crate) connection: Option<Type>,
     pub(crate) configure: bool,
     pub(crate) on_connect: OnConnect,
@@ -47,12 +47,12 @@ pub(crate) struct Supply {
 pub(crate) enum OnConnect {
     Written,
     Accepting,
-    /// It cannot be supplied, which is reported; something must be there nevertheless.
+    /// It cannot be supplied, which is a mistake. A dummy avoids further errors.
     Missing,
 }
 
 impl Plugin {
-    /// Reads the item. If it `is_part` of another plugin, it is not to be exported.
+    /// Parses the item. If it `is_part` of another plugin, it is not exported.
     pub(crate) fn parse(tokens: TokenStream, is_part: bool, errors: &mut Errors) -> Self {
         let (ident, generics) = match syn::parse2(tokens.clone()) {
             Ok(Item::Impl(item)) => return Self::from_impl(item, tokens, is_part, errors),
@@ -120,7 +120,7 @@ fn is_plugin(path: &Path) -> bool {
         .is_some_and(|segment| segment.ident == "Plugin")
 }
 
-/// The type to export, and its name.
+/// The type to export, with its name.
 fn exported(
     ty: &Type,
     generics: &Generics,
@@ -142,8 +142,8 @@ fn exported(
     Some((ty.clone(), name))
 }
 
-/// Reports `async` functions and takes the `async` away, and the body with it, in which an `.await`
-/// would not make sense any more.
+/// Reports `async` functions and removes `async` and the body, because an `.await` in it would be
+/// another error.
 fn reject_async(items: &mut [ImplItem], errors: &mut Errors) {
     for function in items.iter_mut().filter_map(as_function) {
         if let Some(token) = function.sig.asyncness.take() {
@@ -199,14 +199,15 @@ impl Supply {
     }
 }
 
-/// `()`, unless `on_connect` says otherwise: then the type must be named.
+/// The type of a connection: `()`, unless `on_connect` returns another type, which must then be
+/// declared.
 fn connection_of(on_connect: &ImplItemFn, errors: &mut Errors) -> Type {
     match accepted_type(&on_connect.sig.output) {
         Some(ty) if !is_unit(ty) && *ty != parse_quote!(Self::Connection) => {
             let name = ty.to_token_stream();
             errors.at(
                 ty,
-                format!("add `type Connection = {name};` for what `on_connect` returns"),
+                format!("add `type Connection = {name};`, the type that `on_connect` returns"),
             );
             ty.clone()
         }

@@ -1,4 +1,4 @@
-//! Names: of init functions and of subprotocols.
+//! Names of init functions and of subprotocols.
 
 /// The name of the init function of a type: `echo_init` for `Echo`, `http_log_init` for `HTTPLog`.
 pub(crate) fn init_of(type_name: &str) -> String {
@@ -27,13 +27,14 @@ fn snake_case(name: &str) -> String {
     snake
 }
 
-/// Whether a C compiler, and so `WebSocketHandler`, would take it for a name.
+/// Whether the name is a C identifier, and so works in `WebSocketHandler`.
 pub(crate) fn is_c_identifier(name: &str) -> bool {
     let starts_well = name.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_');
     starts_well && name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_')
 }
 
-/// Whether it can stand in `Sec-WebSocket-Protocol` (RFC 6455, section 4.1; RFC 9110, section 5.6.2).
+/// Whether the name is valid in `Sec-WebSocket-Protocol` (RFC 6455, section 4.1; RFC 9110, section
+/// 5.6.2).
 pub(crate) fn is_token(name: &str) -> bool {
     let is_token = |c: char| c.is_ascii_alphanumeric() || "!#$%&'*+-.^_`|~".contains(c);
     !name.is_empty() && name.chars().all(is_token)

@@ -1,4 +1,4 @@
-//! What authors' binaries will contain.
+//! The code that the attribute generates.
 
 use super::export;
 use expect_test::{Expect, expect};
@@ -11,7 +11,7 @@ fn check(args: proc_macro2::TokenStream, item: proc_macro2::TokenStream, expecte
 }
 
 #[test]
-fn an_impl_gets_what_it_leaves_out() {
+fn an_impl_gets_the_items_that_it_leaves_out() {
     let item = quote! {
         impl Plugin for Echo {
             fn on_message(&self, _: &mut (), sender: &Sender, message: Message<'_>) -> Result<(), Close> {
@@ -74,7 +74,7 @@ fn an_impl_gets_what_it_leaves_out() {
 }
 
 #[test]
-fn a_type_gets_the_export_alone() {
+fn a_struct_only_gets_the_export() {
     let args = quote!(symbol = "start", subprotocols("chat.v2", "chat.v1"));
     let item = quote! {
         #[derive(Default)]

@@ -6,7 +6,7 @@ use websocket_plugin::{
     websocket_plugin,
 };
 
-/// Public, which makes rustc look more closely at what the trait promises.
+/// Public, because rustc checks signatures of public types more strictly.
 pub struct Chat {
     greeting: String,
 }

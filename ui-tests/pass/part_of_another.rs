@@ -5,7 +5,7 @@ use websocket_plugin::{
     BoxError, Close, Handshake, Message, Options, Plugin, Rejection, Sender, websocket_plugin,
 };
 
-/// A plugin around another.
+/// A plugin that wraps another one.
 struct Logged<P>(P);
 
 #[websocket_plugin(export = false)]

@@ -2,7 +2,7 @@
 
 use websocket_plugin::{Close, Message, Plugin, Sender, websocket_plugin};
 
-// What the attribute writes must not be taken for these.
+// The generated code must not refer to these types.
 #[allow(dead_code)]
 enum Result {}
 #[allow(dead_code)]

@@ -1,5 +1,6 @@
-//! Compiles the files in `pass/`, and those in `fail/`, one per mistake, whose messages stand beside
-//! them. After a change of a message, or of the toolchain, `TRYBUILD=overwrite` writes them anew.
+//! Compiles the files in `pass/` and `fail/`. Each file in `fail/` has one mistake, and its
+//! compiler output in a file next to it. If a message or the toolchain changes,
+//! `TRYBUILD=overwrite` updates these files.
 
 #[test]
 fn ui() {

@@ -1,9 +1,9 @@
-//! What a Rust plugin appends to its C table, and how the module checks it.
+//! The fields that a Rust plugin appends to its C table, and how the module checks them.
 //!
-//! A C plugin may legally have a table bigger than that of version 0, whose tail nobody reads. So
-//! the first appended field is [`MAGIC`], and everything is checked from the outside in: the C
-//! fields, the magic value, `abi_stable`'s own version ([`AbiHeader`]), and then, field by field, the
-//! layout of [`Extension`] as the plugin was built against that of the module.
+//! A C plugin may legally have a table that is larger than version 0, with contents that only the
+//! plugin knows. So the first appended field is [`MAGIC`]. The module checks one thing after the
+//! other: the C fields, the magic value, `abi_stable`'s own version ([`AbiHeader`]), and then each
+//! field of [`Extension`], comparing the plugin's layout with its own.
 
 use super::WebSocketPlugin;
 use abi_stable::StableAbi;
@@ -16,18 +16,18 @@ use std::mem::offset_of;
 /// Marks the table of a Rust plugin.
 pub const MAGIC: [u8; 16] = *b"websocket-plugin";
 
-/// The plugin table of a Rust plugin. Its own fields never change; [`Extension`] is what grows.
+/// The plugin table of a Rust plugin. Its fields never change; new functions go into [`Extension`].
 #[repr(C)]
 pub struct ExtendedPlugin {
-    /// The C table; its `size` is that of the whole struct.
+    /// The C table. Its `size` is the size of the whole struct.
     pub base: WebSocketPlugin,
     /// [`MAGIC`].
     pub magic: [u8; 16],
-    /// The version of `abi_stable`; the next two fields mean something only if it is compatible.
+    /// The version of `abi_stable`. If it is incompatible, the next two fields are meaningless.
     pub abi_stable: &'static AbiHeader,
-    /// The layout of [`ExtensionRef`] as the plugin knows it.
+    /// The layout of [`ExtensionRef`] that the plugin was built with.
     pub layout: extern "C" fn() -> &'static TypeLayout,
-    /// To be read only once that layout is known to be compatible.
+    /// To be read only if that layout is compatible.
     pub extension: ExtensionRef,
 }
 
@@ -42,34 +42,37 @@ const _: () = {
     assert!(offset_of!(ExtendedPlugin, abi_stable) == size_of::<WebSocketPlugin>() + 16);
 };
 
-/// The functions a Rust plugin offers beyond the C table. New ones go to the end.
+/// The functions that a Rust plugin offers beyond the C table. New ones go to the end.
 #[repr(C)]
 #[derive(StableAbi)]
 #[sabi(kind(Prefix(prefix_ref = ExtensionRef)))]
 #[sabi(missing_field(panic))]
 pub struct Extension {
-    /// The plugin's name, for people.
+    /// The plugin's name, for messages.
     pub name: RStr<'static>,
-    /// Makes an instance from names and values of options, or says why not. The server table stands
-    /// for no connection (only its `log` may be called) and is valid until the last `destroy` returns.
+    /// Makes an instance from the names and values of options, or returns an error text. The server
+    /// table belongs to no connection, so the plugin may call only its `log`. It is valid until the
+    /// last `destroy` returns.
     pub configure: unsafe extern "C" fn(
         ServerPtr,
         RSlice<'_, Tuple2<RStr<'_>, RStr<'_>>>,
     ) -> RResult<InstancePtr, RString>,
-    /// `on_connect` for a connection of that instance: null refuses it. Text messages of such a
-    /// connection must be UTF-8 (RFC 6455, section 8.1): the plugin does not check again.
+    /// `on_connect` for a connection of that instance. Null refuses the connection. Text messages
+    /// of such a connection must be UTF-8 (RFC 6455, section 8.1), because the plugin does not
+    /// check them again.
     pub connect: unsafe extern "C" fn(InstancePtr, ServerPtr) -> *mut c_void,
-    /// Gives up an instance. Its connections may live on.
+    /// Releases an instance. Its connections may outlive it.
     #[sabi(last_prefix_field)]
     pub release: unsafe extern "C" fn(InstancePtr),
 }
 
-/// A [`WebSocketServer`](super::WebSocketServer), which follows the rules of the C tables.
+/// The rules of the C tables apply to the [`WebSocketServer`](super::WebSocketServer) that it
+/// points to.
 #[repr(transparent)]
 #[derive(StableAbi, Clone, Copy)]
 pub struct ServerPtr(#[sabi(unsafe_opaque_field)] pub *const super::WebSocketServer);
 
-/// An instance of the plugin; what is behind it is the plugin's affair.
+/// An instance of the plugin, opaque to the module.
 #[repr(transparent)]
 #[derive(StableAbi, Clone, Copy)]
 pub struct InstancePtr(pub *const c_void);

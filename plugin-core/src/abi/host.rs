@@ -1,4 +1,4 @@
-//! The module's side of a Rust plugin: recognise it, check that it fits, configure it.
+//! The module's side of a Rust plugin: recognise it, check its compatibility, configure it.
 //!
 //! Not for plugin authors; not covered by semantic versioning.
 
@@ -16,18 +16,18 @@ use std::ffi::c_void;
 use std::fmt;
 use std::ptr;
 
-/// A Rust plugin whose extension table was found to be compatible.
+/// A Rust plugin whose extension table is compatible.
 #[derive(Clone, Copy)]
 pub struct RustPlugin {
     extension: ExtensionRef,
 }
 
-/// Looks at the table an init function returned: `None` for a C plugin.
+/// Inspects the table that an init function returned. Returns `None` for a C plugin.
 ///
 /// # Safety
 ///
-/// `table` is what an init function returned: a plugin table as long as its `size` says. The library
-/// stays loaded, and `destroy` is not called, as long as the result and what is made with it live.
+/// `table` is the result of an init function: a plugin table of `size` bytes. While the result and
+/// everything made from it live, the library stays loaded, and nobody calls `destroy`.
 ///
 /// # Errors
 ///
@@ -36,9 +36,9 @@ pub unsafe fn rust_plugin(
     table: *mut WebSocketPlugin,
 ) -> Result<Option<RustPlugin>, IncompatibleError> {
     let table: *const ExtendedPlugin = table.cast_const().cast();
-    // SAFETY: the caller vouches for `size`, and `size` for the fields of `ExtendedPlugin`, which
-    // are read only as far as the ones before have proved that they mean what we think: the C size,
-    // the magic value, abi_stable's version, the layout.
+    // SAFETY: the caller guarantees `size`, and `size` covers the fields of `ExtendedPlugin`. The
+    // code reads each field only after the previous ones have proved its meaning: the C size, the
+    // magic value, abi_stable's version, the layout.
     unsafe {
         let base = ptr::addr_of!((*table).base);
         if (*base).size < ExtendedPlugin::SIZE || (*table).magic != MAGIC {
@@ -64,7 +64,7 @@ fn check_abi_stable(plugin: &AbiHeader) -> Result<(), IncompatibleError> {
 }
 
 impl RustPlugin {
-    /// The name of the plugin, for messages.
+    /// The plugin's name, for messages.
     #[must_use]
     pub fn name(&self) -> &'static str {
         self.extension.name().as_str()
@@ -74,12 +74,12 @@ impl RustPlugin {
     ///
     /// # Safety
     ///
-    /// `unattached` is a server table that stands for no connection and stays valid until the last
+    /// `unattached` is a server table that belongs to no connection. It stays valid until the last
     /// `destroy` of the library has returned.
     ///
     /// # Errors
     ///
-    /// What the plugin says is wrong with its options.
+    /// The plugin's error text about its options.
     pub unsafe fn configure(
         &self,
         unattached: *const WebSocketServer,
@@ -89,8 +89,8 @@ impl RustPlugin {
             .iter()
             .map(|&(name, value)| Tuple2(RStr::from_str(name), RStr::from_str(value)))
             .collect();
-        // SAFETY: the layouts are compatible (`rust_plugin`); the caller keeps the library loaded and
-        // vouches for the table.
+        // SAFETY: the layouts are compatible (`rust_plugin`). The caller keeps the library loaded
+        // and guarantees the table.
         let made =
             unsafe { (self.extension.configure())(ServerPtr(unattached), options[..].into()) };
         match made {
@@ -103,43 +103,44 @@ impl RustPlugin {
     }
 }
 
-/// A plugin configured with one set of options. Dropping it releases it; its connections live on.
+/// A plugin with one set of options. Dropping it releases the instance; its connections live on.
 pub struct Instance {
     extension: ExtensionRef,
     instance: InstancePtr,
 }
 
-// SAFETY: the plugin only offers instances of types that are `Send + Sync`, and its functions may be
-// called from any thread.
+// SAFETY: a plugin only offers instances of types that are `Send + Sync`, and any thread may call
+// its functions.
 unsafe impl Send for Instance {}
 // SAFETY: as above.
 unsafe impl Sync for Instance {}
 
 impl Instance {
-    /// Stands in for `on_connect` of the C table: null refuses the connection, anything else goes to
-    /// the other callbacks of that table.
+    /// Replaces `on_connect` of the C table: null refuses the connection, and any other pointer is
+    /// for the other callbacks of that table.
     ///
     /// # Safety
     ///
-    /// As for `on_connect`: `server` is the table of a new connection and valid until `on_disconnect`
-    /// has returned, or until this returns null. The text messages the connection is given are UTF-8.
+    /// As for `on_connect`: `server` is the table of a new connection and valid until
+    /// `on_disconnect` has returned, or until this returns null. All text messages that the
+    /// connection gets are UTF-8.
     #[must_use]
     pub unsafe fn connect(&self, server: *const WebSocketServer) -> *mut c_void {
-        // SAFETY: the instance came from the same plugin and is released only by `drop`; the caller
-        // vouches for the table.
+        // SAFETY: the instance came from the same plugin, and only `drop` releases it. The caller
+        // guarantees the table.
         unsafe { (self.extension.connect())(self.instance, ServerPtr(server)) }
     }
 }
 
 impl Drop for Instance {
     fn drop(&mut self) {
-        // SAFETY: the instance is ours and not used again; whoever called `rust_plugin` keeps the
-        // library loaded.
+        // SAFETY: the instance belongs to this value and is not used again. The caller of
+        // `rust_plugin` keeps the library loaded.
         unsafe { (self.extension.release())(self.instance) }
     }
 }
 
-/// A Rust plugin that was built against another, incompatible `websocket-plugin`.
+/// A Rust plugin was built against an incompatible version of `websocket-plugin`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct IncompatibleError(String);
 

@@ -1,41 +1,43 @@
-//! How a plugin refuses a client.
+//! The response with which a plugin refuses a client.
 
 use super::{WORD, WebSocketServer};
 use std::ffi::{c_char, c_int, c_uint};
 use std::mem::offset_of;
 
-/// The answer to a client when `on_connect` then returns null. Everything is copied. For `on_connect`;
-/// the last call counts, and of [`Reject`](super::Reject) and this the one that came last.
+/// `WS_Refuse`: sets the response that the client gets if `on_connect` then returns null. The
+/// module copies everything. It has an effect only in `on_connect`, where the last call of this or
+/// [`Reject`](super::Reject) counts.
 pub type Refuse = unsafe extern "system" fn(*const WebSocketServer, *const Refusal);
 
-/// An answer that refuses a client. It grows only at the end.
+/// A response that refuses a client. The struct grows only at its end.
 #[repr(C)]
 pub struct Refusal {
-    /// Size of the struct in bytes; nobody reads a field beyond it.
+    /// Size of the struct in bytes. The module reads no field beyond it.
     pub size: c_uint,
-    /// The HTTP status, 300 to 599; with any other the call does nothing.
+    /// The HTTP status, 300 to 599. With any other status the call has no effect.
     pub status: c_int,
-    /// Headers to add. Those that are not valid, and those that say where the response ends, are left out.
+    /// Headers to add. The module skips those that are invalid and those that say where the
+    /// response ends.
     pub headers: *const ResponseHeader,
-    /// How many these are.
+    /// The number of headers.
     pub header_count: usize,
-    /// The body, of the media type the header `Content-Type` names, or `text/plain; charset=utf-8`.
-    /// Null: httpd's page for the status.
+    /// The body. The header `Content-Type` gives its media type; the default is `text/plain;
+    /// charset=utf-8`. Null stands for httpd's page for the status.
     pub body: *const u8,
-    /// How long it is.
+    /// The length of the body in bytes.
     pub body_length: usize,
 }
 
-/// A header of a response: C strings, the value in any encoding.
+/// A header of a response, as C strings. The value may have any encoding.
 #[repr(C)]
 pub struct ResponseHeader {
-    /// Its name.
+    /// The name.
     pub name: *const c_char,
-    /// Its value.
+    /// The value.
     pub value: *const c_char,
 }
 
-// The offsets plugins are built with.
+// The offsets that plugins are built with.
 const _: () = {
     let head = size_of::<c_uint>() + size_of::<c_int>();
     assert!(offset_of!(Refusal, status) == size_of::<c_uint>());

@@ -1,25 +1,26 @@
-//! What our module appends to the server table.
+//! The fields that our module appends to the server table.
 
 use super::{Refuse, WEBSOCKET_SERVER_VERSION_1, WORD, WebSocketServer};
 use std::ffi::{c_char, c_int, c_uint};
 use std::mem::offset_of;
 
-/// [`SendMessage`] or [`TrySendMessage`] took the message.
+/// [`SendMessage`] or [`TrySendMessage`] accepted the message.
 pub const SEND_ACCEPTED: c_int = 0;
-/// [`SendMessage`] or [`TrySendMessage`] refused the message, because the connection is closing or gone.
+/// [`SendMessage`] or [`TrySendMessage`] refused the message, because the connection is closing or
+/// gone.
 pub const SEND_CLOSED: c_int = 1;
-/// [`TrySendMessage`] refused the message, because `send` would have to wait for the client now.
+/// [`TrySendMessage`] refused the message, because `send` would have to wait for the client.
 pub const SEND_FULL: c_int = 2;
 
 /// [`RequestInfo`]: the method of the request line.
 pub const REQUEST_METHOD: c_int = 0;
 /// [`RequestInfo`]: the request target as the client sent it.
 pub const REQUEST_URI: c_int = 1;
-/// [`RequestInfo`]: what follows the configured location in the path.
+/// [`RequestInfo`]: the part of the path after the configured location.
 pub const REQUEST_PATH_INFO: c_int = 2;
 /// [`RequestInfo`]: the query string, without the question mark.
 pub const REQUEST_QUERY: c_int = 3;
-/// [`RequestInfo`]: the user httpd authenticated.
+/// [`RequestInfo`]: the user that httpd authenticated.
 pub const REQUEST_USER: c_int = 4;
 /// [`RequestInfo`]: the client's IP address.
 pub const REQUEST_CLIENT_ADDRESS: c_int = 5;
@@ -37,42 +38,45 @@ pub const LOG_DEBUG: c_int = 7;
 /// [`Log`]: httpd's level `trace1` (`APLOG_TRACE1`).
 pub const LOG_TRACE: c_int = 8;
 
-/// Sends one message of a `MESSAGE_TYPE_*`, which is copied. Returns [`SEND_ACCEPTED`] or
-/// [`SEND_CLOSED`], and so tells, as [`Send`](super::Send) cannot, an empty message that was taken
-/// from a failure. Like `send` it may be called from any thread until `on_disconnect` returns.
+/// Sends one message of a `MESSAGE_TYPE_*`. The module copies the payload. Returns
+/// [`SEND_ACCEPTED`] or [`SEND_CLOSED`]. [`Send`](super::Send) cannot tell an accepted empty
+/// message from a failure; this function can. Like `send`, any thread may call it until
+/// `on_disconnect` returns.
 pub type SendMessage =
     unsafe extern "system" fn(*const WebSocketServer, c_int, *const u8, usize) -> c_int;
-/// One of the `REQUEST_*` facts, null when it is absent. May be called, and the text is valid,
-/// during `on_connect`.
+/// Returns one of the `REQUEST_*` texts, or null if there is none. It may be called, and the text
+/// is valid, during `on_connect`.
 pub type RequestInfo = unsafe extern "system" fn(*const WebSocketServer, c_int) -> *const c_char;
-/// The name and value of the request header at a position from 0 on. Returns 0, and leaves the two
-/// alone, past the last. May be called, and the texts are valid, during `on_connect`.
+/// Gets the name and the value of the request header with this index, from 0. Returns 0 and leaves
+/// both pointers unchanged if the index is out of range. It may be called, and the texts are valid,
+/// during `on_connect`.
 pub type RequestHeader = unsafe extern "system" fn(
     *const WebSocketServer,
     usize,
     *mut *const c_char,
     *mut *const c_char,
 ) -> c_int;
-/// The HTTP status, 300 to 599, of the refusal when `on_connect` then returns null; 403 without it. See
-/// [`Refuse`], too.
+/// Sets the HTTP status, 300 to 599, that the client gets if `on_connect` then returns null. The
+/// default is 403. See [`Refuse`], too.
 pub type Reject = unsafe extern "system" fn(*const WebSocketServer, c_int);
-/// Writes a UTF-8 text to httpd's error log at a `LOG_*` level, with the client if the table stands
-/// for a connection. May be called from any thread as long as the table is valid.
+/// Writes a UTF-8 text to httpd's error log at a `LOG_*` level, with the client's address if the
+/// table belongs to a connection. Any thread may call it while the table is valid.
 pub type Log = unsafe extern "system" fn(*const WebSocketServer, c_int, *const u8, usize);
 
-/// `WS_Try_Send`: sends one message of a `MESSAGE_TYPE_*`, which is copied, unless it would have to wait
-/// for the client. Returns [`SEND_ACCEPTED`], [`SEND_CLOSED`], or [`SEND_FULL`], after which the message is
-/// not queued and nothing of it is sent. Like `send` it may be called from any thread until
-/// `on_disconnect` returns, and in `on_connect`. A close frame is never refused for want of room.
+/// `WS_Try_Send`: sends one message of a `MESSAGE_TYPE_*`, unless it would have to wait for the
+/// client. The module copies the payload. Returns [`SEND_ACCEPTED`], [`SEND_CLOSED`] or
+/// [`SEND_FULL`]; in the latter case no part of the message has been queued or sent. Like `send`,
+/// it may be called in `on_connect`, and by any thread until `on_disconnect` returns. There is
+/// always room for a close frame.
 pub type TrySendMessage =
     unsafe extern "system" fn(*const WebSocketServer, c_int, *const u8, usize) -> c_int;
 
-/// The C table and what was appended to it at first.
+/// The C table and the fields that were appended first.
 ///
-/// A reader takes a field from it only after a look at `base.size`, with [`extended`](Self::extended).
+/// Check `base.size` before reading a field, with [`extended`](Self::extended).
 #[repr(C)]
 pub struct ExtendedServer {
-    /// The C table; its `size` is that of all that is there.
+    /// The C table. Its `size` is the size of the whole table, with all appended fields.
     pub base: WebSocketServer,
     /// See [`SendMessage`].
     pub send_message: SendMessage,
@@ -87,32 +91,32 @@ pub struct ExtendedServer {
 }
 
 impl ExtendedServer {
-    /// The least value of `base.size` where these fields are there: 120 on 64-bit systems.
+    /// The smallest `base.size` of a table with these fields: 120 on 64-bit systems.
     #[allow(clippy::cast_possible_truncation, reason = "a hundred bytes")]
     pub const SIZE: c_uint = size_of::<Self>() as c_uint;
 
-    /// The extended table behind `server`, if its size says that these fields are there.
+    /// The extended table behind `server`, if its size covers these fields.
     ///
-    /// They were appended in one release, so there is no table with only some of them.
+    /// One release appended all of them, so no table has only some of them.
     ///
     /// # Safety
     ///
-    /// `server` points to a table with at least the fields `size` and `version`, and as much more as
-    /// `size` says, valid for `'a`.
+    /// `server` points to a table of `size` bytes, at least with the fields `size` and `version`.
+    /// It is valid for `'a`.
     #[must_use]
     pub unsafe fn extended<'a>(server: *const WebSocketServer) -> Option<&'a Self> {
-        // SAFETY: the caller vouches for `size`, and thus for the fields that it covers.
+        // SAFETY: the caller guarantees `size`, and so the fields that it covers.
         unsafe { has_size(server, Self::SIZE).then(|| &*server.cast()) }
     }
 }
 
-/// The server table of our module: all of it.
+/// The complete server table of our module.
 ///
-/// A reader takes a field from it only after a look at `size`, with [`current`](Self::current). What follows
-/// the older fields was appended in one release.
+/// Check `size` before reading a field, with [`current`](Self::current). One release appended all
+/// fields after `extended`.
 #[repr(C)]
 pub struct ServerTable {
-    /// What older modules have, too.
+    /// The fields that older modules have, too.
     pub extended: ExtendedServer,
     /// See [`TrySendMessage`].
     pub try_send_message: TrySendMessage,
@@ -125,30 +129,30 @@ impl ServerTable {
     #[allow(clippy::cast_possible_truncation, reason = "a hundred bytes")]
     pub const SIZE: c_uint = size_of::<Self>() as c_uint;
 
-    /// The table behind `server`, if its size says that all of today's fields are there.
+    /// The table behind `server`, if its size covers all fields.
     ///
     /// # Safety
     ///
     /// As for [`ExtendedServer::extended`].
     #[must_use]
     pub unsafe fn current<'a>(server: *const WebSocketServer) -> Option<&'a Self> {
-        // SAFETY: the caller vouches for `size`, and thus for the fields that it covers.
+        // SAFETY: the caller guarantees `size`, and so the fields that it covers.
         unsafe { has_size(server, Self::SIZE).then(|| &*server.cast()) }
     }
 }
 
-/// Whether a table reaches so far.
+/// Whether a table has at least `size` bytes.
 ///
 /// # Safety
 ///
 /// `server` points to a table with at least the fields `size` and `version`.
 unsafe fn has_size(server: *const WebSocketServer, size: c_uint) -> bool {
-    // SAFETY: the caller vouches for these fields. They are read through the raw pointer: a reference to
-    // a whole struct could span too much.
+    // SAFETY: the caller guarantees these fields. They are read through the raw pointer, because a
+    // reference to the whole struct could cover more than the table has.
     unsafe { (*server).version >= WEBSOCKET_SERVER_VERSION_1 && (*server).size >= size }
 }
 
-// The offsets plugins are built with; a field that moves is a new major version.
+// The offsets that plugins are built with. Moving a field requires a new major version.
 const _: () = {
     let base = size_of::<WebSocketServer>();
     assert!(offset_of!(ExtendedServer, send_message) == base);

@@ -1,4 +1,4 @@
-//! One connection, from `on_connect` to `on_disconnect`.
+//! The callbacks of one connection, from `on_connect` to `on_disconnect`.
 
 use super::Exported;
 use super::guard::{Panic, Scope};
@@ -10,32 +10,33 @@ use std::ffi::{c_int, c_void};
 use std::ptr;
 use std::sync::Arc;
 
-/// What `on_connect` returns a pointer to.
+/// The state of a connection. `on_connect` returns a pointer to it.
 pub(super) struct Connection<P: Exported> {
     plugin: Arc<P>,
     server: *const WebSocketServer,
     sender: Sender,
     state: P::Connection,
-    /// Whether the host promises that text messages are UTF-8.
+    /// Whether the host guarantees that text messages are UTF-8.
     text_is_utf8: bool,
-    /// The plugin has ended the connection: it hears no more messages.
+    /// The plugin has ended the connection and gets no more messages.
     ended: bool,
 }
 
 impl<P: Exported> Connection<P> {
-    /// Asks the plugin: a pointer to the connection, or null if it is refused.
+    /// Calls the plugin's `on_connect`. Returns a pointer to the connection, or null if the plugin
+    /// refuses it.
     ///
     /// # Safety
     ///
-    /// `server` is valid until [`on_disconnect`] returns, or until this returns null. The text messages
-    /// given to [`on_message`] are UTF-8 if `text_is_utf8` says so.
+    /// `server` is valid until [`on_disconnect`] returns, or until this returns null. If
+    /// `text_is_utf8` is set, all text messages passed to [`on_message`] are UTF-8.
     pub(super) unsafe fn open(
         plugin: Arc<P>,
         server: *const WebSocketServer,
         text_is_utf8: bool,
     ) -> *mut c_void {
-        // SAFETY: the caller vouches for the table during this call and until `on_disconnect`, and
-        // both ways out of the connection, below and there, shut the sender.
+        // SAFETY: the caller guarantees the table during this call and until `on_disconnect`. A
+        // connection ends either below or in `on_disconnect`, and both shut the sender.
         let (scope, mut sender) = unsafe {
             (
                 Scope::connection(&P::slot().source, server),
@@ -64,7 +65,7 @@ impl<P: Exported> Connection<P> {
                 sender.shut();
                 let rejection = rejection(&scope, refused.map(Result::err));
                 scope.run_logged("drop", || drop(plugin));
-                // SAFETY: the caller vouches for the table.
+                // SAFETY: the caller guarantees the table.
                 unsafe { reject(server, &rejection) };
                 ptr::null_mut()
             }
@@ -100,12 +101,13 @@ impl<P: Exported> Connection<P> {
     #[cold]
     fn end(&mut self, close: &Close) {
         self.ended = true;
-        // Whether it was closing already makes no difference.
+        // The result only says whether the connection was closing already, which makes no
+        // difference.
         let _ = self.sender.close(close.clone());
     }
 }
 
-/// The answer to the client, whose cause is logged.
+/// The response to the refused client. Logs the cause.
 fn rejection(scope: &Scope, answer: Result<Option<Rejection>, Panic>) -> Rejection {
     match answer {
         Ok(rejection) => {
@@ -124,9 +126,9 @@ fn rejection(scope: &Scope, answer: Result<Option<Rejection>, Panic>) -> Rejecti
 
 /// # Safety
 ///
-/// The table is valid during the call, which comes from `on_connect`.
+/// The table is valid during the call, and the call comes from `on_connect`.
 unsafe fn reject(server: *const WebSocketServer, rejection: &Rejection) {
-    // SAFETY: as the caller vouches for; the host copies the refusal.
+    // SAFETY: the caller guarantees the table, and the host copies the refusal.
     unsafe {
         if let Some(table) = ServerTable::current(server) {
             rejection.with_abi(|refusal| (table.refuse)(server, refusal));
@@ -143,8 +145,9 @@ pub(super) unsafe extern "system" fn on_message<P: Exported>(
     payload: *mut u8,
     length: usize,
 ) -> usize {
-    // SAFETY: the host passes what `on_connect` returned, not yet given to `on_disconnect`, and calls no
-    // two callbacks of a connection at once; hence `&mut`. Its payload is valid during the call.
+    // SAFETY: the host passes the pointer that `on_connect` returned, and not after
+    // `on_disconnect`. It never calls two callbacks of a connection at once, which permits `&mut`.
+    // Its payload is valid during the call.
     let (connection, payload) = unsafe {
         let payload: &[u8] = if payload.is_null() {
             &[]
@@ -158,7 +161,7 @@ pub(super) unsafe extern "system" fn on_message<P: Exported>(
     }
     let message = match kind {
         MESSAGE_TYPE_BINARY => Message::Binary(payload),
-        // SAFETY: the host has promised UTF-8 (`Connection::open`).
+        // SAFETY: the host guarantees UTF-8 (`Connection::open`).
         MESSAGE_TYPE_TEXT if connection.text_is_utf8 => unsafe {
             Message::Text(str::from_utf8_unchecked(payload))
         },
@@ -179,7 +182,7 @@ pub(super) unsafe extern "system" fn on_disconnect<P: Exported>(
     private: *mut c_void,
     _: *const WebSocketServer,
 ) {
-    // SAFETY: the host passes what `on_connect` returned, and this is its last use.
+    // SAFETY: the host passes the pointer that `on_connect` returned, and does not use it again.
     let connection = *unsafe { Box::from_raw(private.cast::<Connection<P>>()) };
     let Connection {
         plugin,

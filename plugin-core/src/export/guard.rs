@@ -1,5 +1,5 @@
-//! The only way from the C functions to an author's code: panics stop here, and log lines written in
-//! there learn whom they are about.
+//! The only way from the C functions to an author's code. It catches panics, and gives log lines of
+//! the author's code the connection that they belong to.
 
 use super::logging::Source;
 use crate::abi::{LOG_ERROR, WebSocketServer};
@@ -10,23 +10,23 @@ use std::panic::{self, AssertUnwindSafe, PanicHookInfo};
 use std::ptr;
 use std::sync::Once;
 
-/// One call of an author's code, and what it is about.
+/// One call of an author's code, and the connection that it is for.
 pub(super) struct Scope {
     source: &'static Source,
-    /// The connection's table, null if the call is about none.
+    /// The connection's table; null if the call is for no connection.
     server: *const WebSocketServer,
-    /// Where and why the code panicked, as the hook saw it.
+    /// The location and message of a panic, which the panic hook stores here.
     panic: Cell<Option<String>>,
 }
 
 thread_local! {
-    /// The scope this thread is in. (A pointer rather than something with a destructor: those keep a
-    /// library from being unloaded.)
+    /// The current scope of this thread. It is a pointer, because a thread-local value with a
+    /// destructor keeps the library from being unloaded.
     static CURRENT: Cell<*const Scope> = const { Cell::new(ptr::null()) };
 }
 
 impl Scope {
-    /// A call for the connection of `server`.
+    /// The scope of a call for the connection of `server`.
     ///
     /// # Safety
     ///
@@ -42,7 +42,7 @@ impl Scope {
         }
     }
 
-    /// A call that is about no connection.
+    /// The scope of a call for no connection.
     pub(super) const fn detached(source: &'static Source) -> Self {
         Self {
             source,
@@ -51,13 +51,14 @@ impl Scope {
         }
     }
 
-    /// Calls `code`, and says where and why if it panics.
+    /// Calls `code`. If it panics, returns the location and message of the panic.
     ///
-    /// A plugin that goes on after a panic sees what the panicking code left behind, as it would with
-    /// any mutex it chooses to unpoison; hence `AssertUnwindSafe`.
+    /// After a panic, the plugin sees whatever state the panicking code left behind, as with a
+    /// mutex that it unpoisons. That is why this may use `AssertUnwindSafe`.
     #[inline]
     pub(super) fn run<R>(&self, code: impl FnOnce() -> R) -> Result<R, Panic> {
-        // One look-up for both ends: in a shared library it is a function call.
+        // Access the thread-local once for both ends: in a shared library each access is a function
+        // call.
         let result = CURRENT.with(|current| {
             let outer = current.replace(self);
             let result = panic::catch_unwind(AssertUnwindSafe(code));
@@ -71,14 +72,14 @@ impl Scope {
     fn caught(&self, payload: Box<dyn Any + Send>) -> Panic {
         let seen = self.panic.take();
         let text = seen.unwrap_or_else(|| format!(": {}", message(payload.as_ref())));
-        // The payload is the author's, and so is its destructor.
+        // The payload's type, and so its destructor, is the author's and may panic, too.
         if let Err(worse) = panic::catch_unwind(AssertUnwindSafe(|| drop(payload))) {
             std::mem::forget(worse);
         }
         Panic(text)
     }
 
-    /// Runs `code` and logs a panic in `callback`.
+    /// Calls `code`. If it panics, logs that `callback` panicked and returns `None`.
     pub(super) fn run_logged<R>(&self, callback: &str, code: impl FnOnce() -> R) -> Option<R> {
         self.run(code)
             .map_err(|panic| self.error(&panic.describe(callback)))
@@ -90,7 +91,7 @@ impl Scope {
         self.write(LOG_ERROR, text);
     }
 
-    /// Writes to the log, about the connection if there is one.
+    /// Writes to the log, with the connection if there is one.
     pub(super) fn write(&self, level: c_int, text: &str) {
         if self.server.is_null() {
             self.source.write(level, text);
@@ -100,15 +101,15 @@ impl Scope {
         }
     }
 
-    /// Calls `code` with the scope this thread is in.
+    /// Calls `code` with the current scope of this thread.
     pub(super) fn with_current<R>(code: impl FnOnce(Option<&Self>) -> R) -> R {
-        // SAFETY: `run` has put the pointer there, and takes it away before it returns to the owner of
-        // the scope; `code` runs in between, as it runs on the same thread.
+        // SAFETY: `run` sets the pointer and resets it before it returns to the owner of the scope.
+        // `code` runs in between, because it runs on the same thread.
         code(unsafe { CURRENT.get().as_ref() })
     }
 }
 
-/// Where and why an author's code panicked.
+/// The location and message of a panic in an author's code.
 pub(super) struct Panic(String);
 
 impl Panic {
@@ -117,10 +118,10 @@ impl Panic {
     }
 }
 
-/// Makes the panic hook, which alone knows the place of a panic, leave that to the scope the panic
-/// happens in. All other panics are shown as before.
+/// Installs a panic hook that stores the location of a panic in the current scope; only a hook
+/// knows the location. Panics outside of a scope go to the previous hook.
 ///
-/// A shared library has a standard library of its own, and with it a hook of its own.
+/// A shared library has its own copy of the standard library, and so its own panic hook.
 pub(super) fn install() {
     static ONCE: Once = Once::new();
     ONCE.call_once(|| {

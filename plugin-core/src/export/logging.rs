@@ -1,4 +1,4 @@
-//! `log` records on their way to httpd's error log, or to stderr if there is none.
+//! Passes `log` records to httpd's error log, or to stderr if there is no such log.
 
 use super::guard::Scope;
 use crate::abi::{
@@ -10,16 +10,16 @@ use std::io::{self, Write};
 use std::ptr;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-/// A plugin, as the log sees it.
+/// A plugin, as a source of log lines.
 pub(super) struct Source {
     name: &'static str,
     unattached: Mutex<Unattached>,
 }
 
-/// A table that stands for no connection; null until the module gives one.
+/// A table that belongs to no connection; null until the module provides one.
 struct Unattached(*const WebSocketServer);
 
-// SAFETY: the host lets any thread call `log`, and nothing else is done with the table.
+// SAFETY: the host lets any thread call `log`, and this code uses nothing else of the table.
 unsafe impl Send for Unattached {}
 
 impl Source {
@@ -30,29 +30,30 @@ impl Source {
         }
     }
 
-    /// Lines about no connection go to this table from now on; null is stderr.
+    /// Sets the table for lines that belong to no connection. Null stands for stderr.
     ///
     /// # Safety
     ///
-    /// The table is valid until it is replaced by another.
+    /// The table is valid until another call replaces it.
     pub(super) unsafe fn attach(&self, table: *const WebSocketServer) {
         lock(&self.unattached).0 = table;
     }
 
-    /// Writes a line about no connection.
+    /// Writes a line that belongs to no connection.
     pub(super) fn write(&self, level: c_int, text: &str) {
         let table = lock(&self.unattached);
-        // SAFETY: `attach` vouches for the table, and cannot replace it while it is locked.
+        // SAFETY: the caller of `attach` guarantees the table. The lock keeps `attach` from
+        // replacing it.
         unsafe { self.write_to(table.0, level, text) }
     }
 
-    /// Writes a line about the connection of a table.
+    /// Writes a line that belongs to the connection of a table.
     ///
     /// # Safety
     ///
     /// The table is valid during the call, or null.
     pub(super) unsafe fn write_to(&self, table: *const WebSocketServer, level: c_int, text: &str) {
-        // SAFETY: as the caller vouches for.
+        // SAFETY: the caller guarantees the table.
         unsafe { write(table, level, &format!("[{}] {text}", self.name)) }
     }
 }
@@ -61,7 +62,7 @@ impl Source {
 ///
 /// The table is valid during the call, or null.
 unsafe fn write(table: *const WebSocketServer, level: c_int, line: &str) {
-    // SAFETY: as the caller vouches for; the host copies the line.
+    // SAFETY: the caller guarantees the table, and the host copies the line.
     unsafe {
         let extended = if table.is_null() {
             None
@@ -80,11 +81,11 @@ unsafe fn write(table: *const WebSocketServer, level: c_int, line: &str) {
         LOG_DEBUG => "debug",
         _ => "trace",
     };
-    // Where stderr is closed, there is nowhere left to complain.
+    // If stderr is closed, there is no other place to report that.
     let _ = writeln!(io::stderr(), "{level}: {line}");
 }
 
-/// The loaded plugins of this library, for lines that are written in no callback.
+/// The loaded plugins of this library, for lines written outside of all callbacks.
 static LOADED: Mutex<Vec<&'static Source>> = Mutex::new(Vec::new());
 
 /// Adds a plugin.
@@ -92,16 +93,17 @@ pub(super) fn register(source: &'static Source) {
     lock(&LOADED).push(source);
 }
 
-/// Removes a plugin, whose table is not used any more.
+/// Removes a plugin, and stops using its table.
 pub(super) fn forget(source: &'static Source) {
     lock(&LOADED).retain(|loaded| !ptr::eq(*loaded, source));
     // SAFETY: null is always valid.
     unsafe { source.attach(ptr::null()) }
 }
 
-/// Makes this library's `log` macros write to httpd's log, unless the plugin has a logger of its own.
+/// Makes this library's `log` macros write to httpd's log, unless the plugin has installed a
+/// logger.
 ///
-/// Nobody says which levels httpd is configured for, which may differ by location: it decides.
+/// It passes on all levels. `LogLevel` may differ by location, so only httpd can decide.
 pub(super) fn install() {
     if log::set_logger(&HttpdLog).is_ok() {
         log::set_max_level(LevelFilter::Trace);
@@ -123,7 +125,7 @@ impl Log for HttpdLog {
             Level::Debug => LOG_DEBUG,
             Level::Trace => LOG_TRACE,
         };
-        // Made before anything is locked: an argument's `Display` may log, too.
+        // Format before taking a lock, because an argument's `Display` may log, too.
         let text = record.args().to_string();
         Scope::with_current(|scope| match scope {
             Some(scope) => scope.write(level, &text),
@@ -134,14 +136,15 @@ impl Log for HttpdLog {
     fn flush(&self) {}
 }
 
-/// A thread of the plugin's own writes. If the library holds several plugins, it is not known whose it
-/// is, but the target says where the line comes from.
+/// Writes a line from a thread of the plugin's own. If the library holds several plugins, the line
+/// could be from any of them, so it has the record's target instead of a plugin's name.
 fn write_outside(level: c_int, target: &str, text: &str) {
     match lock(&LOADED).as_slice() {
         [source] => source.write(level, text),
         [source, ..] => {
             let table = lock(&source.unattached);
-            // SAFETY: `attach` vouches for the table, and cannot replace it while it is locked.
+            // SAFETY: the caller of `attach` guarantees the table. The lock keeps `attach` from
+            // replacing it.
             unsafe { write(table.0, level, &format!("[{target}] {text}")) }
         }
         // SAFETY: null is always valid.

@@ -17,10 +17,11 @@ use std::ffi::c_void;
 use std::ptr;
 use std::sync::{Arc, MutexGuard, PoisonError};
 
-/// The exported init function: the plugin's table, or null when the plugin panicked.
+/// The exported init function. Returns the plugin's table, or null if the plugin panicked.
 ///
-/// A plugin that refuses to be configured without options still has a table: the module may have
-/// options for it. The C module has none, and finds every connection refused, with a line on stderr.
+/// A plugin whose `configure` returns an error without options still gets a table, because the
+/// module may have options for it. The C module has no options; such a plugin then refuses every
+/// connection and writes the reason to stderr.
 #[must_use]
 pub fn init<P: Exported>() -> *mut WebSocketPlugin {
     guard::install();
@@ -59,7 +60,7 @@ unsafe extern "system" fn destroy<P: Exported>(_: *mut WebSocketPlugin) {
     }
 }
 
-/// `on_connect` of the C table, with the instance that has no options.
+/// `on_connect` of the C table. It uses the instance without options.
 unsafe extern "system" fn on_connect<P: Exported>(server: *const WebSocketServer) -> *mut c_void {
     let slot = P::slot();
     let plain = match &slot.loaded().plain {
@@ -67,8 +68,8 @@ unsafe extern "system" fn on_connect<P: Exported>(server: *const WebSocketServer
         Err(why) => Err(why.clone()),
     };
     match plain {
-        // SAFETY: the host keeps the table valid until `on_disconnect` returns. Nobody has promised
-        // that texts are UTF-8.
+        // SAFETY: the host keeps the table valid until `on_disconnect` returns. It does not
+        // guarantee that texts are UTF-8.
         Ok(plugin) => unsafe { Connection::open(plugin, server, false) },
         Err(why) => {
             // SAFETY: the host keeps the table valid during this call.
@@ -113,7 +114,8 @@ unsafe extern "C" fn extended_configure<P: Exported>(
     options: RSlice<'_, Tuple2<RStr<'_>, RStr<'_>>>,
 ) -> RResult<InstancePtr, RString> {
     let slot = P::slot();
-    // SAFETY: the module keeps the table valid until the last `destroy` returns, which forgets it.
+    // SAFETY: the module keeps the table valid until the last `destroy` returns, and `destroy`
+    // resets the pointer to it.
     unsafe { slot.source.attach(unattached.0) }
     let options = options
         .iter()
@@ -129,14 +131,14 @@ unsafe extern "C" fn extended_configure<P: Exported>(
     }
 }
 
-/// `Extension::connect`: the module has promised that texts are UTF-8.
+/// `Extension::connect`. The module guarantees that texts are UTF-8.
 unsafe extern "C" fn extended_connect<P: Exported>(
     instance: InstancePtr,
     server: ServerPtr,
 ) -> *mut c_void {
     let instance: *const P = instance.0.cast();
-    // SAFETY: the module passes what `configure` returned and has not released it yet; it keeps the
-    // server table valid until `on_disconnect` returns.
+    // SAFETY: the module passes an instance that `configure` returned and that is not yet released.
+    // It keeps the server table valid until `on_disconnect` returns.
     unsafe {
         Arc::increment_strong_count(instance);
         Connection::open(Arc::from_raw(instance), server.0, true)
@@ -145,7 +147,7 @@ unsafe extern "C" fn extended_connect<P: Exported>(
 
 /// `Extension::release`.
 unsafe extern "C" fn extended_release<P: Exported>(instance: InstancePtr) {
-    // SAFETY: the module passes what `configure` returned, once.
+    // SAFETY: the module passes an instance that `configure` returned, and only once.
     let instance = unsafe { Arc::from_raw(instance.0.cast::<P>()) };
     Scope::detached(&P::slot().source).run_logged("drop", || drop(instance));
 }

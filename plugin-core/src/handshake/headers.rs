@@ -5,7 +5,8 @@ use crate::abi::{ExtendedServer, WebSocketServer};
 use std::fmt;
 use std::ptr;
 
-/// Names and values of the request's headers; see [`Handshake::headers`](super::Handshake::headers).
+/// Iterates over the names and values of the request's headers; see
+/// [`Handshake::headers`](super::Handshake::headers).
 #[derive(Clone)]
 pub struct Headers<'h> {
     server: *const WebSocketServer,
@@ -14,7 +15,7 @@ pub struct Headers<'h> {
 }
 
 impl<'h> Headers<'h> {
-    /// Of the handshake `server` stands for, which is `table`.
+    /// The headers of the handshake of `server`, whose extended table is `table`.
     pub(super) const fn new(server: *const WebSocketServer, table: &'h ExtendedServer) -> Self {
         Self {
             server,
@@ -25,7 +26,8 @@ impl<'h> Headers<'h> {
 
     fn next_bytes(&mut self) -> Option<(&'h [u8], &'h [u8])> {
         let (mut name, mut value) = (ptr::null(), ptr::null());
-        // SAFETY: the host keeps the table and the texts valid during `on_connect`, and thus in `'h`.
+        // SAFETY: the host keeps the table and the texts valid during `on_connect`, and so during
+        // `'h`.
         unsafe {
             let header = self.table.request_header;
             if header(self.server, self.next, &raw mut name, &raw mut value) == 0 {

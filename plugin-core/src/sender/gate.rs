@@ -1,12 +1,12 @@
-//! What may be used only as long as a connection exists.
+//! A value that may be used only while a connection exists.
 
 use crate::sync::{PoisonError, RwLock, RwLockReadGuard};
 
-/// A value while the connection exists.
+/// A value that exists as long as the connection.
 ///
-/// A send holds the lock for reading, so several threads send at once. The connection's end waits for
-/// them; it does not wait for the client, as the host makes sends under way return before it calls
-/// `on_disconnect`.
+/// A send holds the lock for reading, so several threads can send at once. The end of the
+/// connection waits for them. It does not wait for the client, because the host makes sends in
+/// progress return before it calls `on_disconnect`.
 pub(super) struct Gate<T>(RwLock<Option<T>>);
 
 impl<T> Gate<T> {
@@ -14,12 +14,12 @@ impl<T> Gate<T> {
         Self(RwLock::new(Some(value)))
     }
 
-    /// The value, if the connection exists; it then stays valid as long as the guard lives.
+    /// The value, if the connection still exists. It stays valid while the guard lives.
     pub(super) fn read(&self) -> RwLockReadGuard<'_, Option<T>> {
         self.0.read().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Waits until nobody reads the value any more and sees to it that nobody will.
+    /// Waits until no reader holds the value, then removes it.
     pub(super) fn shut(&self) {
         *self.0.write().unwrap_or_else(PoisonError::into_inner) = None;
     }

@@ -14,8 +14,8 @@ pub struct Client<'h> {
     private: *mut c_void,
 }
 
-// SAFETY: `private` is the plugin's state of the connection, whose callbacks may run on any thread;
-// `&mut self` sees to it that no two of them overlap.
+// SAFETY: `private` is the plugin's state of the connection, whose callbacks may run on any thread.
+// `&mut self` keeps two callbacks from overlapping.
 unsafe impl Send for Client<'_> {}
 
 impl<'h> Client<'h> {
@@ -30,7 +30,7 @@ impl<'h> Client<'h> {
         }
     }
 
-    /// Sends a message, and returns when the plugin's callback has.
+    /// Sends a message, and returns after the plugin's callback has returned.
     pub fn send<'m>(&mut self, message: impl Into<Message<'m>>) {
         match message.into() {
             Message::Text(text) => self.deliver(MESSAGE_TYPE_TEXT, text.as_bytes()),
@@ -39,10 +39,11 @@ impl<'h> Client<'h> {
     }
 
     fn deliver(&mut self, kind: c_int, payload: &[u8]) {
-        // A plugin may write to the buffer, so it gets one of its own.
+        // A plugin may write to the buffer, so give it a copy.
         let mut payload = payload.to_vec();
         let (data, length) = (payload.as_mut_ptr(), payload.len());
-        // SAFETY: `on_connect` returned `private`, and `&mut self` keeps callbacks apart.
+        // SAFETY: `on_connect` returned `private`, and `&mut self` keeps callbacks from
+        // overlapping.
         unsafe {
             if let Some(on_message) = (*self.host.plugin).on_message {
                 on_message(self.private, self.server.table(), kind, data, length);
@@ -50,55 +51,55 @@ impl<'h> Client<'h> {
         }
     }
 
-    /// What the plugin has sent since this was last asked.
+    /// Everything that the plugin has sent since the last call.
     #[must_use]
     pub fn received(&self) -> Vec<Received> {
         self.server.take_sent()
     }
 
-    /// The next thing the plugin sends, for plugins that send from threads of their own.
+    /// Waits for the next message or frame from the plugin, for plugins that send from their own
+    /// threads.
     ///
     /// # Panics
     ///
-    /// Nothing comes for ten seconds.
+    /// The plugin sends nothing for ten seconds.
     #[must_use]
     pub fn receive(&self) -> Received {
         self.server.wait_for_sent()
     }
 
-    /// The client reads nothing from now on, and so much waits for it that
-    /// [`try_send`](crate::Sender::try_send) has no room. What is sent otherwise is still accepted, and can be
-    /// [`received`](Self::received).
+    /// Stops reading: from now on [`try_send`](crate::Sender::try_send) finds the queue full. Other
+    /// functions still send, and [`received`](Self::received) still returns what they sent.
     pub fn stop_reading(&self) {
         self.server.set_reading(false);
     }
 
-    /// The client reads again.
+    /// Starts reading again.
     pub fn resume_reading(&self) {
         self.server.set_reading(true);
     }
 
-    /// The subprotocol the plugin chose.
+    /// The subprotocol that the plugin chose.
     #[must_use]
     pub fn subprotocol(&self) -> Option<String> {
         self.server.subprotocol()
     }
 
-    /// A header the plugin put on the response.
+    /// The value of a header that the plugin set on the response.
     #[must_use]
     pub fn response_header(&self, name: &str) -> Option<String> {
         self.server.response_header(name)
     }
 
-    /// Leaves. Senders the plugin has kept are closed when this returns.
+    /// Disconnects. Senders that the plugin has kept are closed when this returns.
     pub fn disconnect(self) {}
 }
 
 impl Drop for Client<'_> {
     fn drop(&mut self) {
         self.server.hang_up();
-        // SAFETY: `on_connect` returned `private`, and this is its last use; the server is dropped after
-        // `on_disconnect` has returned.
+        // SAFETY: `on_connect` returned `private`, and this is its last use. The server is dropped
+        // after `on_disconnect` has returned.
         unsafe {
             if let Some(on_disconnect) = (*self.host.plugin).on_disconnect {
                 on_disconnect(self.private, self.server.table());
@@ -107,7 +108,7 @@ impl Drop for Client<'_> {
     }
 }
 
-/// What a plugin sent.
+/// A message or frame that a plugin sent.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Received {
     /// A text message.
@@ -123,7 +124,7 @@ pub enum Received {
 impl Received {
     /// # Panics
     ///
-    /// It is nothing a Rust plugin can send.
+    /// A Rust plugin cannot send this.
     pub(super) fn from_raw(kind: c_int, payload: &[u8]) -> Self {
         let text = |bytes: &[u8]| str::from_utf8(bytes).expect("texts are UTF-8").to_owned();
         match (kind, payload) {

@@ -5,7 +5,7 @@ use crate::header;
 use std::ffi::{CStr, c_char};
 use std::slice;
 
-/// How a plugin refuses a client: what `mod_websocket` answers.
+/// The response of `mod_websocket` to a client that the plugin refuses.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Refusal {
     status: u16,
@@ -22,13 +22,13 @@ impl Refusal {
         }
     }
 
-    /// Copies what a plugin passes. Panics where that is against the rules.
+    /// Copies the refusal that a plugin passed. Panics if it violates the rules.
     ///
     /// # Safety
     ///
-    /// The refusal is one, with valid texts.
+    /// `refusal` points to a refusal with valid texts.
     pub(super) unsafe fn from_abi(refusal: *const abi::Refusal) -> Self {
-        // SAFETY: the caller vouches for the refusal and its texts.
+        // SAFETY: the caller guarantees the refusal and its texts.
         unsafe {
             let refusal = &*refusal;
             assert!((300..=599).contains(&refusal.status), "no refusal");
@@ -51,7 +51,7 @@ impl Refusal {
         self.status
     }
 
-    /// The first header of this name that the plugin added; the name may be written in any case.
+    /// The first header of this name that the plugin added. The case of the name does not matter.
     #[must_use]
     pub fn header(&self, name: &str) -> Option<&str> {
         self.headers()
@@ -59,14 +59,14 @@ impl Refusal {
             .map(|(_, value)| value)
     }
 
-    /// Names and values of the headers the plugin added.
+    /// Names and values of the headers that the plugin added.
     pub fn headers(&self) -> impl Iterator<Item = (&str, &str)> {
         self.headers
             .iter()
             .map(|(name, value)| (name.as_str(), value.as_str()))
     }
 
-    /// The body, or `None` for httpd's page.
+    /// The body, or `None` if the client gets httpd's page.
     #[must_use]
     pub fn body(&self) -> Option<&[u8]> {
         self.body.as_deref()
@@ -77,7 +77,7 @@ impl Refusal {
 ///
 /// `text` is a C string.
 unsafe fn text(text: *const c_char) -> String {
-    // SAFETY: the caller vouches for it.
+    // SAFETY: the caller guarantees a C string.
     let text = unsafe { CStr::from_ptr(text) };
     text.to_str()
         .expect("texts of Rust plugins are UTF-8")

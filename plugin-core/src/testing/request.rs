@@ -7,7 +7,7 @@ use crate::abi::{
 use std::collections::HashMap;
 use std::ffi::{CStr, CString, c_int};
 
-/// What a client asks for: `GET /` from 127.0.0.1, without headers, unless it is told otherwise.
+/// A client's request. The default is `GET /` from 127.0.0.1 without headers.
 #[derive(Clone, Debug)]
 pub struct Request {
     info: HashMap<c_int, CString>,
@@ -16,7 +16,7 @@ pub struct Request {
 }
 
 impl Request {
-    /// A plain request.
+    /// A plain request: `GET /` from 127.0.0.1.
     #[must_use]
     pub fn new() -> Self {
         let empty = Self {
@@ -32,51 +32,51 @@ impl Request {
             .client_address("127.0.0.1")
     }
 
-    /// With a header.
+    /// Adds a header.
     #[must_use]
     pub fn header(mut self, name: &str, value: impl AsRef<[u8]>) -> Self {
         self.headers.push((text(name), text(value)));
         self
     }
 
-    /// With this target, as it stands in the request line. Path info and query are set by themselves.
+    /// Sets the request target, as in the request line. This does not set path info and query.
     #[must_use]
     pub fn uri(self, uri: &str) -> Self {
         self.info(REQUEST_URI, uri)
     }
 
-    /// With this path behind the section of httpd's configuration that names the plugin: `/lobby` for
-    /// `/chat/lobby` and `<Location "/chat">`. Empty, if it is not set.
+    /// Sets the part of the path after the section of httpd's configuration that names the plugin:
+    /// `/lobby` for `/chat/lobby` and `<Location "/chat">`. The default is empty.
     #[must_use]
     pub fn path_info(self, path_info: &str) -> Self {
         self.info(REQUEST_PATH_INFO, path_info)
     }
 
-    /// With this query, without a question mark.
+    /// Sets the query, without a question mark.
     #[must_use]
     pub fn query(self, query: &str) -> Self {
         self.info(REQUEST_QUERY, query)
     }
 
-    /// By this user, whom httpd has authenticated.
+    /// Sets the user that httpd has authenticated.
     #[must_use]
     pub fn user(self, user: &str) -> Self {
         self.info(REQUEST_USER, user)
     }
 
-    /// From this address.
+    /// Sets the client's IP address.
     #[must_use]
     pub fn client_address(self, address: &str) -> Self {
         self.info(REQUEST_CLIENT_ADDRESS, address)
     }
 
-    /// Over TLS.
+    /// Makes the client connect over TLS.
     #[must_use]
     pub fn tls(self) -> Self {
         self.info(REQUEST_SCHEME, "https")
     }
 
-    /// Offering these subprotocols, the best first.
+    /// Offers these subprotocols, the preferred one first.
     #[must_use]
     pub fn subprotocols(mut self, names: &[&str]) -> Self {
         self.subprotocols = names.iter().map(text).collect();
@@ -119,7 +119,7 @@ impl Default for Request {
     }
 }
 
-/// A text as httpd would have it, which ends the request at a NUL.
+/// A text as httpd stores it. httpd's texts end at a NUL.
 fn text(text: impl AsRef<[u8]>) -> CString {
     CString::new(text.as_ref()).expect("there is no NUL in a request")
 }

@@ -14,10 +14,11 @@ use std::time::Duration;
 #[allow(clippy::cast_possible_truncation, reason = "less than a hundred bytes")]
 pub(super) const C_SIZE: c_uint = size_of::<WebSocketServer>() as c_uint;
 
-/// How long [`Server::wait_for_sent`] waits.
+/// The longest time that [`Server::wait_for_sent`] waits.
 const PATIENCE: Duration = Duration::from_secs(10);
 
-/// A connection, seen from the host. The table comes first: it is what the plugin has a pointer to.
+/// The host's side of a connection. The table is the first field, so that a pointer to the table is
+/// one to the whole struct.
 #[repr(C)]
 pub(super) struct Server {
     table: ServerTable,
@@ -28,7 +29,8 @@ pub(super) struct Server {
     log: Arc<Log>,
 }
 
-// SAFETY: the table holds functions, and a null pointer; all else is behind locks or never changes.
+// SAFETY: the table holds functions and a null pointer. All other fields are behind locks or never
+// change.
 unsafe impl Send for Server {}
 // SAFETY: as above.
 unsafe impl Sync for Server {}
@@ -48,7 +50,7 @@ struct Sent {
 }
 
 impl Server {
-    /// A table of `size` bytes; what goes beyond it aborts when it is called.
+    /// A server with a table of `size` bytes. Calling a function beyond that size aborts.
     pub(super) fn new(size: c_uint, request: Request, log: Arc<Log>) -> Arc<Self> {
         Arc::new(Self {
             table: callbacks::table(size),
@@ -64,7 +66,7 @@ impl Server {
         })
     }
 
-    /// What the plugin gets. It has to lead back to all of the server.
+    /// The pointer for the plugin. It must be valid for the whole server, not only for the table.
     pub(super) fn table(&self) -> *const WebSocketServer {
         ptr::from_ref(self).cast()
     }
@@ -101,7 +103,7 @@ impl Server {
             .expect("the plugin sends something within ten seconds")
     }
 
-    /// From now on, nothing is accepted.
+    /// Refuses all messages from now on.
     pub(super) fn hang_up(&self) {
         lock(&self.sent).closed = true;
     }

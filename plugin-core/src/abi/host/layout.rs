@@ -1,4 +1,4 @@
-//! The comparison of two layouts, with an answer that fits on one line of a log.
+//! Compares two layouts and describes the difference in one line for the log.
 
 use super::IncompatibleError;
 use abi_stable::abi_stability::abi_checking::{
@@ -8,10 +8,10 @@ use abi_stable::abi_stability::abi_checking::{
 use abi_stable::type_layout::{TLFieldOrFunction, TypeLayout};
 use std::fmt::Display;
 
-/// Whether a plugin with the layout `found` can be used by a module that knows `expected`.
+/// Whether a module that knows `expected` can use a plugin with the layout `found`.
 ///
-/// Each side may be the newer one, with fields the other does not know behind those they share, while
-/// `abi_stable` wants to be told which.
+/// Either side may be newer and have more fields at the end. `abi_stable` must be told which side
+/// that is, so this tries both.
 pub(super) fn check(
     expected: &'static TypeLayout,
     found: &'static TypeLayout,
@@ -22,9 +22,9 @@ pub(super) fn check(
     })
 }
 
-/// `abi_stable`'s public function for this remembers, in a global map, the layouts it has seen. They
-/// lie in the plugin's library, which httpd unloads between two readings of its configuration; so
-/// the check starts from an empty memory each time.
+/// Compares the layouts with an empty cache. `abi_stable`'s public function caches the layouts that
+/// it has seen in a global map. They lie in the plugin's library, which httpd unloads between two
+/// readings of its configuration.
 fn check_newer(old: &'static TypeLayout, new: &'static TypeLayout) -> Result<(), Vec<String>> {
     check_layout_compatibility_with_globals(old, new, &CheckingGlobals::new()).map_err(|e| {
         e.errors
@@ -40,8 +40,8 @@ fn describe(error: &AbiInstabilityError) -> String {
     format!("`{}`: {}", path(error), differences.join(", "))
 }
 
-/// From the table inwards. The first step is the pointer to the table, and a function repeats the
-/// name of its field.
+/// The path to the difference, from the table inwards. `skip` leaves out the pointer to the table,
+/// and `dedup` the name of a function, which repeats that of its field.
 fn path(error: &AbiInstabilityError) -> String {
     let mut path = vec!["Extension"];
     path.extend(
@@ -87,7 +87,7 @@ fn either(expected: impl Display, found: impl Display) -> String {
     format!("the module has {expected}, the plugin {found}")
 }
 
-/// The name of a variant, which for the rare ones says enough; their contents print whole layouts.
+/// The name of the variant. That is enough for the rare ones, whose contents print whole layouts.
 fn variant(debug: &str) -> String {
     debug
         .split(['(', ' ', '{'])

@@ -15,7 +15,7 @@ impl Plugin for Nothing {
     }
 }
 
-/// The table of a Rust plugin, to be changed.
+/// The table of a Rust plugin, which a test may change.
 fn table() -> ExtendedPlugin {
     let table: *const ExtendedPlugin = crate::export::init::<Nothing>().cast();
     // SAFETY: init returns such a table, and nothing in it has a destructor.
@@ -25,7 +25,7 @@ fn table() -> ExtendedPlugin {
 fn check(table: ExtendedPlugin) -> Result<Option<&'static str>, String> {
     let mut table = ManuallyDrop::new(table);
     let table: *mut ExtendedPlugin = &raw mut *table;
-    // SAFETY: the table is that of a plugin, as far as its size says, and this process does not unload it.
+    // SAFETY: it is a plugin table of at most `size` bytes, and this process does not unload it.
     match unsafe { rust_plugin(table.cast::<WebSocketPlugin>()) } {
         Ok(plugin) => Ok(plugin.map(|plugin| plugin.name())),
         Err(error) => Err(error.to_string()),
@@ -38,7 +38,7 @@ fn a_rust_plugin_is_recognised() {
 }
 
 #[test]
-fn c_plugins_are_too_short_or_have_another_tail() {
+fn tables_that_are_too_short_or_lack_the_magic_value_are_of_c_plugins() {
     let mut short = table();
     short.base.size = ExtendedPlugin::SIZE - 1;
     let mut other = table();
@@ -49,7 +49,7 @@ fn c_plugins_are_too_short_or_have_another_tail() {
 }
 
 #[test]
-fn another_abi_stable_is_an_error_that_says_so() {
+fn an_incompatible_abi_stable_is_an_error_that_names_both_versions() {
     static OTHER: AbiHeader = {
         let mut header = AbiHeader::VALUE;
         header.abi_minor += 1;
@@ -65,7 +65,7 @@ fn another_abi_stable_is_an_error_that_says_so() {
 }
 
 #[test]
-fn another_layout_is_an_error() {
+fn an_incompatible_layout_is_an_error() {
     let mut table = table();
     table.layout = abi_stable::abi_stability::stable_abi_trait::get_type_layout::<u32>;
     let error = check(table).unwrap_err();

@@ -1,7 +1,7 @@
 //! The functions in the test host's table.
 //!
-//! A plugin calls them with a pointer to [`Server`], which is valid as the rules of the tables say: as
-//! long as the client is connected. The SAFETY notes below are short for that.
+//! A plugin calls them with a pointer to a [`Server`]. By the rules of the tables it is valid as
+//! long as the client is connected. The SAFETY notes below refer to this.
 
 use super::{C_SIZE, LogLine, Received, Refusal, Server, lock};
 use crate::abi::{
@@ -44,17 +44,18 @@ pub(super) fn table(size: c_uint) -> ServerTable {
 ///
 /// `server` is a table of a [`Server`] that is valid for `'a`.
 unsafe fn server<'a>(server: *const WebSocketServer) -> &'a Server {
-    // SAFETY: the table is the first field, and `Server::table` leads to all of them.
+    // SAFETY: the table is the first field, and `Server::table` gives a pointer to the whole
+    // server.
     unsafe { &*server.cast() }
 }
 
-/// As [`server`], for functions the C module does not have. Panicking here aborts.
+/// Like [`server`], for functions that the C module does not have. A panic in here aborts.
 ///
 /// # Safety
 ///
 /// As for [`server`].
 unsafe fn extended<'a>(table: *const WebSocketServer) -> &'a Server {
-    // SAFETY: the caller vouches for it.
+    // SAFETY: the caller guarantees the table.
     let server = unsafe { server(table) };
     assert!(
         server.table.extended.base.size > C_SIZE,
@@ -67,7 +68,7 @@ unsafe fn extended<'a>(table: *const WebSocketServer) -> &'a Server {
 ///
 /// `text` is a C string, valid for `'a`.
 unsafe fn owned(text: *const c_char) -> String {
-    // SAFETY: the caller vouches for it.
+    // SAFETY: the caller guarantees a C string.
     unsafe { CStr::from_ptr(text) }
         .to_str()
         .expect("texts are UTF-8")

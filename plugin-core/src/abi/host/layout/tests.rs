@@ -4,8 +4,8 @@ use abi_stable::StableAbi;
 use abi_stable::std_types::{RResult, RSlice, RStr, RString, Tuple2};
 use std::ffi::c_void;
 
-/// Declares the table `Extension` as another release of this crate could have it. `StableAbi` looks
-/// at tokens, so that the types of functions must be written out.
+/// Declares the table `Extension` as another release of this crate might. `StableAbi` only sees
+/// tokens, so the types of functions must be written out.
 macro_rules! release {
     ($module:ident, connect($($parameter:ty),*), { $($between:tt)* }, { $($end:tt)* }) => {
         #[allow(dead_code, reason = "only the layout counts")]
