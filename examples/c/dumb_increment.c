@@ -1,8 +1,8 @@
 /*
- * Counts up every 50 ms and sends the number as text, from a thread of its own for each connection.
- * The text message "reset\n" sets the number back to 0.
+ * Counts up every 50 ms and sends the number as text. Each connection has a thread for this. The
+ * text message "reset\n" sets the number back to 0.
  *
- * The client must offer the subprotocol "dumb-increment-protocol", or it is refused.
+ * The client must offer the subprotocol "dumb-increment-protocol"; otherwise the plugin refuses it.
  *
  *     WebSocketHandler modules/dumb_increment.so dumb_increment_init
  */
@@ -19,7 +19,7 @@
 #define RESET "reset\n"
 #define INTERVAL_NS (50 * 1000 * 1000)
 
-/* One connection. `mutex` guards `number` and `stopping`; `wake` tells that `stopping` is set. */
+/* One connection. `mutex` guards `number` and `stopping`; `wake` signals a change of `stopping`. */
 struct counter {
     const WebSocketServer *server;
     pthread_t thread;
@@ -38,16 +38,16 @@ static void add_interval(struct timespec *time)
     }
 }
 
-/* Waits until `deadline`, or less if the connection ends. The caller holds the mutex. */
+/* Waits until `deadline`, or until the connection ends. The caller holds the mutex. */
 static void wait_until(struct counter *counter, const struct timespec *deadline)
 {
     while (!counter->stopping
            && pthread_cond_timedwait(&counter->wake, &counter->mutex, deadline) == 0) {
-        /* woken early: look again */
+        /* a spurious wake-up: check again */
     }
 }
 
-/* Sends the number and counts it up. Returns false once the connection takes no more messages. */
+/* Sends the number and increments it. Returns false once the connection takes no more messages. */
 static bool send_number(struct counter *counter)
 {
     char text[24];
@@ -60,8 +60,8 @@ static bool send_number(struct counter *counter)
 }
 
 /*
- * The thread. It sends while it holds the mutex that on_message takes as well: send never waits for
- * a callback.
+ * The thread. It may hold the mutex, which on_message takes too, while it sends, because send never
+ * waits for a callback.
  */
 static void *count(void *argument)
 {
@@ -72,7 +72,7 @@ static void *count(void *argument)
     clock_gettime(CLOCK_MONOTONIC, &deadline);
     pthread_mutex_lock(&counter->mutex);
     while (open && !counter->stopping) {
-        /* Adding to the deadline rather than to the time now keeps the pace. */
+        /* Adding to the deadline and not to the current time keeps the rate constant. */
         add_interval(&deadline);
         wait_until(counter, &deadline);
         if (!counter->stopping) {
@@ -100,7 +100,7 @@ static struct counter *new_counter(const WebSocketServer *server)
     }
     counter->server = server;
     pthread_mutex_init(&counter->mutex, NULL);
-    /* The monotonic clock: setting the time of day must not stop the counting. */
+    /* The monotonic clock, because a change of the time of day must not stop the counting. */
     pthread_condattr_init(&attributes);
     pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
     pthread_cond_init(&counter->wake, &attributes);

@@ -14,7 +14,7 @@ static size_t CALLBACK echo_on_message(void *plugin_private, const WebSocketServ
     return server->send(server, type, buffer, buffer_size);
 }
 
-/* Nothing to set up or to clean up: without on_connect every connection is accepted. */
+/* Nothing to set up or to clean up. Without on_connect every connection is accepted. */
 static WebSocketPlugin echo_plugin = {
     .size = sizeof(WebSocketPlugin),
     .version = WEBSOCKET_PLUGIN_VERSION_0,

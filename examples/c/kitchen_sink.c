@@ -1,11 +1,11 @@
 /*
- * Uses every function of the interface, driven by the client: made for end-to-end tests and for
- * trying things out. Not for a public server: its clients can start threads and block callbacks.
+ * Lets the client call every function of the interface, for end-to-end tests and experiments. Do
+ * not use it on a public server: its clients can start threads and block callbacks.
  *
  *     WebSocketHandler modules/kitchen_sink.so kitchen_sink_init
  *
- * While connecting it accepts the last subprotocol the client offers, sets the response headers
- * `X-Kitchen-Sink: ready` and `X-Kitchen-Sink-Offers: <number of offered subprotocols>`, and looks
+ * In on_connect it accepts the last subprotocol that the client offers, sets the response headers
+ * `X-Kitchen-Sink: ready` and `X-Kitchen-Sink-Offers: <number of offered subprotocols>`, and reads
  * for these request headers:
  *
  *     X-Refuse: ...         refuses the connection
@@ -18,14 +18,14 @@
  *     upper TEXT            sends TEXT in capitals (ASCII), changed in the message's own buffer
  *     accepted TEXT         sends TEXT, then the number that send returned
  *     empty                 sends an empty text message
- *     raw HEX               sends the bytes HEX stands for as a text message, valid UTF-8 or not
+ *     raw HEX               sends these hexadecimal bytes as a text message, valid UTF-8 or not
  *     big SIZE              sends SIZE binary bytes; byte i is i % 251
  *     type N TEXT           sends a message of type N
  *     ping TEXT, pong TEXT  sends a ping or a pong
  *     header NAME           sends the value of a request header, or "(none)"
  *     protocols             sends the offered subprotocols in one message, or "(none)"
  *     protocol N            sends the Nth offered subprotocol, counted from 0, or "(none)"
- *     request               sends "yes" if the request can be had, otherwise "no"
+ *     request               sends "yes" if request() returns a request, otherwise "no"
  *     threads N COUNT       N threads at once each send "t<i> 0" to "t<i> <COUNT - 1>"
  *     block MS              blocks on_message for MS milliseconds, then sends "unblocked"
  *     linger MS             makes on_disconnect block for MS milliseconds; sends "lingering"
@@ -82,7 +82,7 @@ static void set_response_headers(const WebSocketServer *server)
         server->protocol_set(server, server->protocol_index(server, offers - 1));
     }
     server->header_set(server, "X-Kitchen-Sink", "ready");
-    /* The value is copied, so it may live on the stack. */
+    /* header_set copies the value, so it may be on the stack. */
     snprintf(number, sizeof(number), "%zu", offers);
     server->header_set(server, "X-Kitchen-Sink-Offers", number);
 }
@@ -150,7 +150,7 @@ static void CALLBACK kitchen_sink_destroy(WebSocketPlugin *plugin)
     free(plugin);
 }
 
-/* Each call makes a table of its own, which destroy frees. */
+/* Each call allocates a table, which destroy frees. */
 EXPORT WebSocketPlugin *CALLBACK kitchen_sink_init(void)
 {
     WebSocketPlugin *plugin = calloc(1, sizeof(*plugin));

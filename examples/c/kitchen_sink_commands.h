@@ -1,4 +1,4 @@
-/* The commands, one function each; kitchen_sink.c says what they do. A part of kitchen_sink.c. */
+/* The commands, one function each. kitchen_sink.c, which includes this file, documents them. */
 
 #ifndef KITCHEN_SINK_COMMANDS_H
 #define KITCHEN_SINK_COMMANDS_H
@@ -12,7 +12,7 @@
 #include "kitchen_sink_threads.h"
 #include "websocket_plugin.h"
 
-/* One connection. Only callbacks use it, and those never run at the same time: no lock needed. */
+/* One connection. Only callbacks use it. They never run at the same time, so it needs no lock. */
 struct connection {
     const WebSocketServer *server;
     struct worker *workers;
@@ -54,7 +54,7 @@ static void do_raw(struct connection *connection, struct text text)
 {
     struct text raw = {text.bytes, text.size / 2};
 
-    /* Two digits become one byte, so the result fits in front of what is still to be read. */
+    /* Two digits become one byte, so the result never overtakes the digits still to be read. */
     for (size_t i = 0; i < raw.size; i++) {
         raw.bytes[i] = (unsigned char)(hex_value(text.bytes[2 * i]) << 4
                                        | hex_value(text.bytes[2 * i + 1]));
@@ -101,7 +101,7 @@ static void do_pong(struct connection *connection, struct text text)
     send_as(connection, MESSAGE_TYPE_PONG, text);
 }
 
-/* ---- Asking about the request ---------------------------------------------------------------- */
+/* ---- The request ----------------------------------------------------------------------------- */
 
 static void do_header(struct connection *connection, struct text text)
 {
@@ -195,9 +195,9 @@ static void do_linger(struct connection *connection, struct text text)
     send_string(connection->server, "lingering");
 }
 
-/* ---- Tables that stay ------------------------------------------------------------------------ */
+/* ---- Tables that outlive their connection ---------------------------------------------------- */
 
-/* The address of the table of this process' first connection; 0 before there is one. */
+/* The address of the table of this process' first connection, or 0 before there is one. */
 static atomic_uintptr_t first_table;
 
 static void remember_first_table(const WebSocketServer *server)
@@ -208,9 +208,9 @@ static void remember_first_table(const WebSocketServer *server)
 }
 
 /*
- * Some plugins keep the table of an earlier connection and use it for later ones. Where each
- * process serves one connection at a time (the prefork MPM) that works: all have the same table.
- * Elsewhere the remembered table may be gone, so it is used only if it is the present one.
+ * Some plugins keep the table of an earlier connection and use it for later ones. That works if
+ * each process serves one connection at a time (prefork MPM), because all its connections have the
+ * same table. Otherwise the old table may be freed, so it is used only if it is the current one.
  */
 static void do_stale(struct connection *connection, struct text text)
 {

@@ -1,4 +1,4 @@
-/* The text of a message: taking a command apart, sending text. A part of kitchen_sink.c. */
+/* Parsing and sending text. kitchen_sink.c includes this file. */
 
 #ifndef KITCHEN_SINK_TEXT_H
 #define KITCHEN_SINK_TEXT_H
@@ -7,13 +7,13 @@
 
 #include "websocket_plugin.h"
 
-/* Part of a message: not terminated, and may hold any bytes. */
+/* A part of a message. It has no NUL at its end and may contain any bytes. */
 struct text {
     unsigned char *bytes;
     size_t size;
 };
 
-/* Takes the text up to the next space off `rest`, and the space. */
+/* Removes the text up to the next space, and the space, from `rest`. */
 static struct text next_word(struct text *rest)
 {
     struct text word = *rest;
@@ -30,7 +30,7 @@ static struct text next_word(struct text *rest)
     return word;
 }
 
-/* Copies a text into `target` as a C string, cut off where it does not fit. */
+/* Copies a text into `target` as a C string. Cuts it off if it does not fit. */
 static const char *c_string(struct text text, char *target, size_t capacity)
 {
     size_t length = text.size < capacity ? text.size : capacity - 1;
@@ -40,7 +40,7 @@ static const char *c_string(struct text text, char *target, size_t capacity)
     return target;
 }
 
-/* The next word as a decimal number, 0 if it is none. */
+/* The next word as a decimal number; 0 if it is not a number. */
 static long next_number(struct text *rest)
 {
     char digits[24];
@@ -48,7 +48,7 @@ static long next_number(struct text *rest)
     return strtol(c_string(next_word(rest), digits, sizeof(digits)), NULL, 10);
 }
 
-/* The value of a hexadecimal digit, 0 if it is none. */
+/* The value of a hexadecimal digit; 0 for any other character. */
 static unsigned char hex_value(unsigned char digit)
 {
     static const char digits[] = "0123456789abcdef0123456789ABCDEF";

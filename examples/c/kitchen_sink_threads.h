@@ -1,4 +1,4 @@
-/* The threads that a connection starts, and blocking. A part of kitchen_sink.c. */
+/* Threads that a connection starts, and blocking. kitchen_sink.c includes this file. */
 
 #ifndef KITCHEN_SINK_THREADS_H
 #define KITCHEN_SINK_THREADS_H
@@ -12,7 +12,7 @@
 #include "kitchen_sink_text.h"
 #include "websocket_plugin.h"
 
-/* One thread, in the list of those its connection started. */
+/* One thread, in the list of the threads that its connection started. */
 struct worker {
     struct worker *next;
     pthread_t thread;
@@ -85,7 +85,7 @@ static void block(long milliseconds)
     struct timespec left = {milliseconds / 1000, milliseconds % 1000 * 1000000};
 
     while (nanosleep(&left, &left) != 0 && errno == EINTR) {
-        /* a signal came in between: wait for the rest */
+        /* a signal interrupted the sleep: wait for the rest */
     }
 }
 

@@ -1,4 +1,4 @@
-// The cookie, which browsers send along when they open a WebSocket.
+// The cookie that the browser sends when it opens a WebSocket.
 "use strict";
 
 {

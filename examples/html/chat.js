@@ -1,10 +1,10 @@
-// The chat: what everybody in the room says and does, and a name for ourselves.
+// The chat: the events of the room, and the user's name.
 "use strict";
 
 {
   const part = (name) => document.getElementById(`chat-${name}`);
   const log = new MessageLog(part("log"));
-  let name; // that the user has chosen, to be told again after a lost connection
+  let name; // the user's choice, to be sent again after a reconnect
 
   const rename = () => socket.send(JSON.stringify({ type: "rename", name }));
 
@@ -28,7 +28,7 @@
       part("send").disabled = !open;
       part("rename").disabled = !open;
       if (open) {
-        // The server tells again what was said lately.
+        // The server sends the last messages again.
         log.clear();
         name && rename();
       }

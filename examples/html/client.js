@@ -1,12 +1,12 @@
-// What all demo pages share: a WebSocket that reconnects, and a log to show messages in.
+// Shared code of all demo pages: a WebSocket that reconnects, and a log that shows messages.
 "use strict";
 
 const FIRST_RETRY_MS = 1000;
 const LAST_RETRY_MS = 30000;
-// A connection that lasted this long was a good one: the next retry comes soon again.
+// After a connection that lasted this long, the next retry delay is short again.
 const STABLE_MS = 5000;
 
-// The status element shows these; it has the state itself in its attribute data-state.
+// The labels of the status element. Its attribute data-state has the state itself.
 const STATE_LABELS = {
   connecting: "Connecting…",
   open: "Connected",
@@ -15,11 +15,12 @@ const STATE_LABELS = {
 };
 
 /**
- * A WebSocket to this server that comes back after it was lost, and tells how it stands.
+ * A WebSocket to this server that reconnects when it is lost, and reports its state.
  *
  * `status` is the element that shows the state. The handlers are optional: `onState(state)` with
  * "connecting", "open", "closing", "waiting" (for the next attempt) or "closed";
  * `onMessage(data)`; `onClose(event)`.
+ */
  */
 class LiveSocket {
   constructor(path, { protocols = [], reconnect = true, status, ...handlers } = {}) {
@@ -30,7 +31,7 @@ class LiveSocket {
     this.handlers = handlers;
     this.retryMs = FIRST_RETRY_MS;
     this.state = "closed";
-    // Browsers keep pages that are left, with their connections, for when the user goes back.
+    // Browsers cache pages that the user leaves, with their connections, for the Back button.
     addEventListener("pagehide", () => this.hidePage());
     addEventListener("pageshow", ({ persisted }) => persisted && this.resume && this.connect());
   }
@@ -60,7 +61,7 @@ class LiveSocket {
     this.socket.send(data);
   }
 
-  /** Closes for good: no attempt to reconnect follows. Throws if code or reason are not allowed. */
+  /** Closes and does not reconnect. Throws if code or reason are not allowed. */
   close(code, reason) {
     if (this.socket?.readyState <= WebSocket.OPEN) {
       code === undefined ? this.socket.close() : this.socket.close(code, reason);
@@ -68,7 +69,7 @@ class LiveSocket {
       this.show("closing");
       return;
     }
-    // Between two attempts: there is only the next one to call off.
+    // Between two attempts only the timer of the next one must be cancelled.
     clearTimeout(this.timer);
     this.show("closed");
   }
@@ -89,14 +90,14 @@ class LiveSocket {
     if (stable) {
       this.retryMs = FIRST_RETRY_MS;
     }
-    // Some randomness, so that after a restart of the server not all clients come at once.
+    // A random part, so that not all clients reconnect at the same time after a restart.
     const delay = this.retryMs * (0.8 + 0.4 * Math.random());
     this.retryMs = Math.min(2 * this.retryMs, LAST_RETRY_MS);
     this.show("waiting", `Reconnecting in ${Math.round(delay / 1000)} s`);
     this.timer = setTimeout(() => this.retry(), delay);
   }
 
-  /** Reconnects now, or as soon as somebody looks at the page. */
+  /** Reconnects now, or as soon as the page becomes visible. */
   retry() {
     if (!document.hidden) {
       this.connect();
@@ -116,7 +117,7 @@ class LiveSocket {
   }
 }
 
-/** A list element as a log: what was sent and received, the newest at the bottom. */
+/** A list element as a log of messages, the newest at the bottom. */
 class MessageLog {
   static LIMIT = 500;
 

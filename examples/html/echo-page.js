@@ -1,4 +1,4 @@
-// What echo.html has beyond the echo client of the demo page: every control, and the details.
+// The parts of echo.html that the demo page does not have: all controls, and the details.
 "use strict";
 
 const part = (name) => document.getElementById(`echo-${name}`);
@@ -64,7 +64,7 @@ part("close-form").addEventListener("submit", (event) => {
   try {
     echo.socket.close(part("code").valueAsNumber, part("reason").value);
   } catch (error) {
-    // Browsers let a page send 1000 and 3000 to 4999 only, and a reason of at most 123 bytes.
+    // Browsers let a page send only 1000 and 3000 to 4999, and a reason of at most 123 bytes.
     echo.log.add("info", error.message);
   }
 });

@@ -1,12 +1,12 @@
-// The echo client: on the demo page as it is, and in echo.html with the controls of echo-page.js.
+// The echo client. index.html uses it alone, echo.html with the controls of echo-page.js.
 "use strict";
 
-/** Sends messages, logs them and their echoes, and measures how long each took. */
+/** Sends messages, logs them and their echoes, and measures the round-trip time. */
 class EchoClient {
   constructor(path) {
     this.log = new MessageLog(document.getElementById("echo-log"));
     this.rtt = document.getElementById("echo-rtt");
-    this.sentAt = []; // of messages that are not back yet: echoes come in order
+    this.sentAt = []; // times of messages without an echo yet; echoes arrive in order
     this.onState = () => {};
     this.onClose = () => {};
     this.socket = new LiveSocket(path, {
@@ -49,5 +49,5 @@ class EchoClient {
 }
 
 const echo = new EchoClient("/echo");
-// What echo-page.js adds must be in place first.
+// echo-page.js must be set up first.
 addEventListener("DOMContentLoaded", () => echo.socket.connect());

@@ -1,4 +1,4 @@
-// The live counter: a number that the server counts up, its rate, and a button to reset it.
+// The live counter: the server's number, its rate, and a button to reset it.
 "use strict";
 
 {

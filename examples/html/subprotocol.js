@@ -1,4 +1,4 @@
-// What the client offers, and which of it the plugin has chosen.
+// The subprotocols that the client offers, and the one that the plugin has chosen.
 "use strict";
 
 {

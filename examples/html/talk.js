@@ -1,7 +1,7 @@
-// A connection made by hand, to talk over: what the pages of plugins that may refuse have in common.
+// A connection that the user opens, for the pages of plugins that may refuse a client.
 "use strict";
 
-/** The endpoint is `/NAME`, and the ids of the page's parts begin with `NAME-`. */
+/** The endpoint is `/NAME`, and the ids of the page's elements begin with `NAME-`. */
 class Talk {
   constructor(name, onConnect) {
     this.part = (part) => document.getElementById(`${name}-${part}`);
@@ -42,7 +42,7 @@ class Talk {
   }
 
   closed({ code }) {
-    // Browsers do not tell pages the status of the response.
+    // Browsers do not tell scripts the HTTP status of the response.
     this.log.add("info", this.wasOpen ? `closed: code ${code}` : "refused");
     this.wasOpen = false;
   }

@@ -1,4 +1,4 @@
-// The clock that the server tells all clients.
+// The clock that the server sends to all clients.
 "use strict";
 
 {

@@ -1,9 +1,9 @@
-//! A WebSocket plugin for Apache httpd. `README.md` says how to build and serve it.
+//! A WebSocket plugin for Apache httpd. `README.md` describes how to build and use it.
 #![forbid(unsafe_code)]
 
 use websocket_plugin::{Close, Message, Plugin, Sender, websocket_plugin};
 
-/// The plugin: what all its connections share.
+/// The plugin. All its connections share it.
 #[derive(Default)]
 struct {{type}};
 

@@ -1,4 +1,4 @@
-//! The chat, with two browsers.
+//! The chat page, in two browsers.
 
 use anyhow::Result;
 use serde_json::json;
@@ -7,10 +7,11 @@ use crate::support::page::{Entry, Page};
 use crate::support::{Context, cases};
 
 cases! {
-    "two pages hear each other, and of each other" => two,
+    "members get each other's messages and changes" => two,
 }
 
-/// Waits for what the room tells, whoever the guests before were.
+/// Waits for an info entry of the log that ends with `end`. Members of earlier cases may have left
+/// entries before it.
 fn await_info(page: &Page, end: &str) -> Result<()> {
     page.until(
         "[...element('chat-log').children].some((entry) => \
@@ -39,7 +40,7 @@ fn two(context: &Context) -> Result<()> {
     anna.await_entry("chat", Entry("said", "text", "Anna: Is anybody here?"))?;
 
     let bob = context.open_on(&httpd, "chat.html")?;
-    // Newcomers hear what was said before.
+    // A newcomer gets the last messages.
     bob.await_entry("chat", Entry("said", "text", "Anna: Is anybody here?"))?;
     await_info(&anna, "guest-2 has come in")?;
     rename(&bob, "Bob")?;
@@ -54,7 +55,7 @@ fn two(context: &Context) -> Result<()> {
         Entry("said", "text", "Anna: H\u{e9}llo \u{4e16}\u{754c}"),
     )?;
 
-    // The browser keeps a page that is left; its connection must not stay.
+    // The browser keeps a page in its cache when the user leaves it, but must close its connection.
     bob.goto(&context.origin(&httpd))?;
     await_info(&anna, "Bob has left")
 }

@@ -1,4 +1,4 @@
-//! How a connection ends, as JavaScript is told.
+//! The end of a connection as JavaScript sees it.
 
 use anyhow::{Context as _, Result, ensure};
 use rustix::process::{Pid, Signal, kill_process};
@@ -10,17 +10,17 @@ use crate::support::page::{Page, text};
 use crate::support::{Context, cases};
 
 cases! {
-    "a page closes with a code, and is answered with it" => by_the_page,
-    "a plugin closes with a code and a reason, or without" => by_the_plugin,
-    "data a plugin cannot use closes with 1007 or 1003" => bad_data,
+    "a page closes with a code, and the server answers with the same code" => by_the_page,
+    "a plugin closes with a code and a reason, or without both" => by_the_plugin,
+    "data that a plugin cannot use closes with 1007 or 1003" => bad_data,
     "a message over the limit closes with 1009" => too_big,
     "a text that is not UTF-8 makes the browser fail the connection" => not_utf8,
-    "a restart closes with 1001, and the page comes back by itself" => restart,
-    "a server that dies is 1006, and the page comes back by itself" => death,
-    "Disconnect is for good" => disconnect,
+    "a restart closes with 1001, and the page reconnects" => restart,
+    "a crash of the server is 1006, and the page reconnects" => death,
+    "after Disconnect the page does not reconnect" => disconnect,
 }
 
-/// Waits until the echo page tells how its connection ended.
+/// Waits until the echo page shows this end of its connection.
 fn await_end(page: &Page, code: &str, reason: &str, clean: &str) -> Result<()> {
     for (id, value) in [
         ("echo-last-code", code),
@@ -32,7 +32,7 @@ fn await_end(page: &Page, code: &str, reason: &str, clean: &str) -> Result<()> {
     Ok(())
 }
 
-/// What a page is told when it has sent `message` to `path`.
+/// The close event of a page after it has sent `message` to `path`.
 fn end_after(page: &Page, path: &str, message: &str) -> Result<Value> {
     page.run(
         "const socket = await open(args[0]);
@@ -54,12 +54,12 @@ fn by_the_page(context: &Context) -> Result<()> {
         page.fill("echo-reason", "schön war’s")?;
         page.click("echo-close")?;
         page.await_state("echo", "closed")?;
-        // The server answers with the code alone.
+        // The server answers with the code, but without the reason.
         await_end(&page, code, "none", "yes")?;
         page.click("echo-connect")?;
         page.await_state("echo", "open")?;
     }
-    // The browser does not let a page send this one.
+    // The browser does not allow a page to send this code.
     page.fill("echo-code", "1001")?;
     page.click("echo-close")?;
     page.until(
@@ -103,7 +103,7 @@ fn too_big(context: &Context) -> Result<()> {
     let httpd = context.start(limit)?;
     let page = context.open_on(&httpd, "echo.html")?;
     page.await_state("echo", "open")?;
-    // Otherwise it reconnects.
+    // Switch off reconnecting.
     page.click("echo-reconnect")?;
     page.fill("echo-binary-size", "1000")?;
     page.click("echo-send-binary")?;
@@ -130,7 +130,7 @@ fn restart(context: &Context) -> Result<()> {
     let page = context.open_on(&httpd, "echo.html")?;
     page.await_state("echo", "open")?;
     if context.transport == Transport::H2 {
-        // At any other restart httpd closes the connections of HTTP/2 without a word.
+        // httpd closes HTTP/2 connections without a close frame at any other restart.
         httpd.graceful()?;
     } else {
         httpd.restart()?;

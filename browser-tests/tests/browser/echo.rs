@@ -1,4 +1,4 @@
-//! The echo page: what is sent comes back, as what it was.
+//! The echo page: each message comes back with the same content and type.
 
 use anyhow::{Result, ensure};
 use serde_json::json;
@@ -9,11 +9,11 @@ use crate::support::{Context, cases};
 cases! {
     "text comes back as text" => texts,
     "binary comes back as binary" => binary,
-    "the demo page has an echo client too" => demo_page,
-    "the endpoint in C does the same" => endpoint_in_c,
-    "text and binary of 1 MiB come back unchanged" => big,
-    "many messages on their way come back in order" => many,
-    "messages are compressed where the server does that, and only there" => compression,
+    "the echo client on the start page works" => demo_page,
+    "the echo plugin in C works" => endpoint_in_c,
+    "text and binary messages of 1 MiB come back unchanged" => big,
+    "many messages in flight come back in order" => many,
+    "messages are compressed if the server is configured so, and otherwise not" => compression,
 }
 
 pub(crate) fn open(context: &Context) -> Result<Page> {
@@ -128,7 +128,7 @@ fn compression(context: &Context) -> Result<()> {
     for (kept, extensions) in [
         (
             "Shared",
-            // Chromium offers to use a smaller window.
+            // Chromium offers client_max_window_bits.
             "permessage-deflate; server_no_context_takeover; client_max_window_bits=12",
         ),
         ("Connection", "permessage-deflate"),

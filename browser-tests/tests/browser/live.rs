@@ -1,4 +1,4 @@
-//! Plugins that send by themselves.
+//! Plugins that send without being asked.
 
 use anyhow::Result;
 use serde_json::json;
@@ -6,7 +6,7 @@ use serde_json::json;
 use crate::support::{Context, cases};
 
 cases! {
-    "the ticker's clock goes on, and is the same on every page" => ticker,
+    "the ticker's clock advances, and all pages show the same time" => ticker,
     "the counter counts up from 0, and Reset starts it again" => increment,
 }
 

@@ -1,7 +1,7 @@
-//! The pages of the demo in headless Chromium: what people see when they use them, and what JavaScript
-//! is told about the protocol.
+//! Tests of the demo's pages in headless Chromium: what users see, and what JavaScript sees of the
+//! protocol.
 //!
-//! Each case is called `TRANSPORT: the rule`. `WEBSOCKET_TEST_BROWSER` says what becomes of them where
+//! Each case is called `TRANSPORT: the rule`. `WEBSOCKET_TEST_BROWSER` decides what happens if
 //! there is no Chromium.
 
 mod chat;
@@ -35,7 +35,7 @@ const THEMES: &[&[Case]] = &[
     origin::CASES,
 ];
 
-/// Starting a browser takes a processor for a second.
+/// Starting a browser takes about a second of CPU time.
 const THREADS: usize = 2;
 
 fn main() -> Result<ExitCode> {
@@ -63,7 +63,7 @@ fn main() -> Result<ExitCode> {
     })
 }
 
-/// The browser to test with; none, and a line that says why, if there are no tests.
+/// The browser for the tests, or `None` after a line that says why they are skipped.
 fn programs() -> Result<Option<Browser>> {
     let policy = Policy::of_environment()?;
     let reason = match Browser::find() {

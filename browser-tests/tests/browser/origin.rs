@@ -1,4 +1,4 @@
-//! Pages of other sites.
+//! Pages of other origins.
 
 use anyhow::{Result, ensure};
 use serde_json::json;
@@ -7,13 +7,13 @@ use crate::support::{Context, PATIENCE, cases};
 
 cases! {
     "a page of another origin is refused" => other_origin,
-    "without an origin check any page is let in" => unchecked,
+    "without an origin check, pages of any origin are accepted" => unchecked,
 }
 
 const ATTEMPT: &str = "const socket = new WebSocket(endpoint('/echo', args));
     return Promise.race([closed(socket), next(socket, 'open').then(() => 'open')])";
 
-/// The same site by another name is another origin.
+/// Another name of the same server makes another origin.
 fn other_name(context: &Context, port: u16) -> String {
     format!("{}://127.0.0.1:{port}", context.transport.scheme())
 }
@@ -27,7 +27,7 @@ fn other_origin(context: &Context) -> Result<()> {
     let end = page.run(ATTEMPT, &json!(origin))?;
     ensure!(end["code"] == 1006 && end["wasClean"] == false, "{end}");
     httpd.wait_for_log(&other_name(context, port), PATIENCE)?;
-    // The pages themselves work from there.
+    // The pages themselves load from the other name.
     page.await_state("echo", "open")
 }
 

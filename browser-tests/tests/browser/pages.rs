@@ -1,4 +1,4 @@
-//! Every page as it comes.
+//! Tests of every page.
 
 use anyhow::{Result, ensure};
 use serde_json::json;
@@ -7,11 +7,11 @@ use crate::support::page::{Page, text};
 use crate::support::{Context, cases};
 
 cases! {
-    "every page comes whole, connects and finds nothing to complain about" => whole,
-    "every page is pictured in light and dark, and on a phone" => pictures,
+    "every page loads completely, connects, and logs no errors" => whole,
+    "screenshots are taken of every page in light and dark, and at phone size" => pictures,
 }
 
-/// The parts of a page that connect by themselves.
+/// The parts of a page that connect when it loads.
 fn live_parts(page: &str) -> &'static [&'static str] {
     match page {
         "index" => &["echo", "increment"],
@@ -58,7 +58,7 @@ fn pictures(context: &Context) -> Result<()> {
     Ok(())
 }
 
-/// Has something happen on a page.
+/// Makes a page show some content.
 fn bring_to_life(page: &Page, name: &str) -> Result<()> {
     match name {
         "index" | "echo" => {

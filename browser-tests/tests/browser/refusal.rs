@@ -1,4 +1,4 @@
-//! Plugins that choose whom to let in: subprotocols and cookies.
+//! Plugins that may refuse a client: by its subprotocols and by its cookies.
 
 use anyhow::{Result, ensure};
 use serde_json::json;
@@ -8,9 +8,9 @@ use crate::support::{Context, cases};
 
 cases! {
     "the plugin chooses the subprotocol among those offered" => chosen,
-    "who offers no subprotocol the plugin knows is refused" => unknown_subprotocol,
-    "the right cookie opens the door" => cookie,
-    "a wrong cookie does not, nor does none" => wrong_cookie,
+    "a client without a supported subprotocol is refused" => unknown_subprotocol,
+    "a client with the right cookie is accepted" => cookie,
+    "a client with a wrong cookie or none is refused" => wrong_cookie,
 }
 
 fn chosen(context: &Context) -> Result<()> {
@@ -29,10 +29,10 @@ fn chosen(context: &Context) -> Result<()> {
         page.await_text("subprotocol-chosen", chosen)?;
         page.click("subprotocol-send")?;
         page.await_entry("subprotocol", text("received", answer))?;
-        page.click("subprotocol-connect")?; // it says Disconnect now
+        page.click("subprotocol-connect")?; // its label is now Disconnect
         page.await_state("subprotocol", "closed")?;
     }
-    // Without an offer there is nothing to choose; most plugins do not care.
+    // Without an offer there is nothing to negotiate, and most plugins do not need a subprotocol.
     page.expect(
         "return (await open('/echo')).protocol",
         &json!([]),
@@ -46,7 +46,8 @@ fn unknown_subprotocol(context: &Context) -> Result<()> {
     page.click("subprotocol-connect")?;
     page.await_entry("subprotocol", text("info", "refused"))?;
     page.await_state("subprotocol", "closed")?;
-    // Browsers themselves refuse a server that chooses none of those they have offered.
+    // The browser itself fails the connection if the server chooses none of the offered
+    // subprotocols.
     is_refused(&page, "/echo", &["other.example"])
 }
 

@@ -1,4 +1,4 @@
-//! What the cases share: the servers, the browsers, and using a page.
+//! Shared code of the cases: servers, browsers and pages.
 
 pub(crate) mod browsers;
 mod chromedriver;
@@ -13,16 +13,16 @@ use anyhow::Result;
 pub(crate) use self::context::Context;
 pub(crate) use self::page::Page;
 
-/// How long anything may take that is expected to happen. Loaded machines are slow.
+/// The longest time that an expected event may take. Loaded machines are slow.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
 
-/// A rule and the test that holds the demo and the module to it.
+/// A rule, and the test that checks it.
 pub(crate) struct Case {
     pub(crate) name: &'static str,
     pub(crate) run: fn(&Context) -> Result<()>,
 }
 
-/// Makes the list of cases of a theme from lines `"rule" => function`.
+/// Defines the cases of a file from lines of the form `"rule" => function`.
 macro_rules! cases {
     ($($name:literal => $run:path),* $(,)?) => {
         pub(crate) const CASES: &[crate::support::Case] =

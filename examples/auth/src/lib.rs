@@ -1,5 +1,4 @@
-//! Only those who are known may come in: users httpd has authenticated, and clients with a cookie that
-//! holds the secret of the configuration.
+//! Accepts users whom httpd has authenticated, and clients with the right secret in a cookie.
 //!
 //! ```apache
 //! <Location "/auth">
@@ -9,8 +8,8 @@
 //! </Location>
 //! ```
 //!
-//! Where `AuthType Basic` and `Require valid-user` apply, httpd asks for a name and a password first, and
-//! only users get as far as this plugin.
+//! With `AuthType Basic` and `Require valid-user`, httpd asks for a name and a password first. Only
+//! authenticated users then reach this plugin.
 #![forbid(unsafe_code)]
 
 use websocket_plugin::{
@@ -19,11 +18,11 @@ use websocket_plugin::{
 
 /// The plugin.
 pub struct Auth {
-    /// What the cookie `session` must hold.
+    /// The secret that the cookie `session` must contain.
     session: Option<String>,
 }
 
-/// What the client is called.
+/// The name of the client.
 pub type Name = String;
 
 #[websocket_plugin]
@@ -49,7 +48,8 @@ impl Plugin for Auth {
             return Ok("holder of the cookie".to_owned());
         }
         log::info!("refused: no user, and no cookie that is valid");
-        // What is wanted instead (RFC 9110, section 11.6.1). No browser asks for a password then.
+        // A challenge is required (RFC 9110, section 11.6.1). With this scheme browsers do not ask
+        // for a password.
         Err(Rejection::UNAUTHORIZED
             .with_header("WWW-Authenticate", "Cookie realm=\"auth\"")?
             .with_body("log in first: the cookie `session` is missing or wrong\n"))
@@ -73,7 +73,7 @@ mod tests {
     use websocket_plugin::testing::{Host, Received, Request};
 
     #[test]
-    fn users_and_holders_of_the_cookie_come_in() {
+    fn users_and_holders_of_the_cookie_are_accepted() {
         let host = Host::configure::<Auth>(&[("session", "5ecre7")]).unwrap();
         let cases = [
             (Request::new().user("alice"), "hello alice"),
@@ -90,7 +90,7 @@ mod tests {
     }
 
     #[test]
-    fn all_others_are_refused() {
+    fn all_other_clients_are_refused() {
         let strict = Host::load::<Auth>();
         let host = Host::configure::<Auth>(&[("session", "5ecre7")]).unwrap();
         for cookie in [

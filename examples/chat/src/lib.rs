@@ -1,14 +1,14 @@
-//! A room in which everybody hears everybody.
+//! A chat room in which every member gets every message.
 //!
 //! Clients send JSON: `{"type": "say", "text": "hello"}`, or `{"type": "rename", "name": "alice"}`.
-//! They hear [`Event`]s: `{"type": "said", "name": "alice", "text": "hello"}` and others. Who is
-//! authenticated has the name of that user, others are called `guest-1` and so on.
+//! They receive [`Event`]s, such as `{"type": "said", "name": "alice", "text": "hello"}`. An
+//! authenticated client has its user name; others are called `guest-1` and so on.
 //!
-//! The room is that of one process: clients of another process of httpd are in another room. Run a
-//! single one (`ServerLimit 1` of the event MPM), or connect the rooms through a database.
+//! Each process of httpd has its own room. Run a single process (`ServerLimit 1` of the event MPM),
+//! or connect the rooms through a database.
 //!
-//! It sends from its callbacks, `on_connect` among them, which hangs in the C module: there a thread of its own
-//! would have to send.
+//! The plugin sends from its callbacks, also from `on_connect`. This deadlocks in the C module,
+//! where a separate thread would have to send.
 //!
 //! ```apache
 //! <Location "/chat">
@@ -28,7 +28,7 @@ use websocket_plugin::{
     websocket_plugin,
 };
 
-/// Longer names are refused.
+/// The longest name, in bytes.
 const MAX_NAME: usize = 40;
 
 /// The plugin.
@@ -36,7 +36,7 @@ pub struct Chat {
     room: Room,
 }
 
-/// Somebody in the room.
+/// A member of the room.
 pub struct Member {
     id: u64,
     name: String,
@@ -49,32 +49,32 @@ enum Request {
     Rename { name: String },
 }
 
-/// What everybody hears.
+/// A message to all members.
 #[derive(Clone, Debug, Deserialize, PartialEq, Eq, Serialize)]
 #[serde(tag = "type", rename_all = "lowercase")]
 pub enum Event {
-    /// Somebody has come in.
+    /// A member has joined.
     Joined {
-        /// Who.
+        /// The member.
         name: String,
     },
-    /// Somebody has said something.
+    /// A member has sent a message.
     Said {
-        /// Who.
+        /// The member.
         name: String,
-        /// What.
+        /// The message.
         text: String,
     },
-    /// Somebody has another name.
+    /// A member has changed their name.
     Renamed {
-        /// Whom we knew as this.
+        /// The old name.
         from: String,
-        /// Who now.
+        /// The new name.
         name: String,
     },
-    /// Somebody has left.
+    /// A member has left.
     Left {
-        /// Who.
+        /// The member.
         name: String,
     },
 }
@@ -94,8 +94,8 @@ impl Plugin for Chat {
         let sender = handshake.sender();
         let (id, said) = self.room.enter(sender.clone());
         for event in said {
-            // Who has left already is missed in on_disconnect, as everybody else. What there is no room for
-            // is left out.
+            // An error means that the client has left or that its queue is full. In the first case
+            // `on_disconnect` follows; in the second case the client misses old messages.
             let _ = sender.try_send_json(&event);
         }
         let name = handshake

@@ -1,4 +1,4 @@
-//! Who is there, and what was said lately.
+//! The members of the room, and the last messages.
 
 use crate::Event;
 use std::collections::{BTreeMap, VecDeque};
@@ -18,7 +18,7 @@ struct State {
 }
 
 impl Room {
-    /// A room that remembers this many things that were said.
+    /// A room that remembers this many messages.
     pub(crate) fn new(history: usize) -> Self {
         Self {
             history,
@@ -26,7 +26,7 @@ impl Room {
         }
     }
 
-    /// Somebody comes in: their number, and what was said lately.
+    /// Adds a member. Returns their number and the last messages.
     pub(crate) fn enter(&self, newcomer: Sender) -> (u64, Vec<Event>) {
         let mut state = self.state();
         state.last_id += 1;
@@ -35,23 +35,25 @@ impl Room {
         (id, state.said.iter().cloned().collect())
     }
 
-    /// Somebody is gone.
+    /// Removes a member.
     pub(crate) fn leave(&self, id: u64) {
         self.state().members.remove(&id);
     }
 
-    /// Tells everybody, and waits for nobody: who does not keep up is shown out, so that one member whose
-    /// connection is slow, or who does not listen at all, does not silence the room.
+    /// Sends an event to all members without waiting. A member who does not keep up is
+    /// disconnected, so that a slow connection does not silence the room.
     ///
-    /// Nothing is locked meanwhile, so that others come and go.
+    /// It holds no lock while it sends, so members can join and leave meanwhile.
     pub(crate) fn tell(&self, event: &Event) {
         for (id, member) in self.remember(event) {
-            // Who has just left need not hear it.
+            // A member who has just left does not need the event.
             let told = member.try_send_json(event);
             if matches!(told, Err(SendJsonError::Send(SendError::Full))) {
                 self.leave(id);
-                // 1013: the client may come back. The close frame follows what waits for it already.
-                let _ = member.close(Close::new(CloseCode::TRY_AGAIN_LATER, "you do not keep up"));
+                // 1013: the client may come back. The close frame follows the messages that are
+                // already queued.
+                let too_slow = Close::new(CloseCode::TRY_AGAIN_LATER, "you do not keep up");
+                let _ = member.close(too_slow);
             }
         }
     }

@@ -22,7 +22,7 @@ fn said(name: &str, text: &str) -> Event {
 }
 
 #[test]
-fn everybody_hears_everybody() {
+fn every_member_gets_every_message() {
     let host = Host::load::<Chat>();
     let mut alice = host.connect(Request::new().user("alice")).unwrap();
     let mut guest = host.connect(Request::new()).unwrap();
@@ -51,7 +51,7 @@ fn everybody_hears_everybody() {
 }
 
 #[test]
-fn newcomers_hear_what_was_said_lately() {
+fn a_new_member_gets_the_last_messages() {
     let host = Host::configure::<Chat>(&[("history", "2")]).unwrap();
     let mut alice = host.connect(Request::new().user("alice")).unwrap();
     for text in ["1", "2", "3"] {
@@ -65,7 +65,7 @@ fn newcomers_hear_what_was_said_lately() {
 }
 
 #[test]
-fn who_talks_nonsense_is_told_so_and_the_room_goes_on() {
+fn an_invalid_message_closes_only_its_connection() {
     let host = Host::load::<Chat>();
     let alice = host.connect(Request::new().user("alice")).unwrap();
     let cases = [
@@ -89,7 +89,7 @@ fn who_talks_nonsense_is_told_so_and_the_room_goes_on() {
 }
 
 #[test]
-fn who_does_not_keep_up_is_shown_out_and_nobody_waits_for_them() {
+fn a_member_who_does_not_keep_up_is_disconnected_and_delays_no_other() {
     let host = Host::load::<Chat>();
     let mut alice = host.connect(Request::new().user("alice")).unwrap();
     let slow = host.connect(Request::new().user("slow")).unwrap();

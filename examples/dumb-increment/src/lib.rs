@@ -1,8 +1,8 @@
-//! A number that grows twenty times a second, until the client says `reset` and a newline. The client must
-//! offer the subprotocol `dumb-increment-protocol`.
+//! A number that increases twenty times a second, until the client sends `reset` and a newline. The
+//! client must offer the subprotocol `dumb-increment-protocol`.
 //!
-//! Each connection has a thread of its own, which ends with it: when a callback or a destructor
-//! returns, what it was to end has ended. Otherwise httpd could unload the library under a thread.
+//! Each connection has a thread, which ends with the connection. The destructor waits for the
+//! thread, because httpd may unload the library once the plugin is gone.
 //!
 //! ```apache
 //! <Location "/dumb-increment">
@@ -21,9 +21,9 @@ use websocket_plugin::{Close, Handshake, Message, Plugin, Rejection, Sender, web
 #[derive(Default)]
 pub struct DumbIncrement;
 
-/// What a connection needs of its thread.
+/// The connection's end of its thread.
 pub struct Counter {
-    /// Tells the thread to start again; gone, it tells it to end.
+    /// A message resets the count. Dropping the channel ends the thread.
     reset: Option<mpsc::Sender<()>>,
     thread: Option<JoinHandle<()>>,
 }
@@ -66,7 +66,7 @@ impl Drop for Counter {
     fn drop(&mut self) {
         self.reset = None;
         if let Some(thread) = self.thread.take() {
-            // If it panicked, that is in the log already.
+            // If the thread panicked, the panic hook has already written that to stderr.
             let _ = thread.join();
         }
     }

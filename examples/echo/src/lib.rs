@@ -1,4 +1,4 @@
-//! Every message comes back: text as text, binary as binary.
+//! Sends every message back: text as text, binary as binary.
 //!
 //! ```apache
 //! <Location "/echo">
@@ -10,7 +10,7 @@
 
 use websocket_plugin::{Close, Message, Plugin, Sender, websocket_plugin};
 
-/// The plugin. It knows nothing.
+/// The plugin. It has no state.
 #[derive(Default)]
 pub struct Echo;
 
@@ -27,7 +27,7 @@ mod tests {
     use websocket_plugin::testing::{Host, Received, Request};
 
     #[test]
-    fn messages_come_back_as_they_are() {
+    fn messages_come_back_unchanged() {
         for host in [Host::load::<Echo>(), Host::c_module::<Echo>().unwrap()] {
             let mut client = host.connect(Request::new()).unwrap();
             client.send("hello");

@@ -1,5 +1,5 @@
-//! The subprotocol decides what is done: `reverse.example` turns texts around,
-//! `upper.example` makes them upper case, and who offers neither is refused.
+//! The subprotocol selects the function: `reverse.example` reverses texts, and `upper.example`
+//! makes them upper case. A client that offers neither is refused.
 //!
 //! ```apache
 //! <Location "/subprotocol">
@@ -17,7 +17,7 @@ use websocket_plugin::{
 #[derive(Default)]
 pub struct Subprotocol;
 
-/// What a connection does with text.
+/// The function that a connection applies to texts.
 pub type Transform = fn(&str) -> String;
 
 #[websocket_plugin]
@@ -52,7 +52,7 @@ mod tests {
     use websocket_plugin::testing::{Host, Received, Request};
 
     #[test]
-    fn the_plugin_likes_reverse_best() {
+    fn the_plugin_prefers_reverse() {
         let host = Host::load::<Subprotocol>();
         let cases = [
             (&["upper.example"][..], "upper.example", "ABC"),
@@ -72,7 +72,7 @@ mod tests {
     }
 
     #[test]
-    fn who_speaks_neither_is_refused() {
+    fn a_client_that_offers_neither_is_refused() {
         let host = Host::load::<Subprotocol>();
         assert_eq!(host.connect(Request::new()).err(), Some(400));
         assert_eq!(

@@ -1,4 +1,4 @@
-//! The thread, and the clients it speaks to.
+//! The thread, and the clients to which it sends.
 
 use std::io;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
@@ -24,7 +24,7 @@ struct State {
 }
 
 impl Clock {
-    /// It does not run yet.
+    /// A clock whose thread does not run yet.
     pub(crate) fn new(interval: Duration) -> Self {
         let shared = Shared {
             interval,
@@ -37,7 +37,7 @@ impl Clock {
         }
     }
 
-    /// Adds a client, and starts the thread for the first.
+    /// Adds a client. The first one starts the thread.
     pub(crate) fn add(&self, client: Sender) -> io::Result<()> {
         lock(&self.shared.state).clients.push(client);
         let mut thread = lock(&self.thread);
@@ -54,7 +54,7 @@ impl Drop for Clock {
         lock(&self.shared.state).stopping = true;
         self.shared.stop.notify_all();
         if let Some(thread) = lock(&self.thread).take() {
-            // If it panicked, that is on stderr already.
+            // If the thread panicked, the panic hook has already written that to stderr.
             let _ = thread.join();
         }
     }
@@ -67,14 +67,14 @@ impl Shared {
         while let Some(clients) = self.wait() {
             let text = format!("{:.3}", started.elapsed().as_secs_f64());
             for client in clients {
-                // Who has just left is forgotten at the next tick.
+                // The next tick removes clients that have left.
                 let _ = client.send(&text);
             }
         }
     }
 
-    /// The clients, one interval later; `None` when it is time to stop. Nothing stays locked: a client
-    /// that is slow to listen holds up the clock, but nobody who wants to connect.
+    /// Waits for one interval and returns the clients, or `None` when the clock must stop. It does
+    /// not keep the lock: a slow client delays the clock, but not other clients that connect.
     fn wait(&self) -> Option<Vec<Sender>> {
         let running = |state: &mut State| !state.stopping;
         let state = lock(&self.state);

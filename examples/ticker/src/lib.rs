@@ -1,8 +1,8 @@
-//! One thread tells all clients the seconds since it started.
+//! One thread sends the seconds since it started to all clients.
 //!
-//! The thread starts with the first client: one that `configure` started would stay behind in the
-//! process that reads the configuration, and never reach those that serve clients. It ends with the
-//! plugin, whose destructor waits for it, so that httpd can unload the library.
+//! The first client starts the thread. If `configure` started it, it would run in the process that
+//! reads the configuration and not in those that serve clients. The destructor of the plugin waits
+//! for the thread, so that httpd can unload the library.
 //!
 //! ```apache
 //! <Location "/ticker">
@@ -21,7 +21,7 @@ use websocket_plugin::{
     Close, Handshake, Message, OptionError, Options, Plugin, Rejection, Sender, websocket_plugin,
 };
 
-/// The plugin. Its option `interval` is in milliseconds, 1000 without it.
+/// The plugin. Its option `interval` is in milliseconds; the default is 1000.
 pub struct Ticker {
     clock: Clock,
 }
@@ -60,7 +60,7 @@ mod tests {
     }
 
     #[test]
-    fn all_clients_hear_the_same_ticks() {
+    fn all_clients_get_the_same_ticks() {
         let host = Host::configure::<Ticker>(&[("interval", "5")]).unwrap();
         let clients = [(); 3].map(|()| host.connect(Request::new()).unwrap());
         let [first, second, third] = clients.each_ref().map(tick);

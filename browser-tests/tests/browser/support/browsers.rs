@@ -1,4 +1,4 @@
-//! Starting and ending browsers.
+//! Starts, reuses and ends browsers.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
@@ -13,8 +13,9 @@ use xtask::browser::Browser;
 use super::PATIENCE;
 use super::chromedriver::ChromeDriver;
 
-/// The sandbox does not work for root, nor in many containers; these browsers see our own pages only.
-/// With a pipe to chromedriver a browser ends when chromedriver does, however that comes about.
+/// The sandbox does not work for root or in many containers, and these browsers only load our own
+/// pages. With `--remote-debugging-pipe` a browser ends whenever chromedriver does, however that
+/// happens.
 const ARGUMENTS: [&str; 12] = [
     "--headless",
     "--no-sandbox",
@@ -30,7 +31,7 @@ const ARGUMENTS: [&str; 12] = [
     "--window-size=1280,900",
 ];
 
-/// Starts browsers, and lends them again.
+/// Starts browsers, and reuses them.
 pub(crate) struct Browsers {
     capabilities: Capabilities,
     url: String,
@@ -55,7 +56,7 @@ impl Browsers {
         })
     }
 
-    /// A browser with an empty page and no cookies.
+    /// Returns a browser with an empty page and no cookies.
     pub(super) fn get(&self) -> Result<Client> {
         if let Some(client) = lock(&self.idle).pop() {
             return Ok(client);
@@ -66,7 +67,7 @@ impl Browsers {
         client.context("no browser started")
     }
 
-    /// Takes such a browser back.
+    /// Takes such a browser back for reuse.
     pub(super) fn put(&self, client: Client) {
         lock(&self.idle).push(client);
     }
@@ -74,7 +75,7 @@ impl Browsers {
     /// Ends all browsers.
     ///
     /// # Errors
-    /// A process or a file is left of them.
+    /// A process or a file of theirs is left.
     pub(crate) fn finish(&self) -> Result<()> {
         for client in lock(&self.idle).drain(..) {
             self.runtime.block_on(client.close())?;

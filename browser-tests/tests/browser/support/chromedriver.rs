@@ -13,7 +13,7 @@ use tempfile::TempDir;
 
 use super::PATIENCE;
 
-/// A running chromedriver, and a folder for all that it and its browsers write.
+/// A running chromedriver, and the folder to which it and its browsers write.
 pub(super) struct ChromeDriver {
     process: Child,
     output: BufReader<ChildStdout>,
@@ -25,7 +25,7 @@ impl ChromeDriver {
         let dir = tempfile::Builder::new().prefix("browsers-").tempdir()?;
         let mut process = Command::new(program)
             .arg("--port=0")
-            // Profiles go to the one, caches and certificates to the other.
+            // TMPDIR is for profiles, HOME for caches and certificates.
             .env("TMPDIR", dir.path())
             .env("HOME", dir.path())
             .env_remove("XDG_CACHE_HOME")
@@ -43,7 +43,7 @@ impl ChromeDriver {
         })
     }
 
-    /// Where it listens, once it does. It may be asked once.
+    /// Waits until chromedriver listens, and returns its address. Call it once.
     pub(super) fn url(&mut self) -> Result<String> {
         const READY: &str = "started successfully on port ";
         let mut said = String::new();
@@ -60,17 +60,17 @@ impl ChromeDriver {
         }
     }
 
-    /// Ends it, waits for the end of browsers it has left, and removes what they wrote.
+    /// Ends chromedriver, waits until its browsers have ended, and removes their files.
     ///
     /// # Errors
-    /// Something stays.
+    /// A browser still runs, or a file cannot be removed.
     pub(super) fn end(mut self) -> Result<()> {
         self.stop()?;
         let dir = self.dir.path().to_owned();
         fs::remove_dir_all(&dir).with_context(|| format!("cannot remove {}", dir.display()))
     }
 
-    /// Browsers end by themselves when chromedriver, which holds the other end of their pipe, does.
+    /// Stops chromedriver. The browsers then end by themselves, because their pipe to it closes.
     fn stop(&mut self) -> Result<()> {
         self.process.kill()?;
         self.process.wait()?;
@@ -88,16 +88,17 @@ impl ChromeDriver {
 
 impl Drop for ChromeDriver {
     fn drop(&mut self) {
-        // `end` reports what goes wrong; on this way there is a worse error already.
+        // `end` reports errors. Without `end`, an earlier error is already being reported.
         let _ = self.stop();
     }
 }
 
-/// The processes with `dir` in their environment (Linux): all that chromedriver starts inherit it.
+/// The processes that have `dir` in their environment (Linux). All processes that chromedriver
+/// starts inherit it.
 fn processes_with(dir: &Path) -> Vec<u32> {
     let name = dir.as_os_str().as_bytes();
     let has_dir = |pid: &u32| {
-        // Processes come and go, and those of other users are not ours.
+        // A process may end meanwhile, and the processes of other users are not readable.
         let environment = fs::read(format!("/proc/{pid}/environ")).unwrap_or_default();
         environment.windows(name.len()).any(|part| part == name)
     };

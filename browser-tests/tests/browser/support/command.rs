@@ -1,4 +1,4 @@
-//! Commands of chromedriver's that are not in the WebDriver standard.
+//! Commands of chromedriver that are not in the WebDriver standard.
 
 use fantoccini::wd::WebDriverCompatibleCommand;
 use http::Method;

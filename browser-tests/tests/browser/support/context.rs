@@ -1,4 +1,4 @@
-//! The demo, served by a real httpd over one way to carry WebSockets.
+//! The demo, served by a real httpd over one of the transports for WebSockets.
 
 use std::fmt::{self, Display};
 use std::path::PathBuf;
@@ -16,7 +16,7 @@ use xtask::workspace::{Library, Workspace};
 use super::Page;
 use super::browsers::Browsers;
 
-/// What the pages and their WebSockets come over.
+/// The transport of the pages and their WebSockets.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Transport {
     /// HTTP/1.1.
@@ -38,7 +38,7 @@ impl Transport {
         }
     }
 
-    /// What a browser calls the protocol it got a page over (RFC 7301).
+    /// The ALPN name of the protocol, as browsers report it (RFC 7301).
     fn protocol(self) -> &'static str {
         match self {
             Self::Ws | Self::Wss => "http/1.1",
@@ -68,7 +68,7 @@ impl Display for Transport {
     }
 }
 
-/// What `cargo xtask run` serves.
+/// The files that `cargo xtask run` serves.
 pub(crate) struct Demo {
     workspace: Workspace,
     libraries: Vec<Library>,
@@ -91,7 +91,7 @@ impl Demo {
     }
 }
 
-/// What a case works with.
+/// The environment of a case.
 #[derive(Clone)]
 pub(crate) struct Context {
     pub(crate) transport: Transport,
@@ -110,12 +110,12 @@ impl Context {
         }
     }
 
-    /// A page of the demo, in a browser that nobody else uses.
+    /// Opens a page of the demo in a browser that no other case uses.
     pub(crate) fn open(&self, page: &str) -> Result<Page> {
         self.open_on(&*self.httpd()?, page)
     }
 
-    /// As [`Context::open`], from another server.
+    /// Like [`Context::open`], with a page of another server.
     pub(crate) fn open_on(&self, httpd: &Httpd, page: &str) -> Result<Page> {
         let browser = Page::new(Arc::clone(&self.browsers))?;
         browser.goto(&format!("{}/{page}", self.origin(httpd)))?;
@@ -127,7 +127,7 @@ impl Context {
         Ok(browser)
     }
 
-    /// Where the demo's pages come from.
+    /// The origin of the demo's pages.
     pub(crate) fn origin(&self, httpd: &Httpd) -> String {
         let (scheme, port) = (self.transport.scheme(), self.port(httpd));
         format!("{scheme}://localhost:{port}")
@@ -137,7 +137,7 @@ impl Context {
         httpd.tls_address().unwrap_or(httpd.address()).port()
     }
 
-    /// The server that the cases share, started by the first that asks for it.
+    /// The server that the cases share. The first call starts it.
     pub(crate) fn httpd(&self) -> Result<Arc<Httpd>> {
         let mut shared = self.shared.lock().unwrap_or_else(PoisonError::into_inner);
         if shared.is_none() {
@@ -146,7 +146,7 @@ impl Context {
         Ok(Arc::clone(shared.as_ref().expect("just set")))
     }
 
-    /// A server of the case's own, with more configuration than the demo has.
+    /// Starts a server for one case, with additional configuration.
     pub(crate) fn start(&self, config: &str) -> Result<Httpd> {
         let Demo {
             workspace,
@@ -159,7 +159,7 @@ impl Context {
         root.config(config).start()
     }
 
-    /// The pages, by their names.
+    /// The names of all pages.
     pub(crate) fn pages(&self) -> Result<Vec<String>> {
         let folder = self.demo.workspace.root().join(demo::PAGES);
         let mut pages = Vec::new();
@@ -174,13 +174,13 @@ impl Context {
         Ok(pages)
     }
 
-    /// Where the pictures go.
+    /// The folder for the screenshots.
     pub(crate) fn screenshots(&self) -> PathBuf {
         let folder = self.demo.workspace.target_dir().join("browser");
         folder.join(self.transport.to_string())
     }
 
-    /// Ends the shared server and looks whether it has come to harm.
+    /// Ends the shared server and checks its error log.
     pub(crate) fn finish(&self) -> Result<()> {
         let mut shared = self.shared.lock().unwrap_or_else(PoisonError::into_inner);
         let Some(httpd) = shared.take() else {

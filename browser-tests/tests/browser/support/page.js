@@ -1,8 +1,8 @@
-// What the scripts that the tests run in a page have at hand.
+// Functions for the scripts that the tests run in a page.
 
 const element = (id) => document.getElementById(id);
 
-/** The entry of the log of page part `name` that is as told, or nothing. */
+/** The entry with these properties in the log of page part `name`, if there is one. */
 const entry = (name, kind, type, payload) =>
   [...element(`${name}-log`).children].find(
     (entry) =>
@@ -11,7 +11,7 @@ const entry = (name, kind, type, payload) =>
       entry.querySelector(".payload").textContent === payload,
   );
 
-/** The address of an endpoint, on this page's server unless another is told. */
+/** The address of an endpoint, on this page's server by default. */
 const endpoint = (path, origin = location.origin) =>
   Object.assign(new URL(path, origin), {
     protocol: new URL(origin).protocol === "https:" ? "wss:" : "ws:",
@@ -25,7 +25,7 @@ const closed = async (socket) => {
   return { code, reason, wasClean };
 };
 
-/** An open WebSocket. */
+/** Opens a WebSocket. */
 const open = async (path, protocols = []) => {
   const socket = new WebSocket(endpoint(path), protocols);
   socket.binaryType = "arraybuffer";
@@ -36,7 +36,7 @@ const open = async (path, protocols = []) => {
   return socket;
 };
 
-/** What comes back for `data`. */
+/** Sends `data` and returns the next message. */
 const exchange = async (socket, data) => {
   const answer = next(socket, "message");
   socket.send(data);

@@ -1,4 +1,4 @@
-//! A browser with one page, and using it.
+//! A browser with one page, and functions to use it.
 
 use std::fs;
 use std::path::Path;
@@ -51,7 +51,7 @@ impl Page {
         self.with(id, async |element| element.select_by_label(label).await)
     }
 
-    /// The text that is shown.
+    /// The text that an element shows.
     pub(crate) fn text(&self, id: &str) -> Result<String> {
         self.with(id, async |element| element.text().await)
     }
@@ -78,8 +78,8 @@ impl Page {
         self.until("entry(...args)", &json!([name, kind, is, payload]))
     }
 
-    /// Waits until an expression in JavaScript is true. It can use `args`, and is looked at again
-    /// whenever the page changes.
+    /// Waits until a JavaScript expression is true. It can use `args`. The page evaluates it again
+    /// whenever its content changes.
     pub(crate) fn until(&self, condition: &str, args: &Value) -> Result<()> {
         let script = format!(
             "const [args, done] = arguments;
@@ -105,7 +105,7 @@ impl Page {
         })
     }
 
-    /// Runs the body of an asynchronous function, which can use `args`, and returns what it returns.
+    /// Runs the body of an asynchronous function, which can use `args`, and returns its result.
     pub(crate) fn run(&self, body: &str, args: &Value) -> Result<Value> {
         let script = format!(
             "const [args, done] = arguments;
@@ -121,7 +121,7 @@ impl Page {
         Ok(outcome["result"].clone())
     }
 
-    /// Runs the body of an asynchronous function, and compares what it returns.
+    /// Runs the body of an asynchronous function and compares its result with `expected`.
     pub(crate) fn expect(&self, body: &str, args: &Value, expected: &Value) -> Result<()> {
         let result = self.run(body, args)?;
         ensure!(
@@ -131,7 +131,7 @@ impl Page {
         Ok(())
     }
 
-    /// What the browser complained about: scripts that failed, files that are missing.
+    /// The errors that the browser logged, such as failed scripts and missing files.
     pub(crate) fn complaints(&self) -> Result<Vec<String>> {
         let log = self.issue("se/log", json!({ "type": "browser" }))?;
         let entries = log.as_array().context("no list")?;
@@ -139,7 +139,7 @@ impl Page {
         Ok(bad.map(|entry| entry["message"].to_string()).collect())
     }
 
-    /// Shows the page in a window so big, in light or dark.
+    /// Sets the size of the window, and light or dark mode.
     pub(crate) fn look(&self, size: (u32, u32), scheme: &str) -> Result<()> {
         let (width, height) = size;
         self.devtools(
@@ -163,7 +163,7 @@ impl Page {
         self.wait_for(self.client.execute_async(&script, vec![args.clone()]))
     }
 
-    /// Leaves the browser as it was at first: a tab in which nothing has happened, nothing kept.
+    /// Resets the browser to its first state: one empty tab, no stored data.
     fn reset(&self) -> Result<()> {
         self.wait_for(async {
             let fresh = self.client.new_window(true).await?.handle;
@@ -175,7 +175,7 @@ impl Page {
         self.complaints().map(drop)
     }
 
-    /// Gives a command of the Chrome DevTools Protocol.
+    /// Executes a command of the Chrome DevTools Protocol.
     fn devtools(&self, command: &str, parameters: &Value) -> Result<()> {
         let command = json!({ "cmd": command, "params": parameters });
         self.issue("goog/cdp/execute", command).map(drop)
@@ -206,17 +206,17 @@ impl Drop for Page {
         if self.reset().is_ok() {
             self.browsers.put(client);
         } else {
-            // If it does not close, it ends with chromedriver.
+            // If closing fails, the browser ends with chromedriver.
             let _ = self.wait_for(client.close());
         }
     }
 }
 
-/// An entry of a log: its `data-kind`, its `data-type`, its text.
+/// An entry of a log: its `data-kind`, its `data-type` and its text.
 #[derive(Clone, Copy)]
 pub(crate) struct Entry<'a>(pub(crate) &'a str, pub(crate) &'a str, pub(crate) &'a str);
 
-/// An entry with text that was sent, received and so on.
+/// A text entry of this kind (`sent`, `received` and so on).
 pub(crate) fn text<'a>(kind: &'a str, payload: &'a str) -> Entry<'a> {
     Entry(kind, "text", payload)
 }
