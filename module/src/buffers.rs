@@ -1,17 +1,17 @@
-//! Buffers between two uses: idle connections need none.
+//! Keeps buffers between two uses, so that idle connections need none.
 
 use std::cell::Cell;
 use std::mem;
 use std::thread::LocalKey;
 
-/// A thread keeps an empty buffer of at most this capacity for each purpose.
+/// The largest capacity in bytes of the buffer that a thread keeps for each purpose.
 const KEPT_CAPACITY: usize = 256 * 1024;
 
-/// Where a thread keeps a buffer for its next connection.
+/// The place where a thread keeps a buffer for its next connection.
 pub type Shelf = LocalKey<Cell<Vec<u8>>>;
 
-/// The buffer this thread keeps, if it does. A thread of a plugin may still send while it ends, when
-/// nothing is kept any more.
+/// The buffer that this thread keeps, or a new one. A plugin's thread may still send while it ends
+/// and its thread-local values are gone.
 #[must_use]
 pub fn kept(shelf: &'static Shelf) -> Vec<u8> {
     shelf.try_with(Cell::take).unwrap_or_default()
@@ -25,7 +25,7 @@ pub fn recycle(shelf: &'static Shelf, buffer: &mut Vec<u8>) {
     }
     let buffer = mem::take(buffer);
     if buffer.capacity() <= KEPT_CAPACITY {
-        // A thread that ends keeps nothing.
+        // A thread that is ending keeps no buffer.
         let _ = shelf.try_with(|kept| kept.set(buffer));
     }
 }

@@ -1,27 +1,28 @@
-//! Compresses what a connection sends, in whatever thread sends it (RFC 7692, section 7.2.1).
+//! Compresses messages on the thread that sends them (RFC 7692, section 7.2.1).
 //!
-//! Without context every thread has compressors that serve all connections: nothing is locked, and
-//! an idle connection has none. With context a connection has a compressor of its own under a lock,
-//! and messages must be queued in the order they were compressed: the client inflates them in that
-//! order. So the lock is held until the message is queued, but never while waiting for room.
+//! Without context takeover, every thread has compressors for all connections. This needs no lock,
+//! and an idle connection has no compressor. With context takeover, a connection has its own
+//! compressor behind a lock. Messages must be queued in the order in which they were compressed,
+//! because the client inflates them in that order. So the lock is held until the message is queued,
+//! but never while waiting for room in the queue.
 
 use std::cell::Cell;
 use std::sync::{Mutex, MutexGuard};
 
 use crate::protocol::{DeflateContext, DeflateLevel, DeflateParameters, Deflater, Opcode};
 
-/// So many compressors a thread keeps; one for each pair of level and window it needs.
+/// The number of compressors that a thread keeps, one for each pair of level and window.
 const MAX_KEPT: usize = 2;
 
-/// A larger buffer for compressed messages is not kept (in bytes).
+/// A buffer for compressed messages with a larger capacity in bytes is freed after use.
 const KEPT_CAPACITY: usize = 64 * 1024;
 
-/// What is compressed, and how, where the client can inflate it.
+/// The compression settings of a section of the configuration.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct CompressionPolicy {
     /// The effort.
     pub level: DeflateLevel,
-    /// Shorter messages are sent as they are.
+    /// Shorter messages are sent uncompressed.
     pub threshold: u64,
     /// Whether connections share compressors.
     pub context: DeflateContext,
@@ -31,11 +32,11 @@ pub struct CompressionPolicy {
 pub struct Compression {
     threshold: u64,
     settings: Settings,
-    /// With context. Made when it is first needed.
+    /// With context takeover: the connection's own compressor, made at its first use.
     own: Option<Mutex<Option<Deflater>>>,
 }
 
-/// In what compressors differ.
+/// The properties that distinguish compressors.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Settings {
     level: DeflateLevel,
@@ -49,7 +50,7 @@ impl Settings {
 }
 
 impl Compression {
-    /// Compresses as was agreed on with the client.
+    /// Compresses with the negotiated parameters.
     #[must_use]
     pub fn new(policy: CompressionPolicy, agreed: &DeflateParameters) -> Self {
         Self {
@@ -62,15 +63,15 @@ impl Compression {
         }
     }
 
-    /// Whether to compress such a frame. Control frames never are (section 5).
+    /// Whether to compress such a frame. Control frames are never compressed (section 5).
     #[must_use]
     pub fn concerns(&self, opcode: Opcode, payload: &[u8]) -> bool {
         !opcode.is_control() && payload.len() as u64 >= self.threshold
     }
 
-    /// Compresses a message and has it queued by `queue`, which returns whether it was. `None` says
-    /// that the message does not get smaller, or that there is no memory for a compressor, and that it
-    /// is to be queued as it is.
+    /// Compresses a message and passes the result to `queue`, which returns whether it queued the
+    /// message. `queue` gets `None` if the message does not get smaller, or if there is no memory
+    /// for a compressor. It must then queue the message uncompressed.
     ///
     /// # Errors
     ///
@@ -97,7 +98,7 @@ impl Compression {
             };
             let queued = queue(deflater.deflate(message, &mut tools.buffer));
             if !matches!(queued, Ok(true)) {
-                // The client never gets to know this message.
+                // The client never sees this message, so later ones must not refer to it.
                 deflater.forget();
             }
             queued
@@ -105,7 +106,7 @@ impl Compression {
     }
 }
 
-/// After a panic a compressor is in the middle of something; the next one begins anew.
+/// After a panic a compressor is in an unknown state, so it is replaced.
 fn lock(own: &Mutex<Option<Deflater>>) -> MutexGuard<'_, Option<Deflater>> {
     own.lock().unwrap_or_else(|poisoned| {
         let mut own = poisoned.into_inner();
@@ -118,9 +119,9 @@ thread_local! {
     static TOOLS: Cell<Tools> = const { Cell::new(Tools::NONE) };
 }
 
-/// What a thread keeps for compressing.
+/// The compressors and the buffer of a thread.
 struct Tools {
-    /// The last used comes last.
+    /// The last used one is the last element.
     deflaters: Vec<(Settings, Deflater)>,
     buffer: Vec<u8>,
 }
@@ -137,8 +138,8 @@ impl Tools {
         buffer: Vec::new(),
     };
 
-    /// Lends out this thread's tools. A plugin may send while its thread ends, when there are none
-    /// any more: then they serve only once.
+    /// Lends the tools of this thread. A plugin may still send while its thread ends and its
+    /// thread-local values are gone. New tools are then made for one use.
     fn with<T>(body: impl FnOnce(&mut Self) -> T) -> T {
         let mut tools = TOOLS.try_with(Cell::take).unwrap_or_default();
         let result = body(&mut tools);
@@ -183,7 +184,7 @@ mod tests {
         Compression::new(policy, &agreed)
     }
 
-    /// The compressed form, of which nothing is queued if `is_queued` is false.
+    /// The compressed form of a message. If `is_queued` is false, it is not queued.
     fn compressed(compression: &Compression, message: &[u8], is_queued: bool) -> Option<Vec<u8>> {
         let mut payload = None;
         let queued = compression.compress(message, |compressed| {
@@ -210,7 +211,7 @@ mod tests {
     }
 
     #[test]
-    fn only_with_context_does_a_message_refer_to_the_one_before() {
+    fn a_message_refers_to_the_previous_one_only_with_context_takeover() {
         let shared = compression(DeflateContext::Shared);
         let first = compressed(&shared, TEXT, true).unwrap();
         assert_eq!(compressed(&shared, TEXT, true), Some(first.clone()));
@@ -220,7 +221,7 @@ mod tests {
     }
 
     #[test]
-    fn the_context_holds_nothing_that_was_not_queued_or_went_out_as_it_was() {
+    fn the_context_has_only_messages_that_were_queued_compressed() {
         let own = compression(DeflateContext::Connection);
         let first = compressed(&own, TEXT, false);
         assert_eq!(compressed(&own, TEXT, true), first);

@@ -1,15 +1,15 @@
-//! The WebSocket protocol (RFC 6455) as a server speaks it: bytes in, events out.
+//! The server's side of the WebSocket protocol (RFC 6455): bytes in, events out.
 //!
-//! Nothing here reads a socket, looks at a clock or knows httpd, so every rule can be tested with
-//! plain bytes.
+//! This module reads no socket and no clock and does not know httpd, so tests can check every rule
+//! with plain bytes.
 //!
-//! * Opening handshake: [`ClientHandshake::parse`] judges a [`RequestHead`], [`AcceptKey`] answers
-//!   it, [`OriginPolicy`] says which pages may connect.
+//! * Opening handshake: [`ClientHandshake::parse`] checks a [`RequestHead`], [`AcceptKey`] is the
+//!   server's proof in the response, and [`OriginPolicy`] decides which origins may connect.
 //! * Receiving: [`Receiver`] turns the client's bytes into [`Event`]s or a [`ProtocolError`].
-//! * Sending: [`FrameHeader::encode`] makes the header that goes in front of a payload,
-//!   [`ClosePayload`] the payload of a close frame.
-//! * Compression, the one extension (permessage-deflate, RFC 7692): [`ClientHandshake::deflate`]
-//!   answers what the client offers, [`Receiver::with_deflate`] inflates, [`Deflater`] compresses.
+//! * Sending: [`FrameHeader::encode`] makes the header of a frame, and [`ClosePayload`] the payload
+//!   of a close frame.
+//! * Compression, the only extension (permessage-deflate, RFC 7692): [`ClientHandshake::deflate`]
+//!   negotiates it, [`Receiver::with_deflate`] inflates, and [`Deflater`] compresses.
 
 #![forbid(unsafe_code)]
 

@@ -1,20 +1,20 @@
-//! When to give freed memory back to the system.
+//! Decides when to give free memory back to the system.
 //!
-//! The C library keeps what is freed in small pieces, for allocations to come. After a crowd of
-//! connections has ended that can be hundreds of megabytes, which the process then holds for good.
+//! The C library keeps small blocks that are freed, for later allocations. After many connections
+//! have ended, these can be hundreds of megabytes, which the process would keep for ever.
 
 use std::time::{Duration, Instant};
 
-/// So many connections that have ended are a crowd.
+/// The number of ended connections that makes trimming worthwhile.
 const CROWD: u32 = 50;
 
-/// The end of a crowd is not waited for longer than this.
+/// The delay after that, in which more connections can end.
 const DELAY: Duration = Duration::from_secs(1);
 
-/// To look through all free memory costs milliseconds: not more often than this.
+/// The shortest time between two trims. A trim searches all free memory, which takes milliseconds.
 const INTERVAL: Duration = Duration::from_secs(5);
 
-/// Counts connections that end.
+/// Counts connections that end, and schedules the next trim.
 pub struct Trimming {
     ended: u32,
     due: Option<Instant>,
@@ -22,14 +22,14 @@ pub struct Trimming {
 }
 
 impl Trimming {
-    /// Nothing has ended yet.
+    /// No connection has ended yet.
     pub const NONE: Self = Self {
         ended: 0,
         due: None,
         last: None,
     };
 
-    /// A connection has ended. Returns whether that sets [`due`](Self::due).
+    /// Counts an ended connection. Returns whether this sets [`due`](Self::due).
     pub fn note_end(&mut self, now: Instant) -> bool {
         self.ended = self.ended.saturating_add(1);
         if self.ended < CROWD || self.due.is_some() {
@@ -40,13 +40,13 @@ impl Trimming {
         true
     }
 
-    /// When memory is to be given back, if it is.
+    /// The time of the next trim, if one is due.
     #[must_use]
     pub fn due(&self) -> Option<Instant> {
         self.due
     }
 
-    /// Returns whether memory is to be given back now, and begins to count anew then.
+    /// Returns whether to trim now. If so, it resets the count.
     pub fn begin(&mut self, now: Instant) -> bool {
         let is_due = self.due.is_some_and(|due| due <= now);
         if is_due {
@@ -69,13 +69,13 @@ mod tests {
     }
 
     #[test]
-    fn a_crowd_has_memory_given_back_soon_and_fewer_do_not() {
+    fn many_ended_connections_cause_a_trim_and_few_do_not() {
         let start = Instant::now();
         let mut trimming = Trimming::NONE;
         let expected: Vec<_> = (1..=CROWD).map(|ended| ended == CROWD).collect();
         assert_eq!(crowd(&mut trimming, start), expected);
         assert_eq!(trimming.due(), Some(start + DELAY));
-        // More of the same crowd.
+        // More connections end before the trim.
         assert!(!crowd(&mut trimming, start + DELAY / 2).contains(&true));
         assert!(!trimming.begin(start + DELAY - Duration::from_nanos(1)));
         assert!(trimming.begin(start + DELAY));
@@ -84,7 +84,7 @@ mod tests {
     }
 
     #[test]
-    fn one_crowd_after_the_other_has_it_given_back_now_and_then() {
+    fn trims_have_a_minimum_interval() {
         let start = Instant::now();
         let mut trimming = Trimming::NONE;
         crowd(&mut trimming, start);

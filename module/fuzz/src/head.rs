@@ -1,5 +1,5 @@
-//! The HTTP request at the front of an input, read as forgivingly as can be: the fuzzer is to reach the
-//! handshake, not to test a parser that is httpd's.
+//! The HTTP request at the front of an input. The parser accepts almost everything: the target is
+//! the handshake, not an HTTP parser, which is httpd's.
 
 use mod_websocket::protocol::RequestHead;
 
@@ -12,7 +12,7 @@ pub struct Head {
 }
 
 impl Head {
-    /// Reads up to the first empty line, or to the end. Gives what follows, too.
+    /// Parses up to the first empty line, or to the end. Returns the remaining bytes, too.
     #[must_use]
     pub fn parse(mut input: &[u8]) -> (Self, &[u8]) {
         let mut words = take_line(&mut input).split(|byte| *byte == b' ');
@@ -34,7 +34,7 @@ impl Head {
         }
     }
 
-    /// As httpd does, joins the values of a header that is repeated.
+    /// Adds a header. Like httpd, it joins the values of a repeated header.
     fn add(&mut self, name: &[u8], value: &[u8]) {
         let known = self.headers.iter_mut();
         match { known }.find(|(known, _)| known.eq_ignore_ascii_case(name)) {
@@ -55,7 +55,7 @@ impl Head {
             .map(|(_, value)| value.as_slice())
     }
 
-    /// What the opening handshake needs.
+    /// The parts of the request that the opening handshake needs.
     #[must_use]
     pub fn request(&self) -> RequestHead<'_> {
         RequestHead {
@@ -77,7 +77,7 @@ impl Head {
     }
 }
 
-/// Takes a line off `input`, without its end.
+/// Removes a line from `input` and returns it without its end.
 fn take_line<'a>(input: &mut &'a [u8]) -> &'a [u8] {
     let end = input.iter().position(|byte| *byte == b'\n');
     let line = &input[..end.unwrap_or(input.len())];

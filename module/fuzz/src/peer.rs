@@ -7,7 +7,7 @@ use tungstenite::{Bytes, Message};
 
 use crate::receive::Outcome;
 
-/// A connection that brings these bytes, then ends, and takes everything.
+/// A connection that delivers these bytes, then ends, and accepts all output.
 struct Recorded<'a>(&'a [u8]);
 
 impl Read for Recorded<'_> {
@@ -26,8 +26,8 @@ impl Write for Recorded<'_> {
     }
 }
 
-/// What tungstenite understands of what was sent to a client or server, up to the first error, the
-/// close frame or the end of the bytes. It makes room for what a frame announces.
+/// The messages that tungstenite reads from the bytes sent to a client or server, up to the first
+/// error, the close frame or the end. It allocates memory for the announced length of a frame.
 #[must_use]
 pub fn read(role: Role, bytes: &[u8], max_message_size: usize) -> Vec<Outcome> {
     let config = WebSocketConfig::default()

@@ -1,28 +1,28 @@
-//! Feeds a [`Receiver`] in pieces and sees to it that it stays within bounds of memory and work.
+//! Feeds a [`Receiver`] in pieces and checks that it stays within limits of memory and work.
 
 use allocation_counter::{AllocationInfo, measure, opt_out};
 use mod_websocket::protocol::{
     DeflateParameters, Event, Input, Limits, MessageKind, ProtocolError, Receiver,
 };
 
-/// Memory a receiver may take whatever the client has sent so far, in bytes.
+/// Memory in bytes that a receiver may take regardless of the bytes received.
 const CONSTANT: u64 = 256 * 1024;
 
-/// What a client gets for each byte it has sent, in bytes of memory at a time. A buffer that grows
-/// exists twice for a moment.
+/// Memory in bytes that a receiver may hold for each byte received. While a buffer grows, it exists
+/// twice.
 const PER_BYTE: u64 = 4;
 
-/// The same for all memory that was ever taken: who takes more than that copies the same bytes again
-/// and again.
+/// The same for the total of all allocations. A receiver that exceeds it copies the same bytes
+/// again and again.
 const TOTAL_PER_BYTE: u64 = 12;
 
-/// How much longer a message may get when it is inflated (zlib's technical details).
+/// The largest expansion of compressed data (zlib's technical details).
 const INFLATION: usize = 1032;
 
 /// The shortest frame of a client: two bytes and the masking key.
 const SHORTEST_FRAME: usize = 6;
 
-/// An event with a payload of its own, or the error that ended it all.
+/// An event with an owned payload, or the error that ended the input.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[allow(missing_docs, reason = "named as the events are")]
 pub enum Outcome {
@@ -52,30 +52,30 @@ impl From<Event<'_>> for Outcome {
     }
 }
 
-/// How bytes arrive.
+/// The way in which bytes arrive.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Delivery {
     /// All at once.
     Whole,
     /// One by one.
     Bytes,
-    /// In pieces of various lengths, the same ones for the same number; large payloads straight into
-    /// the receiver's buffer, where [`Receiver::spare`] offers that; and with the connection becoming
+    /// In pieces of pseudo-random lengths, for which the number is the seed. Large payloads go
+    /// directly into the receiver's buffer if [`Receiver::spare`] offers it. The connection becomes
     /// idle after each piece.
     Pieces(u8),
 }
 
-/// What the first byte of an input stands for.
+/// The settings that the first byte of an input stands for.
 #[derive(Clone, Copy, Debug)]
 pub struct Settings {
     /// The receiver's limits.
     pub limits: Limits,
-    /// One more way the bytes may arrive in.
+    /// A further way in which the bytes arrive.
     pub delivery: Delivery,
 }
 
 impl From<u8> for Settings {
-    /// The lowest bit allows reserved status codes, the next two choose the longest message.
+    /// The lowest bit allows reserved status codes. The next two select the longest message.
     fn from(byte: u8) -> Self {
         let limits = Limits {
             allow_reserved_status_codes: byte & 1 != 0,
@@ -88,11 +88,11 @@ impl From<u8> for Settings {
     }
 }
 
-/// What comes of `bytes`, which may be compressed if there are parameters for that.
+/// The outcomes of `bytes`. With parameters for compression, messages may be compressed.
 ///
 /// # Panics
 ///
-/// If the receiver goes beyond its bounds.
+/// If the receiver exceeds its limits.
 #[must_use]
 pub fn receive(
     limits: Limits,
@@ -121,9 +121,10 @@ pub fn receive(
     outcomes
 }
 
-/// `received` are the bytes of all messages, inflated.
+/// Checks the memory used. `received` is the number of bytes of all messages, inflated.
 fn check_memory(used: &AllocationInfo, received: u64, limits: Limits) {
-    // One byte more than the limit is held for a moment, to see that there is more.
+    // For a moment the receiver holds one byte more than the limit, to see that the limit is
+    // exceeded.
     let held = received.min(limits.max_message_size.saturating_add(1));
     assert!(
         used.bytes_max <= CONSTANT + PER_BYTE * held,
@@ -147,7 +148,7 @@ fn check_outcomes(received: usize, outcomes: &[Outcome]) {
     );
 }
 
-/// The lengths of the pieces, and how each is fed.
+/// The lengths of the pieces, and how to feed each.
 struct Pieces {
     delivery: Delivery,
     state: u32,
@@ -162,7 +163,7 @@ impl Pieces {
         Self { delivery, state }
     }
 
-    /// Mostly short, now and then long, never 0.
+    /// Mostly short, sometimes long, never 0.
     fn next_len(&mut self) -> usize {
         match self.delivery {
             Delivery::Whole => usize::MAX,
@@ -200,7 +201,7 @@ impl Pieces {
     }
 }
 
-/// Keeps what was received; that memory is not the receiver's. Returns whether there was anything.
+/// Keeps the outcome, whose memory is not the receiver's. Returns whether there was one.
 fn note(received: Result<Option<Event<'_>>, ProtocolError>, outcomes: &mut Vec<Outcome>) -> bool {
     let len = outcomes.len();
     opt_out(|| match received {

@@ -1,5 +1,6 @@
-//! A whole connection: a request, then frames. What a server with an echo plugin sends back is what a
-//! client of another make understands, and that make, as a server, reads the same messages.
+//! A whole connection: a request, then frames. The output of a server with an echo plugin must be
+//! what a client of another implementation understands, and that implementation, as a server, must
+//! read the same messages.
 
 #![no_main]
 
@@ -26,7 +27,8 @@ fuzz_target!(|input: &[u8]| {
         return;
     };
     if version != Version::V13 {
-        // The other make does not know the drafts, one of which has a status of its own.
+        // The other implementation does not know the drafts, one of which has a different status
+        // code.
         return;
     }
     let received = receive(LIMITS, None, bytes, Delivery::Pieces(7));
@@ -48,7 +50,7 @@ fn read(role: Role, bytes: &[u8]) -> Vec<Outcome> {
     peer::read(role, bytes, MAX_MESSAGE_SIZE as usize)
 }
 
-/// What the client should understand of the answer to `received`, if there is one.
+/// The event that the client should read as the answer to `received`, if there is one.
 fn answer(received: Outcome, version: Version) -> Option<Outcome> {
     match received {
         Outcome::Text(_) | Outcome::Binary(_) => Some(received),
@@ -83,7 +85,7 @@ fn encode(answer: &Outcome) -> Vec<u8> {
     [&header.encode(), payload].concat()
 }
 
-/// The other make may notice a mistake later, or not at all.
+/// The other implementation may find an error later, or not at all.
 fn check_received(received: &[Outcome], bytes: &[u8]) {
     let others = read(Role::Server, bytes);
     let (good, is_whole) = match received {

@@ -1,5 +1,5 @@
-//! Any bytes after the handshake: however they are cut, the receiver makes the same of them, within
-//! bounds of memory and work.
+//! Arbitrary bytes after the handshake: however they are cut, the receiver's outcome is the same,
+//! within limits of memory and work.
 
 #![no_main]
 

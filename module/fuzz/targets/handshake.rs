@@ -1,5 +1,5 @@
-//! Any request: the opening handshake accepts just what it should, and the origin policy whom it
-//! should. Lists in headers mean the same however they are written.
+//! Arbitrary requests: the opening handshake and the origin policy accept exactly what they should.
+//! Different spellings of a list in a header mean the same.
 
 #![no_main]
 
@@ -17,7 +17,7 @@ fuzz_target!(|input: &[u8]| {
     let request = head.request();
     let mut parsed = Ok(None);
     let used = measure(|| parsed = ClientHandshake::parse(&request));
-    // A list element takes two bytes and becomes a `&str`, in a vector that doubles.
+    // A list element takes two bytes and becomes a `&str`, in a vector that doubles its capacity.
     assert!(used.bytes_total <= 1024 + 64 * input.len() as u64);
     if let Ok(Some(handshake)) = &parsed {
         check(&request, handshake);
@@ -42,12 +42,13 @@ fn check(request: &RequestHead<'_>, handshake: &ClientHandshake<'_>) {
     assert_eq!(handshake.subprotocols, offered);
 }
 
-/// What is answered to an offer of compression can itself be offered, and is then accepted as it is.
+/// The server's answer to an offer of compression is a valid offer itself, and is accepted
+/// unchanged.
 fn check_deflate(handshake: &ClientHandshake<'_>, input_len: usize) {
     for context in [DeflateContext::Shared, DeflateContext::Connection] {
         let mut accepted = None;
         let used = measure(|| accepted = handshake.deflate(context));
-        // The parameter of an offer takes two bytes, and 48 in a vector that doubles.
+        // The parameter of an offer takes two bytes, and 48 in a vector that doubles its capacity.
         assert!(used.bytes_total <= 1024 + 128 * input_len as u64);
         if let Some(accepted) = accepted {
             let again = DeflateParameters::negotiate(accepted.to_string().as_bytes(), context);
@@ -56,7 +57,7 @@ fn check_deflate(handshake: &ClientHandshake<'_>, input_len: usize) {
     }
 }
 
-/// Blanks around the elements of a list, and empty elements, mean nothing.
+/// Blanks around the elements of a list, and empty elements, have no meaning.
 fn check_spacing(
     request: &RequestHead<'_>,
     parsed: Result<&Option<ClientHandshake<'_>>, &HandshakeError>,
@@ -84,8 +85,8 @@ fn check_spacing(
     }
 }
 
-/// The site is what `Host` says, and `https` if there is a header `Https`; the trusted origins are the
-/// words of a header `Trusted`.
+/// The site is the value of `Host`, with `https` if there is a header `Https`. The trusted origins
+/// are the words of a header `Trusted`.
 fn check_origin(head: &Head, origin: Option<&[u8]>) {
     let host = head.header("Host").unwrap_or_default();
     let (scheme, default_port) = match head.header("Https") {
@@ -137,8 +138,8 @@ fn check_origin(head: &Head, origin: Option<&[u8]>) {
     }
 }
 
-/// Whether two origins differ in nothing but case, a dot at the end of the host, a default port, or how an
-/// IPv6 address is written.
+/// Whether two origins differ only in case, in a dot at the end of the host, in a default port, or
+/// in the spelling of an IPv6 address.
 fn may_be_same(one: &[u8], other: &[u8]) -> bool {
     let normal = |origin: &[u8]| {
         let mut origin = origin.to_ascii_lowercase();

@@ -1,5 +1,5 @@
-//! Compressed messages: however they are cut, and whatever they inflate to, the receiver makes the same
-//! of them, within bounds of memory. Compressed by the server, they inflate to what they were.
+//! Compressed messages: however they are cut, and whatever they inflate to, the receiver's outcome
+//! is the same, within limits of memory. Messages that the server compresses inflate to themselves.
 
 #![no_main]
 
@@ -18,7 +18,7 @@ fuzz_target!(|input: &[u8]| {
         mut limits,
         delivery,
     } = Settings::from(settings);
-    // Bombs would take all the time.
+    // Large bombs would take all the time.
     limits.max_message_size = limits.max_message_size.min(128 * 1024);
     let parameters = DeflateParameters {
         client_no_context_takeover: settings & 1 != 0,

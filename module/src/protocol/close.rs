@@ -10,17 +10,18 @@ use super::{ProtocolError, utf8};
 #[cfg(test)]
 mod tests;
 
-/// Why the client closes the connection.
+/// The contents of a client's close frame.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct CloseFrame<'a> {
     /// The status code.
     pub code: CloseCode,
-    /// What the client adds for people to read; often empty.
+    /// A text for developers; often empty.
     pub reason: &'a str,
 }
 
 impl<'a> CloseFrame<'a> {
-    /// Reads the payload of a close frame. An empty one carries no status.
+    /// Parses the payload of a close frame. Returns `None` for an empty payload, which has no
+    /// status code.
     pub(super) fn parse(
         payload: &'a [u8],
         allow_reserved: bool,
@@ -37,7 +38,8 @@ impl<'a> CloseFrame<'a> {
         Ok(Some(Self { code, reason }))
     }
 
-    /// Looks for what is already certain to be wrong in the beginning of a payload.
+    /// Checks the beginning of a payload, and returns an error if no continuation can make it
+    /// valid.
     pub(super) fn check_partial(payload: &[u8], allow_reserved: bool) -> Result<(), ProtocolError> {
         let Some((code, reason)) = payload.split_first_chunk() else {
             return Ok(());
@@ -56,7 +58,8 @@ fn check_code(code: u16, allow_reserved: bool) -> Result<CloseCode, ProtocolErro
 
 /// The payload of a close frame to send: a status code and a reason.
 ///
-/// Dereferences to its bytes. A close frame without a status has an empty payload instead.
+/// Dereferences to its bytes. To send a close frame without a status code, use an empty payload
+/// instead.
 #[derive(Clone, Copy, Debug)]
 pub struct ClosePayload {
     bytes: [u8; MAX_CONTROL_PAYLOAD as usize],
@@ -67,8 +70,8 @@ impl ClosePayload {
     /// Length in bytes of the longest reason that fits into a control frame.
     pub const MAX_REASON: usize = MAX_CONTROL_PAYLOAD as usize - size_of::<u16>();
 
-    /// A payload with this code and `reason`, of which only the whole characters within the first
-    /// [`MAX_REASON`](Self::MAX_REASON) bytes are kept.
+    /// A payload with this code and `reason`. A reason of more than
+    /// [`MAX_REASON`](Self::MAX_REASON) bytes is cut off after the last character that fits.
     #[must_use]
     pub fn new(code: CloseCode, reason: &str) -> Self {
         let reason = &reason.as_bytes()[..reason.floor_char_boundary(Self::MAX_REASON)];

@@ -1,22 +1,23 @@
 //! Compressed messages: the extension permessage-deflate (RFC 7692, section 7).
 //!
 //! * [`DeflateParameters::negotiate`] answers the client's offers.
-//! * [`Receiver::with_deflate`](super::Receiver::with_deflate) inflates what the client sends. No more
-//!   is ever inflated than the longest message may have, whatever the compressed data says, and until
-//!   the message has come to its end, little more than what has come of it.
-//! * [`Deflater`] compresses what is sent.
+//! * [`Receiver::with_deflate`](super::Receiver::with_deflate) inflates the client's messages. It
+//!   never inflates more than the longest allowed message. Before the end of a message has arrived,
+//!   it inflates only as much as is usual for the compressed bytes that have arrived.
+//! * [`Deflater`] compresses the server's messages.
 //!
 //! # Context takeover
 //!
-//! A message may refer to the last 32 KiB of those before it, if both ends keep them. That makes
-//! messages much shorter that resemble each other, and costs every connection about 330 KiB, however
-//! idle it is, most of it to compress. [`DeflateContext`] is the choice. Without context, a
-//! [`Deflater`] serves any number of connections one after the other, and an inflater is only needed
-//! while a message arrives.
+//! A message may refer to the last 32 KiB of earlier messages, if both ends keep them. This makes
+//! messages that resemble each other much shorter. It costs about 330 KiB per connection, even if
+//! the connection is idle, most of it for the compressor. [`DeflateContext`] is the choice. Without
+//! context takeover, one [`Deflater`] serves any number of connections in turn, and a connection
+//! needs an inflater only while a message arrives.
 //!
-//! A client need not offer to go without context itself, and some that do not offer it cannot. For these
-//! the end of what they sent is kept, without an inflater: no more than they have sent, and at most 4 KiB
-//! where they can be told to use a smaller window, else 32 KiB.
+//! A client does not have to offer `client_no_context_takeover`, and some clients that do not offer
+//! it cannot do without their context. For such a client the connection keeps the end of what it
+//! has sent, but no inflater. This takes at most 4 KiB if the client lets the server choose its
+//! window, and otherwise at most 32 KiB.
 
 mod deflater;
 mod held;
@@ -28,10 +29,10 @@ pub use deflater::{DeflateLevel, Deflater};
 pub(super) use inflater::Inflater;
 pub use negotiation::{DeflateContext, DeflateParameters};
 
-/// What ends every flush of a compressor: the rest of an empty block. It is left out of messages
-/// (section 7.2.1), and an inflater has to be given it (section 7.2.2).
+/// The end of every flush of a compressor: an empty stored block without its first bits. The sender
+/// removes it from a message (section 7.2.1), and the receiver appends it again (section 7.2.2).
 const TAIL: [u8; 4] = [0x00, 0x00, 0xff, 0xff];
 
-/// More than an inflater takes of memory, in bytes, and more than a compressor does.
+/// Upper bounds of the memory that an inflater and a compressor take, in bytes.
 const INFLATER_SIZE: usize = 64 * 1024;
 const DEFLATER_SIZE: usize = 512 * 1024;

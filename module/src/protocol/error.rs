@@ -1,4 +1,4 @@
-//! What a client can do wrong once the connection is open.
+//! The client's violations of the protocol after the opening handshake.
 
 use std::fmt;
 
@@ -6,13 +6,13 @@ use websocket_plugin::CloseCode;
 
 use super::Version;
 
-/// A rule of RFC 6455 that the client broke, or a limit it went over. The connection fails with
-/// [`close_code`](Self::close_code) (section 7.1.7).
+/// A rule of RFC 6455 that the client violated, or a limit that it exceeded. The connection fails
+/// with [`close_code`](Self::close_code) (section 7.1.7).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ProtocolError {
-    /// A reserved bit is set where no extension gives it a meaning (section 5.2).
+    /// A reserved bit is set, but no extension defines it (section 5.2).
     ReservedBits,
-    /// The opcode is one of those reserved for later (section 5.2).
+    /// The opcode is reserved (section 5.2).
     UnknownOpcode(u8),
     /// The frame is not masked (section 5.1).
     Unmasked,
@@ -20,34 +20,36 @@ pub enum ProtocolError {
     FragmentedControl,
     /// A control frame of more than 125 bytes (section 5.5).
     ControlTooLong,
-    /// The payload length stands in more bytes than it needs (section 5.2).
+    /// The payload length is encoded in more bytes than necessary (section 5.2).
     LengthNotMinimal,
     /// The most significant bit of a 64-bit payload length is set (section 5.2).
     LengthTooLarge,
-    /// A continuation frame where no message was begun (section 5.4).
+    /// A continuation frame without a message in progress (section 5.4).
     UnexpectedContinuation,
-    /// A text or binary frame in the middle of a fragmented message (section 5.4).
+    /// A text or binary frame inside a fragmented message (section 5.4).
     InterruptedMessage,
     /// The payload of a close frame is one byte long, too short for a status code (section 5.5.1).
     ClosePayloadTooShort,
-    /// A status code that must not, or may not yet, stand in a close frame (section 7.4).
+    /// A status code that a close frame must not contain, or that is reserved for the future
+    /// (section 7.4).
     CloseCodeNotAllowed(u16),
     /// A text message is not UTF-8 (section 8.1).
     TextNotUtf8,
     /// The reason in a close frame is not UTF-8 (section 8.1).
     ReasonNotUtf8,
-    /// The data of a compressed message is not, or not all of, a deflate stream (RFC 7692, section
-    /// 7.2.2). Like a text that is not UTF-8 it is data not consistent with its type; the RFC names
-    /// no status code.
+    /// The data of a compressed message is not a complete deflate stream (RFC 7692, section 7.2.2).
+    /// The RFC defines no status code for this. Like text that is not UTF-8, it is data that is not
+    /// consistent with its type.
     NotDeflate,
-    /// A message or the payload of a control frame is longer than so many bytes (section 10.4).
+    /// A message or the payload of a control frame is longer than this limit in bytes (section
+    /// 10.4).
     TooBig(u64),
-    /// Not the client's mistake: the server has no memory left for its message.
+    /// The server has no memory for the message. This is not the client's fault.
     NoMemory,
 }
 
 impl ProtocolError {
-    /// The status code that tells the client (section 7.4.1).
+    /// The status code for the client (section 7.4.1).
     #[must_use]
     pub const fn close_code(self, version: Version) -> CloseCode {
         match (self, version) {
@@ -56,7 +58,7 @@ impl ProtocolError {
             }
             (Self::TooBig(_), Version::V13) => CloseCode::MESSAGE_TOO_BIG,
             (Self::NoMemory, Version::V13) => CloseCode::TRY_AGAIN_LATER,
-            // The drafts know no more than that.
+            // The drafts have only one status code for this.
             (Self::TooBig(_) | Self::NoMemory, Version::V7 | Version::V8) => {
                 CloseCode::FRAME_TOO_LARGE
             }
@@ -68,16 +70,16 @@ impl ProtocolError {
 impl fmt::Display for ProtocolError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            Self::ReservedBits => "a reserved bit is set where no extension gives it a meaning",
+            Self::ReservedBits => "a reserved bit is set, but no extension defines it",
             Self::UnknownOpcode(opcode) => return write!(f, "opcode {opcode:#x} is not defined"),
             Self::Unmasked => "frames from the client must be masked",
             Self::FragmentedControl => "control frames must not be fragmented",
             Self::ControlTooLong => "the payload of a control frame must not exceed 125 bytes",
-            Self::LengthNotMinimal => {
-                "the payload length must be written in as few bytes as possible"
-            }
+            Self::LengthNotMinimal => "the payload length must be encoded in the fewest bytes",
             Self::LengthTooLarge => "the payload length must be less than 2^63",
-            Self::UnexpectedContinuation => "a continuation frame came where no message was begun",
+            Self::UnexpectedContinuation => {
+                "a continuation frame came without a message to continue"
+            }
             Self::InterruptedMessage => "a new message began inside a fragmented one",
             Self::ClosePayloadTooShort => {
                 "a close payload must be empty or begin with a status code"
@@ -166,7 +168,7 @@ mod tests {
     }
 
     #[test]
-    fn the_text_names_what_the_client_sent() {
+    fn the_text_contains_the_value_that_the_client_sent() {
         assert_eq!(
             ProtocolError::UnknownOpcode(0xb).to_string(),
             "opcode 0xb is not defined"

@@ -1,27 +1,27 @@
-//! What a client offers in `Sec-WebSocket-Extensions` (RFC 6455, section 9.1).
+//! The client's offers in `Sec-WebSocket-Extensions` (RFC 6455, section 9.1).
 
 use std::borrow::Cow;
 
 use super::handshake::{is_token, trim_blanks};
 
-/// An extension with the parameters the client would use it with.
+/// An offered extension with its parameters.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Offer<'a> {
     pub(super) name: &'a str,
     pub(super) parameters: Vec<Parameter<'a>>,
 }
 
-/// A parameter of an extension; those that are switches have no value.
+/// A parameter of an extension. Its value is optional.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Parameter<'a> {
     pub(super) name: &'a str,
     pub(super) value: Option<Cow<'a, str>>,
 }
 
-/// The offers in the value of the header, the one the client likes best first.
+/// The offers in a header value, in the client's order of preference.
 ///
-/// An element of the list that is malformed offers nothing. It does not spoil the others: an offer
-/// may always be declined, and no client is better off without a connection.
+/// A malformed element of the list is skipped. It does not affect the others: the server may
+/// decline any offer, and the client is better off with a connection than without.
 pub(super) fn offers(header: &[u8]) -> impl Iterator<Item = Offer<'_>> {
     split_unquoted(header, b',').filter_map(Offer::parse)
 }
@@ -47,7 +47,7 @@ impl<'a> Parameter<'a> {
     }
 }
 
-/// A value is a token, or a token in quotes.
+/// Parses a value: a token, or a token in quotes.
 fn parse_value(value: &[u8]) -> Option<Cow<'_, str>> {
     let Some(quoted) = value.strip_prefix(b"\"") else {
         return token(value).map(Cow::Borrowed);
@@ -69,7 +69,7 @@ fn token(text: &[u8]) -> Option<&str> {
     (!text.is_empty() && is_token(text)).then_some(text)
 }
 
-/// The parts between separators that do not stand in quotes.
+/// Splits at the separators outside of quotes.
 fn split_unquoted(text: &[u8], separator: u8) -> impl Iterator<Item = &[u8]> {
     let (mut is_quoted, mut is_escaped) = (false, false);
     text.split(move |&byte| {
@@ -93,7 +93,7 @@ fn split_unquoted(text: &[u8], separator: u8) -> impl Iterator<Item = &[u8]> {
 mod tests {
     use super::offers;
 
-    /// Writes the offers out in one form, so that they can be compared.
+    /// Writes the offers in a uniform form, for comparison.
     fn normalized(header: &str) -> Vec<String> {
         let offers = offers(header.as_bytes());
         let write = |offer: super::Offer<'_>| {
@@ -127,7 +127,7 @@ mod tests {
     }
 
     #[test]
-    fn a_malformed_element_spoils_no_other() {
+    fn a_malformed_element_does_not_affect_the_others() {
         for malformed in [
             "",
             " ",
@@ -155,7 +155,7 @@ mod tests {
     }
 
     #[test]
-    fn a_quote_that_does_not_end_takes_the_rest_with_it() {
+    fn an_unterminated_quote_hides_the_rest() {
         assert_eq!(normalized(r#"first, a; b="1, last"#), ["first"]);
         assert_eq!(normalized(r#"first, a; b="1\", last"#), ["first"]);
     }

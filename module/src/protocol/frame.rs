@@ -13,19 +13,19 @@ pub(super) const OPCODE: u8 = 0x0f;
 pub(super) const MASK: u8 = 0x80;
 pub(super) const LENGTH: u8 = 0x7f;
 
-/// Values of the 7-bit length that announce a longer one.
+/// Values of the 7-bit length that announce a longer length field.
 pub(super) const LENGTH_16: u8 = 126;
 pub(super) const LENGTH_64: u8 = 127;
 
-/// The longest payload of a control frame (section 5.5), and the longest whose length fits into the
-/// second byte of the header.
+/// The longest payload of a control frame (section 5.5). It is also the longest payload whose
+/// length fits into the second byte of the header.
 pub(super) const MAX_CONTROL_PAYLOAD: u8 = 125;
 
-/// What a frame is (section 5.2).
+/// The type of a frame (section 5.2).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]
 pub enum Opcode {
-    /// Goes on with the message an earlier frame began.
+    /// Continues the message that an earlier frame began.
     Continuation = 0x0,
     /// Begins a text message.
     Text = 0x1,
@@ -35,12 +35,12 @@ pub enum Opcode {
     Close = 0x8,
     /// Asks for a pong.
     Ping = 0x9,
-    /// Answers a ping, or is a heartbeat nobody asked for.
+    /// Answers a ping, or is an unsolicited heartbeat.
     Pong = 0xa,
 }
 
 impl Opcode {
-    /// Whether frames with this opcode may stand between the fragments of a message, and must not
+    /// Whether frames with this opcode may occur between the fragments of a message, and must not
     /// be fragmented themselves (section 5.5).
     #[must_use]
     #[inline]
@@ -66,33 +66,33 @@ impl TryFrom<u8> for Opcode {
     }
 }
 
-/// The three bits that extensions may give a meaning (section 5.2).
+/// The three bits that are reserved for extensions (section 5.2).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Rsv(u8);
 
 impl Rsv {
-    /// No bit set, as it must be without an extension.
+    /// No bit set, as required without an extension.
     pub const NONE: Self = Self(0);
-    /// The first bit alone, which marks a compressed message (RFC 7692, section 6).
+    /// Only the first bit, which marks a compressed message (RFC 7692, section 6).
     pub const RSV1: Self = Self(0x40);
 
-    /// Those of a frame's first byte.
+    /// The bits of a frame's first byte.
     #[inline]
     pub(super) const fn of(first_byte: u8) -> Self {
         Self(first_byte & RSV)
     }
 }
 
-/// All of a frame that is not payload.
+/// A frame without its payload.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct FrameHeader {
     /// Whether the frame is the last of its message.
     pub fin: bool,
     /// The bits reserved for extensions.
     pub rsv: Rsv,
-    /// What the frame is.
+    /// The type of the frame.
     pub opcode: Opcode,
-    /// What the payload is XORed with: set in frames from clients, absent in those from servers.
+    /// The key that masks the payload. Frames from clients have one, frames from servers do not.
     pub mask: Option<MaskingKey>,
     /// Length of the payload in bytes.
     pub payload_len: u64,
@@ -102,7 +102,7 @@ impl FrameHeader {
     /// Length in bytes of the longest header.
     pub const MAX_LEN: usize = 14;
 
-    /// The header a server puts before a message or control frame that is sent whole.
+    /// The header of a server's frame that contains a whole message or is a control frame.
     #[must_use]
     #[inline]
     pub const fn unmasked(opcode: Opcode, payload_len: u64) -> Self {
@@ -115,8 +115,8 @@ impl FrameHeader {
         }
     }
 
-    /// Writes the header, the length in as few bytes as possible. Nothing is checked: the payload of
-    /// a control frame can be too long, for instance.
+    /// Encodes the header, with the length in the fewest bytes. It checks nothing: for example, the
+    /// payload of a control frame may be too long.
     #[must_use]
     #[inline]
     pub fn encode(&self) -> EncodedHeader {

@@ -12,24 +12,26 @@ use super::{DeflateContext, DeflateParameters};
 #[cfg(test)]
 mod tests;
 
-/// The value of `Sec-WebSocket-Version` that goes with [`HandshakeError::Version`] (section 4.4).
+/// The value of `Sec-WebSocket-Version` in the response to [`HandshakeError::Version`] (section
+/// 4.4).
 pub const SUPPORTED_VERSIONS: &str = "13, 8, 7";
 
-/// What is appended to the client's key to prove that the server speaks WebSocket (section 1.3).
+/// The server appends this to the client's key to prove that it speaks WebSocket (section 1.3).
 const GUID: &[u8] = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11";
 
-/// Length of a key, in bytes and in base64.
+/// The length of a key in bytes, and in base64.
 const KEY_LEN: usize = 16;
 const ENCODED_KEY_LEN: usize = 24;
 
-/// What the opening handshake needs of an HTTP request.
+/// The parts of an HTTP request that the opening handshake needs.
 ///
-/// Header values are raw bytes; where a header is repeated, its values are joined with `, `.
+/// Header values are raw bytes. The values of a repeated header are joined with `, `.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct RequestHead<'a> {
     /// The method.
     pub method: &'a [u8],
-    /// Whether only a head is asked for, as by `HEAD`, which httpd otherwise treats as a `GET`.
+    /// Whether the client asks only for the head of the response (`HEAD`). Otherwise httpd treats
+    /// it as a `GET`.
     pub head_only: bool,
     /// Whether the request is HTTP/1.1 or later.
     pub http_1_1: bool,
@@ -49,11 +51,11 @@ pub struct RequestHead<'a> {
     pub extensions: Option<&'a [u8]>,
     /// `Origin`.
     pub origin: Option<&'a [u8]>,
-    /// `Sec-WebSocket-Origin`, which the draft behind version 7 used for `Origin`.
+    /// `Sec-WebSocket-Origin`, the name of `Origin` in the draft for version 7.
     pub sec_websocket_origin: Option<&'a [u8]>,
     /// `Content-Length`.
     pub content_length: Option<&'a [u8]>,
-    /// Whether there is a `Transfer-Encoding`, whatever it says.
+    /// Whether there is a `Transfer-Encoding`, with any value.
     pub has_transfer_encoding: bool,
 }
 
@@ -64,7 +66,7 @@ impl RequestHead<'_> {
             && has_token(self.connection, b"upgrade")
     }
 
-    /// Whether a body may follow. A length that is no number counts as one.
+    /// Whether a body may follow. A length that is not a number counts as a body.
     fn announces_body(&self) -> bool {
         let is_zero = |length: &[u8]| {
             let digits = trim_blanks(length);
@@ -74,11 +76,11 @@ impl RequestHead<'_> {
     }
 }
 
-/// The version of the protocol the client speaks. On the wire they differ only in the handshake and
+/// The client's version of the protocol. On the wire the versions differ only in the handshake and
 /// in one status code.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Version {
-    /// Draft 7 of what became RFC 6455.
+    /// Draft 7 of RFC 6455.
     V7,
     /// Drafts 8 to 12.
     V8,
@@ -87,7 +89,7 @@ pub enum Version {
 }
 
 impl Version {
-    /// Exact values are enough: other spellings of these numbers, as `013`, are malformed.
+    /// Only exact values are valid. Other spellings of these numbers, such as `013`, are malformed.
     fn parse(value: &[u8]) -> Option<Self> {
         match value {
             b"7" => Some(Self::V7),
@@ -98,27 +100,27 @@ impl Version {
     }
 }
 
-/// A correct opening handshake.
+/// A valid opening handshake.
 #[derive(Clone, Debug)]
 pub struct ClientHandshake<'a> {
-    /// The version of the protocol the client speaks.
+    /// The client's version of the protocol.
     pub version: Version,
-    /// The subprotocols the client offers, the one it likes best first. May be empty.
+    /// The subprotocols that the client offers, in its order of preference. May be empty.
     pub subprotocols: Vec<&'a str>,
-    /// The page the client runs in, if it names one.
+    /// The origin of the page that the client runs in, if the client sent one.
     pub origin: Option<&'a [u8]>,
     key: &'a [u8],
     extensions: &'a [u8],
 }
 
 impl<'a> ClientHandshake<'a> {
-    /// Checks a request. `None` says that it does not ask for a WebSocket and is for others to
-    /// answer.
+    /// Checks a request. Returns `None` if it does not ask for a WebSocket; another handler must
+    /// then answer it.
     ///
     /// # Errors
     ///
-    /// What makes it a bad request. The version is judged before the key, so that a client of
-    /// another age learns which versions there are.
+    /// The reason why it is a bad request. The version is checked before the key, so that a client
+    /// with another version gets the list of supported versions.
     pub fn parse(head: &RequestHead<'a>) -> Result<Option<Self>, HandshakeError> {
         if !head.asks_for_websocket() {
             return Ok(None);
@@ -156,11 +158,11 @@ impl<'a> ClientHandshake<'a> {
         }))
     }
 
-    /// What to answer to the client's offers of compression. `None` if there is none that can be
-    /// accepted: messages are not compressed then.
+    /// The parameters that answer the client's offers of compression. `None` if no offer is
+    /// acceptable; messages are then not compressed.
     ///
-    /// The drafts behind versions 7 and 8 are older than RFC 7692; their clients are not compressed
-    /// for, whatever they offer.
+    /// The drafts for versions 7 and 8 are older than RFC 7692, so offers from their clients are
+    /// ignored.
     #[must_use]
     pub fn deflate(&self, context: DeflateContext) -> Option<DeflateParameters> {
         (self.version == Version::V13)
@@ -168,7 +170,7 @@ impl<'a> ClientHandshake<'a> {
             .flatten()
     }
 
-    /// The value of `Sec-WebSocket-Accept` in the answer.
+    /// The value of `Sec-WebSocket-Accept` in the response.
     #[must_use]
     pub fn accept(&self) -> AcceptKey {
         let digest = Sha1::new()
@@ -199,19 +201,19 @@ impl Deref for AcceptKey {
     }
 }
 
-/// Why an opening handshake is a bad request.
+/// The reason why an opening handshake is a bad request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum HandshakeError {
     /// The method is not `GET`.
     Method,
     /// There is no `Host`.
     NoHost,
-    /// The request announces a body (RFC 9110, section 8.6; RFC 9112, section 6). The bytes behind
-    /// the head would be that body for one party and frames for another, which is how requests are
-    /// smuggled past a proxy.
+    /// The request announces a body (RFC 9110, section 8.6; RFC 9112, section 6). A proxy could
+    /// take the bytes after the head for this body, and the server could take them for frames.
+    /// Request smuggling uses such a difference.
     Body,
-    /// `Sec-WebSocket-Version` is missing, malformed or none of [`SUPPORTED_VERSIONS`], which the
-    /// answer must name.
+    /// `Sec-WebSocket-Version` is missing, malformed or not one of [`SUPPORTED_VERSIONS`]. The
+    /// response must name the supported versions.
     Version,
     /// `Sec-WebSocket-Key` is missing or not the base64 of 16 bytes.
     Key,
@@ -224,7 +226,7 @@ impl fmt::Display for HandshakeError {
         f.write_str(match self {
             Self::Method => "the method must be GET",
             Self::NoHost => "the Host header is missing",
-            Self::Body => "it must not have a body",
+            Self::Body => "the request must not have a body",
             Self::Version => {
                 return write!(
                     f,
@@ -262,7 +264,8 @@ fn parse_subprotocols(list: &[u8]) -> Result<Vec<&str>, HandshakeError> {
     Ok(subprotocols)
 }
 
-/// A token in the sense of RFC 9110, section 5.6.2. Must not be empty.
+/// Whether all characters are allowed in a token (RFC 9110, section 5.6.2). The caller checks that
+/// `element` is not empty.
 pub(super) fn is_token(element: &str) -> bool {
     element
         .bytes()
@@ -273,8 +276,7 @@ fn has_token(list: Option<&[u8]>, token: &[u8]) -> bool {
     list.is_some_and(|list| elements(list).any(|element| element.eq_ignore_ascii_case(token)))
 }
 
-/// The elements of a list that are not empty (RFC 9110, section 5.6.1), without the blanks around
-/// them.
+/// The non-empty elements of a list (RFC 9110, section 5.6.1), without surrounding spaces and tabs.
 fn elements(list: &[u8]) -> impl Iterator<Item = &[u8]> {
     list.split(|&byte| byte == b',')
         .map(trim_blanks)

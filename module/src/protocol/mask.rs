@@ -1,34 +1,34 @@
-//! Masking of what clients send (RFC 6455, section 5.3).
+//! Masking of the client's payloads (RFC 6455, section 5.3).
 
-/// The bits that no byte of an ASCII text has.
+/// The bits that are 0 in every byte of an ASCII text.
 const NOT_ASCII: u64 = u64::from_ne_bytes([0x80; 8]);
 
-/// The four bytes that a frame's payload is XORed with.
+/// The four bytes that mask a frame's payload by XOR.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct MaskingKey(pub [u8; 4]);
 
 impl MaskingKey {
-    /// Masks or unmasks `bytes`, of which the first is byte number `offset` of the payload.
+    /// Masks or unmasks `bytes`. The first of them is the byte at `offset` in the payload.
     #[inline]
     pub fn apply(self, bytes: &mut [u8], offset: usize) {
         self.xor(bytes, offset);
     }
 
-    /// Does the same and tells whether the outcome is ASCII. That is next to nothing to do while the
-    /// words are at hand, and spares most texts the check that they are UTF-8.
+    /// Does the same, and returns whether the result is ASCII. The check costs next to nothing
+    /// while the words are in registers. For most texts it replaces the check for UTF-8.
     #[inline]
     pub(super) fn apply_to_text(self, bytes: &mut [u8], offset: usize) -> bool {
         self.xor(bytes, offset) & NOT_ASCII == 0
     }
 
-    /// The bits that are set in any word or byte of the outcome.
+    /// Masks, and returns the OR of all resulting words and bytes.
     #[inline]
     fn xor(self, bytes: &mut [u8], offset: usize) -> u64 {
         let mut key = self.0;
         key.rotate_left(offset % 4);
         let [a, b, c, d] = key;
         let wide = u64::from_ne_bytes([a, b, c, d, a, b, c, d]);
-        // Whole words are what the compiler makes vector instructions of.
+        // The compiler turns a loop over whole words into vector instructions.
         let (words, rest) = bytes.as_chunks_mut::<8>();
         let mut seen = 0;
         for word in words {
@@ -52,7 +52,7 @@ mod tests {
 
     const KEY: MaskingKey = MaskingKey([0x37, 0xfa, 0x21, 0x3d]);
 
-    /// The formula of the RFC: octet i is XORed with octet i mod 4 of the key.
+    /// The formula of the RFC: byte i is XORed with byte i mod 4 of the key.
     fn naive(key: MaskingKey, bytes: &mut [u8], offset: usize) {
         for (i, byte) in bytes.iter_mut().enumerate() {
             *byte ^= key.0[(offset + i) % 4];
@@ -60,7 +60,7 @@ mod tests {
     }
 
     #[test]
-    fn every_alignment_length_and_offset_agrees_with_the_formula() {
+    fn the_result_equals_the_formula_at_every_alignment_length_and_offset() {
         let original: Vec<u8> = (0..=255).collect();
         for start in 0..16 {
             for len in 0..=144 {
@@ -75,7 +75,7 @@ mod tests {
     }
 
     #[test]
-    fn a_single_byte_that_is_not_ascii_is_seen_wherever_it_is() {
+    fn a_single_byte_that_is_not_ascii_is_detected_at_every_position() {
         for len in 0..=48 {
             let mut bytes = vec![b'a'; len];
             KEY.apply(&mut bytes, 1);

@@ -1,40 +1,40 @@
-//! Memory that grows because of what a client sends: the one place where it is taken, so that it can be
-//! refused, and counted, here.
+//! All allocations whose size depends on a client, so that one place can refuse and count them.
 
 use std::sync::{Mutex, OnceLock, PoisonError};
 
 use super::ProtocolError;
 
-/// A buffer grows by so much (in bytes) only if [`HEADROOM`] is left after that.
+/// A growth of at least this many bytes succeeds only if [`HEADROOM`] bytes are left afterwards.
 const LARGE: usize = 64 * 1024;
 
-/// What clients leave (in bytes) to those who cannot do without: httpd, plugins, and all who are served
-/// meanwhile.
+/// The number of bytes that clients must leave to httpd, to plugins and to other connections, which
+/// cannot do without memory.
 const HEADROOM: usize = 4 * 1024 * 1024;
 
-/// The fuzz targets count all memory that is taken, also what is given back at once.
+/// The fuzz targets count all allocations, also those that are freed at once.
 #[allow(unexpected_cfgs, reason = "`cargo xtask fuzz` sets it")]
 const IS_FUZZED: bool = cfg!(fuzzing);
 
-/// Held by whoever takes much, so that two threads do not both count on the same memory.
+/// Locked during a large allocation, so that two threads do not count on the same memory.
 static TAKING: Mutex<()> = Mutex::new(());
 
-/// Tells whether so many bytes could be had from the system. Unset, the allocator is asked, which may have
-/// bytes that nobody else can use.
+/// Returns whether the system has this many bytes left. If it is unset, `grow` asks the allocator,
+/// which may have free memory that only it can use.
 static IS_AVAILABLE: OnceLock<fn(usize) -> bool> = OnceLock::new();
 
-/// Has `look` tell whether the system has so many bytes left, from now on.
+/// Sets the function that says whether the system has this many bytes left.
 pub fn look_for_memory_with(look: fn(usize) -> bool) {
     IS_AVAILABLE.get_or_init(|| look);
 }
 
-/// Makes room for `additional` bytes behind those of `buffer`, and no more than that: how far a buffer
-/// grows ahead is its owner's decision.
+/// Makes room for `additional` bytes after the contents of `buffer`, and no more. The caller
+/// decides how far to grow ahead.
 ///
 /// # Errors
 ///
-/// [`ProtocolError::NoMemory`] if the system has none, or next to none would be left. The buffer has not
-/// grown then: until its connection has ended, others need what it would have taken.
+/// [`ProtocolError::NoMemory`] if the system has no memory, or if too little would be left. The
+/// buffer then keeps its old capacity, because others need the memory before this connection has
+/// ended.
 pub(super) fn grow(buffer: &mut Vec<u8>, additional: usize) -> Result<(), ProtocolError> {
     if buffer.capacity() - buffer.len() >= additional {
         return Ok(());
@@ -55,7 +55,8 @@ pub(super) fn grow(buffer: &mut Vec<u8>, additional: usize) -> Result<(), Protoc
     Ok(())
 }
 
-/// Makes sure that `len` bytes could be had, for somebody who cannot be refused.
+/// Checks that `len` bytes can be allocated, for a caller whose next allocation cannot fail
+/// gracefully.
 ///
 /// # Errors
 ///
@@ -75,7 +76,7 @@ mod tests {
     use super::{ProtocolError, ensure, grow};
 
     #[test]
-    fn a_buffer_grows_as_far_as_it_is_told() {
+    fn a_buffer_grows_by_exactly_the_requested_amount() {
         let mut buffer = vec![1, 2, 3];
         assert_eq!(grow(&mut buffer, 100_000), Ok(()));
         assert_eq!(buffer, [1, 2, 3]);
@@ -86,7 +87,7 @@ mod tests {
     }
 
     #[test]
-    fn what_the_system_does_not_have_is_refused() {
+    fn more_memory_than_the_system_has_is_refused() {
         let mut buffer = vec![1, 2, 3];
         for much in [isize::MAX as usize - 3, 1 << 60, usize::MAX] {
             assert_eq!(grow(&mut buffer, much), Err(ProtocolError::NoMemory));

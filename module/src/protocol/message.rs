@@ -1,5 +1,5 @@
-//! Messages put together from fragments, from the pieces of a frame as they arrive (RFC 6455,
-//! section 5.4), or from what compressed ones inflate to.
+//! Assembles messages: from fragments and partial frames (RFC 6455, section 5.4), or from inflated
+//! data.
 
 use std::mem;
 
@@ -9,25 +9,25 @@ use super::{MaskingKey, Opcode, ProtocolError, memory, recycling, utf8};
 #[cfg(test)]
 mod tests;
 
-/// How much room is made at least (in bytes) when the frame that is arriving announces so much.
-/// Beyond that, room only grows with what has really arrived, by a quarter of it: to grow faster would
-/// save little copying, since the system moves large blocks without.
+/// The smallest growth in bytes, if the frame in progress announces as much. Beyond that the buffer
+/// grows by a quarter of the bytes that have really arrived. To grow faster would save little,
+/// because the system moves large blocks without copying them.
 const GROWTH: usize = 64 * 1024;
 const GROWTH_DIVISOR: usize = 4;
 
-/// Behind a message there is room for one more byte (see [`Payload`]).
+/// Room for one byte after a message (see [`Payload`]).
 const BEHIND: usize = 1;
 
-/// Less room than this is not worth a read of its own.
+/// The smallest room that is worth a separate read.
 const MIN_ROOM: usize = 16 * 1024;
 
-/// How much longer a message usually gets when it is inflated.
+/// The usual ratio of an inflated message to its compressed size.
 const USUAL_RATIO: usize = 4;
 
-/// Room for less is not made for inflating (in bytes).
+/// The smallest room for inflated data, in bytes.
 const MIN_INFLATED: usize = 512;
 
-/// What a message consists of.
+/// The type of a message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum MessageKind {
     /// UTF-8 text.
@@ -37,7 +37,7 @@ pub enum MessageKind {
 }
 
 impl MessageKind {
-    /// What a frame with this opcode begins, if it begins a message.
+    /// The type of message that a frame with this opcode begins, if it begins one.
     #[inline]
     pub(super) const fn begun_by(opcode: Opcode) -> Option<Self> {
         match opcode {
@@ -54,7 +54,7 @@ impl MessageKind {
     /// [`ProtocolError::TextNotUtf8`].
     #[inline(always)]
     pub(super) fn unmask(self, payload: &mut [u8], key: MaskingKey) -> Result<(), ProtocolError> {
-        // One loop for both kinds, and the answer that most often decides comes first.
+        // One loop for both types, and the most frequent answer first.
         let is_ascii = key.apply_to_text(payload, 0);
         if is_ascii || self == Self::Binary || utf8::is_utf8(payload) {
             Ok(())
@@ -72,14 +72,14 @@ impl MessageKind {
 /// ```
 #[derive(Debug, Default)]
 pub(super) struct Assembly {
-    /// The kind of the message that is under way.
+    /// The type of the message in progress.
     kind: Option<MessageKind>,
-    /// Payload up to `len`, then room that costs nothing to hand out again. Outlives the message,
-    /// so that the next one finds it.
+    /// The payload up to `len`, then room that is already initialized. The buffer outlives the
+    /// message, so that the next one can use it.
     bytes: Vec<u8>,
     len: usize,
-    /// How much of a text is known to be UTF-8. The at most three bytes after it are looked at again
-    /// when more arrives, which saves keeping the state of the check.
+    /// The number of bytes of a text that are checked to be UTF-8. At most three bytes after them
+    /// are checked again when more arrives, so that no state of the check must be kept.
     validated: usize,
 }
 
@@ -95,13 +95,13 @@ impl Assembly {
         self.kind.is_some()
     }
 
-    /// Length of what has arrived of the message that is under way.
+    /// The number of bytes of the message in progress that have arrived.
     pub(super) fn len(&self) -> usize {
         self.len
     }
 
-    /// Copies `piece` behind what has arrived, still masked. `expected` bytes of the frame are to
-    /// come, those of `piece` among them.
+    /// Appends `piece`, which is still masked. The frame has `expected` bytes left, including those
+    /// of `piece`.
     ///
     /// # Errors
     ///
@@ -119,7 +119,7 @@ impl Assembly {
         Ok(())
     }
 
-    /// Sees to it that [`room`](Self::room) is worth a read.
+    /// Makes [`room`](Self::room) large enough to be worth a read.
     ///
     /// # Errors
     ///
@@ -137,7 +137,7 @@ impl Assembly {
         self.lengthen(self.len + growth, larger)
     }
 
-    /// Room for some of the `expected` bytes that are to come.
+    /// Room for some of the `expected` bytes of the frame.
     pub(super) fn room(&mut self, expected: usize) -> &mut [u8] {
         let end = self.bytes.len().saturating_sub(BEHIND).max(self.len);
         let room = &mut self.bytes[self.len..end];
@@ -145,8 +145,8 @@ impl Assembly {
         &mut room[..len]
     }
 
-    /// Room for what is inflated from `compressed` bytes; never empty while the message is shorter
-    /// than `max_len`, and never beyond that.
+    /// Room for data inflated from `compressed` bytes. It is not empty while the message is shorter
+    /// than `max_len`, and ends at `max_len`.
     ///
     /// # Errors
     ///
@@ -157,8 +157,8 @@ impl Assembly {
         max_len: usize,
     ) -> Result<&mut [u8], ProtocolError> {
         if self.bytes.len() <= self.len + BEHIND {
-            // A guess, then twice as much every time, later a quarter more: what has been inflated is
-            // the measure, not what the peer may send yet.
+            // Guess first, then double the buffer, and later grow by a quarter. The growth depends
+            // on the data inflated so far, not on what the client may still send.
             let guess = compressed.saturating_mul(USUAL_RATIO);
             let growth = guess.max(self.len).clamp(MIN_INFLATED, GROWTH);
             let growth = growth.max(self.len / GROWTH_DIVISOR);
@@ -170,7 +170,7 @@ impl Assembly {
         Ok(&mut self.bytes[self.len..end])
     }
 
-    /// Makes the buffer `len` bytes long, or moves to a `larger` one.
+    /// Makes the buffer `len` bytes long, or moves the data to a `larger` one.
     fn lengthen(&mut self, len: usize, larger: Option<Vec<u8>>) -> Result<(), ProtocolError> {
         if let Some(mut larger) = larger {
             larger[..self.len].copy_from_slice(&self.bytes[..self.len]);
@@ -182,8 +182,8 @@ impl Assembly {
         Ok(())
     }
 
-    /// Reserves room for `additional` bytes, and more if there are many already, so that frames of any
-    /// length make the buffer move seldom.
+    /// Reserves room for `additional` bytes, and at least a quarter of the current length, so that
+    /// frames of any length cause few moves.
     fn reserve(&mut self, additional: usize) -> Result<(), ProtocolError> {
         if self.bytes.capacity() - self.bytes.len() >= additional {
             return Ok(());
@@ -192,17 +192,18 @@ impl Assembly {
         memory::grow(&mut self.bytes, additional.max(least))
     }
 
-    /// How far to grow: a peer gets memory for what it sent, not for what it announces.
+    /// The number of bytes to grow by. It depends on the bytes that the client has sent, not on the
+    /// length that it announces.
     fn growth(&self, expected: usize) -> usize {
         expected.min((self.len / GROWTH_DIVISOR).max(GROWTH))
     }
 
-    /// Takes up `n` masked bytes that were put into the front of the room. The first of them is
-    /// byte number `offset` of its frame.
+    /// Accepts `n` masked bytes that were written to the front of the room. The first of them is
+    /// the byte at `offset` in its frame.
     ///
     /// # Errors
     ///
-    /// [`ProtocolError::TextNotUtf8`] once that is certain.
+    /// [`ProtocolError::TextNotUtf8`] as soon as no continuation can make the text valid.
     pub(super) fn absorb(
         &mut self,
         n: usize,
@@ -222,11 +223,11 @@ impl Assembly {
         Ok(())
     }
 
-    /// Takes up `n` bytes that were put into the front of the room as they are.
+    /// Accepts `n` unmasked bytes that were written to the front of the room.
     ///
     /// # Errors
     ///
-    /// [`ProtocolError::TextNotUtf8`] once that is certain.
+    /// [`ProtocolError::TextNotUtf8`] as soon as no continuation can make the text valid.
     pub(super) fn accept(&mut self, n: usize) -> Result<(), ProtocolError> {
         let end = self.len + n;
         if self.kind == Some(MessageKind::Text) {
@@ -238,11 +239,12 @@ impl Assembly {
         Ok(())
     }
 
-    /// Ends the message and tells what it was.
+    /// Ends the message and returns its type.
     ///
     /// # Errors
     ///
-    /// [`ProtocolError::TextNotUtf8`] if the last character is cut off, [`ProtocolError::NoMemory`].
+    /// [`ProtocolError::TextNotUtf8`] if the last character is incomplete, or
+    /// [`ProtocolError::NoMemory`].
     pub(super) fn finish(&mut self) -> Result<Option<MessageKind>, ProtocolError> {
         if self.kind == Some(MessageKind::Text) && self.validated < self.len {
             return Err(ProtocolError::TextNotUtf8);
@@ -256,18 +258,18 @@ impl Assembly {
         self.bytes.capacity()
     }
 
-    /// What has arrived of the message.
+    /// The bytes of the message that have arrived.
     pub(super) fn bytes(&self) -> &[u8] {
         &self.bytes[..self.len]
     }
 
-    /// The message that was [finished](Self::finish), until the next one begins.
+    /// The [finished](Self::finish) message, until the next one begins.
     pub(super) fn payload(&mut self) -> Payload<'_> {
         Payload::new(&mut self.bytes[..self.len + BEHIND])
     }
 
-    /// Frees the buffer if it holds nothing that is still needed. One with part of a message is not
-    /// even shrunk: a peer that dribbles would have it copied again and again.
+    /// Frees the buffer if it contains nothing that is still needed. A buffer with a part of a
+    /// message is not shrunk, because a client that sends slowly would then cause many copies.
     pub(super) fn release(&mut self) {
         if self.kind.is_none() || self.len == 0 {
             recycling::give(mem::take(&mut self.bytes));

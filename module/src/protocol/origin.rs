@@ -1,4 +1,4 @@
-//! Which pages may connect (RFC 6455, section 10.2).
+//! The check of origins (RFC 6455, section 10.2).
 
 mod form;
 #[cfg(test)]
@@ -9,38 +9,37 @@ pub use form::form_to_use;
 use std::fmt;
 use std::net::Ipv6Addr;
 
-/// How the origin a browser names is checked.
+/// The policy for the origin that a browser sends.
 #[derive(Clone, Copy, Debug, Default, Hash, PartialEq, Eq)]
 pub enum OriginPolicy {
     /// Every origin may connect.
     Off,
-    /// Only pages of the site that is asked may connect.
+    /// Only the origin of the server itself may connect.
     #[default]
     Same,
     /// Only origins from a list may connect.
     Trusted,
 }
 
-/// Where the request was sent, as the server sees it.
+/// The server's own address, as httpd sees it in the request.
 #[derive(Clone, Copy, Debug)]
 pub struct Site<'a> {
     /// `http` or `https`.
     pub scheme: &'a [u8],
-    /// The host name or address; an IPv6 address with or without its brackets.
+    /// The host name or address. An IPv6 address may be with or without brackets.
     pub host: &'a [u8],
     /// The port.
     pub port: u16,
 }
 
 impl OriginPolicy {
-    /// Whether a request with this origin may connect to `site`. A client that names none is not a
-    /// page in a browser and may always connect.
+    /// Whether a request with this origin may connect to `site`. A client without an origin is not
+    /// a page in a browser and may always connect.
     ///
-    /// Origins are the same if they have the same scheme, host and port (RFC 6454, section 5).
-    /// Scheme and host are compared without regard to case (section 4; RFC 6455, section 4.2.2), a
-    /// dot at the end of the host counts for nothing, and a port that is the scheme's default may
-    /// be left out. What is not `scheme://host[:port]`, as `null`, is only the same as what is
-    /// equal byte for byte.
+    /// Two origins are the same if they have the same scheme, host and port (RFC 6454, section 5).
+    /// The comparison ignores the case of scheme and host (section 4; RFC 6455, section 4.2.2) and
+    /// a dot at the end of the host. A missing port stands for the scheme's default. An origin that
+    /// is not `scheme://host[:port]`, such as `null`, must be equal byte for byte.
     #[must_use]
     pub fn allows(
         self,
@@ -80,8 +79,8 @@ impl fmt::Display for OriginPolicy {
 }
 
 impl<'a> Site<'a> {
-    /// Whether `origin` is that of the same host over TLS, while this site is without: as when a
-    /// proxy in front ends TLS.
+    /// Whether `origin` is this host over TLS, while this site is without TLS. This happens behind
+    /// a proxy that terminates TLS.
     #[must_use]
     pub fn is_tls_twin(&self, origin: &[u8]) -> bool {
         let own = Origin {
@@ -128,14 +127,14 @@ impl fmt::Display for Site<'_> {
 #[derive(Clone, Copy, Debug)]
 struct Origin<'a> {
     scheme: &'a [u8],
-    /// Without the brackets of an IPv6 address, and without a dot at its end.
+    /// Without the brackets of an IPv6 address, and without a dot at the end.
     host: &'a [u8],
-    /// `None` if no port is named and the scheme has no default.
+    /// `None` if there is no port and the scheme has no default.
     port: Option<u16>,
 }
 
 impl<'a> Origin<'a> {
-    /// Reads `scheme://host[:port]`.
+    /// Parses `scheme://host[:port]`.
     fn parse(text: &'a [u8]) -> Option<Self> {
         let colon = text.iter().position(|byte| *byte == b':')?;
         let (scheme, rest) = text.split_at(colon);
@@ -161,7 +160,7 @@ impl<'a> Origin<'a> {
     }
 }
 
-/// RFC 3986, section 3.1.
+/// Whether `text` is a URI scheme (RFC 3986, section 3.1).
 fn is_scheme(text: &[u8]) -> bool {
     text.first().is_some_and(u8::is_ascii_alphabetic)
         && text
@@ -169,7 +168,7 @@ fn is_scheme(text: &[u8]) -> bool {
             .all(|byte| byte.is_ascii_alphanumeric() || b"+-.".contains(byte))
 }
 
-/// Host and port of `host[:port]`; the host of an IPv6 address must stand in brackets.
+/// Splits `host[:port]`. An IPv6 address must be in brackets.
 fn split_port(text: &[u8]) -> Option<(&[u8], Option<&[u8]>)> {
     if let Some(rest) = text.strip_prefix(b"[") {
         let end = rest.iter().position(|byte| *byte == b']')?;
@@ -186,7 +185,7 @@ fn split_port(text: &[u8]) -> Option<(&[u8], Option<&[u8]>)> {
     Some((host, parts.next()))
 }
 
-/// A port as browsers write it: without zeros in front.
+/// Parses a port as browsers write it, without leading zeros.
 fn parse_port(digits: &[u8]) -> Option<u16> {
     let is_plain = digits
         .first()
@@ -219,8 +218,8 @@ fn unbracketed(host: &[u8]) -> &[u8] {
     inner.unwrap_or(host)
 }
 
-/// The dot that makes a domain name absolute: browsers keep it in `Host` and in `Origin`, httpd
-/// takes it off the former. With or without it the name is the same host's.
+/// Removes the dot that makes a domain name absolute. Browsers keep it in `Host` and in `Origin`,
+/// while httpd removes it from `Host`. The name belongs to the same host with and without it.
 fn without_final_dot(host: &[u8]) -> &[u8] {
     host.strip_suffix(b".").unwrap_or(host)
 }

@@ -1,4 +1,4 @@
-//! From the client's bytes to messages and control frames (RFC 6455, section 6.2).
+//! Turns the client's bytes into messages and control frames (RFC 6455, section 6.2).
 
 use std::ops::Range;
 
@@ -19,17 +19,18 @@ mod partial;
 #[cfg(test)]
 mod tests;
 
-/// From so many missing bytes on, the rest of a frame is better read straight into the message.
-/// With fewer, one read of everything that is there saves more than a copy costs.
+/// If at least this many bytes of a frame are missing, they are read directly into the message. For
+/// fewer bytes, one read of everything that has arrived saves more than a copy costs.
 const MIN_DIRECT_READ: usize = 16 * 1024;
 
-/// What the client may do.
+/// Limits for the client.
 #[derive(Clone, Copy, Debug)]
 pub struct Limits {
-    /// The longest payload of a message, its fragments added up and inflated, and of a control
-    /// frame, in bytes.
+    /// The longest payload in bytes, of a control frame, and of a message with all fragments, after
+    /// inflating.
     pub max_message_size: u64,
-    /// Whether close frames may carry the status codes kept for the future: 1004 and 1016 to 2999.
+    /// Whether close frames may contain the status codes that are reserved for the future: 1004 and
+    /// 1016 to 2999.
     pub allow_reserved_status_codes: bool,
 }
 
@@ -43,8 +44,9 @@ pub struct Limits {
 ///          +-- close frame, error --> Done <-----------+
 /// ```
 ///
-/// A message of one frame that is wholly in the input never leaves `Header` and is handed out where
-/// it lies. A header is judged byte by byte as it arrives, whole or not (`header.rs`).
+/// A message in one frame that is completely in the input never leaves `Header`; its payload is
+/// lent from the input without a copy. Headers are checked byte by byte as they arrive
+/// (`header.rs`).
 #[derive(Debug)]
 pub struct Receiver {
     limits: Limits,
@@ -52,19 +54,19 @@ pub struct Receiver {
     header: PartialHeader,
     control: ControlPayload,
     message: Assembly,
-    /// There if messages may be compressed.
+    /// Set if compression was negotiated.
     inflater: Option<Box<Inflater>>,
 }
 
 #[derive(Clone, Copy, Debug)]
 enum Stage {
-    /// A header comes next, or what is missing of it.
+    /// The next bytes belong to a header.
     Header,
-    /// More of this frame's payload comes next.
+    /// The next bytes belong to this frame's payload.
     Payload(Frame),
-    /// A mistake was found, which [`Receiver::receive`] still has to tell.
+    /// An error was found that [`Receiver::receive`] has not returned yet.
     Failed(ProtocolError),
-    /// Nothing more is taken.
+    /// All further bytes are ignored.
     Done,
 }
 
@@ -89,7 +91,7 @@ impl Frame {
     }
 }
 
-/// An [`Event`] that is complete, and where it lies.
+/// A complete [`Event`], and where its payload is.
 enum Ready {
     /// In the receiver.
     Message(MessageKind),
@@ -100,13 +102,13 @@ enum Ready {
 }
 
 impl Receiver {
-    /// A receiver for a connection that was just opened.
+    /// A receiver for a new connection.
     #[must_use]
     pub fn new(limits: Limits) -> Self {
         Self::with_deflate(limits, None)
     }
 
-    /// The same for a connection whose client may compress, if that was agreed on.
+    /// A receiver for a new connection, with compression if it was negotiated.
     #[must_use]
     pub fn with_deflate(limits: Limits, deflate: Option<DeflateParameters>) -> Self {
         Self {
@@ -119,12 +121,13 @@ impl Receiver {
         }
     }
 
-    /// Takes bytes from the front of `input` up to the end of the next event. `None` says that all
-    /// were taken and more are needed, or, after an error or a close frame, that none are wanted.
+    /// Takes bytes from the front of `input` up to the end of the next event. Returns `None` after
+    /// taking all bytes: either more are needed, or, after an error or a close frame, no more are
+    /// wanted.
     ///
     /// # Errors
     ///
-    /// The rule or limit that the client broke. From then on nothing is received.
+    /// The rule or limit that the client violated. After that, the receiver ignores all input.
     #[inline]
     pub fn receive<'a>(
         &'a mut self,
@@ -146,11 +149,12 @@ impl Receiver {
         self.conclude(ready, Some(input))
     }
 
-    /// The way most messages take: one of a single frame, not compressed and wholly in the input, is
-    /// handed out where it lies. `None` leaves everything else, mistakes among it, to [`receive`](Self::receive),
-    /// which does the same first. To ask here saves making an [`Event`].
-    // Always: a call costs one in twelve of the instructions that a short message takes in all, and whether
-    // there is one would depend on code that has nothing to do with it.
+    /// The fast path that most messages take. It returns a message in one frame that is
+    /// uncompressed and completely in the input, without a copy. For everything else, including
+    /// errors, it returns `None`; then call [`receive`](Self::receive), which tries the same first.
+    /// A direct call saves making an [`Event`].
+    // `always`, because a call costs one in twelve of the instructions of a short message, and
+    // otherwise unrelated code would decide whether the compiler inlines it.
     #[inline(always)]
     pub fn whole_message<'a>(
         &mut self,
@@ -174,10 +178,11 @@ impl Receiver {
         self.rules().read_whole_message(input.rest())
     }
 
-    /// Where the next bytes from the client may be put without a detour through an input, while the
-    /// payload of a large frame is arriving. Never empty, and never more than belongs to the frame.
+    /// A buffer for the next bytes from the client, while the payload of a large frame arrives.
+    /// Bytes in it need no copy through an input. It is never empty and never extends beyond the
+    /// frame.
     ///
-    /// `None` also if there is no memory: then [`receive`](Self::receive) fails.
+    /// `None` also if there is no memory; [`receive`](Self::receive) then returns the error.
     #[must_use]
     pub fn spare(&mut self) -> Option<&mut [u8]> {
         let frame = self.directly_read_frame()?;
@@ -189,7 +194,7 @@ impl Receiver {
         Some(self.message.room(frame.missing))
     }
 
-    /// Takes up `n` bytes that were put into the front of [`spare`](Self::spare).
+    /// Accepts `n` bytes that were written to the front of [`spare`](Self::spare).
     ///
     /// # Errors
     ///
@@ -197,19 +202,19 @@ impl Receiver {
     ///
     /// # Panics
     ///
-    /// If `n` is more than fits there.
+    /// If `n` is more than the length of that buffer.
     pub fn filled(&mut self, n: usize) -> Result<Option<Event<'_>>, ProtocolError> {
         let ready = self.take_filled(n);
         self.conclude(ready, None)
     }
 
-    /// Frees buffers that hold nothing. Meant for when the connection becomes idle: a busy one is
-    /// better off with the buffer of its last message.
+    /// Frees buffers that contain nothing. Call it when the connection becomes idle. A busy
+    /// connection benefits from the buffer of its last message.
     pub fn release(&mut self) {
         self.message.release();
     }
 
-    /// What the next header is judged by.
+    /// The rules for the next header.
     #[inline(always)]
     fn rules(&self) -> Rules<'_> {
         Rules {
@@ -219,7 +224,7 @@ impl Receiver {
         }
     }
 
-    /// Ends the connection's input after an error, else lends out what is ready.
+    /// After an error, ends the input of the connection. Otherwise lends the event that is ready.
     #[inline]
     fn conclude<'a>(
         &'a mut self,
@@ -257,7 +262,7 @@ impl Receiver {
         }
     }
 
-    /// Goes through `input` step by step until something is ready.
+    /// Processes `input` step by step until an event is ready.
     fn advance(&mut self, input: &mut Input<'_>) -> Result<Option<Ready>, ProtocolError> {
         loop {
             let ready = match self.stage {
@@ -290,7 +295,7 @@ impl Receiver {
         }
     }
 
-    /// Begins a frame, and takes the payload with it where it can be handed out as it lies.
+    /// Begins a frame. A control frame that is completely in the input is ready at once.
     fn begin_frame(
         &mut self,
         header: Header,
@@ -325,7 +330,7 @@ impl Receiver {
         Ok(None)
     }
 
-    /// Takes what there is of a frame's payload.
+    /// Takes the available part of a frame's payload.
     fn take_payload(&mut self, frame: Frame, input: &mut Input<'_>) -> Result<(), ProtocolError> {
         let piece = input.take_some(frame.missing);
         let n = piece.len();
@@ -363,8 +368,8 @@ impl Receiver {
         }
     }
 
-    /// The large frame that is arriving, unless it has to be inflated. Control frames are too short
-    /// ever to be it.
+    /// The large frame in progress, unless it must be inflated. A control frame is too short to be
+    /// one.
     fn directly_read_frame(&self) -> Option<Frame> {
         match self.stage {
             Stage::Payload(frame) if frame.missing >= MIN_DIRECT_READ && !frame.is_compressed => {
@@ -405,7 +410,7 @@ impl Receiver {
     }
 }
 
-/// Takes a message off the input and hands it out where it lies.
+/// Takes a message from the input and lends its payload without a copy.
 #[inline(always)]
 fn lend<'a>(message: WholeMessage, input: &'a mut Input<'_>) -> Result<Payload<'a>, ProtocolError> {
     let mut payload = input.take_payload(message.header_len, message.payload_len);

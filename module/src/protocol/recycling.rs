@@ -1,24 +1,25 @@
-//! Large buffers between two messages.
+//! Keeps large buffers between messages.
 //!
-//! A buffer of a megabyte that is freed after each message comes back from the system page by page,
-//! which costs as much as reading the message. So each thread keeps a few for the next one.
+//! If a buffer of a megabyte is freed after each message, the system maps it again page by page,
+//! which costs as much as reading the message. So each thread keeps a few buffers for later
+//! messages.
 
 use std::cell::RefCell;
 
-/// Smaller buffers are left to the allocator.
+/// Smaller buffers are freed.
 const MIN_KEPT: usize = 64 * 1024;
 
-/// Larger ones are too, so that a thread keeps four MiB at most.
+/// Larger buffers are freed, too, so that a thread keeps at most four MiB.
 const MAX_KEPT: usize = 2 * 1024 * 1024;
 
-/// So many buffers are kept.
+/// The largest number of buffers that a thread keeps.
 const COUNT: usize = 2;
 
 thread_local! {
     static KEPT: RefCell<Vec<Vec<u8>>> = const { RefCell::new(Vec::new()) };
 }
 
-/// A buffer of at least `len` bytes, with any bytes in it, if this thread has kept one.
+/// A buffer of at least `len` bytes with arbitrary contents, if this thread has kept one.
 pub(super) fn take(len: usize) -> Option<Vec<u8>> {
     KEPT.with_borrow_mut(|kept| {
         let at = kept.iter().position(|buffer| buffer.len() >= len)?;
@@ -26,12 +27,12 @@ pub(super) fn take(len: usize) -> Option<Vec<u8>> {
     })
 }
 
-/// The same, but none for what needs no large buffer.
+/// The same, but only if `len` is worth a large buffer.
 pub(super) fn take_large(len: usize) -> Option<Vec<u8>> {
     (len >= MIN_KEPT).then(|| take(len)).flatten()
 }
 
-/// Keeps a buffer that is no longer needed, or frees it.
+/// Keeps a buffer for later use, or frees it.
 pub(super) fn give(buffer: Vec<u8>) {
     if (MIN_KEPT..=MAX_KEPT).contains(&buffer.capacity()) {
         KEPT.with_borrow_mut(|kept| {
@@ -44,8 +45,8 @@ pub(super) fn give(buffer: Vec<u8>) {
     }
 }
 
-/// Frees the large buffers that this thread keeps for messages to come. Threads that run loops are few;
-/// one that serves a single connection is better off without, once that has ended.
+/// Frees the large buffers of this thread. Call it on threads that served a single connection, once
+/// that has ended. There are only few event loop threads, so they may keep theirs.
 pub fn free_buffers() {
     KEPT.take();
 }
@@ -55,7 +56,7 @@ mod tests {
     use super::{COUNT, MAX_KEPT, MIN_KEPT, free_buffers, give, take};
 
     #[test]
-    fn small_buffers_do_not_keep_large_ones_from_being_used_again() {
+    fn small_buffers_do_not_displace_large_ones() {
         for _ in 0..=COUNT {
             give(vec![0; MIN_KEPT]);
         }
@@ -64,14 +65,14 @@ mod tests {
     }
 
     #[test]
-    fn a_buffer_serves_a_message_of_the_same_length_again() {
+    fn a_buffer_is_reused_for_a_message_of_the_same_length() {
         give(vec![0; MIN_KEPT]);
         assert!(take(MIN_KEPT).is_some());
         assert!(take(MIN_KEPT).is_none());
     }
 
     #[test]
-    fn freed_buffers_are_gone() {
+    fn freed_buffers_are_not_reused() {
         give(vec![0; MIN_KEPT]);
         free_buffers();
         assert!(take(1).is_none());

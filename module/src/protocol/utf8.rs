@@ -1,6 +1,6 @@
-//! UTF-8 validation of whole and of growing texts (RFC 6455, section 8.1).
+//! UTF-8 validation of complete and of incomplete texts (RFC 6455, section 8.1).
 
-/// A byte that cannot be part of UTF-8 where it stands.
+/// The text contains a byte that is not UTF-8 at its position.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct InvalidUtf8;
 
@@ -10,12 +10,12 @@ pub(super) fn is_utf8(text: &[u8]) -> bool {
     simdutf8::basic::from_utf8(text).is_ok()
 }
 
-/// How many bytes of `text` are whole characters, when more text may follow: all of it but for the
-/// beginning of a character at its end, which is at most three bytes.
+/// The number of bytes of `text` that are complete characters, for a text that may continue. Only
+/// the beginning of a character at the end, at most three bytes, is not counted.
 ///
 /// # Errors
 ///
-/// [`InvalidUtf8`] as soon as no continuation can make `text` UTF-8.
+/// [`InvalidUtf8`] as soon as no continuation can make `text` valid.
 pub(super) fn valid_prefix(text: &[u8]) -> Result<usize, InvalidUtf8> {
     match simdutf8::compat::from_utf8(text) {
         Ok(_) => Ok(text.len()),

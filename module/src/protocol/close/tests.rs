@@ -1,7 +1,7 @@
 use super::{CloseCode, CloseFrame, ClosePayload};
 
 #[test]
-fn the_code_stands_before_the_reason() {
+fn the_code_precedes_the_reason() {
     assert_eq!(&*ClosePayload::new(CloseCode::NORMAL, ""), [0x03, 0xe8]);
     assert_eq!(
         &*ClosePayload::new(CloseCode::GOING_AWAY, "bye"),
@@ -29,7 +29,7 @@ fn long_reasons_are_cut_between_characters() {
 }
 
 #[test]
-fn what_is_sent_can_be_read() {
+fn an_encoded_payload_can_be_parsed() {
     let payload = ClosePayload::new(CloseCode::SERVICE_RESTART, "später");
     let frame = CloseFrame {
         code: CloseCode::SERVICE_RESTART,

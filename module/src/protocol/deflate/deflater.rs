@@ -1,11 +1,11 @@
-//! Compresses the messages a server sends (RFC 7692, section 7.2.1).
+//! Compresses the server's messages (RFC 7692, section 7.2.1).
 
 use flate2::{Compress, Compression, FlushCompress};
 
 use super::{DEFLATER_SIZE, TAIL};
 use crate::protocol::memory;
 
-/// How much effort goes into compressing: from 1, the fastest, to 9, the smallest.
+/// The compression level, from 1 (fastest) to 9 (smallest).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct DeflateLevel(u8);
 
@@ -18,20 +18,20 @@ impl DeflateLevel {
 }
 
 impl Default for DeflateLevel {
-    /// Level 3. Measured on JSON: at 1 KiB as fast as level 2 and within 2 % of the size that level
-    /// 6 gets to; at 64 KiB three times as fast as level 6, for 8 % more bytes.
+    /// Level 3. Measured on JSON: at 1 KiB it is as fast as level 2, and its output is within 2 %
+    /// of the size at level 6. At 64 KiB it is three times as fast as level 6, for 8 % more bytes.
     fn default() -> Self {
         Self(3)
     }
 }
 
-/// A compressor. It remembers what it has compressed until it is told to [forget](Self::forget).
+/// A compressor. Until [`forget`](Self::forget) is called, a message may refer to earlier ones.
 #[derive(Debug)]
 pub struct Deflater(Compress);
 
 impl Deflater {
-    /// A compressor whose messages refer at most 2^`window_bits` bytes back, 9 to 15. `None` if there is
-    /// no memory for it.
+    /// A compressor with a window of 2^`window_bits` bytes, 9 to 15. `None` if there is no memory
+    /// for it.
     #[must_use]
     pub fn new(level: DeflateLevel, window_bits: u8) -> Option<Self> {
         memory::ensure(DEFLATER_SIZE).ok()?;
@@ -43,8 +43,9 @@ impl Deflater {
         )))
     }
 
-    /// Compresses a message. `None` if it does not get smaller, or there is no memory: then it is to be
-    /// sent as it is, and nothing is remembered any more. `buffer` is overwritten and grows to the size of the message.
+    /// Compresses a message. Returns `None` if the result is not smaller, or if there is no memory.
+    /// The caller must then send the message uncompressed; the compressor has forgotten all earlier
+    /// messages. The contents of `buffer` are overwritten, and it grows to the size of the message.
     pub fn deflate<'b>(&mut self, message: &[u8], buffer: &'b mut Vec<u8>) -> Option<&'b [u8]> {
         let compressed_len = self.flush(message, buffer);
         if compressed_len.is_none() {
@@ -53,12 +54,13 @@ impl Deflater {
         Some(&buffer[..compressed_len?])
     }
 
-    /// Forgets what it has compressed: the next message will not refer to it.
+    /// Forgets all earlier messages, so that the next one does not refer to them.
     pub fn forget(&mut self) {
         self.0.reset();
     }
 
-    /// The length of what goes into the message, if it is less than that of `message`.
+    /// Compresses into `buffer`. Returns the length of the result if it is less than that of
+    /// `message`.
     fn flush(&mut self, message: &[u8], buffer: &mut Vec<u8>) -> Option<usize> {
         buffer.clear();
         memory::grow(buffer, message.len() + TAIL.len()).ok()?;
@@ -73,7 +75,7 @@ impl Deflater {
             }
             let consumed = usize::try_from(self.0.total_in() - total_in).ok()?;
             rest = &rest[consumed..];
-            // More than 4 GiB are not taken at once.
+            // One call takes at most 4 GiB.
             if rest.is_empty() {
                 break;
             }

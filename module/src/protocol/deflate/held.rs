@@ -1,16 +1,17 @@
-//! What has come of a compressed message and is not inflated yet.
+//! Compressed data that has arrived but is not inflated yet.
 
 use crate::protocol::{ProtocolError, memory};
 
 /// Compressed data that waits for the end of its message.
 #[derive(Debug, Default)]
 pub(super) struct Held {
-    /// Whether there may be more to inflate, if only from what the inflater has taken already.
+    /// Whether there may be more to inflate. That can be so without `bytes`, if the inflater itself
+    /// holds some.
     is_any: bool,
     bytes: Vec<u8>,
-    /// So many of them are inflated.
+    /// The number of bytes at the start of `bytes` that are already inflated.
     consumed: usize,
-    /// What is wrong behind what was inflated so far.
+    /// An error in the data after the inflated part, to be reported when its turn comes.
     verdict: Option<ProtocolError>,
 }
 
@@ -19,12 +20,12 @@ impl Held {
         self.is_any
     }
 
-    /// What waits.
+    /// The bytes that are not inflated yet.
     pub(super) fn bytes(&self) -> &[u8] {
         &self.bytes[self.consumed..]
     }
 
-    /// Adds what has come.
+    /// Appends new data.
     ///
     /// # Errors
     ///
@@ -33,7 +34,7 @@ impl Held {
         self.is_any = true;
         let missing = (self.bytes.len() + compressed.len()).saturating_sub(self.bytes.capacity());
         if missing > 0 {
-            // By half at least, so that bytes which come one by one are moved seldom.
+            // Grow by at least half, so that single bytes do not cause many moves.
             let growth = compressed.len().max(self.bytes.len() / 2);
             memory::grow(&mut self.bytes, growth)?;
         }
@@ -41,11 +42,11 @@ impl Held {
         Ok(())
     }
 
-    /// So many more are inflated, and it goes on later.
+    /// Marks `len` more bytes as inflated. The rest is inflated later.
     pub(super) fn consume(&mut self, len: usize) {
         self.is_any = true;
         self.consumed += len;
-        // What is inflated makes room as soon as that moves no more than it frees.
+        // Remove inflated bytes once that moves no more bytes than it frees.
         if self.consumed >= self.bytes.len() / 2 {
             self.bytes.drain(..self.consumed);
             self.consumed = 0;

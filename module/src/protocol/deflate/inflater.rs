@@ -1,4 +1,4 @@
-//! Inflates the messages a client sends (RFC 7692, section 7.2.2).
+//! Inflates the client's messages (RFC 7692, section 7.2.2).
 
 use std::cell::RefCell;
 
@@ -11,13 +11,14 @@ use super::{INFLATER_SIZE, TAIL};
 use crate::protocol::message::Assembly;
 use crate::protocol::{ProtocolError, memory};
 
-/// As many unused inflaters does a thread keep.
+/// The number of unused inflaters that a thread keeps.
 const MAX_SPARE: usize = 2;
 
-/// Before the end of a message has come, no more of it is inflated than this, and so many times what has
-/// come of it (in bytes). That covers most data; the rest of a message that gets still longer waits, as
-/// the client sent it. Otherwise a client could have the memory of the longest message, for as long as it
-/// likes, for a thousandth of the bytes.
+/// Before the end of a message has arrived, at most this many bytes of it are inflated, plus
+/// [`AHEAD_RATIO`] times the number of compressed bytes that have arrived. This is enough for most
+/// data. The rest of a message that expands more stays compressed until its end. Otherwise a client
+/// could make the server hold the longest allowed message for any time, at the price of a
+/// thousandth of the bytes.
 const AHEAD: usize = 64 * 1024;
 const AHEAD_RATIO: usize = 8;
 
@@ -26,14 +27,14 @@ thread_local! {
     static SPARE: RefCell<Vec<Decompress>> = const { RefCell::new(Vec::new()) };
 }
 
-/// What is kept for the next message, which may refer to those before it.
+/// The context for the next message, which may refer to earlier ones.
 #[derive(Debug)]
 enum Context {
-    /// Nothing: the client does not refer to earlier messages.
+    /// No context: the client does not refer to earlier messages.
     None,
-    /// What the client may refer to. Inflaters are shared.
+    /// The data that the client may refer to. Connections share inflaters.
     Window(Window),
-    /// The inflater itself.
+    /// The inflater itself keeps the context.
     Stream,
 }
 
@@ -41,19 +42,20 @@ enum Context {
 #[derive(Debug)]
 pub(in crate::protocol) struct Inflater {
     context: Context,
-    /// There while a compressed message is under way and, if it is the context, from the first on.
+    /// Set while a compressed message is in progress. With [`Context::Stream`] it stays set after
+    /// the first message.
     stream: Option<Decompress>,
     is_under_way: bool,
-    /// Nothing of the message, or of the deflate stream that follows one which ended inside of it,
-    /// has come.
+    /// Whether no data has arrived since the start of the message, or since a deflate stream ended
+    /// inside the message.
     is_at_start: bool,
-    /// How much has come of the message.
+    /// The number of compressed bytes of the message that have arrived.
     arrived: usize,
     held: Held,
 }
 
 impl Inflater {
-    /// An inflater for a connection whose client may compress as was `agreed` on.
+    /// An inflater for a connection with the negotiated parameters.
     pub(in crate::protocol) fn new(agreed: &DeflateParameters) -> Self {
         let context = match agreed.context {
             _ if agreed.client_no_context_takeover => Context::None,
@@ -70,25 +72,27 @@ impl Inflater {
         }
     }
 
-    /// A compressed message begins.
+    /// Begins a compressed message.
     pub(in crate::protocol) fn begin(&mut self) {
         self.is_under_way = true;
         self.is_at_start = true;
         self.arrived = 0;
     }
 
-    /// Whether the message that is under way is a compressed one.
+    /// Whether the message in progress is compressed.
     pub(in crate::protocol) fn is_under_way(&self) -> bool {
         self.is_under_way
     }
 
-    /// Takes what has come of the message, `compressed`, and inflates to the end of `message` as much of
-    /// it as may be. No more than `limit` bytes and one of it are ever inflated.
+    /// Takes the next part of the message, `compressed`, and appends as much inflated data to
+    /// `message` as is allowed yet. It never inflates more than `limit` bytes, except one that
+    /// shows that the limit is exceeded.
     ///
     /// # Errors
     ///
-    /// [`ProtocolError::TooBig`], [`ProtocolError::NotDeflate`] or [`ProtocolError::TextNotUtf8`], the
-    /// one whose cause comes first, however the data is cut; or [`ProtocolError::NoMemory`].
+    /// [`ProtocolError::TooBig`], [`ProtocolError::NotDeflate`] or [`ProtocolError::TextNotUtf8`]:
+    /// the first of them in the order of the data, regardless of how the data is cut into parts. Or
+    /// [`ProtocolError::NoMemory`].
     pub(in crate::protocol) fn inflate(
         &mut self,
         compressed: &[u8],
@@ -129,8 +133,9 @@ impl Inflater {
         Ok(())
     }
 
-    /// Inflates `compressed` until `message` has `ahead` bytes. Then tells how much was taken; there may
-    /// be more to come even if that is all.
+    /// Inflates `compressed` until `message` has `ahead` bytes. Returns `None` if all data is
+    /// inflated. Otherwise returns the number of bytes taken; the inflater may still hold more
+    /// output.
     fn advance(
         &mut self,
         mut compressed: &[u8],
@@ -163,15 +168,15 @@ impl Inflater {
             }
             let is_ahead = message.len() >= max_len;
             match result {
-                // How far an inflater looks beyond what there is room for is its own affair, and not
-                // to decide when the client is told.
+                // How far an inflater reads past a full output is an implementation detail. It must
+                // not decide when the client gets the error.
                 Err(error) if is_ahead => {
                     self.held.set_verdict(error);
                     return Ok(Some(whole_len - compressed.len()));
                 }
                 Err(error) => return Err(error),
-                // The last block of a stream. Another may follow (section 7.2.3.4), and refer to
-                // what came before.
+                // The last block of a stream. Another stream may follow in the same message
+                // (section 7.2.3.4) and refer to the data before it.
                 Ok(Status::StreamEnd) => {
                     restart(stream, &self.context, message.bytes())?;
                     self.is_at_start = compressed.is_empty();
@@ -190,11 +195,12 @@ impl Inflater {
         }
     }
 
-    /// Ends the message.
+    /// Ends the message, and inflates the rest of it.
     ///
     /// # Errors
     ///
-    /// As for [`inflate`](Self::inflate); [`ProtocolError::NotDeflate`] also if the data broke off.
+    /// As for [`inflate`](Self::inflate). [`ProtocolError::NotDeflate`] also if the data is
+    /// incomplete.
     pub(in crate::protocol) fn finish(
         &mut self,
         message: &mut Assembly,
@@ -208,7 +214,7 @@ impl Inflater {
             return Ok(());
         };
         let keeps_stream = matches!(self.context, Context::Stream);
-        // Some compressors make nothing at all of an empty message, or nothing after a last block.
+        // Some compressors output nothing for an empty message, or nothing after a last block.
         if !self.is_at_start {
             finish(stream, keeps_stream)?;
         }
@@ -221,7 +227,7 @@ impl Inflater {
         Ok(())
     }
 
-    /// Gives up a message that is under way, and the context.
+    /// Drops a message in progress, and the context.
     pub(in crate::protocol) fn release(&mut self) {
         self.is_under_way = false;
         self.held = Held::default();
@@ -247,7 +253,7 @@ impl Inflater {
         self.stream.is_some()
     }
 
-    /// What an idle connection keeps for the next message, in bytes, without an inflater of its own.
+    /// The memory that an idle connection without its own inflater keeps for its context, in bytes.
     #[cfg(test)]
     pub(in crate::protocol) fn window_capacity(&self) -> usize {
         match &self.context {
@@ -257,7 +263,7 @@ impl Inflater {
     }
 }
 
-/// An inflater for the next message.
+/// An inflater for the next message, with the given context.
 fn stream_after(context: &Context) -> Result<Decompress, ProtocolError> {
     let mut stream = match SPARE.with_borrow_mut(Vec::pop) {
         Some(stream) => stream,
@@ -272,7 +278,8 @@ fn stream_after(context: &Context) -> Result<Decompress, ProtocolError> {
     Ok(stream)
 }
 
-/// The outcome, and how many bytes were taken and made: those before an error count too.
+/// Returns the result, and the numbers of bytes taken and produced. The bytes before an error
+/// count, too.
 fn decompress(
     stream: &mut Decompress,
     input: &[u8],
@@ -288,8 +295,8 @@ fn decompress(
     )
 }
 
-/// Begins a new stream that may refer to what was `inflated` of the message, and to what came before it
-/// where that is kept.
+/// Begins a new stream. It may refer to the part of the message that is already `inflated`, and to
+/// earlier messages if the context has them.
 fn restart(
     stream: &mut Decompress,
     context: &Context,
@@ -305,7 +312,7 @@ fn restart(
     )
 }
 
-/// Lets a stream that begins refer to these bytes too.
+/// Lets a new stream refer to these bytes, too.
 fn refer_to(stream: &mut Decompress, bytes: &[u8]) -> Result<(), ProtocolError> {
     if !bytes.is_empty() {
         stream
@@ -315,11 +322,11 @@ fn refer_to(stream: &mut Decompress, bytes: &[u8]) -> Result<(), ProtocolError> 
     Ok(())
 }
 
-/// Appends what the client left out, and an empty block of our own: only where the data was complete
-/// is that one understood as what it is.
+/// Appends the tail that the client removed, and another empty block. The inflater recognizes the
+/// second block only if the data before it was complete.
 fn finish(stream: &mut Decompress, keeps_stream: bool) -> Result<(), ProtocolError> {
     let [a, b, c, d] = TAIL;
-    // The last block of a stream ends the context, but cannot be mistaken for anything else.
+    // The last block of a stream ends the context, but nothing else can be mistaken for it.
     let last = u8::from(!keeps_stream);
     let end = [a, b, c, d, last, a, b, c, d];
     let (status, consumed, produced) = decompress(stream, &end, &mut [0]);

@@ -1,4 +1,4 @@
-//! Which of the client's offers is accepted, and how (RFC 7692, section 7.1).
+//! Selects and answers one of the client's offers (RFC 7692, section 7.1).
 
 use std::fmt;
 
@@ -10,53 +10,55 @@ const CLIENT_NO_CONTEXT_TAKEOVER: &str = "client_no_context_takeover";
 const SERVER_MAX_WINDOW_BITS: &str = "server_max_window_bits";
 const CLIENT_MAX_WINDOW_BITS: &str = "client_max_window_bits";
 
-/// The largest window there is: 2^15 bytes.
+/// The largest window: 2^15 bytes.
 pub(super) const MAX_WINDOW_BITS: u8 = 15;
 
-/// The smallest window zlib compresses with.
+/// The smallest window that zlib compresses with.
 const MIN_WINDOW_BITS: u8 = 9;
 
-/// The largest window that a client is told to use, if it lets itself be told and is to share an
-/// inflater: what it may refer to is kept for every connection.
+/// The largest window for a client that lets the server choose its window and shares an inflater.
+/// The server keeps this window for every such connection.
 const SHARED_WINDOW_BITS: u8 = 12;
 
-/// Whether messages may refer to those before them.
+/// Whether messages may refer to earlier ones.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum DeflateContext {
-    /// No, except those of clients that do not offer to go without: connections share compressors and
-    /// inflaters.
+    /// No, and connections share compressors and inflaters. Exception: the messages of clients that
+    /// do not offer `client_no_context_takeover`.
     #[default]
     Shared,
-    /// Yes, unless the client asks for the contrary: a connection has its own.
+    /// Yes, unless the client asks for no context takeover. Each connection has its own compressor
+    /// and inflater.
     Connection,
 }
 
-/// How the messages of a connection are compressed. Prints as the value of
-/// `Sec-WebSocket-Extensions` in the answer to the client.
+/// The negotiated parameters of a connection. `Display` writes them as the value of
+/// `Sec-WebSocket-Extensions` in the response.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct DeflateParameters {
-    /// The server forgets every message when it has compressed it.
+    /// The server does not refer to earlier messages.
     pub server_no_context_takeover: bool,
-    /// So does the client.
+    /// The client does not refer to earlier messages.
     pub client_no_context_takeover: bool,
-    /// The base-2 logarithm of the window the server compresses with, 9 to 15, if the client wants
-    /// one that is not larger.
+    /// The base-2 logarithm of the server's largest window, 9 to 15, if the client limits it.
     pub server_max_window_bits: Option<u8>,
-    /// The same for the client, if it lets itself be told.
+    /// The base-2 logarithm of the client's largest window, if the client lets the server choose
+    /// it.
     pub client_max_window_bits: Option<u8>,
-    /// What was to be agreed on. The client is not told.
+    /// The server's setting. It is not sent to the client.
     pub context: DeflateContext,
 }
 
 impl DeflateParameters {
-    /// Accepts the first of the offers in the client's `Sec-WebSocket-Extensions` that can be.
+    /// Accepts the first acceptable offer in the client's `Sec-WebSocket-Extensions`.
     ///
-    /// An offer with a parameter that is unknown, stands twice or has a value it must not have is
-    /// declined, and so is one of a window of 2^8 bytes for the server: zlib does not compress with
-    /// so small a one.
+    /// An offer is declined if a parameter is unknown, occurs twice or has an invalid value. An
+    /// offer with a server window of 2^8 bytes is declined, too, because zlib cannot compress with
+    /// so small a window.
     ///
-    /// The client is asked for nothing that it did not offer. The RFC would allow to ask it to do without
-    /// context (section 7.1.1.2), but not every client understands that.
+    /// The response contains only parameters that the client offered. The RFC allows the server to
+    /// ask for `client_no_context_takeover` without an offer (section 7.1.1.2), but not every
+    /// client understands that.
     #[must_use]
     pub fn negotiate(extensions: &[u8], context: DeflateContext) -> Option<Self> {
         offers(extensions)
@@ -64,14 +66,14 @@ impl DeflateParameters {
             .find_map(|offer| Self::requested(&offer))
             .map(|requested| match context {
                 DeflateContext::Connection => Self {
-                    // An inflater takes as much memory for any window.
+                    // An inflater takes the same memory for any window.
                     client_max_window_bits: None,
                     context,
                     ..requested
                 },
                 DeflateContext::Shared => Self {
                     server_no_context_takeover: true,
-                    // Without context nothing is kept, whatever the window.
+                    // Without context nothing is kept, so the window does not matter.
                     client_max_window_bits: requested
                         .client_max_window_bits
                         .filter(|_| !requested.client_no_context_takeover)
@@ -82,19 +84,19 @@ impl DeflateParameters {
             })
     }
 
-    /// The window the server compresses with, as a base-2 logarithm.
+    /// The base-2 logarithm of the server's window.
     #[must_use]
     pub fn server_window_bits(&self) -> u8 {
         self.server_max_window_bits.unwrap_or(MAX_WINDOW_BITS)
     }
 
-    /// The window the client compresses with, as a base-2 logarithm.
+    /// The base-2 logarithm of the client's window.
     #[must_use]
     pub fn client_window_bits(&self) -> u8 {
         self.client_max_window_bits.unwrap_or(MAX_WINDOW_BITS)
     }
 
-    /// What the client wants, if the server is able to do it.
+    /// The parameters that the client asks for, if the server supports them.
     fn requested(offer: &Offer<'_>) -> Option<Self> {
         let mut requested = Self::default();
         let mut seen = Vec::new();
@@ -110,7 +112,7 @@ impl DeflateParameters {
                     let bits = window_bits(bits).filter(|&bits| bits >= MIN_WINDOW_BITS)?;
                     requested.server_max_window_bits = Some(bits);
                 }
-                // A permission to restrict the client.
+                // Without a value it only allows the server to limit the client's window.
                 (CLIENT_MAX_WINDOW_BITS, None) => {
                     requested.client_max_window_bits = Some(MAX_WINDOW_BITS);
                 }
@@ -143,7 +145,7 @@ impl fmt::Display for DeflateParameters {
     }
 }
 
-/// A number from 8 to 15, without leading zeros (section 7.1.2).
+/// Parses a number from 8 to 15 without leading zeros (section 7.1.2).
 fn window_bits(value: &str) -> Option<u8> {
     let is_plain = value.starts_with(|digit: char| matches!(digit, '1'..='9'));
     let bits = value.parse().ok().filter(|_| is_plain)?;
@@ -161,7 +163,7 @@ mod tests {
     }
 
     #[test]
-    fn a_connection_of_its_own_context_gets_what_the_client_asks_for() {
+    fn with_its_own_context_a_connection_gets_what_the_client_asks_for() {
         for (offer, expected) in [
             ("permessage-deflate", "permessage-deflate"),
             (
@@ -197,7 +199,7 @@ mod tests {
     }
 
     #[test]
-    fn who_shares_a_compressor_is_asked_only_for_what_it_offers() {
+    fn with_a_shared_context_the_client_is_asked_only_for_what_it_offers() {
         let server = "permessage-deflate; server_no_context_takeover";
         let both = format!("{server}; client_no_context_takeover");
         for (offer, expected) in [
@@ -231,7 +233,7 @@ mod tests {
     }
 
     #[test]
-    fn every_window_but_the_smallest_is_compressed_with() {
+    fn all_window_sizes_except_the_smallest_are_supported() {
         for bits in 0..=20 {
             let answered = answer(
                 &format!("permessage-deflate; server_max_window_bits={bits}"),
@@ -285,7 +287,7 @@ mod tests {
     }
 
     #[test]
-    fn the_first_good_offer_is_the_one() {
+    fn the_first_acceptable_offer_is_accepted() {
         let offers = "other, permessage-deflate; server_max_window_bits=9, permessage-deflate";
         let expected = "permessage-deflate; server_max_window_bits=9";
         assert_eq!(answer(offers, Connection).as_deref(), Some(expected));

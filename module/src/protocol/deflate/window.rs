@@ -1,15 +1,15 @@
-//! What a client's next message may refer to.
+//! The data that a client's next message may refer to.
 
 use crate::protocol::{ProtocolError, memory};
 
-/// How far back compressed data may refer (RFC 1951, section 2).
+/// The largest distance of a reference in compressed data (RFC 1951, section 2).
 pub(super) const MAX_WINDOW: usize = 32 * 1024;
 
-/// zlib, told to use a window of 2^8 bytes, uses one of 2^9.
+/// zlib uses a window of 2^9 bytes when it is told to use one of 2^8.
 const MIN_BITS: u8 = 9;
 
-/// The end of what a client's messages inflated to. It takes little more memory than the client has sent, and
-/// no more than the window that was agreed on.
+/// The last bytes that a client's messages inflated to, at most the negotiated window. The capacity
+/// exceeds the length by at most a quarter.
 #[derive(Debug)]
 pub(super) struct Window {
     bytes: Vec<u8>,
@@ -29,7 +29,7 @@ impl Window {
         &self.bytes
     }
 
-    /// Adds a message, and forgets what is further back than the window.
+    /// Appends a message, and drops the bytes that no longer fit the window.
     ///
     /// # Errors
     ///
@@ -39,7 +39,7 @@ impl Window {
         let forgotten = (self.bytes.len() + message.len()).saturating_sub(self.max_len);
         self.bytes.drain(..forgotten);
         if self.bytes.capacity() - self.bytes.len() < message.len() {
-            // By a quarter at least, so that short messages move it seldom.
+            // Grow by at least a quarter, so that short messages do not cause many moves.
             let growth = message.len().max(self.bytes.len() / 4);
             let growth = growth.min(self.max_len - self.bytes.len());
             memory::grow(&mut self.bytes, growth)?;
@@ -63,7 +63,7 @@ mod tests {
     use super::{MAX_WINDOW, Window};
 
     #[test]
-    fn the_window_holds_the_end_of_all_messages_and_no_more_memory_than_that() {
+    fn the_window_holds_the_end_of_all_messages_and_little_more_memory() {
         for bits in 8..=15 {
             let mut window = Window::new(bits);
             let mut all = Vec::new();

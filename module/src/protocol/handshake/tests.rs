@@ -28,7 +28,7 @@ fn the_request_of_the_rfc_is_accepted() {
 }
 
 #[test]
-fn requests_for_something_else_are_declined() {
+fn requests_without_an_upgrade_to_websocket_are_declined() {
     let cases = [
         (
             "HTTP/1.0",
@@ -117,7 +117,7 @@ fn upgrade_and_connection_are_lists_in_any_case() {
 }
 
 #[test]
-fn bad_requests_are_told_what_is_wrong() {
+fn the_error_names_what_makes_a_request_bad() {
     let cases = [
         (
             "POST",
@@ -183,7 +183,7 @@ fn bad_requests_are_told_what_is_wrong() {
 }
 
 #[test]
-fn a_request_with_a_body_is_bad() {
+fn a_request_with_a_body_is_an_error() {
     for (length, is_good) in [
         ("0", true),
         ("00", true),
@@ -236,7 +236,7 @@ fn keys_are_the_canonical_base64_of_16_bytes() {
 }
 
 #[test]
-fn other_keys_are_refused() {
+fn other_keys_are_an_error() {
     let bad: [&[u8]; 13] = [
         b"",
         b"==",
@@ -263,7 +263,7 @@ fn other_keys_are_refused() {
 }
 
 #[test]
-fn three_versions_in_one_spelling_are_spoken() {
+fn three_versions_are_supported_each_in_one_spelling() {
     for number in 0..=300 {
         for spelling in [
             format!("{number}"),
@@ -366,7 +366,7 @@ fn subprotocols_are_a_list_of_tokens() {
 }
 
 #[test]
-fn compression_is_for_version_13() {
+fn compression_requires_version_13() {
     for (version, is_compressed) in [("7", false), ("8", false), ("13", true)] {
         let head = RequestHead {
             version: Some(version.as_bytes()),

@@ -35,7 +35,7 @@ fn each_piece_is_unmasked_from_its_place_in_the_frame() {
 }
 
 #[test]
-fn room_of_the_last_message_serves_the_next() {
+fn the_buffer_of_a_message_is_reused_for_the_next() {
     let mut assembly = Assembly::default();
     assembly.begin(MessageKind::Binary);
     let room = |assembly: &mut Assembly, expected| {

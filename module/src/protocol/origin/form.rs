@@ -1,13 +1,13 @@
-//! How an origin must be written to be that of a page.
+//! The form in which browsers write an origin.
 
 use super::{Origin, address, default_port};
 
-/// What is wrong with an origin that no browser can send, and what to write instead; `None` if a
-/// browser can send it, or one that is the same.
+/// Advice for an origin in the configuration that no browser can send. `None` if a browser can send
+/// it, or an origin that compares as the same.
 ///
-/// Browsers send `scheme://host[:port]` (RFC 6454, section 6.2), of whatever scheme the page is, be
-/// it an extension's or an app's; `file://` from local files (some, others `null`); and `null` from
-/// pages whose origin is nobody's business, as those in a sandboxed frame.
+/// Browsers send `scheme://host[:port]` (RFC 6454, section 6.2), with any scheme that pages have,
+/// including those of extensions and apps. For local files some send `file://` and others `null`.
+/// They also send `null` for pages with an opaque origin, such as those in a sandboxed frame.
 #[must_use]
 pub fn form_to_use(origin: &str) -> Option<String> {
     if matches!(origin, "null" | "file://") {
@@ -25,24 +25,25 @@ pub fn form_to_use(origin: &str) -> Option<String> {
         return Some("there are no patterns: list each origin".to_owned());
     }
     if origin.contains([',', ' ', '\t', ';']) {
-        return Some("separate origins by blanks, without quotes around all of them".to_owned());
+        return Some("separate origins by spaces, without quotes around all of them".to_owned());
     }
     if !origin.is_ascii() {
         return Some("write the host as browsers do, in ASCII: xn--...".to_owned());
     }
     let rewritten = rewrite(origin);
     match Origin::parse(rewritten.as_bytes()) {
-        _ if is_bare_ipv6(&rewritten) => Some("an IPv6 address stands in brackets".to_owned()),
+        _ if is_bare_ipv6(&rewritten) => Some("an IPv6 address must be in brackets".to_owned()),
         Some(_) if rewritten == origin => None,
         Some(_) => Some(format!("use {rewritten}")),
         None if has_host(&rewritten) => {
-            Some("its port must be a number from 1 to 65535".to_owned())
+            Some("the port must be a number from 1 to 65535".to_owned())
         }
-        None => Some("it names no host; use https://host or https://host:port".to_owned()),
+        None => Some("it has no host; use https://host or https://host:port".to_owned()),
     }
 }
 
-/// `origin` with the scheme of a page and without what does not belong to an origin.
+/// Replaces the scheme of `origin` by one of a page, and removes all parts that an origin does not
+/// have.
 fn rewrite(origin: &str) -> String {
     let (scheme, rest) = origin.split_once("://").unwrap_or(("https", origin));
     let scheme = match scheme.to_ascii_lowercase().as_str() {

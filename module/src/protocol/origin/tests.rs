@@ -65,7 +65,7 @@ fn case_does_not_matter() {
     ] {
         assert!(same(&site(scheme, host, 80), origin), "{origin}");
     }
-    // In ASCII only: these are other hosts.
+    // Only in ASCII: these are different hosts.
     assert!(!same(&site("http", "\u{e9}.com", 80), "http://\u{c9}.com"));
 }
 
@@ -195,7 +195,7 @@ fn a_site_behind_a_proxy_that_ends_tls_is_recognised() {
 }
 
 #[test]
-fn an_origin_no_browser_sends_gets_the_form_to_use() {
+fn an_origin_that_no_browser_sends_gets_advice() {
     let cases = [
         ("https://shop.example/", "use https://shop.example"),
         (

@@ -1,30 +1,29 @@
-//! What the receiver hands out.
+//! The events of the receiver.
 
 use super::Payload;
 use crate::protocol::{CloseFrame, MessageKind, Opcode, ProtocolError};
 
-/// Something complete that the client sent.
+/// A complete message or control frame from the client.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Event<'a> {
-    /// A message, unmasked; checked to be UTF-8 if it is a text. The receiver has no more use for
-    /// the bytes, so they may be changed.
+    /// A message, unmasked, and valid UTF-8 if it is text. The receiver does not need the bytes any
+    /// more, so they may be changed.
     Message {
         /// Whether it is text.
         kind: MessageKind,
-        /// All its fragments.
+        /// The payload of all fragments.
         payload: Payload<'a>,
     },
-    /// A ping, to be answered with a pong of the same payload (section 5.5.2).
+    /// A ping, which the server must answer with a pong with the same payload (section 5.5.2).
     Ping(&'a [u8]),
     /// A pong.
     Pong(&'a [u8]),
-    /// The client closes the connection, with or without a status. Nothing follows.
+    /// The client closes the connection, with or without a status code. No event follows.
     Close(Option<CloseFrame<'a>>),
 }
 
 impl<'a> Event<'a> {
-    /// What a whole control frame says. `opcode` is one of the three for which
-    /// [`Opcode::is_control`] holds.
+    /// The event for a complete control frame. [`Opcode::is_control`] must be true for `opcode`.
     pub(super) fn of_control(
         opcode: Opcode,
         payload: &'a [u8],

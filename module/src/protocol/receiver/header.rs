@@ -1,4 +1,4 @@
-//! Headers of the client's frames, judged byte by byte (RFC 6455, section 5.2).
+//! Headers of the client's frames, checked byte by byte (RFC 6455, section 5.2).
 
 use super::Limits;
 use crate::protocol::deflate::Inflater;
@@ -8,20 +8,20 @@ use crate::protocol::frame::{
 use crate::protocol::message::Assembly;
 use crate::protocol::{MaskingKey, MessageKind, Opcode, ProtocolError, Rsv};
 
-/// Of a payload in bytes: the shortest whose length is written in 16 bits, or in 64.
+/// The smallest payload lengths that are encoded in 16 and in 64 bits, in bytes.
 const MIN_16: u64 = MAX_CONTROL_PAYLOAD as u64 + 1;
 const MIN_64: u64 = u16::MAX as u64 + 1;
 
-/// A header that keeps the rules.
+/// A valid header.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Header {
     pub(super) start: Start,
     pub(super) key: MaskingKey,
-    /// In bytes. If that is more than the address space has, it is too big whatever the limit.
+    /// In bytes. A length beyond the address space is too big for any limit, so this type suffices.
     pub(super) payload_len: usize,
 }
 
-/// Of a message that lies wholly behind its header.
+/// The header of a message whose payload is completely in the input.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct WholeMessage {
     pub(super) kind: MessageKind,
@@ -39,7 +39,7 @@ pub(super) struct Start {
     pub(super) opcode: Opcode,
 }
 
-/// What the next header is judged by.
+/// The rules for the next header.
 #[derive(Clone, Copy)]
 pub(super) struct Rules<'r> {
     pub(super) limits: &'r Limits,
@@ -48,16 +48,16 @@ pub(super) struct Rules<'r> {
 }
 
 impl Rules<'_> {
-    /// Reads the header at the front of `bytes`. Gives it and its own length in bytes, or `None` while it
-    /// is incomplete.
+    /// Reads the header at the front of `bytes`. Returns the header and its length in bytes, or
+    /// `None` if it is incomplete.
     ///
-    /// Every rule is applied as soon as the byte that decides is there, and the rules of one byte come
-    /// before those of the next: so an error does not wait for what follows, nor does it depend on how
-    /// much of that is there.
+    /// Each rule is checked as soon as the byte that decides it has arrived, and the rules for one
+    /// byte are checked before those for the next. So an error does not wait for later bytes, and
+    /// does not depend on how many of them have arrived.
     ///
     /// # Errors
     ///
-    /// The first rule that is certain to be broken.
+    /// The first rule that the client has certainly violated.
     pub(super) fn read(&self, bytes: &[u8]) -> Result<Option<(Header, usize)>, ProtocolError> {
         let Some((&first, rest)) = bytes.split_first() else {
             return Ok(None);
@@ -109,9 +109,10 @@ impl Rules<'_> {
         Ok(Some((header, bytes.len() - rest.len())))
     }
 
-    /// The same for the header of a message of one frame that is not compressed and wholly there. `None`
-    /// says that there is something else, or a mistake, for [`read`](Self::read) to judge.
-    // Always: as for `Receiver::whole_message`.
+    /// Reads the header of an uncompressed message in one frame that is completely in `bytes`.
+    /// `None` stands for anything else, including an error, which [`read`](Self::read) must then
+    /// handle.
+    // `always`: see `Receiver::whole_message`.
     #[inline(always)]
     pub(super) fn read_whole_message(&self, bytes: &[u8]) -> Option<WholeMessage> {
         const TEXT: u8 = FIN | Opcode::Text as u8;
@@ -147,7 +148,7 @@ impl Rules<'_> {
         })
     }
 
-    /// The rules about the first byte (sections 5.2, 5.4 and 5.5).
+    /// The rules for the first byte (sections 5.2, 5.4 and 5.5).
     #[inline]
     fn check_start(&self, start: Start) -> Result<(), ProtocolError> {
         if start.rsv != Rsv::NONE && !self.may_be_compressed(start) {
@@ -163,16 +164,16 @@ impl Rules<'_> {
         }
     }
 
-    /// The reserved bits of a compressed message: RSV1, and only in its first frame (RFC 7692, section
-    /// 6).
+    /// Whether the reserved bits are those of a compressed message: only RSV1, and only in its
+    /// first frame (RFC 7692, section 6).
     fn may_be_compressed(&self, start: Start) -> bool {
         self.inflater.is_some()
             && start.rsv == Rsv::RSV1
             && MessageKind::begun_by(start.opcode).is_some()
     }
 
-    /// The rules about a length of 16 or 64 bits, which is `from` to `to`, as far as it is known. `min`
-    /// is the least that is written like this.
+    /// The rules for a length of 16 or 64 bits. The length is known to be in the range `from` to
+    /// `to`. `min` is the smallest length that is encoded in this way.
     #[inline]
     fn check_long_length(
         &self,
@@ -181,7 +182,7 @@ impl Rules<'_> {
         from: u64,
         to: u64,
     ) -> Result<(), ProtocolError> {
-        // The second byte of the header has said so already.
+        // The second byte of the header has already announced at least `min` bytes.
         self.check_limit(start, min)?;
         if to < min {
             return Err(ProtocolError::LengthNotMinimal);
@@ -192,7 +193,7 @@ impl Rules<'_> {
         Ok(())
     }
 
-    /// The same for a length of which only the first bytes are there, fewer than `SIZE`.
+    /// The same rules, for a length of which fewer than `SIZE` bytes have arrived.
     #[cold]
     fn check_part<const SIZE: usize>(
         &self,
@@ -214,7 +215,7 @@ impl Rules<'_> {
         self.check_limit(start, from).map(drop)
     }
 
-    /// Whether a payload of `len` bytes may follow.
+    /// Checks that a payload of `len` bytes may follow.
     #[inline]
     fn check_limit(&self, start: Start, len: u64) -> Result<usize, ProtocolError> {
         let limit = self.limits.max_message_size;
@@ -222,8 +223,7 @@ impl Rules<'_> {
             Opcode::Continuation => (self.message.len(), self.inflates()),
             _ => (0, start.rsv != Rsv::NONE),
         };
-        // Short messages may be a little longer when they are compressed. The limit is minded while
-        // they are inflated.
+        // A short message may be longer when it is compressed. The inflater enforces the limit.
         let most = if is_compressed {
             usize::MAX
         } else {
@@ -237,13 +237,13 @@ impl Rules<'_> {
             .ok_or(ProtocolError::TooBig(limit))
     }
 
-    /// Whether a compressed message is under way.
+    /// Whether a compressed message is in progress.
     pub(super) fn inflates(&self) -> bool {
         self.inflater.is_some_and(Inflater::is_under_way)
     }
 }
 
-/// The rules about the length of a control frame (section 5.5), as it stands in the second byte.
+/// The rules for the length of a control frame (section 5.5), which is in the second byte.
 #[inline]
 fn check_control_len(opcode: Opcode, short_len: u8) -> Result<(), ProtocolError> {
     if short_len > MAX_CONTROL_PAYLOAD {

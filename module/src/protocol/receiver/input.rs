@@ -1,28 +1,28 @@
-//! Bytes that have been read, and messages that are lent to a plugin.
+//! Bytes that have been read, and messages that plugins borrow.
 
 use std::fmt;
 use std::ops::{Deref, DerefMut, Range};
 
-/// Bytes from the client that have been read into a buffer and not yet been taken.
+/// Bytes from the client that have been read into a buffer and not been taken yet.
 ///
-/// Behind the last of them the buffer has room for one more (see [`Payload`]).
+/// The buffer has room for one more byte after them (see [`Payload`]).
 #[derive(Debug)]
 pub struct Input<'b> {
-    /// What was read, and one byte more.
+    /// The bytes that were read, and one more.
     bytes: &'b mut [u8],
-    /// So many are taken.
+    /// The number of bytes that are taken.
     taken: usize,
 }
 
 impl<'b> Input<'b> {
-    /// By so many bytes a buffer has to be longer than what is read into it.
+    /// The number of bytes by which a buffer must be longer than the bytes read into it.
     pub const BEHIND: usize = 1;
 
     /// The first `len` bytes of `buffer`.
     ///
     /// # Panics
     ///
-    /// If the buffer is not longer than that.
+    /// If the buffer is not longer than `len`.
     #[must_use]
     #[inline]
     pub fn new(buffer: &'b mut [u8], len: usize) -> Self {
@@ -32,7 +32,7 @@ impl<'b> Input<'b> {
         }
     }
 
-    /// Whether everything is taken.
+    /// Whether all bytes are taken.
     #[must_use]
     #[inline]
     pub fn is_empty(&self) -> bool {
@@ -44,13 +44,13 @@ impl<'b> Input<'b> {
         self.bytes.len() - 1
     }
 
-    /// What is not taken yet.
+    /// The bytes that are not taken yet.
     #[inline]
     pub(super) fn rest(&self) -> &[u8] {
         &self.bytes[self.taken..self.end()]
     }
 
-    /// Takes `len` bytes, if there are so many. Gives their place.
+    /// Takes `len` bytes if there are as many. Returns their position.
     pub(super) fn take(&mut self, len: usize) -> Option<Range<usize>> {
         let start = self.taken;
         if len > self.end() - start {
@@ -60,8 +60,8 @@ impl<'b> Input<'b> {
         Some(start..self.taken)
     }
 
-    /// Takes a header and the payload of `len` bytes behind it, which must be there, to be lent to a
-    /// plugin.
+    /// Takes a header and the payload of `len` bytes after it, for a plugin. The caller has checked
+    /// that they are there.
     #[inline(always)]
     pub(super) fn take_payload(&mut self, header_len: usize, len: usize) -> Payload<'_> {
         let start = self.taken + header_len;
@@ -77,7 +77,7 @@ impl<'b> Input<'b> {
         &mut self.bytes[start..self.taken]
     }
 
-    /// Takes everything.
+    /// Takes all bytes.
     pub(super) fn take_all(&mut self) {
         self.taken = self.end();
     }
@@ -89,34 +89,34 @@ impl<'b> Input<'b> {
     }
 }
 
-/// The payload of a message, lent to a plugin, which may change it.
+/// The payload of a message, which a plugin borrows and may change.
 ///
-/// Plugins in C may write one byte behind it as well: many end the message with a NUL, for which the C
-/// module left room. Here that byte may be the first of the next frame, so it is put back when the
-/// payload is dropped.
+/// Plugins in C may also write one byte after it: many end the message with a NUL, and the C module
+/// has room for it. Here this byte may belong to the next frame, so dropping the payload restores
+/// it.
 pub struct Payload<'a> {
-    /// The payload, and one byte more.
+    /// The payload, and one more byte.
     bytes: &'a mut [u8],
     behind: u8,
 }
 
 impl<'a> Payload<'a> {
-    /// A payload that ends before the last of `bytes`, of which there must be one.
+    /// A payload of all `bytes` except the last one. `bytes` must not be empty.
     #[inline]
     pub(in crate::protocol) fn new(bytes: &'a mut [u8]) -> Self {
         let behind = bytes[bytes.len() - 1];
         Self { bytes, behind }
     }
 
-    /// Where the payload begins. As many bytes may be read and written from there as it has, and one
-    /// more, until it is dropped.
+    /// A pointer to the payload. Until the payload is dropped, its bytes and one more byte after
+    /// them may be read and written.
     #[must_use]
     #[inline]
     pub fn as_mut_ptr(&mut self) -> *mut u8 {
         self.bytes.as_mut_ptr()
     }
 
-    /// As a plugin does it through the pointer.
+    /// Does what a plugin in C does through the pointer.
     #[cfg(test)]
     pub(super) fn write_behind(&mut self, byte: u8) {
         *self.bytes.last_mut().unwrap() = byte;

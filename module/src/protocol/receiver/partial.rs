@@ -1,11 +1,11 @@
-//! Headers and control payloads that do not arrive in one piece.
+//! Headers and control payloads that arrive in several pieces.
 
 use super::Input;
 use super::header::{Header, Rules};
 use crate::protocol::frame::MAX_CONTROL_PAYLOAD;
 use crate::protocol::{FrameHeader, MaskingKey, ProtocolError};
 
-/// The beginning of a header whose end has not arrived.
+/// The first part of a header.
 #[derive(Debug, Default)]
 pub(super) struct PartialHeader {
     bytes: [u8; FrameHeader::MAX_LEN],
@@ -18,8 +18,7 @@ impl PartialHeader {
         self.len == 0
     }
 
-    /// Takes a header from the front of `input`. While it is incomplete, takes and keeps all there
-    /// is.
+    /// Takes a header from the front of `input`. If it is incomplete, takes and keeps all bytes.
     ///
     /// # Errors
     ///
@@ -60,7 +59,7 @@ impl PartialHeader {
     }
 }
 
-/// The payload of a control frame while it arrives.
+/// The payload of a control frame in progress.
 #[derive(Debug)]
 pub(super) struct ControlPayload {
     bytes: [u8; MAX_CONTROL_PAYLOAD as usize],

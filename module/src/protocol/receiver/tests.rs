@@ -1,4 +1,4 @@
-//! Feeding a [`Receiver`] in every way a connection can, and what it must make of it.
+//! Feeds a [`Receiver`] in all ways in which bytes can arrive, and checks the result.
 
 use super::{Event, Input, Limits, Receiver};
 use crate::protocol::{FrameHeader, MaskingKey, MessageKind, Opcode, ProtocolError, Rsv};
@@ -18,7 +18,7 @@ const LIMITS: Limits = Limits {
     allow_reserved_status_codes: false,
 };
 
-/// What came of the bytes: an event with payloads of its own, or the error that ended it all.
+/// An event with an owned payload, or the error that ended the input.
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Outcome {
     Text(String),
@@ -75,7 +75,7 @@ fn text(payload: &str) -> Outcome {
     Outcome::Text(payload.to_owned())
 }
 
-/// Feeds one read as a session does, and checks that the receiver takes all of it even after an error.
+/// Feeds one read as a session does. Checks that the receiver takes all of it, even after an error.
 fn feed(receiver: &mut Receiver, read: &[u8], outcomes: &mut Vec<Outcome>) {
     let mut bytes = [read, &[0xa5; Input::BEHIND]].concat();
     let mut input = Input::new(&mut bytes, read.len());
@@ -93,7 +93,7 @@ fn feed(receiver: &mut Receiver, read: &[u8], outcomes: &mut Vec<Outcome>) {
     assert_eq!(bytes.last(), Some(&0xa5), "the byte behind what was read");
 }
 
-/// Ends a message with a NUL, as many plugins in C do.
+/// Writes a NUL after a message, as many plugins in C do.
 fn lend(mut event: Event<'_>) -> Outcome {
     if let Event::Message { payload, .. } = &mut event {
         payload.write_behind(0);
@@ -116,7 +116,7 @@ fn receive_by<'r>(
     outcomes
 }
 
-/// Feeds reads of at most `size` bytes, straight into the spare room wherever there is any.
+/// Feeds reads of at most `size` bytes, directly into the spare room if there is any.
 fn receive_into_spare(limits: Limits, bytes: &[u8], size: usize) -> Vec<Outcome> {
     receive_into_spare_of(Receiver::new(limits), bytes, size)
 }
@@ -140,7 +140,7 @@ fn receive_into_spare_of(mut receiver: Receiver, mut bytes: &[u8], size: usize) 
     outcomes
 }
 
-/// Checks the outcomes of `bytes`, in whatever pieces they arrive.
+/// Checks the outcomes of `bytes`, for all ways of cutting them into pieces.
 fn check(name: &str, limits: Limits, bytes: &[u8], expected: &[Outcome]) {
     check_by(name, &|| Receiver::new(limits), bytes, expected);
 }

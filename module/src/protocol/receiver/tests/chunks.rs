@@ -1,4 +1,4 @@
-//! Any frames in any pieces: what comes out depends on the bytes alone.
+//! Arbitrary frames in arbitrary pieces: the events depend only on the bytes.
 
 use proptest::collection::vec;
 use proptest::prelude::*;
@@ -6,11 +6,11 @@ use proptest::prelude::*;
 use super::{LIMITS, Outcome, frame, receive, receive_into_spare};
 use crate::protocol::{Limits, Opcode};
 
-/// A message in fragments, each followed by a control frame or not, and what must come of it.
+/// A message in fragments, some of them followed by a control frame, and the expected outcomes.
 fn message() -> impl Strategy<Value = (Vec<u8>, Vec<Outcome>)> {
     let control = proptest::option::of((any::<bool>(), vec(any::<u8>(), 0..=125)));
     let size = prop_oneof![0..200usize, 0..40_000usize];
-    // A pattern is as good as random bytes, and much faster to make and to shrink.
+    // A pattern is as good as random bytes, and much faster to generate and to shrink.
     let fragment = (size, any::<u8>()).prop_map(|(size, first)| {
         (0..=u8::MAX)
             .cycle()

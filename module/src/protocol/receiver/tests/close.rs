@@ -12,7 +12,7 @@ fn close(code: u16, reason: impl AsRef<[u8]>) -> Vec<u8> {
 }
 
 #[test]
-fn code_and_reason_are_handed_on() {
+fn the_event_has_code_and_reason() {
     let reason = "é".repeat(61);
     let cases = [
         ("nothing", frame(true, Opcode::Close, ""), None),
@@ -36,7 +36,7 @@ fn code_and_reason_are_handed_on() {
 }
 
 #[test]
-fn broken_payloads_are_errors() {
+fn malformed_payloads_are_errors() {
     let cases = [
         (
             "one byte",
@@ -85,7 +85,7 @@ fn a_bad_reason_is_an_error_before_the_frame_is_complete() {
 }
 
 #[test]
-fn codes_are_allowed_always_never_or_when_configured() {
+fn codes_are_allowed_always_or_never_or_by_configuration() {
     let when_configured = Limits {
         allow_reserved_status_codes: true,
         ..LIMITS

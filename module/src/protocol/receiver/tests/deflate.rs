@@ -1,4 +1,5 @@
-//! Compressed messages (RFC 7692). The compressor is zlib-rs itself, not our use of it.
+//! Compressed messages (RFC 7692). The tests compress with zlib-rs directly, not with our
+//! `Deflater`.
 
 use std::iter;
 
@@ -16,7 +17,7 @@ use crate::protocol::{
 };
 use Opcode::{Binary, Close, Continuation, Ping, Pong, Text};
 
-/// The client keeps its context from one message to the next.
+/// The client keeps its context between messages.
 const TAKEOVER: DeflateParameters = DeflateParameters {
     server_no_context_takeover: false,
     client_no_context_takeover: false,
@@ -25,7 +26,7 @@ const TAKEOVER: DeflateParameters = DeflateParameters {
     context: DeflateContext::Connection,
 };
 
-/// The client keeps its context, of which the server keeps no more than it must.
+/// The client keeps its context between messages, and the server keeps only the end of it.
 const WINDOW: DeflateParameters = DeflateParameters {
     context: DeflateContext::Shared,
     ..TAKEOVER
@@ -66,13 +67,13 @@ fn compressed(fin: bool, opcode: Opcode, payload: impl AsRef<[u8]>) -> Vec<u8> {
     frame_with(Rsv::RSV1, fin, opcode, payload)
 }
 
-/// A deflate stream without its tail.
+/// A flushed deflate stream without its tail.
 fn deflate(stream: &mut Compress, message: &[u8]) -> Vec<u8> {
     let mut bytes = Vec::with_capacity(2 * message.len() + 64);
     stream
         .compress_vec(message, &mut bytes, FlushCompress::Sync)
         .unwrap();
-    // A stream that has just been flushed makes nothing of nothing.
+    // A stream that has just been flushed outputs nothing for an empty message.
     bytes.truncate(bytes.len().saturating_sub(4));
     bytes
 }
@@ -128,7 +129,7 @@ fn the_examples_of_the_rfc_are_inflated() {
 }
 
 #[test]
-fn a_message_may_refer_to_the_one_before_if_that_was_agreed_on() {
+fn a_message_may_refer_to_the_previous_one_if_that_was_negotiated() {
     let again = [0xf2, 0x00, 0x11, 0x00, 0x00];
     let bytes = [compressed(true, Text, HELLO), compressed(true, Text, again)].concat();
     for parameters in [TAKEOVER, WINDOW] {
@@ -199,7 +200,7 @@ fn several_streams_in_a_message_share_their_window() {
 }
 
 #[test]
-fn rsv1_is_for_the_first_frame_of_a_message() {
+fn rsv1_is_valid_only_in_the_first_frame_of_a_message() {
     let bad = |bytes: &[u8]| check_all("RSV1", bytes, &[error(ProtocolError::ReservedBits)]);
     for opcode in [Close, Ping, Pong] {
         bad(&compressed(true, opcode, ""));
@@ -230,7 +231,7 @@ fn other_bits_stay_reserved() {
 }
 
 #[test]
-fn what_cannot_be_inflated_is_an_error() {
+fn data_that_cannot_be_inflated_is_an_error() {
     let incomplete = deflated("a text that compresses to more than a few bytes");
     let cut = |at: usize| incomplete[..incomplete.len() - at].to_vec();
     for (name, payload) in [
@@ -288,7 +289,7 @@ fn bad_utf8_is_an_error_before_the_message_ends() {
 }
 
 #[test]
-fn the_limit_is_that_of_the_inflated_message() {
+fn the_limit_applies_to_the_inflated_message() {
     let limits = Limits {
         max_message_size: 1000,
         ..LIMITS
@@ -318,7 +319,7 @@ fn the_limit_is_that_of_the_inflated_message() {
 }
 
 #[test]
-fn a_message_may_be_longer_than_the_limit_while_it_is_compressed() {
+fn a_compressed_message_may_be_longer_than_the_limit() {
     let limits = Limits {
         max_message_size: 4,
         ..LIMITS
@@ -351,13 +352,13 @@ fn no_more_is_inflated_than_the_limit() {
     }
 }
 
-/// Zeros, of which a thousand take a byte.
+/// Compressed zeros; a byte expands to about a thousand of them.
 fn bomb(len: usize) -> Vec<u8> {
     deflated(vec![0; len])
 }
 
 #[test]
-fn until_its_end_has_come_a_message_is_inflated_only_a_little_ahead() {
+fn before_its_end_has_arrived_a_message_is_inflated_only_a_little_ahead() {
     const LEN: usize = 16 << 20;
     for parameters in [TAKEOVER, WINDOW, NO_TAKEOVER] {
         let payload = bomb(LEN);
@@ -381,7 +382,7 @@ fn until_its_end_has_come_a_message_is_inflated_only_a_little_ahead() {
 }
 
 #[test]
-fn what_was_not_inflated_ahead_is_judged_at_the_end() {
+fn data_that_was_not_inflated_ahead_is_checked_at_the_end() {
     let fragments = |payload: &[u8], opcode| {
         [
             compressed(false, opcode, payload),
@@ -414,13 +415,13 @@ fn what_was_not_inflated_ahead_is_judged_at_the_end() {
     };
     let expected = [ping(), error(ProtocolError::TooBig(long as u64 - 1))];
     check_limited("too long", limits, &whole, &expected);
-    // What is wrong close to the beginning shows at once.
+    // An error close to the beginning is found at once.
     let early = fragments(&deflated([&[0xff], &vec![b'x'; long][..]].concat()), Text);
     check_all("early", &early, &[error(ProtocolError::TextNotUtf8)]);
 }
 
 #[test]
-fn for_the_next_message_no_more_is_kept_than_was_sent() {
+fn the_kept_context_is_no_longer_than_the_data_sent() {
     let small = DeflateParameters {
         client_max_window_bits: Some(10),
         ..WINDOW
@@ -453,8 +454,8 @@ fn for_the_next_message_no_more_is_kept_than_was_sent() {
 }
 
 #[test]
-fn a_stream_that_ends_inside_a_message_may_be_followed_by_one_that_refers_to_all_before() {
-    // The window of the first message, a last block, and a reference behind both.
+fn after_a_stream_that_ends_inside_a_message_the_next_may_refer_to_all_earlier_data() {
+    // The window of the first message, a last block, and a reference past both.
     let mut first = compressor();
     let before = deflate(&mut first, b"a message before");
     let mut last = Compress::new(Compression::default(), false);
@@ -500,7 +501,7 @@ fn an_idle_connection_without_context_has_no_inflater() {
     receiver.release();
     assert_eq!(receiver.message.capacity(), 0);
     assert!(!receiver.inflater.as_ref().unwrap().has_stream());
-    // In the middle of a message there is one, and it stays.
+    // While a message is in progress there is one, and it stays.
     feed(
         &mut receiver,
         &compressed(false, Text, &HELLO[..4]),
@@ -518,7 +519,7 @@ fn an_idle_connection_without_context_has_no_inflater() {
 }
 
 #[test]
-fn the_end_frees_the_inflater() {
+fn the_end_of_the_input_frees_the_inflater() {
     let mut receiver = Receiver::with_deflate(LIMITS, Some(TAKEOVER));
     feed(
         &mut receiver,
@@ -530,7 +531,7 @@ fn the_end_frees_the_inflater() {
     assert!(!receiver.inflater.as_ref().unwrap().has_stream());
 }
 
-/// Something that compresses, and something that does not.
+/// A message that compresses well, or one that does not.
 fn message() -> impl Strategy<Value = Vec<u8>> {
     prop_oneof![
         vec(any::<u8>(), 0..2000),
@@ -540,7 +541,7 @@ fn message() -> impl Strategy<Value = Vec<u8>> {
     ]
 }
 
-/// Cuts `bytes` into pieces of these sizes, over and over.
+/// Cuts `bytes` into pieces of these sizes, in rotation.
 fn pieces<'b>(mut bytes: &'b [u8], sizes: &[usize]) -> Vec<&'b [u8]> {
     let mut pieces = Vec::new();
     for size in sizes.iter().cycle() {
@@ -554,7 +555,7 @@ fn pieces<'b>(mut bytes: &'b [u8], sizes: &[usize]) -> Vec<&'b [u8]> {
     pieces
 }
 
-/// The frames of a compressed message, a ping before each but the first.
+/// The frames of a compressed message, with a ping before each frame but the first.
 fn frames(payload: &[u8], sizes: &[usize]) -> (Vec<u8>, usize) {
     let mut fragments = pieces(payload, sizes);
     if fragments.is_empty() {
@@ -610,7 +611,7 @@ proptest! {
         max_message_size in prop_oneof![0..300_u64, 0..200_000_u64],
     ) {
         let limits = Limits { max_message_size, allow_reserved_status_codes: true };
-        // A good message with a few bad bytes, then frames of noise.
+        // A valid message with a few corrupt bytes, then frames of noise.
         let mut payload = deflated(message);
         for (at, bits) in flips {
             let at = at.index(payload.len());
@@ -630,7 +631,7 @@ proptest! {
     }
 
     #[test]
-    fn what_is_compressed_is_inflated_to_the_same(
+    fn a_compressed_message_inflates_to_itself(
         messages in vec(message(), 1..5),
         (keeps_context, keeps_stream) in any::<(bool, bool)>(),
         (level, bits) in (1..=9_u8, 9..=15_u8),

@@ -1,15 +1,15 @@
-//! Headers that have not arrived in full are judged too: a client is refused with the first byte after
-//! which nothing can be right any more, and not before.
+//! Incomplete headers are checked, too. A client is refused at the first byte after which no
+//! continuation is valid, and not earlier.
 
 use super::{KEY, Outcome, Receiver, feed, frame};
 use crate::protocol::{DeflateParameters, Limits, Opcode, ProtocolError};
 
-/// Where a connection is when the header comes.
+/// The state of a connection when the header arrives.
 #[derive(Clone, Copy, Debug)]
 struct Place {
     max_message_size: u64,
     deflate: bool,
-    /// A message of five bytes is under way.
+    /// A message is in progress, of which five bytes have arrived.
     in_message: bool,
 }
 
@@ -28,7 +28,7 @@ impl Place {
             })
     }
 
-    /// What is wrong with `bytes`, of which the receiver sees no more than that.
+    /// The error of `bytes`, if the receiver gets no more than these.
     fn mistake(self, bytes: &[u8]) -> Option<ProtocolError> {
         let limits = Limits {
             max_message_size: self.max_message_size,
@@ -49,7 +49,7 @@ impl Place {
         }
     }
 
-    /// `front` is refused if, and only if, it is with every byte that may follow it.
+    /// Checks that `front` is an error exactly if it is one with every possible next byte.
     fn check_front(self, front: &[u8]) {
         let mut longer = [front, &[0]].concat();
         let is_hopeless = (0..=u8::MAX).all(|next| {
@@ -62,7 +62,7 @@ impl Place {
 }
 
 #[test]
-fn the_first_byte_is_refused_if_none_that_may_follow_would_help() {
+fn the_first_byte_is_an_error_if_no_next_byte_is_valid() {
     let is_extreme = |place: &Place| [3, u64::MAX].contains(&place.max_message_size);
     for place in Place::all().filter(is_extreme) {
         for first in 0..=u8::MAX {
@@ -72,7 +72,7 @@ fn the_first_byte_is_refused_if_none_that_may_follow_would_help() {
 }
 
 #[test]
-fn bytes_of_a_length_are_refused_if_none_that_may_follow_would_help() {
+fn bytes_of_a_length_are_an_error_if_no_next_byte_is_valid() {
     const SOME: [u8; 5] = [0, 1, 0x7f, 0x80, 0xff];
     for place in Place::all() {
         for first in [0x82, 0x01, 0x80, 0x00, 0xc1, 0x89, 0x88] {
@@ -90,7 +90,7 @@ fn bytes_of_a_length_are_refused_if_none_that_may_follow_would_help() {
 }
 
 #[test]
-fn the_mistake_is_the_one_whose_byte_comes_first() {
+fn the_error_is_the_one_that_the_earliest_byte_decides() {
     let place = Place {
         max_message_size: 1000,
         deflate: false,
@@ -145,7 +145,7 @@ fn the_mistake_is_the_one_whose_byte_comes_first() {
 }
 
 #[test]
-fn what_has_arrived_of_a_fragmented_message_counts() {
+fn earlier_fragments_count_towards_the_limit() {
     let place = Place {
         max_message_size: 100,
         deflate: false,

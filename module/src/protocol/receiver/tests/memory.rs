@@ -1,4 +1,5 @@
-//! Buffers: where payloads lie, how far memory follows what the client sends, when it is freed.
+//! Buffers: where payloads are stored, how memory depends on the bytes received, and when it is
+//! freed.
 
 use super::{Event, Input, LIMITS, Outcome, Receiver, feed, frame, header, receive_into_spare};
 use crate::protocol::{MessageKind, Opcode};
@@ -6,7 +7,7 @@ use crate::protocol::{MessageKind, Opcode};
 const MIB: usize = 1024 * 1024;
 
 #[test]
-fn whole_frames_are_handed_out_where_they_lie() {
+fn complete_frames_are_lent_without_a_copy() {
     let mut bytes = [
         frame(true, Opcode::Text, "Hello"),
         frame(true, Opcode::Ping, "p"),
@@ -34,7 +35,7 @@ fn whole_frames_are_handed_out_where_they_lie() {
 }
 
 #[test]
-fn large_frames_are_read_straight_into_the_message() {
+fn large_frames_are_read_directly_into_the_message() {
     let payload: Vec<u8> = (0..=u8::MAX).cycle().take(MIB + 7).collect();
     let bytes = [
         frame(false, Opcode::Binary, &payload),
@@ -55,7 +56,7 @@ fn large_frames_are_read_straight_into_the_message() {
 }
 
 #[test]
-fn large_texts_are_checked_wherever_reads_cut_them() {
+fn large_texts_are_checked_however_reads_cut_them() {
     let payload = "0123456789\u{20ac}\u{1f4a9}".repeat(4000);
     let bytes = frame(true, Opcode::Text, &payload);
     for size in [997, 4096, 16_385, 65_535] {
@@ -67,7 +68,7 @@ fn large_texts_are_checked_wherever_reads_cut_them() {
 }
 
 #[test]
-fn there_is_spare_room_only_for_much_that_is_missing() {
+fn there_is_spare_room_only_if_many_bytes_are_missing() {
     let mut receiver = Receiver::new(LIMITS);
     assert_eq!(receiver.spare(), None);
     assert_eq!(receiver.filled(0), Ok(None));
@@ -94,7 +95,7 @@ fn more_than_the_spare_room_cannot_be_filled() {
 }
 
 #[test]
-fn memory_follows_what_arrived_not_what_was_announced() {
+fn memory_depends_on_the_bytes_received_not_announced() {
     let mut receiver = Receiver::new(LIMITS);
     feed(
         &mut receiver,
@@ -138,7 +139,7 @@ fn many_small_fragments_take_no_more_memory_than_one_large() {
 }
 
 #[test]
-fn release_frees_what_holds_nothing_and_keeps_what_is_under_way() {
+fn release_frees_empty_buffers_and_keeps_messages_in_progress() {
     let mut receiver = Receiver::new(LIMITS);
     let mut outcomes = Vec::new();
     feed(
@@ -165,7 +166,7 @@ fn release_frees_what_holds_nothing_and_keeps_what_is_under_way() {
 }
 
 #[test]
-fn the_end_frees_everything() {
+fn the_end_of_the_input_frees_all_buffers() {
     for last in [
         frame(true, Opcode::Close, ""),
         frame(true, Opcode::Text, "in between"),

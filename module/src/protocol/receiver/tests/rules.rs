@@ -1,4 +1,4 @@
-//! One line for every rule about frames and messages (RFC 6455, sections 5.1 to 5.5).
+//! One line for each rule about frames and messages (RFC 6455, sections 5.1 to 5.5).
 
 use super::{LIMITS, Outcome, check, frame, header, text};
 use crate::protocol::{FrameHeader, Limits, Opcode, ProtocolError};
@@ -55,7 +55,7 @@ fn messages_and_control_frames_come_out_in_order() {
             vec![Outcome::Ping(vec![7; 125])],
         ),
         (
-            "pong nobody asked for",
+            "unsolicited pong",
             vec![frame(true, Pong, "x")],
             vec![Outcome::Pong(b"x".to_vec())],
         ),
@@ -114,7 +114,7 @@ fn messages_and_control_frames_come_out_in_order() {
 }
 
 #[test]
-fn every_broken_rule_is_an_error_and_the_end() {
+fn every_violation_is_an_error_that_ends_the_input() {
     let broken_start = |first| [[first].as_slice(), &frame(true, Text, "x")[1..]].concat();
     let mask_and_length = |opcode: u8, length: &[u8]| [&[0x80 | opcode], length, &[0; 8]].concat();
     let cases = [
@@ -210,7 +210,7 @@ fn every_broken_rule_is_an_error_and_the_end() {
     for (name, broken, error) in cases {
         let expected = [Outcome::Error(error)];
         check(name, LIMITS, &broken, &expected);
-        // Correct frames behind it are no longer heard.
+        // Valid frames after it are ignored.
         check(
             name,
             LIMITS,
@@ -236,7 +236,7 @@ fn a_message_that_has_ended_cannot_be_continued() {
 }
 
 #[test]
-fn unmasked_frames_are_refused_whatever_they_are() {
+fn unmasked_frames_of_all_types_are_refused() {
     for opcode in [Text, Binary, Close, Ping, Pong] {
         let bytes = FrameHeader::unmasked(opcode, 0).encode().to_vec();
         check(
@@ -249,7 +249,7 @@ fn unmasked_frames_are_refused_whatever_they_are() {
 }
 
 #[test]
-fn the_limit_counts_fragments_and_control_payloads_as_soon_as_they_are_announced() {
+fn the_limit_applies_to_announced_fragments_and_control_payloads() {
     let limits = Limits {
         max_message_size: 10,
         ..LIMITS

@@ -1,4 +1,5 @@
-//! Texts must be UTF-8 (RFC 6455, sections 5.6 and 8.1), and are refused as soon as they cannot be.
+//! Texts must be UTF-8 (RFC 6455, sections 5.6 and 8.1). They are refused as soon as no
+//! continuation makes them valid.
 
 use super::{KEY, LIMITS, Outcome, check, frame, header, text};
 use crate::protocol::{Opcode, ProtocolError};
