@@ -1,4 +1,4 @@
-//! Where this machine keeps Apache httpd, its modules and its headers.
+//! Finds Apache httpd, its modules and its headers on this machine.
 
 mod version;
 
@@ -27,13 +27,13 @@ pub struct Apache {
     pub apxs: PathBuf,
     /// The server program, `apache2` or `httpd` (in `APACHE_BINDIR` if that is set).
     pub httpd: PathBuf,
-    /// Where modules live (`LIBEXECDIR`).
+    /// The folder of modules (`LIBEXECDIR`).
     pub module_dir: PathBuf,
-    /// Where `httpd.h` lives (`INCLUDEDIR`).
+    /// The folder of `httpd.h` (`INCLUDEDIR`).
     pub include_dir: PathBuf,
-    /// Where `apr.h` lives (`APR_INCLUDEDIR`).
+    /// The folder of `apr.h` (`APR_INCLUDEDIR`).
     pub apr_include_dir: PathBuf,
-    /// Where the system's configuration lives (`SYSCONFDIR`).
+    /// The folder of the system's configuration (`SYSCONFDIR`).
     pub conf_dir: PathBuf,
     /// The version of the server.
     pub version: Version,
@@ -41,7 +41,7 @@ pub struct Apache {
 }
 
 impl Apache {
-    /// The Apache httpd of this machine; looked for once per process.
+    /// Finds the Apache httpd of this machine. A process searches only once.
     ///
     /// # Errors
     /// `apxs` or the server is not installed; the text names the packages to install.
@@ -68,7 +68,7 @@ impl Apache {
         })
     }
 
-    /// An Apache for the tests of texts.
+    /// An Apache for tests that only read its fields.
     #[cfg(test)]
     pub(crate) fn with_static_modules(module_dir: &str, static_modules: &[&str]) -> Self {
         Self {
@@ -83,21 +83,21 @@ impl Apache {
         }
     }
 
-    /// Whether `source` (`mod_so.c`, `event.c`) is compiled into the server, so that loading it as
-    /// a shared module would be an error.
+    /// Whether `source` (`mod_so.c`, `event.c`) is compiled into the server. Loading it as a shared
+    /// module would then be an error.
     #[must_use]
     pub fn has_static(&self, source: &str) -> bool {
         self.static_modules.contains(source)
     }
 
-    /// The shared library of one of httpd's own modules, `name` being `ssl` or `mpm_event`.
+    /// The shared library of one of httpd's own modules, such as `ssl` or `mpm_event`.
     #[must_use]
     pub fn stock_module(&self, name: &str) -> PathBuf {
         self.module_dir.join(format!("mod_{name}.so"))
     }
 }
 
-/// The `apxs` program.
+/// Finds the `apxs` program.
 ///
 /// # Errors
 /// It is not installed; the text names the package to install.
@@ -111,7 +111,7 @@ pub fn find_apxs() -> Result<PathBuf> {
         .context(APXS_MISSING)
 }
 
-/// The server program that belongs to `apxs`.
+/// Finds the server program that belongs to `apxs`.
 ///
 /// # Errors
 /// It is not installed; the text names the package to install.
@@ -127,7 +127,7 @@ pub fn find_httpd(apxs: &Path) -> Result<PathBuf> {
         .context(HTTPD_MISSING)
 }
 
-/// The value `apxs -q` gives for `variable`.
+/// The value of `variable` according to `apxs -q`.
 ///
 /// # Errors
 /// `apxs` cannot be run or does not know the variable.
@@ -141,8 +141,8 @@ pub fn query(apxs: &Path, variable: &str) -> Result<String> {
     Ok(value)
 }
 
-/// The file a shell would run for `program`: itself when it is a path, else searched on the `PATH`
-/// and in the folders for administrators, which an ordinary user's `PATH` often lacks.
+/// The file that a shell would run for `program`: a path itself, otherwise the first match on the
+/// `PATH` and then in the folders for administrators, which an ordinary user's `PATH` often lacks.
 pub fn which(program: impl AsRef<Path>) -> Option<PathBuf> {
     let program = program.as_ref();
     if program.components().count() > 1 {
@@ -158,7 +158,7 @@ pub fn which(program: impl AsRef<Path>) -> Option<PathBuf> {
 fn version(httpd: &Path) -> Result<Version> {
     let text = output_of(Command::new(httpd).arg("-v"))?;
     let version = Version::in_text(&text)
-        .with_context(|| format!("`{} -v` names no version: {text}", httpd.display()))?;
+        .with_context(|| format!("`{} -v` prints no version: {text}", httpd.display()))?;
     ensure!(
         version >= Version::OLDEST,
         "{} is httpd {version}; the module needs {} or later",

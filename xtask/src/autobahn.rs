@@ -1,7 +1,7 @@
-//! The Autobahn test suite, which tries every rule of the protocol on a real server.
+//! The Autobahn test suite, which checks a real server against every rule of the protocol.
 //!
-//! Its cases are run by [kosoku](https://pypi.org/project/kosoku/), a client in Python, which is
-//! installed where Cargo builds.
+//! [kosoku](https://pypi.org/project/kosoku/), a client in Python, runs the cases. It is installed
+//! into the target folder.
 
 mod client;
 mod report;
@@ -21,45 +21,46 @@ use crate::port;
 use crate::server_root::{Mpm, ServerRoot, Sizing, quoted};
 use crate::workspace::{C_PLUGINS, Workspace};
 
-/// The cases without compression, those of the groups 1 to 10.
+/// The number of cases without compression: groups 1 to 10.
 pub const PLAIN_CASES: usize = 301;
 
-/// What drives the module's connections.
+/// The driver of the module's connections.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum Driver {
-    /// Event loops of the module; on the event MPM only.
+    /// The module's event loops; only on the event MPM.
     Event,
-    /// The thread of each connection.
+    /// The thread that handled the request, one per connection.
     Blocking,
 }
 
-/// The server that the cases are run against.
+/// The server to test.
 #[derive(Clone, Copy, Debug)]
 pub struct Setup {
     /// The multi-processing module.
     pub mpm: Mpm,
-    /// What drives the connections.
+    /// The driver of the connections.
     pub driver: Driver,
     /// Whether the connections are encrypted.
     pub tls: bool,
 }
 
-/// Which cases are run: patterns such as `1.1.1` or `9.*`.
+/// The cases to run, as patterns such as `1.1.1` or `9.*`.
 #[derive(Clone, Debug, Default)]
 pub struct Selection {
-    /// Those to run; none for all.
+    /// The cases to run; empty for all.
     pub include: Vec<String>,
-    /// Those to leave out.
+    /// The cases to leave out.
     pub exclude: Vec<String>,
 }
 
 impl Setup {
     /// Starts a server with `module`, runs the selected cases against the echo plugin in C, and
-    /// stops it. `folder`, in which earlier reports are lost, gets the client's report.
+    /// stops the server. The client writes its report to `folder`, and deletes earlier reports in
+    /// it.
     ///
     /// # Errors
-    /// The server does not start, or the client cannot do its work. A case that fails is in the
-    /// report.
+    /// The server does not start, or the client fails. Failed cases are not errors here; they are
+    /// in the report.
     pub fn run(
         self,
         client: &Client,

@@ -1,4 +1,4 @@
-//! The browser of the tests: Chromium, and the WebDriver server that comes with it.
+//! The browser for the tests: Chromium, and its WebDriver server.
 
 use std::env;
 use std::path::PathBuf;
@@ -7,26 +7,26 @@ use anyhow::{Result, bail};
 
 use crate::apache::which;
 
-/// The environment variable that says whether the tests with a browser run: `required` makes them
-/// fail where there is none, `off` leaves them out. Otherwise they run where there is one.
+/// The environment variable that controls the tests with a browser. With `required` they fail if
+/// there is no browser, with `off` they are skipped. By default they run if there is a browser.
 pub const TEST_BROWSER: &str = "WEBSOCKET_TEST_BROWSER";
 
 /// Whether to run the tests with a browser.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Policy {
-    /// If there is a browser.
+    /// Yes, if there is a browser.
     IfPresent,
-    /// In any case.
+    /// Yes, and fail if there is no browser.
     Required,
-    /// Not at all.
+    /// No.
     Off,
 }
 
 impl Policy {
-    /// What [`TEST_BROWSER`] asks for.
+    /// The policy that [`TEST_BROWSER`] sets.
     ///
     /// # Errors
-    /// The variable holds another word.
+    /// The variable has another value.
     pub fn of_environment() -> Result<Self> {
         let value = env::var_os(TEST_BROWSER).unwrap_or_default();
         Self::parse(&value.to_string_lossy())
@@ -37,12 +37,12 @@ impl Policy {
             "" => Ok(Self::IfPresent),
             "required" => Ok(Self::Required),
             "off" => Ok(Self::Off),
-            _ => bail!("{TEST_BROWSER}={value}: required or off"),
+            _ => bail!("{TEST_BROWSER}={value}: the value must be required or off"),
         }
     }
 }
 
-/// The programs; both must be of the same version.
+/// The programs. Both must have the same version.
 #[derive(Debug)]
 pub struct Browser {
     /// Chromium, or Google Chrome.
@@ -52,7 +52,7 @@ pub struct Browser {
 }
 
 impl Browser {
-    /// Looks for them on the `PATH`.
+    /// Finds them on the `PATH`.
     #[must_use]
     pub fn find() -> Option<Self> {
         let chromium = ["chromium", "google-chrome"];

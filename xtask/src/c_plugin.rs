@@ -1,4 +1,4 @@
-//! Compiling plugins written in C and C++.
+//! Compiles plugins in C and C++.
 
 use std::env;
 use std::fs;
@@ -10,13 +10,13 @@ use anyhow::{Context, Result};
 use crate::apache::Apache;
 use crate::command::run;
 
-/// Compiles the plugin `source` to `out_dir/NAME.so`, all warnings being errors, and returns the
-/// absolute path of the library. `include_dir` holds `websocket_plugin.h`; the headers of httpd
-/// and APR are at hand too. A source `NAME.cpp` is C++, and only what it exports is visible.
+/// Compiles the plugin `source` to `out_dir/NAME.so`, with warnings as errors, and returns the
+/// absolute path of the library. `include_dir` contains `websocket_plugin.h`. The headers of httpd
+/// and APR are available, too. A source `NAME.cpp` is C++, and only its exports are visible.
 ///
 /// # Errors
-/// Apache or the compiler (`CC`, else `cc`; `CXX`, else `c++`) is missing, or the compiler is not
-/// content.
+/// Apache or the compiler is missing (`CC`, else `cc`; `CXX`, else `c++`), or the compilation
+/// fails.
 pub fn compile(
     source: impl AsRef<Path>,
     out_dir: impl AsRef<Path>,
@@ -42,7 +42,7 @@ pub fn compile(
         .args(["-D_GNU_SOURCE"]) // APR's headers need off64_t
         .arg("-I")
         .arg(include_dir.as_ref())
-        // System headers: their warnings are not the plugin author's.
+        // As system headers, so that their warnings do not fail the compilation.
         .arg("-isystem")
         .arg(&apache.include_dir)
         .arg("-isystem")

@@ -1,13 +1,14 @@
-//! Running other programs, with errors that show the command line and what it said.
+//! Runs other programs. Errors show the command line and the program's output.
 
 use std::process::{Command, Output};
 
 use anyhow::{Context, Result, bail};
 
-/// Runs `command` and returns what it wrote to its standard output, without the trailing newline.
+/// Runs `command` and returns its standard output without the trailing newline.
 ///
 /// # Errors
-/// The program cannot be started, or fails; the error then carries both of its outputs.
+/// The program cannot be started, or fails. The error contains its standard output and standard
+/// error.
 pub fn output_of(command: &mut Command) -> Result<String> {
     let Output {
         status,
@@ -24,7 +25,7 @@ pub fn output_of(command: &mut Command) -> Result<String> {
     Ok(stdout.trim_end().to_owned())
 }
 
-/// Runs `command` with our own standard streams.
+/// Runs `command` with the standard streams of this process.
 ///
 /// # Errors
 /// The program cannot be started, or fails.
@@ -38,7 +39,7 @@ pub fn run(command: &mut Command) -> Result<()> {
     Ok(())
 }
 
-/// The command as one would type it, for messages.
+/// The command as one would type it.
 #[must_use]
 pub fn line(command: &Command) -> String {
     let words = std::iter::once(command.get_program()).chain(command.get_args());

@@ -1,4 +1,4 @@
-//! The demo: what `cargo xtask run` serves, and the tests with a browser look at.
+//! The demo, which `cargo xtask run` serves and the tests with a browser use.
 
 use std::path::{Path, PathBuf};
 
@@ -11,14 +11,14 @@ use crate::workspace::{C_PLUGINS, Library, Workspace, module_of};
 /// The folder of the pages.
 pub const PAGES: &str = "examples/html";
 
-/// All clients of the chat are then in the same room.
+/// With one process, all clients of the chat are in the same room.
 const ONE_PROCESS: Sizing = Sizing {
     processes: 1,
     threads: 64,
 };
 
-/// The folders of the example plugins in Rust that the pages use, and further directives for them. Each
-/// is served at `/FOLDER`; plugins in C appear at `/c/NAME`.
+/// The example plugins in Rust that the pages use: their folders, and additional directives. Each
+/// is served at `/FOLDER`. Plugins in C are served at `/c/NAME`.
 const ENDPOINTS: [(&str, &str); 6] = [
     ("echo", ""),
     ("dumb-increment", ""),
@@ -31,17 +31,17 @@ const ENDPOINTS: [(&str, &str); 6] = [
 /// A plugin at a path.
 #[derive(Debug)]
 pub struct Demo {
-    /// Where it is served.
+    /// The path at which it is served.
     pub path: String,
     library: PathBuf,
     init: String,
     directive: &'static str,
 }
 
-/// Everything to serve with `libraries`.
+/// All plugins of the demo, from `libraries`.
 ///
 /// # Errors
-/// A plugin that the pages use is not among them.
+/// A plugin that the pages use is missing.
 pub fn demos(libraries: &[Library]) -> Result<Vec<Demo>> {
     let endpoints = ENDPOINTS.iter().map(|&(folder, directive)| {
         let source = Path::new("examples").join(folder);
@@ -71,10 +71,10 @@ fn c_demo(Library { source, path }: &Library) -> Result<Demo> {
     })
 }
 
-/// `root` with the module, the pages at `/`, and `demos`. The module is among the `libraries`.
+/// Adds the module, the pages at `/`, and `demos` to `root`. The module is one of the `libraries`.
 ///
 /// # Errors
-/// The module is not among them.
+/// The module is missing.
 pub fn served_by(
     root: ServerRoot,
     workspace: &Workspace,
@@ -86,7 +86,7 @@ pub fn served_by(
         .document_root(workspace.root().join(PAGES))
         .load_module("websocket_module", module_of(libraries)?)
         .config(configuration(demos));
-    // Browsers try ::1 first for localhost.
+    // For localhost, browsers try ::1 first.
     Ok(if port::has_ipv6_loopback() {
         root.ipv6()
     } else {
@@ -122,7 +122,7 @@ mod tests {
     }
 
     #[test]
-    fn endpoints_come_first_then_every_c_plugin() {
+    fn endpoints_come_first_then_all_plugins_in_c() {
         let folders = ENDPOINTS.map(|(folder, _)| format!("examples/{folder}"));
         let others = ["module", "examples/c/dumb_increment.c", "examples/c/echo.c"];
         let sources = folders.iter().map(String::as_str).chain(others);
@@ -148,7 +148,7 @@ mod tests {
     }
 
     #[test]
-    fn a_plugin_that_was_not_built_is_named() {
+    fn the_error_names_a_plugin_that_was_not_built() {
         let error = demos(&[library("examples/echo")])
             .err()
             .unwrap()
@@ -157,7 +157,7 @@ mod tests {
     }
 
     #[test]
-    fn the_configuration_does_nothing_without_the_module() {
+    fn without_the_module_the_configuration_has_no_effect() {
         let demo = Demo {
             directive: "WebSocketPluginOption a b",
             ..c_demo(&library("examples/c/echo.c")).unwrap()

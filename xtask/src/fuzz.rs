@@ -1,8 +1,8 @@
-//! The fuzz targets in `module/fuzz`: building them for libFuzzer, and running several at a time.
+//! The fuzz targets in `module/fuzz`: builds them for libFuzzer, and runs several at a time.
 //!
-//! What decides how a target does its work is in the target itself; here are libFuzzer's limits, and
-//! where inputs are kept: `module/fuzz/seeds` has those everybody starts with, `target/fuzz/corpus`
-//! those that were found to reach something new, `target/fuzz/findings` those that made a target fail.
+//! The limits in this file are libFuzzer's; the targets themselves have others. Inputs are in three
+//! folders: `module/fuzz/seeds` has the first inputs of every run, `target/fuzz/corpus` those that
+//! reached new code, and `target/fuzz/findings` those that made a target fail.
 
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
@@ -16,7 +16,7 @@ use xtask::workspace::Workspace;
 /// The folder of the package.
 const PACKAGE: &str = "module/fuzz";
 
-/// Tells libFuzzer which branches an input takes, and what it is compared with.
+/// Makes libFuzzer see which branches an input takes, and the values that it is compared with.
 const COVERAGE: [&str; 6] = [
     "-Cpasses=sancov-module",
     "-Cllvm-args=-sanitizer-coverage-level=4",
@@ -28,8 +28,8 @@ const COVERAGE: [&str; 6] = [
 
 const ADDRESS_SANITIZER: &str = "-Zsanitizer=address";
 
-/// Enough for a frame so large that its payload is read straight into the message. Such an input takes
-/// less than a millisecond, so the timeout only strikes what takes more than linear time.
+/// The length suffices for a frame whose payload is read directly into the message. Such an input
+/// takes less than a millisecond, so only work that is more than linear exceeds the timeout.
 const LIMITS: [&str; 4] = [
     "-max_len=20000",
     "-timeout=10",
@@ -37,10 +37,10 @@ const LIMITS: [&str; 4] = [
     "-malloc_limit_mb=16",
 ];
 
-/// How much of a failed target's output is shown.
+/// The number of lines shown of a failed target's output.
 const SHOWN_LINES: usize = 40;
 
-/// The targets, built.
+/// The built targets.
 #[derive(Debug)]
 pub(crate) struct Fuzzer {
     seeds: PathBuf,
@@ -53,7 +53,8 @@ impl Fuzzer {
     /// Builds the targets, with AddressSanitizer if this toolchain has it.
     ///
     /// # Errors
-    /// One of `wanted` does not exist, or the build fails. Without any, all are wanted.
+    /// One of `wanted` does not exist, or the build fails. If `wanted` is empty, all targets are
+    /// built.
     pub(crate) fn build(workspace: &Workspace, wanted: &[String]) -> Result<Self> {
         let package = workspace.root().join(PACKAGE);
         let manifest = package.join("Cargo.toml");
@@ -65,12 +66,12 @@ impl Fuzzer {
         let mut flags = COVERAGE.to_vec();
         if has_address_sanitizer(&host)? {
             flags.push(ADDRESS_SANITIZER);
-            // The compiler is as stable with the flag as without.
+            // The flag is unstable, but the compiler is the stable one.
             cargo.env("RUSTC_BOOTSTRAP", "1");
         } else {
-            eprintln!("This toolchain has no AddressSanitizer for {host}; fuzzing without it.");
+            eprintln!("This toolchain has no AddressSanitizer for {host}; fuzzing without it");
         }
-        // With a target named, build scripts and macros are built without the flags.
+        // With --target, build scripts and macros are built without the flags.
         cargo
             .args(["build", "--target", &host, "--manifest-path"])
             .arg(manifest)
@@ -92,7 +93,7 @@ impl Fuzzer {
     /// Runs all targets at the same time.
     ///
     /// # Errors
-    /// An input made a target fail. The text names the files with such inputs.
+    /// An input made a target fail. The error names the files with such inputs.
     pub(crate) fn run(&self, seconds: u32) -> Result<()> {
         let runs = self
             .targets
@@ -125,7 +126,7 @@ impl Fuzzer {
         let process = Command::new(self.programs.join(target))
             .args(LIMITS)
             .arg(format!("-max_total_time={seconds}"))
-            // A folder is meant by the slash at its end.
+            // The slash at the end makes it a folder.
             .arg(format!("-artifact_prefix={}/", findings.display()))
             .args(["-print_final_stats=1", "-use_value_profile=1"])
             .args([corpus, self.seeds.join(target)])
@@ -143,7 +144,7 @@ impl Fuzzer {
     }
 }
 
-/// A target at work. It writes to a file, so that the output of several does not mix.
+/// A running target. It writes to a file, so that the output of several targets does not mix.
 struct Run {
     target: String,
     process: Child,
@@ -193,7 +194,7 @@ fn has_address_sanitizer(host: &str) -> Result<bool> {
     Ok(found.next().is_some())
 }
 
-/// What libFuzzer reports at the end of a run.
+/// The summary of libFuzzer's output at the end of a run.
 fn summary(log: &str) -> String {
     let inputs = log
         .lines()
@@ -219,14 +220,14 @@ fn failure(target: &str, log: &str) -> String {
         .filter_map(|line| line.split_once("Test unit written to "))
         .map(|(_, file)| file)
         .collect();
-    // The panic or the sanitizer's report is not far from the end; binary inputs are of no help.
+    // The panic or the sanitizer's report is close to the end. The lines of a hex dump are useless.
     let lines: Vec<_> = log.lines().filter(|line| !line.starts_with("0x")).collect();
     let end = &lines[lines.len().saturating_sub(SHOWN_LINES)..];
     let advice = match &*findings {
         [] => "It did not say which input did it.".to_owned(),
         files => format!(
-            "The input is kept in {files}. Once the mistake is found, put it into {PACKAGE}/seeds/{target}: \
-             every run begins with what is there.",
+            "The input is kept in {files}. After fixing the bug, put it into \
+             {PACKAGE}/seeds/{target}, with which every run begins.",
             files = files.join(", ")
         ),
     };
@@ -241,7 +242,7 @@ mod tests {
     use super::{choose, failure, summary};
 
     #[test]
-    fn the_report_names_the_input() {
+    fn the_report_names_the_failing_input() {
         let log =
             "thread panicked\n0x47,0x45,\nartifact_prefix='f/'; Test unit written to f/crash-1\n";
         let report = failure("decoder", log);
@@ -255,8 +256,9 @@ mod tests {
     }
 
     #[test]
-    fn the_summary_tells_what_was_done() {
-        let log = "#2 INITED cov: 5 ft: 6\n#9 DONE   cov: 727 ft: 2425\nstat::number_of_executed_units: 9\n";
+    fn the_summary_has_the_number_of_inputs_and_edges() {
+        let log = "#2 INITED cov: 5 ft: 6\n#9 DONE   cov: 727 ft: 2425\n\
+                   stat::number_of_executed_units: 9\n";
         assert_eq!(summary(log), "9 inputs, 727 edges of code reached");
     }
 

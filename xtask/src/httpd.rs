@@ -1,4 +1,4 @@
-//! A running httpd, which stops when its handle is dropped.
+//! A running httpd. Dropping the handle stops it.
 
 mod process;
 mod status;
@@ -18,18 +18,18 @@ use self::process::ProcessGroup;
 pub use self::status::Status;
 use crate::server_root::ServerRoot;
 
-/// How long httpd may take to start or to reload. Loaded machines are slow; it usually takes 0.1 s.
+/// The longest time for a start or a reload. It usually takes 0.1 s, but loaded machines are slow.
 const READY_WITHIN: Duration = Duration::from_secs(30);
-/// How long httpd may take to stop. It kills children that hang after 10 s.
+/// The longest time for a stop. httpd kills children that hang after 10 s.
 const STOPPED_WITHIN: Duration = Duration::from_secs(15);
-/// What every MPM logs once it accepts connections and handles signals, at any `LogLevel`.
+/// The line that every MPM logs once it accepts connections and handles signals, at any `LogLevel`.
 const SERVING: &str = "resuming normal operations";
 
-/// An httpd that this process has started, with everything it starts in turn.
+/// An httpd that this process has started, with all its child processes.
 ///
-/// Dropping it stops the server and waits for it; when a test panics, the error log is printed
-/// first. The server has its own process group, so Ctrl-C or a resized terminal (which httpd takes
-/// for a graceful stop) do not reach it by themselves.
+/// Dropping it stops the server and waits for its end. If a test panics, it first prints the error
+/// log. The server has its own process group, so that Ctrl-C, or a resized terminal (SIGWINCH, a
+/// graceful stop for httpd), do not reach it directly.
 #[derive(Debug)]
 pub struct Httpd {
     processes: ProcessGroup,
@@ -37,11 +37,11 @@ pub struct Httpd {
 }
 
 impl Httpd {
-    /// Starts httpd in a server root that has been written; returns once it serves.
+    /// Starts httpd in a server root that was written before. Returns once it serves requests.
     ///
     /// # Errors
-    /// httpd cannot be run, exits at once, or is not ready within 30 seconds. The error has what
-    /// httpd wrote.
+    /// httpd cannot be run, exits at once, or is not ready within 30 seconds. The error contains
+    /// httpd's output.
     pub fn start(root: ServerRoot) -> Result<Self> {
         let mut command = root.command()?;
         command
@@ -58,19 +58,19 @@ impl Httpd {
         Ok(httpd)
     }
 
-    /// The server root it runs in.
+    /// The server root.
     #[must_use]
     pub fn root(&self) -> &ServerRoot {
         &self.root
     }
 
-    /// Where it serves plain HTTP.
+    /// The address of plain HTTP.
     #[must_use]
     pub fn address(&self) -> SocketAddr {
         SocketAddr::from((Ipv4Addr::LOCALHOST, self.root.plain_port()))
     }
 
-    /// Where it serves TLS, if it does.
+    /// The address of TLS, if it is enabled.
     #[must_use]
     pub fn tls_address(&self) -> Option<SocketAddr> {
         self.root
@@ -84,16 +84,16 @@ impl Httpd {
         self.processes.leader()
     }
 
-    /// The process ids of the children that serve requests, those of earlier generations that are
-    /// still finishing included.
+    /// The process ids of the children that serve requests, including children of earlier
+    /// generations that have not finished yet.
     ///
     /// # Errors
-    /// The system's list of processes cannot be read.
+    /// The list of processes cannot be read.
     pub fn child_pids(&self) -> Result<Vec<u32>> {
         self.processes.children()
     }
 
-    /// The text of the error log so far, what httpd wrote to its standard error first.
+    /// The contents of the error log, after httpd's output to standard error.
     ///
     /// # Errors
     /// The log cannot be read.
@@ -101,7 +101,7 @@ impl Httpd {
         Ok(read(&startup_log(&self.root))? + &read(&self.root.error_log())?)
     }
 
-    /// The text of the access log so far.
+    /// The contents of the access log.
     ///
     /// # Errors
     /// The log cannot be read.
@@ -109,10 +109,10 @@ impl Httpd {
         read(&self.root.access_log())
     }
 
-    /// What the MPM counts. Takes as long as `KeepAliveTimeout`.
+    /// The counters of the MPM. The call takes as long as `KeepAliveTimeout`.
     ///
     /// # Errors
-    /// httpd does not answer within 20 seconds, or not with its status.
+    /// httpd does not answer with its status within 20 seconds.
     pub fn status(&self) -> Result<Status> {
         Status::ask(self)
     }
@@ -120,7 +120,7 @@ impl Httpd {
     /// Waits until the error log has a line that contains `text`, and returns the first such line.
     ///
     /// # Errors
-    /// No such line comes within `limit`; the error has the end of the log.
+    /// No such line appears within `limit`. The error contains the end of the log.
     pub fn wait_for_log(&self, text: &str, limit: Duration) -> Result<String> {
         let line = poll(limit, || {
             let log = self.error_log()?;
@@ -137,7 +137,8 @@ impl Httpd {
         })
     }
 
-    /// Replaces the extra configuration ([`ServerRoot::config`]); the next reload reads it.
+    /// Replaces the extra configuration ([`ServerRoot::config`]). httpd reads it at the next
+    /// reload.
     ///
     /// # Errors
     /// The configuration cannot be written.
@@ -146,17 +147,17 @@ impl Httpd {
         self.root.write_config()
     }
 
-    /// Reloads the configuration and lets children finish what they serve (SIGUSR1); returns once
-    /// the new children serve.
+    /// Reloads the configuration, and lets children finish their requests (SIGUSR1). Returns once
+    /// the new children serve requests.
     ///
     /// # Errors
-    /// httpd ends, as it does when the new configuration is bad, or is not ready in time.
+    /// httpd ends, for example because the new configuration is wrong, or is not ready in time.
     pub fn graceful(&self) -> Result<()> {
         self.reload(Signal::USR1)
     }
 
-    /// Reloads the configuration and ends the children at once (SIGHUP); returns once the new ones
-    /// serve.
+    /// Reloads the configuration, and ends the children at once (SIGHUP). Returns once the new
+    /// children serve requests.
     ///
     /// # Errors
     /// As [`Httpd::graceful`].
@@ -164,11 +165,11 @@ impl Httpd {
         self.reload(Signal::HUP)
     }
 
-    /// Asks httpd to end when it has finished what it serves (SIGWINCH), and returns at once;
-    /// [`Httpd::wait`] tells when it has ended.
+    /// Asks httpd to end after finishing its requests (SIGWINCH). Returns at once; [`Httpd::wait`]
+    /// waits for the end.
     ///
     /// # Errors
-    /// httpd has ended already.
+    /// httpd has already ended.
     pub fn graceful_stop(&self) -> Result<()> {
         self.processes.signal_leader(Signal::WINCH)
     }
@@ -176,13 +177,13 @@ impl Httpd {
     /// Stops httpd (SIGTERM) and waits for its end.
     ///
     /// # Errors
-    /// It has ended already, or does not within 15 seconds; it is then killed.
+    /// httpd has already ended, or does not end within 15 seconds and is killed.
     pub fn stop(mut self) -> Result<ExitStatus> {
         self.processes.signal_leader(Signal::TERM)?;
         self.wait(STOPPED_WITHIN)
     }
 
-    /// Whether httpd's parent process runs.
+    /// Whether httpd's parent process is running.
     #[must_use]
     pub fn is_running(&self) -> bool {
         !self.processes.leader_has_ended()
@@ -191,7 +192,7 @@ impl Httpd {
     /// Waits for httpd to end by itself or after [`Httpd::graceful_stop`].
     ///
     /// # Errors
-    /// It does not end within `limit`; it then still runs.
+    /// httpd does not end within `limit`. It keeps running.
     pub fn wait(&mut self, limit: Duration) -> Result<ExitStatus> {
         let ended = poll(limit, || {
             Ok(self.processes.leader_has_ended().then_some(()))
@@ -237,13 +238,13 @@ impl Drop for Httpd {
             eprintln!("httpd's error log:\n{}", self.log_tail());
         }
         if self.processes.signal_leader(Signal::TERM).is_ok() {
-            // What has not ended by then, `ProcessGroup` kills.
+            // `ProcessGroup` kills everything that has not ended by then.
             let _ = self.wait(STOPPED_WITHIN);
         }
     }
 }
 
-/// Before httpd opens its error log, it complains here.
+/// httpd writes errors to this file before it opens its error log.
 fn startup_log(root: &ServerRoot) -> PathBuf {
     root.dir().join("logs/startup_log")
 }
@@ -257,7 +258,7 @@ fn answers(port: u16) -> bool {
     TcpStream::connect((Ipv4Addr::LOCALHOST, port)).is_ok()
 }
 
-/// Tries until there is a result or `limit` has passed, at growing intervals.
+/// Calls `attempt` at growing intervals, until it has a result or `limit` has passed.
 pub(crate) fn poll<T>(
     limit: Duration,
     attempt: impl Fn() -> Result<Option<T>>,

@@ -1,4 +1,4 @@
-//! Where `install` puts files, and `uninstall` looks for them.
+//! The places to which `install` copies files, and from which `uninstall` removes them.
 
 use std::fs;
 use std::io::{ErrorKind, Write};
@@ -12,24 +12,24 @@ use xtask::command::run;
 
 use crate::privileges::Privileges;
 
-/// The example plugins that are installed, by their C sources' names.
+/// The example plugins that are installed, named after their C sources.
 pub(crate) const EXAMPLES: [&str; 2] = ["echo", "dumb_increment"];
 
 /// The installed name of the module's library.
 pub(crate) const MODULE_FILE: &str = "mod_websocket.so";
 
-/// How a distribution arranges Apache's configuration.
+/// The structure of Apache's configuration in a distribution.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Layout {
     /// `mods-available` and `a2enmod`.
     Debian,
-    /// Every file of `conf.modules.d` and `conf.d` is read.
+    /// Apache reads every file of `conf.modules.d` and `conf.d`.
     Fedora,
     /// One `httpd.conf`, which `apxs` can edit.
     Plain,
 }
 
-/// The system's Apache, or a folder that mirrors it.
+/// The system's Apache, or a folder with the same structure.
 pub(crate) struct Installation {
     pub(crate) apache: &'static Apache,
     pub(crate) layout: Layout,
@@ -38,7 +38,7 @@ pub(crate) struct Installation {
 }
 
 impl Installation {
-    /// The system's Apache; with `destdir`, a package's folder to which this user may write.
+    /// The system's Apache. With `destdir`, the folder of a package, to which this user may write.
     pub(crate) fn new(destdir: Option<PathBuf>) -> Result<Self> {
         let apache = Apache::find()?;
         let privileges = match destdir {
@@ -69,7 +69,7 @@ impl Installation {
         self.place(self.apache.include_dir.join("websocket_plugin.h"))
     }
 
-    /// The file with the `LoadModule` line, where the distribution has one per module.
+    /// The file with the `LoadModule` line, if the distribution has one per module.
     pub(crate) fn load_file(&self) -> Option<PathBuf> {
         let name = match self.layout {
             Layout::Debian => "mods-available/websocket.load",
@@ -79,7 +79,7 @@ impl Installation {
         Some(self.place(self.conf_dir().join(name)))
     }
 
-    /// The administrator's file, where the distribution has one per module.
+    /// The administrator's file, if the distribution has one per module.
     pub(crate) fn settings_file(&self) -> Option<PathBuf> {
         let name = match self.layout {
             Layout::Debian => "mods-available/websocket.conf",
@@ -89,13 +89,13 @@ impl Installation {
         Some(self.place(self.conf_dir().join(name)))
     }
 
-    /// What the file with the `LoadModule` line says.
+    /// The contents of the file with the `LoadModule` line.
     pub(crate) fn load_line(&self) -> String {
         let library = self.apache.module_dir.join(MODULE_FILE);
         format!("LoadModule websocket_module {}\n", library.display())
     }
 
-    /// What the administrator's file says at first: everything commented out.
+    /// The initial contents of the administrator's file, with everything commented out.
     pub(crate) fn settings(&self) -> String {
         let library = self.apache.module_dir.join("mod_websocket_echo.so");
         format!(
@@ -115,7 +115,7 @@ impl Installation {
         )
     }
 
-    /// Whether the administrator's file is there and says something else than at first.
+    /// Whether the administrator's file exists and differs from its initial contents.
     pub(crate) fn has_edited(&self, settings_file: &Path) -> Result<bool> {
         match fs::read(settings_file) {
             Ok(text) => Ok(text != self.settings().as_bytes()),
@@ -129,8 +129,8 @@ impl Installation {
         self.privileges.command(program)
     }
 
-    /// Copies a file. install(1) makes a new file of it: writing into a library that a running
-    /// httpd has mapped would crash that httpd.
+    /// Copies a file. install(1) makes a new file: writing into a library that a running httpd has
+    /// mapped would crash that httpd.
     pub(crate) fn copy(&self, source: &Path, target: &Path) -> Result<()> {
         let folder = target.parent().context("a file without a folder")?;
         run(self.command("install")?.arg("-d").arg(folder))?;
@@ -149,7 +149,7 @@ impl Installation {
         self.copy(file.path(), target)
     }
 
-    /// Removes a file if it is there.
+    /// Removes a file if it exists.
     pub(crate) fn remove(&self, file: &Path) -> Result<()> {
         if file.exists() {
             run(self.command("rm")?.arg(file))?;
@@ -162,7 +162,8 @@ impl Installation {
     fn conf_dir(&self) -> &Path {
         let conf_dir = &self.apache.conf_dir;
         match self.layout {
-            Layout::Fedora => conf_dir.parent().unwrap_or(conf_dir), // /etc/httpd of /etc/httpd/conf
+            // /etc/httpd for /etc/httpd/conf
+            Layout::Fedora => conf_dir.parent().unwrap_or(conf_dir),
             Layout::Debian | Layout::Plain => conf_dir,
         }
     }

@@ -1,22 +1,24 @@
-//! What the `cargo xtask` commands and the module's integration tests share: finding Apache httpd,
-//! writing a server root, running a server in it, looking at what it
-//! takes of the system, and compiling C plugins.
+//! Shared code of the `cargo xtask` commands and the module's integration tests: finds Apache
+//! httpd, writes a server root, runs a server in it, measures the system resources that it uses,
+//! and compiles C plugins.
 //!
 //! ```no_run
 //! use xtask::server_root::{Mpm, ServerRoot};
 //!
 //! # fn main() -> anyhow::Result<()> {
-//! let plugin = xtask::c_plugin::compile("examples/c/echo.c", "target/plugins", "plugin-core/include")?;
+//! let source = "examples/c/echo.c";
+//! let plugin = xtask::c_plugin::compile(source, "target/plugins", "plugin-core/include")?;
 //! let httpd = ServerRoot::temporary()?
 //!     .mpm(Mpm::Worker)
 //!     .load_module("websocket_module", xtask::workspace::module_library()?)
 //!     .config(format!(
-//!         "<Location /echo>\nSetHandler websocket-handler\nWebSocketHandler {} echo_init\n</Location>",
+//!         "<Location /echo>\nSetHandler websocket-handler\n\
+//!          WebSocketHandler {} echo_init\n</Location>",
 //!         plugin.display(),
 //!     ))
 //!     .start()?;
 //! std::net::TcpStream::connect(httpd.address())?;
-//! httpd.graceful()?; // returns once the new configuration is being served
+//! httpd.graceful()?; // returns once httpd serves the new configuration
 //! # Ok(())
 //! # } // dropping `httpd` stops it and removes the server root
 //! ```

@@ -1,4 +1,4 @@
-//! `cargo xtask`: the developer's and the administrator's commands. `cargo xtask help` lists them.
+//! `cargo xtask`: commands for developers and administrators. `cargo xtask help` lists them.
 
 #[cfg(target_os = "linux")]
 mod bench;
@@ -26,7 +26,7 @@ Examples:
   cargo xtask install --activate        install into this machine's Apache
   cargo xtask restart                   and have it load the module";
 
-/// Builds, tries, tests and installs mod_websocket, and starts plugins for it.
+/// Builds, runs, tests and installs mod_websocket, and creates plugins for it.
 #[derive(Parser)]
 #[command(bin_name = "cargo xtask", after_help = EXAMPLES)]
 struct Cli {
@@ -56,7 +56,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_understood() {
+    fn these_command_lines_are_accepted_and_those_rejected() {
         for (line, understood) in [
             ("run", true),
             ("run --port 9000 --mpm worker --tls", true),

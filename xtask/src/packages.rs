@@ -1,4 +1,4 @@
-//! System packages: what is missing, and installing it.
+//! Finds missing system packages, and installs them.
 
 use std::env;
 use std::path::Path;
@@ -11,7 +11,7 @@ use xtask::command::run;
 
 use crate::privileges::Privileges;
 
-/// Something that building or testing takes, and the packages that bring it.
+/// A requirement of building or testing, and the packages that provide it.
 struct Need {
     what: &'static str,
     is_met: fn() -> bool,
@@ -20,8 +20,8 @@ struct Need {
     homebrew: &'static [&'static str],
 }
 
-/// Debian's `apache2` itself is not among them: it would start a service, and only configures what
-/// `apache2-bin` contains.
+/// Debian's `apache2` itself is not needed. It would start a service, and only configures the
+/// program of `apache2-bin`.
 const NEEDS: [Need; 7] = [
     Need {
         what: "a C compiler",
@@ -74,7 +74,7 @@ const NEEDS: [Need; 7] = [
     },
 ];
 
-/// The Autobahn test suite takes it. Debian's Python lacks ensurepip without python3-venv.
+/// The Autobahn test suite needs it. Debian's Python lacks ensurepip without python3-venv.
 const PYTHON: [Need; 1] = [Need {
     what: "Python 3.10 with venv",
     is_met: has_python,
@@ -83,8 +83,8 @@ const PYTHON: [Need; 1] = [Need {
     homebrew: &["python3"],
 }];
 
-/// The tests of WebSockets behind a proxy take them. Debian's packages start services, which nobody wants on
-/// his own machine for some tests.
+/// The tests behind a proxy need them. Debian's packages start services, which are not wanted on a
+/// developer's machine.
 const PROXIES: [Need; 2] = [
     Need {
         what: "nginx",
@@ -102,7 +102,7 @@ const PROXIES: [Need; 2] = [
     },
 ];
 
-/// Only some tests take it, and can be left out.
+/// Only some tests need it, and they can be skipped.
 const BROWSER: [Need; 1] = [Need {
     what: "Chromium and its WebDriver server",
     is_met: has_browser,
@@ -111,16 +111,16 @@ const BROWSER: [Need; 1] = [Need {
     homebrew: &["chromedriver", "chromium"],
 }];
 
-/// Installs what is missing.
+/// Installs missing packages.
 ///
 /// # Errors
-/// There is no known package manager, this user may not install packages (the error then has the
-/// command to run), or the installation fails.
+/// There is no known package manager, this user may not install packages (the error then contains
+/// the command to run), or the installation fails.
 pub(crate) fn install_missing() -> Result<()> {
     install(&NEEDS)
 }
 
-/// Installs the Python of the Autobahn test suite.
+/// Installs the Python that the Autobahn test suite needs.
 ///
 /// # Errors
 /// As [`install_missing`].
@@ -128,14 +128,15 @@ pub(crate) fn install_python() -> Result<()> {
     install(&PYTHON)
 }
 
-/// As [`install_python`], but the tests can do without; they say so, and fail in CI.
+/// Like [`install_python`], but only prints an error. The tests then skip the suite, or fail in CI.
 pub(crate) fn install_python_if_possible() {
     if let Err(error) = install_python() {
         eprintln!("warning: {error:#}");
     }
 }
 
-/// In CI, installs the proxies of the tests. Elsewhere the tests take those that are there.
+/// Installs the proxies for the tests in CI. Elsewhere the tests use the proxies that are
+/// installed.
 ///
 /// # Errors
 /// As [`install_missing`].
@@ -146,10 +147,10 @@ pub(crate) fn install_proxies_in_ci() -> Result<()> {
     }
 }
 
-/// Installs the browser of the tests, unless they are to go without.
+/// Installs the browser for the tests, unless the tests with a browser are off.
 ///
 /// # Errors
-/// As [`install_missing`], if the tests must have a browser; otherwise that is only told.
+/// As [`install_missing`], if the tests require a browser. Otherwise the error is only printed.
 pub(crate) fn install_browser() -> Result<()> {
     let policy = Policy::of_environment()?;
     if policy == Policy::Off {
@@ -159,7 +160,7 @@ pub(crate) fn install_browser() -> Result<()> {
         Err(error) if policy == Policy::IfPresent => {
             eprintln!(
                 "warning: no tests with a browser: {error:#}\n\
-                 ({TEST_BROWSER}=off in the environment saves the attempt)"
+                 ({TEST_BROWSER}=off in the environment avoids the attempt)"
             );
             Ok(())
         }
@@ -174,7 +175,7 @@ fn install(needs: &[Need]) -> Result<()> {
     }
     let names = names(&missing);
     let Some(manager) = Manager::find() else {
-        bail!("missing: {names}; no apt-get, dnf or brew here to install them with");
+        bail!("missing: {names}; there is no apt-get, dnf or brew here to install them");
     };
     let commands = manager.commands(&missing);
     let privileges = Privileges::of_this_user();
@@ -235,12 +236,12 @@ impl Manager {
         .find_map(|(program, manager)| which(program).map(|_| manager))
     }
 
-    /// Homebrew refuses root.
+    /// Whether it must run as root. Homebrew refuses root.
     fn wants_root(self) -> bool {
         !matches!(self, Self::Homebrew)
     }
 
-    /// The command lines that install what `needs` takes.
+    /// The command lines that install the packages for `needs`.
     fn commands(self, needs: &[&Need]) -> Vec<Vec<&'static str>> {
         let packages = |of: fn(&Need) -> &'static [&'static str]| {
             let mut packages: Vec<_> = needs.iter().flat_map(|need| of(need)).copied().collect();
@@ -276,7 +277,7 @@ impl Manager {
             command.args(words.iter().skip(1));
             return Ok(command);
         }
-        // Through env, because sudo drops variables.
+        // With env, because sudo drops environment variables.
         let mut command = privileges.command("env")?;
         command.arg("DEBIAN_FRONTEND=noninteractive").args(words);
         Ok(command)
@@ -287,7 +288,7 @@ fn has_c_compiler() -> bool {
     can_preprocess("CC", "cc", ["c", "stdlib.h"])
 }
 
-/// libFuzzer and a plugin of the tests are written in C++.
+/// libFuzzer and one of the tests' plugins are in C++.
 fn has_cpp_compiler() -> bool {
     can_preprocess("CXX", "c++", ["c++", "cstdlib"])
 }
@@ -316,12 +317,12 @@ fn has_mod_ssl() -> bool {
         .is_ok_and(|apache| apache.has_static("mod_ssl.c") || apache.stock_module("ssl").is_file())
 }
 
-/// The tests' client for what rustls does not do.
+/// The tests use it as a client for features that rustls does not have.
 fn has_openssl() -> bool {
     which("openssl").is_some()
 }
 
-/// bindgen loads libclang, which needs its own headers (`stddef.h`) beside it.
+/// bindgen loads libclang, which needs its own headers (`stddef.h`).
 fn has_libclang() -> bool {
     const LIBRARIES: [&str; 6] = [
         "/usr/lib/llvm-*/lib/libclang[.-][s0-9]*",

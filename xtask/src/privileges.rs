@@ -1,4 +1,4 @@
-//! Doing what only root may do.
+//! Runs commands as root.
 
 use std::io::{IsTerminal, stdin};
 use std::process::{Command, Stdio};
@@ -6,21 +6,21 @@ use std::process::{Command, Stdio};
 use anyhow::{Result, bail};
 use xtask::apache::which;
 
-/// How this user becomes root.
+/// The way in which this user can become root.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Privileges {
-    /// It is root.
+    /// The user is root.
     Root,
-    /// Through sudo, without a question.
+    /// With sudo, without a password.
     Sudo,
-    /// Through sudo, which may ask for a password at the terminal.
+    /// With sudo, which may ask for a password at the terminal.
     SudoAsking,
-    /// Not at all.
+    /// Not possible.
     None,
 }
 
 impl Privileges {
-    /// What this user can do. Never asks for anything.
+    /// Finds out what this user can do. It never asks for a password.
     pub(crate) fn of_this_user() -> Self {
         if rustix::process::geteuid().is_root() {
             return Self::Root;

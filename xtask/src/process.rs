@@ -1,22 +1,23 @@
-//! What the system says about a process (Linux).
+//! Facts about a process (Linux).
 
 use std::fs;
 
 use anyhow::{Context as _, Result};
 
-/// Processor time used so far, in clock ticks (usually 10 ms each).
+/// The processor time used so far, in clock ticks (usually 10 ms each).
 ///
 /// # Errors
 /// There is no such process.
 pub fn cpu_ticks(pid: u32) -> Result<u64> {
     let stat = fs::read_to_string(format!("/proc/{pid}/stat"))?;
-    // The name, in parentheses, may hold blanks; user and system time are fields 14 and 15.
+    // The program's name, in parentheses, may contain spaces. User and system time are fields 14
+    // and 15.
     let (_, fields) = stat.rsplit_once(')').context("no name in stat")?;
     let times = fields.split_whitespace().skip(11).take(2);
     Ok(times.map(str::parse::<u64>).sum::<Result<_, _>>()?)
 }
 
-/// Resident memory, in KiB.
+/// The resident memory, in KiB.
 ///
 /// # Errors
 /// There is no such process.
@@ -24,7 +25,7 @@ pub fn resident_kib(pid: u32) -> Result<u64> {
     kib(&format!("/proc/{pid}/status"), "VmRSS:")
 }
 
-/// The most resident memory there has been, in KiB.
+/// The largest resident memory so far, in KiB.
 ///
 /// # Errors
 /// There is no such process.
@@ -32,23 +33,23 @@ pub fn peak_resident_kib(pid: u32) -> Result<u64> {
     kib(&format!("/proc/{pid}/status"), "VmHWM:")
 }
 
-/// Memory in KiB: what only the process uses, and its share of the rest.
+/// The memory in KiB (PSS): private pages, and a proportional share of shared ones.
 ///
 /// # Errors
-/// There is no such process, or it belongs to somebody else.
+/// There is no such process, or it belongs to another user.
 pub fn proportional_kib(pid: u32) -> Result<u64> {
     kib(&format!("/proc/{pid}/smaps_rollup"), "Pss:")
 }
 
-/// Open descriptors.
+/// The number of open descriptors.
 ///
 /// # Errors
-/// There is no such process, or it belongs to somebody else.
+/// There is no such process, or it belongs to another user.
 pub fn descriptors(pid: u32) -> Result<usize> {
     Ok(fs::read_dir(format!("/proc/{pid}/fd"))?.count())
 }
 
-/// Threads whose name begins with `name`; the system keeps 15 bytes of each name.
+/// The number of threads whose name begins with `name`. The system keeps only 15 bytes of a name.
 ///
 /// # Errors
 /// There is no such process.

@@ -1,4 +1,4 @@
-//! Packages of PyPI in virtual environments of Python, installed where Cargo builds.
+//! Installs packages from PyPI in Python virtual environments in the target folder.
 
 use std::env;
 use std::fs::{self, File};
@@ -10,24 +10,25 @@ use anyhow::Result;
 
 use crate::command::output_of;
 
-/// An environment with one package and what that depends on.
+/// A virtual environment with one package and its dependencies.
 #[derive(Debug)]
 pub struct Environment {
     folder: PathBuf,
 }
 
 impl Environment {
-    /// Installs `package` (`NAME==VERSION`) into a folder of `target_dir`, unless it is there.
+    /// Installs `package` (`NAME==VERSION`) into a folder of `target_dir`, unless it is already
+    /// there.
     ///
     /// # Errors
-    /// There is no Python with its modules venv and ensurepip, or pip cannot download the package.
+    /// There is no Python with the modules venv and ensurepip, or pip cannot download the package.
     pub fn install(target_dir: &Path, package: &str) -> Result<Self> {
         let folder = target_dir.join("python");
         fs::create_dir_all(&folder)?;
         let environment = Self {
             folder: folder.join(package.replace("==", "-")),
         };
-        // Several processes may want it at the same time.
+        // Several processes may install it at the same time.
         let lock = File::create(environment.folder.with_added_extension("lock"))?;
         lock.lock()?;
         let installed = environment.folder.join("installed");
@@ -50,9 +51,9 @@ impl Environment {
         Ok(environment)
     }
 
-    /// As [`Environment::install`]; where it cannot be had, on a developer's machine without network,
-    /// says that there is no `what`, and returns `None`. In CI, where the environment has `CI`, that is
-    /// an error.
+    /// Like [`Environment::install`], but if the installation fails, for example without network,
+    /// it prints that there is no `what` and returns `None`. In CI (environment variable `CI`) that
+    /// is an error.
     ///
     /// # Errors
     /// As [`Environment::install`], in CI.

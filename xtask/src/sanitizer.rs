@@ -1,8 +1,8 @@
-//! The module under AddressSanitizer, in a stock httpd.
+//! The module with AddressSanitizer, in a stock httpd.
 //!
-//! The module alone is instrumented. httpd finds the sanitizer's runtime through `LD_PRELOAD`: clang's,
-//! as Rust's own is made for programs only. Memory of APR's pools is checked as far as the pools get it
-//! from the system.
+//! Only the module is instrumented. `LD_PRELOAD` loads the sanitizer's runtime, which must be
+//! clang's, because Rust's own supports only programs. The sanitizer checks the memory of APR's
+//! pools only where a pool gets a block from the system.
 
 use std::path::PathBuf;
 use std::process::Command;
@@ -12,16 +12,17 @@ use xtask::command::run;
 use xtask::server_root::TEST_PRELOAD;
 use xtask::workspace::{TEST_MODULE, Workspace};
 
-/// The target has to be named, or build scripts would be instrumented too.
+/// The target must be given, because build scripts would otherwise be instrumented, too.
 const TARGET: &str = "x86_64-unknown-linux-gnu";
 
-/// Where clang's packages put the runtime.
+/// The path of the runtime in clang's packages.
 const RUNTIME: &str = "/usr/lib/llvm-*/lib/clang/*/lib/linux/libclang_rt.asan-x86_64.so";
 
-/// Aborts, so that httpd logs the signal; what httpd never frees is no finding.
+/// Abort on an error, so that httpd logs the signal. Leaks are ignored, because httpd never frees
+/// some memory.
 const ASAN_OPTIONS: &str = "abort_on_error=1:detect_leaks=0";
 
-/// Builds the module with the sanitizer and has `tests`, which start httpd, load it.
+/// Builds the module with the sanitizer, and makes `tests`, which start httpd, load it.
 ///
 /// # Errors
 /// There is no runtime, or the build fails.

@@ -1,5 +1,5 @@
-//! A self-contained server root: a folder with a configuration, logs and run-time files, from
-//! which httpd runs without touching the system's own Apache.
+//! A self-contained server root: a folder with a configuration, logs and run-time files. httpd runs
+//! in it without touching the system's own Apache.
 
 mod account;
 mod config;
@@ -26,13 +26,13 @@ use crate::apache::Apache;
 use crate::httpd::Httpd;
 use crate::port;
 
-/// Names a library that httpd is to load before all others.
+/// The environment variable that names a library for httpd to load before all others.
 pub const TEST_PRELOAD: &str = "WEBSOCKET_TEST_PRELOAD";
 
 /// Builds a server root, and starts httpd in it.
 ///
-/// It listens on 127.0.0.1 only, unless told otherwise, and loads the modules that serving files
-/// and writing logs take, nothing more.
+/// By default httpd listens only on 127.0.0.1, and loads only the modules that are needed to serve
+/// files and write logs.
 #[derive(Debug)]
 pub struct ServerRoot {
     dir: PathBuf,
@@ -51,17 +51,17 @@ pub struct ServerRoot {
     extra: String,
 }
 
-/// What `httpd -t` says about a configuration.
+/// The result of `httpd -t`.
 #[derive(Debug)]
 pub struct ConfigCheck {
-    /// Whether httpd would start with it.
+    /// Whether httpd would start with this configuration.
     pub ok: bool,
-    /// httpd's complaint, or its "Syntax OK".
+    /// httpd's error message, or "Syntax OK".
     pub message: String,
 }
 
 impl ServerRoot {
-    /// A server root in `dir`, which is created if need be. Listens on a free port.
+    /// A server root in `dir`, which is created if it does not exist. httpd listens on a free port.
     ///
     /// # Errors
     /// The folder cannot be created, or no port is free.
@@ -87,14 +87,14 @@ impl ServerRoot {
         })
     }
 
-    /// A server root in a fresh folder that goes away with it.
+    /// A server root in a new folder. Dropping it removes the folder.
     ///
     /// # Errors
     /// As [`ServerRoot::new`].
     pub fn temporary() -> Result<Self> {
         let folder = tempfile::Builder::new()
             .prefix("httpd-")
-            // Let the account that httpd's children run under in.
+            // The account of httpd's children needs access.
             .permissions(Permissions::from_mode(0o755))
             .tempdir()?;
         let root = Self::new(folder.path())?;
@@ -104,25 +104,25 @@ impl ServerRoot {
         })
     }
 
-    /// The multi-processing module; [`Mpm::Event`] if not set.
+    /// Sets the multi-processing module. The default is [`Mpm::Event`].
     #[must_use]
     pub fn mpm(self, mpm: Mpm) -> Self {
         Self { mpm, ..self }
     }
 
-    /// How many processes and threads.
+    /// Sets the numbers of processes and threads.
     #[must_use]
     pub fn sizing(self, sizing: Sizing) -> Self {
         Self { sizing, ..self }
     }
 
-    /// The port for plain HTTP.
+    /// Sets the port of plain HTTP.
     #[must_use]
     pub fn port(self, port: u16) -> Self {
         Self { port, ..self }
     }
 
-    /// Serves TLS too, on `port`, with a fresh self-signed certificate for localhost, 127.0.0.1 and
+    /// Also serves TLS, on `port`, with a new self-signed certificate for localhost, 127.0.0.1 and
     /// ::1 ([`ServerRoot::certificate`]).
     #[must_use]
     pub fn tls_port(self, port: u16) -> Self {
@@ -132,13 +132,13 @@ impl ServerRoot {
         }
     }
 
-    /// Listens on the same ports of `::1` too.
+    /// Also listens on the same ports of `::1`.
     #[must_use]
     pub fn ipv6(self) -> Self {
         Self { ipv6: true, ..self }
     }
 
-    /// The folder served at `/`; an empty `htdocs` if not set.
+    /// Sets the folder that is served at `/`. The default is an empty `htdocs`.
     #[must_use]
     pub fn document_root(self, folder: impl Into<PathBuf>) -> Self {
         Self {
@@ -147,14 +147,14 @@ impl ServerRoot {
         }
     }
 
-    /// Loads one of httpd's own modules besides the basic ones, `name` being `http2` or `headers`.
+    /// Loads another one of httpd's own modules, such as `http2` or `headers`.
     #[must_use]
     pub fn stock_module(mut self, name: impl Into<String>) -> Self {
         self.stock_modules.push(name.into());
         self
     }
 
-    /// Loads another module: its symbol (`websocket_module`) and its library.
+    /// Loads another module, given its symbol (`websocket_module`) and its library.
     #[must_use]
     pub fn load_module(mut self, symbol: impl Into<String>, library: impl Into<PathBuf>) -> Self {
         self.modules.push(Module {
@@ -171,15 +171,15 @@ impl ServerRoot {
         self
     }
 
-    /// Has httpd load a library before all others.
+    /// Makes httpd load a library before all others.
     #[must_use]
     pub fn preload(mut self, library: impl Into<PathBuf>) -> Self {
         self.preloaded.push(library.into());
         self
     }
 
-    /// Appends lines to the server-level configuration. They come last, so they can override what
-    /// is set by default, and hold for the TLS host too.
+    /// Appends lines to the server-level configuration. They come last, so they override the
+    /// defaults, and apply to the TLS host, too.
     #[must_use]
     pub fn config(mut self, text: impl AsRef<str>) -> Self {
         self.extra.push_str(text.as_ref());
@@ -187,7 +187,7 @@ impl ServerRoot {
         self
     }
 
-    /// The folder itself.
+    /// The folder of the server root.
     #[must_use]
     pub fn dir(&self) -> &Path {
         &self.dir
@@ -205,7 +205,7 @@ impl ServerRoot {
         self.dir.join("conf/localhost.crt")
     }
 
-    /// The private key of the certificate (PEM), for the owner's eyes only.
+    /// The private key of the certificate (PEM), which only its owner may read.
     #[must_use]
     pub fn certificate_key(&self) -> PathBuf {
         self.dir.join("conf/localhost.key")
@@ -235,12 +235,12 @@ impl ServerRoot {
         self.tls_port
     }
 
-    /// The ports httpd will listen on: plain HTTP, then TLS if enabled.
+    /// The ports that httpd will listen on: plain HTTP, then TLS if it is enabled.
     pub fn ports(&self) -> impl Iterator<Item = u16> {
         [Some(self.port), self.tls_port].into_iter().flatten()
     }
 
-    /// Writes the configuration, the certificate and the empty folders; forgets earlier logs.
+    /// Writes the configuration, the certificate and the empty folders. Removes earlier logs.
     ///
     /// # Errors
     /// Apache is not installed, or a file cannot be written.
@@ -259,7 +259,7 @@ impl ServerRoot {
         self.write_config()
     }
 
-    /// Writes the configuration file alone: what a reload of a running server needs.
+    /// Writes only the configuration file, for a reload of a running server.
     ///
     /// # Errors
     /// As [`ServerRoot::write`].
@@ -282,10 +282,11 @@ impl ServerRoot {
         Ok(())
     }
 
-    /// Has httpd check the configuration (`httpd -t`), which loads the modules and the plugins.
+    /// Runs `httpd -t`, which checks the configuration and loads the modules and the plugins.
     ///
     /// # Errors
-    /// The files cannot be written or httpd cannot be run; a bad configuration is no error here.
+    /// The files cannot be written, or httpd cannot be run. A wrong configuration is not an error
+    /// here.
     pub fn check_config(&mut self) -> Result<ConfigCheck> {
         self.write()?;
         let Output { status, stderr, .. } = self.command()?.arg("-t").output()?;
@@ -295,16 +296,16 @@ impl ServerRoot {
         })
     }
 
-    /// Writes everything and starts httpd; returns once it serves.
+    /// Writes everything and starts httpd. Returns once it serves requests.
     ///
     /// # Errors
-    /// As [`ServerRoot::write`], or httpd does not start: the error has what it wrote.
+    /// As [`ServerRoot::write`], or httpd does not start. The error contains httpd's output.
     pub fn start(mut self) -> Result<Httpd> {
         self.write()?;
         Httpd::start(self)
     }
 
-    /// httpd, told to use this root.
+    /// An httpd command that uses this root.
     pub(crate) fn command(&self) -> Result<Command> {
         let mut command = Command::new(&Apache::find()?.httpd);
         command

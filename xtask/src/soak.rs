@@ -1,7 +1,6 @@
-//! What connections that come and go must leave behind: a line each in the access log, and nothing
-//! else.
+//! Checks that each finished connection has left one line in the access log, and nothing else.
 //!
-//! `cargo xtask soak` and the module's tests hold httpd to that, each with clients of their own.
+//! `cargo xtask soak` and the module's tests use this, each with their own clients.
 
 mod footprint;
 mod requests;
@@ -12,11 +11,11 @@ pub use self::footprint::Footprint;
 pub use self::requests::Requests;
 use crate::apache::Version;
 
-/// Nothing crashed, nothing panicked, and no child had to be told twice to end, as far as that is not
-/// httpd's own doing.
+/// Checks that nothing crashed or panicked, and that all children ended when they were told to,
+/// except where the cause is httpd itself.
 ///
 /// # Errors
-/// Something did, as `log`, an error log from its first line on, tells.
+/// `log` says otherwise. It is an error log from its first line on.
 pub fn ensure_healthy(log: &str) -> Result<()> {
     let mut bad = vec!["exit signal", "panic", "AH00546"];
     if !ends_slowly(log) {
@@ -30,7 +29,7 @@ pub fn ensure_healthy(log: &str) -> Result<()> {
     Ok(())
 }
 
-/// Whether the log is of an httpd that may complain of children although they end as soon as they can
+/// Whether the httpd of this log may complain about children that end as soon as they can
 /// (AH00045).
 fn ends_slowly(log: &str) -> bool {
     log.lines()
@@ -39,18 +38,18 @@ fn ends_slowly(log: &str) -> bool {
         .is_some_and(|(line, version)| is_slow(line.contains("[mpm_worker:"), version))
 }
 
-/// Whether children of this version may take some seconds more to end than they need.
+/// Whether children of this version may take some seconds longer to end than necessary.
 #[must_use]
 pub fn is_slow(is_worker: bool, version: Version) -> bool {
     version < TELLS_OF_STOP || is_worker && version < WORKER_ENDS_AT_ONCE
 }
 
-/// The first version that tells modules when a child is to end (the hook `child_stopping`).
+/// The first version that tells modules when a child stops (hook `child_stopping`).
 const TELLS_OF_STOP: Version = Version(2, 4, 49);
 
-/// The first version whose worker MPM waits for its listener no longer than that takes to end. The ones
-/// before ask `pthread_kill` whether it has ended, which since glibc 2.34 tells nothing of a thread that
-/// has not been joined: with or without connections, children take 5 seconds.
+/// The first version whose worker MPM waits for its listener only until that has ended. Earlier
+/// versions ask `pthread_kill` whether the listener has ended, which since glibc 2.34 does not work
+/// for a thread that has not been joined. So children take 5 seconds, with or without connections.
 const WORKER_ENDS_AT_ONCE: Version = Version(2, 4, 62);
 
 #[cfg(test)]

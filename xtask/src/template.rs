@@ -1,4 +1,4 @@
-//! The package that `cargo xtask new-plugin` writes.
+//! The package that `cargo xtask new-plugin` creates.
 
 use std::env;
 use std::fmt::{self, Display};
@@ -10,7 +10,7 @@ use std::str::FromStr;
 use anyhow::{Context, Result, bail, ensure};
 use xtask::workspace::Workspace;
 
-/// Each file of the package, and its text with placeholders.
+/// The files of the package, with their contents, which contain placeholders.
 const FILES: [(&str, &str); 4] = [
     ("Cargo.toml", include_str!("../template/manifest.toml")),
     ("src/lib.rs", include_str!("../template/lib.rs")),
@@ -18,9 +18,9 @@ const FILES: [(&str, &str); 4] = [
     ("README.md", include_str!("../template/readme.md")),
 ];
 
-/// The package would not compile under these names.
-const RESERVED: &str = "abstract alloc as async await become box break const continue core crate do \
-    dyn else enum extern false final fn for gen if impl in let loop macro match mod move mut \
+/// With these names the package would not compile.
+const RESERVED: &str = "abstract alloc as async await become box break const continue core crate \
+    do dyn else enum extern false final fn for gen if impl in let loop macro match mod move mut \
     override priv proc_macro pub ref return self static std struct super test trait true try type \
     typeof union unsafe unsized use virtual websocket_plugin where while yield";
 
@@ -30,7 +30,7 @@ const TAKEN_TYPES: [&str; 10] = [
     "Sender",
 ];
 
-/// The name of a plugin's package: lower-case words of letters and digits, with `-` or `_` in between.
+/// The name of a plugin's package: lower-case words of letters and digits, separated by `-` or `_`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct PluginName(String);
 
@@ -48,12 +48,12 @@ impl FromStr for PluginName {
             "it must start with a letter and consist of lower-case words and digits, \
              separated by `-` or `_`"
         );
-        ensure!(name.len() <= 64, "it is longer than 64 letters");
+        ensure!(name.len() <= 64, "it has more than 64 characters");
         let plugin = Self(name.to_owned());
         let is_reserved = RESERVED
             .split_whitespace()
             .any(|word| word == plugin.crate_name());
-        ensure!(!is_reserved, "Rust or this project uses that word");
+        ensure!(!is_reserved, "Rust or this project reserves that word");
         Ok(plugin)
     }
 }
@@ -84,7 +84,7 @@ impl PluginName {
         self.0.replace('-', "_")
     }
 
-    /// The name of the type: the words, capitalised.
+    /// The name of the type, in CamelCase.
     fn type_name(&self) -> String {
         let mut name = String::new();
         for word in self.0.split(['-', '_']) {
@@ -99,8 +99,8 @@ impl PluginName {
     }
 }
 
-/// Writes the package into `folder`, which must not exist yet. It depends on the `websocket-plugin` of
-/// `workspace`, and starts with the versions of other crates that are tested there.
+/// Writes the package into `folder`, which must not exist yet. The package depends on the
+/// `websocket-plugin` of `workspace`, and uses the versions of other crates that are tested there.
 ///
 /// # Errors
 /// The folder exists, or cannot be written.
@@ -127,7 +127,7 @@ pub(crate) fn write(name: &PluginName, folder: &Path, workspace: &Workspace) -> 
     Ok(())
 }
 
-/// Creates the folder, and those around it if need be.
+/// Creates the folder, and its parents if they do not exist.
 fn create(folder: &Path) -> Result<()> {
     if let Some(parent) = folder.parent() {
         fs::create_dir_all(parent)
@@ -136,7 +136,7 @@ fn create(folder: &Path) -> Result<()> {
     match fs::create_dir(folder) {
         Err(error) if error.kind() == ErrorKind::AlreadyExists => {
             bail!(
-                "{} exists already; choose another place with --path",
+                "{} exists already; choose another folder with --path",
                 folder.display()
             )
         }
@@ -183,7 +183,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_name_becomes() {
+    fn the_names_that_are_derived_from_the_name_of_the_package() {
         for (name, type_name, symbol) in [
             ("chat", "Chat", "chat_init"),
             ("my-chat_2", "MyChat2", "my_chat_2_init"),
@@ -195,7 +195,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_is_written_over() {
+    fn existing_folders_are_not_overwritten() {
         let temp = tempfile::tempdir().unwrap();
         let workspace = Workspace::find().unwrap();
         let error = write(&"chat".parse().unwrap(), temp.path(), &workspace).unwrap_err();

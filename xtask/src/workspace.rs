@@ -21,22 +21,22 @@ pub const C_PLUGINS: &str = "examples/c";
 /// A shared library that has been built.
 #[derive(Debug)]
 pub struct Library {
-    /// What it was built from, relative to the workspace: the folder of a Rust package
-    /// (`module`), or a C file (`examples/c/echo.c`).
+    /// The source, relative to the workspace: the folder of a Rust package (`module`), or a C file
+    /// (`examples/c/echo.c`).
     pub source: PathBuf,
     /// The library.
     pub path: PathBuf,
 }
 
-/// The workspace this tool belongs to.
+/// The workspace that this tool belongs to.
 #[derive(Debug)]
 pub struct Workspace {
     metadata: Metadata,
 }
 
 impl Workspace {
-    /// Finds the workspace through Cargo, which tells its programs where their package is; a
-    /// program started by hand uses the place it was compiled at.
+    /// Finds the workspace. Cargo tells its programs where their package is. A program that was
+    /// started by hand uses the path of its compilation.
     ///
     /// # Errors
     /// Cargo cannot be run or finds no workspace.
@@ -53,7 +53,7 @@ impl Workspace {
         self.metadata.workspace_root.as_std_path()
     }
 
-    /// Where Cargo builds (`CARGO_TARGET_DIR` and the like respected).
+    /// The target folder (`CARGO_TARGET_DIR` and similar settings apply).
     #[must_use]
     pub fn target_dir(&self) -> &Path {
         self.metadata.target_directory.as_std_path()
@@ -65,19 +65,19 @@ impl Workspace {
         self.root().join("plugin-core/include")
     }
 
-    /// Where the server root of `cargo xtask run` goes.
+    /// The server root of `cargo xtask run`.
     #[must_use]
     pub fn server_root(&self) -> PathBuf {
         self.target_dir().join("httpd")
     }
 
-    /// Where the example plugins in C go for a server in that root.
+    /// The folder of the example plugins in C for a server in that root.
     #[must_use]
     pub fn c_plugin_dir(&self) -> PathBuf {
         self.server_root().join("plugins")
     }
 
-    /// A `cargo` command that works on this workspace, wherever it is run from.
+    /// A `cargo` command for this workspace that works in any current folder.
     #[must_use]
     pub fn cargo(&self) -> Command {
         let mut command = Command::new(cargo_program());
@@ -88,7 +88,7 @@ impl Workspace {
     /// Compiles every example plugin in C, into `out_dir`.
     ///
     /// # Errors
-    /// A plugin cannot be compiled; the compiler has said why.
+    /// A plugin cannot be compiled. The compiler has printed the reason.
     pub fn compile_c_plugins(&self, out_dir: &Path) -> Result<Vec<Library>> {
         let compile = |source: PathBuf| {
             let file = self.root().join(&source);
@@ -116,7 +116,7 @@ impl Workspace {
     }
 }
 
-/// Where Cargo builds the package in `folder`.
+/// The target folder of the package in `folder`.
 ///
 /// # Errors
 /// There is no package, or Cargo cannot be run.
@@ -126,10 +126,10 @@ pub fn target_dir_of(folder: &Path) -> Result<PathBuf> {
         .into())
 }
 
-/// Names another build of the module for the integration tests.
+/// The environment variable that names another build of the module for the integration tests.
 pub const TEST_MODULE: &str = "WEBSOCKET_TEST_MODULE";
 
-/// The module's library that Cargo built for the integration test that calls this.
+/// The module's library that Cargo built for the calling integration test.
 ///
 /// # Errors
 /// As [`built_library`].
@@ -137,8 +137,8 @@ pub fn module_library() -> Result<PathBuf> {
     env::var_os(TEST_MODULE).map_or_else(|| built_library("mod_websocket"), |path| Ok(path.into()))
 }
 
-/// The shared library of the workspace's crate `name` (`websocket_echo`), built by Cargo with the same
-/// profile as the integration test that calls this.
+/// The shared library of the crate `name` of the workspace (`websocket_echo`), built by Cargo with
+/// the profile of the calling integration test.
 ///
 /// # Errors
 /// The caller is not a test run by Cargo, or the library has not been built.
@@ -149,7 +149,7 @@ pub fn built_library(name: &str) -> Result<PathBuf> {
         env::consts::DLL_PREFIX,
         env::consts::DLL_SUFFIX
     );
-    // The test is target/debug/deps/NAME-HASH; Cargo puts its freshest libraries next to it.
+    // The test is target/debug/deps/NAME-HASH. Cargo puts its latest libraries next to it.
     let mut folders = test
         .ancestors()
         .skip(1)

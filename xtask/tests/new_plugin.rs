@@ -1,4 +1,4 @@
-//! What `cargo xtask new-plugin` writes, from the first command to a client of httpd.
+//! `cargo xtask new-plugin`, from the command to a client of httpd.
 
 use std::env;
 use std::path::{Path, PathBuf};
@@ -11,7 +11,7 @@ use xtask::command::output_of;
 use xtask::server_root::ServerRoot;
 use xtask::workspace::module_library;
 
-/// `cargo xtask new-plugin`, with further arguments.
+/// `cargo xtask new-plugin` with additional arguments.
 fn new_plugin(arguments: &[&str], folder: &Path) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_xtask"));
     command
@@ -49,7 +49,7 @@ fn a_new_plugin_is_tested_built_and_served() -> Result<()> {
         output_of(&mut cargo(command, &package))?;
     }
     ensure!(location.contains("/release/"), "{said}");
-    // Not optimised, which takes a while.
+    // A debug build, because an optimized one takes a while.
     let location = format!("<Location{}", location.replace("/release/", "/debug/"));
     let httpd = ServerRoot::temporary()?
         .load_module("websocket_module", module_library()?)
@@ -61,7 +61,7 @@ fn a_new_plugin_is_tested_built_and_served() -> Result<()> {
     Ok(())
 }
 
-/// Such a plugin would take httpd along when it panics.
+/// A panic of such a plugin would end the httpd process.
 #[test]
 fn a_plugin_that_would_abort_does_not_compile() -> Result<()> {
     let temp = TempDir::new()?;
@@ -81,12 +81,12 @@ fn a_plugin_that_would_abort_does_not_compile() -> Result<()> {
 }
 
 #[test]
-fn a_name_or_a_folder_that_will_not_do_is_an_error() -> Result<()> {
+fn an_invalid_name_or_an_existing_folder_is_an_error() -> Result<()> {
     let temp = TempDir::new()?;
     std::fs::write(temp.path().join("taken"), "precious")?;
     for (arguments, complaint) in [
         (&["My Echo"][..], "lower-case"),
-        (&["fn"], "Rust or this project uses that word"),
+        (&["fn"], "Rust or this project reserves that word"),
         (&["taken"], "exists already"),
         (&["echo", "--path", "."], "exists already"),
         (&["echo", "--path", "taken/echo"], "cannot create"),
@@ -110,7 +110,7 @@ fn cargo(command: &str, package: &Path) -> Command {
     cargo
 }
 
-/// Where this test was built, so that the crates a package needs too are not built twice.
+/// The target folder of this test, so that dependencies of the package are not built twice.
 fn target() -> PathBuf {
     let test = env::current_exe().expect("the test has a path");
     let target = test.ancestors().nth(3);

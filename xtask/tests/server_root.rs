@@ -1,4 +1,4 @@
-//! Generated server roots, with the real httpd.
+//! Generated server roots, with a real httpd.
 
 use std::fs;
 use std::io::{Read, Write};
@@ -14,7 +14,7 @@ use xtask::port;
 use xtask::server_root::{Mpm, ServerRoot};
 
 #[test]
-fn every_mpm_serves_files_and_stops_without_leftovers() -> Result<()> {
+fn every_mpm_serves_files_and_stops_without_leaving_processes() -> Result<()> {
     for mpm in Mpm::under_test()? {
         let httpd = ServerRoot::temporary()?.mpm(mpm).start()?;
         fs::write(httpd.root().dir().join("htdocs/page.html"), "hello")?;
@@ -55,7 +55,7 @@ fn a_reload_brings_new_children_and_the_new_configuration() -> Result<()> {
             reload(&httpd)?;
             let expected = format!("configuration {number}");
             let deadline = Instant::now() + Duration::from_secs(10);
-            // A child that is about to go may still take a connection.
+            // A child that is about to end may still accept a connection.
             loop {
                 let answer = get(httpd.address(), "/absent")?;
                 if answer.ends_with(&expected) {
@@ -83,7 +83,7 @@ fn children_do_not_survive_a_parent_that_was_killed() -> Result<()> {
     assert!(!httpd.wait(Duration::from_secs(5))?.success());
     drop(httpd);
     let deadline = Instant::now() + Duration::from_secs(5);
-    // Whoever inherits them reaps them, some time after their death.
+    // Init reaps them, some time after their end.
     while !running(&children).is_empty() {
         assert!(
             Instant::now() < deadline,
@@ -96,7 +96,7 @@ fn children_do_not_survive_a_parent_that_was_killed() -> Result<()> {
 }
 
 #[test]
-fn what_httpd_says_of_a_bad_configuration_is_reported() -> Result<()> {
+fn the_error_message_of_httpd_about_a_configuration_is_returned() -> Result<()> {
     let check = ServerRoot::temporary()?.check_config()?;
     assert!(check.ok, "{}", check.message);
 
@@ -122,7 +122,7 @@ fn what_httpd_says_of_a_bad_configuration_is_reported() -> Result<()> {
 }
 
 #[test]
-fn a_taken_port_is_reported() -> Result<()> {
+fn a_port_in_use_is_an_error() -> Result<()> {
     let first = ServerRoot::temporary()?.start()?;
     let refused = ServerRoot::temporary()?
         .port(first.address().port())
@@ -174,8 +174,8 @@ fn it_can_listen_on_ipv6_too() -> Result<()> {
 }
 
 #[test]
-fn a_document_root_others_cannot_reach_is_served_nonetheless() -> Result<()> {
-    let closed = tempfile::tempdir()?; // mode 700, as root's home
+fn a_document_root_that_others_cannot_reach_is_served() -> Result<()> {
+    let closed = tempfile::tempdir()?; // mode 700, like root's home
     fs::create_dir(closed.path().join("sub"))?;
     fs::write(closed.path().join("sub/page.html"), "hello")?;
     let httpd = ServerRoot::temporary()?
@@ -197,7 +197,8 @@ fn get(address: SocketAddr, path: &str) -> Result<String> {
     Ok(answer)
 }
 
-/// Asks with `openssl s_client`, which checks the certificate; Apache's headers depend on it.
+/// Sends a request with `openssl s_client`, which checks the certificate. Apache's development
+/// packages depend on openssl.
 fn tls_get(address: SocketAddr, check: [&str; 2], certificate: &Path) -> Result<String> {
     let mut client = Command::new("openssl")
         .args([

@@ -7,10 +7,10 @@ use std::fmt;
 pub struct Version(pub u32, pub u32, pub u32);
 
 impl Version {
-    /// The oldest one the module can be built for.
+    /// The oldest version that the module supports.
     pub const OLDEST: Self = Self(2, 4, 37);
 
-    /// The first version in `text` that is written as httpd writes its own: `Apache/2.4.58`.
+    /// The first version in `text`, in the form in which httpd prints its own: `Apache/2.4.58`.
     #[must_use]
     pub fn in_text(text: &str) -> Option<Self> {
         let (_, rest) = text.split_once("Apache/")?;
@@ -34,7 +34,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_httpd_says_of_itself() {
+    fn the_version_that_httpd_prints_is_parsed() {
         let said = "Server version: Apache/2.4.58 (Unix)\nServer built:   Nov 26 2026";
         let version = Version::in_text(said).unwrap();
         assert_eq!(version, Version(2, 4, 58));

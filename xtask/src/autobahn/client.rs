@@ -1,4 +1,4 @@
-//! kosoku, in a virtual environment of Python.
+//! kosoku, in a Python virtual environment.
 
 use std::fs;
 use std::io::ErrorKind;
@@ -10,10 +10,10 @@ use anyhow::{Context, Result, ensure};
 use super::{Report, Selection};
 use crate::python::Environment;
 
-/// The package of PyPI and its version.
+/// The package on PyPI, with its version.
 const PACKAGE: &str = "kosoku==0.1.0";
 
-/// How many cases run at a time: most of them wait more than they compute.
+/// The number of cases that run at the same time. Most of them wait more than they compute.
 const PARALLELISM: &str = "4";
 
 /// The client that runs the cases.
@@ -23,7 +23,7 @@ pub struct Client {
 }
 
 impl Client {
-    /// Installs it into a folder of `target_dir`, unless it is there.
+    /// Installs it into a folder of `target_dir`, unless it is already there.
     ///
     /// # Errors
     /// As [`Environment::install`].
@@ -32,8 +32,8 @@ impl Client {
         Ok(Self { environment })
     }
 
-    /// As [`Client::install`]; where it cannot be had, on a developer's machine without network,
-    /// says so and returns `None`. In CI, where the environment has `CI`, that is an error.
+    /// Like [`Client::install`], but if the installation fails, for example without network, it
+    /// prints that and returns `None`. In CI (environment variable `CI`) that is an error.
     ///
     /// # Errors
     /// As [`Client::install`], in CI.
@@ -67,11 +67,11 @@ impl Client {
         for (flag, patterns) in [("-i", &selection.include), ("-x", &selection.exclude)] {
             command.args(patterns.iter().flat_map(|pattern| [flag, pattern]));
         }
-        // It fails when a case does; whether there is a report tells the difference.
+        // kosoku also fails if a case does. In that case there is a report.
         let output = command.arg(address).output().context("cannot run kosoku")?;
         ensure!(
             folder.join("index.json").is_file(),
-            "kosoku has no report ({}):\n{}{}",
+            "kosoku wrote no report ({}):\n{}{}",
             output.status,
             String::from_utf8_lossy(&output.stdout),
             String::from_utf8_lossy(&output.stderr)

@@ -1,4 +1,4 @@
-//! What became of the cases.
+//! The outcome of the cases.
 
 use std::fmt::{self, Display, Formatter};
 use std::fs::File;
@@ -7,7 +7,7 @@ use std::path::Path;
 use anyhow::{Context, Result, bail, ensure};
 use serde_json::Value;
 
-/// The outcome of every case that was run, in the order of their numbers.
+/// The outcome of every case that ran, in the order of their numbers.
 #[derive(Debug)]
 pub struct Report {
     cases: Vec<Case>,
@@ -17,11 +17,12 @@ pub struct Report {
 #[derive(Debug)]
 struct Case {
     id: String,
-    /// The suite's words: `OK`, `NON-STRICT`, `INFORMATIONAL`, `UNIMPLEMENTED`, `FAILED` and more.
+    /// The suite's words: `OK`, `NON-STRICT`, `INFORMATIONAL`, `UNIMPLEMENTED`, `FAILED` and
+    /// others.
     behaviour: String,
     /// The same for the end of the connection.
     closing: String,
-    /// What the case does, what it expects and what happened; of those that failed.
+    /// For a failed case: what it does, what it expects and what happened.
     story: String,
 }
 
@@ -40,23 +41,23 @@ impl Report {
         Ok(Self { cases })
     }
 
-    /// How many cases were run.
+    /// The number of cases that ran.
     #[must_use]
     pub fn len(&self) -> usize {
         self.cases.len()
     }
 
-    /// Whether none was run.
+    /// Whether no case ran.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.cases.is_empty()
     }
 
-    /// Checks that there were cases and that all passed. One whose outcome is not OK or
-    /// informational has failed, be it only not strict.
+    /// Checks that there were cases and that all of them passed. A case has failed unless its
+    /// outcome is `OK` or `INFORMATIONAL`; `NON-STRICT` is a failure, too.
     ///
     /// # Errors
-    /// A case has failed; the error tells of each.
+    /// A case has failed. The error describes each failed case.
     pub fn ensure_passed(&self) -> Result<()> {
         ensure!(!self.is_empty(), "no case has this number");
         let stories: Vec<_> = self.failed().map(Case::to_string).collect();
@@ -113,7 +114,7 @@ impl Case {
             .all(|word| ["OK", "INFORMATIONAL"].contains(&word.as_str()))
     }
 
-    /// 1.2.10 comes after 1.2.9.
+    /// The parts of the case's number, so that 1.2.10 sorts after 1.2.9.
     fn number(&self) -> Vec<u32> {
         let parts = self.id.split('.');
         parts.filter_map(|part| part.parse().ok()).collect()

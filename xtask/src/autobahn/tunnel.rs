@@ -1,4 +1,4 @@
-//! A way into TLS for a client that does not speak it.
+//! Gives TLS to a client that does not support it.
 
 use std::io::{BufRead as _, BufReader};
 use std::net::{Ipv4Addr, SocketAddr};
@@ -9,7 +9,7 @@ use anyhow::{Context, Result};
 use super::Client;
 use crate::httpd::Httpd;
 
-/// Forwards connections to a server's TLS port, until it is dropped.
+/// Forwards connections to a server's TLS port until it is dropped.
 #[derive(Debug)]
 pub(super) struct Tunnel {
     process: Child,
@@ -23,7 +23,8 @@ impl Tunnel {
             .python()
             .args(["-c", include_str!("tunnel.py"), &to.port().to_string()])
             .arg(httpd.root().certificate())
-            // Ends with us, however we end: it reads this until its end.
+            // The tunnel reads its standard input to the end, so it ends when this process does,
+            // however that happens.
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .spawn()?;
@@ -44,7 +45,7 @@ impl Tunnel {
 
 impl Drop for Tunnel {
     fn drop(&mut self) {
-        // The only errors are that it has ended already.
+        // An error only means that the process has already ended.
         let _ = self.process.kill();
         let _ = self.process.wait();
     }

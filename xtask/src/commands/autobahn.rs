@@ -16,10 +16,10 @@ pub(crate) struct Options {
     /// Run the cases over TLS
     #[arg(long)]
     tls: bool,
-    /// What drives the connections [default: event on the event MPM, else blocking]
+    /// The driver of the connections [default: event on the event MPM, else blocking]
     #[arg(long, value_enum)]
     driver: Option<Driver>,
-    /// Run these cases only, such as 1.1.1 or 9.*; several are separated by commas
+    /// Run only these cases, such as 1.1.1 or 9.*, separated by commas
     #[arg(long, value_delimiter = ',', value_name = "PATTERN")]
     cases: Vec<String>,
 }

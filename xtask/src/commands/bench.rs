@@ -29,40 +29,40 @@ pub(crate) struct Options {
     /// Measure over TLS
     #[arg(long)]
     tls: bool,
-    /// Instead of the table, open so many connections and measure memory and latency
+    /// Instead of the table: open this many connections, and measure memory and latency
     #[arg(long, value_name = "COUNT", conflicts_with_all = ["shapes", "rounds", "quick"])]
     idle: Option<usize>,
-    /// Instead of the table, measure what compressing JSON costs and saves
+    /// Instead of the table: measure the cost and the savings of compressing JSON
     #[arg(long, conflicts_with_all = ["idle", "tls"])]
     compression: bool,
-    /// Instead of the table, measure what quiet clients notice of greedy ones
+    /// Instead of the table: measure the latency of quiet clients next to greedy ones
     #[arg(long, conflicts_with_all = ["idle", "compression", "shapes", "rounds"])]
     neighbours: bool,
     /// The loads: CONNECTIONSxBYTESxIN_FLIGHT, separated by commas [default: the whole table]
     #[arg(long, value_delimiter = ',')]
     shapes: Vec<Shape>,
-    /// How often each server takes its turn; the medians are printed
+    /// How many times each server is measured; the medians are printed
     #[arg(long, default_value_t = 5)]
     rounds: usize,
-    /// How long each measurement takes
+    /// The duration of each measurement
     #[arg(long, default_value_t = 1.0)]
     seconds: f64,
-    /// Three rounds of 0.3 s: for a first impression
+    /// Three rounds of 0.3 s, for a first impression
     #[arg(long, conflicts_with_all = ["rounds", "seconds"])]
     quick: bool,
     /// The multi-processing module
     #[arg(long, value_enum, default_value_t = Mpm::Event)]
     mpm: Mpm,
-    /// Threads of httpd's one child [default: 128, with --idle 25]
+    /// The number of threads of httpd's single child [default: 128, with --idle 25]
     #[arg(long)]
     threads: Option<u32>,
-    /// More directives for our module, each in an argument of its own
+    /// An additional directive for our module; may be repeated
     #[arg(long, value_name = "DIRECTIVE")]
     config: Vec<String>,
-    /// Measure another mod_websocket.so too
+    /// Also measure this mod_websocket.so
     #[arg(long, value_name = "LIBRARY")]
     against: Option<PathBuf>,
-    /// The echo plugin for it [default: examples/c/echo.c]
+    /// The echo plugin for --against [default: examples/c/echo.c]
     #[arg(long, value_name = "LIBRARY", requires = "against")]
     plugin: Option<PathBuf>,
     /// The init function of that plugin
@@ -73,7 +73,7 @@ pub(crate) struct Options {
         default_value = "echo_init"
     )]
     init: String,
-    /// Put the tables into this Markdown file, in place of earlier ones of the same kind
+    /// Write the tables into this Markdown file, in place of earlier ones of the same kind
     #[arg(long, value_name = "FILE")]
     markdown: Option<PathBuf>,
 }
@@ -131,8 +131,8 @@ pub(super) fn bench(options: &Options) -> Result<()> {
     Ok(())
 }
 
-/// Every server takes its turn before the next load, and every load before the next round: what
-/// disturbs the machine for a while then disturbs all of them.
+/// Measures every server before the next load, and every load before the next round, so that a
+/// temporary disturbance of the machine affects all servers.
 fn measure(generator: &mut Generator<'_>, field: &Field, options: &Options) -> Result<Results> {
     let (shapes, rounds) = (options.shapes(), options.rounds());
     ensure!(rounds > 0, "--rounds must be positive");
@@ -149,7 +149,7 @@ fn measure(generator: &mut Generator<'_>, field: &Field, options: &Options) -> R
     Ok(results)
 }
 
-/// A server that cannot hold so many connections does not keep the others from showing it.
+/// Measures idle connections. A server that cannot hold as many is skipped.
 fn measure_idle(generator: &mut Generator<'_>, field: &Field, count: usize) -> Result<IdleResults> {
     let mut servers = Vec::new();
     for contender in &field.contenders {
@@ -189,7 +189,7 @@ impl Options {
         }
     }
 
-    /// The libraries we compare with.
+    /// The libraries for the comparison.
     fn peers(&self) -> &'static [&'static str] {
         let peers = &["tokio-tungstenite", "fastwebsockets", "yawc"];
         if self.compression { peers } else { &peers[..2] }
@@ -231,7 +231,7 @@ impl Options {
     }
 }
 
-/// What is started from here may have as many open sockets as this user is allowed.
+/// Raises the limit of open sockets for processes started from here to this user's maximum.
 fn raise_descriptor_limit() -> Result<()> {
     let maximum = getrlimit(Resource::Nofile).maximum;
     let limit = Rlimit {

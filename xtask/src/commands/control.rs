@@ -6,7 +6,7 @@ use xtask::command::run;
 
 use crate::privileges::Privileges;
 
-/// Has the system's `apachectl` do `action`.
+/// Calls the system's `apachectl` with `action`.
 pub(super) fn apachectl(action: &str) -> Result<()> {
     let beside_httpd = Apache::find()?.httpd.with_file_name("apachectl");
     let apachectl = which(beside_httpd)

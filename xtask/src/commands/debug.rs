@@ -42,7 +42,7 @@ pub(super) fn debug(options: &Options) -> Result<()> {
     run(command.arg(httpd).arg("-X"))
 }
 
-/// The debugger with what it wants in front of the program's command line.
+/// The debugger, with the arguments that it needs before the program's command line.
 fn words(debugger: &str) -> Vec<&str> {
     match Path::new(debugger)
         .file_name()

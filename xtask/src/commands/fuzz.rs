@@ -11,7 +11,7 @@ use crate::packages;
 pub(crate) struct Options {
     /// The targets, as in module/fuzz/targets [default: all]
     targets: Vec<String>,
-    /// How long they run, all at the same time
+    /// The duration in seconds; all targets run at the same time
     #[arg(long, default_value_t = 60)]
     seconds: u32,
 }

@@ -13,10 +13,10 @@ use crate::packages;
 
 #[derive(Args)]
 pub(crate) struct Options {
-    /// Have Apache load the module at its next restart
+    /// Activate the module, so that Apache loads it at its next restart
     #[arg(short, long)]
     activate: bool,
-    /// Install below this folder instead of /, to make a package
+    /// Install below this folder instead of /, to build a package
     #[arg(long, value_name = "FOLDER", conflicts_with = "activate")]
     destdir: Option<PathBuf>,
 }
@@ -32,7 +32,7 @@ pub(super) fn install(options: &Options) -> Result<()> {
     if options.activate {
         activate(&installation)?;
     } else {
-        println!("not activated; that takes `cargo xtask install --activate`");
+        println!("not activated; run `cargo xtask install --activate` to do so");
     }
     Ok(())
 }
@@ -51,13 +51,13 @@ fn install_files(installation: &Installation, workspace: &Workspace) -> Result<(
     installation.copy(&header, &installation.header())
 }
 
-/// An administrator's changes are never overwritten.
+/// Never overwrites an administrator's changes.
 fn install_settings(installation: &Installation) -> Result<()> {
     let Some(file) = installation.settings_file() else {
         return Ok(());
     };
     if installation.has_edited(&file)? {
-        println!("kept {}, which has been edited", file.display());
+        println!("kept {}, because it has been edited", file.display());
         return Ok(());
     }
     installation.write(&installation.settings(), &file)
@@ -78,13 +78,13 @@ fn activate(installation: &Installation) -> Result<()> {
                 .command("a2enmod")?
                 .args(["--quiet", "websocket"]))?;
         }
-        Layout::Fedora => {} // reads the file with the LoadModule line
+        Layout::Fedora => {} // it reads all files of conf.modules.d
         Layout::Plain => {
             let apxs = installation.apache.apxs.to_string_lossy();
             let line = ["-e", "-a", "-n", "websocket", MODULE_FILE];
             run(installation.command(&apxs)?.args(line))?;
         }
     }
-    println!("activated; `cargo xtask restart` has Apache load the module");
+    println!("activated; run `cargo xtask restart` to load the module");
     Ok(())
 }

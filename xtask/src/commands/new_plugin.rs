@@ -11,9 +11,9 @@ use crate::template::{self, PluginName};
 
 #[derive(Args)]
 pub(crate) struct Options {
-    /// The name of the package: lower-case words, with - or _ in between
+    /// The name of the package: lower-case words, separated by - or _
     name: PluginName,
-    /// The folder to write [default: NAME in the current folder]
+    /// The folder to create [default: NAME in the current folder]
     #[arg(long, value_name = "DIR")]
     path: Option<PathBuf>,
 }
@@ -21,7 +21,8 @@ pub(crate) struct Options {
 pub(super) fn new_plugin(options: &Options) -> Result<()> {
     let Options { name, path } = options;
     let folder = path.clone().unwrap_or_else(|| name.to_string().into());
-    let folder = absolute(&folder).with_context(|| format!("no folder {}", folder.display()))?;
+    let folder =
+        absolute(&folder).with_context(|| format!("no such folder: {}", folder.display()))?;
     template::write(name, &folder, &Workspace::find()?)?;
 
     let library = target_dir_of(&folder)?.join("release").join(name.library());
@@ -33,7 +34,7 @@ The plugin is in {folder}. Test and build it:
   cargo test
   cargo build --release
 
-Then serve it, in httpd's configuration:
+Then name it in httpd's configuration:
 
 <Location \"/{name}\">
     SetHandler websocket-handler

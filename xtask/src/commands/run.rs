@@ -16,16 +16,16 @@ use crate::packages;
 
 #[derive(Args)]
 pub(crate) struct Options {
-    /// The port for http and ws
+    /// The port of http and ws
     #[arg(long, default_value_t = 8080)]
     port: u16,
     /// The multi-processing module
     #[arg(long, value_enum, default_value_t = Mpm::Event)]
     mpm: Mpm,
-    /// Serve https and wss too, with a self-signed certificate
+    /// Also serve https and wss, with a self-signed certificate
     #[arg(long)]
     tls: bool,
-    /// The port for https and wss
+    /// The port of https and wss
     #[arg(long, default_value_t = 8443, requires = "tls")]
     tls_port: u16,
 }
@@ -96,7 +96,7 @@ fn greeting(options: &Options, demos: &[Demo], httpd: &Httpd) -> String {
     lines.join("\n")
 }
 
-/// Returns when we are asked to stop.
+/// Returns when this process gets a signal to stop.
 fn serve_until_signalled(httpd: &Httpd, signals: &mut Signals) -> Result<()> {
     for signal in signals.forever() {
         if signal != SIGCHLD {

@@ -23,41 +23,42 @@ use crate::bench::peer::Programs;
 use crate::bench::table::Table;
 use crate::packages;
 
-/// One in so many connections comes before the first look: memory that has been used once is kept.
+/// One in this many connections is for warming up, because processes keep memory that was used
+/// once.
 const WARM_UP: u64 = 10;
 
-/// How many threads a child has for WebSockets while nothing is going on.
+/// The number of WebSocket threads that an idle child keeps.
 const THREADS: usize = 2;
 
-/// How much memory a process may take more than after the warm-up, in KiB. Over TLS holes in the heap
-/// come to more: what malloc has given out was 3.0 MB after 4,000 connections and 2.3 MB after 60,000,
-/// while the process grew. A block that each connection leaves behind, of 32 bytes at least (glibc),
-/// makes 5,600 KiB after 180,000 connections.
+/// The memory in KiB by which a process may grow after the warm-up. Over TLS the heap gets
+/// fragmented: malloc had 3.0 MB in use after 4,000 connections and 2.3 MB after 60,000, although
+/// the process grew. A leak of the smallest block (32 bytes with glibc) per connection is 5,600 KiB
+/// after 180,000 connections.
 const ALLOWANCE_KIB: u64 = 2048;
 const ALLOWANCE_OVER_TLS_KIB: u64 = 4096;
 
 #[derive(Args)]
 pub(crate) struct Options {
-    /// How many connections
+    /// The number of connections
     #[arg(long, default_value_t = 200_000, value_parser = clap::value_parser!(u64).range(100..))]
     cycles: u64,
-    /// Restart httpd gracefully so many times meanwhile
+    /// The number of graceful restarts during the run
     #[arg(long, default_value_t = 0)]
     restarts: u64,
-    /// Over TLS
+    /// Use TLS
     #[arg(long)]
     tls: bool,
     /// The multi-processing module
     #[arg(long, value_enum, default_value_t = Mpm::Event)]
     mpm: Mpm,
-    /// Half of the requests are redirected by mod_rewrite or Action, and a quarter refused, with an
-    /// ErrorDocument in the location of the WebSockets
+    /// Redirect half of the requests with mod_rewrite or Action, and refuse a quarter, with an
+    /// ErrorDocument inside the WebSocket location
     #[arg(long)]
     redirects: bool,
-    /// With WebSocketEventDriven Off
+    /// Set WebSocketEventDriven Off
     #[arg(long)]
     blocking: bool,
-    /// How many connections there are at a time
+    /// The number of simultaneous connections
     #[arg(long, default_value_t = 8)]
     clients: u64,
 }
@@ -97,7 +98,7 @@ pub(super) fn soak(options: &Options) -> Result<()> {
     after.ensure_flat_since(&before, allowance)
 }
 
-/// An httpd whose one child echoes everything.
+/// An httpd with one child, which echoes all messages.
 fn start(workspace: &Workspace, options: &Options) -> Result<Httpd> {
     let libraries = workspace.build_libraries(Profile::Release)?;
     let folder = workspace.target_dir().join("soak");
@@ -119,7 +120,8 @@ fn start(workspace: &Workspace, options: &Options) -> Result<Httpd> {
             threads: 25,
         })
         .load_module("websocket_module", module_of(&libraries)?.canonicalize()?)
-        // With a heap for each thread, memory grows until each of these has seen the most it ever will.
+        // If each thread had its own heap, memory would grow until every heap has reached its
+        // maximum.
         .environment("MALLOC_ARENA_MAX", "1")
         .config(format!(
             "LogLevel warn\nKeepAliveTimeout 100ms\nWebSocketThreads {THREADS} 64\n\
@@ -134,8 +136,8 @@ fn start(workspace: &Workspace, options: &Options) -> Result<Httpd> {
     root.start()
 }
 
-/// Adds the paths that the load asks for besides `/echo`; `socket` are the directives of a location for
-/// WebSockets.
+/// Adds the paths besides `/echo` that the load requests. `socket` contains the directives of a
+/// WebSocket location.
 fn with_redirects(root: ServerRoot, socket: &str) -> Result<ServerRoot> {
     let pages = root.dir().join("htdocs");
     fs::create_dir_all(pages.join("documents"))?;
@@ -144,10 +146,22 @@ fn with_redirects(root: ServerRoot, socket: &str) -> Result<ServerRoot> {
         .into_iter()
         .fold(root, ServerRoot::stock_module)
         .config(format!(
-            "<Directory \"/\">\n    RewriteEngine On\n    RewriteRule /rewritten$ /echo [L]\n</Directory>\n\
-             <Location \"/action\">\n    SetHandler to-echo\n    Action to-echo /echo virtual\n</Location>\n\
-             <Location \"/documents\">\n{socket}\n</Location>\n\
-             <Location \"/denied\">\n    Require all denied\n    ErrorDocument 403 /documents/denied.html\n</Location>"
+            "\
+<Directory \"/\">
+    RewriteEngine On
+    RewriteRule /rewritten$ /echo [L]
+</Directory>
+<Location \"/action\">
+    SetHandler to-echo
+    Action to-echo /echo virtual
+</Location>
+<Location \"/documents\">
+{socket}
+</Location>
+<Location \"/denied\">
+    Require all denied
+    ErrorDocument 403 /documents/denied.html
+</Location>"
         )))
 }
 
@@ -159,7 +173,7 @@ struct Soak<'a> {
 }
 
 impl Soak<'_> {
-    /// Opens and ends `cycles` connections, with `restarts` spread among them.
+    /// Opens and closes `cycles` connections, with `restarts` distributed over them.
     fn run(&self, first: u64, cycles: u64, restarts: u64) -> Result<Values> {
         let mut load = Load(self.load(first, cycles, restarts)?);
         let stdout = load.0.stdout.take().context("the load has no output")?;
@@ -185,7 +199,7 @@ impl Soak<'_> {
         ensure!(succeeded, "the load generator has failed");
         ensure!(
             restarted == restarts,
-            "only {restarted} of {restarts} restarts; take more cycles"
+            "only {restarted} of {restarts} restarts; use more --cycles"
         );
         values.context("the load generator has said nothing")
     }
@@ -214,12 +228,12 @@ impl Soak<'_> {
     }
 }
 
-/// A running generator, killed when dropped.
+/// A running generator. Dropping it kills the generator.
 struct Load(Child);
 
 impl Drop for Load {
     fn drop(&mut self) {
-        // The only errors are that it has ended already.
+        // An error only means that the process has already ended.
         let _ = self.0.kill();
         let _ = self.0.wait();
     }
@@ -272,7 +286,7 @@ fn counts(options: &Options, runs: [&Values; 2], requests: &Requests) -> Result<
         ("1001 received", sum("goodbyes", runs)?.to_string()),
     ];
     let mut table = Table::new(
-        "What came of the connections",
+        "What became of the connections",
         vec!["".into(), "count".into()],
     );
     for (name, number) in rows {

@@ -11,19 +11,21 @@ use crate::packages;
 #[cfg(target_os = "linux")]
 use crate::sanitizer::use_address_sanitizer;
 
-/// How long the fuzz targets run: for first mistakes. `cargo xtask fuzz` looks for rare ones.
+/// The duration of the fuzz targets in the tests, enough for easy finds. `cargo xtask fuzz`
+/// searches longer.
 const FUZZ_SECONDS: u32 = 20;
 
 #[derive(Args)]
 pub(crate) struct Options {
-    /// Test with this MPM only; may be repeated [default: all three]
+    /// Test only this MPM; may be repeated [default: all three]
     #[arg(long, value_enum)]
     mpm: Vec<Mpm>,
-    /// Only the tests against httpd, with the module built for AddressSanitizer
+    /// Run only the tests against httpd, with the module built with AddressSanitizer
     #[cfg(target_os = "linux")]
     #[arg(long)]
     asan: bool,
-    /// Arguments for `cargo test --workspace --all-features`; with any, nothing is fuzzed
+    /// Arguments for `cargo test --workspace --all-features`; with arguments, the fuzz targets do
+    /// not run
     #[arg(last = true, value_name = "CARGO TEST ARGUMENTS")]
     cargo_test_arguments: Vec<String>,
 }
@@ -34,7 +36,7 @@ pub(super) fn test(options: &Options) -> Result<()> {
     packages::install_proxies_in_ci()?;
     packages::install_browser()?;
     let workspace = Workspace::find()?;
-    // The tests have httpd load these; `cargo test` alone does not build all shared libraries.
+    // The tests make httpd load these libraries. `cargo test` alone does not build all of them.
     run(workspace
         .cargo()
         .args(["build", "--workspace", "--lib"])
@@ -63,7 +65,7 @@ pub(super) fn test(options: &Options) -> Result<()> {
     Ok(())
 }
 
-/// Those of the arguments that choose the profile: the libraries must be built with the same.
+/// The arguments that select the profile. The libraries must be built with the same profile.
 fn profile(arguments: &[String]) -> Option<&str> {
     arguments
         .iter()
@@ -77,7 +79,7 @@ mod tests {
     use super::profile;
 
     #[test]
-    fn the_libraries_are_built_for_the_tests() {
+    fn the_libraries_are_built_with_the_profile_of_the_tests() {
         let chosen = |line: &str| {
             let arguments: Vec<_> = line.split(' ').map(str::to_owned).collect();
             profile(&arguments).map(str::to_owned)

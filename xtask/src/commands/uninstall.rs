@@ -19,7 +19,7 @@ pub(super) fn uninstall() -> Result<()> {
     installation.remove(&installation.module())
 }
 
-/// Comes first: an Apache that restarts in between must not look for a library that is gone.
+/// Comes first, because an Apache that restarts meanwhile must not look for a deleted library.
 fn deactivate(installation: &Installation) -> Result<()> {
     match installation.layout {
         Layout::Debian => {
@@ -33,9 +33,9 @@ fn deactivate(installation: &Installation) -> Result<()> {
             }
             Ok(())
         }
-        Layout::Fedora => Ok(()), // the file that goes next is all there is
+        Layout::Fedora => Ok(()), // uninstall then removes the file with the LoadModule line
         Layout::Plain => {
-            // Comments its line out, which it would add if the module had never been activated.
+            // Comments out its line. If the module had never been activated, apxs would add one.
             if !installation.module().exists() {
                 return Ok(());
             }
@@ -51,7 +51,7 @@ fn remove_settings(installation: &Installation) -> Result<()> {
         return Ok(());
     };
     if installation.has_edited(&file)? {
-        println!("kept {}, which has been edited", file.display());
+        println!("kept {}, because it has been edited", file.display());
         return Ok(());
     }
     installation.remove(&file)

@@ -1,4 +1,4 @@
-//! httpd's parent process with everything that descends from it.
+//! httpd's parent process with all its descendants.
 
 use std::fs;
 use std::process::{Child, Command, ExitStatus};
@@ -10,10 +10,10 @@ use rustix::process::{
 
 use crate::command;
 
-/// A process group whose leader is our child. Nothing of it survives this value.
+/// A process group whose leader is our child. Dropping it kills the group.
 ///
-/// As long as the leader has not been reaped, the system gives its number to no other process or
-/// group: a signal can only reach what we started.
+/// Until the leader has been reaped, the system does not reuse its number for another process or
+/// group. So a signal can only reach processes that we started.
 #[derive(Debug)]
 pub(super) struct ProcessGroup {
     leader: Child,
@@ -21,7 +21,7 @@ pub(super) struct ProcessGroup {
 }
 
 impl ProcessGroup {
-    /// Runs `command`, which must ask for a process group of its own.
+    /// Runs `command`, which must request its own process group.
     pub(super) fn spawn(mut command: Command) -> Result<Self> {
         let leader = command
             .spawn()
@@ -38,18 +38,18 @@ impl ProcessGroup {
         kill_process(self.pid(), signal).context("cannot signal httpd")
     }
 
-    /// Whether the leader has ended; it is not reaped by that.
+    /// Whether the leader has ended. This does not reap it.
     pub(super) fn leader_has_ended(&self) -> bool {
         let look = WaitIdOptions::EXITED | WaitIdOptions::NOHANG | WaitIdOptions::NOWAIT;
         self.exit.is_some() || !matches!(waitid(WaitId::Pid(self.pid()), look), Ok(None))
     }
 
-    /// Kills what is left of the group and waits for the leader.
+    /// Kills the rest of the group and waits for the leader.
     pub(super) fn reap(&mut self) -> Result<ExitStatus> {
         if let Some(exit) = self.exit {
             return Ok(exit);
         }
-        // Fails if there is nobody left, which is as good.
+        // An error only means that the group is empty.
         let _ = kill_process_group(self.pid(), Signal::KILL);
         let exit = self.leader.wait()?;
         self.exit = Some(exit);
@@ -64,7 +64,7 @@ impl ProcessGroup {
             let Ok(pid) = entry?.file_name().to_string_lossy().parse() else {
                 continue;
             };
-            // The process may be gone by now.
+            // The process may have ended meanwhile.
             let Ok(stat) = fs::read_to_string(format!("/proc/{pid}/stat")) else {
                 continue;
             };
@@ -94,13 +94,13 @@ impl ProcessGroup {
 
 impl Drop for ProcessGroup {
     fn drop(&mut self) {
-        // The only error is that the leader cannot be waited for, because somebody else did.
+        // The only error is that another caller has already waited for the leader.
         let _ = self.reap();
     }
 }
 
-/// The parent's number in a line of `/proc/PID/stat`: the second field after the program's name,
-/// which is in parentheses and may contain any character.
+/// The parent's number in a line of `/proc/PID/stat`. It is the second field after the program's
+/// name, which is in parentheses and may contain any character.
 #[cfg(target_os = "linux")]
 fn parent_in_stat(stat: &str) -> Option<u32> {
     let (_, after_name) = stat.rsplit_once(')')?;
@@ -112,7 +112,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_parent_is_found_behind_any_program_name() {
+    fn the_parent_is_found_after_any_program_name() {
         for (stat, parent) in [
             ("17 (apache2) S 16 17 17 0", Some(16)),
             ("17 (a) b ) 3) R 1 17 17 0", Some(1)),

@@ -1,4 +1,4 @@
-//! What httpd counts of itself (mod_status).
+//! httpd's own counters (mod_status).
 
 use std::io::{Read, Write};
 use std::net::TcpStream;
@@ -8,22 +8,22 @@ use anyhow::{Context, Result, ensure};
 
 use super::Httpd;
 
-/// How long httpd may take to answer.
+/// The longest time for httpd's answer.
 const PATIENCE: Duration = Duration::from_secs(20);
 
-/// The counters of the MPM. What an MPM does not count is 0.
+/// The counters of the MPM. A counter that an MPM does not have is 0.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Status {
-    /// Connections, that of the question not counted.
+    /// Connections, except the one that asks.
     pub connections: u64,
-    /// Threads or processes that serve a request, that of the question not counted.
+    /// Threads or processes that serve a request, except the one for this question.
     pub busy_workers: u64,
-    /// Children that are about to end.
+    /// Children that are stopping.
     pub stopping: u64,
 }
 
 impl Status {
-    /// Nothing is going on.
+    /// The counters of an idle server.
     pub const QUIET: Self = Self {
         connections: 0,
         busy_workers: 0,
@@ -31,8 +31,8 @@ impl Status {
     };
 
     pub(super) fn ask(httpd: &Httpd) -> Result<Self> {
-        // The event MPM publishes how many connections there are when a kept-alive one times out, and
-        // still counts that one (event.c, `listener_thread`).
+        // The event MPM updates its number of connections when a kept-alive connection times out,
+        // and still counts that one (event.c, `listener_thread`).
         request(httpd, "HTTP/1.1\r\nHost: localhost")?;
         let answer = request(httpd, "HTTP/1.0")?;
         ensure!(answer.starts_with("HTTP/1.1 200 "), "no status: {answer}");
@@ -44,7 +44,7 @@ impl Status {
             let mut lines = answer.lines().filter_map(|line| line.split_once(": "));
             let value = lines.find_map(|(key, value)| (key == name).then_some(value));
             let number = value.map(|value| value.trim().parse()).transpose();
-            number.with_context(|| format!("{name} is no number"))
+            number.with_context(|| format!("{name} is not a number"))
         };
         let busy = number("BusyWorkers")?.context("no BusyWorkers")?;
         Ok(Self {
@@ -55,7 +55,7 @@ impl Status {
     }
 }
 
-/// Everything httpd says until it ends the connection.
+/// Returns everything that httpd sends until it closes the connection.
 fn request(httpd: &Httpd, version: &str) -> Result<String> {
     let mut stream = TcpStream::connect(httpd.address())?;
     stream.set_read_timeout(Some(PATIENCE))?;
@@ -70,7 +70,7 @@ mod tests {
     use super::Status;
 
     #[test]
-    fn the_question_does_not_count() {
+    fn the_request_for_the_status_is_not_counted() {
         let answer = "HTTP/1.1 200 OK\r\n\r\nBusyWorkers: 3\nStopping: 1\nConnsTotal: 7\n";
         let status = Status {
             connections: 6,

@@ -1,4 +1,4 @@
-//! The account that httpd's children serve under when root starts it.
+//! The account of httpd's children if root starts httpd.
 
 use std::fs;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
@@ -10,7 +10,7 @@ use tempfile::TempDir;
 
 use crate::command::output_of;
 
-/// The accounts distributions make for web servers, then the one that owns nothing.
+/// The web server accounts of distributions, then the unprivileged one.
 const USERS: [&str; 4] = ["www-data", "apache", "_www", "nobody"];
 
 /// An unprivileged user and its group.
@@ -21,7 +21,7 @@ pub(super) struct Account {
 }
 
 impl Account {
-    /// The account to switch to; none when we are not root, and httpd stays who we are.
+    /// The account for the children. `None` if we are not root: httpd then keeps this user.
     pub(super) fn for_children() -> Result<Option<Self>> {
         if !rustix::process::geteuid().is_root() {
             return Ok(None);
@@ -39,13 +39,13 @@ impl Account {
     }
 }
 
-/// A copy of a folder where every account can read it.
+/// A copy of a folder that every account can read.
 #[derive(Debug)]
 pub(super) struct ReadableFolder(TempDir);
 
 impl ReadableFolder {
-    /// A copy of `folder`, or `None` if everybody can read the original: root's home, where a
-    /// checkout may be, is usually closed to others.
+    /// A copy of `folder`, or `None` if every account can read the original. A checkout may be in
+    /// root's home, which is usually closed to others.
     pub(super) fn instead_of(folder: &Path) -> Result<Option<Self>> {
         if is_open_to_all(folder) {
             return Ok(None);
@@ -64,7 +64,7 @@ impl ReadableFolder {
     }
 }
 
-/// Whether all folders on the way let everybody pass. Files have the mode their owner gave them.
+/// Whether all accounts can enter this folder and its parents. The modes of files are not checked.
 fn is_open_to_all(folder: &Path) -> bool {
     const OTHERS_MAY_PASS: u32 = 0o001;
     folder.ancestors().all(|folder| {

@@ -1,4 +1,4 @@
-//! The text of `httpd.conf`.
+//! The contents of `httpd.conf`.
 
 use std::fmt::{self, Display, Formatter};
 use std::path::{Path, PathBuf};
@@ -7,7 +7,7 @@ use super::ServerRoot;
 use super::account::Account;
 use crate::apache::Apache;
 
-/// The few types the example pages need; the system's list may not be installed.
+/// The media types of the example pages. The system's list may not be installed.
 pub(super) const MIME_TYPES: &str = "\
 text/html html
 text/css css
@@ -18,7 +18,7 @@ image/png png
 image/x-icon ico
 ";
 
-/// httpd's own modules that every server root loads.
+/// The modules of httpd that every server root loads.
 const BASIC_MODULES: [&str; 7] = [
     "authz_core",
     "dir",
@@ -36,7 +36,7 @@ pub(super) struct Module {
     pub(super) library: PathBuf,
 }
 
-/// Prints as `httpd.conf`.
+/// Displays as `httpd.conf`.
 pub(super) struct Config<'a> {
     pub(super) apache: &'a Apache,
     pub(super) root: &'a ServerRoot,
@@ -65,7 +65,8 @@ impl Config<'_> {
     fn server(&self, f: &mut Formatter<'_>) -> fmt::Result {
         writeln!(f, "ServerRoot {}", quoted(&self.root.dir))?;
         writeln!(f, "ServerName localhost")?;
-        // Mutexes and other files of the running server; the system's folder is root's.
+        // The folder for mutexes and other files of the running server. The system's folder belongs
+        // to root.
         writeln!(f, "DefaultRuntimeDir run")?;
         writeln!(f, "PidFile run/httpd.pid")?;
         for port in self.root.ports() {
@@ -75,7 +76,7 @@ impl Config<'_> {
     }
 
     fn listen(&self, f: &mut Formatter<'_>, port: u16) -> fmt::Result {
-        // Named, because httpd expects TLS on a port of 443 and nowhere else.
+        // The protocol is given, because httpd assumes TLS only on port 443.
         let scheme = if Some(port) == self.root.tls_port {
             "https"
         } else {

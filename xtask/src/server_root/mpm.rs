@@ -1,4 +1,4 @@
-//! Which multi-processing module, and how big.
+//! The multi-processing module, and its size.
 
 use std::env;
 use std::fmt::{self, Display};
@@ -6,28 +6,28 @@ use std::fmt::{self, Display};
 use anyhow::{Result, anyhow};
 use clap::ValueEnum;
 
-/// The environment variable that restricts the tests to some MPMs: a comma-separated list.
+/// The environment variable that selects the MPMs for the tests, as a comma-separated list.
 pub const TEST_MPMS: &str = "WEBSOCKET_TEST_MPMS";
 
 /// One of httpd's multi-processing modules.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum Mpm {
-    /// Threads that idle connections do not occupy.
+    /// Idle connections hold no thread.
     Event,
-    /// A thread per connection.
+    /// One thread per connection.
     Worker,
-    /// A process per connection.
+    /// One process per connection.
     Prefork,
 }
 
 impl Mpm {
-    /// All of them.
+    /// All MPMs.
     pub const ALL: [Self; 3] = [Self::Event, Self::Worker, Self::Prefork];
 
-    /// Those to test: all, or the ones `WEBSOCKET_TEST_MPMS` names.
+    /// The MPMs to test: all, or those in `WEBSOCKET_TEST_MPMS`.
     ///
     /// # Errors
-    /// The variable holds an unknown name.
+    /// The variable contains an unknown name.
     pub fn under_test() -> Result<Vec<Self>> {
         env::var(TEST_MPMS).map_or_else(|_| Ok(Self::ALL.to_vec()), |names| parse_list(&names))
     }
@@ -55,18 +55,18 @@ fn parse_list(names: &str) -> Result<Vec<Mpm>> {
     mpms.map_err(|error| anyhow!("{TEST_MPMS}={names}: {error}: event, worker or prefork"))
 }
 
-/// How many processes and threads serve requests.
+/// The numbers of processes and threads that serve requests.
 #[derive(Clone, Copy, Debug)]
 pub struct Sizing {
-    /// Child processes at most; one is started, the others when the load asks for them.
-    /// The prefork MPM runs `processes * threads` processes at most.
+    /// The largest number of child processes. One is started, and the others under load. The
+    /// prefork MPM runs at most `processes * threads` processes.
     pub processes: u32,
     /// Threads per child process.
     pub threads: u32,
 }
 
 impl Default for Sizing {
-    /// Small, yet enough for some fifty connections when each takes a thread.
+    /// A small size that suffices for some fifty connections with one thread each.
     fn default() -> Self {
         Self {
             processes: 4,
@@ -76,14 +76,14 @@ impl Default for Sizing {
 }
 
 impl Sizing {
-    /// The directives that set this up for `mpm`.
+    /// The directives that set this size for `mpm`.
     ///
-    /// `MaxSpareThreads` is the maximum: httpd takes threads for idle when their connections wait
-    /// in the event loop, and would otherwise retire the processes that hold them.
+    /// `MaxSpareThreads` is at its maximum. httpd considers threads idle if their connections wait
+    /// in the event loop, and would otherwise end the processes that hold these connections.
     pub(super) fn directives(self, mpm: Mpm) -> String {
         let Self { processes, threads } = self;
         let workers = processes * threads;
-        // Processes that finish their last connections after a graceful restart take slots too.
+        // Processes that finish their last connections after a graceful restart also need slots.
         let retiring = 8;
         if mpm == Mpm::Prefork {
             return format!(

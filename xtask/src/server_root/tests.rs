@@ -1,4 +1,4 @@
-//! The text of the configuration, for an Apache that is not there.
+//! The contents of the configuration, for an Apache that does not exist.
 
 use std::path::Path;
 
@@ -42,7 +42,7 @@ fn modules_that_are_compiled_in_are_not_loaded() {
 }
 
 #[test]
-fn only_the_addresses_asked_for_are_listened_on() {
+fn httpd_listens_only_on_the_requested_addresses() {
     let listens = |root: &ServerRoot| {
         let text = config_text(root, None, &[]);
         let lines = text.lines().filter(|line| line.starts_with("Listen"));
@@ -61,7 +61,7 @@ fn only_the_addresses_asked_for_are_listened_on() {
 }
 
 #[test]
-fn the_account_is_set_for_root_alone() {
+fn the_account_is_set_only_for_root() {
     assert!(!config_text(&root(), None, &[]).contains("User "));
     let account = Account {
         user: "www-data".into(),
@@ -71,7 +71,7 @@ fn the_account_is_set_for_root_alone() {
 }
 
 #[test]
-fn extra_modules_and_lines_come_in_the_order_given_and_last() {
+fn extra_modules_and_lines_come_last_in_the_given_order() {
     let root = root()
         .load_module("b_module", "/b.so")
         .load_module("a_module", "/a.so");

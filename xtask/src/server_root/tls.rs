@@ -1,4 +1,4 @@
-//! A certificate for trying TLS on this machine.
+//! A certificate for tests of TLS on this machine.
 
 use std::fs::{self, OpenOptions};
 use std::io::Write;
@@ -8,7 +8,8 @@ use std::path::Path;
 use anyhow::Result;
 use rcgen::{CertifiedKey, generate_simple_self_signed};
 
-/// Writes a self-signed certificate for this machine's names, and its key for the owner's eyes only.
+/// Writes a self-signed certificate for this machine's names, and its key, which only the owner may
+/// read.
 pub(super) fn write_certificate(certificate: &Path, key: &Path) -> Result<()> {
     let names = ["localhost", "127.0.0.1", "::1"].map(String::from);
     let CertifiedKey { cert, signing_key } = generate_simple_self_signed(names)?;

@@ -1,4 +1,4 @@
-//! What httpd takes of the system while nothing is going on.
+//! The system resources that an idle httpd uses.
 
 use std::thread;
 use std::time::Duration;
@@ -8,43 +8,43 @@ use anyhow::{Context, Result, bail, ensure};
 use crate::httpd::{Httpd, Status, poll};
 use crate::process::{descriptors, proportional_kib, threads};
 
-/// How long the last connections, children and threads may take to end: two seconds until a client is
-/// no longer waited for, five for a child, and ten for a thread.
+/// The longest time until the last connections, children and threads have ended. A client gets two
+/// seconds, a child five and a thread ten.
 const REST_WITHIN: Duration = Duration::from_secs(30);
 
-/// How often to look, because the connection that asked for httpd's status may not be gone yet.
+/// The number of attempts. The connection that asks for httpd's status may not have ended yet.
 const LOOKS: u32 = 10;
 const BETWEEN_LOOKS: Duration = Duration::from_millis(50);
 
-/// What the threads that run the event loops and callbacks are called.
+/// The prefix of the names of the threads that run event loops and callbacks.
 const THREAD: &str = "websocket";
 
-/// What httpd takes of the system.
+/// The system resources that httpd uses.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Footprint {
-    /// How many children there are.
+    /// The number of children.
     pub children: usize,
-    /// Of the child that has most.
+    /// The largest values of a child.
     pub child: Share,
-    /// Of the parent.
+    /// The values of the parent.
     pub parent: Share,
 }
 
-/// What one process takes.
+/// The system resources that one process uses.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Share {
-    /// Open descriptors.
+    /// The number of open descriptors.
     pub descriptors: usize,
-    /// Memory in KiB: what only the process uses, and its share of the rest.
+    /// The memory in KiB (PSS): private pages, and a proportional share of shared ones.
     pub memory_kib: u64,
 }
 
 impl Footprint {
-    /// Waits until the MPM's counters are back to zero, children that stop are gone, and no child has
-    /// more than `threads` threads for WebSockets; then looks.
+    /// Waits until the MPM's counters are zero, stopping children have ended, and no child has more
+    /// than `threads` WebSocket threads. Then measures.
     ///
     /// # Errors
-    /// That is not so within 30 seconds, or httpd ends.
+    /// This does not happen within 30 seconds, or httpd ends.
     pub fn at_rest(httpd: &Httpd, threads: usize) -> Result<Self> {
         let quiet = poll(REST_WITHIN, || {
             let is_quiet = httpd.status()? == Status::QUIET && most_threads(httpd)? <= threads;
@@ -81,10 +81,11 @@ impl Footprint {
         }
     }
 
-    /// Ensures that nothing has grown since `earlier`, apart from `allowance_kib` of memory in a process.
+    /// Checks that nothing has grown since `earlier`, except memory by up to `allowance_kib` per
+    /// process.
     ///
     /// # Errors
-    /// Something has, which is named.
+    /// Something has grown. The error names it.
     pub fn ensure_flat_since(&self, earlier: &Self, allowance_kib: u64) -> Result<()> {
         let pairs = [
             ("a child", earlier.child, self.child),
@@ -134,10 +135,10 @@ impl Share {
     }
 }
 
-/// Of the child that has most.
+/// The largest number of WebSocket threads in a child.
 fn most_threads(httpd: &Httpd) -> Result<usize> {
     let children = httpd.child_pids()?;
-    // One may have ended in between.
+    // A child may have ended meanwhile.
     let counts = children.iter().filter_map(|&pid| threads(pid, THREAD).ok());
     Ok(counts.max().unwrap_or(0))
 }
@@ -147,7 +148,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn growth_is_named() {
+    fn the_error_names_what_has_grown() {
         let share = |descriptors, memory_kib| Share {
             descriptors,
             memory_kib,

@@ -1,11 +1,12 @@
-//! The lines of an access log that connections have left.
+//! The lines that connections have left in an access log.
 
 use std::collections::BTreeMap;
 
 use anyhow::{Result, ensure};
 
-/// Requests that say by their query what their client does: `?waits=NUMBER` waits for the answer,
-/// `?leaves=NUMBER` may be gone before httpd has read it. The answer is 101, and 403 for `/denied`.
+/// Requests whose query says what their client does: `?waits=NUMBER` waits for the response, and
+/// `?leaves=NUMBER` may leave before httpd has read the request. The status is 101, or 403 for
+/// `/denied`.
 #[derive(Debug, Default)]
 pub struct Requests {
     waits: Counts,
@@ -14,11 +15,11 @@ pub struct Requests {
     wrong: Vec<String>,
 }
 
-/// How often each number comes.
+/// The number of occurrences of each number.
 type Counts = BTreeMap<u64, usize>;
 
 impl Requests {
-    /// Those in `log`; other lines are passed over.
+    /// The requests in `log`. Other lines are ignored.
     #[must_use]
     pub fn of(log: &str) -> Self {
         let mut requests = Self::default();
@@ -45,33 +46,33 @@ impl Requests {
         }
     }
 
-    /// How many clients that waited have a line.
+    /// The number of waiting clients with a line.
     #[must_use]
     pub fn waits(&self) -> usize {
         self.waits.len()
     }
 
-    /// How many of the other clients have a line.
+    /// The number of other clients with a line.
     #[must_use]
     pub fn leaves(&self) -> usize {
         self.leaves.len()
     }
 
-    /// Ensures that there is one line, with the right status, for each of the clients that waited, `answered` of them,
-    /// and for the others at most one each.
+    /// Checks that each of the `answered` clients that waited has exactly one line with the right
+    /// status, and that each of the others has at most one.
     ///
     /// # Errors
-    /// There is not; some of the wrong ones are named.
+    /// A line is missing, or occurs twice, or has a wrong status. The error lists some of them.
     pub fn ensure_one_each(&self, answered: usize) -> Result<()> {
         let all = self.waits.iter().chain(&self.leaves);
         let double: Vec<_> = all.filter(|(_, count)| **count > 1).take(5).collect();
         ensure!(
             double.is_empty(),
-            "requests with more lines than one: {double:?}"
+            "requests with more than one line: {double:?}"
         );
         ensure!(
             self.waits.len() == answered,
-            "{answered} clients were answered, {} of them have a line in the access log",
+            "{answered} clients were answered, and {} of them have a line in the access log",
             self.waits.len()
         );
         let wrong = self.wrong.get(..5).unwrap_or(&self.wrong);
@@ -93,7 +94,7 @@ mod tests {
     }
 
     #[test]
-    fn one_line_each() {
+    fn each_client_that_was_answered_has_one_line() {
         let log = [
             line("waits=0", 101),
             line("leaves=1", 101),

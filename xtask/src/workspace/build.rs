@@ -1,4 +1,4 @@
-//! Building shared libraries with Cargo, and learning from it where they are.
+//! Builds shared libraries with Cargo, which reports their paths.
 
 use std::env;
 use std::io::BufReader;
@@ -10,7 +10,7 @@ use cargo_metadata::{Artifact, CrateType, Message, Package, Target};
 
 use super::{Library, MODULE, Workspace, built_library};
 
-/// Cargo's profile of a build.
+/// The Cargo profile of a build.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Profile {
     /// Unoptimised, with debug assertions.
@@ -23,7 +23,7 @@ impl Workspace {
     /// Builds the module and every example plugin in Rust.
     ///
     /// # Errors
-    /// The build fails; Cargo has said why.
+    /// The build fails. Cargo has printed the reason.
     pub fn build_libraries(&self, profile: Profile) -> Result<Vec<Library>> {
         self.build(profile, is_served)
     }
@@ -31,14 +31,14 @@ impl Workspace {
     /// Builds the module alone.
     ///
     /// # Errors
-    /// The build fails; Cargo has said why.
+    /// The build fails. Cargo has printed the reason.
     pub fn build_module(&self, profile: Profile) -> Result<PathBuf> {
         let libraries = self.build(profile, |folder| folder == Path::new(MODULE))?;
         Ok(module_of(&libraries)?.to_owned())
     }
 
-    /// The module and every example plugin in Rust, as Cargo has built them for the integration test
-    /// that calls this.
+    /// The module and every example plugin in Rust, as Cargo built them for the calling integration
+    /// test.
     ///
     /// # Errors
     /// As [`built_library`].
@@ -58,7 +58,7 @@ impl Workspace {
         libraries.map(library).collect()
     }
 
-    /// Builds the packages with a shared library whose folder is `wanted`.
+    /// Builds the packages that have a shared library and whose folder is `wanted`.
     fn build(&self, profile: Profile, wanted: impl Fn(&Path) -> bool) -> Result<Vec<Library>> {
         let mut command = self.cargo();
         command.args(["build", "--lib", "--message-format=json-render-diagnostics"]);
@@ -81,7 +81,10 @@ impl Workspace {
             .stdout(Stdio::piped())
             .spawn()
             .context("cannot run cargo")?;
-        let stdout = cargo.stdout.take().context("cargo has no output")?;
+        let stdout = cargo
+            .stdout
+            .take()
+            .context("cargo has no standard output")?;
         let mut libraries = Vec::new();
         for message in Message::parse_stream(BufReader::new(stdout)) {
             if let Message::CompilerArtifact(artifact) = message? {
@@ -92,7 +95,7 @@ impl Workspace {
         Ok(libraries)
     }
 
-    /// The shared library among what Cargo made of a package.
+    /// The shared library among the files that Cargo built for a package.
     fn library(&self, artifact: &Artifact) -> Option<Library> {
         let is_library = |file: &&Path| {
             file.extension()
@@ -109,13 +112,14 @@ impl Workspace {
         })
     }
 
-    /// The folder of a package, relative to the workspace; none if it is not in there.
+    /// The folder of a package, relative to the workspace. `None` if it is outside of the
+    /// workspace.
     fn folder<'a>(&self, manifest: &'a Path) -> Option<&'a Path> {
         manifest.parent()?.strip_prefix(self.root()).ok()
     }
 }
 
-/// The module among `libraries`.
+/// The module's library among `libraries`.
 ///
 /// # Errors
 /// It is not among them.
@@ -126,7 +130,7 @@ pub fn module_of(libraries: &[Library]) -> Result<&Path> {
     Ok(&module.context("the module has no shared library")?.path)
 }
 
-/// Whether httpd loads what is built in `folder` of the workspace.
+/// Whether httpd loads the library of this folder of the workspace.
 fn is_served(folder: &Path) -> bool {
     folder == Path::new(MODULE) || folder.starts_with("examples")
 }
