@@ -1,4 +1,4 @@
-//! Every rule of the protocol, as the Autobahn test suite tries it on a real httpd.
+//! Every rule of the protocol: the Autobahn test suite against a real httpd.
 
 use std::path::Path;
 use std::process::ExitCode;
@@ -10,7 +10,7 @@ use xtask::autobahn::{Client, Driver, PLAIN_CASES, Selection, Setup};
 use xtask::server_root::Mpm;
 use xtask::workspace::{Workspace, module_library};
 
-/// A server, what is tried on it, and how many cases that must be.
+/// A server, the cases to run against it, and their number.
 struct Run {
     name: &'static str,
     driver: Driver,
@@ -20,14 +20,14 @@ struct Run {
     cases: usize,
 }
 
-/// All groups with compression but the first, which take most of the time. Without the event
-/// driver they run in `cargo xtask autobahn` only.
+/// All groups with compression except the first. They take most of the time, and run without the
+/// event driver only in `cargo xtask autobahn`.
 const MOST_OF_COMPRESSION: &[&str] = &["12.2.*", "12.3.*", "12.4.*", "12.5.*", "13.*"];
 
-/// The cases of 12.1, and of each other group with compression.
+/// The number of cases in group 12.1, and in each other group with compression.
 const GROUP: usize = 18;
 
-/// Together the first two are all cases.
+/// The first two together are all cases.
 const RUNS: [Run; 4] = [
     Run {
         name: "event, messages with compression",
@@ -65,7 +65,7 @@ const RUNS: [Run; 4] = [
 
 fn main() -> Result<ExitCode> {
     let mut arguments = Arguments::from_args();
-    // They wait more than they compute, so run all of them at a time.
+    // They wait more than they compute, so all of them run at the same time.
     arguments.test_threads.get_or_insert(RUNS.len());
     Ok(libtest_mimic::run(&arguments, trials()?).exit_code())
 }

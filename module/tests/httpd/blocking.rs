@@ -8,21 +8,23 @@ use xtask::process::threads;
 use crate::support::journal::Journal;
 use crate::support::{Client, Context, Driver, Frame, Handshake, cases};
 
-/// What counts as prompt where something else blocks for ever.
+/// The longest time that counts as prompt while something else blocks for ever.
 const PROMPT: Duration = Duration::from_secs(5);
 
 cases! {
-    "a blocked callback holds up no other connection" => others_go_on,
-    "a blocked on_connect holds up no other connection" => blocked_on_connect,
-    "what is sent before a callback blocks arrives while it does" => sent_before,
+    "a blocked callback delays no other connection" => others_go_on,
+    "a blocked on_connect delays no other connection" => blocked_on_connect,
+    "a message sent before a callback blocks arrives while it blocks" => sent_before,
     "a large message sent before a callback blocks arrives in full" => large_before,
-    "other threads can send while a callback blocks" => sent_meanwhile,
+    "messages of other threads arrive while a callback blocks" => sent_meanwhile,
     "a large message sent while a callback blocks arrives in full" => large_meanwhile,
     "httpd stops although callbacks are blocked for ever" => stop,
-    "what a callback sends goes out while it computes" => sending_before_computing,
-    "callbacks that compute keep to WebSocketThreads" => computing,
-    "a callback that computes for long holds up no other plugin for long" => computing_with_all_in_use,
-    "a blocked on_disconnect holds up no other connection" => blocked_on_disconnect,
+    "a message that a callback sends goes out while the callback computes"
+        => sending_before_computing,
+    "callbacks that compute get no more threads than WebSocketThreads allows" => computing,
+    "a callback that computes for long delays other plugins only briefly"
+        => computing_with_all_in_use,
+    "a blocked on_disconnect delays no other connection" => blocked_on_disconnect,
 }
 
 fn others_go_on(context: &Context) -> Result<()> {
@@ -159,7 +161,8 @@ fn computing(context: &Context) -> Result<()> {
             most = most.max(threads(pid, "websocket")?);
         }
     }
-    // A callback may be asleep when it is looked at, and each of the two loops then gets a thread.
+    // The monitor may see a callback that happens to sleep. Each of the two loops then gets another
+    // thread.
     ensure!(most <= 4 + 2, "{most} threads");
     Ok(())
 }
@@ -167,7 +170,7 @@ fn computing(context: &Context) -> Result<()> {
 fn sending_before_computing(context: &Context) -> Result<()> {
     let httpd = context.start_small(25, "WebSocketThreads 2 3\n")?;
     let open = |path| Client::open(httpd.address(), &Handshake::to(path));
-    // With threads to spare, and without.
+    // With spare threads, and without.
     for stuck in [0, 3] {
         let mut stuck = (0..stuck)
             .map(|_| open("/stuck"))
@@ -189,7 +192,7 @@ fn computing_with_all_in_use(context: &Context) -> Result<()> {
     let httpd = context.start_small(25, "WebSocketThreads 2 3\n")?;
     let open = |path| Client::open(httpd.address(), &Handshake::to(path));
     let mut stuck = [open("/stuck")?, open("/stuck")?, open("/stuck")?];
-    // One of each is on each of the two loops, as these take turns.
+    // Each of the two loops has one of each, because connections are distributed in turn.
     let mut spinners = [open("/spin")?, open("/spin")?];
     let mut others = [open("/echo")?, open("/echo")?];
     for client in &mut stuck {

@@ -1,4 +1,4 @@
-//! Threads and callbacks that each send to several connections, as those of a chat or a ticker do.
+//! Threads and callbacks that each send to several connections, as in a chat or a ticker.
 
 use std::io::{Read, Write};
 use std::sync::Barrier;
@@ -14,22 +14,25 @@ use crate::support::{Client, Context, Frame, Handshake, Opcode, cases};
 use crate::swarm::Received;
 
 cases! {
-    "messages of threads that each send to several sockets arrive whole, once and in order" => plain,
-    "TLS: messages of threads that each send to several sockets arrive whole, once and in order" => tls,
-    "callbacks may send to every connection, and close it, whatever runs there" => callbacks,
+    "messages of threads that each send to several sockets arrive whole, once and in order"
+        => plain,
+    "TLS: messages of threads that each send to several sockets arrive whole, once and in order"
+        => tls,
+    "callbacks may send to and close every connection, whichever callback runs there" => callbacks,
 }
 
 const CLIENTS: usize = 3;
 const SENDERS: usize = 6;
-/// What each sender sends to each client.
+/// The number of messages from each sender to each client.
 const MESSAGES: u32 = 20;
-/// What each client sends meanwhile, small enough for the buffers of the system: the server reads
-/// nothing while more than 1 MiB waits for a client, and these clients do not read while they write.
+/// The sizes of each client's own messages. They fit into the buffers of the system: the server
+/// stops reading while more than 1 MiB is queued for a client, and these clients do not read while
+/// they write.
 const SIZES: [usize; 4] = [10, 1000, 20_000, 50_000];
 const ECHOES: usize = 20;
 
 fn start(context: &Context) -> Result<Httpd> {
-    // One process, but for prefork.
+    // One process, except on prefork.
     let sizing = Sizing {
         processes: 1,
         threads: 16,
@@ -62,7 +65,7 @@ fn run<S: Read + Write + Send>(
     let mut clients = (0..CLIENTS)
         .map(|_| open(&httpd))
         .collect::<Result<Vec<_>>>()?;
-    // Where each has a process of its own, that has but one socket to send to.
+    // On prefork each process has only one connection to send to.
     let starters = match context.mpm {
         Mpm::Prefork => CLIENTS,
         Mpm::Event | Mpm::Worker => 1,
@@ -83,12 +86,12 @@ fn run<S: Read + Write + Send>(
                 outcome.with_context(|| format!("client {number}"))
             })
     })?;
-    // None may have got anything more.
+    // No client has got any more messages.
     clients.into_iter().try_for_each(Client::close)?;
     ensure_healthy(&httpd.error_log()?)
 }
 
-/// Receives everything, and sends meanwhile.
+/// Receives all messages, and sends meanwhile.
 fn exchange<S: Read + Write>(client: &mut Client<S>) -> Result<()> {
     let mut received = Received::from(SENDERS);
     for (number, size) in (0..ECHOES).zip(SIZES.into_iter().cycle()) {
@@ -106,8 +109,8 @@ fn exchange<S: Read + Write>(client: &mut Client<S>) -> Result<()> {
     receive(client, &mut received, u32::try_from(SENDERS)?)
 }
 
-/// All have a callback at once, some on the same thread, each sending to and closing all the others and
-/// itself.
+/// All connections run a callback at once, some of them on the same thread. Each callback sends to
+/// all connections, including its own, and closes them.
 fn callbacks(context: &Context) -> Result<()> {
     const CALLBACKS: usize = 6;
     let httpd = start(context)?;

@@ -1,4 +1,4 @@
-//! What the functions of the C interface do, seen from the client.
+//! The functions of the C interface, seen from the client.
 
 use std::collections::BTreeMap;
 
@@ -11,21 +11,21 @@ cases! {
     "each function of WebSocketServer does what it says" => commands,
     "headers and subprotocol set by the plugin are on the 101" => response_headers,
     "the plugin sees the subprotocols offered, in order" => subprotocols,
-    "what on_connect sends comes right after the 101" => greeting,
-    "what a plugin sends is neither checked nor changed" => unchecked,
-    "a close from the plugin carries what the plugin says" => closes,
+    "messages sent in on_connect follow the 101" => greeting,
+    "messages of a plugin are neither checked nor changed" => unchecked,
+    "a close frame has the payload that the plugin sends" => closes,
     "several threads may send and close at once" => threads,
     "httpd's own table of response headers can be used" => headers_out,
     "a message buffer may be changed in place" => in_place,
-    "a plugin may write one byte behind a message" => byte_behind,
-    "a plugin may write one byte behind what fills a whole read" => byte_behind_full_reads,
-    "a length no message can have is refused, and nothing else comes of it" => impossible_lengths,
+    "a plugin may write one byte after a message" => byte_behind,
+    "a plugin may write one byte after a message that fills a whole read" => byte_behind_full_reads,
+    "an impossible length is refused and has no other effect" => impossible_lengths,
     "a message of 3 MiB fits on the stack" => stack,
     "the examples count up, and reset" => dumb_increment,
     "two plugins may have init functions of the same name" => twins,
-    "a library may be a module of httpd and a plugin at once" => both,
+    "a library may be a module of httpd and a plugin" => both,
     "a plugin larger than version 0 is accepted" => larger,
-    "a plugin in C++ exports its init function though all else is hidden" => cpp,
+    "a plugin in C++ exports its init function although other symbols are hidden" => cpp,
 }
 
 fn commands(context: &Context) -> Result<()> {
@@ -138,7 +138,7 @@ fn closes(context: &Context) -> Result<()> {
         client
             .expect(&Frame::new(Opcode::CLOSE, payload))
             .with_context(|| command.to_owned())?;
-        // Nothing more comes, whatever is sent, until the client answers.
+        // After a close frame nothing more is sent, until the client answers.
         client.text("echo too late")?;
         client.text("close 1001 again")?;
         client.send(masked(Opcode::CLOSE, payload.get(..2).unwrap_or_default()))?;
@@ -179,7 +179,7 @@ fn headers_out(context: &Context) -> Result<()> {
 
 fn in_place(context: &Context) -> Result<()> {
     let mut client = context.open("/kitchen_sink")?;
-    // Long enough to be read straight into the message, and in fragments.
+    // Long enough to be read directly into the message, and to be sent in fragments.
     let long = format!("upper {}", "x".repeat(200_000));
     client.text(&long)?;
     client.expect_text("X".repeat(200_000))?;
@@ -193,7 +193,8 @@ fn in_place(context: &Context) -> Result<()> {
     client.close()
 }
 
-/// Whole messages of one read, empty ones, fragments, and such as are read straight into the message.
+/// Several whole messages in one read, empty ones, fragments, and messages that are read directly
+/// into their buffer.
 fn byte_behind(context: &Context) -> Result<()> {
     let mut client = context.open("/nul")?;
     let texts = ["one", "", "three", "", "a text of some more bytes", ""];
@@ -229,13 +230,13 @@ fn byte_behind(context: &Context) -> Result<()> {
     client.close()
 }
 
-/// The frames divide what is read at a time, so that one of them ends where the buffer does.
+/// The frame size divides the size of a read, so that a frame ends at the end of the buffer.
 fn byte_behind_full_reads(context: &Context) -> Result<()> {
     const FRAMES: usize = 3 * 128 * 1024 / 64;
     let mut client = context.open("/nul")?;
     for shift in 0..2 {
         let text = "t".repeat(58);
-        // The first keeps the plugin busy until the others have come.
+        // The first one keeps the plugin busy until the others have arrived.
         let first = [
             masked(Opcode::TEXT, "wait"),
             masked(Opcode::TEXT, vec![b's'; shift]),
@@ -323,7 +324,7 @@ fn both(context: &Context) -> Result<()> {
             client.expect_text("seen")?;
             client.close()
         };
-        // A child that is about to go may still take a connection.
+        // A child that is about to end may still accept a connection.
         wait_until("a child answers", || Ok(ask().is_ok()))?;
         httpd.graceful()?;
     }
@@ -341,7 +342,7 @@ fn larger(context: &Context) -> Result<()> {
     client.close()
 }
 
-/// It logs as the header advises.
+/// It logs in the way that the header recommends.
 fn cpp(context: &Context) -> Result<()> {
     let mut client = context.open("/cpp")?;
     client.echo("over C++")?;

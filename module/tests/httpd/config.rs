@@ -12,13 +12,14 @@ use crate::support::{Client, Context, Frame, Handshake, cases};
 
 cases! {
     "a plugin that cannot be used is a configuration error that says why" => bad_plugins,
-    "what is no init function is a configuration error, not a crash" => no_init_functions,
+    "a symbol that is not an init function is a configuration error, not a crash"
+        => no_init_functions,
     "an init function may come from a library the plugin depends on" => helper,
     "a wrong argument is a configuration error that says what is allowed" => bad_arguments,
-    "every directive stands at every level" => contexts,
+    "every directive is allowed at every level" => contexts,
     "the old name of the size limit works, with a warning" => old_name,
-    "an inner section keeps what the outer one sets" => merging,
-    "a virtual host keeps what the server sets" => virtual_hosts,
+    "an inner section inherits the settings of the outer one" => merging,
+    "a virtual host inherits the settings of the server" => virtual_hosts,
     ".htaccess files work under AllowOverride AuthConfig, and only there" => htaccess,
     "a library path is relative to ServerRoot" => relative_path,
     "LogLevel can be set for the module" => log_level,
@@ -105,7 +106,7 @@ fn no_init_functions(context: &Context) -> Result<()> {
     Ok(())
 }
 
-/// The path of the C library, which this process uses too.
+/// The path of the C library that this process uses.
 fn c_library() -> Result<PathBuf> {
     let maps = std::fs::read_to_string("/proc/self/maps")?;
     let mut paths = maps
@@ -265,7 +266,7 @@ fn old_name(context: &Context) -> Result<()> {
     client.expect_close(1009)
 }
 
-/// Whether a message of so many bytes comes back, and whether an origin may connect.
+/// Checks whether a message of this size comes back, and whether an origin may connect.
 fn expect(client: &mut Client, size: usize, limit_holds: bool) -> Result<()> {
     let payload = vec![b'x'; size];
     client.binary(&payload)?;
@@ -292,7 +293,7 @@ fn merging(context: &Context) -> Result<()> {
     let other = format!("<Location /outer/plugin>\n{handler}\n</Location>");
     let httpd = context.start(&format!("{outer}{inner}{other}"))?;
     let address = httpd.address();
-    // Per section: the limit, the origins a and b, and whether status 2000 is allowed.
+    // For each section: the limit, origins a and b, and whether status 2000 is allowed.
     for (section, limit, a, b, code) in [
         ("", 10, true, false, true),
         ("/size", 20, true, false, true),
@@ -365,7 +366,8 @@ fn relative_path(context: &Context) -> Result<()> {
         context.plugins().library("echo"),
         root.dir().join("relative.so"),
     )?;
-    let config = "<Location /x>\nSetHandler websocket-handler\nWebSocketHandler relative.so echo_init\n</Location>";
+    let config = "<Location /x>\nSetHandler websocket-handler\n\
+                  WebSocketHandler relative.so echo_init\n</Location>";
     let httpd = root.config(config).start()?;
     let mut client = Client::open(httpd.address(), &Handshake::to("/x"))?;
     client.echo("hello")?;
@@ -383,7 +385,7 @@ fn log_level(context: &Context) -> Result<()> {
     client.expect_close(1002)?;
     ensure!(
         !quiet.error_log()?.contains("closing with 1002"),
-        "logged in spite of LogLevel"
+        "logged despite LogLevel"
     );
     Ok(())
 }

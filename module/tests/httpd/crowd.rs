@@ -1,4 +1,4 @@
-//! Thousands of connections at once, without a thread for each.
+//! Thousands of simultaneous connections without a thread for each.
 
 use std::fs;
 use std::io::{Read, Write};
@@ -17,17 +17,17 @@ use crate::support::{Client, Context, Driver, Frame, Handshake, cases, wait_unti
 
 cases! {
     "10,000 idle connections take no threads, still echo, and leave room for requests" => idle,
-    "a graceful restart says goodbye to 2,000 connections" => graceful,
-    "a graceful stop says goodbye to 2,000 connections" => graceful_stop,
-    "a hard restart says goodbye to 2,000 connections" => restart,
-    "stop says goodbye to 2,000 connections" => stop,
-    "a stuck callback keeps no other connection from a goodbye" => stuck,
+    "a graceful restart closes 2,000 connections with 1001" => graceful,
+    "a graceful stop closes 2,000 connections with 1001" => graceful_stop,
+    "a hard restart closes 2,000 connections with 1001" => restart,
+    "stop closes 2,000 connections with 1001" => stop,
+    "a stuck callback does not keep other connections from being closed with 1001" => stuck,
 }
 
-/// How long an old child may live on.
+/// The longest time that an old child may take to end.
 const GONE_WITHIN: Duration = Duration::from_secs(5);
 
-/// What processes may take longer because other tests run meanwhile.
+/// Additional time for processes, because other tests run at the same time.
 const NOISE: Duration = Duration::from_secs(2);
 
 /// httpd's default.
@@ -45,7 +45,7 @@ fn start(context: &Context) -> Result<Httpd> {
 
 fn idle(context: &Context) -> Result<()> {
     const COUNT: u64 = 10_000;
-    /// Memory of the child for each, in KiB.
+    /// The largest memory of the child per connection, in KiB.
     const MOST_KIB: u64 = 32;
     if context.driver != Driver::Event {
         return Ok(());
@@ -134,8 +134,9 @@ fn stuck(context: &Context) -> Result<()> {
     Ok(())
 }
 
-/// Opens connections, one of them with a callback that blocks for ever if `stuck`, and has `end` end
-/// their child. Every other client is told, and so is their plugin; the child goes in time.
+/// Opens connections, one of them with a callback that blocks for ever if `stuck`, and calls `end`
+/// to end their child. Every other client gets 1001, the plugin gets `on_disconnect` for each, and
+/// the child ends in time.
 fn goodbyes(
     context: &Context,
     stuck: Option<&str>,

@@ -1,4 +1,4 @@
-//! Compression (RFC 7692). The client compresses and inflates by itself, with flate2.
+//! Compression (RFC 7692). The client compresses and inflates with flate2 itself.
 
 pub(crate) mod memory;
 pub(crate) mod messages;
@@ -18,24 +18,24 @@ use crate::support::{Client, Context, Handshake, Opcode};
 /// RSV1, which marks a compressed message.
 const RSV1: u8 = 0x40;
 
-/// What a sender leaves out at the end of a message.
+/// The end of a message that its sender removes.
 const TAIL: [u8; 4] = [0, 0, 0xff, 0xff];
 
-/// Where messages may refer to earlier ones, and where not.
+/// One location with context takeover, and one without.
 const TARGETS: [&str; 2] = ["/compressed", "/compressed/own"];
 
 fn offer(target: &str, extensions: &str) -> Handshake {
     Handshake::to(target).and("Sec-WebSocket-Extensions", extensions)
 }
 
-/// A client that has agreed with the server on compression.
+/// A client that has negotiated compression.
 struct Deflated<S> {
     client: Client<S>,
     compress: Compress,
     decompress: Decompress,
-    /// Whether this end keeps its context.
+    /// Whether the client keeps its context between messages.
     keeps_own: bool,
-    /// Whether the server does.
+    /// Whether the server keeps its context between messages.
     keeps_servers: bool,
 }
 
@@ -66,7 +66,7 @@ impl<S: Read + Write> Deflated<S> {
         })
     }
 
-    /// A client that has agreed to keep no context.
+    /// A client that has negotiated no context takeover.
     fn without_context(client: Client<S>) -> Self {
         Self {
             client,
@@ -77,10 +77,11 @@ impl<S: Read + Write> Deflated<S> {
         }
     }
 
-    /// A message as it goes into frames.
+    /// The payload of a compressed message.
     fn deflate(&mut self, message: &[u8]) -> Result<Vec<u8>> {
         if message.is_empty() {
-            // Section 7.2.3.6: a stream that has just been flushed makes nothing of nothing.
+            // Section 7.2.3.6: a stream that has just been flushed outputs nothing for an empty
+            // message.
             return Ok(vec![0]);
         }
         if !self.keeps_own {
@@ -99,7 +100,7 @@ impl<S: Read + Write> Deflated<S> {
         self.client.send(masked(opcode | RSV1, payload))
     }
 
-    /// The next message, and the length of its frame's payload. It must come compressed.
+    /// The next message, and the length of its frame's payload. It must be compressed.
     fn receive(&mut self, opcode: u8) -> Result<(Vec<u8>, usize)> {
         let frame = self.client.frame()?;
         ensure!(
@@ -140,7 +141,7 @@ impl<S: Read + Write> Deflated<S> {
         }
     }
 
-    /// Sends a message and takes back the same, compressed; how many bytes that took.
+    /// Sends a message and expects the same back, compressed. Returns the compressed length.
     fn echo(&mut self, opcode: u8, message: &[u8]) -> Result<usize> {
         self.send(opcode, message)?;
         let (received, length) = self.receive(opcode)?;
@@ -155,7 +156,7 @@ impl<S: Read + Write> Deflated<S> {
     }
 }
 
-/// A text that gets shorter, but not by referring to one of another number.
+/// A text that compresses, but not by references to a text with another number.
 fn text(number: u32, length: usize) -> String {
     let mut random = number + 1;
     let mut text = String::new();

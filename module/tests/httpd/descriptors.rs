@@ -1,4 +1,4 @@
-//! A process whose descriptors (`ulimit -n`) run low refuses handshakes and lives.
+//! A process that runs out of descriptors (`ulimit -n`) refuses handshakes and continues.
 
 use anyhow::{Context as _, Result, ensure};
 use rustix::process::{Pid, Resource, Rlimit, prlimit};
@@ -15,7 +15,7 @@ cases! {
     "a low limit of descriptors leaves room for WebSockets" => low_limit,
 }
 
-/// Limits the descriptors of httpd and of new children, and waits until only those serve.
+/// Limits the descriptors of httpd and of new children, and waits until only these serve requests.
 pub(crate) fn limit(httpd: &Httpd, descriptors: u64) -> Result<()> {
     let limit = Rlimit {
         current: Some(descriptors),
@@ -31,18 +31,18 @@ pub(crate) fn limit(httpd: &Httpd, descriptors: u64) -> Result<()> {
     })
 }
 
-/// How many handshakes are tried, with how many descriptors and threads.
+/// The number of attempted handshakes, the limit of descriptors, and the number of threads.
 fn numbers(context: &Context) -> (usize, u64, u32) {
     match (context.mpm, context.driver) {
         (Mpm::Event, Driver::Event) => (600, 300, 16),
-        // Every connection has a thread.
+        // Every connection holds a thread.
         _ => (64, 150, 64),
     }
 }
 
 fn shortage(context: &Context) -> Result<()> {
     if context.mpm == Mpm::Prefork {
-        return Ok(()); // one connection for each process
+        return Ok(()); // each process has one connection
     }
     let (attempts, descriptors, threads) = numbers(context);
     let factor = if context.mpm == Mpm::Event {
@@ -82,7 +82,7 @@ fn shortage(context: &Context) -> Result<()> {
     ensure!(lines == 1, "{lines} lines");
     ensure!(!log.contains("Too many open files"), "{log}");
 
-    // Room again, wherever the free numbers are.
+    // There is room again, whichever descriptors are free.
     drop(refused);
     for client in accepted.drain(..10) {
         client.close()?;
@@ -99,7 +99,7 @@ fn shortage(context: &Context) -> Result<()> {
 
 fn shortage_elsewhere(context: &Context) -> Result<()> {
     if context.mpm == Mpm::Prefork {
-        return Ok(()); // one connection for each process
+        return Ok(()); // each process has one connection
     }
     let (attempts, descriptors, threads) = numbers(context);
     let sizing = Sizing {
@@ -142,7 +142,7 @@ fn shortage_elsewhere(context: &Context) -> Result<()> {
         let http2 = connect(&httpd)?;
         let answer = http2.ask(&handshake)?;
         ensure!(answer.response.status == 503, "{:?}", answer.response);
-        // The connection and its other streams go on.
+        // The connection and its other streams continue.
         ensure!(http2.get("/absent")? == 404);
     }
     for client in &mut open {

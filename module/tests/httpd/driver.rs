@@ -1,4 +1,4 @@
-//! The event driver: the threads it may not get, and the memory it shares with the MPM's threads.
+//! The event driver without threads, and the memory that it shares with the MPM's threads.
 
 use std::fs::{self, Permissions};
 use std::io::{Read, Write};
@@ -20,17 +20,18 @@ use crate::support::server::ensure_healthy;
 use crate::support::{Client, Context, Driver, Frame, Handshake, Opcode, cases, wait_until};
 
 cases! {
-    "event loops that get no threads leave nothing behind and are tried again" => few_threads,
-    "clients that send all they can hold up no other, and bring no threads" => greedy,
-    "a connection's memory waits for the thread that has handed it over" => held_thread,
-    "a connection's memory waits for that thread in a child that stops, too" => held_thread_of_old_child,
+    "event loops without threads leak nothing and are started again later" => few_threads,
+    "clients that send without a pause delay no others and cause no new threads" => greedy,
+    "a connection's memory is freed only after the thread that handed it over is done"
+        => held_thread,
+    "the same in a child that stops" => held_thread_of_old_child,
 }
 
 fn few_threads(context: &Context) -> Result<()> {
     if context.driver != Driver::Event {
         return Ok(());
     }
-    // A monitor and two loops are more.
+    // A monitor and two loops need more threads.
     for most in 0..=2 {
         let folder = shared_folder()?;
         let limit = folder.path().join("most");
@@ -58,7 +59,7 @@ fn few_threads(context: &Context) -> Result<()> {
             open()?.echo("hello")?;
             Ok(threads(child, "websocket")? == 2)
         })?;
-        // More than the MPM has threads.
+        // More than the number of MPM threads.
         let mut clients = (0..12).map(|_| open()).collect::<Result<Vec<_>>>()?;
         clients.push(early);
         for client in &mut clients {
@@ -82,11 +83,11 @@ struct Greedy {
 }
 
 impl Greedy {
-    /// Counts bytes of echoes in `received`.
+    /// Adds the bytes of the echoes to `received`.
     fn start(client: Client, received: &Arc<AtomicU64>) -> Result<Self> {
         let (mut output, mut input) = (client.stream.try_clone()?, client.stream.try_clone()?);
         let received = Arc::clone(received);
-        // Both end with the connection.
+        // Both threads end with the connection.
         let writer = thread::spawn(move || {
             let messages = masked(Opcode::TEXT, "x").repeat(8 * 1024);
             while output.write_all(&messages).is_ok() {}
@@ -115,10 +116,11 @@ impl Greedy {
 fn greedy(context: &Context) -> Result<()> {
     const GREEDY: usize = 10;
     const ECHOES: usize = 41;
-    /// Messages of the others that are answered while one echo is waited for, in the middle: a turn of
-    /// them takes some thousands at most. By their bytes alone it would be 300,000.
+    /// The largest median number of messages of the other clients that are answered while this one
+    /// waits for an echo. A turn answers at most some thousands. If only the bytes of a turn were
+    /// limited, it would be 300,000.
     const MOST: u64 = 40_000;
-    /// Two loops; a thread of theirs may be asleep for a moment when the monitor looks.
+    /// Two loops. The monitor may see their threads asleep for a moment.
     const MOST_THREADS: usize = 2 + 6;
     if context.driver != Driver::Event {
         return Ok(());
@@ -161,7 +163,7 @@ fn held_thread(context: &Context) -> Result<()> {
     let client = held.hold(&httpd)?;
     client.end()?;
     held.let_go()?;
-    // By that thread, too.
+    // The same thread accepts new connections.
     for _ in 0..20 {
         Client::open(httpd.address(), &Handshake::to("/echo"))?.echo("hello")?;
     }
@@ -184,10 +186,10 @@ fn held_thread_of_old_child(context: &Context) -> Result<()> {
     ensure_healthy(&httpd.error_log()?)
 }
 
-/// The folder that `held_thread.c` is controlled by.
+/// The folder through which the tests control `held_thread.c`.
 struct Held(TempDir);
 
-/// A client whose connection a thread of the MPM has not let go of.
+/// A client whose connection an MPM thread has not released yet.
 struct HeldClient(Client);
 
 impl Held {
@@ -204,7 +206,7 @@ impl Held {
                 context.plugins().library("system/held_thread"),
             )
             .environment("HELD_THREAD", held.0.path())
-            // Every block that APR takes is a mapping, which is gone when it is freed.
+            // Makes every block of APR a mapping of its own, which free() unmaps.
             .environment("MALLOC_MMAP_THRESHOLD_", "4096")
             .config(context.plugins().locations())
             .start()?;
@@ -228,7 +230,7 @@ impl Held {
         }
     }
 
-    /// Lets the thread go on; returns when it does.
+    /// Lets the thread continue. Returns when it has.
     fn let_go(&self) -> Result<()> {
         fs::write(self.path("go"), "")?;
         wait_until("the thread goes on", || Ok(self.path("went").exists()))
@@ -240,7 +242,7 @@ impl Held {
 }
 
 impl HeldClient {
-    /// Ends the connection; returns when the server has closed its descriptor.
+    /// Ends the connection. Returns when the server has closed its descriptor.
     fn end(self) -> Result<()> {
         let Self(mut client) = self;
         client.send(masked(Opcode::CLOSE, ""))?;
@@ -251,7 +253,7 @@ impl HeldClient {
     }
 }
 
-/// A folder that httpd's children may use, whoever they are.
+/// A folder that httpd's children may use under any account.
 fn shared_folder() -> Result<TempDir> {
     let folder = tempfile::Builder::new().prefix("websocket-").tempdir()?;
     let everybody = Permissions::from_mode(0o777);

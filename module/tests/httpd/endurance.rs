@@ -1,4 +1,5 @@
-//! Very many connections, which end in every way a client can. `cargo xtask soak` does this for longer.
+//! Very many connections that end in all ways in which a client can end them. `cargo xtask soak`
+//! runs longer.
 
 use std::io::{Read, Write};
 use std::net::TcpStream;
@@ -19,18 +20,18 @@ use crate::support::tls::TlsStream;
 use crate::support::{Client, Context, Driver, Frame, Handshake, Opcode, cases, wait_until};
 
 cases! {
-    "connections that come and go leave a line each in the access log and nothing else" => plain,
-    "TLS: connections that come and go leave a line each and nothing else" => over_tls,
-    "graceful restarts in a storm of connections crash and lose nothing" => restarts,
+    "finished connections leave one line each in the access log and nothing else" => plain,
+    "TLS: finished connections leave one line each in the access log and nothing else" => over_tls,
+    "graceful restarts during a storm of connections cause no crash and no loss" => restarts,
 }
 
-/// Threads for WebSockets of a child at rest.
+/// The number of WebSocket threads of an idle child.
 const THREADS: usize = 2;
 
-/// Memory that a process may take more than before, in KiB.
+/// The memory in KiB by which a process may grow.
 const ALLOWANCE_KIB: u64 = 2048;
 
-/// How many connections there are at a time.
+/// The number of simultaneous connections.
 const CLIENTS: usize = 4;
 
 fn plain(context: &Context) -> Result<()> {
@@ -73,7 +74,7 @@ fn restarts(context: &Context) -> Result<()> {
     }
     let httpd = start(context)?;
     let is_over = AtomicBool::new(false);
-    // It goes on until the last restart.
+    // The storm lasts until the last restart.
     let answered = thread::scope(|scope| {
         let storm = scope.spawn(|| {
             let mut answered = 0;
@@ -106,7 +107,7 @@ fn start(context: &Context) -> Result<Httpd> {
         processes: 1,
         threads: 4,
     };
-    // On prefork no more children are to come than there are at first.
+    // Keeps prefork from starting more children than at first.
     let children = if context.mpm == Mpm::Prefork {
         format!("StartServers {CLIENTS}\nMinSpareServers 1\nMaxRequestWorkers {CLIENTS}\n")
     } else {
@@ -124,7 +125,7 @@ fn start(context: &Context) -> Result<Httpd> {
         .start()
 }
 
-/// What is under a client.
+/// The stream of a client.
 trait Socket: Read + Write + Send {
     fn tcp(&self) -> &TcpStream;
 }
@@ -149,14 +150,14 @@ fn open_tls(httpd: &Httpd) -> Result<Client<TlsStream>> {
     Client::connect_tls(httpd)
 }
 
-/// Whether the server may go away meanwhile, for which it has to say goodbye.
+/// Whether the server may end connections during the storm. It must then close them with 1001.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Server {
     Stays,
     MayGo,
 }
 
-/// Opens and ends connections with these numbers. Returns how many got a 101.
+/// Opens and ends the connections with these numbers. Returns how many got a 101.
 fn storm<S: Socket>(
     httpd: &Httpd,
     numbers: Range<u64>,
@@ -184,8 +185,8 @@ fn storm<S: Socket>(
     Ok(answered.into_inner())
 }
 
-/// Of three connections one ends after an echo, one after the 101 and one before that; and of two one
-/// ends in order and one by a reset. Returns whether there was a 101.
+/// Of three connections, one ends after an echo, one after the 101 and one before it. Of two, one
+/// ends in order and one with a reset. Returns whether there was a 101.
 fn cycle<S: Socket>(mut client: Client<S>, number: u64, server: Server) -> Result<bool> {
     let (has_answer, has_echo) = (!number.is_multiple_of(3), number % 3 == 2);
     let ends_in_order = number.is_multiple_of(2);
@@ -205,7 +206,7 @@ fn cycle<S: Socket>(mut client: Client<S>, number: u64, server: Server) -> Resul
     Ok(has_answer)
 }
 
-/// Returns whether there was an echo, and not a goodbye.
+/// Returns whether an echo came, and not a 1001.
 fn echo<S: Socket>(client: &mut Client<S>, server: Server) -> Result<bool> {
     let sent = client.text("hello");
     ensure!(sent.is_ok() || server == Server::MayGo, "{sent:?}");
@@ -221,7 +222,7 @@ fn close<S: Socket>(mut client: Client<S>, server: Server) -> Result<()> {
     if server == Server::Stays {
         return client.close();
     }
-    // The server may be gone by now; what it has sent before tells.
+    // The server may have ended the connection already. Its earlier output shows that.
     let _ = client.send(masked(Opcode::CLOSE, 1000_u16.to_be_bytes()));
     let frame = client.frame()?;
     let is_right = [1000, 1001].map(Frame::close).contains(&frame);

@@ -1,4 +1,4 @@
-//! Random bytes: whatever a client sends, the server goes on.
+//! Random bytes: the server survives everything that a client sends.
 
 use std::time::Duration;
 
@@ -9,16 +9,16 @@ use crate::support::random::Random;
 use crate::support::{Client, Context, Handshake, cases};
 
 cases! {
-    "random bytes after the handshake do no harm" => after_handshake,
-    "random frames do no harm" => frames,
-    "random handshakes do no harm" => handshakes,
+    "random bytes after the handshake are survived" => after_handshake,
+    "random frames are survived" => frames,
+    "random handshakes are survived" => handshakes,
 }
 
 const ROUNDS: u64 = 150;
 
-/// Sends bytes, says that there are no more, and waits for the end.
+/// Sends bytes, shuts down the sending side, and waits for the end.
 fn throw(mut client: Client, bytes: &[u8]) -> Result<()> {
-    // The server may end the connection while we send.
+    // The server may end the connection while the client sends.
     if client
         .send(bytes)
         .and_then(|()| client.half_close())

@@ -1,4 +1,4 @@
-//! Callbacks that block until they are released, and threads enough for everybody else.
+//! Callbacks that block until they are released, with enough threads for all other callbacks.
 
 use std::thread;
 use std::time::Duration;
@@ -12,17 +12,18 @@ use crate::support::server::ensure_healthy;
 use crate::support::{Client, Context, Driver, Handshake, cases, latency, wait_until};
 
 cases! {
-    "twenty blocked callbacks slow no other connection, those of their plugin included" => twenty,
+    "twenty blocked callbacks delay no other connection, not even of their plugin" => twenty,
     "a blocked on_disconnect takes one thread" => blocked_on_disconnect,
-    "threads come up to the maximum while callbacks block, and go afterwards" => grows_and_shrinks,
-    "callbacks that hold all threads hold up no other plugin" => all_threads,
-    "output that waits while a callback blocks takes no descriptors" => waiting_output,
+    "threads start up to the maximum while callbacks block, and end afterwards"
+        => grows_and_shrinks,
+    "callbacks that hold all threads delay no other plugin" => all_threads,
+    "output that waits while a callback blocks uses no descriptors" => waiting_output,
 }
 
-/// What the threads that run event loops and callbacks are called.
+/// The prefix of the names of the threads that run event loops and callbacks.
 const THREAD: &str = "websocket";
 
-/// One child, its threads for WebSockets as in `sizes` (minimum and maximum).
+/// Starts one child with `sizes` (minimum and maximum) of WebSocket threads.
 fn start(context: &Context, sizes: &str) -> Result<Option<(Httpd, u32)>> {
     if context.driver != Driver::Event {
         return Ok(None);
@@ -85,7 +86,7 @@ fn blocked_on_disconnect(context: &Context) -> Result<()> {
     };
     let mut others = [open(&httpd, "/echo")?, open(&httpd, "/gate")?];
     latency::ensure_low(&mut others, "hello", "hello")?;
-    // The machine may have been slow.
+    // The machine may be slow.
     wait_until("no more threads than loops", || {
         Ok(threads(child, THREAD)? == 2)
     })?;
@@ -118,7 +119,7 @@ fn grows_and_shrinks(context: &Context) -> Result<()> {
     let mut other = open(&httpd, "/echo")?;
     for _ in 0..50 {
         other.echo("served meanwhile")?;
-        // A loop gets a thread of its own where callbacks hold all others.
+        // A loop gets an additional thread if callbacks hold all others.
         let most = threads(child, THREAD)?;
         ensure!(most <= 6 + 2, "{most} threads");
     }
@@ -128,7 +129,8 @@ fn grows_and_shrinks(context: &Context) -> Result<()> {
     ensure_healthy(&httpd.error_log()?)
 }
 
-/// Releases until every client has been told: those that waited for a thread block later.
+/// Releases callbacks until every client has its answer. Those that waited for a thread block
+/// later.
 fn release_all(httpd: &Httpd, clients: &[Client]) -> Result<()> {
     for client in clients {
         client.stream.set_nonblocking(true)?;
@@ -156,19 +158,19 @@ fn all_threads(context: &Context) -> Result<()> {
         client.text("wait")?;
         clients.push(client);
     }
-    // Of a plugin that has not blocked before, so that its callback runs on the loop.
+    // A connection of a plugin that has not blocked before, so that its callback runs on the loop.
     let handshake = Handshake::to("/stuck").header("X-Before", "1");
     let mut stuck = Client::open(httpd.address(), &handshake)?;
     stuck.text("block")?;
     stuck.frame()?;
-    // Five callbacks ask for a thread, of which there are two.
+    // Five callbacks need a thread, and there are two.
     for _ in 0..20 {
         other.echo("hello").context("an open connection")?;
         let mut new = open(&httpd, "/echo")?;
         new.echo("hello").context("a new connection")?;
         new.close()?;
     }
-    // The others have no thread to block on.
+    // The other callbacks have no thread on which to block.
     release(&httpd)?;
     clients[0].expect_text("released")?;
     ensure_healthy(&httpd.error_log()?)
@@ -181,7 +183,7 @@ fn waiting_output(context: &Context) -> Result<()> {
     let mut other = open(&httpd, "/echo")?;
     other.echo("hello")?;
     let before = descriptors(child)?;
-    // A thread sends all the time what the client does not take, while the callback blocks.
+    // While the callback blocks, a thread keeps sending messages that the client does not take.
     let handshake = Handshake::to("/stuck")
         .header("X-Before", "6000000")
         .header("X-Ticks-Each", "1");
@@ -189,9 +191,9 @@ fn waiting_output(context: &Context) -> Result<()> {
     client.text("block")?;
     client.stream.peek(&mut [0])?;
     for _ in 0..100 {
-        thread::sleep(Duration::from_millis(5)); // as long as output is held back
+        thread::sleep(Duration::from_millis(5)); // the delay of the output of a callback
         other.echo("hello")?;
-        // That of the connection, one to wait for it, and two of the thread that does so.
+        // One for the connection, one to wait for it, and two for the thread that waits.
         let now = descriptors(child)?;
         ensure!(now <= before + 4, "{before} descriptors have become {now}");
     }

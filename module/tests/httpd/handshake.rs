@@ -1,4 +1,4 @@
-//! The opening handshake: which requests are answered how (RFC 6455, section 4.2).
+//! The opening handshake: which requests get which response (RFC 6455, section 4.2).
 
 use anyhow::{Result, ensure};
 use xtask::port;
@@ -8,19 +8,19 @@ use crate::support::journal::Journal;
 use crate::support::{Client, Context, Frame, cases, frame};
 
 cases! {
-    "the answer to a correct handshake proves that it was understood" => accepted,
-    "what is no WebSocket handshake is left to other handlers" => declined,
+    "the response to a valid handshake has the right Sec-WebSocket-Accept" => accepted,
+    "requests that are not WebSocket handshakes are left to other handlers" => declined,
     "a bad handshake is answered with 400" => bad_requests,
     "the answer to an unsupported version names the supported ones" => version_header,
     "versions 7, 8 and 13 are served" => versions,
-    "a location without a plugin answers 500 and says so in the log" => no_plugin,
+    "a location without a plugin answers 500 and logs the reason" => no_plugin,
     "the plugin can refuse with 403" => refused,
     "access control comes first" => access_control,
     "a handshake may follow other requests on the same connection" => after_other_requests,
-    "bytes sent right behind the request are the first frames" => early_bytes,
-    "a handshake with a body is refused, and the body is nothing else" => bodies,
-    "a handshake whose body is empty is none with a body" => empty_body,
-    "response filters and headers of other modules do no harm" => other_modules,
+    "bytes sent right after the request are the first frames" => early_bytes,
+    "a handshake with a body is refused and its body is not taken for a request" => bodies,
+    "a handshake with an empty body is accepted" => empty_body,
+    "response filters and headers of other modules do not break the handshake" => other_modules,
     "the access log has one line, with 101" => access_log,
 }
 
@@ -235,7 +235,7 @@ fn after_other_requests(context: &Context) -> Result<()> {
     client.echo("after a request")?;
     client.close()?;
 
-    // All in one packet: a request, the handshake, a frame.
+    // A request, the handshake and a frame, all in one packet.
     let mut client = Client::connect(context.address()?)?;
     let handshake = Handshake::to("/echo").to_bytes();
     let first = frame::masked(crate::support::Opcode::TEXT, "first");
@@ -280,7 +280,7 @@ fn bodies(context: &Context) -> Result<()> {
         (length(&frame), &frame[..]),
         (length(b"hello"), b"hello"),
         (length(&request), &request),
-        // Announced only.
+        // Only announced.
         (length(b"hello"), b""),
         (chunked(), b"0\r\n\r\n"),
         (chunked(), b"5\r\nhello\r\n0\r\n\r\n"),

@@ -1,4 +1,4 @@
-//! What `.htaccess` files may load (`WebSocketHtaccessPlugins`).
+//! Plugins that `.htaccess` files may load (`WebSocketHtaccessPlugins`).
 
 use std::fs;
 use std::os::unix::fs::symlink;
@@ -14,15 +14,15 @@ use crate::support::server::ensure_healthy;
 use crate::support::{Client, Context, Handshake, PATIENCE, cases, wait_until};
 
 cases! {
-    ".htaccess files load what the server's configuration names, and nothing else" => named,
-    "a plugin counts as named wherever and in whatever order it is" => named_anywhere,
-    "what an .htaccess file may load changes with a graceful restart" => graceful,
+    ".htaccess files load only plugins that the server's configuration names" => named,
+    "a plugin may be named anywhere and in any order" => named_anywhere,
+    "a graceful restart changes which plugins .htaccess files may load" => graceful,
     "with WebSocketHtaccessPlugins Any .htaccess files load any plugin" => any,
     "with WebSocketHtaccessPlugins None .htaccess files load no plugin" => none,
-    "an .htaccess file that names no init function harms nobody" => harmless,
+    "an .htaccess file with a symbol that is not an init function causes no crash" => harmless,
 }
 
-/// Serves folders below `/site`, whose `.htaccess` files are read.
+/// Serves folders below `/site` and reads their `.htaccess` files.
 fn root(context: &Context) -> Result<ServerRoot> {
     let root = context.root()?.stock_module("alias");
     let folder = root.dir().join("site");
@@ -30,7 +30,7 @@ fn root(context: &Context) -> Result<ServerRoot> {
     Ok(root.config(site(&folder, "")))
 }
 
-/// A folder `/site/NAME` whose `.htaccess` file names a plugin.
+/// Makes a folder `/site/NAME` whose `.htaccess` file names a plugin.
 fn folder(root: &Path, name: &str, handler: &str) -> Result<()> {
     let rules = format!("SetHandler websocket-handler\n{handler}\n");
     write_site(&root.join("site").join(name), &rules)
@@ -41,7 +41,7 @@ fn ask(httpd: &Httpd, name: &str) -> Result<u16> {
     Ok(Client::ask(httpd.address(), &Handshake::to(&target))?.status)
 }
 
-/// The refusal that the error log has for a folder.
+/// The line of the error log about the refusal for a folder.
 fn refusal(httpd: &Httpd, name: &str) -> Result<String> {
     httpd.wait_for_log(
         &format!("/site/{name}/.htaccess: WebSocketHandler"),
@@ -106,10 +106,12 @@ fn named_anywhere(context: &Context) -> Result<()> {
     for name in [echo, twin, gate] {
         folder(&dir, name, &plugins.handler(name))?;
     }
-    // Named before and behind the folder's section, in a host and a section that are not the request's.
+    // Named before and after the folder's section, and in a host and a section that the request
+    // does not match.
     let other_host = format!(
         "<VirtualHost *:*>\nServerName localhost\n</VirtualHost>\n\
-         <VirtualHost *:*>\nServerName other.example\n<Location /x>\n{}\n</Location>\n</VirtualHost>",
+         <VirtualHost *:*>\nServerName other.example\n\
+         <Location /x>\n{}\n</Location>\n</VirtualHost>",
         plugins.handler(twin)
     );
     let condition = format!("<If \"false\">\n{}\n</If>", plugins.handler(gate));
@@ -137,7 +139,7 @@ fn graceful(context: &Context) -> Result<()> {
     for (config, status) in [(without, 500), (with, 101)] {
         httpd.replace_config(config)?;
         httpd.graceful()?;
-        // A child that is about to go may still take a connection.
+        // A child that is about to end may still accept a connection.
         wait_until("a new child answers", || Ok(ask(&httpd, "echo")? == status))?;
     }
     refusal(&httpd, "echo").map(drop)

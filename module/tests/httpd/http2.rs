@@ -19,16 +19,16 @@ cases! {
     "HTTP/2: messages of all sizes go both ways, in cleartext and over TLS" => messages,
     "HTTP/2: many small messages are answered in order" => pipelined,
     "HTTP/2: WebSockets and ordinary requests share a connection" => shared_connection,
-    "HTTP/2: a connection has no more WebSockets than WebSocketH2MaxStreams" => cap,
-    "HTTP/2: a place is free again however its WebSocket ends" => freed_places,
+    "HTTP/2: a connection has at most WebSocketH2MaxStreams WebSockets" => cap,
+    "HTTP/2: a WebSocket that ends makes room for another, however it ends" => freed_places,
     "HTTP/2: the handshake is checked as over HTTP/1.1" => handshake,
     "HTTP/2: subprotocol and headers of the plugin are on the response" => response_headers,
     "HTTP/2: close codes go both ways" => close_codes,
-    "HTTP/2: a callback that blocks holds up no other stream" => blocked_callback,
+    "HTTP/2: a callback that blocks delays no other stream" => blocked_callback,
     "HTTP/2: threads of a plugin may send while messages arrive" => threads,
 }
 
-/// A server that speaks HTTP/2, in cleartext and over TLS.
+/// A server with HTTP/2, in cleartext and over TLS.
 fn root(context: &Context) -> Result<ServerRoot> {
     Ok(context
         .root()?
@@ -38,7 +38,7 @@ fn root(context: &Context) -> Result<ServerRoot> {
         .config(context.plugins().locations()))
 }
 
-/// A server where a connection may have several WebSockets.
+/// A server with HTTP/2 whose connections may have several WebSockets.
 fn start(context: &Context, config: &str) -> Result<Httpd> {
     root(context)?
         .config("WebSocketH2MaxStreams 3")
@@ -50,7 +50,8 @@ fn connect(httpd: &Httpd) -> Result<Http2> {
     Http2::connect(httpd.address())
 }
 
-/// In cleartext and over TLS. Each is connected when it is needed: idle ones end after KeepAliveTimeout.
+/// Connects in cleartext, or over TLS. Tests connect when they need the connection, because an idle
+/// one ends after KeepAliveTimeout.
 const WAYS: [fn(&Httpd) -> Result<Http2>; 2] = [connect, Http2::connect_tls];
 
 fn messages(context: &Context) -> Result<()> {
@@ -118,7 +119,7 @@ fn cap(context: &Context) -> Result<()> {
             .open(&Handshake::to("/echo"))?
             .echo("another connection")?;
         clients.remove(0).close()?;
-        // The end of the stream comes when its place is free.
+        // The stream ends when its place is free.
         http2.open(&Handshake::to("/echo"))?.echo("in its place")?;
     }
     Ok(())

@@ -1,4 +1,4 @@
-//! How connections end, and what they cost while they live.
+//! How connections end, and what they cost meanwhile.
 
 use std::time::{Duration, Instant};
 
@@ -9,16 +9,16 @@ use crate::support::journal::Journal;
 use crate::support::{Client, Context, Frame, Handshake, Opcode, cases};
 use xtask::process::cpu_ticks;
 
-/// How long it may take until the plugin hears that its client is gone.
+/// The longest time until the plugin gets `on_disconnect` after its client has left.
 const PROMPT: Duration = Duration::from_secs(4);
 
 cases! {
-    "on_disconnect comes once, however the client goes" => disconnects,
+    "on_disconnect is called once, however the client leaves" => disconnects,
     "a client that only reads still gets the answers" => half_closed,
     "a client that ignores a close frame is dropped after 5 seconds" => ignores_close,
-    "a client that floods after a close frame is dropped as well" => floods_after_close,
+    "a client that keeps sending after a close frame is dropped, too" => floods_after_close,
     "idle connections cost no processor time" => idle,
-    "mod_reqtimeout does not touch an idle connection" => request_timeout,
+    "mod_reqtimeout does not end an idle connection" => request_timeout,
 }
 
 fn disconnects(context: &Context) -> Result<()> {
@@ -93,7 +93,7 @@ fn floods_after_close(context: &Context) -> Result<()> {
     let mut client = context.open("/kitchen_sink")?;
     client.text("close")?;
     client.expect(&Frame::new(Opcode::CLOSE, ""))?;
-    // The plugin sends each back, in vain.
+    // The plugin answers each message, in vain.
     let flood = masked(Opcode::BINARY, vec![0; 60_000]).repeat(8);
     let started = Instant::now();
     while client.send(&flood).is_ok() {
@@ -118,11 +118,11 @@ fn idle(context: &Context) -> Result<()> {
             .map(cpu_ticks)
             .sum::<Result<u64>>()
     };
-    // The least of three seconds: httpd itself has something to do now and then.
+    // The smallest value of three seconds, because httpd itself works now and then.
     let mut least = u64::MAX;
     for _ in 0..3 {
         let before = ticks()?;
-        std::thread::sleep(Duration::from_secs(1)); // the span that is measured
+        std::thread::sleep(Duration::from_secs(1)); // the measured time
         least = least.min(ticks()?.saturating_sub(before));
     }
     ensure!(least <= 1, "{least} ticks in a second");

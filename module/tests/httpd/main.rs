@@ -1,9 +1,9 @@
-//! The module in a real Apache httpd, under every MPM: what it promises to administrators, to
-//! clients, and to plugins written in C or Rust.
+//! Tests of the module in a real Apache httpd under every MPM: its promises to administrators, to
+//! clients, and to plugins in C and Rust.
 //!
-//! `WEBSOCKET_TEST_MPMS=event,worker` restricts the MPMs. Each case is called `MPM: the rule`; under the
-//! event MPM it also runs with `WebSocketEventDriven Off`. What the version of httpd under test cannot do
-//! is listed as ignored, with the version that can.
+//! `WEBSOCKET_TEST_MPMS=event,worker` restricts the MPMs. Each case is called `MPM: the rule`.
+//! Under the event MPM it also runs with `WebSocketEventDriven Off`. If the version of httpd does
+//! not support a case, it is listed as ignored, with the first version that does.
 
 mod blocking;
 mod broadcast;
@@ -111,7 +111,7 @@ const THEMES: &[&[Case]] = &[
     fuzz::CASES,
 ];
 
-/// Cases wait more than they compute, so run more of them at a time than there are processors.
+/// Cases wait more than they compute, so more of them run at a time than there are processors.
 const THREADS: usize = 8;
 
 fn main() -> Result<ExitCode> {
@@ -140,7 +140,8 @@ fn main() -> Result<ExitCode> {
     })
 }
 
-/// Thousands of connections take as many descriptors, here and in the servers that are started here.
+/// Thousands of connections need as many descriptors, in this process and in the servers that it
+/// starts.
 fn raise_descriptor_limit() -> Result<()> {
     let maximum = getrlimit(Resource::Nofile).maximum;
     let limit = Rlimit {
@@ -161,18 +162,18 @@ fn contexts() -> Result<Vec<Context>> {
         .collect())
 }
 
-/// Cases with one thread in one child. The event MPM before 2.4.53 stops accepting when all threads of a child
-/// are busy, and does not notice that one is idle again (PR 65769): it serves one request, with or without
-/// this module.
+/// Cases with one thread in one child. The event MPM before 2.4.53 stops accepting when all threads
+/// of a child are busy, and does not notice when one becomes idle again (PR 65769). So it serves
+/// one request, with and without this module.
 const OF_ONE_THREAD: [&str; 2] = [
     "a kept WebSocketServer reaches a later connection or nothing",
-    "WebSocketDetach: 2000 connections leave no descriptors and no memory behind",
+    "WebSocketDetach: 2000 connections leak no descriptors and no memory",
 ];
 
 /// The first version of httpd that can pass a case, if not all can.
 fn needed_version(context: &Context, case: &Case) -> Option<Version> {
     if case.name.contains("HTTP/2") {
-        // mod_http2 did not serve WebSockets before.
+        // Earlier versions of mod_http2 do not support WebSockets.
         Some(HTTP2_WEBSOCKETS)
     } else if context.mpm == Mpm::Event && OF_ONE_THREAD.contains(&case.name) {
         Some(Version(2, 4, 53))
@@ -182,7 +183,7 @@ fn needed_version(context: &Context, case: &Case) -> Option<Version> {
 }
 
 fn trials(context: &Context, version: Version) -> Vec<Trial> {
-    // mod_http2 does not serve WebSockets, or anything else, in processes with one thread.
+    // mod_http2 does not work in processes with one thread.
     let http2 = (context.mpm != Mpm::Prefork).then_some([
         http2::CASES,
         http2::life::CASES,

@@ -1,4 +1,4 @@
-//! Frames that break the rules: each ends the connection with the code that says why.
+//! Frames that violate the protocol: each ends the connection with the right status code.
 
 use std::time::Duration;
 
@@ -9,20 +9,21 @@ use crate::support::journal::Journal;
 use crate::support::{Client, Context, Frame, Handshake, Opcode, cases};
 
 cases! {
-    "a frame that breaks the rules ends the connection with 1002" => protocol_errors,
-    "what is wrong is refused at the byte that makes it certain" => incomplete_headers,
-    "a length over the limit is refused before the masking key has come" => incomplete_lengths,
+    "a frame that violates the protocol ends the connection with 1002" => protocol_errors,
+    "an incomplete header is refused at the first byte that makes it invalid" => incomplete_headers,
+    "a length over the limit is refused before the masking key arrives" => incomplete_lengths,
     "text that is not UTF-8 ends the connection with 1007" => bad_texts,
     "bad UTF-8 is refused as soon as it is certain" => bad_text_early,
     "reserved status codes are refused, unless allowed" => status_codes,
     "a message over the limit ends the connection with 1009, or 1004" => limits,
-    "the default limit is 32 MiB, judged by the frame's header" => default_limit,
-    "what was right before the mistake is still answered" => answers_before_the_mistake,
-    "a bad text ends the connection once, after the messages of the same read before it" => bad_text_later,
-    "the plugin hears of no frame that breaks a rule" => plugin_hears_nothing,
+    "the default limit is 32 MiB and applies to the frame's header" => default_limit,
+    "messages before the violation are still answered" => answers_before_the_mistake,
+    "an invalid text ends the connection after the messages before it in the same read"
+        => bad_text_later,
+    "the plugin gets no frame that violates a rule" => plugin_hears_nothing,
 }
 
-/// A frame with a length as the client likes to write it, and nothing behind it.
+/// A frame header with this encoding of the length, and nothing after it.
 fn header(first_byte: u8, length: &[u8]) -> Vec<u8> {
     [&[first_byte], length].concat()
 }
@@ -85,7 +86,7 @@ fn protocol_errors(context: &Context) -> Result<()> {
     )
 }
 
-/// Nothing follows these bytes, and with the last of them there is no way back.
+/// No bytes follow these, and the last of them makes the frame invalid.
 fn incomplete_headers(context: &Context) -> Result<()> {
     let begun = masked(Opcode::FIRST_TEXT, "begun");
     let in_message = |bytes: &[u8]| [&begun, bytes].concat();
@@ -209,7 +210,7 @@ fn bad_texts(context: &Context) -> Result<()> {
 }
 
 fn bad_text_early(context: &Context) -> Result<()> {
-    // The message is never completed; its beginning is wrong already.
+    // The message is never completed. Its beginning is already invalid.
     let incomplete = masked(Opcode::TEXT, [b"\xff".to_vec(), vec![b'x'; 100]].concat());
     let cases = [
         ("in a fragment", masked(Opcode::FIRST_TEXT, [0xff])),

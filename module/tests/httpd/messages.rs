@@ -1,4 +1,4 @@
-//! Messages and control frames that keep to the rules (RFC 6455, section 5).
+//! Valid messages and control frames (RFC 6455, section 5).
 
 use anyhow::{Result, ensure};
 use tungstenite::Message;
@@ -15,8 +15,8 @@ cases! {
     "a frame may arrive byte by byte" => byte_by_byte,
     "many small messages are answered in order" => pipelined,
     "a ping is answered with its payload, a pong is ignored" => pings,
-    "the plugin learns type and size, and a buffer even for nothing" => types,
-    "a close frame is answered with its own code" => client_closes,
+    "the plugin gets type, size, and a buffer even for an empty message" => types,
+    "a close frame is answered with the same code" => client_closes,
     "a large message may be followed by others at once" => after_a_large_message,
 }
 
@@ -88,7 +88,7 @@ fn fragments(context: &Context) -> Result<()> {
         masked(Opcode::MIDDLE, "two, "),
         masked(Opcode::PONG, "ignored"),
         masked(Opcode::LAST, "three"),
-        // A character of two bytes, torn apart.
+        // A character of two bytes, split between two fragments.
         masked(Opcode::FIRST_TEXT, [0xc3]),
         masked(Opcode::LAST, [0xa9]),
         masked(Opcode::FIRST_BINARY, [0xc3]),

@@ -1,4 +1,4 @@
-//! Settings that have no effect, or not the one meant: httpd starts, and says so.
+//! Settings without effect, or with another effect than intended: httpd starts and warns.
 
 use std::fs;
 
@@ -8,13 +8,13 @@ use crate::rust::{handler, site};
 use crate::support::{Context, cases};
 
 cases! {
-    "a setting without effect is a warning that says what to write, once" => warnings,
+    "a setting without effect causes one warning that says what to write" => warnings,
     "each start and restart warns once, in the error log" => restarts,
-    "what may make sense is not warned of" => no_false_alarms,
-    "an error in a plugin's options says where they are" => option_errors,
+    "settings that may make sense cause no warning" => no_false_alarms,
+    "an error in a plugin's options names their file and line" => option_errors,
 }
 
-/// What `httpd -t` says, and the number of the line that begins with `directive`.
+/// The output of `httpd -t`, and the number of the line that begins with `directive`.
 fn check(context: &Context, config: &str, directive: &str) -> Result<(bool, String, usize)> {
     let mut root = context.root()?.stock_module("alias").config(config);
     let result = root.check_config()?;
@@ -29,7 +29,7 @@ fn within(path: &str, directives: &str) -> String {
     format!("<Location {path}>\n{directives}\n</Location>\n")
 }
 
-/// Configurations with one mistake each: the directive it is in, and what the warning says.
+/// Configurations with one mistake each, with its directive and the words of the warning.
 fn mistakes(context: &Context) -> Vec<(String, &'static str, Vec<&'static str>)> {
     let plugins = context.plugins();
     let echo = |directives: &str| plugins.location("/echo", "echo", directives);

@@ -9,14 +9,14 @@ use crate::support::{Client, Context, Handshake, PATIENCE, cases};
 
 cases! {
     "by default the origin must be the site itself" => same,
-    "version 7 has a header of its own for the origin" => version_7,
+    "version 7 uses another header for the origin" => version_7,
     "Trusted accepts the origins listed" => trusted,
-    "a trusted origin that no browser sends is named at start, with the one to use" => useless,
+    "a trusted origin that no browser sends causes a warning with the right form" => useless,
     "Off accepts every origin" => off,
-    "an IPv6 address stands in brackets" => ipv6,
-    "behind TLS the scheme is https" => tls,
-    "a refused origin is logged with the expected one, and the plugin not asked" => refusal,
-    "refused origins are logged once a minute each, and not without end" => quiet,
+    "an IPv6 address must be in brackets" => ipv6,
+    "over TLS the scheme is https" => tls,
+    "a refused origin is logged with the expected one and the plugin is not called" => refusal,
+    "each refused origin is logged once a minute, and their number is limited" => quiet,
 }
 
 fn expect(context: &Context, handshake: &Handshake, allowed: bool) -> Result<()> {
@@ -190,7 +190,7 @@ fn refusal(context: &Context) -> Result<()> {
             "http://refused.example",
             &["'http://site.example:8080'", "WebSocketOriginCheck Trusted"][..],
         ),
-        // A proxy in front has taken TLS away.
+        // A proxy in front terminates TLS.
         (
             "/journal",
             "https://site.example",
@@ -237,7 +237,7 @@ fn quiet(context: &Context) -> Result<()> {
     for _ in 0..5 {
         refuse("http://again.example")?;
     }
-    // httpd writes the line before it answers. A process without threads serves one client of many.
+    // httpd writes the line before it answers. On prefork several processes serve the clients.
     let most = if context.mpm == Mpm::Prefork { 5 } else { 1 };
     let count = lines("http://again.example")?;
     ensure!((1..=most).contains(&count), "{count} lines");
@@ -282,7 +282,7 @@ fn useless(context: &Context) -> Result<()> {
     let httpd = context.start(&config)?;
     for (origin, remedy) in origins {
         let line = httpd.wait_for_log(&format!("WebSocketTrustedOrigin '{origin}'"), PATIENCE);
-        // httpd escapes what is not ASCII.
+        // httpd escapes bytes that are not ASCII.
         let line = if origin.is_ascii() {
             line?
         } else {
@@ -307,7 +307,7 @@ fn useless(context: &Context) -> Result<()> {
         ("capacitor://localhost", 101),
         ("capacitor://localhost:80", 403),
         ("https://b.example", 403),
-        // As ever: a client that is no browser may send anything.
+        // A client that is not a browser may still send anything.
         ("shop.example:8443", 101),
     ] {
         let handshake = Handshake::to("/echo").header("Origin", origin);

@@ -1,4 +1,4 @@
-//! Requests for a location of WebSockets that ask for no WebSocket.
+//! Requests for a WebSocket location that do not ask for a WebSocket.
 
 use std::fs;
 
@@ -12,14 +12,14 @@ use crate::support::http2::Http2;
 use crate::support::{Client, Context, Handshake, PATIENCE, cases};
 
 cases! {
-    "a plain request is told that there is a WebSocket" => explained,
-    "WebSocketPlainRequests stands at every level and is inherited" => levels,
-    "what another handler serves is served by it" => others,
-    "an error below a location of WebSockets stays that error" => errors,
-    "a handshake that lost its headers on the way is warned of" => crippled,
+    "a plain request gets 426 and a page that explains the location" => explained,
+    "WebSocketPlainRequests is allowed at every level and inherited" => levels,
+    "content of other handlers is served as usual" => others,
+    "an error inside a WebSocket location keeps its status" => errors,
+    "a handshake without Upgrade and Connection causes a warning" => crippled,
 }
 
-/// A server with files: a page, an index, and error pages.
+/// A server with files: a page, an index and error pages.
 fn root(context: &Context) -> Result<ServerRoot> {
     let root = context
         .root()?
@@ -46,7 +46,7 @@ fn get(httpd: &Httpd, path: &str) -> Result<(Response, String)> {
     client.page()
 }
 
-/// A request that asks for no WebSocket.
+/// A request that does not ask for a WebSocket.
 fn plain(method: &str, path: &str) -> Handshake {
     let handshake = Handshake::to(path)
         .without("Upgrade")
@@ -75,7 +75,7 @@ fn explained(context: &Context) -> Result<()> {
         );
         ensure!(page.contains("WebSocket (RFC 6455)"), "{page}");
     }
-    // The connection serves on: other methods, then the handshake.
+    // The connection stays open: other methods, then the handshake.
     client.send(plain("HEAD", "/echo").to_bytes())?;
     let head = client.response()?;
     ensure!(head.status == 426 && head.header("Upgrade") == Some("websocket"));
@@ -197,7 +197,7 @@ fn others(context: &Context) -> Result<()> {
         ("OPTIONS", "/nothing", 200),
         ("DELETE", "/nothing", 405),
         ("HEAD", "/page.txt", 200),
-        // There, nobody else has anything.
+        // This path has no other content.
         ("GET", "/nothing", 426),
         ("GET", "/bare/", 426),
         ("GET", "/page.txt/deeper", 426),
@@ -222,7 +222,7 @@ fn errors(context: &Context) -> Result<()> {
     for (path, status) in [
         ("/denied", 403),
         ("/nothing", 404),
-        // Where no WebSocket is served, there is nothing to explain.
+        // If no WebSocket is served, there is nothing to explain.
         ("/no-plugin", 404),
         ("/sockets", 426),
         ("/sockets/away", 426),

@@ -1,5 +1,5 @@
-//! Behind a proxy that ends TLS: nginx, haproxy and another httpd, each as README says to set it
-//! up.
+//! Behind a proxy that terminates TLS: nginx, haproxy and another httpd, each configured as in the
+//! README.
 
 use std::env;
 use std::fs;
@@ -18,13 +18,13 @@ use crate::support::frame::masked;
 use crate::support::{Client, Context, Frame, Handshake, Opcode, PATIENCE, cases, wait_until};
 
 cases! {
-    "behind nginx that ends TLS, pages of the site connect once it is named" => nginx,
-    "behind haproxy that ends TLS, pages of the site connect once it is named" => haproxy,
-    "behind httpd that ends TLS, pages of the site connect once it is named" => httpd,
-    "a proxy that passes no handshakes on is warned of" => not_passed_on,
+    "behind nginx with TLS, pages of the site connect once ServerName is set" => nginx,
+    "behind haproxy with TLS, pages of the site connect once ServerName is set" => haproxy,
+    "behind httpd with TLS, pages of the site connect once ServerName is set" => httpd,
+    "a proxy that does not forward handshakes causes a warning" => not_passed_on,
 }
 
-/// A proxy that listens on loopback with TLS; it ends when this is dropped.
+/// A proxy that listens on loopback with TLS. Dropping it ends the proxy.
 struct Proxy {
     address: SocketAddr,
     certificate: PathBuf,
@@ -39,14 +39,14 @@ enum Process {
 impl Drop for Process {
     fn drop(&mut self) {
         if let Self::Other { child, .. } = self {
-            // One that has ended by itself is just waited for.
+            // If it has ended by itself, this only waits for it.
             let _ = child.kill();
             let _ = child.wait();
         }
     }
 }
 
-/// Starts a proxy in front of an address; `None` where it is not installed.
+/// Starts a proxy in front of a server. Returns `None` if the proxy is not installed.
 type Start = fn(&Httpd) -> Result<Option<Proxy>>;
 
 fn nginx(context: &Context) -> Result<()> {
@@ -61,7 +61,7 @@ fn httpd(context: &Context) -> Result<()> {
     behind(context, |back| start_httpd(back).map(Some))
 }
 
-/// A proxy is not told of the site it serves, the server behind it is.
+/// The proxy does not know the site's name; the server behind it must.
 fn behind(context: &Context, start: Start) -> Result<()> {
     let back = |config: &str| {
         context
@@ -71,7 +71,7 @@ fn behind(context: &Context, start: Start) -> Result<()> {
             .config(config)
             .start()
     };
-    // As it comes: httpd takes the pages of the site for those of another.
+    // Without ServerName, httpd takes the site's own pages for those of another site.
     let unnamed = back("")?;
     let Some(proxy) = start(&unnamed)? else {
         return Ok(());
@@ -90,7 +90,8 @@ fn behind(context: &Context, start: Start) -> Result<()> {
     drop((proxy, named));
 
     let trusting = back(
-        "WebSocketOriginCheck Trusted\nWebSocketTrustedOrigin https://localhost https://shop.example",
+        "WebSocketOriginCheck Trusted\n\
+         WebSocketTrustedOrigin https://localhost https://shop.example",
     )?;
     let proxy = start(&trusting)?.context("just started")?;
     ensure!(proxy.ask("https://shop.example")? == 101);
@@ -110,14 +111,14 @@ impl Proxy {
             .header("Origin", origin)
     }
 
-    /// The status of the answer to a page of `origin`.
+    /// The status of the response to a page of `origin`.
     fn ask(&self, origin: &str) -> Result<u16> {
         let mut client = Client::connect_tls_at(self.address, &self.certificate)?;
         client.send(self.handshake(origin).to_bytes())?;
         Ok(client.response()?.status)
     }
 
-    /// Whether messages of all kinds go both ways.
+    /// Checks that messages of all kinds pass in both directions.
     fn converse(&self) -> Result<()> {
         let mut client = Client::connect_tls_at(self.address, &self.certificate)?;
         client.upgrade(&self.handshake(&self.origin()))?;
@@ -127,7 +128,7 @@ impl Proxy {
         client.expect(&Frame::binary(payload))?;
         client.send(masked(Opcode::PING, "ping"))?;
         client.expect(&Frame::pong("ping"))?;
-        // How the proxy ends its own connection is up to it.
+        // The proxy decides how its own connection ends.
         client.send(masked(Opcode::CLOSE, 1000_u16.to_be_bytes()))?;
         client.expect(&Frame::close(1000))
     }
@@ -195,8 +196,8 @@ fn start_haproxy(back: &Httpd) -> Result<Option<Proxy>> {
     start_other(back, "haproxy", config, command)
 }
 
-/// Starts a proxy that stays in the foreground: `config` makes its configuration, for a folder and
-/// a port, `command` what starts it, in that folder and with that file.
+/// Starts a proxy that runs in the foreground. `config` makes its configuration, given a folder and
+/// a port, and `command` the command line, given that folder and the configuration file.
 fn start_other(
     back: &Httpd,
     name: &str,
@@ -267,7 +268,7 @@ fn not_passed_on(context: &Context) -> Result<()> {
         .tls_port(free_port()?)
         .config(context.plugins().locations())
         .start()?;
-    // As nginx comes: HTTP/1.0, without Upgrade.
+    // nginx's default: HTTP/1.0 without Upgrade.
     let Some(proxy) = start_nginx_with(&back, "")? else {
         return Ok(());
     };

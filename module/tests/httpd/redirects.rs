@@ -1,4 +1,4 @@
-//! Requests that httpd redirects internally, and what they may become.
+//! Requests that httpd redirects internally, and that may become a WebSocket.
 
 pub(crate) mod errors;
 pub(crate) mod fuzz;
@@ -17,16 +17,16 @@ use crate::support::http2::Http2;
 use crate::support::{Client, Context, Driver, HTTP2, Handshake, Opcode, cases, wait_until};
 
 cases! {
-    "redirects: every one may lead to a WebSocket" => plain,
-    "redirects: TLS: every one may lead to a WebSocket" => tls,
-    "redirects: HTTP/2: every one may lead to a WebSocket" => http2,
-    "redirects: WebSocketDetach: every one may lead to a WebSocket" => detached,
-    "redirects: frames sent right behind the request are the first ones" => early_frames,
-    "redirects: mod_cache does not get in the way" => cache,
-    "redirects: the one to the name of a folder stays a redirect" => folder,
+    "redirects: each kind may lead to a WebSocket" => plain,
+    "redirects: TLS: each kind may lead to a WebSocket" => tls,
+    "redirects: HTTP/2: each kind may lead to a WebSocket" => http2,
+    "redirects: WebSocketDetach: each kind may lead to a WebSocket" => detached,
+    "redirects: frames sent right after the request are the first ones" => early_frames,
+    "redirects: mod_cache does not interfere" => cache,
+    "redirects: a redirect to the name of a folder stays a redirect" => folder,
 }
 
-/// What comes after the 101 response when [`TALK`] is sent: nothing follows the close frame.
+/// The bytes after the 101 response if the client sends [`TALK`]. Nothing follows the close frame.
 const ANSWER: &[u8] = b"\x81\x05hello\x88\x02\x03\xe8";
 
 fn talk() -> Vec<u8> {
@@ -34,7 +34,7 @@ fn talk() -> Vec<u8> {
     [masked(Opcode::TEXT, "hello"), close].concat()
 }
 
-/// Has a text echoed, closes, and compares all that comes until the connection ends.
+/// Sends a text and a close frame, and compares all bytes until the connection ends.
 fn converse<S: Read + Write>(mut client: Client<S>) -> Result<()> {
     client.echo("first")?;
     client.send(talk())?;
@@ -47,12 +47,12 @@ fn converse<S: Read + Write>(mut client: Client<S>) -> Result<()> {
     Ok(())
 }
 
-/// A target with a mark, by which its line in the access log is found.
+/// A target with a mark that identifies its line in the access log.
 fn marked(path: &str, mark: &str) -> Handshake {
     Handshake::to(&format!("{path}?mark={mark}"))
 }
 
-/// Ensures that each of the marked requests has one line, with `status`.
+/// Checks that each of the marked requests has exactly one line, with `status`.
 fn expect_lines(site: &Site, marks: &[String], status: u16) -> Result<()> {
     let is_of = |line: &&str, mark: &str| line.contains(&format!("?mark={mark} "));
     for mark in marks {
@@ -60,7 +60,7 @@ fn expect_lines(site: &Site, marks: &[String], status: u16) -> Result<()> {
             Ok(site.access_log()?.lines().any(|line| is_of(&line, mark)))
         })?;
     }
-    // What comes later would stand before the line of this request.
+    // A later line would be before the line of this request.
     site.expect_alive()?;
     let log = site.access_log()?;
     for mark in marks {
@@ -101,7 +101,7 @@ fn tls(context: &Context) -> Result<()> {
 }
 
 fn http2(context: &Context) -> Result<()> {
-    // mod_http2 does not serve WebSockets, or anything else, in processes with one thread.
+    // mod_http2 does not work in processes with one thread.
     if context.mpm == Mpm::Prefork {
         return Ok(());
     }

@@ -1,4 +1,4 @@
-//! Handshakes that are refused: the status, and the page that goes with it.
+//! Refused handshakes: the status, and its page.
 
 use anyhow::{Context as _, Result, ensure};
 use xtask::httpd::Httpd;
@@ -9,20 +9,20 @@ use crate::support::http2::Http2;
 use crate::support::{Client, Context, Handshake, cases};
 
 cases! {
-    "a plugin's refusal keeps its status, whether httpd knows that or not" => statuses,
+    "a plugin's refusal keeps its status, also one that httpd does not know" => statuses,
     "a refusal is never turned into a redirect" => redirects,
     "a refusal shows the error page of this server" => local_pages,
-    "a connection serves on after a refusal" => keep_alive,
+    "a connection stays usable after a refusal" => keep_alive,
 }
 
-/// A server with TLS and, where that works, HTTP/2.
+/// A server with TLS and, if possible, HTTP/2.
 fn root(context: &Context) -> Result<ServerRoot> {
     let root = context.root()?.tls_port(free_port()?);
     context.with_http2(root)
 }
 
-/// Asks over HTTP/1.1 with and without TLS, and over HTTP/2: the status, and whether there is a
-/// `Location`.
+/// Asks over HTTP/1.1 with and without TLS, and over HTTP/2. Returns the status of each response,
+/// and whether it has a `Location`.
 fn ask(context: &Context, httpd: &Httpd, handshake: &Handshake) -> Result<Vec<(u16, bool)>> {
     let mut answers = Vec::new();
     for response in [Client::ask(httpd.address(), handshake)?, {
@@ -47,7 +47,7 @@ fn ask(context: &Context, httpd: &Httpd, handshake: &Handshake) -> Result<Vec<(u
 fn statuses(context: &Context) -> Result<()> {
     let httpd = root(context)?
         .config(context.plugins().rust_location("/witness", "witness"))
-        // Not the page for a status that httpd does not know.
+        // This page must not appear for a status that httpd does not know.
         .config("ErrorDocument 500 \"broken")
         .start()?;
     for (status, reason) in [
@@ -112,7 +112,7 @@ fn redirects(context: &Context) -> Result<()> {
             ensure!(answer == (status, false), "{name}: {answer:?}");
         }
     }
-    // Where no handshake is refused, nothing changes.
+    // Other responses do not change.
     let response = Client::ask(httpd.address(), &Handshake::to("/absent"))?;
     ensure!(response.status == 302, "{response:?}");
     Ok(())

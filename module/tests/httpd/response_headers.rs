@@ -1,4 +1,4 @@
-//! What other modules of httpd add to the answer that opens a WebSocket.
+//! Headers that other modules of httpd add to the 101 response.
 
 use anyhow::{Result, ensure};
 use xtask::httpd::Httpd;
@@ -10,7 +10,7 @@ use crate::support::{Client, Context, Handshake, cases};
 
 cases! {
     "headers for all responses are on the 101" => always,
-    "no module can spoil the headers of the handshake" => essential,
+    "no module can break the headers of the handshake" => essential,
     "the access log sees the headers of the 101" => logged,
 }
 
@@ -38,7 +38,7 @@ fn start(context: &Context, config: &str) -> Result<Httpd> {
         .start()
 }
 
-/// The answers of HTTP/1.1 with and without TLS, after which the sockets work.
+/// The responses over HTTP/1.1 with and without TLS. Then checks that the WebSockets work.
 fn open(httpd: &Httpd, handshake: &Handshake) -> Result<[Response; 2]> {
     let mut plain = Client::connect(httpd.address())?;
     let mut tls = Client::connect_tls(httpd)?;
@@ -71,7 +71,7 @@ fn always(context: &Context) -> Result<()> {
             for name in ["X-Early", "X-If"] {
                 ensure!(response.header(name) == Some("yes"), "{response:?}");
             }
-            // That is for statuses 200 to 299.
+            // It is only for statuses 200 to 299.
             ensure!(response.header("X-Success").is_none(), "{response:?}");
         }
         if context.serves_http2()? {
@@ -91,7 +91,7 @@ fn always(context: &Context) -> Result<()> {
             client.close()?;
         }
     }
-    // Alone: mod_headers would replace the cookie of the other module.
+    // In a server without mod_headers, which would replace the cookie of the other module.
     let httpd = start(context, "CookieTracking on\nCookieName tracker\n")?;
     for response in open(&httpd, &Handshake::to("/echo"))? {
         let cookies = response.all("Set-Cookie");
@@ -130,7 +130,7 @@ fn essential(context: &Context) -> Result<()> {
             ensure!(response.all(name) == values, "{name}: {response:?}");
         }
     }
-    // What the plugin chooses holds.
+    // The plugin's choice counts.
     let mut client = Client::connect(httpd.address())?;
     let handshake =
         Handshake::to("/kitchen_sink").header("Sec-WebSocket-Protocol", "chat, superchat");

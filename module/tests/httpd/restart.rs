@@ -12,22 +12,24 @@ use crate::support::server::ensure_healthy;
 use crate::support::{Client, Context, Driver, Frame, Handshake, cases, wait_until};
 
 cases! {
-    "a graceful restart ends the connections no thread holds and leaves the others" => graceful,
+    "a graceful restart closes connections that hold no thread and keeps the others" => graceful,
     "a plugin can be added by a graceful restart" => new_plugin,
-    "a hard restart says goodbye with 1001" => restart,
-    "stop says goodbye with 1001" => stop,
-    "a graceful stop ends the connections no thread holds and lets the others finish" => graceful_stop,
-    "stop reaches connections that lived on through a graceful restart" => stop_after_graceful,
-    "a stuck callback does not keep an old child" => graceful_with_stuck_callback,
-    "stop under traffic leaves nothing behind" => stop_under_traffic,
-    "restarts under traffic crash nothing" => restarts_under_traffic,
-    "a hard restart with open connections crashes nothing, however eager memory is freed" => eager_memory,
-    "httpd goes on when a child has had all its connections" => connections_per_child,
+    "a hard restart closes with 1001" => restart,
+    "stop closes with 1001" => stop,
+    "a graceful stop closes connections that hold no thread and lets the others finish"
+        => graceful_stop,
+    "stop closes connections that survived a graceful restart" => stop_after_graceful,
+    "a stuck callback does not keep an old child from ending" => graceful_with_stuck_callback,
+    "stop under traffic leaves no processes" => stop_under_traffic,
+    "restarts under traffic cause no crash" => restarts_under_traffic,
+    "a hard restart with open connections causes no crash even if memory is unmapped at once"
+        => eager_memory,
+    "httpd continues when a child reaches MaxConnectionsPerChild" => connections_per_child,
     "stop is quick when clients do not read, answer or stop" => stop_with_bad_clients,
 }
 
-/// A connection that has been in use for a moment: one that the MPM's thread is just about to let go
-/// ends with that thread when httpd stops at once.
+/// Opens a connection and uses it. If the MPM's thread is still handing a connection over, the
+/// connection ends with this thread when httpd stops at once.
 fn open(httpd: &Httpd, target: &str) -> Result<Client> {
     let mut client = Client::open(httpd.address(), &Handshake::to(target))?;
     for _ in 0..50 {
@@ -71,7 +73,7 @@ fn new_plugin(context: &Context) -> Result<()> {
     let mut old = Client::open(httpd.address(), &Handshake::to("/a"))?;
     httpd.replace_config(plugins.location("/a", "twin_b", ""))?;
     httpd.graceful()?;
-    // A child that is about to go may still take a connection.
+    // A child that is about to end may still accept a connection.
     let ask = || {
         let mut new = Client::open(httpd.address(), &Handshake::to("/a"))?;
         new.text("who are you")?;
@@ -87,7 +89,7 @@ fn new_plugin(context: &Context) -> Result<()> {
     old.close()
 }
 
-/// Where a thread serves the connection, the client hears why it ends; where a process does, that
+/// If a thread serves the connection, the client gets 1001. If a process serves it, the connection
 /// just ends.
 fn expect_goodbye(context: &Context, client: &mut Client) -> Result<()> {
     if context.mpm != Mpm::Prefork {
@@ -169,7 +171,7 @@ fn stop_after_graceful(context: &Context) -> Result<()> {
     expect_goodbye(context, &mut client)
 }
 
-/// Where a thread of the MPM serves the connection, httpd itself waits for it.
+/// If a thread of the MPM serves the connection, httpd itself waits for it.
 fn graceful_with_stuck_callback(context: &Context) -> Result<()> {
     if context.driver == Driver::Blocking {
         return Ok(());
@@ -197,12 +199,12 @@ fn graceful_with_stuck_callback(context: &Context) -> Result<()> {
     ensure_healthy(&httpd.error_log()?)
 }
 
-/// Opens a connection and talks on it until the server goes away.
+/// Opens a connection and sends messages until the server ends it.
 fn talk(httpd: &Httpd, target: &str, size: usize) -> Result<JoinHandle<()>> {
     let mut client = Client::open(httpd.address(), &Handshake::to(target))?;
     let message = "x".repeat(size);
     Ok(thread::spawn(move || {
-        // Ends with an error, whichever it is.
+        // Ends with any error.
         while client.text(&message).and_then(|()| client.frame()).is_ok() {}
     }))
 }
@@ -251,8 +253,9 @@ fn restarts_under_traffic(context: &Context) -> Result<()> {
         ] {
             talkers.push(talk(&httpd, target, size)?);
         }
-        // It stays open: in a hard restart httpd closes its threads' sockets without a lock (close_worker_sockets,
-        // event.c), and crashes when one of these threads has just freed the last connection it closed.
+        // This connection stays open. In a hard restart httpd closes its threads' sockets without a
+        // lock (close_worker_sockets, event.c). It crashes if one of these threads has just freed
+        // the last connection that it closed.
         let other = open(&httpd, "/echo")?;
         httpd.restart()?;
         for talker in talkers {
@@ -311,7 +314,8 @@ fn eager_memory(context: &Context) -> Result<()> {
 
 fn connections_per_child(context: &Context) -> Result<()> {
     const LIMIT: usize = 5;
-    // Elsewhere a child first waits for its threads, and may have too few to reach the limit.
+    // With the other driver a child first waits for its threads, and may have too few to reach the
+    // limit.
     if context.driver != Driver::Event {
         return Ok(());
     }
@@ -320,7 +324,7 @@ fn connections_per_child(context: &Context) -> Result<()> {
     let mut clients = Vec::new();
     for _ in 0..4 * LIMIT {
         let mut client = Client::open(httpd.address(), &Handshake::to("/echo"))?;
-        // A child that is about to end may say so instead.
+        // A child that is about to end may send 1001 instead.
         client.text("hello")?;
         let frame = client.frame()?;
         let is_right = frame == Frame::text("hello") || frame == Frame::close(1001);

@@ -1,4 +1,4 @@
-//! Plugins written in Rust: the examples, and what `websocket-plugin` promises their authors.
+//! Plugins in Rust: the examples, and the promises of `websocket-plugin` to their authors.
 
 pub(crate) mod detach;
 pub(crate) mod examples;
@@ -19,7 +19,7 @@ use xtask::server_root::ServerRoot;
 
 use crate::support::{Client, Context, Handshake, PATIENCE};
 
-/// The plugins that share the library of the tests; an example has one of its own.
+/// The plugins in the common library of the tests. Each example has its own library.
 const TEST_PLUGINS: [&str; 7] = [
     "census",
     "fragile",
@@ -41,7 +41,7 @@ pub(crate) fn handler(context: &Context, name: &str) -> String {
     plugins.handler_with(&format!("rust/{library}"), &format!("{name}_init"))
 }
 
-/// A location served by a plugin, with further directives.
+/// A location with a plugin and additional directives.
 pub(crate) fn location(context: &Context, path: &str, name: &str, directives: &str) -> String {
     let handler = handler(context, name);
     format!(
@@ -49,7 +49,7 @@ pub(crate) fn location(context: &Context, path: &str, name: &str, directives: &s
     )
 }
 
-/// A server root, and the directives that let only the user `user` in, by the password `password`.
+/// A server root, and the directives that allow only the user `user` with the password `password`.
 fn root_with_user(context: &Context) -> Result<(ServerRoot, String)> {
     let root = context.root()?;
     let users = root.dir().join("users");
@@ -63,7 +63,7 @@ fn root_with_user(context: &Context) -> Result<(ServerRoot, String)> {
     Ok((root, directives))
 }
 
-/// What [`root_with_user`] asks for.
+/// The credentials for [`root_with_user`].
 const CREDENTIALS: &str = "Basic dXNlcjpwYXNzd29yZA==";
 
 /// Makes a folder with an `.htaccess` file and a file `room` that httpd finds.
@@ -74,10 +74,10 @@ pub(crate) fn write_site(folder: &Path, htaccess: &str) -> Result<()> {
     Ok(fs::write(folder.join(".htaccess"), htaccess)?)
 }
 
-/// Lets `.htaccess` files load plugins that nothing else holds.
+/// Allows `.htaccess` files to load plugins that nothing else loads.
 const ANY_PLUGIN: &str = "WebSocketHtaccessPlugins Any";
 
-/// Serves a folder at `/site`, with further directives, and those of its `.htaccess` files.
+/// Serves a folder at `/site`, with additional directives, and reads its `.htaccess` files.
 pub(crate) fn site(folder: &Path, directives: &str) -> String {
     format!(
         "Alias /site \"{0}\"\n<Directory \"{0}\">\nRequire all granted\n\
@@ -90,19 +90,19 @@ fn open(httpd: &Httpd, target: &str) -> Result<Client> {
     Client::open(httpd.address(), &Handshake::to(target))
 }
 
-/// Sends a text and expects another.
+/// Sends a text and expects this answer.
 fn ask(client: &mut Client, question: &str, answer: &str) -> Result<()> {
     client.text(question)?;
     client.expect_text(answer)
 }
 
-/// How httpd's error log calls a client, behind the word `client`, or `remote` where no thread of the MPM
-/// serves it.
+/// The client's name in httpd's error log. It follows the word `client`, or `remote` if no thread
+/// of the MPM serves it.
 fn name_in_log(client: &Client) -> Result<String> {
     Ok(format!(" {}] ", client.stream.local_addr()?))
 }
 
-/// Waits for a line with `text` in the error log, which must have all the others too.
+/// Waits for a line with `text` in the error log. The line must contain all the `others`, too.
 fn expect_log(httpd: &Httpd, text: &str, others: &[&str]) -> Result<()> {
     let line = httpd.wait_for_log(text, PATIENCE)?;
     for other in others {

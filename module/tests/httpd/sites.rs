@@ -1,4 +1,4 @@
-//! Sites as people configure them: virtual hosts, rules of access, proxies in front.
+//! Typical sites: virtual hosts, access rules, proxies in front.
 
 use std::fs;
 
@@ -10,13 +10,13 @@ use crate::support::frame::masked;
 use crate::support::{Client, Context, Frame, Handshake, Opcode, cases};
 
 cases! {
-    "virtual hosts have plugins and origins of their own" => virtual_hosts,
-    "Require rules hold for handshakes" => require,
-    "behind mod_remoteip the client's own address counts" => remote_address,
-    "a proxy in front passes WebSockets through" => proxy,
+    "each virtual host has its own plugins and origins" => virtual_hosts,
+    "Require rules apply to handshakes" => require,
+    "with mod_remoteip the client's own address counts" => remote_address,
+    "mod_proxy_wstunnel in front forwards WebSockets" => proxy,
 }
 
-/// The answer's status.
+/// The status of the response.
 fn ask(httpd: &Httpd, handshake: &Handshake) -> Result<u16> {
     Ok(Client::ask(httpd.address(), handshake)?.status)
 }

@@ -1,4 +1,4 @@
-//! Clients that do not read what they are sent.
+//! Clients that do not read the messages sent to them.
 
 use std::time::{Duration, Instant};
 
@@ -12,15 +12,16 @@ use xtask::process::resident_kib;
 
 cases! {
     "a client that does not read is dropped after Timeout" => dropped,
-    "a client that does not read what it asks for is not read from" => paused,
+    "the server stops reading from a client that does not read the answers" => paused,
     "a client that reads late gets everything" => reads_late,
     "a client that reads slowly is not dropped" => reads_slowly,
-    "three hundred clients that do not read slow no other connection" => many,
+    "three hundred clients that do not read delay no other connection" => many,
 }
 
 const TIMEOUT: &str = "Timeout 2\n";
 
-/// Memory that one connection may take: the queue's 16 MiB, a message over it, and copies on the way.
+/// The largest memory for one connection: a queue of 16 MiB, one message more, and copies on the
+/// way.
 const MOST_KIB: u64 = 64 * 1024;
 
 fn dropped(context: &Context) -> Result<()> {
@@ -49,7 +50,7 @@ fn dropped(context: &Context) -> Result<()> {
 
 fn largest_child(httpd: &Httpd) -> Result<u64> {
     let children = httpd.child_pids()?;
-    // One may have ended in between.
+    // A child may have ended meanwhile.
     Ok(children
         .into_iter()
         .filter_map(|pid| resident_kib(pid).ok())
@@ -78,8 +79,8 @@ fn paused(context: &Context) -> Result<()> {
 
 fn reads_late(context: &Context) -> Result<()> {
     let mut client = context.open("/kitchen_sink")?;
-    // The second command comes in the same packet, so it waits in a buffer while the answer to the
-    // first is under way.
+    // The second command comes in the same packet. It waits in a buffer while the answer to the
+    // first is sent.
     client.send(
         [
             masked(Opcode::TEXT, "big 12000000"),
@@ -87,7 +88,7 @@ fn reads_late(context: &Context) -> Result<()> {
         ]
         .concat(),
     )?;
-    std::thread::sleep(Duration::from_millis(300)); // fills the buffers on the way
+    std::thread::sleep(Duration::from_millis(300)); // lets the buffers fill
     ensure!(client.frame()?.payload.len() == 12_000_000);
     client.expect_text("after")?;
     client.close()
@@ -118,7 +119,8 @@ fn many(context: &Context) -> Result<()> {
     if context.driver != Driver::Event {
         return Ok(());
     }
-    // So that the system does not take it all: a listener's buffer is that of its connections.
+    // Small buffers, so that the system does not take everything. A connection inherits the size
+    // from its listener.
     let httpd = context.start_small(16, "SendBufferSize 16384\n")?;
     let open = |target| Client::open(httpd.address(), &Handshake::to(target));
     let mut others = [open("/echo")?, open("/kitchen_sink")?];
@@ -135,12 +137,12 @@ fn many(context: &Context) -> Result<()> {
         client.stream.peek(&mut [0])?;
         lazy.push(client);
     }
-    // Each wants more than it takes, again and again.
+    // Each of these clients requests more than it takes, again and again.
     for client in &mut lazy {
         client.text("echo again")?;
     }
     ensure_low()?;
-    // They have been served: what they did not read is there.
+    // The server has served them: the output that they did not read is there.
     let mut last = lazy.pop().context("no client")?;
     ensure!(last.frame()?.payload.len() == 500_000);
     last.expect_text("again")

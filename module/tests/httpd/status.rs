@@ -13,13 +13,13 @@ use crate::support::{Client, Context, Driver, Handshake, PATIENCE, cases, wait_u
 cases! {
     "the server status counts open and accepted WebSockets" => counts,
     "the server status shows which process has WebSockets" => page,
-    "the server status counts detached WebSockets by themselves" => detached,
-    "a graceful restart loses no WebSocket from the server status" => graceful,
-    "a hard restart leaves none but the accepted ones in the server status" => restart,
-    "the WebSockets of a process that was killed leave the server status" => killed,
+    "the server status counts detached WebSockets separately" => detached,
+    "after a graceful restart the server status still counts all WebSockets" => graceful,
+    "after a hard restart the server status counts only the accepted WebSockets" => restart,
+    "the server status does not count the WebSockets of a killed process" => killed,
 }
 
-/// What the lines for programs say.
+/// The values of the lines for programs.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Counters {
     pub(crate) event_driven: u64,
@@ -29,7 +29,8 @@ pub(crate) struct Counters {
 }
 
 impl Counters {
-    /// What there should be with so many open: they are served by what `context` is about.
+    /// The expected values with this many open connections, depending on the MPM and driver of
+    /// `context`.
     pub(crate) fn new(context: &Context, open: u64, accepted: u64) -> Self {
         let counters = Self {
             accepted,
@@ -63,7 +64,7 @@ impl Counters {
         })
     }
 
-    /// Waits until the server says the same.
+    /// Waits until the server reports these values.
     pub(crate) fn expect(self, httpd: &Httpd) -> Result<()> {
         let mut last = Self::default();
         let waited = wait_until("the server status is as expected", || {
@@ -93,7 +94,7 @@ fn counts(context: &Context) -> Result<()> {
     let httpd = context.start("")?;
     ensure!(Counters::ask(&httpd)? == Counters::default());
     let mut clients = open(&httpd, "/echo", 3)?;
-    // They are counted before the client hears that it is accepted.
+    // The server counts a WebSocket before the client gets the response.
     ensure!(Counters::ask(&httpd)? == Counters::new(context, 3, 3));
     let refused = Handshake::to("/echo").version(14);
     ensure!(Client::ask(httpd.address(), &refused)?.status == 400);
@@ -147,7 +148,8 @@ fn detached(context: &Context) -> Result<()> {
         .plugins()
         .handler_with("rust/test_plugins", "hermit_init");
     let config = format!(
-        "<Location /hermit>\nSetHandler websocket-handler\n{handler}\nWebSocketDetach On\n</Location>\n"
+        "<Location /hermit>\nSetHandler websocket-handler\n{handler}\n\
+         WebSocketDetach On\n</Location>\n"
     );
     let httpd = context.root()?.config(config).start()?;
     let expected = |open| match context.driver {
@@ -179,7 +181,7 @@ fn graceful(context: &Context) -> Result<()> {
             .any(|pid| !children.contains(pid)))
     })?;
     let kept = if context.driver == Driver::Event {
-        // The module closes what no thread holds.
+        // The module closes connections that hold no thread.
         for client in &mut old {
             client.expect_close(1001)?;
         }
@@ -204,7 +206,7 @@ fn restart(context: &Context) -> Result<()> {
 }
 
 fn killed(context: &Context) -> Result<()> {
-    // Not checked there: the case failed or did not end now and then, and why is not known.
+    // Not checked on prefork: there the case failed or hung now and then, for unknown reasons.
     if context.mpm == Mpm::Prefork {
         return Ok(());
     }
@@ -216,7 +218,7 @@ fn killed(context: &Context) -> Result<()> {
         let pid = Pid::from_raw(i32::try_from(*pid)?).context("no process")?;
         kill_process(pid, Signal::KILL)?;
     }
-    // One that is just dying may still accept the connection that asks.
+    // A process that is ending may still accept the connection for the status.
     wait_until("the processes are gone", || {
         Ok(!httpd.child_pids()?.iter().any(|pid| children.contains(pid)))
     })?;

@@ -1,4 +1,5 @@
-//! Clients that take what they are sent bit by bit: `Timeout` is for those that take nothing.
+//! Clients that take their messages in small pieces. `Timeout` must drop only clients that take
+//! nothing.
 
 use std::io::{Read, Write};
 use std::net::TcpStream;
@@ -13,20 +14,20 @@ use crate::support::journal::Journal;
 use crate::support::{Client, Context, Handshake, Opcode, cases};
 
 cases! {
-    "a client that keeps reading gets everything, however long callbacks and threads wait for room" => everything,
-    "a client that reads 8 KiB a second is not dropped, in the clear or over TLS" => slowly,
-    "without a limit of time nobody is dropped: Timeout -1, Timeout 0" => no_limit,
+    "a client that keeps reading gets everything, however long senders wait for room" => everything,
+    "a client that reads 8 KiB a second is not dropped, with and without TLS" => slowly,
+    "with Timeout -1 and Timeout 0 no client is dropped" => no_limit,
 }
 
-/// One message fills the queue, so that the next but one waits until the client has taken all of it.
+/// One message fills the queue, so the second next one waits until the client has taken all of it.
 pub(crate) const MESSAGE: usize = 16 << 20;
 pub(crate) const MESSAGES: usize = 4;
 
-/// How much of it a client takes in a second: a message takes twice the `Timeout`.
+/// The bytes that a client takes per second. A message takes twice the `Timeout`.
 const RATE: usize = 8 << 20;
 pub(crate) const TIMEOUT: &str = "Timeout 1\n";
 
-/// Commands of a kitchen sink, whose callbacks send the messages.
+/// Commands for the kitchen sink, whose callbacks send the messages.
 pub(crate) fn commands() -> Vec<u8> {
     masked(Opcode::TEXT, format!("big {MESSAGE}")).repeat(MESSAGES)
 }
@@ -88,7 +89,7 @@ fn ask<S: Read + Write>(mut client: Client<S>) -> Result<()> {
     read_all(&mut client.stream)
 }
 
-/// Such a socket takes little more than what is read from it.
+/// A socket with this buffer takes little more than the client reads.
 const BUFFER_SIZE: usize = 4096;
 
 fn slowly(context: &Context) -> Result<()> {
@@ -107,7 +108,7 @@ fn slowly(context: &Context) -> Result<()> {
     })
 }
 
-/// Reads 8 KiB a second, for long enough.
+/// Reads 8 KiB a second for longer than `Timeout`.
 pub(crate) fn read_slowly(mut stream: TcpStream) -> Result<()> {
     let started = Instant::now();
     while started.elapsed() < Duration::from_secs(7) {
@@ -120,7 +121,7 @@ pub(crate) fn read_slowly(mut stream: TcpStream) -> Result<()> {
 
 fn no_limit(context: &Context) -> Result<()> {
     for timeout in ["-1", "0"] {
-        // What a client has sent counts for httpd itself only when it has arrived in time.
+        // mod_reqtimeout would apply to the request otherwise.
         let config = format!("Timeout {timeout}\nRequestReadTimeout handshake=0 header=0 body=0\n");
         let httpd = context
             .root()?
@@ -129,7 +130,7 @@ fn no_limit(context: &Context) -> Result<()> {
             .start()?;
         let mut client = Client::open(httpd.address(), &Handshake::to("/kitchen_sink"))?;
         client.send(commands())?;
-        // Nothing is read: a client that is to be dropped would be.
+        // The client reads nothing. A limit would drop it in this time.
         thread::sleep(Duration::from_millis(500));
         read_all(&mut client.stream).with_context(|| format!("Timeout {timeout}"))?;
     }

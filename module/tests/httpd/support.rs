@@ -1,4 +1,4 @@
-//! What the cases share: servers, clients, plugins, and looking at processes.
+//! Shared code of the cases: servers, clients, plugins, and facts about processes.
 
 pub(crate) mod client;
 pub(crate) mod frame;
@@ -23,16 +23,16 @@ pub(crate) use self::frame::{Frame, Opcode};
 pub(crate) use self::handshake::Handshake;
 pub(crate) use self::server::{Context, Driver, HTTP2, HTTP2_WEBSOCKETS};
 
-/// How long anything may take that is expected to happen. Loaded machines are slow.
+/// The longest time that an expected event may take. Loaded machines are slow.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
 
-/// A rule and the test that holds the module to it.
+/// A rule, and the test that checks it.
 pub(crate) struct Case {
     pub(crate) name: &'static str,
     pub(crate) run: fn(&Context) -> Result<()>,
 }
 
-/// Makes the list of cases of a theme from lines `"rule" => function`.
+/// Defines the cases of a file from lines of the form `"rule" => function`.
 macro_rules! cases {
     ($($name:literal => $run:path),* $(,)?) => {
         pub(crate) const CASES: &[crate::support::Case] =
@@ -44,7 +44,7 @@ pub(crate) use cases;
 /// Waits until `condition` holds.
 ///
 /// # Errors
-/// It does not within [`PATIENCE`], or cannot be told.
+/// It does not hold within [`PATIENCE`], or the check fails.
 pub(crate) fn wait_until(what: &str, mut condition: impl FnMut() -> Result<bool>) -> Result<()> {
     let deadline = Instant::now() + PATIENCE;
     while !condition()? {

@@ -1,5 +1,5 @@
-//! Many threads that send messages of all sizes at once, small ones that are queued and large ones
-//! that are written where they lie.
+//! Many threads that send messages of all sizes at once: small ones, which are queued, and large
+//! ones, which are written directly.
 
 use std::io::{Read, Write};
 use std::thread;
@@ -13,24 +13,26 @@ use crate::support::journal::Journal;
 use crate::support::{Client, Context, Frame, Handshake, Opcode, cases};
 
 cases! {
-    "messages of many threads arrive whole and in the order of each" => fast,
-    "so they do when the client reads slowly" => slow,
-    "TLS: messages of many threads arrive whole and in the order of each" => tls_fast,
-    "TLS: so they do when the client reads slowly" => tls_slow,
-    "what was accepted before close arrives, and nothing follows the close frame" => closed,
-    "TLS: what was accepted before close arrives, and nothing follows the close frame" => tls_closed,
-    "a client is read from while threads send it large messages" => echoes_meanwhile,
-    "TLS: a client is read from while threads send it large messages" => tls_echoes_meanwhile,
+    "messages of many threads arrive whole and in each thread's order" => fast,
+    "messages of many threads arrive whole and in each thread's order at a slow client" => slow,
+    "TLS: messages of many threads arrive whole and in each thread's order" => tls_fast,
+    "TLS: messages of many threads arrive whole and in each thread's order at a slow client"
+        => tls_slow,
+    "messages accepted before close arrive and nothing follows the close frame" => closed,
+    "TLS: messages accepted before close arrive and nothing follows the close frame" => tls_closed,
+    "the server reads from a client while threads send it large messages" => echoes_meanwhile,
+    "TLS: the server reads from a client while threads send it large messages"
+        => tls_echoes_meanwhile,
     "a thread may send while it ends" => goodbye,
 }
 
-/// So much the kernel may keep for a client that reads slowly, in bytes.
+/// The size of the kernel's buffer for a client that reads slowly, in bytes.
 const SMALL_BUFFER: usize = 16 * 1024;
 
-/// How long a slow client waits between two messages, in turn.
+/// The pauses of a slow client between messages, in rotation, in milliseconds.
 const PAUSES: [u64; 7] = [0, 0, 40, 0, 0, 5, 0];
 
-/// What the client has got from each sender.
+/// The number of messages received from each sender.
 pub(crate) struct Received(Vec<u32>);
 
 impl Received {
@@ -42,7 +44,7 @@ impl Received {
         self.0.iter().sum()
     }
 
-    /// Takes up the next message, which must be whole and its sender's next.
+    /// Checks the next message: it must be whole and its sender's next.
     pub(crate) fn take(&mut self, frame: &Frame) -> Result<()> {
         let word = |at: usize| {
             let bytes = frame.payload.get(at..at + 4)?.try_into().ok()?;
@@ -76,7 +78,7 @@ fn handshake() -> Handshake {
     Handshake::to("/swarm")
 }
 
-/// 5 senders, 40 messages each, far more than may wait for a client.
+/// 5 senders with 40 messages each, far more than the queue has room for.
 fn receive_all<S: Read + Write>(client: &mut Client<S>, pauses: &[u64]) -> Result<()> {
     const COUNT: u32 = 40;
     client.text(format!("4 {COUNT} {COUNT} 0"))?;
@@ -160,7 +162,7 @@ fn tls_closed(context: &Context) -> Result<()> {
     Ok(())
 }
 
-/// Every echo must come although the queue is never empty for long.
+/// Every echo must arrive although the queue is hardly ever empty.
 fn echo_meanwhile<S: Read + Write>(client: &mut Client<S>) -> Result<()> {
     const COUNT: u32 = 20;
     client.text(format!("6 {COUNT} 0 0"))?;

@@ -1,4 +1,4 @@
-//! Plugins with threads of their own, and with habits the module has to live with.
+//! Plugins that have threads, and whose habits the module must support.
 
 use std::time::Duration;
 
@@ -130,8 +130,8 @@ fn kept_table(context: &Context) -> Result<()> {
                 }
             }
         }
-        // A single thread has the same table each time; one without a thread rests before it is used
-        // again.
+        // A single thread always has the same table. A connection without a thread has a table that
+        // is not reused at once.
         let expected = if round == 0 || context.driver == Driver::Blocking {
             vec!["through the kept one", "kept 20 same"]
         } else {
@@ -150,7 +150,7 @@ fn kept_table_under_load(context: &Context) -> Result<()> {
     let mut first = open()?;
     first.text("one")?;
     first.frame()?;
-    // While one thread of the plugin uses the table all the time, its connections come and go.
+    // While one thread of the plugin uses the table all the time, connections come and go.
     for _ in 0..150 {
         let mut client = open()?;
         client.text("hello")?;

@@ -1,4 +1,4 @@
-//! Connections whose bytes pass through filters: TLS, and modules this one does not know.
+//! Connections whose bytes pass through filters: TLS, and modules that this one does not know.
 
 pub(crate) mod filters;
 pub(crate) mod origin;
@@ -20,19 +20,22 @@ use crate::support::{Client, Context, Frame, Handshake, Opcode, cases, wait_unti
 
 cases! {
     "TLS: messages of all sizes go both ways" => messages,
-    "TLS: bytes sent right behind the request are the first frames" => early_bytes,
+    "TLS: bytes sent right after the request are the first frames" => early_bytes,
     "TLS: pings and close frames are answered" => control_frames,
     "TLS: many small messages are answered in order" => pipelined,
-    "TLS: on_disconnect comes once, however the client goes" => disconnects,
-    "TLS: a client that says goodbye and waits is let go" => close_notify,
+    "TLS: on_disconnect is called once, however the client leaves" => disconnects,
+    "TLS: the server closes after a client's close_notify" => close_notify,
     "TLS: a client that does not read is dropped after Timeout" => slow_reader,
     "TLS: a client that reads slowly is not dropped" => reads_slowly,
-    "TLS: a command that waits behind a large answer is not forgotten" => command_behind_answer,
+    "TLS: a command that arrives with one that has a large answer is handled"
+        => command_behind_answer,
     "TLS: threads may send while messages arrive" => threads,
     "filters of unknown modules are respected" => unknown_filter,
     "filters of unknown modules next to the core's are respected" => filter_below,
-    "early bytes behind a large answer are not forgotten" => early_bytes_behind_answer,
-    "unknown filters: a command behind a large answer is not forgotten" => filtered_behind_answer,
+    "early frames that arrive with one that has a large answer are handled"
+        => early_bytes_behind_answer,
+    "unknown filters: a command that arrives with one that has a large answer is handled"
+        => filtered_behind_answer,
 }
 
 type TlsClient = Client<TlsStream>;
@@ -128,7 +131,7 @@ fn close_notify(context: &Context) -> Result<()> {
     client.echo("hello")?;
     client.stream.conn.send_close_notify();
     client.stream.flush_tls()?;
-    // The TCP connection stays open until the server ends it.
+    // The client keeps its TCP connection open until the server closes it.
     journal.expect_one_disconnect(Duration::from_secs(4))?;
     client.drain().map(drop)
 }
@@ -169,7 +172,7 @@ fn slow_reader(context: &Context) -> Result<()> {
     other.close()
 }
 
-/// Takes longer than Timeout for what is encrypted and sent at a time.
+/// The client takes longer than Timeout for the data that the server encrypts and sends at a time.
 fn reads_slowly(context: &Context) -> Result<()> {
     let plugins = context.plugins().locations();
     let httpd = context
@@ -195,15 +198,15 @@ fn reads_slowly(context: &Context) -> Result<()> {
     Ok(())
 }
 
-/// A large answer and a command behind it, in the same packet.
+/// A command with a large answer and another command, in the same packet.
 fn two_commands(size: usize) -> Vec<u8> {
     let first = masked(Opcode::TEXT, format!("big {size}"));
     [first, masked(Opcode::TEXT, "echo after")].concat()
 }
 
-/// Lets the buffers on the way fill, then reads both answers.
+/// Lets the buffers fill, then reads both answers.
 fn expect_both<S: Read + std::io::Write>(client: &mut Client<S>, size: usize) -> Result<()> {
-    thread::sleep(Duration::from_millis(50)); // no event tells that the buffers are full
+    thread::sleep(Duration::from_millis(50)); // no event shows that the buffers are full
     ensure!(client.frame()?.payload.len() == size);
     client.expect_text("after")
 }
@@ -231,12 +234,12 @@ fn early_bytes_behind_answer(context: &Context) -> Result<()> {
             .stream
             .set_read_timeout(Some(Duration::from_secs(8)))?;
         let request = Handshake::to("/kitchen_sink").to_bytes();
-        // More than one read of the filter (8000 bytes), so that some of it is still in there.
+        // More than one read of the filter (8000 bytes), so that the filter still has a part of it.
         let padding = masked(Opcode::TEXT, format!("echo {}", "x".repeat(9000)));
         let commands = [masked(Opcode::TEXT, format!("big {size}")), padding].concat();
         client.send([request, commands, masked(Opcode::TEXT, "echo after")].concat())?;
         ensure!(client.response()?.status == 101);
-        thread::sleep(Duration::from_millis(50)); // no event tells that the buffers are full
+        thread::sleep(Duration::from_millis(50)); // no event shows that the buffers are full
         ensure!(client.frame()?.payload.len() == size);
         ensure!(client.next_text()?.len() == 9000);
         client

@@ -14,9 +14,9 @@ use crate::support::journal::Journal;
 use crate::support::{Client, Context, Handshake, PATIENCE, cases};
 
 cases! {
-    "a message that would have to wait is refused whole, and those before it arrive" => refused,
+    "a message that would have to wait is refused as a whole, and earlier ones arrive" => refused,
     "a message sent before the 101 is refused when the queue is full" => early,
-    "a room waits for no member that reads slowly or not at all, and closes them with 1013" => room,
+    "a room does not wait for slow members and closes their connections with 1013" => room,
 }
 
 const MEBIBYTE: usize = 1 << 20;
@@ -36,7 +36,7 @@ fn start(context: &Context, config: &str) -> Result<Httpd> {
         .start()
 }
 
-/// The number of messages that were accepted before one was refused because the queue was full.
+/// The number of messages that were accepted before one was refused because of a full queue.
 fn accepted(journal: &Journal) -> Result<usize> {
     let result = journal.wait_for("tried ")?;
     ensure!(result == "2", "{result}, not WEBSOCKET_SEND_FULL");
@@ -62,7 +62,7 @@ fn take_back<S: Read + Write>(mut client: Client<S>, journal: &Journal, how: &st
     let accepted = accepted(journal)?;
     let took = started.elapsed();
     ensure!(took < PATIENCE / 2, "it took {took:?} to try");
-    // 16 fill the queue; the socket's buffers may take some more.
+    // 16 messages fill the queue. The socket's buffers may take some more.
     ensure!((16..40).contains(&accepted), "{accepted} accepted");
     client.text("behind")?;
     for _ in 0..accepted {
@@ -86,7 +86,7 @@ fn early(context: &Context) -> Result<()> {
     client.close()
 }
 
-/// Reads so many bytes at a time, with a pause in between.
+/// The number of bytes per read, and the pause between reads.
 type Pace = Option<(usize, Duration)>;
 
 const PACES: [Pace; 3] = [
@@ -96,7 +96,7 @@ const PACES: [Pace; 3] = [
 ];
 
 fn room(context: &Context) -> Result<()> {
-    // There every connection has a process of its own, and a room for itself.
+    // On prefork every connection has its own process, and so its own room.
     if context.mpm == Mpm::Prefork {
         return Ok(());
     }
@@ -136,7 +136,7 @@ fn stays_lively(httpd: &Httpd) -> Result<()> {
     })
 }
 
-/// Alice says more than the queue of a member has room for. Both hear it without delay.
+/// Alice sends more than a member's queue has room for. Both get it without delay.
 fn talk(alice: &mut Client, bob: &mut Client) -> Result<()> {
     let text = "x".repeat(MEBIBYTE);
     for number in 0..20 {
@@ -156,7 +156,7 @@ fn hears(client: &mut Client, number: usize) -> Result<bool> {
     Ok(event.contains(&format!("\"text\":\"{number} xxx")))
 }
 
-/// Reads slowly as long as the others talk, then everything that is left.
+/// Reads slowly while the others talk, then reads everything that is left.
 fn read_at(mut stream: impl Read, pace: Pace, is_over: &AtomicBool) -> Result<()> {
     let mut bytes = vec![0; 1 << 16];
     let mut read = Vec::new();

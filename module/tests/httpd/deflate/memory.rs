@@ -1,4 +1,4 @@
-//! What memory clients can have for what they send.
+//! The memory that clients can make the server use.
 
 use std::io::ErrorKind;
 
@@ -14,9 +14,10 @@ use crate::support::server::ensure_healthy;
 use crate::support::{Client, Context, Driver, Frame, Handshake, Opcode, cases, wait_until};
 
 cases! {
-    "compression: a message that does not end takes little more than was sent" => unfinished,
-    "without memory for a message the client is told to come back later, and others are served" => no_memory,
-    "compression: what a crowd of clients held is given back when they have gone" => given_back,
+    "compression: an unfinished message takes little more memory than the bytes sent" => unfinished,
+    "if there is no memory for a message its connection closes with 1013 and others are served"
+        => no_memory,
+    "compression: after many clients have left, their memory goes back to the system" => given_back,
 }
 
 /// The memory of the children, in KiB.
@@ -25,7 +26,7 @@ fn resident(httpd: &Httpd) -> Result<u64> {
     pids.into_iter().map(resident_kib).sum()
 }
 
-/// With the rest of the memory of the longest message each of these would have a gibibyte and a half.
+/// If each could have the memory of the longest message, they would take one and a half gibibytes.
 fn unfinished(context: &Context) -> Result<()> {
     const LENGTH: usize = 31 << 20;
     let clients = if context.mpm == Mpm::Prefork { 6 } else { 50 };
@@ -51,7 +52,7 @@ fn unfinished(context: &Context) -> Result<()> {
     let grown = resident(&httpd)?.saturating_sub(before);
     let each = grown / clients.len() as u64;
     ensure!(each < 1024, "{each} KiB for each client");
-    // The message comes as soon as it is complete.
+    // The message arrives as soon as it is complete.
     let client = clients.pop().expect("there are several");
     let mut client = Deflated::without_context(client);
     client.client.send(masked(Opcode::LAST, ""))?;
@@ -68,7 +69,7 @@ fn zeros(length: usize) -> Result<Vec<u8>> {
     Ok(payload)
 }
 
-/// Half of what each announces is enough that all together cannot be served.
+/// Half of the announced lengths is more than the memory for all clients.
 fn no_memory(context: &Context) -> Result<()> {
     const PIECES: usize = 24;
     const MORE_KIB: u64 = 128 * 1024;
@@ -76,7 +77,7 @@ fn no_memory(context: &Context) -> Result<()> {
     let open = || Client::open(httpd.address(), &Handshake::to("/memory"));
     let mut witness = open()?;
     witness.echo("before")?;
-    // A process of prefork has one client, so it gets less.
+    // A process of prefork has one client, so its limit is lower.
     let (clients, more) = match context.mpm {
         Mpm::Prefork => (1, MORE_KIB / 8),
         _ => (12, MORE_KIB),
@@ -130,8 +131,8 @@ fn is_answered(client: &Client) -> Result<bool> {
     }
 }
 
-/// Each of them has a compressor and an inflater. What threads keep for their next connection is not
-/// counted: so many have been served before.
+/// Each connection has a compressor and an inflater. Earlier connections have already made the
+/// threads allocate what they keep.
 fn given_back(context: &Context) -> Result<()> {
     let clients = match (context.mpm, context.driver) {
         (Mpm::Prefork, _) => return Ok(()),

@@ -9,8 +9,8 @@ use xtask::process::resident_kib;
 
 cases! {
     "compression: messages go both ways in every context and window" => both_ways,
-    "compression: only with context a message refers to the one before" => takeover,
-    "compression: short messages and those that do not shrink go out as they are" => plain_messages,
+    "compression: a message refers to the previous one only with context takeover" => takeover,
+    "compression: messages that are short or do not shrink are sent uncompressed" => plain_messages,
     "compression: fragments make one message, control frames between them" => fragments,
     "compression: a frame may arrive byte by byte" => byte_by_byte,
     "compression: many messages are answered in order" => pipelined,
@@ -63,7 +63,7 @@ fn takeover(context: &Context) -> Result<()> {
     Ok(())
 }
 
-/// Compressed messages in the middle show that the context stays what the client takes it for.
+/// Compressed messages in between show that both ends still agree on the context.
 fn plain_messages(context: &Context) -> Result<()> {
     let mut random = 1_u64;
     let noise: Vec<u8> = std::iter::repeat_with(|| {
@@ -187,8 +187,8 @@ fn rust(context: &Context) -> Result<()> {
     client.client.close()
 }
 
-/// What each thread sends must come in order, whatever the threads do to each other; and what
-/// on_connect sent, before the 101 response, comes first.
+/// The messages of each thread arrive in order. Messages that on_connect sent before the 101
+/// response come first.
 fn threads(context: &Context) -> Result<()> {
     const MESSAGES: usize = 200;
     for (target, version) in [
@@ -223,8 +223,8 @@ fn threads(context: &Context) -> Result<()> {
     Ok(())
 }
 
-/// Either would take more than 40 KiB. A thread for each connection takes memory of its own, and
-/// the processes of prefork cannot be compared.
+/// An inflater or a compressor would take more than 40 KiB. Not measured if each connection has a
+/// thread, which takes memory itself, or on prefork, whose processes cannot be compared.
 fn idle(context: &Context) -> Result<()> {
     const CONNECTIONS: u64 = 200;
     if context.driver != Driver::Event {
@@ -240,7 +240,7 @@ fn idle(context: &Context) -> Result<()> {
     let open = |target: &str, use_it: fn(Client) -> Result<Client>| {
         let handshake = offer(target, "permessage-deflate");
         let connect = || use_it(Client::open(httpd.address(), &handshake)?);
-        // Without what the first connections of a process need.
+        // After the connections that make a process allocate its own data.
         let mut clients = vec![connect()?, connect()?];
         let before = resident_kib(child)?;
         for _ in 0..CONNECTIONS {

@@ -1,4 +1,4 @@
-//! What must not be done with compression, and what comes of it.
+//! Misuse of compression, and its consequences.
 
 use anyhow::{Result, ensure};
 use flate2::{Compress, Compression, FlushCompress};
@@ -10,10 +10,10 @@ use xtask::process::peak_resident_kib;
 
 cases! {
     "compression: misused reserved bits end the connection with 1002" => reserved_bits,
-    "compression: what cannot be inflated ends the connection with 1007" => bad_streams,
+    "compression: data that cannot be inflated ends the connection with 1007" => bad_streams,
     "compression: a text that inflates to bad UTF-8 ends the connection with 1007" => bad_texts,
-    "compression: the size limit is that of the inflated message" => limit,
-    "compression: a bomb costs no more than the size limit" => bomb,
+    "compression: the size limit applies to the inflated message" => limit,
+    "compression: a bomb takes no more memory than the size limit" => bomb,
 }
 
 fn open(context: &Context, target: &str) -> Result<Client> {
@@ -57,7 +57,7 @@ fn bad_streams(context: &Context) -> Result<()> {
     for payload in [
         &b"\x06"[..],
         b"\x00\x05\x00\x00\x00",
-        // The second of the two messages of RFC 7692, section 7.2.3.2, without the first.
+        // The second message of RFC 7692, section 7.2.3.2, without the first.
         b"\xf2\x00\x11\x00\x00",
         b"not deflate at all",
     ] {
@@ -67,7 +67,7 @@ fn bad_streams(context: &Context) -> Result<()> {
             client.expect_close(1007)?;
         }
     }
-    // The client has promised to keep no context.
+    // The client has agreed to keep no context.
     let offer = "permessage-deflate; client_no_context_takeover";
     let mut client = Deflated::open(context, "/compressed", offer)?;
     client.keeps_own = true;
@@ -81,7 +81,7 @@ fn bad_texts(context: &Context) -> Result<()> {
         let mut peer = Deflated::open(context, target, "permessage-deflate")?;
         let payload = peer.deflate(&[text(0, 500).as_bytes(), b"\xff"].concat())?;
         let mut client = open(context, target)?;
-        // Certain before the message ends.
+        // The error is certain before the message ends.
         client.send(masked(Opcode::FIRST_TEXT | RSV1, payload))?;
         client.expect_close(1007)?;
     }
@@ -107,7 +107,7 @@ fn bomb(context: &Context) -> Result<()> {
     let handshake: Handshake = offer("/bomb", "permessage-deflate");
     let mut first = Client::open(httpd.address(), &handshake)?;
     first.echo("the child has started")?;
-    // Under prefork each connection has a process, and more come at any moment.
+    // On prefork each connection has a process, and more may start at any time.
     let peak = || {
         let pids = httpd.child_pids()?;
         let mut peaks = pids.into_iter().map(peak_resident_kib);
@@ -118,7 +118,7 @@ fn bomb(context: &Context) -> Result<()> {
     client.send(masked(Opcode::BINARY | RSV1, gibibyte()?))?;
     client.expect_close(1009)?;
     let grown = peak()?.saturating_sub(before);
-    // A buffer that grows exists twice for a moment, and there is what came of the bomb.
+    // While a buffer grows, it exists twice. The inflated part of the bomb is also there.
     ensure!(grown < 3 * LIMIT / 1024, "{grown} KiB");
     first.echo("others are served")?;
     first.close()

@@ -1,4 +1,4 @@
-//! What the server answers to offers of compression (RFC 7692, section 7.1).
+//! The server's answers to offers of compression (RFC 7692, section 7.1).
 
 use anyhow::{Result, ensure};
 
@@ -6,11 +6,11 @@ use crate::deflate::{TARGETS, offer};
 use crate::support::{Client, Context, Handshake, cases};
 
 cases! {
-    "compression: it is off unless it is switched on" => off_by_default,
-    "compression: the first good offer of all headers is accepted" => offers,
-    "compression: a client without offers, or bad ones, is served" => no_offers,
-    "compression: drafts 7 and 8 have none" => drafts,
-    "compression: the settings merge one by one" => merging,
+    "compression: it is off by default" => off_by_default,
+    "compression: the first acceptable offer of all headers is accepted" => offers,
+    "compression: a client without offers or with bad offers is served" => no_offers,
+    "compression: versions 7 and 8 have no compression" => drafts,
+    "compression: each setting is inherited separately" => merging,
 }
 
 fn answer(context: &Context, handshake: &Handshake) -> Result<Option<String>> {
@@ -37,7 +37,7 @@ fn offers(context: &Context) -> Result<()> {
     let server_alone = "permessage-deflate; server_no_context_takeover";
     let small_window = "permessage-deflate; server_no_context_takeover; client_max_window_bits=12";
     for (target, headers, expected) in [
-        // The client is asked for nothing that it has not offered.
+        // The server asks the client for nothing that it did not offer.
         (shared, &["permessage-deflate"][..], server_alone),
         (
             shared,
@@ -60,7 +60,7 @@ fn offers(context: &Context) -> Result<()> {
             &["permessage-deflate; server_max_window_bits=\"10\""],
             "permessage-deflate; server_max_window_bits=10",
         ),
-        // A window zlib does not compress with, then one that it does.
+        // A window that zlib does not support, then one that it does.
         (
             own,
             &["permessage-deflate; server_max_window_bits=8, permessage-deflate"],
@@ -123,8 +123,8 @@ fn drafts(context: &Context) -> Result<()> {
 }
 
 fn merging(context: &Context) -> Result<()> {
-    // The server switches compression on; one virtual host sets the context, one location of it the
-    // contrary of what it says itself.
+    // The server switches compression on. A virtual host sets the context, and one of its locations
+    // sets the opposite of each.
     let handler = context.plugins().handler("echo");
     let httpd = context.start(&format!(
         "{handler}\nSetHandler websocket-handler\nWebSocketCompression On\n\

@@ -1,4 +1,4 @@
-//! Clients of other makes, as they are, that do not understand all of the extension.
+//! Unmodified clients of other projects that do not understand all of the extension.
 
 use anyhow::Result;
 use xtask::command::output_of;
@@ -9,14 +9,14 @@ use crate::deflate::{Deflated, TARGETS, text};
 use crate::support::{Context, cases};
 
 cases! {
-    "compression: Tornado is understood" => tornado,
-    "compression: clients that keep their context whatever the server answers are understood" => stubborn,
+    "compression: messages of Tornado are understood" => tornado,
+    "compression: messages of clients that always keep their context are understood" => stubborn,
 }
 
-/// The package of PyPI and its version.
+/// The package on PyPI, with its version.
 const TORNADO: &str = "tornado==6.5.2";
 
-/// It offers `client_max_window_bits`, and overlooks parameters without a value in the answer.
+/// It offers `client_max_window_bits`, and ignores parameters without a value in the answer.
 fn tornado(context: &Context) -> Result<()> {
     let target_dir = Workspace::find()?.target_dir().to_owned();
     let tornado = Environment::install_if_possible(&target_dir, TORNADO, "Tornado")?;
@@ -34,13 +34,13 @@ fn tornado(context: &Context) -> Result<()> {
     Ok(())
 }
 
-/// As Mojolicious 9 does it: its offer has no parameters, and it reads none.
+/// Like Mojolicious 9: its offer has no parameters, and it ignores those of the answer.
 fn stubborn(context: &Context) -> Result<()> {
     for target in TARGETS {
         let mut client = Deflated::open(context, target, "permessage-deflate")?;
         client.keeps_own = true;
         for number in 0..100 {
-            // Longer than the window in all.
+            // The messages together are longer than the window.
             client.echo_text(&text(number % 3, 1000))?;
         }
         client.client.close()?;

@@ -15,15 +15,15 @@ use crate::support::server::ensure_healthy;
 use crate::support::{Client, Context, Frame, Handshake, Opcode, cases, wait_until};
 
 cases! {
-    "HTTP/2: on_disconnect comes once, however the client goes" => disconnects,
+    "HTTP/2: on_disconnect is called once, however the client leaves" => disconnects,
     "HTTP/2: the server status counts WebSockets, each with a thread" => counted,
-    "HTTP/2: a graceful restart says goodbye with 1001" => graceful,
+    "HTTP/2: a graceful restart closes with 1001" => graceful,
     "HTTP/2: a graceful stop waits for no WebSocket" => graceful_stop,
     "HTTP/2: stop and restart end WebSockets in time" => stop,
     "HTTP/2: 200 times opened, used, closed or reset on one connection" => cycles,
 }
 
-/// What a second of patience would not forgive.
+/// Longer than the second after which the client gives up.
 const SOON: Duration = Duration::from_secs(4);
 
 fn disconnects(context: &Context) -> Result<()> {
@@ -78,7 +78,7 @@ fn counted(context: &Context) -> Result<()> {
     };
     let open = || http2.open(&Handshake::to("/echo"));
     let [first, second, _third] = [open()?, open()?, open()?];
-    // They are counted before the client hears that it is accepted.
+    // The server counts a WebSocket before the client gets the response.
     ensure!(Counters::ask(&httpd)? == counters(3, 3));
     let refused = http2.ask(&Handshake::to("/echo"))?;
     ensure!(refused.response.status == StatusCode::SERVICE_UNAVAILABLE);
@@ -87,7 +87,7 @@ fn counted(context: &Context) -> Result<()> {
     counters(2, 3).expect(&httpd)?;
     second.stream.reset();
     counters(1, 3).expect(&httpd)?;
-    // Over HTTP/1.1 they are counted as without HTTP/2.
+    // WebSockets over HTTP/1.1 are counted as without HTTP/2.
     let other = Client::open(httpd.address(), &Handshake::to("/echo"))?;
     let mut both = Counters::new(context, 1, 4);
     both.with_thread += 1;
@@ -105,7 +105,7 @@ fn graceful(context: &Context) -> Result<()> {
     let journal = Journal::new(context)?;
     let mut answering = http2.open(&journal.handshake("/journal"))?;
     answering.echo("hello")?;
-    // It does not answer the close frame.
+    // This client does not answer the close frame.
     let mut silent = http2.open(&Handshake::to("/echo"))?;
     silent.echo("hello")?;
     httpd.graceful()?;
@@ -137,7 +137,7 @@ fn graceful_stop(context: &Context) -> Result<()> {
     journal.expect_one_disconnect(SOON)
 }
 
-/// mod_http2 gives its connections up at once, so that not every client hears why.
+/// mod_http2 ends its connections at once, so that not every client gets a close frame.
 fn stop(context: &Context) -> Result<()> {
     type End = fn(Httpd) -> Result<Option<Httpd>>;
     let restart: End = |httpd| {

@@ -1,4 +1,4 @@
-//! What WebSockets over HTTP/2 leave to everybody else.
+//! The resources that WebSockets over HTTP/2 leave to other requests.
 
 use std::time::Duration;
 
@@ -14,15 +14,16 @@ use crate::support::server::ensure_healthy;
 use crate::support::{Client, Context, Handshake, cases, wait_until};
 
 cases! {
-    "HTTP/2: whatever a client resets, its ordinary requests are answered" => resets,
-    "HTTP/2: the last tenth of a process's threads is not for WebSockets" => last_threads,
-    "HTTP/2: the last tenth of mod_http2's threads is not for WebSockets" => last_workers,
+    "HTTP/2: a client's ordinary requests are answered, whichever streams it resets" => resets,
+    "HTTP/2: a tenth of a process's threads is not available to WebSockets" => last_threads,
+    "HTTP/2: a tenth of mod_http2's threads is not available to WebSockets" => last_workers,
 }
 
-/// As often as this, mod_http2 looks at what a client has reset; there is no event to wait for.
+/// The interval at which mod_http2 checks how many streams a client has reset. There is no event to
+/// wait for.
 const MOOD: Duration = Duration::from_millis(150);
 
-/// What a client does before each WebSocket that it resets.
+/// The client's action before each WebSocket that it resets.
 type Before = fn(&Http2) -> Result<()>;
 
 fn resets(context: &Context) -> Result<()> {
@@ -59,7 +60,7 @@ fn resets(context: &Context) -> Result<()> {
             client.echo("still here")?;
         }
     }
-    // The one WebSocket a client may have is the one that is reset, again and again.
+    // The client may have one WebSocket, which it resets again and again.
     let http2 = connect(&httpd)?;
     for _ in 0..4 {
         let mut client = open(&http2)?;
@@ -73,14 +74,15 @@ fn resets(context: &Context) -> Result<()> {
     ensure_healthy(&httpd.error_log()?)
 }
 
-/// Threads, and how many of them WebSockets may take.
+/// The number of threads, and of those that WebSockets may use.
 const THREADS: u32 = 20;
 const MOST: usize = 18;
 
 fn last_threads(context: &Context) -> Result<()> {
     let httpd = start_small(context, "H2MaxWorkers 60")?;
     let mut open = fill(&httpd, MOST)?;
-    // As before: a request over HTTP/1.1, a WebSocket over HTTP/1.1, a request over HTTP/2.
+    // The other kinds of requests still work: a request over HTTP/1.1, a WebSocket over HTTP/1.1, a
+    // request over HTTP/2.
     ensure!(Counters::ask(&httpd)?.with_thread == MOST as u64);
     Client::open(httpd.address(), &Handshake::to("/echo"))?.echo("hello")?;
     for (http2, client) in &mut open {
@@ -111,7 +113,7 @@ pub(crate) fn start_small(context: &Context, config: &str) -> Result<Httpd> {
     root(context)?.sizing(sizing).config(config).start()
 }
 
-/// Opens a WebSocket on a connection of its own until one is refused, which must be behind `most`.
+/// Opens WebSockets on separate connections until one is refused, which must happen after `most`.
 fn fill(httpd: &Httpd, most: usize) -> Result<Vec<(Http2, Client<Http2Stream>)>> {
     let mut open = Vec::new();
     loop {
@@ -129,7 +131,7 @@ fn fill(httpd: &Httpd, most: usize) -> Result<Vec<(Http2, Client<Http2Stream>)>>
     }
 }
 
-/// A WebSocket, or `None` if that is refused for now.
+/// A WebSocket, or `None` if it is refused for now.
 fn open_or_refused(http2: &Http2) -> Result<Option<Client<Http2Stream>>> {
     let answer = http2.ask(&Handshake::to("/echo"))?;
     match answer.response.status {
@@ -139,7 +141,7 @@ fn open_or_refused(http2: &Http2) -> Result<Option<Client<Http2Stream>>> {
     }
 }
 
-/// A WebSocket, as soon as there is a place for it.
+/// Opens a WebSocket as soon as there is room for it.
 fn open(http2: &Http2) -> Result<Client<Http2Stream>> {
     let mut opened = None;
     wait_until("a place is free", || {

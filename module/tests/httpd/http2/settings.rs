@@ -1,4 +1,4 @@
-//! What the module makes of the configuration of mod_http2.
+//! The module's reading of the configuration of mod_http2.
 
 use anyhow::{Result, ensure};
 use xtask::server_root::Mpm;
@@ -7,7 +7,7 @@ use super::limits::start_small;
 use crate::support::{Context, cases};
 
 cases! {
-    "HTTP/2: what WebSockets may take is told at the start" => told,
+    "HTTP/2: the limits for WebSockets are logged at start" => told,
 }
 
 fn told(context: &Context) -> Result<()> {
@@ -26,7 +26,7 @@ fn told(context: &Context) -> Result<()> {
             .lines()
             .filter(|line| line.contains("H2WebSockets is on"))
             .collect();
-        // mod_http2 serves nobody where processes have no threads.
+        // mod_http2 does not work in processes without threads.
         let is_due = is_on && context.mpm != Mpm::Prefork;
         ensure!(told.len() == usize::from(is_due), "{config}: {told:?}");
         ensure!(told.iter().all(|line| line.contains(FIGURES)), "{told:?}");

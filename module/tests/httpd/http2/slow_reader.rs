@@ -15,21 +15,23 @@ use crate::support::journal::Journal;
 use crate::support::{Client, Context, Handshake, Opcode, cases};
 
 cases! {
-    "HTTP/2: a client that does not read is dropped after Timeout, its other streams are served" => slow_reader,
-    "HTTP/2: a client that does not read what it asks for is not read from" => paused,
+    "HTTP/2: a WebSocket that is not read is dropped after Timeout and other streams are served"
+        => slow_reader,
+    "HTTP/2: the server stops reading from a client that does not read the answers" => paused,
     "HTTP/2: a client that reads late gets everything" => reads_late,
-    "HTTP/2: a client that keeps reading gets everything, however long senders wait" => keeps_reading,
+    "HTTP/2: a client that keeps reading gets everything, however long senders wait"
+        => keeps_reading,
     "HTTP/2: a client that reads 64 KiB a second is not dropped" => slowly,
 }
 
-/// Memory that one stream may take: the queue's 16 MiB, a message over it, and copies on the way.
+/// The largest memory for one stream: a queue of 16 MiB, one message more, and copies on the way.
 const MOST_KIB: u64 = 64 * 1024;
 
-/// A WebSocket and a page that are asked again and again.
+/// A WebSocket and a page that the test requests again and again.
 struct Served<'a> {
     http2: &'a Http2,
     client: Client<Http2Stream>,
-    /// The longest that an answer has taken.
+    /// The longest time that an answer has taken.
     slowest: Duration,
 }
 
@@ -53,7 +55,7 @@ impl<'a> Served<'a> {
     }
 }
 
-/// Reads what is left of a stream, at the end of which must be a RST_STREAM of the server.
+/// Reads the rest of a stream. It must end with a RST_STREAM from the server.
 fn expect_reset(mut client: Client<Http2Stream>) -> Result<()> {
     let mut bytes = vec![0; 1 << 16];
     loop {
@@ -98,7 +100,7 @@ fn slow_reader(context: &Context) -> Result<()> {
     let more = most.unwrap_or(0) - before.unwrap_or(0);
     ensure!(more < MOST_KIB, "{more} KiB more");
     ensure!(journal.wait_for("refused ")? == "0");
-    // On a machine that is busy all are slow.
+    // On a busy machine all answers are slow.
     let bound = (3 * elsewhere.slowest).max(Duration::from_secs(1));
     let slowest = beside.slowest;
     ensure!(
@@ -142,7 +144,7 @@ fn reads_late(context: &Context) -> Result<()> {
             masked(Opcode::TEXT, "echo after"),
         ];
         client.send(commands.concat())?;
-        std::thread::sleep(Duration::from_millis(300)); // fills the buffers on the way
+        std::thread::sleep(Duration::from_millis(300)); // lets the buffers fill
         ensure!(client.frame()?.payload.len() == 12_000_000);
         client.expect_text("after")?;
         client.close()?;
@@ -163,7 +165,8 @@ fn keeps_reading(context: &Context) -> Result<()> {
     steady_reader::read_all(&mut thread.stream)
 }
 
-/// Slower clients give no sign for longer than `Timeout`: they open their window half of it at a time.
+/// Slower clients give no sign for longer than `Timeout`, because they open half of their window at
+/// a time.
 fn slowly(context: &Context) -> Result<()> {
     let httpd = start(context, "Timeout 2")?;
     let http2 = connect(&httpd)?;

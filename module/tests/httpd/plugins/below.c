@@ -1,6 +1,6 @@
 /*
- * A module of httpd, no plugin: a filter next to the core's in each direction, which passes everything on.
- * When a connection ends, it logs how many bytes have passed.
+ * A module of httpd, not a plugin: a filter next to the core's in each direction, which passes
+ * everything on. When a connection ends, it logs the number of bytes that have passed.
  */
 
 #include <httpd.h>
@@ -77,6 +77,6 @@ static void register_hooks(apr_pool_t *pool)
     (void)pool;
     ap_register_input_filter(NAME, count_input, NULL, AP_FTYPE_NETWORK);
     ap_register_output_filter(NAME, count_output, NULL, AP_FTYPE_NETWORK);
-    /* The core adds its filters last, and so behind these. */
+    /* The core adds its filters last, and so after these. */
     ap_hook_pre_connection(add_filters, NULL, NULL, APR_HOOK_FIRST);
 }

@@ -1,6 +1,7 @@
 /*
- * A plugin that is an httpd module too, with a directive of its own, TwiceLoaded TEXT. Each message
- * is answered with that text: if module and plugin were two copies, it would be missing.
+ * A plugin that is also an httpd module, with its own directive TwiceLoaded TEXT. It answers each
+ * message with that text. If module and plugin were two copies of the library, the text would be
+ * missing.
  */
 
 #include <httpd.h>

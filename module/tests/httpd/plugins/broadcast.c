@@ -1,7 +1,7 @@
 /*
- * A message "THREADS COUNT" starts threads that send COUNT messages each, of mixed sizes, every one to
- * all connections of this process. "all SENDER COUNT" has the callback do that, as sender number SENDER,
- * and "end" has it close all of them. Other messages are sent back.
+ * A message "THREADS COUNT" starts threads that each send COUNT messages of various sizes to all
+ * connections of this process. "all SENDER COUNT" makes the callback do the same as sender number
+ * SENDER, and "end" makes it close all connections. Other messages are sent back.
  */
 
 #include "journal.h"
@@ -17,7 +17,7 @@ struct connection {
     atomic_uint next;
 };
 
-/* Held while sending, for writing only where a connection comes or goes. */
+/* Locked for reading while sending, and for writing only when a connection begins or ends. */
 static pthread_rwlock_t lock = PTHREAD_RWLOCK_INITIALIZER;
 static struct connection *connections[MOST_CONNECTIONS];
 
@@ -44,7 +44,7 @@ static void send_to_all(unsigned sender, unsigned count)
 
         pthread_rwlock_rdlock(&lock);
         for (unsigned i = 0; i < MOST_CONNECTIONS; i++) {
-            /* Each sender begins with another. */
+            /* Each sender begins with another connection. */
             struct connection *to = connections[(i + sender) % MOST_CONNECTIONS];
 
             if (to != NULL) {

@@ -1,4 +1,4 @@
-/* Init functions whose plugins cannot be used, and one whose plugin is larger than known. */
+/* Init functions of plugins that cannot be used, and one whose plugin is larger than known. */
 
 #include <string.h>
 #include <sys/mman.h>
@@ -32,7 +32,7 @@ EXPORT WebSocketPlugin *CALLBACK null_init(void)
     return NULL;
 }
 
-/* Of a later day: the module must not look at what follows the fields it knows. */
+/* A plugin of a later version: the module must not read the fields after those that it knows. */
 static struct {
     WebSocketPlugin known;
     void *unknown[4];
@@ -47,7 +47,7 @@ EXPORT WebSocketPlugin *CALLBACK larger_init(void)
     return &larger.known;
 }
 
-/* What is no init function at all, and tables that are none. */
+/* Symbols that are not init functions, and results that are not tables. */
 
 EXPORT extern WebSocketPlugin variable;
 EXPORT WebSocketPlugin variable = {.size = sizeof(WebSocketPlugin), .on_message = on_message};
@@ -76,7 +76,7 @@ EXPORT void *stack_init(void)
     return kept;
 }
 
-/* Memory that ends `length` bytes behind the beginning of a table. */
+/* A table of which only `length` bytes are in readable memory. */
 static void *at_the_end_of_memory(size_t length, unsigned int size)
 {
     size_t page = (size_t)sysconf(_SC_PAGESIZE);
@@ -102,7 +102,7 @@ EXPORT void *boast_init(void)
     return at_the_end_of_memory(sizeof(WebSocketPlugin), 1000);
 }
 
-/* A table in memory that ends right behind it is all right. */
+/* A table at the very end of readable memory is valid. */
 EXPORT void *last_init(void);
 EXPORT void *last_init(void)
 {

@@ -1,4 +1,4 @@
-/* A plugin in C++, built with -fvisibility=hidden: echoes, and logs who comes. */
+/* A plugin in C++, built with -fvisibility=hidden. It echoes, and logs new connections. */
 
 #include <string>
 

@@ -1,7 +1,8 @@
 /*
- * Greets in on_connect, then sends from four threads at once: each NUMBER messages, "t<thread>
- * <number> " and digits to a length that differs, of which some are worth compressing and some are
- * not. NUMBER comes with the request, in X-Number. Says "done" to every message.
+ * Greets in on_connect, then four threads send NUMBER messages each: "t<thread> <number> " and
+ * digits, of various lengths, some of which are worth compressing. NUMBER is in the request header
+ * X-Number. Answers "done" to every message.
+ */
  */
 
 #include "journal.h"

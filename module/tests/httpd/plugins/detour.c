@@ -1,6 +1,7 @@
 /*
- * A module of httpd that redirects internally and does more than that, and a plugin that echoes.
- * To "uri" the plugin answers with its request's URI and the one that was redirected to it.
+ * A module of httpd that redirects internally and then continues, and an echo plugin. The plugin
+ * answers "uri" with the URI of its request and of the request that was redirected to it.
+ */
  */
 
 #include <httpd.h>
@@ -57,7 +58,7 @@ static int handle(request_rec *r)
     return is(r, "/detour/fails") ? HTTP_INTERNAL_SERVER_ERROR : OK;
 }
 
-/* Before httpd has looked for a handler, out of reach of whoever watches handlers. */
+/* Runs before httpd looks for a handler, so that hooks around handlers do not see it. */
 static int handle_quickly(request_rec *r, int lookup)
 {
     const char quick[] = "/detour/quick";

@@ -1,10 +1,12 @@
 /*
- * Blocks callbacks until a client of the same process has them released. Its connections are served
- * by two plugins, because those of one that blocks may have to wait for each other.
+ * Blocks callbacks until a client of the same process releases them. It has two plugins, because
+ * connections of a plugin that blocks may have to wait for each other.
  *
  * gate: "wait" sends "waiting", blocks on_message until the next release, and sends "released".
- * With the request header X-Hold, on_disconnect blocks until the next release. gatekeeper: "release"
- * does that. Both send everything else back, and write down "connect" and "disconnect".
+ * With the request header X-Hold, on_disconnect blocks until the next release. gatekeeper:
+ * "release" releases them. Both send all other messages back, and write "connect" and "disconnect"
+ * to the journal.
+ */
  */
 
 #include "journal.h"

@@ -1,7 +1,8 @@
 /*
- * A thread that sends when it starts ("hello") and, from a destructor of its own data, when it has
- * all but ended ("goodbye"). A message from the client starts it; what the last send returned is in
- * the journal ("goodbye RESULT").
+ * A thread sends "hello" when it starts, and "goodbye" from the destructor of its thread-specific
+ * data, when it has almost ended. A message from the client starts it. The result of the last send
+ * is in the journal ("goodbye RESULT").
+ */
  */
 
 #include "journal.h"

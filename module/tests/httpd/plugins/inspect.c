@@ -1,4 +1,4 @@
-/* Tells about each message "TYPE SIZE", and "null" if its buffer is. */
+/* Answers each message with "TYPE SIZE", and "null" if its buffer is NULL. */
 
 #include "journal.h"
 

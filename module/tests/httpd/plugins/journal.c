@@ -1,7 +1,7 @@
 /*
- * Writes down every callback: "connect", "message SIZE", "disconnect". Sends messages back. With
- * the request header X-Stream: SIZE a thread sends binary messages of that size until send returns
- * something else; then it writes down "refused RESULT" and the total that was accepted.
+ * Writes every callback to the journal: "connect", "message SIZE", "disconnect". Sends messages
+ * back. With the request header X-Stream: SIZE a thread sends binary messages of that size until
+ * send returns another number. Then it writes "refused RESULT" and the total of accepted bytes.
  */
 
 #include "journal.h"

@@ -1,6 +1,6 @@
 /*
- * What the plugins of these tests share: lines in a file that the client names in the request
- * header X-Journal, numbers from request headers, time.
+ * Shared code of the plugins in these tests: lines in a file that the client names in the request
+ * header X-Journal, numbers from request headers, and time.
  */
 
 #ifndef JOURNAL_H
@@ -40,7 +40,7 @@ static inline struct journal journal_of(const WebSocketServer *server)
     return journal;
 }
 
-/* Appends a line; nothing if there is no journal. */
+/* Appends a line, if there is a journal. */
 static inline void note(const struct journal *journal, const char *what, long value)
 {
     char line[128];
@@ -72,7 +72,7 @@ static inline void pause_ms(long ms)
     struct timespec left = {ms / 1000, ms % 1000 * 1000000};
 
     while (nanosleep(&left, &left) != 0) {
-        /* a signal: wait for the rest */
+        /* a signal interrupted the sleep: wait for the rest */
     }
 }
 

@@ -1,7 +1,8 @@
 /*
- * Keeps the first WebSocketServer of the process for ever. A thread, started with the first
- * connection, uses it all the time, whatever connection it stands for or none. Messages go back
- * through the kept table.
+ * Keeps the first WebSocketServer of the process for ever. A thread, which starts with the first
+ * connection, uses it all the time, for whichever connection it belongs to, or none. Messages go
+ * back through the kept table.
+ */
  */
 
 #include "journal.h"
@@ -14,7 +15,7 @@ static void *ask_for_ever(void *argument)
     for (;;) {
         const WebSocketServer *server = atomic_load(&kept);
 
-        /* A pong nobody asked for is harmless wherever it arrives. */
+        /* An unsolicited pong is harmless on any connection. */
         server->send(server, MESSAGE_TYPE_PONG, NULL, 0);
         server->protocol_count(server);
         server->request(server);
@@ -35,7 +36,10 @@ static void *CALLBACK on_connect(const WebSocketServer *server)
     return &kept;
 }
 
-/* Says "kept SENT same|other": how much went through the kept table, and whether it is the present. */
+/*
+ * Answers "kept SENT same|other": the bytes sent through the kept table, and whether it is the
+ * current one.
+ */
 static size_t CALLBACK on_message(void *private, const WebSocketServer *server, const int type,
                                   unsigned char *buffer, const size_t size)
 {

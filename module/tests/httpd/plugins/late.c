@@ -1,8 +1,9 @@
 /*
- * Sends before, during and after on_disconnect. Three threads send small messages for as long as
- * the connection takes them; on_disconnect joins them and writes down how long that took in
- * milliseconds ("joined MS"), what send returns then ("late RESULT"), and whether the request is
- * still there ("request 1"). It may linger (X-Linger: MS) with a thread that sends all the time.
+ * Sends before, during and after on_disconnect. Three threads send small messages as long as the
+ * connection takes them. on_disconnect joins them, and writes to the journal how long that took in
+ * milliseconds ("joined MS"), what send returns afterwards ("late RESULT"), and whether the request
+ * is still available ("request 1"). With X-Linger: MS it waits, while a thread sends all the time.
+ */
  */
 
 #include "journal.h"
@@ -28,7 +29,7 @@ static void *chatter(void *argument)
     return NULL;
 }
 
-/* Goes on however often it is refused. */
+/* Continues regardless of refusals. */
 static void *insist(void *argument)
 {
     struct connection *connection = argument;

@@ -1,7 +1,8 @@
 /*
- * Sends what cannot be sent: of every type, with lengths that are negative numbers in disguise, and
- * NULL with a length; from the callback and from another thread. Then tells how many were refused
- * ("refused N"), and after that closes, which must still work, if the message was "close".
+ * Sends with invalid lengths: for each type, lengths that are negative numbers converted to size_t,
+ * and NULL with a length; from the callback and from another thread. Then reports how many were
+ * refused ("refused N"). If the message was "close", it closes, which must still work.
+ */
  */
 
 #include <limits.h>

@@ -1,6 +1,7 @@
 /*
- * Sends every message back. "limit KIB" also lets the process have no more than so much more
- * memory than it has; what is only reserved, as glibc does for the heaps of threads, is none.
+ * Sends every message back. "limit KIB" also limits the process to this much more memory than it
+ * has. Reserved address space, such as glibc's for the heaps of threads, does not count.
+ */
  */
 
 #include <errno.h>

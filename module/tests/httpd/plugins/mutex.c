@@ -1,7 +1,8 @@
 /*
- * Four threads send while they hold a mutex that on_message and on_disconnect take too: whoever
- * makes send wait for a callback, or the other way round, hangs here for ever. The threads send
- * "." all the time; every message from the client is sent back under the mutex.
+ * Four threads send while they hold a mutex that on_message and on_disconnect take, too. If send
+ * waits for a callback, or a callback for send, this deadlocks. The threads send "." all the time;
+ * every message from the client is sent back under the mutex.
+ */
  */
 
 #include "journal.h"

@@ -1,6 +1,7 @@
 /*
- * Ends every message with a NUL, one byte behind it, as plugins do that treat messages as strings;
- * then sends it back without. "wait" takes 200 ms, so that more arrives meanwhile.
+ * Writes a NUL after every message, as plugins do that treat messages as strings, then sends the
+ * message back without it. "wait" takes 200 ms, so that more messages arrive meanwhile.
+ */
  */
 
 #include "journal.h"

@@ -1,4 +1,4 @@
-/* Messages that show whether they have arrived whole and in order. */
+/* Messages that show whether they arrive whole and in order. */
 
 #ifndef NUMBERED_H
 #define NUMBERED_H
@@ -7,8 +7,9 @@
 #include <string.h>
 
 /*
- * A message of SIZE bytes, 8 at least, to be freed: the number of its sender and its own, 32 bits each;
- * every byte after that is the sum of both and of the byte's position.
+ * Makes a message of SIZE bytes, at least 8, which the caller frees. It has the number of its
+ * sender and its own number, 32 bits each. Every byte after that is the sum of both numbers and the
+ * byte's position.
  */
 static inline unsigned char *numbered_message(unsigned sender, unsigned number, size_t size)
 {

@@ -1,7 +1,8 @@
 /*
- * A module of httpd, no plugin: an input filter on each side of mod_ssl, which looks at what is there
- * before it reads it, as those of modules that tell protocols apart do. When a connection ends, it logs
- * how often it looked, and how often something else was read then.
+ * A module of httpd, not a plugin: an input filter on each side of mod_ssl, which peeks at the
+ * available bytes before it reads them, like modules that detect protocols. When a connection ends,
+ * it logs how often it peeked, and how often the bytes read then differed.
+ */
  */
 
 #include <httpd.h>

@@ -1,7 +1,8 @@
 /*
- * Uses httpd's request_rec from a thread of its own until on_disconnect returns: reads args and
- * headers_in, allocates from r->pool and from a sub-pool, registers a clean-up on r->pool, which
- * writes down "cleaned". Wrong contents are written down as "wrong".
+ * Uses httpd's request_rec from a thread until on_disconnect returns: reads args and headers_in,
+ * allocates from r->pool and from a sub-pool, and registers a clean-up on r->pool, which writes
+ * "cleaned" to the journal. Writes "wrong" if the contents are wrong.
+ */
  */
 
 #include <apr_strings.h>
@@ -74,7 +75,7 @@ static void *CALLBACK on_connect(const WebSocketServer *server)
     return connection;
 }
 
-/* "start" starts the thread; everything comes back. */
+/* "start" starts the thread. All messages are sent back. */
 static size_t CALLBACK on_message(void *private, const WebSocketServer *server, const int type,
                                   unsigned char *buffer, const size_t size)
 {

@@ -1,6 +1,6 @@
 /*
- * Computes for as many milliseconds as the message says, and sends it back; before that, too, if there
- * is a + in front.
+ * Computes for the number of milliseconds in the message, then sends the message back. With a + in
+ * front it also sends it before.
  */
 
 #include "journal.h"

@@ -1,4 +1,4 @@
-/* Puts the whole message on the stack, backwards, and sends that. */
+/* Copies the whole message to the stack, reversed, and sends that. */
 
 #include "journal.h"
 

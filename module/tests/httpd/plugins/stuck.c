@@ -1,7 +1,8 @@
 /*
- * Sends SIZE bytes as one message, as the header X-Before says, in on_message; then on_message
- * never returns. With the header X-Ticks: SIZE a thread sends a message of that size, once
- * on_message is stuck. With X-Ticks-Each: MS it goes on every MS milliseconds, a message "tick" each.
+ * In on_message it sends one message of SIZE bytes, as in the header X-Before, and then never
+ * returns. With the header X-Ticks: SIZE a thread sends a message of that size once on_message is
+ * stuck. With X-Ticks-Each: MS the thread continues every MS milliseconds with a message "tick".
+ */
  */
 
 #include "journal.h"

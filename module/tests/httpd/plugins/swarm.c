@@ -1,8 +1,9 @@
 /*
- * Many threads send messages of all sizes at once. A message from the client, of the form
- * "THREADS COUNT OWN CLOSE_AT", starts them, COUNT messages each; the callback that got it sends OWN
- * messages, as sender 0. When it has sent CLOSE_AT (0: never) it calls close. on_disconnect writes down
- * how many were accepted ("accepted COUNT"). Other messages are sent back.
+ * Many threads send messages of all sizes at once. A message "THREADS COUNT OWN CLOSE_AT" from the
+ * client starts them, with COUNT messages each. The callback that got it sends OWN messages, as
+ * sender 0. After CLOSE_AT messages (0: never) it calls close. on_disconnect writes the number of
+ * accepted messages to the journal ("accepted COUNT"). Other messages are sent back.
+ */
  */
 
 #include "journal.h"
@@ -28,7 +29,8 @@ static void send_all(struct connection *connection, unsigned sender, unsigned co
     for (unsigned number = 0; number < count; number++) {
         size_t size = sizes[(number + 5 * sender) % (sizeof(sizes) / sizeof(sizes[0]))];
         unsigned char *message = numbered_message(sender, number, size);
-        size_t sent = connection->server->send(connection->server, MESSAGE_TYPE_BINARY, message, size);
+        const WebSocketServer *server = connection->server;
+        size_t sent = server->send(server, MESSAGE_TYPE_BINARY, message, size);
         free(message);
         if (sent != size) {
             break;

@@ -1,8 +1,9 @@
 /*
- * Sends messages of 1 MiB for as long as they are accepted without a wait, and writes down how many
- * that were ("accepted NUMBER") and what came then ("tried RESULT"): in on_connect with the request
- * header X-Early, in on_message for the message "callback", in a thread for "thread". Any other
- * message comes back.
+ * Sends messages of 1 MiB as long as they are accepted without a wait. Writes to the journal how
+ * many were accepted ("accepted NUMBER") and the result after that ("tried RESULT"). Does so in
+ * on_connect with the request header X-Early, in on_message for the message "callback", and in a
+ * thread for "thread". All other messages are sent back.
+ */
  */
 
 #include "journal.h"

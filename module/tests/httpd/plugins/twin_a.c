@@ -1,4 +1,4 @@
-/* One of two plugins whose init functions have the same name: answers "a". */
+/* One of two plugins whose init functions have the same name. Answers "a". */
 
 #include "journal.h"
 

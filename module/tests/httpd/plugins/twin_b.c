@@ -1,4 +1,4 @@
-/* One of two plugins whose init functions have the same name: answers "b". */
+/* One of two plugins whose init functions have the same name. Answers "b". */
 
 #include "journal.h"
 

@@ -1,4 +1,4 @@
-//! What is never upgraded: answers to errors, and parts of pages.
+//! Requests that never become a WebSocket: answers to errors, and parts of pages.
 
 use anyhow::{Context as _, Result, ensure};
 
@@ -10,16 +10,18 @@ use crate::support::{Client, Context, Driver, HTTP2, Handshake, PATIENCE, cases}
 cases! {
     "redirects: the answer to an error is never a WebSocket" => error_documents,
     "redirects: the answer to an error keeps its status over TLS and HTTP/2" => over_others,
-    "redirects: anybody may ask what only members get, any number of times" => refused_often,
+    "redirects: refused requests for a protected WebSocket may be repeated without limit"
+        => refused_often,
     "redirects: WebSocketDetach: the answer to an error is never a WebSocket" => detached,
-    "redirects: a plugin's refusal has its page" => refusals,
-    "redirects: a panic of a plugin costs its own connection" => panics,
+    "redirects: a plugin's refusal has the page of its status" => refusals,
+    "redirects: a panic of a plugin ends only its own connection" => panics,
     "redirects: a part of a page is never a WebSocket" => sub_requests,
-    "redirects: those that go round in circles end" => circles,
-    "redirects: a request with another method is none for a WebSocket" => methods,
+    "redirects: circular redirects end" => circles,
+    "redirects: a request with another method never becomes a WebSocket" => methods,
 }
 
-/// What is refused, with which status; its page, a WebSocket elsewhere, says so.
+/// Targets that are refused, with the status. Their error page, a WebSocket for other requests,
+/// contains the status.
 const REFUSED: &[(&str, u16)] = &[
     ("/members/room", 401),
     ("/forbidden/room", 403),
@@ -31,10 +33,11 @@ const REFUSED: &[(&str, u16)] = &[
     ("/absent/far/room", 404),
 ];
 
-/// Documents that are WebSockets and nothing else.
+/// Error documents that are only WebSockets and have no page.
 const WITHOUT_PAGE: &[(&str, u16)] = &[("/absent/socket", 404), ("/forbidden/socket", 403)];
 
-/// Asks for a WebSocket; status and body of the answer that comes instead, the only one.
+/// Asks for a WebSocket. Returns the status and the body of the only response, which must be a
+/// refusal.
 fn refusal(site: &Site, handshake: &Handshake) -> Result<(u16, String)> {
     let mut client = Client::connect(site.address())?;
     client.send(handshake.clone().and("Connection", "close").to_bytes())?;
@@ -65,7 +68,7 @@ fn expect_refusals(site: &Site) -> Result<()> {
 fn error_documents(context: &Context) -> Result<()> {
     let site = Site::start(context, "")?;
     expect_refusals(&site)?;
-    // The pages themselves are WebSockets for those who ask for one.
+    // The error pages themselves are WebSockets for requests that ask for one.
     site.open(&Handshake::to("/sockets/404.html"))?.close()?;
     let member =
         Handshake::to("/members/room").header("Authorization", "Basic dXNlcjpwYXNzd29yZA==");
@@ -131,7 +134,7 @@ fn refusals(context: &Context) -> Result<()> {
             expect_lines(&site, &[mark], 403)?;
         }
     }
-    // Those that httpd knows, and those that it does not.
+    // Statuses that httpd knows, and others.
     for status in [403, 418, 503, 599] {
         let handshake = Handshake::to(&format!("/rewritten/witness?status={status}"));
         let (answered, _) = refusal(&site, &handshake)?;

@@ -1,4 +1,4 @@
-//! Random sequences of requests, with and without redirects: there is never a response behind a 101.
+//! Random sequences of requests, with and without redirects. No HTTP response may follow a 101.
 
 use std::time::{Duration, Instant};
 
@@ -10,10 +10,10 @@ use crate::support::random::Random;
 use crate::support::{Client, Context, Frame, Handshake, cases};
 
 cases! {
-    "redirects: random sequences of requests do no harm" => sequences,
+    "redirects: random sequences of requests are survived" => sequences,
 }
 
-/// How long it goes on, under each MPM and driver.
+/// The duration, under each MPM and driver.
 const TIME: Duration = Duration::from_secs(5);
 
 /// Targets besides those of [`WAYS`].
@@ -78,7 +78,7 @@ fn request(random: &mut Random) -> Vec<u8> {
     }
 }
 
-/// Sends what a seed makes of requests, then frames, and looks at all that comes back.
+/// Sends requests generated from a seed, then frames, and checks all output.
 fn round(site: &Site, seed: u64) -> Result<()> {
     let mut random = Random::of(seed);
     let mut client = Client::connect(site.address())?;
@@ -95,7 +95,7 @@ fn round(site: &Site, seed: u64) -> Result<()> {
         sent
     };
     for part in parts {
-        // The server may end the connection while we send.
+        // The server may end the connection while the client sends.
         if client.send(part).is_err() {
             break;
         }
@@ -108,7 +108,7 @@ fn round(site: &Site, seed: u64) -> Result<()> {
     }
 }
 
-/// After a 101 response there are frames and nothing else.
+/// Checks that only frames follow a 101 response.
 fn check(received: &[u8]) -> Result<()> {
     let find = |text: &[u8], pattern: &[u8]| {
         let mut windows = text.windows(pattern.len());

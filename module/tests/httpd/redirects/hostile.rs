@@ -1,4 +1,4 @@
-//! Modules that go on with a request after they have redirected it.
+//! Modules that continue with a request after they have redirected it.
 
 use anyhow::{Context as _, Result, ensure};
 
@@ -7,12 +7,13 @@ use super::{converse, expect_lines, marked};
 use crate::support::{Client, Context, Driver, Handshake, cases};
 
 cases! {
-    "redirects: whatever the redirecting module does then, nothing of it reaches the client" => after,
-    "redirects: TLS: nothing of what the module does then reaches the client" => after_over_tls,
-    "redirects: behind a response that has begun there is no WebSocket" => begun,
+    "redirects: nothing that the redirecting module does afterwards reaches the client" => after,
+    "redirects: TLS: nothing that the redirecting module does afterwards reaches the client"
+        => after_over_tls,
+    "redirects: a request whose response has begun never becomes a WebSocket" => begun,
 }
 
-/// The modules that do something more, and the redirects that no handler makes.
+/// Ways in which the test module continues, and redirects outside of handlers.
 const DETOURS: [&str; 6] = ["late", "reads", "again", "fails", "quick", "quick-fails"];
 
 fn sites(context: &Context) -> Result<Vec<Site>> {
@@ -33,7 +34,7 @@ fn after(context: &Context) -> Result<()> {
                     .with_context(|| format!("{detour}, number {number}"))?;
                 marks.push(mark);
             }
-            // The line has the status of the last redirect, of which the client sees nothing.
+            // The line has the status of the last redirect, which the client does not see.
             let status = match detour {
                 "again" => 404,
                 "quick-fails" => 500,

@@ -1,4 +1,4 @@
-//! How redirected connections live and end, and what their plugins see.
+//! The life and end of redirected connections, and their requests as plugins see them.
 
 use std::net::TcpStream;
 
@@ -13,10 +13,10 @@ use crate::support::server::ensure_healthy;
 use crate::support::{Client, Context, Driver, Handshake, Opcode, cases};
 
 cases! {
-    "redirects: a child serves many of them, one after the other and at a time" => many,
-    "redirects: a plugin uses the request it was asked with" => request,
-    "redirects: clients that go away around the 101 response do no harm" => lost_clients,
-    "redirects: a hard restart says goodbye with 1001" => restart,
+    "redirects: a child serves many of them, in sequence and at once" => many,
+    "redirects: a plugin may use the request of its handshake" => request,
+    "redirects: clients that leave around the 101 response are survived" => lost_clients,
+    "redirects: a hard restart closes with 1001" => restart,
 }
 
 fn many(context: &Context) -> Result<()> {
@@ -30,7 +30,7 @@ fn many(context: &Context) -> Result<()> {
         marks.push(mark);
     }
     expect_lines(&site, &marks, 101)?;
-    // On prefork each takes a process.
+    // On prefork each connection takes a process.
     let at_a_time = if context.mpm == Mpm::Prefork { 4 } else { 20 };
     let clients = (0..at_a_time).map(|_| site.open(&Handshake::to("/htaccess/socket")));
     let clients = clients.collect::<Result<Vec<_>>>()?;

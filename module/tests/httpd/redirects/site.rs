@@ -1,4 +1,4 @@
-//! A server whose requests reach a WebSocket in every way httpd has.
+//! A server whose requests reach a WebSocket in all ways that httpd has.
 
 use std::fs::{self, Permissions};
 use std::io::Write as _;
@@ -14,7 +14,7 @@ use xtask::server_root::{Mpm, ServerRoot, Sizing};
 use crate::support::server::ensure_healthy;
 use crate::support::{Client, Context, Handshake};
 
-/// Ways to a WebSocket that echoes, and the paths that take them.
+/// Ways to an echo WebSocket, and paths that take them.
 pub(super) const WAYS: &[(&str, &str)] = &[
     ("a location", "/echo"),
     ("mod_rewrite in .htaccess", "/htaccess/socket"),
@@ -32,13 +32,13 @@ pub(super) const WAYS: &[(&str, &str)] = &[
     ("If", "/if"),
 ];
 
-/// Ways that only the host without TLS has: rules of mod_rewrite are a host's own.
+/// Ways that only the host without TLS has, because a host does not inherit rules of mod_rewrite.
 pub(super) const HOST_WAYS: &[(&str, &str)] = &[
     ("mod_rewrite at the host", "/host"),
     ("mod_rewrite's handler at the host", "/handler"),
 ];
 
-/// A running server with one child at first, and the children it had then.
+/// A running server with one child at first, and its children at that time.
 pub(super) struct Site {
     httpd: Httpd,
     pub(super) children: Vec<u32>,
@@ -53,12 +53,12 @@ impl Deref for Site {
 }
 
 impl Site {
-    /// With a plugin in C and more configuration.
+    /// With a plugin in C and additional configuration.
     pub(super) fn start(context: &Context, config: &str) -> Result<Self> {
         Self::start_with(context, &[], config)
     }
 
-    /// With more modules of httpd, too.
+    /// With additional modules of httpd.
     pub(super) fn start_with(
         context: &Context,
         modules: &[&'static str],
@@ -144,7 +144,7 @@ impl Site {
         Client::open(self.address(), handshake)
     }
 
-    /// Ensures that an ordinary request is answered and that no child has ended.
+    /// Checks that an ordinary request gets a response and that no child has ended.
     pub(super) fn expect_alive(&self) -> Result<()> {
         let page = Handshake::to("/page.txt")
             .without("Upgrade")
@@ -155,7 +155,7 @@ impl Site {
         ensure_healthy(&self.error_log()?)
     }
 
-    /// Ensures that no child has ended.
+    /// Checks that no child has ended.
     pub(super) fn expect_children(&self) -> Result<()> {
         let children = self.child_pids()?;
         let has_ended = |child: &&u32| !children.contains(child);
@@ -206,14 +206,14 @@ fn write_site(folder: &Path) -> Result<()> {
         for folder in [folder, parent] {
             fs::set_permissions(folder, Permissions::from_mode(0o755))?;
         }
-        // Closed before it is run: a program that is open for writing cannot be.
+        // Closed before it runs, because a program that is open for writing cannot be executed.
         fs::File::create(&path)?.write_all(text.as_bytes())?;
         fs::set_permissions(&path, Permissions::from_mode(0o755))?;
     }
     Ok(())
 }
 
-/// `socket` is the directive of the plugin that echoes.
+/// `socket` is the directive of the echo plugin.
 fn site_config(folder: &Path, socket: &str) -> String {
     let folder = folder.display();
     let sockets = format!("SetHandler websocket-handler\n{socket}\n");

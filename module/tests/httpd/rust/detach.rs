@@ -17,24 +17,26 @@ use xtask::process::{descriptors, resident_kib};
 
 cases! {
     "WebSocketDetach: messages of all sizes go both ways" => messages,
-    "WebSocketDetach: bytes sent right behind the request are the first frames" => early_bytes,
-    "WebSocketDetach: close frames carry the codes they would otherwise" => close_codes,
-    "WebSocketDetach: on_disconnect comes once, however the client goes" => disconnects,
+    "WebSocketDetach: bytes sent right after the request are the first frames" => early_bytes,
+    "WebSocketDetach: close frames have the same codes as without it" => close_codes,
+    "WebSocketDetach: on_disconnect is called once, however the client leaves" => disconnects,
     "WebSocketDetach: a client that does not read is dropped after Timeout" => slow_reader,
-    "WebSocketDetach: a client that keeps reading gets everything, however long senders wait" => steady_reader,
+    "WebSocketDetach: a client that keeps reading gets everything, however long senders wait"
+        => steady_reader,
     "WebSocketDetach: threads may send while messages arrive" => threads,
     "WebSocketDetach: a panic closes the connection and is logged with the client" => panics,
     "WebSocketDetach: the access log line is written at the upgrade" => access_log,
-    "WebSocketDetach: a graceful restart says goodbye with 1001" => graceful,
-    "WebSocketDetach: stop says goodbye with 1001" => stop,
-    "WebSocketDetach: restarts under traffic crash nothing" => restarts_under_traffic,
+    "WebSocketDetach: a graceful restart closes with 1001" => graceful,
+    "WebSocketDetach: stop closes with 1001" => stop,
+    "WebSocketDetach: restarts under traffic cause no crash" => restarts_under_traffic,
     "WebSocketDetach: httpd does not count the connections" => beyond_the_limit,
-    "WebSocketDetach: the last descriptors are for requests" => descriptor_limit,
-    "WebSocketDetach: 2000 connections leave no descriptors and no memory behind" => churn,
+    "WebSocketDetach: the last descriptors are reserved for requests" => descriptor_limit,
+    "WebSocketDetach: 2000 connections leak no descriptors and no memory" => churn,
     "WebSocketDetach: TLS works as without" => tls,
-    "WebSocketDetach is refused for C plugins at start-up" => refused,
-    "WebSocketDetach is refused for C plugins when sections come together" => refused_late,
-    "WebSocketDetach stands in .htaccess files" => htaccess,
+    "WebSocketDetach is an error for C plugins at start" => refused,
+    "WebSocketDetach is an error for C plugins when sections are merged for a request"
+        => refused_late,
+    "WebSocketDetach is allowed in .htaccess files" => htaccess,
 }
 
 const DETACH: &str = "WebSocketDetach On\n";
@@ -49,7 +51,7 @@ fn start(context: &Context, more: &str) -> Result<Httpd> {
     context.root()?.config(config(context)).config(more).start()
 }
 
-/// Whether connections are detached here: elsewhere everything stays as it would be without.
+/// Whether connections are detached in this context. Otherwise the directive has no effect.
 fn is_effective(context: &Context) -> bool {
     context.driver == Driver::Event
 }
@@ -107,7 +109,7 @@ fn close_codes(context: &Context) -> Result<()> {
     client.expect_end()
 }
 
-/// Waits until the plugin has logged that the client of this name in the log is gone.
+/// Waits until the plugin has logged the end of this client, by its name in the log.
 fn expect_gone(httpd: &Httpd, name: &str) -> Result<()> {
     let gone = |log: &str| {
         let lines = log.lines().filter(|line| line.contains("[Hermit] gone"));
@@ -267,7 +269,7 @@ fn graceful(context: &Context) -> Result<()> {
     ensure_healthy(&httpd.error_log()?)
 }
 
-/// A hard restart ends a child as stop does, and leaves its log to be read.
+/// A hard restart ends a child like stop does, and keeps its log readable.
 fn stop(context: &Context) -> Result<()> {
     let httpd = start(context, "")?;
     let mut clients = open_many(&httpd, 20)?;
@@ -309,11 +311,12 @@ fn restarts_under_traffic(context: &Context) -> Result<()> {
     ensure_healthy(&httpd.error_log()?)
 }
 
-/// Clients that have threads of the plugin send, and read until the server goes away, at once perhaps.
+/// Clients that make the plugin's threads send, and read until the server ends the connection,
+/// perhaps at once.
 fn read_everything(httpd: &Httpd) -> Result<Vec<JoinHandle<Result<u64>>>> {
     let read = |mut client: Client| {
         thread::spawn(move || {
-            // An old child may be gone already.
+            // An old child may have ended already.
             let asked = client.text("texts 20000");
             let _ = asked.and_then(|()| client.binary(vec![1; 100_000]));
             client.drain()
@@ -322,7 +325,7 @@ fn read_everything(httpd: &Httpd) -> Result<Vec<JoinHandle<Result<u64>>>> {
     Ok(open_many(httpd, 10)?.into_iter().map(read).collect())
 }
 
-/// One child with four threads: it would stop accepting at 8 connections.
+/// One child with four threads. With the default factor it would stop accepting at 8 connections.
 fn beyond_the_limit(context: &Context) -> Result<()> {
     if !is_effective(context) {
         return Ok(());

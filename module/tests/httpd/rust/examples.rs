@@ -10,16 +10,16 @@ use crate::support::{Client, Context, Frame, Handshake, Opcode, cases, wait_unti
 
 cases! {
     "Rust examples: echo" => echo,
-    "Rust examples: dumb-increment counts up, and starts again" => dumb_increment,
-    "Rust examples: in the chat everybody hears everybody" => chat,
-    "Rust examples: who talks nonsense is thrown out of the chat" => chat_nonsense,
-    "Rust examples: the subprotocol decides" => subprotocol,
-    "Rust examples: auth lets users and holders of the cookie in" => auth,
-    "Rust examples: all clients hear the ticker" => ticker,
-    "Rust examples: they work through the C table alone" => plain,
+    "Rust examples: dumb-increment counts up and can be reset" => dumb_increment,
+    "Rust examples: in the chat every member gets every message" => chat,
+    "Rust examples: the chat closes the connection of an invalid message" => chat_nonsense,
+    "Rust examples: the subprotocol selects the function" => subprotocol,
+    "Rust examples: auth accepts users and holders of the cookie" => auth,
+    "Rust examples: all clients get the ticker's messages" => ticker,
+    "Rust examples: they work with only the C table" => plain,
 }
 
-/// One process, so that all clients find the same room; prefork has one for each of them.
+/// One process, so that all clients are in the same room. Prefork has one process per client.
 fn start(context: &Context, config: &str) -> Result<Httpd> {
     context.start_small(8, config)
 }

@@ -1,4 +1,4 @@
-//! What a plugin sees of the opening handshake, and how it may answer.
+//! The opening handshake as a plugin sees it, and the responses that it may choose.
 
 use anyhow::{Context as _, Result, ensure};
 use xtask::port;
@@ -9,7 +9,7 @@ use crate::support::{Client, Context, Handshake, cases};
 
 cases! {
     "Rust plugins see the request" => request,
-    "Rust plugins see what is not there as None" => absent,
+    "Rust plugins see absent facts as None" => absent,
     "Rust plugins see whether the client came over TLS" => tls,
     "Rust plugins see all headers of the request" => headers,
     "Rust plugins refuse with the status they choose" => rejections,
@@ -82,7 +82,7 @@ fn headers(context: &Context) -> Result<()> {
     let letter = bytes
         .windows(2)
         .position(|pair| pair == "\u{e9}".as_bytes());
-    // In Latin 1, which is no UTF-8, so that the header is left out.
+    // In Latin 1, which is not UTF-8, so the header is left out.
     bytes[letter.context("no such letter")?] = b' ';
     let mut client = Client::connect(httpd.address())?;
     client.send(bytes)?;
@@ -131,7 +131,8 @@ fn rejections(context: &Context) -> Result<()> {
     ask(&mut client, "method", "GET")
 }
 
-const CHALLENGES: &str = "/witness?status=401&header=WWW-Authenticate:Basic&header=WWW-Authenticate:Bearer\
+const CHALLENGES: &str = "/witness?status=401&header=WWW-Authenticate:Basic\
+    &header=WWW-Authenticate:Bearer\
     &body=who-are-you?";
 
 fn rejections_with_more(context: &Context) -> Result<()> {
@@ -143,7 +144,7 @@ fn rejections_with_more(context: &Context) -> Result<()> {
         .config(detached)
         .start()?;
     let mut client = Client::connect(httpd.address())?;
-    // One connection for all: each answer ends where it says.
+    // One connection for all, because each response must end where its length says.
     for target in [CHALLENGES, &CHALLENGES.replace("witness", "detached")] {
         client.send(Handshake::to(target).to_bytes())?;
         let (response, body) = client.page()?;

@@ -1,4 +1,4 @@
-//! Connections of Rust plugins from their first to their last moment.
+//! Connections of Rust plugins from the first to the last moment.
 
 use anyhow::{Result, bail, ensure};
 use xtask::server_root::Mpm;
@@ -8,13 +8,13 @@ use crate::support::server::ensure_healthy;
 use crate::support::{Client, Context, Handshake, PATIENCE, cases, wait_until};
 
 cases! {
-    "Rust plugins: a thousand connections later nothing is left of them" => nothing_left,
-    "Rust plugins live through graceful restarts" => restarts,
+    "Rust plugins: a thousand finished connections leave nothing" => nothing_left,
+    "Rust plugins survive graceful restarts" => restarts,
     "Rust plugins may be named in .htaccess files" => htaccess,
 }
 
 fn nothing_left(context: &Context) -> Result<()> {
-    // Prefork counts in each process on its own; fewer suffice there.
+    // On prefork each process counts separately, and fewer connections suffice.
     let connections = if context.mpm == Mpm::Prefork {
         50
     } else {
@@ -59,7 +59,7 @@ fn restarts(context: &Context) -> Result<()> {
         open(&httpd, "/rust")?.echo("hello")?;
         open(&httpd, "/settings")?.expect_text("a=b")
     };
-    // A child that is about to go may still take a connection.
+    // A child that is about to end may still accept a connection.
     let answers = || wait_until("a child answers", || Ok(ask().is_ok()));
     for _ in 0..3 {
         answers()?;

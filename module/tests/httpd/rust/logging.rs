@@ -1,4 +1,4 @@
-//! What plugins log.
+//! Log lines of plugins.
 
 use anyhow::{Context as _, Result, ensure};
 
@@ -7,8 +7,8 @@ use crate::support::{Context, PATIENCE, cases};
 
 cases! {
     "Rust plugins log at their level, with their name and the client" => levels,
-    "Rust plugins log at the levels of LogLevel only" => log_level,
-    "Rust plugins log from threads of their own, about no client" => threads,
+    "Rust plugins log only the levels of LogLevel" => log_level,
+    "Rust plugins log from other threads without a client" => threads,
     "Rust plugins write one line for each record" => one_line,
 }
 

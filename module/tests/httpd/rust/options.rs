@@ -7,14 +7,15 @@ use super::{expect_log, handler, location, open, site, write_site};
 use crate::support::{Client, Context, Handshake, cases};
 
 cases! {
-    "WebSocketPluginOption: an inner section inherits what it does not set" => merging,
+    "WebSocketPluginOption: an inner section inherits the options that it does not set" => merging,
     "WebSocketPluginOption: a virtual host inherits from the server" => virtual_hosts,
-    "WebSocketPluginOption stands in .htaccess files" => htaccess,
+    "WebSocketPluginOption is allowed in .htaccess files" => htaccess,
     "WebSocketPluginOption: sections with the same plugin do not mix" => separate,
-    "WebSocketPluginOption: what a plugin refuses keeps httpd from starting" => refused,
-    "WebSocketPluginOption: what a plugin refuses when sections come together is a 500" => refused_late,
+    "WebSocketPluginOption: httpd does not start if a plugin rejects its options" => refused,
+    "WebSocketPluginOption: options that a plugin rejects for a request cause a 500"
+        => refused_late,
     "WebSocketPluginOption: the order of the directives does not matter" => order,
-    "WebSocketPluginOption does not concern plugins in C" => c_plugin,
+    "WebSocketPluginOption does not affect plugins in C" => c_plugin,
     "WebSocketPluginOption takes two arguments" => arguments,
     "a Rust plugin whose init panics is a configuration error" => init_panics,
 }
@@ -25,7 +26,7 @@ fn expect_options(httpd: &Httpd, handshake: &Handshake, expected: &str) -> Resul
     client.close()
 }
 
-/// What a line says of options that are refused while httpd serves.
+/// The words of the log line about options that are rejected for a request.
 const REFUSED_LATE: [&str; 4] = [
     "[websocket:error]",
     "[client 127.0.0.1:",
@@ -45,7 +46,10 @@ fn merging(context: &Context) -> Result<()> {
         .config("WebSocketPluginOption who server\nWebSocketPluginOption server 1")
         .config(outer)
         .config("<Location /outer/inner>\nWebSocketPluginOption who inner\n</Location>")
-        .config("<Location /outer/last>\nWebSocketPluginOption who x\nWebSocketPluginOption who last\n</Location>")
+        .config(
+            "<Location /outer/last>\nWebSocketPluginOption who x\n\
+             WebSocketPluginOption who last\n</Location>",
+        )
         .config(location(context, "/plain", "settings", ""))
         .start()?;
     for (target, expected) in [
@@ -169,13 +173,14 @@ fn refused(context: &Context) -> Result<()> {
     Ok(())
 }
 
-/// Which sections come together is known only when there is a request.
+/// Only a request shows which sections are merged.
 fn refused_late(context: &Context) -> Result<()> {
     let bad = "WebSocketPluginOption mood bad";
     let config = format!(
         "{}<Location /x/inner>\n{bad}\n</Location>\n\
          <VirtualHost *:*>\nServerName one.example\n</VirtualHost>\n\
-         <VirtualHost *:*>\nServerName two.example\n<Location /x>\n{bad}\n</Location>\n</VirtualHost>",
+         <VirtualHost *:*>\nServerName two.example\n\
+         <Location /x>\n{bad}\n</Location>\n</VirtualHost>",
         location(context, "/x", "settings", "")
     );
     let httpd = context.root()?.config(config).start()?;

@@ -1,4 +1,5 @@
-//! Panics and errors in Rust plugins: each costs its own connection, and the log says what happened.
+//! Panics and errors in Rust plugins: each ends only its own connection, and the log says what
+//! happened.
 
 use anyhow::{Context as _, Result, ensure};
 use xtask::httpd::Httpd;
@@ -11,11 +12,12 @@ cases! {
     "Rust plugins: a panic or an error in on_connect refuses the client" => on_connect,
     "Rust plugins: a panic or an error in on_message closes the connection" => on_message,
     "Rust plugins: a panic in on_disconnect is logged" => on_disconnect,
-    "Rust plugins: a panic in a thread of their own is shown" => thread,
+    "Rust plugins: a panic in a thread of the plugin is logged" => thread,
     "Rust plugins: a panic in the destructor of the plugin is logged" => destructor,
 }
 
-/// A server and those who must not notice anything: a client of the same plugin, a client of another.
+/// A server, and two clients that must not notice anything: one of the same plugin and one of
+/// another.
 struct Stage {
     httpd: Httpd,
     bystanders: [Client; 2],
@@ -30,7 +32,8 @@ impl Stage {
         Ok(Self { httpd, bystanders })
     }
 
-    /// Nobody has noticed; there is room for newcomers; httpd ends in order.
+    /// Checks that the clients have noticed nothing, that new clients can connect, and that httpd
+    /// ends in order.
     fn finish(mut self) -> Result<()> {
         for bystander in &mut self.bystanders {
             bystander.echo("still here")?;
@@ -72,7 +75,7 @@ fn on_message(context: &Context) -> Result<()> {
     ] {
         let mut client = open(&stage.httpd, "/fragile")?;
         client.text(message)?;
-        // Nobody hears this any more.
+        // The plugin does not get this message.
         client.text("hello?")?;
         client.send(masked(Opcode::CLOSE, 1000_u16.to_be_bytes()))?;
         client.expect_close(1011).context(message)?;
@@ -123,7 +126,7 @@ fn destructor(context: &Context) -> Result<()> {
             client.echo("hello")?;
             client.close()
         };
-        // A child that is about to go may still take a connection.
+        // A child that is about to end may still accept a connection.
         wait_until("a child answers", || Ok(ask().is_ok()))?;
         httpd.graceful()?;
         let others = ["[websocket:error]", ": asked to in drop of the plugin"];

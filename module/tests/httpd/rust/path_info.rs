@@ -1,4 +1,4 @@
-//! What a plugin is told of the path behind its section.
+//! The path after the plugin's section, as the plugin sees it.
 
 use std::fs;
 
@@ -8,13 +8,13 @@ use super::{handler, location, write_site};
 use crate::support::{Client, Context, Handshake, cases};
 
 cases! {
-    "path_info is what follows the location, whatever files there are" => locations,
+    "path_info is the path after the location, whichever files exist" => locations,
     "path_info follows the section that names the plugin" => nested,
-    "path_info is what follows the folder of a directory or an .htaccess file" => directories,
-    "the path info of httpd stays for plugins in C" => of_httpd,
+    "path_info is the path after the folder of a directory or an .htaccess file" => directories,
+    "plugins in C see httpd's own path info" => of_httpd,
 }
 
-/// What the plugin says of these paths.
+/// Checks the plugin's path info for these paths.
 fn expect(httpd: &xtask::httpd::Httpd, paths: &[(&str, &str)]) -> Result<()> {
     for (path, info) in paths {
         let mut client =
@@ -63,7 +63,7 @@ fn locations(context: &Context) -> Result<()> {
             ("/a/b/deep", ""),
             ("/a/b/deep/", "/"),
             ("/a/b/deep/r%6fom/2?query", "/room/2"),
-            // These are there.
+            // Files with these names exist.
             ("/present/lobby", "/lobby"),
             ("/present/lobby/more", "/lobby/more"),
             ("/half/way/lobby", "/lobby"),
@@ -83,7 +83,7 @@ fn nested(context: &Context) -> Result<()> {
     let httpd = context
         .root()?
         .config(location(context, "/a", "witness", ""))
-        // Inherits the plugin, and the section with it.
+        // It inherits the plugin with its section.
         .config("<Location /a/b>\nWebSocketMaxMessageSize 50\n</Location>")
         .config(format!("<Location /a/b/c>\n{witness}\n</Location>"))
         .config(format!(
@@ -123,7 +123,8 @@ fn directories(context: &Context) -> Result<()> {
         .config("WebSocketHtaccessPlugins Any")
         .config(format!(
             "Alias /site \"{folder}\"\n\
-             <Directory \"{folder}\">\nRequire all granted\nAllowOverride AuthConfig FileInfo\n</Directory>\n\
+             <Directory \"{folder}\">\nRequire all granted\n\
+             AllowOverride AuthConfig FileInfo\n</Directory>\n\
              <Directory \"{folder}/plain\">\n{witness}</Directory>\n\
              <DirectoryMatch \"/folder/matched/[0-9]+/\">\n{witness}</DirectoryMatch>\n"
         ))

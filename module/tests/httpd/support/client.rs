@@ -1,5 +1,5 @@
-//! A client that does as it is told: it sends any bytes at any moment, and waits for what it is
-//! told to expect.
+//! A client that the tests control: it sends any bytes at any moment, and waits for what the test
+//! expects.
 
 use std::io::{ErrorKind, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpStream};
@@ -15,20 +15,21 @@ use super::handshake::{Handshake, Response};
 /// A connection to the server.
 pub(crate) struct Client<S = TcpStream> {
     pub(crate) stream: S,
-    /// Read, and not yet asked for.
+    /// Bytes that have been read but not used yet.
     buffer: Vec<u8>,
 }
 
 impl Client {
-    /// Connects, without a word.
+    /// Connects without sending anything.
     pub(crate) fn connect(address: SocketAddr) -> Result<Self> {
         Self::prepare(TcpStream::connect(address)?)
     }
 
-    /// As [`Client::connect`], with a receive buffer of about so many bytes.
+    /// Like [`Client::connect`], with a receive buffer of about this many bytes.
     ///
-    /// It is set before the server is told how much it may send. If it became smaller later, the system
-    /// would drop what does not fit, and the server would send that again ever more rarely.
+    /// The size is set before the server learns how much it may send. If it were reduced later, the
+    /// system would drop bytes that do not fit, and the server would send them again at growing
+    /// intervals.
     pub(crate) fn connect_with_buffer(address: SocketAddr, size: usize) -> Result<Self> {
         let family = match address {
             SocketAddr::V4(_) => AddressFamily::INET,
@@ -54,19 +55,19 @@ impl Client {
         Ok(client)
     }
 
-    /// Sends a handshake; the answer, whatever it is.
+    /// Sends a handshake and returns the response, whichever it is.
     pub(crate) fn ask(address: SocketAddr, handshake: &Handshake) -> Result<Response> {
         let mut client = Self::connect(address)?;
         client.send(handshake.to_bytes())?;
         client.response()
     }
 
-    /// Sends nothing more, and still reads.
+    /// Shuts down sending, but still reads.
     pub(crate) fn half_close(&self) -> Result<()> {
         Ok(self.stream.shutdown(Shutdown::Write)?)
     }
 
-    /// Goes away with a TCP reset.
+    /// Ends the connection with a TCP reset.
     pub(crate) fn reset(self) -> Result<()> {
         sockopt::set_socket_linger(&self.stream, Some(Duration::ZERO))?;
         Ok(())
@@ -118,7 +119,7 @@ impl<S: Read + Write> Client<S> {
         Response::parse(&String::from_utf8_lossy(&head[..end]))
     }
 
-    /// The next HTTP response with its body, whose length it must name.
+    /// The next HTTP response, with its body. It must have a Content-Length.
     pub(crate) fn page(&mut self) -> Result<(Response, String)> {
         let response = self.response()?;
         let length = response.header("Content-Length").context("no length")?;
@@ -136,7 +137,7 @@ impl<S: Read + Write> Client<S> {
             .context("the connection ended where a frame was due")
     }
 
-    /// The next frame; `None` when the connection has ended instead.
+    /// The next frame, or `None` if the connection has ended.
     pub(crate) fn next_frame(&mut self) -> Result<Option<Frame>> {
         loop {
             if let Some((frame, length)) = Frame::decode(&self.buffer) {
@@ -167,13 +168,13 @@ impl<S: Read + Write> Client<S> {
         self.expect(&Frame::text(expected))
     }
 
-    /// Sends a text and takes back the same.
+    /// Sends a text and expects the same text.
     pub(crate) fn echo(&mut self, text: &str) -> Result<()> {
         self.text(text)?;
         self.expect_text(text)
     }
 
-    /// Waits for the end of the connection, in order or by a reset. Nothing may come before.
+    /// Waits for the end of the connection, in order or with a reset. No frame may come before it.
     pub(crate) fn expect_end(&mut self) -> Result<()> {
         match self.next_frame() {
             Ok(Some(frame)) => bail!("a frame where the connection should end: {frame:?}"),
@@ -183,25 +184,25 @@ impl<S: Read + Write> Client<S> {
         }
     }
 
-    /// Waits for a close frame with this status, then for the end.
+    /// Waits for a close frame with this status code, then for the end.
     pub(crate) fn expect_close(&mut self, status: u16) -> Result<()> {
         self.expect(&Frame::close(status))?;
         self.expect_end()
     }
 
-    /// Closes and waits for the answer and the end.
+    /// Closes, and waits for the answer and the end.
     pub(crate) fn close(mut self) -> Result<()> {
         self.send(masked(Opcode::CLOSE, 1000_u16.to_be_bytes()))?;
         self.expect_close(1000)
     }
 
-    /// All that comes until the connection ends in order.
+    /// All bytes until the connection ends in order.
     pub(crate) fn rest(&mut self) -> Result<Vec<u8>> {
         while self.fill()? > 0 {}
         Ok(std::mem::take(&mut self.buffer))
     }
 
-    /// Reads and drops everything until the connection ends; how many bytes that were.
+    /// Reads and drops everything until the connection ends. Returns the number of bytes.
     pub(crate) fn drain(&mut self) -> Result<u64> {
         let mut total = self.buffer.len() as u64;
         self.buffer.clear();

@@ -1,6 +1,6 @@
-//! Frames as a client writes and reads them, right or wrong.
+//! Frames as a client writes and reads them, valid or not.
 
-/// The first byte of a frame, FIN included where its name says nothing else.
+/// The first byte of a frame, with FIN unless the name says otherwise.
 pub(crate) struct Opcode;
 
 impl Opcode {
@@ -13,7 +13,7 @@ impl Opcode {
     pub(crate) const FIRST_TEXT: u8 = 0x01;
     pub(crate) const FIRST_BINARY: u8 = 0x02;
     pub(crate) const MIDDLE: u8 = 0x00;
-    /// The continuation with FIN.
+    /// A continuation with FIN.
     pub(crate) const LAST: u8 = 0x80;
 }
 
@@ -38,7 +38,7 @@ impl Frame {
         Self::new(Opcode::PONG, payload)
     }
 
-    /// A close frame with a status and no reason.
+    /// A close frame with a status code and no reason.
     pub(crate) fn close(status: u16) -> Self {
         Self::new(Opcode::CLOSE, status.to_be_bytes())
     }
@@ -50,7 +50,7 @@ impl Frame {
         }
     }
 
-    /// The frame at the start of `bytes` and its length, if it is there in full.
+    /// The frame at the start of `bytes` and its length, if it is complete.
     pub(crate) fn decode(bytes: &[u8]) -> Option<(Self, usize)> {
         let (header, length) = match bytes.get(1)? {
             126 => (
@@ -71,7 +71,7 @@ impl Frame {
 }
 
 impl std::fmt::Debug for Frame {
-    /// Short, however long the payload is.
+    /// Short, for a payload of any length.
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let start = self.payload.get(..40).unwrap_or(&self.payload);
         write!(
@@ -84,7 +84,7 @@ impl std::fmt::Debug for Frame {
     }
 }
 
-/// A client's frame: masked, its length written in as few bytes as possible.
+/// A client's frame: masked, with the length in the fewest bytes.
 pub(crate) fn masked(first_byte: u8, payload: impl AsRef<[u8]>) -> Vec<u8> {
     const KEY: [u8; 4] = [0x37, 0xfa, 0x21, 0x3d];
     let payload = payload.as_ref();
@@ -100,7 +100,7 @@ pub(crate) fn masked(first_byte: u8, payload: impl AsRef<[u8]>) -> Vec<u8> {
     frame
 }
 
-/// A frame without a mask, which no client may send.
+/// A frame without a mask, which clients must not send.
 pub(crate) fn unmasked(first_byte: u8, payload: impl AsRef<[u8]>) -> Vec<u8> {
     let payload = payload.as_ref();
     [&header(first_byte, payload.len()), payload].concat()

@@ -1,14 +1,14 @@
-//! Opening handshakes as a client writes them, right or wrong, and the answers.
+//! Opening handshakes as a client writes them, valid or not, and the responses.
 
 use std::fmt::Write as _;
 
 use anyhow::{Context as _, Result};
 
-/// The key of the example in RFC 6455, section 1.3, and what answers it.
+/// The key of the example in RFC 6455, section 1.3, and its accept value.
 pub(crate) const KEY: &str = "dGhlIHNhbXBsZSBub25jZQ==";
 pub(crate) const ACCEPT: &str = "s3pPLMBiTxaQ9kYGzzhZRbK+xOo=";
 
-/// A request, correct until it is told otherwise.
+/// A request, valid until it is changed.
 #[derive(Clone)]
 pub(crate) struct Handshake {
     request_line: String,
@@ -40,12 +40,12 @@ impl Handshake {
         }
     }
 
-    /// Sets a header, whatever it was.
+    /// Sets a header, and replaces earlier values.
     pub(crate) fn header(self, name: &str, value: &str) -> Self {
         self.without(name).and(name, value)
     }
 
-    /// Adds a header, which may be there already.
+    /// Adds a header, even if there is one with this name.
     pub(crate) fn and(mut self, name: &str, value: &str) -> Self {
         self.headers.push((name.into(), value.into()));
         self
@@ -61,7 +61,7 @@ impl Handshake {
         self.header("Sec-WebSocket-Version", &version.to_string())
     }
 
-    /// What is asked for.
+    /// The request target.
     pub(crate) fn target(&self) -> &str {
         self.request_line.split(' ').nth(1).unwrap_or_default()
     }
@@ -84,13 +84,13 @@ impl Handshake {
 #[derive(Debug)]
 pub(crate) struct Response {
     pub(crate) status: u16,
-    /// What stands behind the status.
+    /// The reason phrase after the status.
     pub(crate) reason: String,
     headers: Vec<(String, String)>,
 }
 
 impl Response {
-    /// Reads the head of a response, without its blank line.
+    /// Parses the head of a response, without its empty line.
     pub(crate) fn parse(head: &str) -> Result<Self> {
         let mut lines = head.lines();
         let mut status_line = lines.next().unwrap_or_default().splitn(3, ' ').skip(1);

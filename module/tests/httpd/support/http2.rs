@@ -1,4 +1,4 @@
-//! An HTTP/2 client that speaks extended CONNECT (RFC 8441).
+//! An HTTP/2 client with extended CONNECT (RFC 8441).
 
 use std::io::{Error, ErrorKind, Read, Write};
 use std::net::SocketAddr;
@@ -22,7 +22,7 @@ use xtask::httpd::Httpd;
 
 use super::{Client, Handshake, PATIENCE, tls};
 
-/// As browsers do it: a stream that is not read does not hold up the others.
+/// Large, as browsers have it: a stream that is not read then does not block the others.
 const CONNECTION_WINDOW: u32 = 16 << 20;
 
 /// A connection, whose streams may be WebSockets.
@@ -40,11 +40,11 @@ pub(crate) struct Http2Stream {
     sender: SendStream<Bytes>,
     receiver: RecvStream,
     write_limit: Duration,
-    /// Received and not yet read.
+    /// Bytes that have been received but not read yet.
     chunk: Bytes,
 }
 
-/// The answer to an extended CONNECT.
+/// The response to an extended CONNECT.
 pub(crate) struct Answer {
     pub(crate) response: http::response::Parts,
     pub(crate) client: Client<Http2Stream>,
@@ -63,7 +63,7 @@ impl Http2 {
         )
     }
 
-    /// Connects over TLS, whose ALPN must choose HTTP/2.
+    /// Connects over TLS. ALPN must select HTTP/2.
     pub(crate) fn connect_tls(httpd: &Httpd) -> Result<Self> {
         let address = httpd.tls_address().expect("the server serves TLS");
         let mut config = tls::config(&httpd.root().certificate(), rustls::ALL_VERSIONS)?;
@@ -101,17 +101,17 @@ impl Http2 {
             sender,
             connection,
         };
-        // The answer comes behind the settings that allow extended CONNECT.
+        // The response comes after the settings that allow extended CONNECT.
         http2.get("/")?;
         Ok(http2)
     }
 
-    /// The status that answers an ordinary request.
+    /// The status of the response to an ordinary request.
     pub(crate) fn get(&self, target: &str) -> Result<StatusCode> {
         Ok(self.head_of(target)?.status)
     }
 
-    /// The head of what answers an ordinary request.
+    /// The head of the response to an ordinary request.
     pub(crate) fn head_of(&self, target: &str) -> Result<http::response::Parts> {
         let uri = format!("{}{target}", self.origin);
         let request = Request::get(uri).body(())?;
@@ -122,7 +122,7 @@ impl Http2 {
         })
     }
 
-    /// Asks for a page and resets the stream before any of it has come.
+    /// Requests a page and resets the stream before any of it arrives.
     pub(crate) fn get_and_reset(&self, target: &str) -> Result<()> {
         let uri = format!("{}{target}", self.origin);
         let request = Request::get(uri).body(())?;
@@ -144,12 +144,12 @@ impl Http2 {
         self.sender.is_extended_connect_protocol_enabled()
     }
 
-    /// Asks for a WebSocket; the answer, whatever it is.
+    /// Asks for a WebSocket and returns the response, whichever it is.
     pub(crate) fn ask(&self, handshake: &Handshake) -> Result<Answer> {
         self.send(handshake, false)
     }
 
-    /// Asks for a WebSocket and ends the stream with that.
+    /// Asks for a WebSocket, and ends the stream with the request.
     pub(crate) fn ask_and_end(&self, handshake: &Handshake) -> Result<Answer> {
         self.send(handshake, true)
     }
@@ -193,7 +193,7 @@ impl Http2 {
         Ok(answer.client)
     }
 
-    /// Goes away without a word.
+    /// Ends the connection without closing it in order.
     pub(crate) fn abandon(self) {
         self.connection.abort();
     }
@@ -204,7 +204,7 @@ impl Http2 {
         let ended = self
             .runtime
             .block_on(async { timeout(PATIENCE, self.connection).await });
-        // In order or not.
+        // In order, or with an error.
         drop(ended.context("the server keeps the connection")?);
         Ok(())
     }
@@ -216,7 +216,7 @@ impl Http2 {
 }
 
 impl Http2Stream {
-    /// How long a write may wait for the server to take more.
+    /// Sets the longest time that a write may wait for the server to take more.
     pub(crate) fn set_write_limit(&mut self, limit: Duration) {
         self.write_limit = limit;
     }
@@ -226,7 +226,7 @@ impl Http2Stream {
         self.sender.send_reset(Reason::CANCEL);
     }
 
-    /// Sends nothing more, and still reads.
+    /// Ends the sending side, but still reads.
     pub(crate) fn half_close(&mut self) -> Result<()> {
         Ok(self.sender.send_data(Bytes::new(), true)?)
     }

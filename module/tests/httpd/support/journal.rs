@@ -1,4 +1,4 @@
-//! A file the plugin `journal` and its like write their callbacks to.
+//! A file to which the plugin `journal` and others write their callbacks.
 
 use std::fs::{self, Permissions};
 use std::os::unix::fs::PermissionsExt;
@@ -18,18 +18,18 @@ pub(crate) struct Journal {
 }
 
 impl Journal {
-    /// An empty one, in the folder of the plugins; goes away with it.
+    /// An empty journal in the folder of the plugins. Dropping it removes the file.
     pub(crate) fn new(context: &Context) -> Result<Self> {
         static NEXT: AtomicU32 = AtomicU32::new(0);
         let number = NEXT.fetch_add(1, Ordering::Relaxed);
         let path = context.plugins().dir().join(format!("journal-{number}"));
         fs::write(&path, "")?;
-        // httpd's children may be another user.
+        // httpd's children may run under another account.
         fs::set_permissions(&path, Permissions::from_mode(0o666))?;
         Ok(Self { path })
     }
 
-    /// A handshake that tells the plugin about this journal.
+    /// A handshake that gives the plugin this journal.
     pub(crate) fn handshake(&self, target: &str) -> Handshake {
         Handshake::to(target).header("X-Journal", &self.path.display().to_string())
     }
@@ -43,7 +43,7 @@ impl Journal {
         Ok(self.lines()?.iter().filter(|other| *other == line).count())
     }
 
-    /// The rest of the first line that begins with `start`, once it is there.
+    /// Waits for a line that begins with `start`, and returns the rest of the first one.
     pub(crate) fn wait_for(&self, start: &str) -> Result<String> {
         let mut rest = None;
         wait_until(&format!("`{start}` in the journal"), || {
@@ -56,7 +56,7 @@ impl Journal {
         Ok(rest.unwrap_or_default())
     }
 
-    /// Waits for `on_disconnect`, which must come by then, and once.
+    /// Waits for `on_disconnect`, which must be called within this time, and only once.
     pub(crate) fn expect_one_disconnect(&self, within: Duration) -> Result<()> {
         let started = Instant::now();
         self.wait_for("disconnect")?;

@@ -1,4 +1,4 @@
-//! How long echoes take.
+//! The latency of echoes.
 
 use std::time::{Duration, Instant};
 
@@ -6,17 +6,18 @@ use anyhow::{Result, bail};
 
 use super::Client;
 
-/// So many echoes make a figure.
+/// The number of echoes in a measurement.
 const ECHOES: usize = 400;
 
-/// What 99 of 100 echoes may take at most. Who waits for a callback or for a client waits for seconds.
+/// The limit for 99 of 100 echoes. A client that has to wait for a callback or for another client
+/// waits for seconds.
 const LIMIT: Duration = Duration::from_millis(50);
 
-/// How often to try: the machine may be busy with other tests.
+/// The number of attempts, because other tests may keep the machine busy.
 const TRIES: usize = 8;
 
-/// Ensures that 99 of 100 echoes take less than 50 ms, `clients` taking turns; `text` brings about the
-/// answer `answer`.
+/// Checks that 99 of 100 echoes take less than 50 ms, with `clients` in rotation. The answer to
+/// `text` is `answer`.
 pub(crate) fn ensure_low(clients: &mut [Client], text: &str, answer: &str) -> Result<()> {
     let mut seen = Vec::new();
     for _ in 0..TRIES {

@@ -1,4 +1,4 @@
-//! OpenSSL's own client, which can do what rustls refuses to: handshakes within a connection.
+//! OpenSSL's own client, for what rustls does not support: handshakes inside a connection.
 
 use std::io::{Read, Write};
 use std::os::fd::OwnedFd;
@@ -10,17 +10,17 @@ use xtask::httpd::Httpd;
 
 use super::{Client, PATIENCE};
 
-/// A process `openssl s_client` and the bytes inside TLS, as if it were a socket. It ends with this
-/// value.
+/// A process `openssl s_client`, and the bytes inside TLS as a stream. Dropping it ends the
+/// process.
 ///
-/// What is sent must not begin with one of its commands, capital letters among them.
+/// The bytes sent must not begin with one of its commands, such as capital letters.
 pub(crate) struct Openssl {
     process: Child,
     stream: UnixStream,
 }
 
 impl Client<Openssl> {
-    /// Connects with further `options` of `openssl s_client`, without a word of HTTP.
+    /// Connects with additional `options` of `openssl s_client`, without sending anything.
     pub(crate) fn connect_openssl(httpd: &Httpd, options: &[&str]) -> Result<Self> {
         let address = httpd.tls_address().expect("the server serves TLS");
         let (stream, other_end) = UnixStream::pair()?;
@@ -39,8 +39,8 @@ impl Client<Openssl> {
         Ok(Self::over(Openssl { process, stream }))
     }
 
-    /// Asks the server for another handshake. Every message sent before must have been answered:
-    /// OpenSSL takes a command for one only at the start of what it reads.
+    /// Asks the server for another handshake. The server must have answered all earlier messages,
+    /// because OpenSSL recognizes a command only at the start of a read.
     pub(crate) fn renegotiate(&mut self) -> Result<()> {
         self.send("R\n")
     }
@@ -64,7 +64,7 @@ impl Write for Openssl {
 
 impl Drop for Openssl {
     fn drop(&mut self) {
-        // It may have ended by itself; nothing else can go wrong with a child of ours.
+        // The process may have ended by itself. No other error is possible for a child process.
         let _ = self.process.kill();
         let _ = self.process.wait();
     }

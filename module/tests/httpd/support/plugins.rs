@@ -1,4 +1,4 @@
-//! The plugins, in C, C++ and Rust: those of the examples, and the nasty ones next to these tests.
+//! The plugins in C, C++ and Rust: the examples, and those for the tests.
 
 use std::fs::{self, Permissions};
 use std::os::unix::fs::PermissionsExt;
@@ -10,7 +10,7 @@ use tempfile::TempDir;
 use xtask::c_plugin;
 use xtask::workspace::built_library;
 
-/// The plugins in Rust, by the names of their packages without `websocket-`.
+/// The plugins in Rust, named after their packages without `websocket-`.
 const RUST_PLUGINS: [&str; 7] = [
     "auth",
     "chat",
@@ -21,8 +21,8 @@ const RUST_PLUGINS: [&str; 7] = [
     "ticker",
 ];
 
-/// A folder with every plugin in C and C++ as NAME.so, those in Rust as rust/NAME.so, and what stands in
-/// for the system as system/NAME.so. It goes away with its handle.
+/// A folder with every plugin in C and C++ as NAME.so, the plugins in Rust as rust/NAME.so, and the
+/// libraries that replace system functions as system/NAME.so. Dropping it removes the folder.
 pub(crate) struct Plugins {
     dir: TempDir,
     names: Vec<String>,
@@ -32,7 +32,7 @@ impl Plugins {
     pub(crate) fn compile() -> Result<Self> {
         let repository = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
         let include = repository.join("plugin-core/include");
-        // Children may be another user, and load plugins for .htaccess files.
+        // Children may run under another account, and load plugins for .htaccess files.
         let dir = tempfile::Builder::new()
             .prefix("websocket-plugins-")
             .permissions(Permissions::from_mode(0o755))
@@ -83,7 +83,8 @@ impl Plugins {
         self.dir.path().join(name).with_extension("so")
     }
 
-    /// The directive that names a plugin and its init function, which two plugins have in common.
+    /// The directive that names a plugin and its init function. Two plugins have an init function
+    /// of the same name.
     pub(crate) fn handler(&self, name: &str) -> String {
         let base = if name.starts_with("twin_") {
             "twin"
@@ -100,21 +101,22 @@ impl Plugins {
         )
     }
 
-    /// A location served by a plugin, with further directives.
+    /// A location with a plugin and additional directives.
     pub(crate) fn location(&self, path: &str, name: &str, directives: &str) -> String {
         let handler = self.handler(name);
         format!(
-            "<Location {path}>\nSetHandler websocket-handler\n{handler}\n{directives}\n</Location>\n"
+            "<Location {path}>\nSetHandler websocket-handler\n{handler}\n\
+             {directives}\n</Location>\n"
         )
     }
 
-    /// A location served by one of the Rust plugins of the tests.
+    /// A location with one of the Rust plugins for the tests.
     pub(crate) fn rust_location(&self, path: &str, name: &str) -> String {
         let handler = self.handler_with("rust/test_plugins", &format!("{name}_init"));
         format!("<Location {path}>\nSetHandler websocket-handler\n{handler}\n</Location>\n")
     }
 
-    /// `/NAME` for every plugin that works; `below` and `peek` are none.
+    /// Locations `/NAME` for all plugins that work. `below` and `peek` are not plugins.
     pub(crate) fn locations(&self) -> String {
         let names = self.names.iter();
         let names = names.filter(|name| !["broken", "below", "peek"].contains(&name.as_str()));
@@ -124,7 +126,7 @@ impl Plugins {
     }
 }
 
-/// Links or copies the libraries Cargo has built to where httpd's children, too, may read them.
+/// Links or copies the libraries that Cargo has built to a folder that httpd's children can read.
 fn gather_rust_plugins(folder: &Path) -> Result<()> {
     fs::create_dir(folder)?;
     fs::set_permissions(folder, Permissions::from_mode(0o755))?;
@@ -136,7 +138,7 @@ fn gather_rust_plugins(folder: &Path) -> Result<()> {
     Ok(())
 }
 
-/// The plugins in C and C++.
+/// The sources of the plugins in C and C++.
 fn sources_in(folder: &Path) -> Result<Vec<PathBuf>> {
     let entries = folder
         .read_dir()

@@ -1,4 +1,4 @@
-//! A client that makes the records of TLS 1.2 itself, whatever is in them and however short they are.
+//! A client that makes the records of TLS 1.2 itself, with any content and length.
 
 use std::io::{ErrorKind, Read, Write};
 use std::net::TcpStream;
@@ -18,25 +18,25 @@ pub(crate) const ALERT: u8 = 21;
 pub(crate) const HANDSHAKE: u8 = 22;
 const DATA: u8 = 23;
 
-/// What stands before the sealed bytes of a record: content type, version, length.
+/// The parts of a record before its encrypted bytes: content type, version, length.
 const HEADER: usize = 5;
-/// The part of a nonce that is sent (RFC 5288, section 3).
+/// The part of the nonce that is sent (RFC 5288, section 3).
 const EXPLICIT: usize = 8;
 const TAG: usize = 16;
 const VERSION: [u8; 2] = [3, 3];
 const LONGEST: usize = 1 << 14;
 
-/// A connection, whose [`Read`] and [`Write`] are for data.
+/// A connection. [`Read`] and [`Write`] are for its data.
 pub(crate) struct Records {
     pub(crate) socket: TcpStream,
-    /// Bytes of all records that were sent as data, and of all that were received.
+    /// The number of bytes of all data records sent, and of all records received.
     pub(crate) sent: usize,
     pub(crate) received_in_all: usize,
     sealer: Direction,
     opener: Direction,
-    /// Received and not yet opened.
+    /// Bytes that have been received but not decrypted yet.
     received: Vec<u8>,
-    /// Opened and not yet read.
+    /// Data that has been decrypted but not read yet.
     data: Vec<u8>,
 }
 
@@ -59,7 +59,7 @@ impl Direction {
         })
     }
 
-    /// The nonce with this explicit part, and what is authenticated with a record.
+    /// The nonce with this explicit part, and the additional data that the record authenticates.
     fn next(&mut self, explicit: &[u8], kind: u8, length: usize) -> (Nonce, Aad<Vec<u8>>) {
         let mut nonce = [0; 12];
         nonce[..4].copy_from_slice(&self.salt);
@@ -77,7 +77,7 @@ impl Direction {
 }
 
 impl Client<Records> {
-    /// Connects, without a word of HTTP.
+    /// Connects without sending any application data.
     pub(crate) fn connect_records(httpd: &Httpd) -> Result<Self> {
         let address = httpd.tls_address().expect("the server serves TLS");
         let mut socket = Client::connect(address)?.stream;
@@ -106,7 +106,7 @@ impl Client<Records> {
 }
 
 impl Records {
-    /// A record, which has to be sent before the next one.
+    /// Makes a record. It must be sent before the next one.
     pub(crate) fn seal(&mut self, kind: u8, payload: &[u8]) -> Vec<u8> {
         let explicit = self.sealer.sequence.to_be_bytes();
         let (nonce, aad) = self.sealer.next(&explicit, kind, payload.len());
@@ -127,14 +127,14 @@ impl Records {
         .concat()
     }
 
-    /// Data in records of this many bytes.
+    /// Makes records of this many bytes each from the data.
     pub(crate) fn seal_data(&mut self, data: &[u8], size: usize) -> Vec<u8> {
         data.chunks(size)
             .flat_map(|piece| self.seal(DATA, piece))
             .collect()
     }
 
-    /// The type and the content of the next record; `None` if it has not arrived whole.
+    /// The type and the content of the next record, or `None` if it is incomplete.
     fn open(&mut self) -> Option<std::io::Result<(u8, Vec<u8>)>> {
         let length = u16::from_be_bytes(self.received.get(3..HEADER)?.try_into().ok()?);
         let end = HEADER + usize::from(length);
@@ -153,7 +153,7 @@ impl Records {
 }
 
 impl Read for Records {
-    /// Records that are no data are passed over.
+    /// Skips records that are not data.
     fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
         while self.data.is_empty() {
             if let Some(record) = self.open() {

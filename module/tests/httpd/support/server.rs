@@ -1,4 +1,4 @@
-//! Servers: one that the cases of an MPM share, and short-lived ones of their own.
+//! Servers: one that all cases of an MPM share, and short-lived ones for single cases.
 
 use std::fmt;
 use std::fs::Permissions;
@@ -21,16 +21,16 @@ use super::handshake::Handshake;
 use super::plugins::Plugins;
 use super::{Client, wait_until};
 
-/// The first httpd whose mod_http2 serves WebSockets.
+/// The first version of httpd whose mod_http2 supports WebSockets.
 pub(crate) const HTTP2_WEBSOCKETS: Version = Version(2, 4, 58);
 
-/// Has a server with mod_http2 serve WebSockets over HTTP/2, in cleartext and over TLS.
+/// Enables HTTP/2 with WebSockets, in cleartext and over TLS.
 pub(crate) const HTTP2: &str = "Protocols h2 h2c http/1.1\nH2WebSockets on";
 
-/// What drives the connections.
+/// The driver of the connections.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Driver {
-    /// The module's own loops.
+    /// The module's event loops.
     Event,
     /// The MPM's thread of each connection.
     Blocking,
@@ -46,7 +46,7 @@ impl Driver {
     }
 }
 
-/// What a case works with.
+/// The environment of a case.
 #[derive(Clone)]
 pub(crate) struct Context {
     pub(crate) mpm: Mpm,
@@ -78,7 +78,7 @@ impl Context {
         &self.plugins
     }
 
-    /// The server that the cases of this MPM share, started by the first that asks for it.
+    /// The server that the cases of this MPM share. The first call starts it.
     pub(crate) fn httpd(&self) -> Result<Arc<Httpd>> {
         let mut shared = self.shared.lock().unwrap_or_else(PoisonError::into_inner);
         if shared.is_none() {
@@ -100,7 +100,7 @@ impl Context {
         Client::open(self.address()?, handshake)
     }
 
-    /// Ends the shared server and looks whether its children have come to harm.
+    /// Ends the shared server, and checks that its children are all right.
     pub(crate) fn finish(&self) -> Result<()> {
         let Some(shared) = self
             .shared
@@ -118,20 +118,20 @@ impl Context {
         ensure_healthy(&log)
     }
 
-    /// How long a hard stop or restart may take, with what httpd itself takes of it.
+    /// The longest time for a hard stop or restart, including httpd's own part.
     pub(crate) fn stops_within(&self) -> Result<Duration> {
         let version = Apache::find()?.version;
         let is_slow = is_slow(self.mpm == Mpm::Worker, version);
         Ok(Duration::from_secs(if is_slow { 6 + 5 } else { 6 }))
     }
 
-    /// Whether the httpd under test serves WebSockets over HTTP/2: its mod_http2 can from 2.4.58 on, but
-    /// not in processes with one thread.
+    /// Whether the httpd under test supports WebSockets over HTTP/2. mod_http2 does from 2.4.58 on,
+    /// but not in processes with one thread.
     pub(crate) fn serves_http2(&self) -> Result<bool> {
         Ok(self.mpm != Mpm::Prefork && Apache::find()?.version >= HTTP2_WEBSOCKETS)
     }
 
-    /// Has a server speak HTTP/2 too, where that serves WebSockets.
+    /// Enables HTTP/2 in a server if it supports WebSockets.
     pub(crate) fn with_http2(&self, root: ServerRoot) -> Result<ServerRoot> {
         Ok(if self.serves_http2()? {
             root.stock_module("http2").config(HTTP2)
@@ -140,7 +140,7 @@ impl Context {
         })
     }
 
-    /// A server root with our module, for a server of the case's own.
+    /// A server root with our module, for a server for a single case.
     pub(crate) fn root(&self) -> Result<ServerRoot> {
         let root = ServerRoot::temporary()?
             .mpm(self.mpm)
@@ -151,7 +151,8 @@ impl Context {
         })
     }
 
-    /// A server of the case's own, with every plugin at `/NAME` and more configuration.
+    /// Starts a server for a single case, with every plugin at `/NAME` and additional
+    /// configuration.
     pub(crate) fn start(&self, config: &str) -> Result<Httpd> {
         self.root()?
             .config(self.plugins.locations())
@@ -159,8 +160,8 @@ impl Context {
             .start()
     }
 
-    /// As [`Context::start`], with one child process that serves everything (prefork: that is
-    /// started first).
+    /// Like [`Context::start`], with one child process that serves everything (on prefork: one that
+    /// is started first).
     pub(crate) fn start_small(&self, threads: u32, config: &str) -> Result<Httpd> {
         let sizing = Sizing {
             processes: 1,
@@ -215,7 +216,7 @@ impl Context {
     }
 }
 
-/// Files, and a folder with an .htaccess file.
+/// Writes the files of the site, and a folder with an .htaccess file.
 fn write_site(folder: &Path, plugins: &Plugins) -> Result<()> {
     let handler = plugins.handler("echo");
     for (name, text) in [
@@ -253,7 +254,8 @@ fn shared_config(plugins: &Plugins, folder: &Path) -> String {
         echo("/origin/off", "WebSocketOriginCheck oFF"),
         echo(
             "/origin/trusted",
-            "WebSocketOriginCheck Trusted\nWebSocketTrustedOrigin http://a.example https://b.example:81\n\
+            "WebSocketOriginCheck Trusted\n\
+             WebSocketTrustedOrigin http://a.example https://b.example:81\n\
              WebSocketTrustedOrigin http://c.example",
         ),
         echo("/reserved", "WebSocketAllowReservedStatusCodes On"),
@@ -285,7 +287,8 @@ fn shared_config(plugins: &Plugins, folder: &Path) -> String {
          <IfModule !mod_websocket.c>\nmod_websocket.c_is_not_its_name\n</IfModule>\n\
          <Location /no-plugin>\nSetHandler websocket-handler\n</Location>\n\
          Alias /site \"{folder}\"\n\
-         <Directory \"{folder}\">\nRequire all granted\nAllowOverride AuthConfig FileInfo\n</Directory>\n\
+         <Directory \"{folder}\">\nRequire all granted\n\
+         AllowOverride AuthConfig FileInfo\n</Directory>\n\
          <Directory \"{folder}/denied\">\nAllowOverride FileInfo\n</Directory>\n\
          <Location /site/page.txt>\nSetHandler websocket-handler\n</Location>\n\
          <VirtualHost *:*>\nServerName localhost\n</VirtualHost>\n\

@@ -1,4 +1,4 @@
-//! A TLS client that trusts the one certificate it is given.
+//! A TLS client that trusts exactly one certificate.
 
 use std::net::{SocketAddr, TcpStream};
 use std::path::Path;
@@ -21,12 +21,12 @@ use super::handshake::Handshake;
 pub(crate) type TlsStream = StreamOwned<ClientConnection, TcpStream>;
 
 impl Client<TlsStream> {
-    /// Connects, without a word of HTTP.
+    /// Connects without sending any application data.
     pub(crate) fn connect_tls(httpd: &Httpd) -> Result<Self> {
         Self::connect_tls_with(httpd, rustls::DEFAULT_VERSIONS)
     }
 
-    /// As [`Client::connect_tls`], with one of these versions of TLS.
+    /// Like [`Client::connect_tls`], with one of these versions of TLS.
     pub(crate) fn connect_tls_with(
         httpd: &Httpd,
         versions: &[&'static SupportedProtocolVersion],
@@ -34,17 +34,17 @@ impl Client<TlsStream> {
         connect(httpd, "localhost", versions)
     }
 
-    /// As [`Client::connect_tls`], to the site of this name (SNI).
+    /// Like [`Client::connect_tls`], with this server name (SNI).
     pub(crate) fn connect_tls_as(httpd: &Httpd, name: &str) -> Result<Self> {
         connect(httpd, name, rustls::DEFAULT_VERSIONS)
     }
 
-    /// As [`Client::connect_tls`], to another server with this certificate.
+    /// Like [`Client::connect_tls`], to another server with this certificate.
     pub(crate) fn connect_tls_at(address: SocketAddr, certificate: &Path) -> Result<Self> {
         connect_to(address, certificate, "localhost", rustls::DEFAULT_VERSIONS)
     }
 
-    /// As [`Client::connect_with_buffer`].
+    /// Like [`Client::connect_with_buffer`].
     pub(crate) fn connect_tls_with_buffer(httpd: &Httpd, size: usize) -> Result<Self> {
         let address = httpd.tls_address().expect("the server serves TLS");
         let tcp = Client::connect_with_buffer(address, size)?.stream;
@@ -102,7 +102,7 @@ pub(super) fn config(
     config_with(certificate, versions, |_| true)
 }
 
-/// With those cipher suites only that are `wanted`.
+/// A configuration with only the cipher suites that are `wanted`.
 pub(super) fn config_with(
     certificate: &Path,
     versions: &[&'static SupportedProtocolVersion],
@@ -122,7 +122,7 @@ pub(super) fn config_with(
         .with_no_client_auth())
 }
 
-/// Accepts one certificate and no other.
+/// Accepts exactly one certificate.
 #[derive(Debug)]
 struct Pinned {
     certificate: CertificateDer<'static>,

@@ -1,4 +1,4 @@
-//! TLS connections that other modules look at, or whose bytes they count.
+//! TLS connections with modules that peek at bytes or count them.
 
 use anyhow::{Context as _, Result, ensure};
 
@@ -6,7 +6,7 @@ use crate::support::records::Records;
 use crate::support::{Client, Context, Frame, Handshake, cases, wait_until};
 
 cases! {
-    "TLS: modules may look at bytes before they read them" => peek,
+    "TLS: other modules may peek at bytes" => peek,
     "TLS: %I and %O count every byte" => counts,
 }
 
@@ -31,7 +31,7 @@ fn peek(context: &Context) -> Result<()> {
         let log = httpd.error_log()?;
         let lines: Vec<_> = log.lines().filter(|line| line.contains("peek: ")).collect();
         let is_good = |line: &&str| line.ends_with("peek: looked, 0 differences");
-        // Other connections, of the test's own start-up, never looked.
+        // Connections of the test's start-up never peeked.
         ensure!(
             !lines.iter().any(|line| !line.ends_with(" 0 differences")),
             "{lines:?}"
@@ -85,7 +85,7 @@ fn counts(context: &Context) -> Result<()> {
             .parse::<usize>()
             .context("no number")
     };
-    // The request, its answer and the handshake of TLS count too, and the goodbye may.
+    // The request, its response and the TLS handshake also count, and close_notify may count.
     let is_counted = |logged: usize, seen: usize| (seen..seen + 10_000).contains(&logged);
     let (in_log, out_log) = (number()?, number()?);
     ensure!(is_counted(in_log, sent), "{line}: sent {sent}");

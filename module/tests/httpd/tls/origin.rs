@@ -1,4 +1,4 @@
-//! Which origins may connect over TLS, to name-based virtual hosts, and on the ports of the schemes.
+//! Origins over TLS, with name-based virtual hosts, and on the default ports of the schemes.
 
 use std::io::{ErrorKind, Read, Write};
 use std::sync::{Mutex, PoisonError};
@@ -10,12 +10,13 @@ use xtask::port;
 use crate::support::{Client, Context, Handshake, cases};
 
 cases! {
-    "TLS: virtual hosts are told apart by SNI, and have origins of their own" => same,
-    "TLS: Trusted accepts the origins that the virtual host lists, scheme and port included" => trusted,
+    "TLS: SNI selects the virtual host, and each has its own origin" => same,
+    "TLS: Trusted accepts the origins that the virtual host lists, scheme and port included"
+        => trusted,
     "on ports 80 and 443 an origin without a port is the site itself" => default_ports,
 }
 
-/// A server with two sites on one port. Each trusts others, and neither itself.
+/// A server with two sites on one port. Each trusts the other's pages but not its own.
 fn start_sites(context: &Context, port: u16) -> Result<Httpd> {
     let site = |letter: &str, trusted: &str| {
         let plugin = format!("twin_{letter}");
@@ -40,7 +41,7 @@ fn start_sites(context: &Context, port: u16) -> Result<Httpd> {
         .start()
 }
 
-/// Asks as a page of `origin` does; the status of the answer, and who has given it.
+/// Asks like a page of `origin`. Returns the status of the response, and the site that sent it.
 fn ask<S: Read + Write>(
     mut client: Client<S>,
     [target, host, origin]: [&str; 3],
@@ -84,20 +85,20 @@ fn same(context: &Context) -> Result<()> {
         ("a.example", "a.example:PORT", "http://a.example:PORT", None),
         ("a.example", "a.example:PORT", "https://a.example", None),
         ("a.example", "a.example:PORT", "https://a.example:443", None),
-        // A client that does not name the port asks for that of https.
+        // A client that does not name the port asks for the default port of https.
         ("a.example", "a.example", "https://a.example", Some("a")),
         ("a.example", "a.example:443", "https://a.example", Some("a")),
         ("a.example", "a.example", "http://a.example", None),
         ("a.example", "a.example:443", "http://a.example", None),
         ("a.example", "a.example:80", "https://a.example", None),
-        // No browser names that port, but it is the same.
+        // Browsers do not send the default port, but it is the same origin.
         (
             "a.example",
             "a.example:443",
             "https://a.example:443",
             Some("a"),
         ),
-        // Which site it is, the request says.
+        // The Host of the request decides which site it is.
         (
             "a.example",
             "b.example:PORT",
@@ -152,7 +153,7 @@ fn trusted(context: &Context) -> Result<()> {
 const HTTP: u16 = 80;
 const HTTPS: u16 = 443;
 
-/// The cases of all MPMs want the same ports.
+/// The cases of all MPMs use the same ports.
 static DEFAULT_PORTS: Mutex<()> = Mutex::new(());
 
 fn default_ports(context: &Context) -> Result<()> {
@@ -195,7 +196,7 @@ fn default_ports(context: &Context) -> Result<()> {
     Ok(())
 }
 
-/// Why `port` cannot be had: it is somebody else's, or reserved for root.
+/// The reason why `port` is not available: it is in use, or reserved for root.
 fn unavailable(port: u16) -> Option<std::io::Error> {
     let error = port::check(port).err()?;
     let expected = [ErrorKind::AddrInUse, ErrorKind::PermissionDenied];

@@ -1,4 +1,4 @@
-//! Clients that cut TLS into records as they like, and send records that are no data.
+//! Clients with unusual TLS records: of any length, and with other content than data.
 
 use std::io::Write as _;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -18,14 +18,15 @@ use crate::support::server::ensure_healthy;
 use crate::support::{Client, Context, Handshake, Opcode, PATIENCE, cases};
 
 cases! {
-    "TLS 1.2: a flood of refused handshakes whose answers nobody reads takes no memory" => flood,
-    "TLS 1.2: what follows a flood of refused handshakes is read" => behind_flood,
-    "TLS: nobody waits for a member of a room who sends records of one byte" => short_records,
+    "TLS 1.2: a flood of refused renegotiations takes no memory if the client does not read"
+        => flood,
+    "TLS 1.2: messages after a flood of refused renegotiations are handled" => behind_flood,
+    "TLS: a member of a room who sends records of one byte delays no other" => short_records,
     "TLS: an alert in the middle of a message ends the connection" => alerts,
 }
 
-/// A handshake message: a ClientHello without anything in it. OpenSSL refuses it with a warning
-/// (`no_renegotiation`), whatever it says.
+/// A handshake message: an empty ClientHello. OpenSSL refuses every ClientHello with a warning
+/// (`no_renegotiation`).
 const HELLO: [u8; 4] = [1, 0, 0, 0];
 
 fn start(context: &Context, config: &str) -> Result<Httpd> {
@@ -50,7 +51,7 @@ fn hellos(client: &mut Client<Records>, count: usize) -> Vec<u8> {
 }
 
 fn flood(context: &Context) -> Result<()> {
-    const COUNT: usize = 1_000_000; // the answers have 30 MB
+    const COUNT: usize = 1_000_000; // the answers are 30 MB
     const MOST_KIB: u64 = 10 * 1024;
     let httpd = start(context, "")?;
     let memory = || {
@@ -67,7 +68,7 @@ fn flood(context: &Context) -> Result<()> {
     socket.set_write_timeout(Some(Duration::from_secs(2)))?;
     // The server need not read all of it.
     let _ = socket.write_all(&bytes);
-    // No event tells that the server reads nothing more of what has arrived.
+    // No event shows that the server has stopped reading.
     let mut after = memory()?;
     for _ in 0..5 {
         thread::sleep(Duration::from_millis(500));
@@ -76,7 +77,7 @@ fn flood(context: &Context) -> Result<()> {
     let more = after.saturating_sub(before);
     ensure!(more < MOST_KIB, "{more} KiB more");
     Client::open_tls(&httpd, &Handshake::to("/echo"))?.echo("served meanwhile")?;
-    // It is still open, and answers have been sent.
+    // It is still open, and the server has sent answers.
     ensure!(client.stream.socket.peek(&mut [0])? == 1);
     drop(client);
     ensure_healthy(&httpd.error_log()?)
@@ -104,14 +105,14 @@ fn behind_flood(context: &Context) -> Result<()> {
 
 fn short_records(context: &Context) -> Result<()> {
     const ROUNDS: u32 = 5;
-    // There every connection has a process of its own, and a room for itself.
+    // On prefork every connection has its own process, and so its own room.
     if context.mpm == Mpm::Prefork {
         return Ok(());
     }
     let httpd = start(context, &location(context, "/room", "chat", ""))?;
     let handshake = Handshake::to("/room");
     let mut neighbour = Client::open(httpd.address(), &handshake)?;
-    // The machine may be busy once.
+    // The machine may be busy during one attempt.
     let mut waits = Vec::new();
     for _ in 0..ROUNDS {
         let mut nuisance = Client::connect_records(&httpd)?;
@@ -126,8 +127,8 @@ fn short_records(context: &Context) -> Result<()> {
     Ok(())
 }
 
-/// A client sends a message with one byte in each record. Meanwhile another one hears what it says itself:
-/// for what part of the time it waited at most.
+/// A client sends a message with one byte per record. Meanwhile another client waits for the
+/// answers to its own messages. Returns the longest wait as a part of the whole time.
 fn longest_wait(neighbour: &mut Client, mut nuisance: Client<Records>) -> Result<f64> {
     let frame = masked(Opcode::TEXT, vec![b'x'; 300_000]);
     let records = nuisance.stream.seal_data(&frame, 1);
@@ -136,7 +137,8 @@ fn longest_wait(neighbour: &mut Client, mut nuisance: Client<Records>) -> Result
     let begun = Instant::now();
     thread::scope(|scope| {
         scope.spawn(move || socket.write_all(&records));
-        // It takes what it is sent. The message, of which the room makes nothing, is answered with the end.
+        // Reads the other client's output. The chat answers the invalid message by closing the
+        // connection.
         let reader = scope.spawn(move || {
             let ended = loop {
                 match nuisance.frame() {

@@ -1,5 +1,5 @@
-//! Handshakes of TLS within a connection: renegotiation (TLS 1.2), and clients asked for a certificate
-//! after the first handshake (TLS 1.3).
+//! TLS handshakes inside a connection: renegotiation (TLS 1.2), and requests for a client
+//! certificate after the first handshake (TLS 1.3).
 
 use std::io::Read as _;
 use std::time::Duration;
@@ -15,7 +15,8 @@ use crate::support::server::ensure_healthy;
 use crate::support::{Client, Context, Frame, Handshake, Opcode, PATIENCE, cases};
 
 cases! {
-    "TLS 1.2: a client that asks for renegotiation loses its connection, and nobody else does" => by_client,
+    "TLS 1.2: a client that asks for renegotiation loses its connection, and no other client does"
+        => by_client,
     "TLS: a location may ask for the client's certificate before the 101" => by_server,
     "TLS: a client without the certificate that a location asks for gets no WebSocket" => refused,
 }
@@ -35,7 +36,8 @@ type Moment = (
     fn(&mut Client<Openssl>) -> Result<()>,
 );
 
-/// When the client asks: a name, what it asks for a WebSocket, and what it does before.
+/// The moments at which the client asks: a name, the target of its WebSocket, and the client's
+/// action before.
 const MOMENTS: [Moment; 4] = [
     ("at rest", "/journal", |client| client.echo("hello")),
     ("in the middle of a message", "/journal", |client| {
@@ -57,8 +59,8 @@ const MOMENTS: [Moment; 4] = [
 
 const OPENSSL_REFUSES: Version = Version(2, 4, 60);
 
-/// mod_ssl has OpenSSL refuse with a warning, at which OpenSSL's client gives up. Before httpd 2.4.60 it
-/// ends the connection itself.
+/// mod_ssl makes OpenSSL refuse with a warning, after which OpenSSL's client gives up. Before
+/// 2.4.60, httpd ends the connection itself.
 fn by_client(context: &Context) -> Result<()> {
     let httpd = start(context, "")?;
     let mut other = Client::open_tls(&httpd, &Handshake::to("/echo"))?;
@@ -73,7 +75,7 @@ fn by_client(context: &Context) -> Result<()> {
         outcome.context(name)?;
         other.echo("unaffected")?;
     }
-    // The client may also give up because a message comes where it expects an answer.
+    // The client may also give up because it gets a message instead of a handshake record.
     let refusal = if Apache::find()?.version < OPENSSL_REFUSES {
         "rejecting client initiated renegotiation"
     } else {
@@ -85,7 +87,7 @@ fn by_client(context: &Context) -> Result<()> {
     ensure_healthy(&httpd.error_log()?)
 }
 
-/// A server that wants a certificate at `/private`. It trusts one: its own.
+/// A server that requires a certificate at `/private`. It trusts only its own.
 fn start_private(context: &Context) -> Result<Httpd> {
     let private = context
         .plugins()
@@ -126,13 +128,14 @@ fn refused(context: &Context) -> Result<()> {
         client.send(journal.handshake("/private").to_bytes())?;
         client.response()
     };
-    // Only a client that has offered it may be asked later on; rustls never does.
+    // The server may ask only a client that has offered post-handshake authentication. rustls never
+    // does.
     let unasked = connect_with_certificate(&httpd, &["-tls1_3"])?;
     ensure!(ask(unasked)?.status == 403);
     let mut rustls = Client::connect_tls(&httpd)?;
     rustls.send(journal.handshake("/private").to_bytes())?;
     ensure!(rustls.response()?.status == 403);
-    // A handshake that fails ends the connection.
+    // A failed handshake ends the connection.
     for options in [&["-tls1_2"][..], &["-tls1_3", "-enable_pha"]] {
         let answer = ask(Client::connect_openssl(&httpd, options)?);
         ensure!(answer.is_err(), "{options:?}: {answer:?}");

@@ -16,15 +16,15 @@ use crate::support::server::ensure_healthy;
 use crate::support::{Client, Context, Driver, Frame, Handshake, Opcode, cases, wait_until};
 
 cases! {
-    "TLS: a hard restart ends open sockets, with 1001 where threads serve them" => hard,
-    "TLS: a graceful restart under traffic ends in order what no thread holds, and nothing else" => graceful,
+    "TLS: a hard restart ends open connections, with 1001 if threads serve them" => hard,
+    "TLS: a graceful restart under traffic closes only connections that hold no thread" => graceful,
 }
 
-/// How long an old child may live on, and how much longer because other tests run meanwhile.
+/// The longest time that an old child may take to end, and additional time because of other tests.
 const GONE_WITHIN: Duration = Duration::from_secs(5 + 2);
 
 fn start(context: &Context) -> Result<Httpd> {
-    // Enough from the start: httpd begins with one more in a second.
+    // Enough from the start, because httpd starts only one more per second at first.
     let processes = match context.mpm {
         Mpm::Prefork => "StartServers 8\n",
         Mpm::Event | Mpm::Worker => "",
@@ -59,12 +59,12 @@ fn hard(context: &Context) -> Result<()> {
     ensure_healthy(&httpd.error_log()?)
 }
 
-/// A client that asks and is answered all the time, until one side closes.
+/// A client that sends messages and gets answers, until one side closes.
 struct Talker {
     journal: Journal,
     answers: Arc<AtomicUsize>,
     is_to_close: Arc<AtomicBool>,
-    /// The status it has received.
+    /// Returns the status code of the close frame.
     thread: JoinHandle<Result<u16>>,
 }
 
@@ -83,7 +83,7 @@ impl Talker {
         })
     }
 
-    /// Waits until it has been answered some more.
+    /// Waits until it has received more answers.
     fn expect_answers(&self) -> Result<()> {
         let enough = self.answers.load(Ordering::Relaxed) + 3;
         wait_until("a client is answered", || {
@@ -93,7 +93,8 @@ impl Talker {
         Ok(())
     }
 
-    /// Waits for its end, which must be in order and have come to the plugin.
+    /// Waits for the end of its connection, which must be in order, with `on_disconnect` for the
+    /// plugin.
     fn expect_end(self, status: u16) -> Result<()> {
         let received = self.thread.join().expect("it does not panic")?;
         ensure!(received == status, "closed with {received}");
@@ -117,7 +118,7 @@ fn talk(
         if !is_closing {
             client.text(&message)?;
         }
-        // The plugin's threads send on their own, too.
+        // The plugin's threads send messages, too.
         let frame = loop {
             let frame = client.frame()?;
             if frame != Frame::text(".") {

@@ -1,4 +1,4 @@
-//! Both versions of TLS, and what happens to their connections besides data.
+//! Both versions of TLS, and records that are not data.
 
 use std::io::Write as _;
 
@@ -11,7 +11,7 @@ use crate::support::{Client, Context, Frame, Handshake, Opcode, cases};
 
 cases! {
     "TLS 1.2 and 1.3: messages go both ways, and close_notify ends them" => both_versions,
-    "TLS 1.3: frames around a change of keys are read" => key_update,
+    "TLS 1.3: frames before and after a key update are read" => key_update,
 }
 
 fn both_versions(context: &Context) -> Result<()> {
@@ -46,12 +46,13 @@ fn key_update(context: &Context) -> Result<()> {
         client.expect_text("before")?;
         client.expect_text("behind")?;
 
-        // Nothing but the record; the frame comes when it has been read, or not.
+        // Sends only the record. The frame follows after the server has read the record, or at
+        // once.
         client.stream.conn.refresh_traffic_keys()?;
         client.stream.flush_tls()?;
         client.echo("later")?;
     }
-    // Many of them in one packet: each is a read without data.
+    // Many of them in one packet. Each is a read without data.
     for count in [2, 3, 30] {
         let tls = &mut client.stream.conn;
         for _ in 0..count {

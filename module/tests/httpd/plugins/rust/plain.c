@@ -1,6 +1,8 @@
-/* Rust plugins as the C module sees them: of their tables only the fields of version 0 count, and
- * they are given a server table that ends where that of the C module does. The libraries are looked
- * for in the folder of this one. */
+/*
+ * Runs Rust plugins like the C module does: it uses only the fields of version 0 of their tables,
+ * and passes a server table that ends where the C module's does. It looks for the libraries in its
+ * own folder.
+ */
 #include <dlfcn.h>
 #include <libgen.h>
 #include <limits.h>
@@ -10,7 +12,7 @@
 
 #include "websocket_plugin.h"
 
-/* One connection: the pointer of the Rust plugin, and the table it was given. */
+/* One connection: the pointer from the Rust plugin, and the table passed to it. */
 struct connection {
     void *private_data;
     WebSocketServer server;

@@ -1,6 +1,7 @@
 /*
- * To be loaded before all other libraries: a system that can have no more threads, but for as many as
- * stand in the file that FEW_THREADS names. Without that file there is no limit.
+ * A library to be preloaded: it simulates a system that has no threads left, except the number in
+ * the file that FEW_THREADS names. Without that file there is no limit.
+ */
  */
 
 #include <dlfcn.h>

@@ -1,11 +1,13 @@
 /*
- * An httpd module that stops the thread which hands a connection over at the worst moment: behind all
- * hooks, where it is about to write to the connection for the last time (event.c, notify_suspend).
+ * An httpd module that stops the thread which hands a connection over at the worst moment: after
+ * all hooks, when it is about to write to the connection for the last time (event.c,
+ * notify_suspend).
  *
- * It does so while the folder HELD_THREAD has a file "arm". It makes the file "held" when a thread is
- * stopped, and lets it go on, and makes the file "went", when there is a file "go". If another thread comes first, it makes the
- * file "missed". The memory that is written to has to begin a page of its own: see create_connection,
- * and MALLOC_MMAP_THRESHOLD_ for what it was taken from.
+ * It does so while the folder HELD_THREAD has a file "arm". It creates the file "held" when a
+ * thread is stopped. When there is a file "go", it lets the thread continue and creates the file
+ * "went". If another thread comes first, it creates the file "missed". The memory that is written
+ * to must begin its own page: see create_connection, and MALLOC_MMAP_THRESHOLD_ for the block that
+ * contains it.
  */
 
 #include <fcntl.h>
@@ -25,11 +27,15 @@
 
 #define PAGE ((uintptr_t)4096)
 
-/* How far before its public part the MPM's record of a connection may begin. */
+/* The largest distance between the start of the MPM's record of a connection and its public
+ * part. */
 #define BEFORE 256
 
 static char armed[512], held[512], missed[512], go[512], went[512];
-/* The page that nobody may write to, until somebody tries, and the last one of which that was true. */
+/*
+ * The write-protected page, until a thread writes to it, and the last page that was
+ * write-protected.
+ */
 static atomic_uintptr_t guarded, last;
 static atomic_long holder;
 
@@ -54,12 +60,12 @@ static void on_fault(int signal_number, siginfo_t *info, void *context)
 
     (void)context;
     if (page == 0 || page != atomic_load(&last)) {
-        /* Happens again, and ends the process. */
+        /* The fault happens again, and ends the process. */
         signal(signal_number, SIG_DFL);
         return;
     }
     if (!atomic_compare_exchange_strong(&guarded, &expected, 0)) {
-        /* Another thread is just making it writable. */
+        /* Another thread is making it writable. */
         return;
     }
     mprotect((void *)page, PAGE, PROT_READ | PROT_WRITE);
@@ -75,15 +81,19 @@ static void on_fault(int signal_number, siginfo_t *info, void *context)
     make(went);
 }
 
-static conn_rec *create_connection(apr_pool_t *pool, server_rec *server, apr_socket_t *socket, long id,
-                                   void *place, apr_bucket_alloc_t *buckets)
+static conn_rec *create_connection(apr_pool_t *pool, server_rec *server, apr_socket_t *socket,
+                                   long id, void *place,
+                                   apr_bucket_alloc_t *buckets)
 {
     (void)server;
     (void)socket;
     (void)id;
     (void)place;
     (void)buckets;
-    /* The MPM has taken its record from the pool before this, and httpd takes its own after it. */
+    /*
+     * The MPM has allocated its record from the pool before this, and httpd allocates its own
+     * afterwards.
+     */
     apr_palloc(pool, 3 * PAGE);
     return NULL;
 }

@@ -4,9 +4,8 @@ use std::sync::atomic::{AtomicU64, Ordering::SeqCst};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use websocket_plugin::{Close, Handshake, Message, Plugin, Rejection, Sender, websocket_plugin};
 
-/// Any message is answered with `made dropped kept closed`: how many connections there have been, how
-/// many of them are dropped, how many senders of other connections are kept, and how many of those say
-/// `Closed`.
+/// Answers any message with `made dropped kept closed`: the number of connections made, the number
+/// dropped, the number of kept senders of other connections, and how many of these return `Closed`.
 #[derive(Default)]
 struct Census {
     made: AtomicU64,

@@ -1,4 +1,4 @@
-//! Panics and fails wherever it is asked to, and is an echo otherwise.
+//! Panics or fails when it is asked to; otherwise an echo.
 
 use std::io;
 use std::thread;
@@ -10,7 +10,7 @@ struct Fragile {
     panics_in_drop: bool,
 }
 
-/// Where a connection is to panic when it ends.
+/// Where a connection must panic when it ends.
 #[derive(Default)]
 struct Connection {
     in_on_disconnect: bool,

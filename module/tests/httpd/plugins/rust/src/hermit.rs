@@ -1,10 +1,10 @@
-//! An echo that can be told to close and to send from a thread, and logs when a client is gone.
+//! An echo that can be told to close and to send from a thread, and that logs the end of a client.
 
 use std::thread;
 use websocket_plugin::{Close, CloseCode, Message, Plugin, Sender, websocket_plugin};
 
-/// Messages `close CODE`, `texts COUNT`, `big SIZE`, `bigs SIZE` and `flood` are commands; anything else
-/// comes back.
+/// Messages `close CODE`, `texts COUNT`, `big SIZE`, `bigs SIZE` and `flood` are commands. All
+/// others are sent back.
 #[derive(Default)]
 struct Hermit;
 
@@ -34,7 +34,7 @@ impl Plugin for Hermit {
     }
 }
 
-/// Sends messages of this size from a thread for as long as the client takes them.
+/// Sends messages of this size from a thread, as long as the client takes them.
 fn flood(to: Sender, size: usize) {
     thread::spawn(move || {
         let message = vec![0; size];

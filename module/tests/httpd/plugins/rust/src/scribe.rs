@@ -1,9 +1,9 @@
-//! Writes to the log what clients say: `LEVEL TEXT`, from a callback or from a thread of its own.
+//! Logs lines for clients: `LEVEL TEXT`, from a callback or from a thread.
 
 use std::thread;
 use websocket_plugin::{Close, CloseCode, Message, Plugin, Sender, websocket_plugin};
 
-/// Answers `logged` once the line has been written. `thread LEVEL TEXT` writes it from a thread.
+/// Answers `logged` after it has written the line. `thread LEVEL TEXT` writes it from a thread.
 #[derive(Default)]
 struct Scribe;
 
@@ -22,7 +22,7 @@ impl Plugin for Scribe {
     }
 }
 
-/// `None` if there is no such level.
+/// Returns `None` if there is no such level.
 fn write(words: &str) -> Option<()> {
     let (level, text) = words.split_once(' ')?;
     log::log!(level.parse().ok()?, "{text}");

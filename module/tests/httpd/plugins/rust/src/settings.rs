@@ -1,11 +1,11 @@
-//! Tells its options, and refuses some.
+//! Reports its options, and rejects some.
 
 use std::fmt::Write as _;
 use websocket_plugin::{
     Close, Handshake, Message, OptionError, Options, Plugin, Rejection, Sender, websocket_plugin,
 };
 
-/// Sends its options to whoever connects: `NAME=VALUE`, sorted, separated by blanks.
+/// Sends its options to each new client: `NAME=VALUE`, sorted, separated by spaces.
 struct Settings {
     text: String,
 }

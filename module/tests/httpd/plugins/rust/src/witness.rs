@@ -1,16 +1,16 @@
-//! Says what it sees of the opening handshake, and what it is asked to say about it.
+//! Reports what it sees of the opening handshake.
 
 use websocket_plugin::{
     Close, CloseCode, Handshake, Message, Plugin, Rejection, Sender, websocket_plugin,
 };
 
-/// A query `status=NUMBER` has the client refused with this status, with the headers of `&header=NAME:VALUE`
-/// and the body of `&body=TEXT`. A message names a fact: `method`, `uri`, `path info`, `query`, `user`,
-/// `client`, `tls`, `subprotocols`, `headers`, or a header.
+/// The query `status=NUMBER` makes it refuse the client with this status, with the headers of
+/// `&header=NAME:VALUE` and the body of `&body=TEXT`. A message asks for a fact: `method`, `uri`,
+/// `path info`, `query`, `user`, `client`, `tls`, `subprotocols`, `headers`, or a header.
 #[derive(Default)]
 struct Witness;
 
-/// Names and values.
+/// Names and values of the facts.
 struct Seen(Vec<(String, Option<String>)>);
 
 #[websocket_plugin]
