@@ -17,8 +17,11 @@ mod close;
 mod deflate;
 mod error;
 mod extension;
+mod fields;
 mod frame;
 mod handshake;
+mod input;
+mod limits;
 mod mask;
 mod memory;
 mod message;
@@ -26,17 +29,19 @@ mod origin;
 mod receiver;
 mod recycling;
 mod utf8;
+mod version;
 
 pub use close::{CloseFrame, ClosePayload};
 pub use deflate::{DeflateContext, DeflateLevel, DeflateParameters, Deflater};
 pub use error::ProtocolError;
 pub use frame::{EncodedHeader, FrameHeader, Opcode, Rsv};
-pub use handshake::{
-    AcceptKey, ClientHandshake, HandshakeError, RequestHead, SUPPORTED_VERSIONS, Version,
-};
+pub use handshake::{AcceptKey, ClientHandshake, HandshakeError, RequestHead};
+pub use input::{Input, Payload};
+pub use limits::Limits;
 pub use mask::MaskingKey;
 pub use memory::look_for_memory_with;
 pub use message::MessageKind;
 pub use origin::{OriginPolicy, Site, form_to_use};
-pub use receiver::{Event, Input, Limits, Payload, Receiver};
+pub use receiver::{Event, Receiver};
 pub use recycling::free_buffers;
+pub use version::{SUPPORTED_VERSIONS, Version};

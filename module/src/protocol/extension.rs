@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use super::handshake::{is_token, trim_blanks};
+use super::fields::{is_token, trim_blanks};
 
 /// An offered extension with its parameters.
 #[derive(Debug, PartialEq, Eq)]

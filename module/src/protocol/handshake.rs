@@ -7,14 +7,12 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use sha1::{Digest as _, Sha1};
 
+use super::fields::{elements, is_token, trim_blanks};
+use super::version::{SUPPORTED_VERSIONS, Version};
 use super::{DeflateContext, DeflateParameters};
 
 #[cfg(test)]
 mod tests;
-
-/// The value of `Sec-WebSocket-Version` in the response to [`HandshakeError::Version`] (section
-/// 4.4).
-pub const SUPPORTED_VERSIONS: &str = "13, 8, 7";
 
 /// The server appends this to the client's key to prove that it speaks WebSocket (section 1.3).
 const GUID: &[u8] = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11";
@@ -73,30 +71,6 @@ impl RequestHead<'_> {
             !digits.is_empty() && digits.iter().all(|digit| *digit == b'0')
         };
         self.has_transfer_encoding || self.content_length.is_some_and(|length| !is_zero(length))
-    }
-}
-
-/// The client's version of the protocol. On the wire the versions differ only in the handshake and
-/// in one status code.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Version {
-    /// Draft 7 of RFC 6455.
-    V7,
-    /// Drafts 8 to 12.
-    V8,
-    /// RFC 6455.
-    V13,
-}
-
-impl Version {
-    /// Only exact values are valid. Other spellings of these numbers, such as `013`, are malformed.
-    fn parse(value: &[u8]) -> Option<Self> {
-        match value {
-            b"7" => Some(Self::V7),
-            b"8" => Some(Self::V8),
-            b"13" => Some(Self::V13),
-            _ => None,
-        }
     }
 }
 
@@ -264,28 +238,6 @@ fn parse_subprotocols(list: &[u8]) -> Result<Vec<&str>, HandshakeError> {
     Ok(subprotocols)
 }
 
-/// Whether all characters are allowed in a token (RFC 9110, section 5.6.2). The caller checks that
-/// `element` is not empty.
-pub(super) fn is_token(element: &str) -> bool {
-    element
-        .bytes()
-        .all(|byte| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte))
-}
-
 fn has_token(list: Option<&[u8]>, token: &[u8]) -> bool {
     list.is_some_and(|list| elements(list).any(|element| element.eq_ignore_ascii_case(token)))
-}
-
-/// The non-empty elements of a list (RFC 9110, section 5.6.1), without surrounding spaces and tabs.
-fn elements(list: &[u8]) -> impl Iterator<Item = &[u8]> {
-    list.split(|&byte| byte == b',')
-        .map(trim_blanks)
-        .filter(|element| !element.is_empty())
-}
-
-pub(super) fn trim_blanks(mut element: &[u8]) -> &[u8] {
-    while let [b' ' | b'\t', rest @ ..] | [rest @ .., b' ' | b'\t'] = element {
-        element = rest;
-    }
-    element
 }

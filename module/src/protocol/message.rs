@@ -3,8 +3,7 @@
 
 use std::mem;
 
-use super::receiver::Payload;
-use super::{MaskingKey, Opcode, ProtocolError, memory, recycling, utf8};
+use super::{MaskingKey, Opcode, Payload, ProtocolError, memory, recycling, utf8};
 
 #[cfg(test)]
 mod tests;

@@ -5,16 +5,16 @@ use std::ops::Range;
 use super::close::CloseFrame;
 use super::deflate::Inflater;
 use super::message::Assembly;
-use super::{DeflateParameters, MaskingKey, MessageKind, Opcode, ProtocolError, Rsv};
+use super::{
+    DeflateParameters, Input, Limits, MaskingKey, MessageKind, Opcode, Payload, ProtocolError, Rsv,
+};
 use header::{Header, Rules, Start, WholeMessage};
 use partial::{ControlPayload, PartialHeader};
 
 pub use event::Event;
-pub use input::{Input, Payload};
 
 mod event;
 mod header;
-mod input;
 mod partial;
 #[cfg(test)]
 mod tests;
@@ -22,17 +22,6 @@ mod tests;
 /// If at least this many bytes of a frame are missing, they are read directly into the message. For
 /// fewer bytes, one read of everything that has arrived saves more than a copy costs.
 const MIN_DIRECT_READ: usize = 16 * 1024;
-
-/// Limits for the client.
-#[derive(Clone, Copy, Debug)]
-pub struct Limits {
-    /// The longest payload in bytes, of a control frame, and of a message with all fragments, after
-    /// inflating.
-    pub max_message_size: u64,
-    /// Whether close frames may contain the status codes that are reserved for the future: 1004 and
-    /// 1016 to 2999.
-    pub allow_reserved_status_codes: bool,
-}
 
 /// The receiving half of a connection.
 ///

@@ -1,7 +1,6 @@
 //! The events of the receiver.
 
-use super::Payload;
-use crate::protocol::{CloseFrame, MessageKind, Opcode, ProtocolError};
+use crate::protocol::{CloseFrame, MessageKind, Opcode, Payload, ProtocolError};
 
 /// A complete message or control frame from the client.
 #[derive(Debug, PartialEq, Eq)]

@@ -1,12 +1,11 @@
 //! Headers of the client's frames, checked byte by byte (RFC 6455, section 5.2).
 
-use super::Limits;
 use crate::protocol::deflate::Inflater;
 use crate::protocol::frame::{
     FIN, LENGTH, LENGTH_16, LENGTH_64, MASK, MAX_CONTROL_PAYLOAD, OPCODE,
 };
 use crate::protocol::message::Assembly;
-use crate::protocol::{MaskingKey, MessageKind, Opcode, ProtocolError, Rsv};
+use crate::protocol::{Limits, MaskingKey, MessageKind, Opcode, ProtocolError, Rsv};
 
 /// The smallest payload lengths that are encoded in 16 and in 64 bits, in bytes.
 const MIN_16: u64 = MAX_CONTROL_PAYLOAD as u64 + 1;

@@ -1,9 +1,8 @@
 //! Headers and control payloads that arrive in several pieces.
 
-use super::Input;
 use super::header::{Header, Rules};
 use crate::protocol::frame::MAX_CONTROL_PAYLOAD;
-use crate::protocol::{FrameHeader, MaskingKey, ProtocolError};
+use crate::protocol::{FrameHeader, Input, MaskingKey, ProtocolError};
 
 /// The first part of a header.
 #[derive(Debug, Default)]

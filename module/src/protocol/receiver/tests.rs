@@ -1,7 +1,9 @@
 //! Feeds a [`Receiver`] in all ways in which bytes can arrive, and checks the result.
 
-use super::{Event, Input, Limits, Receiver};
-use crate::protocol::{FrameHeader, MaskingKey, MessageKind, Opcode, ProtocolError, Rsv};
+use super::{Event, Receiver};
+use crate::protocol::{
+    FrameHeader, Input, Limits, MaskingKey, MessageKind, Opcode, ProtocolError, Rsv,
+};
 
 mod chunks;
 mod close;
