@@ -3,6 +3,7 @@
 #![allow(unsafe_code)]
 
 mod inspection;
+mod lease;
 mod loaded;
 mod options;
 mod probe;
@@ -11,7 +12,8 @@ mod server;
 mod table;
 
 pub use inspection::PluginError;
+pub use lease::ServerLease;
 pub use loaded::{LoadedPlugin, Private, Source};
 pub use options::PluginOptions;
 pub use probe::is_executable;
-pub use server::{Attachment, Server, ServerLease};
+pub use server::{Attachment, Server};

@@ -12,6 +12,7 @@ use websocket_plugin::abi::host::{Instance, RustPlugin, rust_plugin};
 use super::inspection::{PluginError, inspect};
 use super::options::PluginOptions;
 use super::server::Server;
+use super::table::unattached;
 use crate::protocol::{MessageKind, Payload};
 
 /// The pointer a plugin gave for one of its connections.
@@ -107,7 +108,7 @@ impl LoadedPlugin {
         }
         // Two threads may get here with the same options: then one instance too many is made.
         // SAFETY: the table lives as long as the module.
-        let instance = unsafe { rust.configure(Server::unattached(), &options.pairs()) }
+        let instance = unsafe { rust.configure(unattached(), &options.pairs()) }
             .map_err(|error| format!("the plugin {} cannot be configured: {error}", rust.name()))?;
         let instance = Arc::new(instance);
         self.instances()

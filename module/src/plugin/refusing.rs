@@ -6,7 +6,7 @@ use std::slice;
 use websocket_plugin::abi;
 use websocket_plugin::abi::host::fits_refusal;
 
-use super::table::with_attached;
+use super::server::with_attached;
 use crate::refusal::{Page, Refusal};
 
 /// What a plugin answers with may have these statuses.

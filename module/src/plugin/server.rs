@@ -1,16 +1,14 @@
 //! The table through which a plugin talks to one of its connections.
 
 use std::cell::Cell;
-use std::collections::VecDeque;
 use std::ffi::{CStr, c_char};
-use std::ops::Deref;
 use std::ptr;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, Weak};
 
 use websocket_plugin::abi;
 
-use super::table;
+use crate::httpd::guard::guard;
 use crate::httpd::log::{Client, Level};
 use crate::httpd::request::Request;
 use crate::link::{Caller, Link};
@@ -149,11 +147,10 @@ unsafe impl Send for Server {}
 unsafe impl Sync for Server {}
 
 impl Server {
-    /// A table that stands for no connection yet.
+    /// A server with the functions of `table` that stands for no connection yet.
     #[must_use]
-    fn create() -> Arc<Self> {
+    pub(super) fn create(mut table: abi::ServerTable) -> Arc<Self> {
         Arc::new_cyclic(|server: &Weak<Self>| {
-            let mut table = table::TABLE;
             table.extended.base.state = server.as_ptr().cast_mut().cast();
             Self {
                 table,
@@ -166,12 +163,6 @@ impl Server {
     #[must_use]
     pub fn as_abi(&self) -> *const abi::WebSocketServer {
         &raw const self.table.extended.base
-    }
-
-    /// A table that stands for no connection and is valid as long as the module is loaded.
-    #[must_use]
-    pub(super) fn unattached() -> *const abi::WebSocketServer {
-        &raw const table::UNATTACHED.0.extended.base
     }
 
     /// From now on the table stands for this connection.
@@ -220,63 +211,29 @@ impl Server {
     }
 }
 
-/// The use of a [`Server`], for one connection at a time.
-pub struct ServerLease {
-    server: Arc<Server>,
-    /// Whether the server is free for others when the lease ends.
-    is_returned: bool,
-}
-
-/// Servers nobody uses, the longest unused first. None is ever freed.
-static SPARE: Mutex<VecDeque<Arc<Server>>> = Mutex::new(VecDeque::new());
-
-/// A server is used again only after so many others, so that a plugin which keeps a pointer for too
-/// long finds no connection behind it, rather than a stranger's.
-const REST: usize = 1024;
-
-impl ServerLease {
-    /// A server nobody else uses.
-    #[must_use]
-    pub fn take() -> Self {
-        let spare = {
-            let mut spare = SPARE.lock().unwrap_or_else(PoisonError::into_inner);
-            if spare.len() > REST {
-                spare.pop_front()
-            } else {
-                None
-            }
+/// Runs the body of a table function on the connection the table stands for.
+///
+/// # Safety
+///
+/// `server` is null or a table that a [`Server`] has made, or a copy of one.
+pub(super) unsafe fn with_attached<T>(
+    server: *const abi::WebSocketServer,
+    absent: T,
+    body: impl FnOnce(&Attachment, Caller) -> Option<T>,
+) -> T
+where
+    T: Copy,
+{
+    guard("a function of WebSocketServer", absent, || {
+        // SAFETY: `state` of such a table points to its `Server`, which is never freed while plugins
+        // may use it.
+        let server = unsafe {
+            server
+                .as_ref()
+                .and_then(|table| table.state.cast::<Server>().as_ref())
         };
-        Self {
-            server: spare.unwrap_or_else(Server::create),
-            is_returned: true,
-        }
-    }
-
-    /// The same server for one connection, while this lease goes on.
-    #[must_use]
-    pub fn lend(&self) -> Self {
-        Self {
-            server: Arc::clone(&self.server),
-            is_returned: false,
-        }
-    }
-}
-
-impl Deref for ServerLease {
-    type Target = Server;
-
-    fn deref(&self) -> &Server {
-        &self.server
-    }
-}
-
-impl Drop for ServerLease {
-    fn drop(&mut self) {
-        if self.is_returned {
-            SPARE
-                .lock()
-                .unwrap_or_else(PoisonError::into_inner)
-                .push_back(Arc::clone(&self.server));
-        }
-    }
+        server
+            .and_then(|server| server.with_attached(body))
+            .unwrap_or(absent)
+    })
 }

@@ -6,25 +6,15 @@ use std::ptr;
 use websocket_plugin::abi;
 
 use super::refusing::{self, refuse};
-use super::server::{Attachment, Opening, Server};
-use crate::httpd::guard::guard;
+use super::server::{Attachment, Opening, with_attached};
 use crate::httpd::log::{Level, log_server};
-use crate::link::Caller;
 use crate::protocol::Opcode;
 
 /// The longest message a plugin may send, in bytes. Longer ones are mistakes: what was a negative
 /// number before it became a length, of 32 bits or of 64.
 const MAX_SENT: usize = i32::MAX as usize;
 
-/// A table behind a shared reference.
-pub(super) struct Table(pub(super) abi::ServerTable);
-
-// SAFETY: nobody writes to the table; its one pointer is null.
-unsafe impl Sync for Table {}
-
-/// A table that stands for no connection and lives as long as the module.
-pub(super) static UNATTACHED: Table = Table(TABLE);
-
+/// The table of a [`Server`](super::Server) but for its state: null, which stands for no connection.
 pub(super) const TABLE: abi::ServerTable = abi::ServerTable {
     extended: EXTENDED,
     try_send_message,
@@ -52,31 +42,14 @@ const EXTENDED: abi::ExtendedServer = abi::ExtendedServer {
     log,
 };
 
-/// Runs the body of a table function on the connection the table stands for.
-///
-/// # Safety
-///
-/// `server` is null or a table made by [`Server::new`], or a copy of one.
-pub(super) unsafe fn with_attached<T>(
-    server: *const abi::WebSocketServer,
-    absent: T,
-    body: impl FnOnce(&Attachment, Caller) -> Option<T>,
-) -> T
-where
-    T: Copy,
-{
-    guard("a function of WebSocketServer", absent, || {
-        // SAFETY: `state` of such a table points to its `Server`, which is never freed while plugins
-        // may use it.
-        let server = unsafe {
-            server
-                .as_ref()
-                .and_then(|table| table.state.cast::<Server>().as_ref())
-        };
-        server
-            .and_then(|server| server.with_attached(body))
-            .unwrap_or(absent)
-    })
+/// A table that stands for no connection and is valid as long as the module is loaded.
+pub(super) fn unattached() -> *const abi::WebSocketServer {
+    /// A table behind a shared reference.
+    struct Shared(abi::ServerTable);
+    // SAFETY: nobody writes to the table; its one pointer is null.
+    unsafe impl Sync for Shared {}
+    static UNATTACHED: Shared = Shared(TABLE);
+    &raw const UNATTACHED.0.extended.base
 }
 
 unsafe extern "system" fn request(server: *const abi::WebSocketServer) -> *mut abi::RequestRec {
