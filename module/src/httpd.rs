@@ -5,11 +5,13 @@
 
 #![allow(unsafe_code)]
 
+mod answer;
 pub mod config;
 mod departure;
 pub mod descriptors;
 pub mod detached;
 mod directives;
+mod error;
 mod filters;
 pub mod guard;
 pub mod holding;
@@ -25,6 +27,7 @@ mod redirects;
 pub mod request;
 pub mod scoreboard;
 pub mod section;
+mod slot;
 pub mod socket;
 mod startup;
 mod status;
@@ -37,4 +40,5 @@ mod termination;
 pub mod thread;
 pub mod transport;
 
-pub use module::{Answer, websocket_module};
+pub use answer::Answer;
+pub use module::websocket_module;

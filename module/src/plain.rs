@@ -5,9 +5,9 @@ use std::time::Instant;
 
 use crate::httpd::Answer;
 use crate::httpd::config::Config;
-use crate::httpd::log::Level;
+use crate::httpd::log::{Level, Throttle};
 use crate::httpd::request::Request;
-use crate::refusal::{Page, Refusal, Throttle};
+use crate::refusal::{Page, Refusal};
 
 /// What becomes of such a request when no other handler of httpd serves it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

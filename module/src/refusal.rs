@@ -1,10 +1,8 @@
 //! The answer to a handshake that is refused: one place for its status, its headers and its page.
 
 mod origin;
-mod throttle;
 
 pub use origin::log_refused as log_refused_origin;
-pub use throttle::Throttle;
 
 use std::ffi::{CStr, CString};
 

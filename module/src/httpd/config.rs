@@ -4,11 +4,11 @@ use std::ffi::{c_char, c_void};
 use std::sync::Arc;
 
 use super::guard::guard;
-use super::module::{ConfigPointer, websocket_module};
 use super::named::HtaccessPlugins;
 use super::pool::Pool;
 use super::request::Request;
 use super::section::Section;
+use super::slot::slot;
 use super::sys;
 use crate::compression::CompressionPolicy;
 use crate::plain::PlainRequests;
@@ -193,13 +193,9 @@ pub(super) unsafe fn of<'a>(request: Request) -> &'a Config {
 /// # Safety
 ///
 /// The result must not outlive the vector.
-pub(super) unsafe fn in_vector<'a>(vector: *const sys::ap_conf_vector_t) -> &'a Config {
-    // SAFETY: httpd keeps one pointer for each module, at the module's index; ours comes from
-    // `create` or `merge` and lives as long as the vector.
-    unsafe {
-        let index = usize::try_from(websocket_module.index()).expect("set when the module loaded");
-        &**vector.cast::<*const Config>().add(index)
-    }
+pub(super) unsafe fn in_vector<'a>(vector: *mut sys::ap_conf_vector_t) -> &'a Config {
+    // SAFETY: the pointer of this module comes from `create` or `merge` and lives as long as the vector.
+    unsafe { &**slot::<Config>(vector) }
 }
 
 /// httpd's `create_dir_config`.
@@ -215,8 +211,8 @@ pub(super) unsafe extern "C" fn create(
 /// httpd's `merge_dir_config`.
 pub(super) unsafe extern "C" fn merge(
     pool: *mut sys::apr_pool_t,
-    outer: ConfigPointer,
-    inner: ConfigPointer,
+    outer: *mut c_void,
+    inner: *mut c_void,
 ) -> *mut c_void {
     guard("merge_dir_config", inner, || {
         // SAFETY: both come from `create` or an earlier `merge`; the pool outlives the result.

@@ -14,7 +14,8 @@ use std::sync::Arc;
 
 use websocket_plugin::abi;
 
-use super::pool::{Pool, bytes, c_string, status_text};
+use super::error::status_text;
+use super::pool::{Pool, bytes, c_string};
 use super::{named, startup, symbol, sys};
 use crate::plugin::{LoadedPlugin, Source};
 

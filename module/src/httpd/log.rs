@@ -1,10 +1,14 @@
 //! httpd's error log.
 
+mod throttle;
+
+pub use throttle::Throttle;
+
 use std::ffi::{CString, c_int};
 use std::ptr;
 
+use super::slot::module_index;
 use super::sys;
-use super::websocket_module;
 
 /// How grave a line is. `LogLevel` decides which levels are written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -52,7 +56,7 @@ pub(super) unsafe fn server_line(server: *const sys::server_rec, level: Level, m
         sys::ap_log_error_(
             c"mod_websocket".as_ptr(),
             0,
-            websocket_module.index(),
+            module_index(),
             level.number() | sys::APLOG_NOERRNO,
             0,
             server,
@@ -75,7 +79,7 @@ pub(super) unsafe fn request_line(request: *const sys::request_rec, level: Level
         sys::ap_log_rerror_(
             c"mod_websocket".as_ptr(),
             0,
-            websocket_module.index(),
+            module_index(),
             level.number() | sys::APLOG_NOERRNO,
             0,
             request,

@@ -4,7 +4,7 @@ use std::ffi::c_void;
 use std::io;
 use std::ptr;
 
-use super::stream::check;
+use super::error::check;
 use super::sys;
 
 /// The default kind of APR mutex, as the unsigned number its function takes.

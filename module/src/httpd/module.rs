@@ -4,6 +4,7 @@ use std::cell::UnsafeCell;
 use std::ffi::{c_int, c_long, c_void};
 use std::ptr;
 
+use super::answer::Answer;
 use super::config;
 use super::directives;
 use super::guard::guard;
@@ -11,8 +12,8 @@ use super::log::{Level, log_server};
 use super::pool::Pool;
 use super::request::Request;
 use super::{
-    departure, filters, memory, mpm, redirects, scoreboard, startup, status, stopping, stream,
-    suspend, sys, termination,
+    departure, filters, memory, mpm, redirects, scoreboard, slot, startup, status, stopping,
+    stream, suspend, sys, termination,
 };
 use crate::reactor::Reactor;
 use crate::registry::Stop;
@@ -25,16 +26,9 @@ pub(super) const HANDLER: &[u8] = b"websocket-handler";
 #[repr(transparent)]
 pub struct Module(UnsafeCell<sys::module>);
 
-// SAFETY: httpd alone writes to the record, while it loads modules with a single thread.
+// SAFETY: httpd writes to the record, and `register_hooks` reads it, while httpd loads modules with a
+// single thread; nobody else uses it.
 unsafe impl Sync for Module {}
-
-impl Module {
-    /// The number httpd gave the module, which finds its configuration and log level.
-    pub(super) fn index(&self) -> c_int {
-        // SAFETY: written only while httpd loads modules, see `Sync`.
-        unsafe { (*self.0.get()).module_index }
-    }
-}
 
 /// The module record. Name and file name are those of the C module, which existing configurations
 /// test with `<IfModule>`.
@@ -59,6 +53,8 @@ pub static websocket_module: Module = Module(UnsafeCell::new(sys::module {
 }));
 
 unsafe extern "C" fn register_hooks(_pool: *mut sys::apr_pool_t) {
+    // SAFETY: httpd is loading the module, and has set the index before (config.c, `ap_add_module`).
+    slot::set_module_index(unsafe { (*websocket_module.0.get()).module_index });
     // SAFETY: httpd calls this while it may be hooked; the functions live as long as the module.
     unsafe {
         // Before all that come first.
@@ -298,30 +294,3 @@ unsafe extern "C" fn suspend_connection(
         unsafe { suspend::hand_over(connection, request) }
     });
 }
-
-/// How a handler answers httpd.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Answer {
-    /// The request is not for this module.
-    Declined,
-    /// The request has been dealt with.
-    Done,
-    /// The connection lives on without this thread.
-    Suspended,
-    /// httpd shall answer with this HTTP status.
-    Status(u16),
-}
-
-impl Answer {
-    fn into_status(self) -> c_int {
-        match self {
-            Self::Declined => sys::DECLINED,
-            Self::Done => sys::OK,
-            Self::Suspended => sys::SUSPENDED,
-            Self::Status(status) => status.into(),
-        }
-    }
-}
-
-/// Keeps the type of `mconfig` pointers in one place.
-pub(super) type ConfigPointer = *mut c_void;

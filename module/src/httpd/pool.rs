@@ -106,20 +106,6 @@ pub(super) unsafe fn bytes<'a>(text: *const c_char) -> Option<&'a [u8]> {
     (!text.is_null()).then(|| unsafe { CStr::from_ptr(text) }.to_bytes())
 }
 
-/// What APR says of a status code.
-pub(super) fn status_text(status: sys::apr_status_t) -> String {
-    let mut buffer = [0u8; 200];
-    // SAFETY: APR writes at most `len` bytes and terminates them.
-    let text = unsafe {
-        CStr::from_ptr(sys::apr_strerror(
-            status,
-            buffer.as_mut_ptr().cast(),
-            buffer.len(),
-        ))
-    };
-    text.to_string_lossy().into_owned()
-}
-
 /// A C string of `text`, cut at its first NUL.
 pub(super) fn c_string(text: &[u8]) -> CString {
     let end = text

@@ -10,8 +10,10 @@ use std::cell::Cell;
 use std::ffi::c_int;
 use std::ptr;
 
-use super::module::{Answer, HANDLER, websocket_module};
+use super::answer::Answer;
+use super::module::HANDLER;
 use super::request::Request;
+use super::slot;
 use super::sys;
 
 /// What the handlers of an outermost request have done with its connection.
@@ -97,11 +99,6 @@ fn supervision_of<'a>(request: Request) -> Option<&'a Supervision> {
 
 /// This module's place in the configuration of a request.
 fn slot(request: Request) -> *mut *const Supervision {
-    // SAFETY: the request is live; httpd keeps one pointer for each module, null at first, and this
-    // module puts nothing else there.
-    unsafe {
-        let index = usize::try_from(websocket_module.index()).expect("set when the module loaded");
-        let vector = (*request.as_ptr()).request_config;
-        vector.cast::<*const Supervision>().add(index)
-    }
+    // SAFETY: the request is live. The pointer is null at first, and this module puts nothing else there.
+    unsafe { slot::slot::<Supervision>((*request.as_ptr()).request_config).cast() }
 }

@@ -9,7 +9,7 @@ use std::ptr;
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
-use super::stream::check;
+use super::error::check;
 use super::{mpm, sys};
 use crate::link::Holder;
 

@@ -12,8 +12,8 @@ use std::os::fd::RawFd;
 use std::ptr;
 use std::sync::atomic::{AtomicPtr, Ordering};
 
-use super::module::websocket_module;
 use super::pool::Pool;
+use super::slot;
 use super::socket::Socket;
 use super::{filters, sys};
 use thread::MpmThread;
@@ -82,11 +82,8 @@ pub(super) unsafe fn hand_over(connection: *mut sys::conn_rec, request: *mut sys
 
 /// This module's place in the configuration of a connection.
 unsafe fn slot(connection: *mut sys::conn_rec) -> *mut *mut Pending {
-    // SAFETY: the caller has a live connection; httpd keeps one pointer for each module.
-    unsafe {
-        let index = usize::try_from(websocket_module.index()).expect("set when the module loaded");
-        (*connection).conn_config.cast::<*mut Pending>().add(index)
-    }
+    // SAFETY: the caller has a live connection.
+    unsafe { slot::slot((*connection).conn_config) }
 }
 
 /// A connection that belongs to this module until [`destroy`](Self::destroy).

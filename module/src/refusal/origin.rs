@@ -3,8 +3,7 @@
 use std::sync::Mutex;
 use std::time::Instant;
 
-use super::throttle::Throttle;
-use crate::httpd::log::Level;
+use crate::httpd::log::{Level, Throttle};
 use crate::httpd::request::Request;
 use crate::protocol::{OriginPolicy, Site};
 
