@@ -1,0 +1,150 @@
+//! Which file of the module may use which others: arrows point down, and never lead back.
+
+#[path = "layout/graph.rs"]
+mod graph;
+#[path = "layout/sources.rs"]
+mod sources;
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use graph::shortest_circle;
+use sources::{Edge, Sources};
+
+/// The modules of the crate, from the top to the ground: each may use those below it.
+const LAYERS: [&str; 18] = [
+    "upgrade",
+    "plain",
+    "blocking",
+    "reactor",
+    "session",
+    "plugin",
+    "registry",
+    "link",
+    "flusher",
+    "trimming",
+    "compression",
+    "refusal",
+    "httpd",
+    "http2",
+    "protocol",
+    "buffers",
+    "sync",
+    "lib",
+];
+
+/// Uses that break the rules and are to go. Nothing may be added here.
+const KNOWN: [(&str, &str); 32] = [
+    ("flusher.rs", "link.rs"),
+    ("flusher.rs", "link/outlet.rs"),
+    ("httpd/config.rs", "compression.rs"),
+    ("httpd/config.rs", "plain.rs"),
+    ("httpd/config.rs", "plugin/loaded.rs"),
+    ("httpd/config.rs", "plugin/options.rs"),
+    ("httpd/config.rs", "reactor.rs"),
+    ("httpd/departure.rs", "registry.rs"),
+    ("httpd/directives/values.rs", "plain.rs"),
+    ("httpd/directives/values.rs", "reactor.rs"),
+    ("httpd/library.rs", "plugin/loaded.rs"),
+    ("httpd/module.rs", "flusher.rs"),
+    ("httpd/module.rs", "plain.rs"),
+    ("httpd/module.rs", "reactor.rs"),
+    ("httpd/module.rs", "registry.rs"),
+    ("httpd/module.rs", "upgrade.rs"),
+    ("httpd/request.rs", "reactor.rs"),
+    ("httpd/scoreboard.rs", "link.rs"),
+    ("httpd/stopping.rs", "registry.rs"),
+    ("httpd/symbol.rs", "plugin/probe.rs"),
+    ("httpd/named.rs", "httpd/config.rs"),
+    ("httpd/request.rs", "httpd/config.rs"),
+    ("httpd/named.rs", "httpd/library.rs"),
+    ("httpd/symbol.rs", "httpd/library.rs"),
+    ("httpd/redirects.rs", "httpd/module.rs"),
+    ("httpd/startup/warnings.rs", "httpd/startup.rs"),
+    ("reactor/pool.rs", "reactor.rs"),
+    ("reactor/event_loop.rs", "reactor/connection.rs"),
+    ("reactor/job.rs", "reactor/event_loop.rs"),
+    ("reactor/monitor.rs", "reactor/event_loop.rs"),
+    ("httpd/request/connection.rs", "httpd/redirects.rs"),
+    ("reactor/job.rs", "reactor/connection.rs"),
+];
+
+#[test]
+fn files_use_only_what_is_below_them_and_never_each_other() {
+    let edges = edges();
+    let is_known = |edge: &&Edge| KNOWN.contains(&(&edge.from, &edge.to));
+    let (known, rest): (Vec<_>, Vec<_>) = edges.iter().partition(is_known);
+    if let Some(text) = fault(&rest) {
+        panic!("{text}");
+    }
+    for (from, to) in KNOWN {
+        let edge = known
+            .iter()
+            .find(|edge| (&*edge.from, &*edge.to) == (from, to));
+        let is_fault = edge.is_some_and(|edge| fault(&[&rest[..], &[edge]].concat()).is_some());
+        assert!(
+            is_fault,
+            "{from} -> {to} breaks no rule any more: remove it from `KNOWN`"
+        );
+    }
+}
+
+#[test]
+fn every_module_has_a_layer() {
+    let root = source_folder();
+    let sources = Sources::read(&root);
+    let modules: BTreeSet<_> = sources.files().map(layer).collect();
+    assert_eq!(modules, BTreeSet::from(LAYERS));
+}
+
+#[test]
+fn the_architecture_names_files_that_exist() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+    let text = fs::read_to_string(root.join("ARCHITECTURE.md")).unwrap();
+    let places = [root.join("module/src"), root];
+    let is_name = |c: char| c.is_ascii_alphanumeric() || "_-./*".contains(c);
+    let missing: Vec<_> = text
+        .split(|c| !is_name(c))
+        .filter(|word| word.ends_with(".rs") || word.starts_with("httpd/"))
+        .filter(|word| !places.iter().any(|place| place.join(word).exists()))
+        .collect();
+    assert_eq!(missing, [""; 0]);
+}
+
+fn source_folder() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("src")
+}
+
+fn edges() -> Vec<Edge> {
+    Sources::read(&source_folder()).edges()
+}
+
+/// What is wrong with these uses, if anything is.
+fn fault(edges: &[&Edge]) -> Option<String> {
+    let depth = |edge: &str| LAYERS.iter().position(|name| *name == layer(edge));
+    let upward = edges
+        .iter()
+        .find(|edge| depth(&edge.from) > depth(&edge.to));
+    if let Some(edge) = upward {
+        return Some(format!("an arrow points upward:\n{}", described(edge)));
+    }
+    let circle: String = shortest_circle(edges)?.into_iter().map(described).collect();
+    Some(format!("a circle:\n{circle}"))
+}
+
+fn described(
+    Edge {
+        from,
+        to,
+        line,
+        name,
+    }: &Edge,
+) -> String {
+    format!("  {from}:{line} uses {name} of {to}\n")
+}
+
+/// The module of the crate that a file is, or belongs to.
+fn layer(file: &str) -> &str {
+    file.split(['/', '.']).next().unwrap_or(file)
+}
