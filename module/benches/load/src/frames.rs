@@ -8,7 +8,7 @@ pub const FIN_TEXT: u8 = 0x81;
 /// The bit of the first byte that says that the message is compressed (RFC 7692, section 6).
 pub const RSV1: u8 = 0x40;
 /// A first byte for the end of the connection.
-const FIN_CLOSE: u8 = 0x88;
+pub const FIN_CLOSE: u8 = 0x88;
 /// A first byte for a ping.
 const FIN_PING: u8 = 0x89;
 /// The bit of the second byte that announces a masking key.

@@ -11,7 +11,7 @@ use websocket_load::opening::Opener;
 use websocket_load::server::Server;
 use websocket_load::shape::Shape;
 use websocket_load::texts::Texts;
-use websocket_load::{idle, neighbours, run, soak};
+use websocket_load::{fanout, idle, neighbours, run, soak};
 
 /// Loads a WebSocket echo server of this machine.
 #[derive(Parser)]
@@ -45,6 +45,9 @@ struct Options {
     /// many
     #[arg(long, group = "experiment", value_name = "LOAD:CLIENTS")]
     neighbours: Option<neighbours::Load>,
+    /// Send every message to all: CONNECTIONSxBYTESxIN_FLIGHT; the server has to do so
+    #[arg(long, group = "experiment", value_name = "SHAPE")]
+    fanout: Option<Shape>,
     /// Open and end so many connections, one after the other on each of several threads
     #[arg(long, group = "experiment")]
     cycles: Option<u64>,
@@ -89,6 +92,10 @@ fn main() -> Result<()> {
     }
     if let Some(load) = options.neighbours {
         let measurement = neighbours::neighbours(&mut opener, server, load, duration)?;
+        println!("{measurement}");
+    }
+    if let Some(shape) = options.fanout {
+        let measurement = fanout::fanout(&mut opener, server, shape, duration)?;
         println!("{measurement}");
     }
     if let Some(cycles) = options.cycles {
