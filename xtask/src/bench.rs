@@ -3,7 +3,7 @@
 //! * [`field`]: the servers, all started before the first measurement and idle while another runs.
 //! * [`load`]: the generator, a program of its own, and what it prints.
 //! * [`shape`], [`compression`]: how a load looks.
-//! * [`results`], [`idle`], [`neighbours`]: what the three experiments have shown, as tables and charts.
+//! * [`results`], [`idle`], [`neighbours`], [`fanout`]: what the experiments have shown, as tables and charts.
 //! * [`table`], [`chart`], [`report`]: Markdown, SVG, and the file that keeps the last results.
 //! * [`cores`], [`machine`]: where all that runs.
 //!
@@ -12,6 +12,7 @@
 pub(crate) mod chart;
 pub(crate) mod compression;
 pub(crate) mod cores;
+pub(crate) mod fanout;
 pub(crate) mod field;
 pub(crate) mod idle;
 pub(crate) mod load;

@@ -1,5 +1,7 @@
 //! The servers that are measured against each other.
 
+mod fanout;
+
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
@@ -14,10 +16,12 @@ use super::compression::Compression;
 use super::cores::Cores;
 use super::peer::{Peer, Programs};
 
-/// An echo to measure.
+/// A server to measure.
 #[derive(Debug)]
 pub(crate) struct Contender {
     pub(crate) name: &'static str,
+    /// Another contender that it is compared with in particular.
+    pub(crate) counterpart: Option<&'static str>,
     pub(crate) address: SocketAddr,
     pub(crate) tls: bool,
     /// Where compression is measured, what this one does.
@@ -48,6 +52,10 @@ pub(crate) struct Setup<'a> {
     pub(crate) detached: bool,
     /// Whether only our module runs, with the usual number of threads and with few.
     pub(crate) neighbours: bool,
+    /// Whether the servers send every message to all.
+    pub(crate) fanout: bool,
+    /// Besides, whether our module runs with so many event loops on as many cores too.
+    pub(crate) loops: Option<usize>,
     /// Whether every server that can compress runs with and without.
     pub(crate) compression: bool,
     /// More directives for our module.
@@ -58,24 +66,28 @@ pub(crate) struct Setup<'a> {
 #[derive(Clone, Debug)]
 pub(crate) struct Against {
     pub(crate) module: PathBuf,
-    /// The echo plugin; ours in C if not given.
+    /// Its plugin; ours in C if not given.
     pub(crate) plugin: Option<PathBuf>,
     pub(crate) init: String,
 }
 
-/// An echo plugin, which gets an httpd of its own: memory that one has used, another would find.
-struct Echo<'a> {
+/// A plugin, which gets an httpd of its own: memory that one has used, another would find.
+#[derive(Clone, Copy)]
+struct Served<'a> {
     name: &'static str,
+    counterpart: Option<&'static str>,
     /// Where httpd keeps its files; the number of the httpd is added.
     folder: &'static str,
     module: &'a Path,
     plugin: &'a Path,
     init: &'a str,
     directives: &'a str,
+    /// On how many cores, if not on one.
+    cores: Option<usize>,
     compression: Option<Compression>,
 }
 
-/// An echo server to compare with.
+/// A server to compare with.
 struct Program {
     name: &'static str,
     file: &'static str,
@@ -147,6 +159,9 @@ impl Field {
     /// # Errors
     /// A build fails, or a server does not start.
     pub(crate) fn start(setup: &Setup<'_>, against: Option<&Against>) -> Result<Self> {
+        if setup.fanout {
+            return Self::start_fanout(setup, against);
+        }
         let libraries = setup.workspace.build_libraries(Profile::Release)?;
         let in_c = c_plugin::compile(
             setup.workspace.root().join(C_PLUGINS).join("echo.c"),
@@ -162,13 +177,15 @@ impl Field {
             field.start_ours(setup, compression, &libraries, &in_c)?;
             // Another module is there once, without compression.
             if let Some(other) = against.filter(|_| field.peers.is_empty()) {
-                let echo = Echo {
+                let echo = Served {
                     name: "other module",
+                    counterpart: None,
                     folder: "httpd-other",
                     module: &other.module,
                     plugin: other.plugin.as_ref().unwrap_or(&in_c),
                     init: &other.init,
                     directives: "",
+                    cores: None,
                     compression,
                 };
                 field.start_httpd(setup, &echo)?;
@@ -192,18 +209,20 @@ impl Field {
     ) -> Result<()> {
         let for_compression = compression.map_or("", Compression::directives);
         let directives = format!("{for_compression}\n{}", setup.config);
-        let echo = Echo {
+        let echo = Served {
             name: "mod_websocket",
+            counterpart: None,
             folder: "httpd-c",
             module: module_of(libraries)?,
             plugin: in_c,
             init: "echo_init",
             directives: &directives,
+            cores: None,
             compression,
         };
         self.start_httpd(setup, &echo)?;
         if setup.neighbours {
-            let echo = Echo {
+            let echo = Served {
                 name: "WebSocketThreads 2 4",
                 folder: "httpd-few",
                 directives: &format!("{directives}\nWebSocketThreads 2 4"),
@@ -214,7 +233,7 @@ impl Field {
         let Some(plugin) = echo_in_rust(libraries) else {
             return Ok(());
         };
-        let echo = Echo {
+        let echo = Served {
             name: "Rust plugin",
             folder: "httpd-rust",
             plugin,
@@ -222,7 +241,7 @@ impl Field {
         };
         self.start_httpd(setup, &echo)?;
         if setup.detached {
-            let echo = Echo {
+            let echo = Served {
                 name: "Rust plugin, detached",
                 folder: "httpd-detached",
                 directives: &format!("{directives}\nWebSocketDetach On"),
@@ -233,16 +252,18 @@ impl Field {
         Ok(())
     }
 
-    fn start_httpd(&mut self, setup: &Setup<'_>, echo: &Echo<'_>) -> Result<()> {
-        let Echo {
+    fn start_httpd(&mut self, setup: &Setup<'_>, served: &Served<'_>) -> Result<()> {
+        let Served {
             name,
+            counterpart,
             folder,
             module,
             plugin,
             init,
             directives,
+            cores,
             compression,
-        } = *echo;
+        } = *served;
         let plugin = quoted(&absolute(plugin)?);
         let number = self.httpds.len();
         let folder = format!("bench/{folder}-{number}");
@@ -261,9 +282,13 @@ impl Field {
         if setup.tls {
             root = root.tls_port(port::free_port()?);
         }
-        let httpd = setup.cores.on_servers(|| root.start())?;
+        let httpd = match cores {
+            None => setup.cores.on_servers(|| root.start())?,
+            Some(count) => setup.cores.on_several(count, || root.start())?,
+        };
         self.contenders.push(Contender {
             name,
+            counterpart,
             address: httpd.tls_address().unwrap_or(httpd.address()),
             tls: setup.tls,
             compression,
@@ -298,6 +323,7 @@ impl Field {
         let peer = setup.cores.on_servers(|| Peer::start(command))?;
         self.contenders.push(Contender {
             name: program.name,
+            counterpart: None,
             address: peer.address(),
             tls: setup.tls,
             compression,

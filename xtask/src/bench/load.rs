@@ -68,6 +68,15 @@ impl<'a> Generator<'a> {
             .with_context(|| format!("{} beside {}", contender.name, load.argument))
     }
 
+    /// Has `contender` send every message to all clients.
+    ///
+    /// # Errors
+    /// As [`Generator::run`].
+    pub(crate) fn fanout(&mut self, contender: &Contender, shape: Shape) -> Result<Values> {
+        self.load(contender, ["--fanout", &shape.argument()])
+            .with_context(|| format!("{} at {shape}", contender.name))
+    }
+
     fn load(&mut self, contender: &Contender, experiment: [&str; 2]) -> Result<Values> {
         let mut command = self.programs.command("load");
         command

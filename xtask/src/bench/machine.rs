@@ -27,15 +27,19 @@ pub(crate) fn description(workspace: &Workspace, peers: &[&str]) -> Result<Strin
         .iter()
         .map(|name| format!("{name} {}", locked_version(&lock, name).unwrap_or("?")))
         .collect();
+    let rustc = output_of(Command::new("rustc").arg("--version"))?;
+    let programs = match &*peers {
+        [] => rustc,
+        peers => format!("{rustc}; {}", peers.join(", ")),
+    };
     Ok(format!(
-        "{} ({} cores), Linux {}; {}; {}; {}. The server has one core for itself, the load \
+        "{} ({} cores), Linux {}; {}; {}. The server has one core for itself, the load \
          generator another.\n",
         field(&cpus, "model name").unwrap_or("unknown processor"),
         std::thread::available_parallelism()?,
         kernel.trim(),
         httpd.unwrap_or("unknown httpd"),
-        output_of(Command::new("rustc").arg("--version"))?,
-        peers.join(", "),
+        programs,
     ))
 }
 

@@ -37,6 +37,17 @@ pub(crate) const TLS: [Shape; 5] = [
     Shape::new(2, MIB, 2),
 ];
 
+/// Messages for all: the sockets that get each.
+pub(crate) const FANOUT: [Shape; 4] = [
+    Shape::new(1000, 64, 1),
+    Shape::new(1000, 64, 16),
+    Shape::new(1000, KIB, 4),
+    Shape::new(5000, 64, 4),
+];
+
+/// The same where event loops on several cores share the work.
+pub(crate) const FANOUT_LOOPS: [Shape; 1] = [Shape::new(5000, 64, 4)];
+
 /// What is compressed.
 pub(crate) const COMPRESSION: [Shape; 2] = [Shape::new(16, KIB, 1), Shape::new(16, KIB, 16)];
 

@@ -2,13 +2,14 @@
 
 use std::path::PathBuf;
 
-use anyhow::{Result, ensure};
+use anyhow::{Context, Result, ensure};
 use clap::Args;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use xtask::server_root::Mpm;
 use xtask::workspace::Workspace;
 
 use crate::bench::cores::Cores;
+use crate::bench::fanout::{self, FanoutResults};
 use crate::bench::field::{Against, Field, Setup};
 use crate::bench::idle::{Idle, IdleResults};
 use crate::bench::load::{Generator, Interrupted};
@@ -38,6 +39,12 @@ pub(crate) struct Options {
     /// Instead of the table: measure the latency of quiet clients next to greedy ones
     #[arg(long, conflicts_with_all = ["idle", "compression", "shapes", "rounds"])]
     neighbours: bool,
+    /// Instead of the table: measure the cost of sending every message to all clients
+    #[arg(long, conflicts_with_all = ["idle", "compression", "neighbours"])]
+    fanout: bool,
+    /// Also measure our module with this many event loops on as many cores
+    #[arg(long, value_name = "COUNT", requires = "fanout", value_parser = parse_loops)]
+    loops: Option<usize>,
     /// The loads: CONNECTIONSxBYTESxIN_FLIGHT, separated by commas [default: the whole table]
     #[arg(long, value_delimiter = ',')]
     shapes: Vec<Shape>,
@@ -62,7 +69,7 @@ pub(crate) struct Options {
     /// Also measure this mod_websocket.so
     #[arg(long, value_name = "LIBRARY")]
     against: Option<PathBuf>,
-    /// The echo plugin for --against [default: examples/c/echo.c]
+    /// The plugin for --against [default: the same as for our module, in C]
     #[arg(long, value_name = "LIBRARY", requires = "against")]
     plugin: Option<PathBuf>,
     /// The init function of that plugin
@@ -94,6 +101,8 @@ pub(super) fn bench(options: &Options) -> Result<()> {
         tls: options.tls,
         detached: options.idle.is_some() && options.mpm == Mpm::Event && !options.tls,
         neighbours: options.neighbours,
+        fanout: options.fanout,
+        loops: options.loops,
         compression: options.compression,
         config: options.config.join("\n"),
     };
@@ -106,6 +115,11 @@ pub(super) fn bench(options: &Options) -> Result<()> {
             let chart = |kind| options.chart(&workspace, kind);
             results.draw(&chart("-memory"), &chart("-latency"))?;
             results.table().to_string()
+        }
+        None if options.fanout => {
+            let results = measure_fanout(&mut generator, &field, options)?;
+            results.draw(options.title(), &options.chart(&workspace, ""))?;
+            options.about_loops() + &results.tables()
         }
         None if options.neighbours => measure_neighbours(&mut generator, &field)?
             .table()
@@ -149,6 +163,27 @@ fn measure(generator: &mut Generator<'_>, field: &Field, options: &Options) -> R
     Ok(results)
 }
 
+/// In the order of [`measure`].
+fn measure_fanout(
+    generator: &mut Generator<'_>,
+    field: &Field,
+    options: &Options,
+) -> Result<FanoutResults> {
+    let (shapes, rounds) = (options.shapes(), options.rounds());
+    ensure!(rounds > 0, "--rounds must be positive");
+    let mut results = FanoutResults::new(&shapes, &field.contenders);
+    for round in 1..=rounds {
+        for (number, &shape) in shapes.iter().enumerate() {
+            eprintln!("round {round} of {rounds}: {shape}");
+            for (contender, server) in field.contenders.iter().enumerate() {
+                let run = fanout::Run::new(&generator.fanout(server, shape)?)?;
+                results.push(number, contender, run);
+            }
+        }
+    }
+    Ok(results)
+}
+
 /// Measures idle connections. A server that cannot hold as many is skipped.
 fn measure_idle(generator: &mut Generator<'_>, field: &Field, count: usize) -> Result<IdleResults> {
     let mut servers = Vec::new();
@@ -183,6 +218,8 @@ impl Options {
     fn shapes(&self) -> Vec<Shape> {
         match &*self.shapes {
             [] if self.compression => shape::COMPRESSION.to_vec(),
+            [] if self.loops.is_some() => shape::FANOUT_LOOPS.to_vec(),
+            [] if self.fanout => shape::FANOUT.to_vec(),
             [] if self.tls => shape::TLS.to_vec(),
             [] => shape::PLAIN.to_vec(),
             shapes => shapes.to_vec(),
@@ -192,7 +229,13 @@ impl Options {
     /// The libraries for the comparison.
     fn peers(&self) -> &'static [&'static str] {
         let peers = &["tokio-tungstenite", "fastwebsockets", "yawc"];
-        if self.compression { peers } else { &peers[..2] }
+        match self {
+            Self { fanout: true, .. } => &[],
+            Self {
+                compression: true, ..
+            } => peers,
+            _ => &peers[..2],
+        }
     }
 
     fn rounds(&self) -> usize {
@@ -211,8 +254,21 @@ impl Options {
         })
     }
 
+    /// What the description of the machine does not say of `--loops`.
+    fn about_loops(&self) -> String {
+        self.loops.map_or_else(String::new, |loops| {
+            format!(
+                "\"More loops\" are {loops}, on as many cores; the load generator takes its part of the \
+                 last of these where there are no more.\n\n"
+            )
+        })
+    }
+
     fn title(&self) -> &'static str {
         match (self.idle, self.tls) {
+            (None, _) if self.loops.is_some() => "One message to many, more loops",
+            (None, false) if self.fanout => "One message to many over TCP",
+            (None, true) if self.fanout => "One message to many over TLS",
             (None, false) if self.neighbours => "Neighbours over TCP",
             (None, true) if self.neighbours => "Neighbours over TLS",
             (None, false) if self.compression => "Compression of JSON",
@@ -224,13 +280,24 @@ impl Options {
     }
 
     fn chart(&self, workspace: &Workspace, kind: &str) -> PathBuf {
-        let experiment = if self.idle.is_some() { "idle" } else { "echo" };
+        let experiment = match self.idle {
+            Some(_) => "idle",
+            None if self.loops.is_some() => "fanout-loops",
+            None if self.fanout => "fanout",
+            None => "echo",
+        };
         let transport = if self.tls { "tls" } else { "tcp" };
         let name = format!("bench/{experiment}-{transport}{kind}.svg");
         workspace.target_dir().join(name)
     }
 }
 
+fn parse_loops(text: &str) -> Result<usize> {
+    let loops = text.parse().ok().filter(|&loops| loops > 1);
+    loops.context("not a number above 1")
+}
+
+/// What is started from here may have as many open sockets as this user is allowed.
 /// Raises the limit of open sockets for processes started from here to this user's maximum.
 fn raise_descriptor_limit() -> Result<()> {
     let maximum = getrlimit(Resource::Nofile).maximum;

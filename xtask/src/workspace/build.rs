@@ -28,13 +28,25 @@ impl Workspace {
         self.build(profile, is_served)
     }
 
+    /// Builds the package in `folder` of the workspace, which has a shared library, and nothing else.
+    ///
+    /// # Errors
+    /// The build fails; Cargo has said why.
+    pub fn build_library(&self, folder: &Path, profile: Profile) -> Result<PathBuf> {
+        let libraries = self.build(profile, |other| other == folder)?;
+        let library = libraries
+            .into_iter()
+            .find(|library| library.source == folder);
+        let library = library.with_context(|| format!("no library in {}", folder.display()))?;
+        Ok(library.path)
+    }
+
     /// Builds the module alone.
     ///
     /// # Errors
     /// The build fails. Cargo has printed the reason.
     pub fn build_module(&self, profile: Profile) -> Result<PathBuf> {
-        let libraries = self.build(profile, |folder| folder == Path::new(MODULE))?;
-        Ok(module_of(&libraries)?.to_owned())
+        self.build_library(Path::new(MODULE), profile)
     }
 
     /// The module and every example plugin in Rust, as Cargo built them for the calling integration
