@@ -46,9 +46,11 @@ pub trait Plugin: Attributed + Sized + Send + Sync + 'static {
     ///
     /// httpd calls this in its parent process while it reads the configuration: once without
     /// options when it loads the library, and once for each distinct set of options. It does so
-    /// again each time that it reads its configuration, which happens twice at a start. Only check
-    /// the options here. Start threads and open connections later, in the first `on_connect`:
-    /// neither survives the fork of the child processes that serve the clients.
+    /// again each time that it reads its configuration, which happens twice at a start. If only an
+    /// `.htaccess` file names the plugin, a child process does this for each request.
+    ///
+    /// Only check the options here. Start threads and open connections later, in the first
+    /// `on_connect`: neither survives the fork of the child processes that serve the clients.
     ///
     /// # Errors
     ///

@@ -1,14 +1,14 @@
-"""Runs kosoku's command line, with a fault of its compression cases put right.
+"""Runs kosoku's command line, with a bug in its compression cases fixed.
 
-A server may send messages uncompressed on a connection with compression. kosoku hands such a message
-over as str, of characters or, if it is binary, of bytes; these cases only expect bytes.
+A server may send uncompressed messages on a connection with compression. kosoku passes such a
+message as a str of characters, or of bytes if it is binary, but these cases only expect bytes.
 """
 
 from kosoku import _caseindex, _cli
 
 _caseindex.initialize_shims()
 
-import case12_x_x as cases  # noqa: E402  (its folder is in the path only now)
+import case12_x_x as cases  # noqa: E402  (the call above adds its folder to the path)
 
 
 def with_bytes(on_message):

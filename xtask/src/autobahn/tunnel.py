@@ -1,7 +1,7 @@
-"""Forwards plain connections to the TLS port of localhost that is the first argument.
+"""Forwards plain connections to a TLS port of localhost, which is the first argument.
 
-The second is the file of the certificate to trust. Prints the port it listens on, and ends with
-its standard input.
+The second argument is the file of the certificate to trust. Prints the port on which it listens,
+and ends when its standard input does.
 """
 
 import asyncio

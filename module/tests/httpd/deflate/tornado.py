@@ -1,4 +1,4 @@
-"""Sends messages that resemble each other, compressed, and takes back the same."""
+"""Sends messages that resemble each other, compressed, and expects the same back."""
 
 import sys
 
