@@ -27,8 +27,10 @@
 
 #define PAGE ((uintptr_t)4096)
 
-/* The largest distance between the start of the MPM's record of a connection and its public
- * part. */
+/*
+ * The largest distance between the start of the MPM's record of a connection and its public
+ * part.
+ */
 #define BEFORE 256
 
 static char armed[512], held[512], missed[512], go[512], went[512];
