@@ -77,7 +77,7 @@ impl Host {
         // SAFETY: init returned this table, and `drop` calls destroy after it has released the
         // instance.
         let plugin = unsafe { host::rust_plugin(host.plugin) }.map_err(|e| e.to_string())?;
-        let plugin = plugin.ok_or("the plugin's table is that of a C plugin")?;
+        let plugin = plugin.ok_or("the plugin has the table of a C plugin")?;
         // SAFETY: the table is a static.
         host.instance = Some(unsafe { plugin.configure(UNATTACHED.table(), options) }?);
         Ok(host)

@@ -49,7 +49,7 @@ pub(crate) fn wait_until(what: &str, mut condition: impl FnMut() -> Result<bool>
     let deadline = Instant::now() + PATIENCE;
     while !condition()? {
         if Instant::now() > deadline {
-            bail!("waited {PATIENCE:?} in vain: {what}");
+            bail!("not within {PATIENCE:?}: {what}");
         }
         thread::sleep(Duration::from_millis(5));
     }

@@ -101,7 +101,7 @@ impl Page {
                     .execute("return document.body.innerText", vec![]),
             );
             let shown = shown.map_or_else(|error| format!("{error:#}"), |text| text.to_string());
-            format!("waited in vain for `{condition}` with {args}; the page shows {shown}")
+            format!("`{condition}` with {args} did not become true; the page shows {shown}")
         })
     }
 
