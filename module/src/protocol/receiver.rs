@@ -39,7 +39,7 @@ const MIN_DIRECT_READ: usize = 16 * 1024;
 #[derive(Debug)]
 pub struct Receiver {
     limits: Limits,
-    stage: Stage,
+    state: State,
     header: PartialHeader,
     control: ControlPayload,
     message: Assembly,
@@ -48,7 +48,7 @@ pub struct Receiver {
 }
 
 #[derive(Clone, Copy, Debug)]
-enum Stage {
+enum State {
     /// The next bytes belong to a header.
     Header,
     /// The next bytes belong to this frame's payload.
@@ -102,7 +102,7 @@ impl Receiver {
     pub fn with_deflate(limits: Limits, deflate: Option<DeflateParameters>) -> Self {
         Self {
             limits,
-            stage: Stage::Header,
+            state: State::Header,
             header: PartialHeader::default(),
             control: ControlPayload::default(),
             message: Assembly::default(),
@@ -153,7 +153,7 @@ impl Receiver {
         match lend(message, input) {
             Ok(payload) => Some((message.kind, payload)),
             Err(error) => {
-                self.stage = Stage::Failed(error);
+                self.state = State::Failed(error);
                 None
             }
         }
@@ -161,7 +161,7 @@ impl Receiver {
 
     #[inline(always)]
     fn find_whole_message(&self, input: &Input<'_>) -> Option<WholeMessage> {
-        if !matches!(self.stage, Stage::Header) || !self.header.is_empty() {
+        if !matches!(self.state, State::Header) || !self.header.is_empty() {
             return None;
         }
         self.rules().read_whole_message(input.rest())
@@ -177,7 +177,7 @@ impl Receiver {
         let frame = self.directly_read_frame()?;
         if let Err(error) = self.message.make_room(frame.missing) {
             self.message = Assembly::default();
-            self.stage = Stage::Failed(error);
+            self.state = State::Failed(error);
             return None;
         }
         Some(self.message.room(frame.missing))
@@ -254,8 +254,8 @@ impl Receiver {
     /// Processes `input` step by step until an event is ready.
     fn advance(&mut self, input: &mut Input<'_>) -> Result<Option<Ready>, ProtocolError> {
         loop {
-            let ready = match self.stage {
-                Stage::Header => {
+            let ready = match self.state {
+                State::Header => {
                     let rules = Rules {
                         limits: &self.limits,
                         message: &self.message,
@@ -266,14 +266,14 @@ impl Receiver {
                     };
                     self.begin_frame(header, input)?
                 }
-                Stage::Payload(frame) if frame.missing == 0 => self.end_frame(frame)?,
-                Stage::Payload(_) if input.is_empty() => return Ok(None),
-                Stage::Payload(frame) => {
+                State::Payload(frame) if frame.missing == 0 => self.end_frame(frame)?,
+                State::Payload(_) if input.is_empty() => return Ok(None),
+                State::Payload(frame) => {
                     self.take_payload(frame, input)?;
                     None
                 }
-                Stage::Failed(error) => return Err(error),
-                Stage::Done => {
+                State::Failed(error) => return Err(error),
+                State::Done => {
                     input.take_all();
                     return Ok(None);
                 }
@@ -308,7 +308,7 @@ impl Receiver {
                 inflater.begin();
             }
         }
-        self.stage = Stage::Payload(Frame {
+        self.state = State::Payload(Frame {
             fin,
             opcode,
             key,
@@ -337,7 +337,7 @@ impl Receiver {
             let allow_reserved = self.limits.allow_reserved_status_codes;
             CloseFrame::check_partial(self.control.bytes(), allow_reserved)?;
         }
-        self.stage = Stage::Payload(frame.after(n));
+        self.state = State::Payload(frame.after(n));
         Ok(())
     }
 
@@ -349,7 +349,7 @@ impl Receiver {
         assert!(n <= frame.missing, "the spare room was shorter");
         self.message.absorb(n, frame.key, frame.received)?;
         let frame = frame.after(n);
-        self.stage = Stage::Payload(frame);
+        self.state = State::Payload(frame);
         if frame.missing == 0 {
             self.end_frame(frame)
         } else {
@@ -360,8 +360,8 @@ impl Receiver {
     /// The large frame in progress, unless it must be inflated. A control frame is too short to be
     /// one.
     fn directly_read_frame(&self) -> Option<Frame> {
-        match self.stage {
-            Stage::Payload(frame) if frame.missing >= MIN_DIRECT_READ && !frame.is_compressed => {
+        match self.state {
+            State::Payload(frame) if frame.missing >= MIN_DIRECT_READ && !frame.is_compressed => {
                 Some(frame)
             }
             _ => None,
@@ -369,7 +369,7 @@ impl Receiver {
     }
 
     fn end_frame(&mut self, frame: Frame) -> Result<Option<Ready>, ProtocolError> {
-        self.stage = Stage::Header;
+        self.state = State::Header;
         if frame.opcode.is_control() {
             self.stop_after(frame.opcode);
             Ok(Some(Ready::Control(frame.opcode)))
@@ -391,7 +391,7 @@ impl Receiver {
 
     #[cold]
     fn stop(&mut self) {
-        self.stage = Stage::Done;
+        self.state = State::Done;
         self.message = Assembly::default();
         if let Some(inflater) = &mut self.inflater {
             inflater.release();

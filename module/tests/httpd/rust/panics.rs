@@ -18,12 +18,12 @@ cases! {
 
 /// A server, and two clients that must not notice anything: one of the same plugin and one of
 /// another.
-struct Stage {
+struct Scene {
     httpd: Httpd,
     bystanders: [Client; 2],
 }
 
-impl Stage {
+impl Scene {
     fn new(context: &Context, options: &str) -> Result<Self> {
         let config = location(context, "/fragile", "fragile", options)
             + &location(context, "/rust", "echo", "");
@@ -51,7 +51,7 @@ impl Stage {
 }
 
 fn on_connect(context: &Context) -> Result<()> {
-    let stage = Stage::new(context, "")?;
+    let stage = Scene::new(context, "")?;
     for (query, text) in [
         ("panic", "[Fragile] on_connect panicked at "),
         ("error", "[Fragile] on_connect: no database"),
@@ -68,7 +68,7 @@ fn on_connect(context: &Context) -> Result<()> {
 }
 
 fn on_message(context: &Context) -> Result<()> {
-    let stage = Stage::new(context, "")?;
+    let stage = Scene::new(context, "")?;
     for (message, text) in [
         ("panic", "[Fragile] on_message panicked at "),
         ("error", "[Fragile] on_message: disk full"),
@@ -87,7 +87,7 @@ fn on_message(context: &Context) -> Result<()> {
 }
 
 fn on_disconnect(context: &Context) -> Result<()> {
-    let stage = Stage::new(context, "")?;
+    let stage = Scene::new(context, "")?;
     for (message, text) in [
         ("panic in on_disconnect", ": asked to in on_disconnect"),
         ("panic in drop", ": asked to in drop of a connection"),
@@ -107,7 +107,7 @@ fn on_disconnect(context: &Context) -> Result<()> {
 }
 
 fn thread(context: &Context) -> Result<()> {
-    let stage = Stage::new(context, "")?;
+    let stage = Scene::new(context, "")?;
     let mut client = open(&stage.httpd, "/fragile")?;
     client.text("panic in a thread")?;
     client.expect_text("panicked")?;
