@@ -3,7 +3,6 @@
  * digits, of various lengths, some of which are worth compressing. NUMBER is in the request header
  * X-Number. Answers "done" to every message.
  */
- */
 
 #include "journal.h"
 

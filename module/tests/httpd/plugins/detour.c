@@ -2,7 +2,6 @@
  * A module of httpd that redirects internally and then continues, and an echo plugin. The plugin
  * answers "uri" with the URI of its request and of the request that was redirected to it.
  */
- */
 
 #include <httpd.h>
 #include <http_config.h> /* needs httpd.h */

@@ -7,7 +7,6 @@
  * "release" releases them. Both send all other messages back, and write "connect" and "disconnect"
  * to the journal.
  */
- */
 
 #include "journal.h"
 

@@ -3,7 +3,6 @@
  * data, when it has almost ended. A message from the client starts it. The result of the last send
  * is in the journal ("goodbye RESULT").
  */
- */
 
 #include "journal.h"
 

@@ -3,7 +3,6 @@
  * connection, uses it all the time, for whichever connection it belongs to, or none. Messages go
  * back through the kept table.
  */
- */
 
 #include "journal.h"
 

@@ -4,7 +4,6 @@
  * milliseconds ("joined MS"), what send returns afterwards ("late RESULT"), and whether the request
  * is still available ("request 1"). With X-Linger: MS it waits, while a thread sends all the time.
  */
- */
 
 #include "journal.h"
 

@@ -3,7 +3,6 @@
  * and NULL with a length; from the callback and from another thread. Then reports how many were
  * refused ("refused N"). If the message was "close", it closes, which must still work.
  */
- */
 
 #include <limits.h>
 #include <stdint.h>

@@ -2,7 +2,6 @@
  * Sends every message back. "limit KIB" also limits the process to this much more memory than it
  * has. Reserved address space, such as glibc's for the heaps of threads, does not count.
  */
- */
 
 #include <errno.h>
 #include <stdlib.h>

@@ -3,7 +3,6 @@
  * waits for a callback, or a callback for send, this deadlocks. The threads send "." all the time;
  * every message from the client is sent back under the mutex.
  */
- */
 
 #include "journal.h"
 

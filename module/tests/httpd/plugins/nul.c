@@ -2,7 +2,6 @@
  * Writes a NUL after every message, as plugins do that treat messages as strings, then sends the
  * message back without it. "wait" takes 200 ms, so that more messages arrive meanwhile.
  */
- */
 
 #include "journal.h"
 

@@ -3,7 +3,6 @@
  * available bytes before it reads them, like modules that detect protocols. When a connection ends,
  * it logs how often it peeked, and how often the bytes read then differed.
  */
- */
 
 #include <httpd.h>
 #include <http_config.h> /* needs httpd.h */

@@ -3,7 +3,6 @@
  * allocates from r->pool and from a sub-pool, and registers a clean-up on r->pool, which writes
  * "cleaned" to the journal. Writes "wrong" if the contents are wrong.
  */
- */
 
 #include <apr_strings.h>
 #include <apr_tables.h>

@@ -3,7 +3,6 @@
  * returns. With the header X-Ticks: SIZE a thread sends a message of that size once on_message is
  * stuck. With X-Ticks-Each: MS the thread continues every MS milliseconds with a message "tick".
  */
- */
 
 #include "journal.h"
 

@@ -4,7 +4,6 @@
  * sender 0. After CLOSE_AT messages (0: never) it calls close. on_disconnect writes the number of
  * accepted messages to the journal ("accepted COUNT"). Other messages are sent back.
  */
- */
 
 #include "journal.h"
 #include "numbered.h"

@@ -4,7 +4,6 @@
  * on_connect with the request header X-Early, in on_message for the message "callback", and in a
  * thread for "thread". All other messages are sent back.
  */
- */
 
 #include "journal.h"
 
