@@ -22,9 +22,9 @@ use crate::support::{Client, Context, Driver, Frame, Handshake, Opcode, cases, w
 cases! {
     "event loops without threads leak nothing and are started again later" => few_threads,
     "clients that send without a pause delay no others and cause no new threads" => greedy,
-    "a connection's memory is freed only after the thread that handed it over is done"
+    "a connection's memory outlives the handover by the MPM's thread"
         => held_thread,
-    "the same in a child that stops" => held_thread_of_old_child,
+    "in a child that stops, too, a connection's memory outlives the handover" => held_thread_of_old_child,
 }
 
 fn few_threads(context: &Context) -> Result<()> {
