@@ -21,7 +21,6 @@ const STATE_LABELS = {
  * "connecting", "open", "closing", "waiting" (for the next attempt) or "closed";
  * `onMessage(data)`; `onClose(event)`.
  */
- */
 class LiveSocket {
   constructor(path, { protocols = [], reconnect = true, status, ...handlers } = {}) {
     this.path = path;

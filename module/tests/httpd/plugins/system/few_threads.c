@@ -2,7 +2,6 @@
  * A library to be preloaded: it simulates a system that has no threads left, except the number in
  * the file that FEW_THREADS names. Without that file there is no limit.
  */
- */
 
 #include <dlfcn.h>
 #include <errno.h>
