@@ -163,7 +163,7 @@ fn measure(generator: &mut Generator<'_>, field: &Field, options: &Options) -> R
     Ok(results)
 }
 
-/// In the order of [`measure`].
+/// Like [`measure`], with messages for all clients.
 fn measure_fanout(
     generator: &mut Generator<'_>,
     field: &Field,
@@ -297,7 +297,6 @@ fn parse_loops(text: &str) -> Result<usize> {
     loops.context("not a number above 1")
 }
 
-/// What is started from here may have as many open sockets as this user is allowed.
 /// Raises the limit of open sockets for processes started from here to this user's maximum.
 fn raise_descriptor_limit() -> Result<()> {
     let maximum = getrlimit(Resource::Nofile).maximum;
