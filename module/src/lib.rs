@@ -1,43 +1,42 @@
 //! `mod_websocket`: WebSockets (RFC 6455) for Apache httpd 2.4.
 //!
-//! The way of a connection through the code, one step a module:
+//! The modules, from the top to the ground. Each uses only those below it (`tests/layout.rs`).
 //!
-//! * [`httpd`]: the only code that talks to httpd and APR: module record, directives, request, bytes.
-//! * [`upgrade`]: the opening handshake, from the request to the 101 response.
-//! * [`plain`]: requests that ask for no WebSocket where there is one.
-//! * [`refusal`]: the answer to a handshake that is refused.
-//! * [`session`]: one connection's life after it: read, decode, callback, encode, write.
-//! * [`reactor`]: drives sessions without a thread for each (event MPM).
-//! * [`blocking`]: drives a session with the thread of its request (all MPMs, HTTP/2).
+//! * `entry`: what httpd calls: module record, directives, the opening handshake, the end of a child.
+//! * `blocking`: drives a session with the thread of its request (all MPMs, HTTP/2).
+//! * `reactor`: drives sessions without a thread for each (event MPM).
+//! * `session`: one connection's life after the handshake: read, decode, callback, encode, write.
+//! * `plugin`: the C tables and the way into a plugin's callbacks.
+//! * `registry`: the open connections of this child process.
+//! * `link`: what any thread may do with a connection: send, close.
+//! * `flusher`: writes what a callback that takes long has queued.
+//! * `trimming`: when free memory is given back to the system.
+//! * `compression`: compresses what is sent.
+//! * `httpd`: the code that talks to httpd and APR: requests, bytes, memory, threads.
 //! * [`protocol`]: RFC 6455 itself, without I/O.
-//! * [`plugin`]: the C tables and the way into a plugin's callbacks.
-//! * [`link`]: what any thread may do with a connection: send, close.
-//! * [`compression`]: compresses what is sent.
-//! * [`flusher`]: writes what a callback that takes long has queued.
-//! * [`buffers`]: memory that connections have only while there are bytes in it.
-//! * [`http2`]: how many streams of an HTTP/2 connection may be WebSockets.
-//! * [`registry`]: the open connections of this child process.
-//! * [`trimming`]: when free memory is given back to the system.
+//! * `buffers`: memory that connections have only while there are bytes in it.
+//! * `sync`: mutexes and atomics, which models replace.
 
 #![deny(unsafe_code)]
+#![allow(
+    unreachable_pub,
+    reason = "what is `pub` is for the other modules of the crate, all of which but one are private"
+)]
 
 #[cfg(panic = "abort")]
 compile_error!("a panic would end httpd instead of a connection: build with `panic = \"unwind\"`");
 
-pub mod blocking;
-pub mod buffers;
-pub mod compression;
-pub mod flusher;
-pub mod http2;
-pub mod httpd;
-pub mod link;
-pub mod plain;
-pub mod plugin;
+mod blocking;
+mod buffers;
+mod compression;
+mod entry;
+mod flusher;
+mod httpd;
+mod link;
+mod plugin;
 pub mod protocol;
-pub mod reactor;
-pub mod refusal;
-pub mod registry;
-pub mod session;
+mod reactor;
+mod registry;
+mod session;
 mod sync;
-pub mod trimming;
-pub mod upgrade;
+mod trimming;

@@ -11,9 +11,8 @@ mod refusing;
 mod server;
 mod table;
 
-pub use inspection::PluginError;
 pub use lease::ServerLease;
 pub use loaded::{LoadedPlugin, Private, Source};
 pub use options::PluginOptions;
 pub use probe::is_executable;
-pub use server::{Attachment, Server};
+pub use server::Attachment;

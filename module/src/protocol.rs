@@ -12,6 +12,7 @@
 //!   negotiates it, [`Receiver::with_deflate`] inflates, and [`Deflater`] compresses.
 
 #![forbid(unsafe_code)]
+#![warn(unreachable_pub)]
 
 mod close;
 mod deflate;

@@ -4,8 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
 use crate::flusher;
-use crate::httpd::scoreboard::{Counted, count};
-use crate::httpd::stopping;
+use crate::httpd::scoreboard::{Counted, Kind, count};
 use crate::link::{Holder, Link};
 
 static STATE: Mutex<State> = Mutex::new(State {
@@ -54,10 +53,18 @@ pub fn register(link: &Arc<Link>) -> Registration {
     if stop.is_some_and(|stop| stop.ends(link)) {
         link.go_away();
     }
-    stopping::expect();
     Registration {
         id,
-        _counted: count(link.holder()),
+        _counted: count(kind(link.holder())),
+    }
+}
+
+/// What the status page calls such a connection.
+fn kind(holder: Holder) -> Kind {
+    match holder {
+        Holder::Loop => Kind::EventDriven,
+        Holder::Detached => Kind::Detached,
+        Holder::Mpm | Holder::Http2 => Kind::WithThread,
     }
 }
 

@@ -19,7 +19,7 @@ pub enum Answer {
 
 impl Answer {
     /// The number httpd expects.
-    pub(super) fn into_status(self) -> c_int {
+    pub fn into_status(self) -> c_int {
         match self {
             Self::Declined => sys::DECLINED,
             Self::Done => sys::OK,

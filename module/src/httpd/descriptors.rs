@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use rustix::process::{Resource, getrlimit};
 
-use super::log::{Level, log_server};
+use super::log::{Level, Throttle, log_server};
 use super::mpm;
 
 /// Descriptors kept for requests, besides two for each thread; but never more than a quarter of all.
@@ -17,9 +17,6 @@ const RESERVE: usize = 64;
 /// For so long after the descriptors were found to be low they are not counted again: to count takes
 /// time in proportion to their number, and clients may ask as often as they like.
 const PAUSE: Duration = Duration::from_millis(50);
-
-/// How often the log says that descriptors are low.
-const LOG_INTERVAL: Duration = Duration::from_secs(60);
 
 /// How many descriptors are asked about with one system call.
 const CHUNK: usize = 1024;
@@ -35,14 +32,14 @@ struct State {
     /// So many connections may come before the descriptors are to be counted again.
     credit: usize,
     counted_low: Option<Instant>,
-    logged: Option<Instant>,
 }
 
 static STATE: Mutex<State> = Mutex::new(State {
     credit: 0,
     counted_low: None,
-    logged: None,
 });
+
+static THROTTLE: Throttle = Throttle::new();
 
 /// Makes sure that there are descriptors left for requests when one more WebSocket is opened. Logs a
 /// shortage, once a minute.
@@ -61,13 +58,10 @@ pub fn check() -> Result<(), Shortage> {
     if open_between(limit - reserve, limit) == 0 {
         return Ok(());
     }
-    let mut state = lock();
-    let affordable = state.can_afford(limit, reserve, Instant::now(), || open_between(0, limit));
-    if affordable {
+    if lock().can_afford(limit, reserve, Instant::now(), || open_between(0, limit)) {
         return Ok(());
     }
-    if state.may_log(Instant::now()) {
-        drop(state);
+    if THROTTLE.admits(&limit) {
         let text = format!(
             "nearly all {limit} descriptors of this process (ulimit -n) are in use: handshakes get \
              503, because the last ones are for requests; raise the limit, or have more processes"
@@ -110,15 +104,6 @@ impl State {
         self.counted_low = (spare == 0).then_some(now);
         spare > 0
     }
-
-    fn may_log(&mut self, now: Instant) -> bool {
-        let is_recent = |logged: Instant| now.duration_since(logged) < LOG_INTERVAL;
-        let may_log = !self.logged.is_some_and(is_recent);
-        if may_log {
-            self.logged = Some(now);
-        }
-        may_log
-    }
 }
 
 /// How many descriptors from `first` on, below `end`, are in use.
@@ -151,7 +136,7 @@ fn lock() -> MutexGuard<'static, State> {
 
 #[cfg(test)]
 mod tests {
-    use super::{LOG_INTERVAL, PAUSE, State, open_between, reserve};
+    use super::{PAUSE, State, open_between, reserve};
     use std::fs::File;
     use std::os::fd::AsRawFd;
     use std::time::{Duration, Instant};
@@ -159,7 +144,6 @@ mod tests {
     const NEW: State = State {
         credit: 0,
         counted_low: None,
-        logged: None,
     };
 
     #[test]
@@ -192,14 +176,5 @@ mod tests {
         assert!(!state.can_afford(300, 75, soon, || panic!("counted again")));
         assert!(state.can_afford(300, 75, now + PAUSE, || 224));
         assert!(!state.can_afford(300, 75, now + PAUSE, || 300));
-    }
-
-    #[test]
-    fn a_shortage_is_logged_once_a_minute() {
-        let mut state = NEW;
-        let now = Instant::now();
-        assert!(state.may_log(now));
-        assert!(!state.may_log(now + LOG_INTERVAL / 2));
-        assert!(state.may_log(now + LOG_INTERVAL));
     }
 }

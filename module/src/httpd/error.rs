@@ -8,7 +8,7 @@ use rustix::io::Errno;
 use super::sys;
 
 /// An APR status as an I/O result. APR passes system errors on as they are.
-pub(super) fn check(status: sys::apr_status_t) -> io::Result<()> {
+pub fn check(status: sys::apr_status_t) -> io::Result<()> {
     match status {
         sys::APR_SUCCESS => Ok(()),
         sys::APR_EINTR => Err(Errno::AGAIN.into()),
@@ -20,7 +20,7 @@ pub(super) fn check(status: sys::apr_status_t) -> io::Result<()> {
 }
 
 /// What APR says of a status code.
-pub(super) fn status_text(status: sys::apr_status_t) -> String {
+pub fn status_text(status: sys::apr_status_t) -> String {
     let mut buffer = [0u8; 200];
     // SAFETY: APR writes at most `len` bytes and terminates them.
     let text = unsafe {

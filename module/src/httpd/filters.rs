@@ -27,7 +27,7 @@ const NOTHING: &CStr = c"websocket_nothing";
 /// # Safety
 ///
 /// Called in the hook that registers hooks.
-pub(super) unsafe fn register() {
+pub unsafe fn register() {
     // SAFETY: the functions are those of filters, and the name is a constant.
     unsafe {
         let place = sys::AP_FTYPE_PROTOCOL;
@@ -43,7 +43,7 @@ pub(super) unsafe fn register() {
 /// # Safety
 ///
 /// The requests are live, and this is their handlers' thread.
-pub(super) unsafe fn leave_http(chain: impl Iterator<Item = NonNull<sys::request_rec>>) {
+pub unsafe fn leave_http(chain: impl Iterator<Item = NonNull<sys::request_rec>>) {
     // SAFETY: the caller vouches for the requests, which have one connection.
     unsafe {
         for (position, request) in chain.enumerate() {
@@ -83,7 +83,7 @@ pub(super) unsafe fn leave_http(chain: impl Iterator<Item = NonNull<sys::request
 /// # Safety
 ///
 /// The request is live, and this is its handler's thread.
-pub(super) unsafe fn add_sink(request: *mut sys::request_rec) {
+pub unsafe fn add_sink(request: *mut sys::request_rec) {
     // SAFETY: the caller vouches for the request; the filter is registered.
     unsafe {
         let connection = (*request).connection;
@@ -114,7 +114,7 @@ unsafe extern "C" fn write_nothing(
 /// # Safety
 ///
 /// `connection` is live and no other thread changes its filters.
-pub(super) unsafe fn are_transparent(connection: *const sys::conn_rec) -> bool {
+pub unsafe fn are_transparent(connection: *const sys::conn_rec) -> bool {
     // SAFETY: the caller vouches for the connection; its filters are linked lists that end with null.
     unsafe {
         all((*connection).input_filters, &TRANSPARENT_INPUT)
@@ -128,7 +128,7 @@ pub(super) unsafe fn are_transparent(connection: *const sys::conn_rec) -> bool {
 /// # Safety
 ///
 /// The caller has the live connection to itself.
-pub(super) unsafe fn flush_core(connection: *mut sys::conn_rec) -> sys::apr_status_t {
+pub unsafe fn flush_core(connection: *mut sys::conn_rec) -> sys::apr_status_t {
     // SAFETY: the last output filter is always the core's, whose function takes a null brigade.
     unsafe {
         let mut filter = (*connection).output_filters;
@@ -147,7 +147,7 @@ pub(super) unsafe fn flush_core(connection: *mut sys::conn_rec) -> sys::apr_stat
 /// # Safety
 ///
 /// The caller has both to itself; the bucket is in no brigade.
-pub(super) unsafe fn append(brigade: *mut sys::apr_bucket_brigade, bucket: *mut sys::apr_bucket) {
+pub unsafe fn append(brigade: *mut sys::apr_bucket_brigade, bucket: *mut sys::apr_bucket) {
     // SAFETY: the caller vouches for both. A brigade is a ring through the `link` of its buckets,
     // which is their first field, and through its own `list` (apr_ring.h).
     unsafe {
@@ -165,7 +165,7 @@ pub(super) unsafe fn append(brigade: *mut sys::apr_bucket_brigade, bucket: *mut 
 /// # Safety
 ///
 /// The caller has the bucket to itself, and the brigade it is in.
-pub(super) unsafe fn delete(bucket: *mut sys::apr_bucket) {
+pub unsafe fn delete(bucket: *mut sys::apr_bucket) {
     // SAFETY: the caller vouches for both; for the ring see `append`. A bucket is destroyed and freed by
     // its own functions (apr_buckets.h).
     unsafe {
@@ -186,7 +186,7 @@ pub(super) unsafe fn delete(bucket: *mut sys::apr_bucket) {
 /// # Safety
 ///
 /// The caller has the brigade to itself and does not change it before it drops the result.
-pub(super) unsafe fn buckets(
+pub unsafe fn buckets(
     brigade: *mut sys::apr_bucket_brigade,
 ) -> impl Iterator<Item = *mut sys::apr_bucket> {
     // SAFETY: the caller vouches for the brigade; each link leads to a bucket or to the end (see

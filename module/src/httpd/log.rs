@@ -49,7 +49,7 @@ pub fn log_server(level: Level, message: &str) {
 /// # Safety
 ///
 /// `server` is null or points to a live `server_rec`.
-pub(super) unsafe fn server_line(server: *const sys::server_rec, level: Level, message: &str) {
+pub unsafe fn server_line(server: *const sys::server_rec, level: Level, message: &str) {
     let message = printable(message);
     // SAFETY: the caller vouches for `server`; the format takes the one C string it is given.
     unsafe {
@@ -71,7 +71,7 @@ pub(super) unsafe fn server_line(server: *const sys::server_rec, level: Level, m
 /// # Safety
 ///
 /// `request` points to a live `request_rec`.
-pub(super) unsafe fn request_line(request: *const sys::request_rec, level: Level, message: &str) {
+pub unsafe fn request_line(request: *const sys::request_rec, level: Level, message: &str) {
     debug_assert!(!ptr::eq(request, ptr::null()));
     let message = printable(message);
     // SAFETY: the caller vouches for `request`; the format takes the one C string it is given.
@@ -107,7 +107,7 @@ impl Client {
     /// # Safety
     ///
     /// `server` is live as long as the result.
-    pub(super) unsafe fn new(server: *const sys::server_rec, address: &[u8], port: u16) -> Self {
+    pub unsafe fn new(server: *const sys::server_rec, address: &[u8], port: u16) -> Self {
         let address = String::from_utf8_lossy(address);
         Self {
             server,

@@ -6,7 +6,7 @@ use super::sys;
 
 /// Whether a connection may leave its thread while it stays open: on an asynchronous MPM, unless it is
 /// a stream of HTTP/2, or a filter does its own waiting.
-pub(super) fn can_suspend(connection: &sys::conn_rec) -> bool {
+pub fn can_suspend(connection: &sys::conn_rec) -> bool {
     is(sys::AP_MPMQ_IS_ASYNC)
         && !connection.cs.is_null()
         && connection.master.is_null()
@@ -24,13 +24,13 @@ pub fn is_threaded() -> bool {
 }
 
 /// Whether this child process has been told to end.
-pub(super) fn is_stopping() -> bool {
+pub fn is_stopping() -> bool {
     query(sys::AP_MPMQ_MPM_STATE) == sys::AP_MPMQ_STOPPING
 }
 
 /// Which settings let the MPM end connections that hold no thread, as it takes their children for idle:
 /// they leave the threads idle that the MPM counts.
-pub(super) fn retirements() -> Vec<String> {
+pub fn retirements() -> Vec<String> {
     let workers = query(sys::AP_MPMQ_MAX_DAEMONS).saturating_mul(query(sys::AP_MPMQ_MAX_THREADS));
     let spare = query(sys::AP_MPMQ_MAX_SPARE_THREADS);
     let requests = query(sys::AP_MPMQ_MAX_REQUESTS_DAEMON);
@@ -51,7 +51,7 @@ pub(super) fn retirements() -> Vec<String> {
 }
 
 /// Whether no thread of this child is serving a request, as far as the scoreboard shows.
-pub(super) fn is_child_idle() -> bool {
+pub fn is_child_idle() -> bool {
     let pid = rustix::process::getpid().as_raw_nonzero().get();
     // SAFETY: the scoreboard lives as long as the process; the functions check their indexes.
     let child = (0..query(sys::AP_MPMQ_HARD_LIMIT_DAEMONS)).find(|&child| unsafe {
@@ -79,7 +79,7 @@ pub(super) fn is_child_idle() -> bool {
 }
 
 /// How many children there may be at a time, those that are about to end not counted.
-pub(super) fn most_children() -> usize {
+pub fn most_children() -> usize {
     usize::try_from(query(sys::AP_MPMQ_HARD_LIMIT_DAEMONS)).unwrap_or(0)
 }
 

@@ -17,16 +17,16 @@ impl Pool {
     ///
     /// `pool` is a live pool, not destroyed while the result is in use, and no other thread uses it
     /// meanwhile.
-    pub(super) unsafe fn new(pool: *mut sys::apr_pool_t) -> Self {
+    pub unsafe fn new(pool: *mut sys::apr_pool_t) -> Self {
         Self(NonNull::new(pool).expect("httpd passes no null pools"))
     }
 
-    pub(super) fn as_ptr(self) -> *mut sys::apr_pool_t {
+    pub fn as_ptr(self) -> *mut sys::apr_pool_t {
         self.0.as_ptr()
     }
 
     /// Moves `value` to the heap until the pool is destroyed, which drops it.
-    pub(super) fn keep<T: 'static>(self, value: T) -> *mut T {
+    pub fn keep<T: 'static>(self, value: T) -> *mut T {
         let value = Box::into_raw(Box::new(value));
         // SAFETY: the pool is live (`new`); the clean-up runs once and owns `value` from then on.
         unsafe {
@@ -42,7 +42,7 @@ impl Pool {
 
     /// As [`keep`](Self::keep), but the value is dropped before anything else in the pool, and in
     /// pools below it, is.
-    pub(super) fn keep_first<T: 'static>(self, value: T) -> *mut T {
+    pub fn keep_first<T: 'static>(self, value: T) -> *mut T {
         let value = Box::into_raw(Box::new(value));
         // SAFETY: as in `keep`.
         unsafe {
@@ -53,17 +53,17 @@ impl Pool {
 
     /// Runs `action` when the pool is destroyed: before clean-ups that were registered earlier, after
     /// those that come later.
-    pub(super) fn on_destroy(self, action: impl FnOnce() + 'static) {
+    pub fn on_destroy(self, action: impl FnOnce() + 'static) {
         self.keep(OnDrop(Some(action)));
     }
 
     /// Runs `action` when the pool is about to be destroyed, before all other clean-ups.
-    pub(super) fn before_destroy(self, action: impl FnOnce() + 'static) {
+    pub fn before_destroy(self, action: impl FnOnce() + 'static) {
         self.keep_first(OnDrop(Some(action)));
     }
 
     /// Copies a text into the pool. What follows a NUL is cut off, as C would.
-    pub(super) fn copy(self, text: &[u8]) -> *const c_char {
+    pub fn copy(self, text: &[u8]) -> *const c_char {
         let end = text
             .iter()
             .position(|&byte| byte == 0)
@@ -73,7 +73,7 @@ impl Pool {
     }
 
     /// Copies an error message into the pool, as a directive returns it.
-    pub(super) fn message(self, text: &str) -> *const c_char {
+    pub fn message(self, text: &str) -> *const c_char {
         self.copy(text.as_bytes())
     }
 }
@@ -101,13 +101,13 @@ unsafe extern "C" fn drop_kept<T>(value: *mut c_void) -> sys::apr_status_t {
 /// # Safety
 ///
 /// `text` is null or a NUL-terminated string that stays valid and unchanged for `'a`.
-pub(super) unsafe fn bytes<'a>(text: *const c_char) -> Option<&'a [u8]> {
+pub unsafe fn bytes<'a>(text: *const c_char) -> Option<&'a [u8]> {
     // SAFETY: the caller vouches for a non-null pointer.
     (!text.is_null()).then(|| unsafe { CStr::from_ptr(text) }.to_bytes())
 }
 
 /// A C string of `text`, cut at its first NUL.
-pub(super) fn c_string(text: &[u8]) -> CString {
+pub fn c_string(text: &[u8]) -> CString {
     let end = text
         .iter()
         .position(|&byte| byte == 0)

@@ -12,11 +12,9 @@ use std::time::Duration;
 
 use websocket_plugin::abi;
 
-use super::config;
 use super::log::{Client, Level, request_line};
 use super::pool::{Pool, bytes};
 use super::sys;
-use crate::reactor::Threads;
 
 /// httpd's `HTTP_VERSION(1, 1)`.
 const HTTP_1_1: c_int = 1001;
@@ -40,7 +38,7 @@ impl Request {
     /// # Safety
     ///
     /// `request` is live until the last copy of the result is gone.
-    pub(super) unsafe fn new(request: *mut sys::request_rec) -> Self {
+    pub unsafe fn new(request: *mut sys::request_rec) -> Self {
         Self(NonNull::new(request).expect("httpd passes no null requests"))
     }
 
@@ -54,11 +52,11 @@ impl Request {
         unsafe { &*self.get().connection }
     }
 
-    pub(super) fn as_ptr(self) -> *mut sys::request_rec {
+    pub fn as_ptr(self) -> *mut sys::request_rec {
         self.0.as_ptr()
     }
 
-    pub(super) fn per_dir_config(self) -> *mut sys::ap_conf_vector_t {
+    pub fn per_dir_config(self) -> *mut sys::ap_conf_vector_t {
         self.get().per_dir_config
     }
 
@@ -152,20 +150,8 @@ impl Request {
         self.get().path_info
     }
 
-    /// What of the path lies behind the section of the configuration that names the plugin: empty, or
-    /// beginning with a slash. httpd's own `path_info` depends on which files there are. For the
-    /// handler's thread.
-    #[must_use]
-    pub fn path_behind_section_ptr(&self) -> *const c_char {
-        // SAFETY: the configuration is only used during this call.
-        match unsafe { &config::of(*self).section } {
-            Some(section) => section.path_behind(*self),
-            None => self.path_info_ptr(),
-        }
-    }
-
     /// The file httpd has found for the request, or would have, with what follows it in the path.
-    pub(super) fn whole_filename(&self) -> Vec<u8> {
+    pub fn whole_filename(&self) -> Vec<u8> {
         let [file, rest] = [self.get().filename, self.get().path_info];
         let [file, rest] = [file, rest].map(|text| self.text(text).unwrap_or_default());
         [file, rest].concat()
@@ -224,7 +210,7 @@ impl Request {
     }
 
     /// Whether the client names WebSocket among what it wants to change to.
-    pub(super) fn wants_websocket(&self) -> bool {
+    pub fn wants_websocket(&self) -> bool {
         let upgrade = self.header(c"Upgrade").unwrap_or_default();
         let mut protocols = upgrade.split(|&byte| byte == b',');
         protocols.any(|protocol| protocol.trim_ascii().eq_ignore_ascii_case(b"websocket"))
@@ -313,12 +299,5 @@ impl Request {
         let port = unsafe { self.get().useragent_addr.as_ref() }.map_or(0, |address| address.port);
         // SAFETY: a server lives as long as the process that serves requests for it.
         unsafe { Client::new(self.get().server, address, port) }
-    }
-
-    /// The threads `WebSocketThreads` sets.
-    #[must_use]
-    pub fn threads(&self) -> Option<Threads> {
-        // SAFETY: httpd's main server lives as long as the process.
-        unsafe { config::in_vector((*sys::ap_server_conf).lookup_defaults) }.threads
     }
 }

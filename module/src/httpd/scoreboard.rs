@@ -11,7 +11,6 @@ use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
 use super::error::check;
 use super::{mpm, sys};
-use crate::link::Holder;
 
 /// What the parent process keeps the memory by. It names the layout too: a restart may load another
 /// version of this module.
@@ -56,15 +55,26 @@ static SCOREBOARD: OnceLock<Scoreboard> = OnceLock::new();
 /// That of this child.
 static OWN: OnceLock<&Slot> = OnceLock::new();
 
+/// How a WebSocket is served.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// By a loop.
+    EventDriven,
+    /// By a loop, and forgotten by httpd.
+    Detached,
+    /// By a thread, or process, of its own.
+    WithThread,
+}
+
 /// How many WebSockets are open.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) struct Open {
+pub struct Open {
     /// Served by a loop, and known to httpd.
-    pub(super) event_driven: u64,
+    pub event_driven: u64,
     /// Served by a loop, and forgotten by httpd.
-    pub(super) detached: u64,
+    pub detached: u64,
     /// Each with a thread, or process, of its own.
-    pub(super) with_thread: u64,
+    pub with_thread: u64,
 }
 
 /// Makes the shared memory, or finds what an earlier configuration has made.
@@ -76,7 +86,7 @@ pub(super) struct Open {
 /// # Safety
 ///
 /// This is the parent process, without other threads, and `server` is live.
-pub(super) unsafe fn share(server: *const sys::server_rec) -> io::Result<()> {
+pub unsafe fn share(server: *const sys::server_rec) -> io::Result<()> {
     // SAFETY: httpd hands out what was kept by this key, which only this function does. The memory
     // is mapped as long as the process runs, and so is a child's copy of the mapping.
     let scoreboard = unsafe {
@@ -120,7 +130,7 @@ unsafe fn allocate(pool: *mut sys::apr_pool_t) -> io::Result<(*const Head, usize
 }
 
 /// Takes a slot for this child. Should all be taken, its WebSockets count only as accepted.
-pub(super) fn enter() {
+pub fn enter() {
     let pid = rustix::process::getpid().as_raw_nonzero().get();
     let slots = SCOREBOARD.get().map_or(&[][..], |board| board.slots);
     if let Some(slot) = slots.iter().find(|slot| slot.take(pid.unsigned_abs())) {
@@ -129,7 +139,7 @@ pub(super) fn enter() {
 }
 
 /// Frees the slot of a child that has ended, in whatever way.
-pub(super) fn leave(pid: i32) {
+pub fn leave(pid: i32) {
     let slots = SCOREBOARD.get().map_or(&[][..], |board| board.slots);
     let is_its = |slot: &&Slot| slot.pid.load(Ordering::Acquire) == pid.unsigned_abs();
     if let Some(slot) = slots.iter().find(is_its) {
@@ -138,7 +148,7 @@ pub(super) fn leave(pid: i32) {
 }
 
 /// The children that have WebSockets, by process id.
-pub(super) fn children() -> Vec<(u32, Open)> {
+pub fn children() -> Vec<(u32, Open)> {
     let slots = SCOREBOARD.get().map_or(&[][..], |board| board.slots);
     let mut children: Vec<_> = slots
         .iter()
@@ -150,7 +160,7 @@ pub(super) fn children() -> Vec<(u32, Open)> {
 }
 
 /// How many WebSockets there have been since httpd was started.
-pub(super) fn accepted() -> u64 {
+pub fn accepted() -> u64 {
     let board = SCOREBOARD.get();
     board.map_or(0, |board| board.head.accepted.load(Ordering::Relaxed))
 }
@@ -160,8 +170,8 @@ pub struct Counted(Option<&'static AtomicU32>);
 
 /// Counts a WebSocket that has just been accepted.
 #[must_use]
-pub fn count(holder: Holder) -> Counted {
-    let counter = OWN.get().map(|slot| slot.counter(holder));
+pub fn count(kind: Kind) -> Counted {
+    let counter = OWN.get().map(|slot| slot.counter(kind));
     if let Some(counter) = counter {
         counter.fetch_add(1, Ordering::Relaxed);
     }
@@ -188,41 +198,43 @@ impl Slot {
     }
 
     fn free(&self) {
-        for holder in [Holder::Loop, Holder::Detached, Holder::Mpm] {
-            self.counter(holder).store(0, Ordering::Relaxed);
+        for kind in [Kind::EventDriven, Kind::Detached, Kind::WithThread] {
+            self.counter(kind).store(0, Ordering::Relaxed);
         }
         self.pid.store(0, Ordering::Release);
     }
 
-    fn counter(&self, holder: Holder) -> &AtomicU32 {
-        match holder {
-            Holder::Loop => &self.event_driven,
-            Holder::Detached => &self.detached,
-            Holder::Mpm | Holder::Http2 => &self.with_thread,
+    fn counter(&self, kind: Kind) -> &AtomicU32 {
+        match kind {
+            Kind::EventDriven => &self.event_driven,
+            Kind::Detached => &self.detached,
+            Kind::WithThread => &self.with_thread,
         }
     }
 
     fn open(&self) -> Open {
-        let read = |holder| self.counter(holder).load(Ordering::Relaxed).into();
+        let read = |kind| self.counter(kind).load(Ordering::Relaxed).into();
         Open {
-            event_driven: read(Holder::Loop),
-            detached: read(Holder::Detached),
-            with_thread: read(Holder::Mpm),
+            event_driven: read(Kind::EventDriven),
+            detached: read(Kind::Detached),
+            with_thread: read(Kind::WithThread),
         }
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{Holder, Open, Ordering, Slot};
+    use super::{Kind, Open, Ordering, Slot};
 
     #[test]
     fn a_slot_has_one_child_at_a_time_and_nothing_is_left_of_the_last() {
         let slot = Slot::default();
         assert!(slot.take(7));
         assert!(!slot.take(8));
-        slot.counter(Holder::Http2).fetch_add(1, Ordering::Relaxed);
-        slot.counter(Holder::Loop).fetch_add(2, Ordering::Relaxed);
+        slot.counter(Kind::WithThread)
+            .fetch_add(1, Ordering::Relaxed);
+        slot.counter(Kind::EventDriven)
+            .fetch_add(2, Ordering::Relaxed);
         let open = Open {
             event_driven: 2,
             detached: 0,

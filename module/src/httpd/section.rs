@@ -60,7 +60,7 @@ impl Section {
     /// # Safety
     ///
     /// httpd is reading the directive `parms` is about.
-    pub(super) unsafe fn around(parms: &sys::cmd_parms) -> Self {
+    pub unsafe fn around(parms: &sys::cmd_parms) -> Self {
         // SAFETY: the caller vouches for `parms`: its directive and those around it are a tree that
         // httpd has built, with texts that end with NUL.
         unsafe {
@@ -113,7 +113,7 @@ impl Section {
 
     /// What of the path of a request lies behind this section: empty, or beginning with a slash.
     /// For the handler's thread. The text lives as long as the request.
-    pub(super) fn path_behind(&self, request: Request) -> *const c_char {
+    pub fn path_behind(&self, request: Request) -> *const c_char {
         let uri = request.uri();
         let (path, behind) = match self {
             Self::Server => return request.uri_ptr(),

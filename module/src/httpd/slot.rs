@@ -12,12 +12,12 @@ const NOT_LOADED: c_int = -1;
 static MODULE_INDEX: AtomicI32 = AtomicI32::new(NOT_LOADED);
 
 /// To be called each time httpd loads the module, which may get another number then.
-pub(super) fn set_module_index(index: c_int) {
+pub fn set_module_index(index: c_int) {
     MODULE_INDEX.store(index, Ordering::Relaxed);
 }
 
 /// The number httpd gave the module. It finds the module's log level too.
-pub(super) fn module_index() -> c_int {
+pub fn module_index() -> c_int {
     MODULE_INDEX.load(Ordering::Relaxed)
 }
 
@@ -26,7 +26,7 @@ pub(super) fn module_index() -> c_int {
 /// # Safety
 ///
 /// httpd made `configuration`, after it loaded the module, and it lives as long as the result is used.
-pub(super) unsafe fn slot<T>(configuration: *mut sys::ap_conf_vector_t) -> *mut *mut T {
+pub unsafe fn slot<T>(configuration: *mut sys::ap_conf_vector_t) -> *mut *mut T {
     let index = usize::try_from(module_index()).expect("set when the module was loaded");
     // SAFETY: the caller vouches for the configuration, which has a pointer for each module.
     unsafe { configuration.cast::<*mut T>().add(index) }

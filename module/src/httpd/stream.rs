@@ -6,8 +6,8 @@ mod connection;
 mod filtered;
 mod http2;
 
-pub(super) use super::error::check;
-pub(super) use bottom::register as register_filters;
+pub use super::error::check;
+pub use bottom::register as register_filters;
 pub use connection::{ConnectionStream, Descriptors};
 pub use http2::Http2Stream;
-pub(super) use http2::input_of;
+pub use http2::input_of;

@@ -18,7 +18,7 @@ use super::socket::Socket;
 use super::{filters, sys};
 use thread::MpmThread;
 
-pub(super) use thread::note_taken;
+pub use thread::note_taken;
 
 /// What takes a connection over, or, dropped, gives it up.
 pub trait Adopter: Send + 'static {
@@ -36,7 +36,7 @@ type Pending = Option<Box<dyn Adopter>>;
 ///
 /// Called by the handler of a live request whose connection `mpm::can_suspend` allows to suspend;
 /// the handler returns `SUSPENDED` next.
-pub(super) unsafe fn suspend(request: *mut sys::request_rec, adopter: Box<dyn Adopter>) {
+pub unsafe fn suspend(request: *mut sys::request_rec, adopter: Box<dyn Adopter>) {
     // SAFETY: the caller vouches for the request; its connection lives at least as long.
     unsafe {
         let connection = (*request).connection;
@@ -48,7 +48,7 @@ pub(super) unsafe fn suspend(request: *mut sys::request_rec, adopter: Box<dyn Ad
 
 /// The hook `suspend_connection`. It also runs for connections that wait for the next request, a
 /// write or the end: those are not ours.
-pub(super) unsafe fn hand_over(connection: *mut sys::conn_rec, request: *mut sys::request_rec) {
+pub unsafe fn hand_over(connection: *mut sys::conn_rec, request: *mut sys::request_rec) {
     // SAFETY: the MPM passes a live connection and, for a suspended one, its request; the slot holds
     // null or what `suspend` put there.
     unsafe {

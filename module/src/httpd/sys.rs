@@ -4,6 +4,7 @@
     clippy::all,
     clippy::pedantic,
     clippy::undocumented_unsafe_blocks,
+    dead_code,
     missing_docs,
     non_camel_case_types,
     non_snake_case,

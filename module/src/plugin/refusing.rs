@@ -7,7 +7,7 @@ use websocket_plugin::abi;
 use websocket_plugin::abi::host::fits_refusal;
 
 use super::server::with_attached;
-use crate::refusal::{Page, Refusal};
+use crate::httpd::refusal::{Page, Refusal};
 
 /// What a plugin answers with may have these statuses.
 const STATUSES: std::ops::Range<u16> = 300..600;

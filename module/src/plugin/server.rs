@@ -10,9 +10,10 @@ use websocket_plugin::abi;
 
 use crate::httpd::guard::guard;
 use crate::httpd::log::{Client, Level};
+use crate::httpd::refusal::Refusal;
 use crate::httpd::request::Request;
+use crate::httpd::section::Section;
 use crate::link::{Caller, Link};
-use crate::refusal::Refusal;
 
 /// The connection a [`Server`] stands for at the moment.
 pub struct Attachment {
@@ -37,6 +38,20 @@ enum Origin {
 pub(super) struct Opening {
     pub(super) request: Request,
     pub(super) subprotocols: Vec<*const c_char>,
+    /// Where the plugin was set.
+    section: Option<Arc<Section>>,
+}
+
+impl Opening {
+    /// What of the path lies behind the section of the configuration that names the plugin: empty, or
+    /// beginning with a slash. httpd's own `path_info` depends on which files there are. For the
+    /// handler's thread.
+    pub(super) fn path_info(&self) -> *const c_char {
+        match &self.section {
+            Some(section) => section.path_behind(self.request),
+            None => self.request.path_info_ptr(),
+        }
+    }
 }
 
 // SAFETY: the pointers lead to texts that stay as they are for as long as the request lives.
@@ -45,9 +60,14 @@ unsafe impl Send for Opening {}
 unsafe impl Sync for Opening {}
 
 impl Attachment {
-    /// Describes a connection to its plugin.
+    /// Describes a connection to its plugin, which is set in `section`.
     #[must_use]
-    pub fn new(request: Request, link: Arc<Link>, subprotocols: &[&str]) -> Self {
+    pub fn new(
+        request: Request,
+        link: Arc<Link>,
+        subprotocols: &[&str],
+        section: Option<Arc<Section>>,
+    ) -> Self {
         let subprotocols = subprotocols
             .iter()
             .map(|name| request.keep(name.as_bytes()))
@@ -57,6 +77,7 @@ impl Attachment {
             origin: RwLock::new(Origin::Request(Opening {
                 request,
                 subprotocols,
+                section,
             })),
             is_open: AtomicBool::new(false),
             refusal: Mutex::new(None),

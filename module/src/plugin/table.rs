@@ -6,7 +6,7 @@ use std::ptr;
 use websocket_plugin::abi;
 
 use super::refusing::{self, refuse};
-use super::server::{Attachment, Opening, with_attached};
+use super::server::{Attachment, with_attached};
 use crate::httpd::log::{Level, log_server};
 use crate::protocol::Opcode;
 
@@ -179,11 +179,12 @@ unsafe extern "system" fn request_info(
     // SAFETY: a plugin passes the table it was given.
     unsafe {
         with_attached(server, ptr::null(), |attached, _| {
-            attached.with_request(|Opening { request, .. }| {
+            attached.with_request(|opening| {
+                let request = opening.request;
                 Some(match item {
                     abi::REQUEST_METHOD => request.method_ptr(),
                     abi::REQUEST_URI => request.target_ptr(),
-                    abi::REQUEST_PATH_INFO => request.path_behind_section_ptr(),
+                    abi::REQUEST_PATH_INFO => opening.path_info(),
                     abi::REQUEST_QUERY => request.query_ptr(),
                     abi::REQUEST_USER => request.user_ptr(),
                     abi::REQUEST_CLIENT_ADDRESS => request.client_address_ptr(),

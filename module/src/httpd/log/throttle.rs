@@ -1,6 +1,7 @@
 //! Keeps a log readable when the same thing happens again and again.
 
 use std::hash::{BuildHasher as _, Hash, RandomState};
+use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 /// A cause is logged once in this time.
@@ -9,8 +10,11 @@ const PAUSE: Duration = Duration::from_secs(60);
 /// So many causes are remembered, and logged in a [`PAUSE`].
 const CAUSES: usize = 32;
 
-/// The causes of the last minute. Its size does not depend on what happens.
-pub struct Throttle {
+/// Decides which lines are logged. Its size does not depend on what happens.
+pub struct Throttle(Mutex<Seen>);
+
+/// The causes of the last minute.
+struct Seen {
     causes: [Option<(u64, Instant)>; CAUSES],
     /// Clients must not know which causes are taken to be the same.
     hasher: Option<RandomState>,
@@ -20,14 +24,23 @@ impl Throttle {
     /// One that has seen nothing yet.
     #[must_use]
     pub const fn new() -> Self {
-        Self {
-            causes: [None; CAUSES],
-            hasher: None,
-        }
+        Self(Mutex::new(Seen::NOTHING))
     }
 
-    /// Whether to log a cause: it has not been in the last minute, and no more than 32 others have.
-    pub fn admits(&mut self, cause: &impl Hash, now: Instant) -> bool {
+    /// Whether to log a cause: it has not been logged in the last minute, and no more than 32 others have.
+    pub fn admits(&self, cause: &impl Hash) -> bool {
+        let mut seen = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        seen.admits(cause, Instant::now())
+    }
+}
+
+impl Seen {
+    const NOTHING: Self = Self {
+        causes: [None; CAUSES],
+        hasher: None,
+    };
+
+    fn admits(&mut self, cause: &impl Hash, now: Instant) -> bool {
         let hasher = self.hasher.get_or_insert_with(RandomState::new);
         let cause = hasher.hash_one(cause);
         let is_recent = |then: Instant| now.saturating_duration_since(then) < PAUSE;
@@ -50,37 +63,27 @@ impl Throttle {
     }
 }
 
-impl Default for Throttle {
-    fn default() -> Self {
-        Self::new()
-    }
-}
-
 #[cfg(test)]
 mod tests {
-    use super::{CAUSES, PAUSE, Throttle};
+    use super::{CAUSES, PAUSE, Seen};
     use std::time::{Duration, Instant};
 
     #[test]
     fn a_cause_is_logged_once_a_minute() {
-        let mut throttle = Throttle::new();
+        let mut seen = Seen::NOTHING;
         let start = Instant::now();
         for (seconds, admitted) in [(0, true), (1, false), (59, false), (60, true), (61, false)] {
             let now = start + Duration::from_secs(seconds);
-            assert_eq!(throttle.admits(&"a cause", now), admitted, "{seconds} s");
+            assert_eq!(seen.admits(&"a cause", now), admitted, "{seconds} s");
         }
-        assert!(throttle.admits(&"another", start + Duration::from_secs(61)));
+        assert!(seen.admits(&"another", start + Duration::from_secs(61)));
     }
 
     #[test]
     fn a_flood_of_causes_is_cut_off_until_a_minute_has_passed() {
-        let mut throttle = Throttle::new();
+        let mut seen = Seen::NOTHING;
         let start = Instant::now();
-        let mut admitted = |now| {
-            (0..1000)
-                .filter(|cause| throttle.admits(cause, now))
-                .count()
-        };
+        let mut admitted = |now| (0..1000).filter(|cause| seen.admits(cause, now)).count();
         assert_eq!(admitted(start), CAUSES);
         assert_eq!(admitted(start + PAUSE / 2), 0);
         assert_eq!(admitted(start + PAUSE), CAUSES);

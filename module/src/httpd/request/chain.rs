@@ -60,7 +60,7 @@ fn check(chain: impl IntoIterator<Item = State>) -> Result<(), Obstacle> {
 
 impl Request {
     /// This request, then the one that was redirected to it, and so on to the outermost one.
-    pub(in crate::httpd) fn chain(self) -> impl Iterator<Item = NonNull<sys::request_rec>> {
+    pub fn chain(self) -> impl Iterator<Item = NonNull<sys::request_rec>> {
         // SAFETY: the requests of a chain are in one pool, so all of them live as long as this one.
         iter::successors(Some(self.0), |request| unsafe {
             NonNull::new(request.as_ref().prev)
@@ -86,12 +86,12 @@ impl Request {
     }
 
     /// The request the client sent, as opposed to those httpd made of it.
-    pub(in crate::httpd) fn outermost(self) -> Self {
+    pub fn outermost(self) -> Self {
         Self(self.chain().last().unwrap_or(self.0))
     }
 
     /// Whether the client sent this request itself.
-    pub(in crate::httpd) fn is_outermost(&self) -> bool {
+    pub fn is_outermost(&self) -> bool {
         self.get().prev.is_null() && self.get().main.is_null()
     }
 

@@ -6,11 +6,11 @@ use std::os::fd::OwnedFd;
 use super::Request;
 use crate::httpd::detached::{Detached, DetachedStream, Duplicate};
 use crate::httpd::memory::SharedMemory;
-use crate::httpd::stopping::Served;
+use crate::httpd::served::Served;
 use crate::httpd::stream::{ConnectionStream, Descriptors, Http2Stream, input_of};
 use crate::httpd::suspend::{self, Adopter};
 use crate::httpd::transport::Transport;
-use crate::httpd::{filters, mpm, redirects, sys};
+use crate::httpd::{filters, mpm, sys};
 
 impl Request {
     /// Sends the 101 response with the response headers and takes the connection away from HTTP.
@@ -42,7 +42,7 @@ impl Request {
     }
 
     /// Whether the 101 response was sent, or should have been.
-    pub(in crate::httpd) fn has_left_http(&self) -> bool {
+    pub fn has_left_http(&self) -> bool {
         self.get().status == sys::HTTP_SWITCHING_PROTOCOLS
     }
 
@@ -80,7 +80,7 @@ impl Request {
     }
 
     /// Takes the connection, which has left HTTP, away from httpd. For the handler's thread, which must
-    /// answer [`Answer::Done`](crate::httpd::Answer) next.
+    /// answer [`Answer::Done`](crate::httpd::answer::Answer) next.
     ///
     /// # Errors
     ///
@@ -137,11 +137,11 @@ impl Request {
     /// Whether the connection may live on without this thread.
     #[must_use]
     pub fn can_suspend(&self) -> bool {
-        mpm::can_suspend(self.connection()) && redirects::is_answer_heard(*self)
+        mpm::can_suspend(self.connection())
     }
 
     /// Hands the connection to `adopter` as soon as this thread has let it go. For the handler's
-    /// thread, which must answer [`Answer::Suspended`](crate::httpd::Answer) next.
+    /// thread, which must answer [`Answer::Suspended`](crate::httpd::answer::Answer) next.
     pub fn suspend(self, adopter: Box<dyn Adopter>) {
         // SAFETY: the request is live; the rest is asked of the caller.
         unsafe { suspend::suspend(self.0.as_ptr(), adopter) }

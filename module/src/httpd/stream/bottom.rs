@@ -39,7 +39,7 @@ thread_local! {
 /// # Safety
 ///
 /// Called in the hook that registers hooks.
-pub(in crate::httpd) unsafe fn register() {
+pub unsafe fn register() {
     // Above the core's, which are of the type behind, and below everything else.
     let place = sys::AP_FTYPE_NETWORK - 1;
     // SAFETY: the functions are those of filters, and the name is a constant.

@@ -56,9 +56,7 @@ unsafe impl Send for Http2Stream {}
 /// # Safety
 ///
 /// `connection` is the live secondary connection of a stream.
-pub(in crate::httpd) unsafe fn input_of(
-    connection: *mut sys::conn_rec,
-) -> io::Result<Option<OwnedFd>> {
+pub unsafe fn input_of(connection: *mut sys::conn_rec) -> io::Result<Option<OwnedFd>> {
     type GetPollFd = unsafe extern "C" fn(
         *mut sys::conn_rec,
         *mut sys::apr_pollfd_t,
@@ -99,7 +97,7 @@ impl Http2Stream {
     ///
     /// `request` is live, and its secondary connection is used through the result alone until that is
     /// dropped. The memory of its pool and of pools below may be used by one other thread meanwhile.
-    pub(in crate::httpd) unsafe fn new(request: *mut sys::request_rec, input: OwnedFd) -> Self {
+    pub unsafe fn new(request: *mut sys::request_rec, input: OwnedFd) -> Self {
         // SAFETY: the caller vouches for the request; the brigades live in its connection's pool.
         unsafe {
             let connection = (*request).connection;
@@ -113,17 +111,17 @@ impl Http2Stream {
         }
     }
 
-    pub(in crate::httpd) fn descriptor(&self) -> Arc<OwnedFd> {
+    pub fn descriptor(&self) -> Arc<OwnedFd> {
         Arc::clone(&self.input)
     }
 
-    pub(in crate::httpd) fn retry_interval(pending: Duration) -> Duration {
+    pub fn retry_interval(pending: Duration) -> Duration {
         (pending / 4).clamp(SHORTEST_RETRY, LONGEST_RETRY)
     }
 
     /// mod_http2 marks the end of the body first, as the request has none, although the stream goes on
     /// (h2_c2.c, `h2_c2_filter_in`). The next such mark is the end of the stream.
-    pub(in crate::httpd) fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+    pub fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         loop {
             // SAFETY: the stream has the connection to itself.
             match unsafe { self.brigades.read(buffer) }? {
@@ -135,7 +133,7 @@ impl Http2Stream {
         }
     }
 
-    pub(in crate::httpd) fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+    pub fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         if !self.is_taken()? {
             return Err(io::ErrorKind::WouldBlock.into());
         }
@@ -163,11 +161,7 @@ impl Http2Stream {
         Ok(piece.len())
     }
 
-    pub(in crate::httpd) fn write_frame(
-        &mut self,
-        header: &[u8],
-        payload: &[u8],
-    ) -> io::Result<usize> {
+    pub fn write_frame(&mut self, header: &[u8], payload: &[u8]) -> io::Result<usize> {
         let rest = payload.len().min(PASS_SIZE - header.len());
         self.write(&[header, &payload[..rest]].concat())
     }
@@ -193,7 +187,7 @@ impl Http2Stream {
 
     /// Has mod_http2 reset the stream, which it does if the handler leaves without the mark for the end
     /// of the response (h2_mplx.c, `s_c2_done`).
-    pub(in crate::httpd) fn abort(&mut self) {
+    pub fn abort(&mut self) {
         // SAFETY: the stream has the request and its connection to itself.
         unsafe {
             (*(*self.request).connection).aborted = 1;

@@ -17,7 +17,7 @@ thread_local! {
 }
 
 /// To be called by a thread of the MPM that takes a connection.
-pub(in crate::httpd) fn note_taken() {
+pub fn note_taken() {
     if let Some(taken) = TAKEN.get() {
         taken.fetch_add(1, Ordering::Release);
     }

@@ -1,0 +1,16 @@
+//! Where httpd enters: what it calls, and what an administrator sets.
+//!
+//! Few files here call C, and say so with `allow(unsafe_code)`.
+
+pub mod config;
+mod directives;
+mod http2;
+mod library;
+mod origin;
+mod plain;
+mod record;
+mod redirects;
+mod shutdown;
+mod startup;
+mod status;
+mod upgrade;

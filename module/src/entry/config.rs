@@ -1,0 +1,286 @@
+//! The configuration of a directory, location or server, and how sections merge.
+
+mod stored;
+
+pub use stored::{create, htaccess_plugins, in_vector, merge, of, threads};
+
+use std::sync::Arc;
+
+use crate::compression::CompressionPolicy;
+use crate::httpd::section::Section;
+use crate::plugin::{LoadedPlugin, PluginOptions};
+use crate::protocol::{DeflateContext, DeflateLevel, OriginPolicy};
+use crate::reactor::Threads;
+
+/// 32 MiB.
+pub const DEFAULT_MAX_MESSAGE_SIZE: u64 = 33_554_432;
+
+/// Messages of fewer bytes are not compressed: what they get shorter by is not worth the time.
+pub const DEFAULT_COMPRESSION_THRESHOLD: u64 = 256;
+
+/// mod_http2 serves at least two streams of a connection at a time, whatever the client does: one of them
+/// is left for ordinary requests.
+pub const DEFAULT_H2_MAX_STREAMS: usize = 1;
+
+/// The value of `SetHandler` and `AddHandler` that selects this module.
+pub const HANDLER: &str = "websocket-handler";
+
+/// What becomes of a request that asks for no WebSocket when no other handler of httpd serves it
+/// (`WebSocketPlainRequests`).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum PlainRequests {
+    /// It is answered with 426 and a page that says what is here.
+    #[default]
+    Explain,
+    /// httpd answers it: 404, as nothing is there.
+    Decline,
+}
+
+/// Which plugins an `.htaccess` file may name (`WebSocketHtaccessPlugins`).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum HtaccessPlugins {
+    /// Plugins that the server's configuration names, anywhere in it.
+    #[default]
+    Named,
+    /// Any library.
+    Any,
+    /// No plugins.
+    None,
+}
+
+/// The directives of one section; `None` where a directive does not stand in it.
+#[derive(Clone, Default)]
+pub struct Config {
+    pub(super) plugin: Option<Arc<LoadedPlugin>>,
+    /// Where `plugin` was set.
+    pub(super) section: Option<Arc<Section>>,
+    pub(super) options: PluginOptions,
+    pub(super) max_message_size: Option<u64>,
+    pub(super) origin_policy: Option<OriginPolicy>,
+    pub(super) trusted_origins: Option<Arc<Vec<Box<str>>>>,
+    pub(super) plain_requests: Option<PlainRequests>,
+    pub(super) allow_reserved_status_codes: Option<bool>,
+    pub(super) compression: Option<bool>,
+    pub(super) compression_level: Option<DeflateLevel>,
+    pub(super) compression_threshold: Option<u64>,
+    pub(super) compression_context: Option<DeflateContext>,
+    pub(super) event_driven: Option<bool>,
+    pub(super) detach: Option<bool>,
+    /// Only at servers and virtual hosts.
+    pub(super) h2_max_streams: Option<usize>,
+    /// Only at the main server.
+    pub(super) threads: Option<Threads>,
+    /// Only at the main server.
+    pub(super) htaccess_plugins: Option<HtaccessPlugins>,
+}
+
+impl Config {
+    /// The plugin `WebSocketHandler` names.
+    #[must_use]
+    pub fn plugin(&self) -> Option<&Arc<LoadedPlugin>> {
+        self.plugin.as_ref()
+    }
+
+    /// What the plugin is configured with.
+    #[must_use]
+    pub fn options(&self) -> &PluginOptions {
+        &self.options
+    }
+
+    /// Most bytes a message may have.
+    #[must_use]
+    pub fn max_message_size(&self) -> u64 {
+        self.max_message_size.unwrap_or(DEFAULT_MAX_MESSAGE_SIZE)
+    }
+
+    /// How the origin of a handshake is checked.
+    #[must_use]
+    pub fn origin_policy(&self) -> OriginPolicy {
+        self.origin_policy.unwrap_or_default()
+    }
+
+    /// The origins `WebSocketOriginPolicy Trusted` accepts.
+    #[must_use]
+    pub fn trusted_origins(&self) -> &[Box<str>] {
+        self.trusted_origins.as_deref().map_or(&[], Vec::as_slice)
+    }
+
+    /// What becomes of requests that ask for no WebSocket.
+    #[must_use]
+    pub fn plain_requests(&self) -> PlainRequests {
+        self.plain_requests.unwrap_or_default()
+    }
+
+    /// Whether a client may close with a status code that is reserved for the future.
+    #[must_use]
+    pub fn allow_reserved_status_codes(&self) -> bool {
+        self.allow_reserved_status_codes.unwrap_or(false)
+    }
+
+    /// How to compress messages, if at all.
+    #[must_use]
+    pub fn compression(&self) -> Option<CompressionPolicy> {
+        self.compression
+            .unwrap_or(false)
+            .then(|| CompressionPolicy {
+                level: self.compression_level.unwrap_or_default(),
+                threshold: self
+                    .compression_threshold
+                    .unwrap_or(DEFAULT_COMPRESSION_THRESHOLD),
+                context: self.compression_context.unwrap_or_default(),
+            })
+    }
+
+    /// Whether a connection may leave its thread after the 101 response, where the MPM allows it.
+    #[must_use]
+    pub fn is_event_driven(&self) -> bool {
+        self.event_driven.unwrap_or(true)
+    }
+
+    /// Whether httpd is to forget a connection after the 101 response, where that is possible.
+    #[must_use]
+    pub fn is_detached(&self) -> bool {
+        self.detach.unwrap_or(false)
+    }
+
+    /// Whether plugin and directives go together.
+    ///
+    /// # Errors
+    ///
+    /// What is wrong and what to do about it.
+    pub fn check(&self) -> Result<(), String> {
+        match &self.plugin {
+            Some(plugin) if self.is_detached() && !plugin.is_rust() => Err(format!(
+                "WebSocketDetach On is only for plugins written in Rust: others may use the request \
+                 while the connection lives, {} for one; set WebSocketDetach Off where it serves",
+                plugin.source().name
+            )),
+            _ => Ok(()),
+        }
+    }
+
+    /// How many WebSockets an HTTP/2 connection may have.
+    #[must_use]
+    pub fn h2_max_streams(&self) -> usize {
+        self.h2_max_streams.unwrap_or(DEFAULT_H2_MAX_STREAMS)
+    }
+
+    /// Where the plugin was set.
+    #[must_use]
+    pub fn section(&self) -> Option<&Arc<Section>> {
+        self.section.as_ref()
+    }
+
+    /// Which plugins an `.htaccess` file may name.
+    #[must_use]
+    pub fn htaccess_plugins(&self) -> HtaccessPlugins {
+        self.htaccess_plugins.unwrap_or_default()
+    }
+
+    /// The section `inner` inside this one: what it sets counts, the rest is inherited.
+    pub(super) fn merged_with(&self, inner: &Self) -> Self {
+        Self {
+            plugin: inner.plugin.clone().or_else(|| self.plugin.clone()),
+            section: inner.section.clone().or_else(|| self.section.clone()),
+            options: self.options.merged_with(&inner.options),
+            max_message_size: inner.max_message_size.or(self.max_message_size),
+            origin_policy: inner.origin_policy.or(self.origin_policy),
+            trusted_origins: inner
+                .trusted_origins
+                .clone()
+                .or_else(|| self.trusted_origins.clone()),
+            plain_requests: inner.plain_requests.or(self.plain_requests),
+            allow_reserved_status_codes: inner
+                .allow_reserved_status_codes
+                .or(self.allow_reserved_status_codes),
+            compression: inner.compression.or(self.compression),
+            compression_level: inner.compression_level.or(self.compression_level),
+            compression_threshold: inner.compression_threshold.or(self.compression_threshold),
+            compression_context: inner.compression_context.or(self.compression_context),
+            event_driven: inner.event_driven.or(self.event_driven),
+            detach: inner.detach.or(self.detach),
+            h2_max_streams: inner.h2_max_streams.or(self.h2_max_streams),
+            threads: inner.threads.or(self.threads),
+            htaccess_plugins: inner.htaccess_plugins.or(self.htaccess_plugins),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Config;
+    use crate::protocol::{DeflateContext, DeflateLevel, OriginPolicy};
+    use std::sync::Arc;
+
+    #[test]
+    fn an_inner_section_inherits_what_it_does_not_set() {
+        let outer = Config {
+            max_message_size: Some(1000),
+            origin_policy: Some(OriginPolicy::Trusted),
+            trusted_origins: Some(Arc::new(vec!["https://a.example".into()])),
+            allow_reserved_status_codes: Some(true),
+            ..Config::default()
+        };
+        let inner = Config {
+            max_message_size: Some(5),
+            ..Config::default()
+        };
+        let merged = outer.merged_with(&inner);
+        assert_eq!(merged.max_message_size(), 5);
+        assert_eq!(merged.origin_policy(), OriginPolicy::Trusted);
+        assert_eq!(merged.trusted_origins(), &["https://a.example".into()]);
+        assert!(merged.allow_reserved_status_codes());
+    }
+
+    #[test]
+    fn compression_is_off_until_it_is_switched_on_and_each_setting_is_inherited_by_itself() {
+        let outer = Config {
+            compression_level: DeflateLevel::new(9),
+            compression_threshold: Some(0),
+            ..Config::default()
+        };
+        assert_eq!(outer.compression(), None);
+        let inner = Config {
+            compression: Some(true),
+            compression_threshold: Some(64),
+            ..Config::default()
+        };
+        let policy = outer.merged_with(&inner).compression().unwrap();
+        assert_eq!(Some(policy.level), DeflateLevel::new(9));
+        assert_eq!(policy.threshold, 64);
+        assert_eq!(policy.context, DeflateContext::Shared);
+        let innermost = Config {
+            compression: Some(false),
+            ..Config::default()
+        };
+        let merged = outer.merged_with(&inner).merged_with(&innermost);
+        assert_eq!(merged.compression(), None);
+    }
+
+    #[test]
+    fn an_inner_list_of_origins_replaces_the_outer_one() {
+        let section = |origin: &str| Config {
+            trusted_origins: Some(Arc::new(vec![origin.into()])),
+            ..Config::default()
+        };
+        let merged = section("https://a.example").merged_with(&section("https://b.example"));
+        assert_eq!(merged.trusted_origins(), &["https://b.example".into()]);
+    }
+
+    #[test]
+    fn a_directive_can_be_switched_back_to_its_default() {
+        let outer = Config {
+            origin_policy: Some(OriginPolicy::Off),
+            allow_reserved_status_codes: Some(true),
+            ..Config::default()
+        };
+        let inner = Config {
+            origin_policy: Some(OriginPolicy::Same),
+            allow_reserved_status_codes: Some(false),
+            ..Config::default()
+        };
+        let merged = outer.merged_with(&inner);
+        assert_eq!(merged.origin_policy(), OriginPolicy::Same);
+        assert!(!merged.allow_reserved_status_codes());
+    }
+}

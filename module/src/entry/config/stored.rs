@@ -1,0 +1,82 @@
+//! Configurations in the memory of httpd, which makes, merges and keeps them.
+
+#![allow(unsafe_code)]
+
+use std::ffi::{c_char, c_void};
+
+use super::{Config, HtaccessPlugins};
+use crate::httpd::guard::guard;
+use crate::httpd::pool::Pool;
+use crate::httpd::request::Request;
+use crate::httpd::slot::slot;
+use crate::httpd::sys;
+use crate::reactor::Threads;
+
+/// The configuration that holds for a request.
+///
+/// # Safety
+///
+/// The result must not outlive the request.
+pub unsafe fn of<'a>(request: Request) -> &'a Config {
+    // SAFETY: the vector lives as long as the request.
+    unsafe { in_vector(request.per_dir_config()) }
+}
+
+/// This module's part of a per-directory configuration.
+///
+/// # Safety
+///
+/// The result must not outlive the vector.
+pub unsafe fn in_vector<'a>(vector: *mut sys::ap_conf_vector_t) -> &'a Config {
+    // SAFETY: the pointer of this module comes from `create` or `merge` and lives as long as the vector.
+    unsafe { &**slot::<Config>(vector) }
+}
+
+/// httpd's `create_dir_config`.
+pub unsafe extern "C" fn create(
+    pool: *mut sys::apr_pool_t,
+    _directory: *mut c_char,
+) -> *mut c_void {
+    // SAFETY: httpd passes the pool the configuration shall live in.
+    let pool = unsafe { Pool::new(pool) };
+    pool.keep(Config::default()).cast()
+}
+
+/// httpd's `merge_dir_config`.
+pub unsafe extern "C" fn merge(
+    pool: *mut sys::apr_pool_t,
+    outer: *mut c_void,
+    inner: *mut c_void,
+) -> *mut c_void {
+    guard("merge_dir_config", inner, || {
+        // SAFETY: both come from `create` or an earlier `merge`; the pool outlives the result.
+        let (pool, outer, inner) = unsafe {
+            (
+                Pool::new(pool),
+                &*outer.cast::<Config>(),
+                &*inner.cast::<Config>(),
+            )
+        };
+        pool.keep(outer.merged_with(inner)).cast()
+    })
+}
+
+/// Which plugins an `.htaccess` file may name. Only the main server sets that: a library that one
+/// virtual host loads can do anything in all of them.
+pub fn htaccess_plugins() -> HtaccessPlugins {
+    of_main_server().map_or_else(HtaccessPlugins::default, Config::htaccess_plugins)
+}
+
+/// The threads `WebSocketThreads` sets.
+pub fn threads() -> Option<Threads> {
+    of_main_server()?.threads
+}
+
+/// What the main server sets, while requests are served; else it may be missing.
+fn of_main_server<'a>() -> Option<&'a Config> {
+    // SAFETY: while requests are served, the main server and its configuration stay as they are.
+    unsafe {
+        let server = sys::ap_server_conf.as_ref()?;
+        Some(in_vector(server.lookup_defaults))
+    }
+}

@@ -1,0 +1,238 @@
+//! The directives, from their text to [`Config`].
+//!
+//! A directive that returns a message stops httpd's start; httpd puts file and line in front of it.
+
+#![allow(unsafe_code)]
+
+mod command;
+mod values;
+
+use std::sync::Arc;
+
+use super::config::Config;
+use super::library;
+use super::startup::Subject;
+use crate::httpd::sys;
+use crate::protocol::form_to_use;
+use command::{Argument, Directive, END, each, flag, of_server, one, two};
+use values::{
+    parse_compression_context, parse_compression_level, parse_compression_threshold,
+    parse_h2_max_streams, parse_htaccess_plugins, parse_origin_check, parse_plain_requests,
+    parse_size, parse_threads,
+};
+
+#[repr(transparent)]
+pub(super) struct Table([sys::command_rec; 18]);
+
+// SAFETY: the table holds constants and pointers to constants; nobody writes to it.
+unsafe impl Sync for Table {}
+
+impl Table {
+    pub(super) const fn as_ptr(&self) -> *const sys::command_rec {
+        self.0.as_ptr()
+    }
+}
+
+pub(super) static TABLE: Table = Table([
+    two(
+        c"WebSocketHandler",
+        &(handler as _),
+        c"Path of a plugin library, followed by the name of its init function",
+    ),
+    two(
+        c"WebSocketPluginOption",
+        &(plugin_option as _),
+        c"Name and value of an option of the Rust plugin that serves this section",
+    ),
+    one(
+        c"WebSocketMaxMessageSize",
+        &(max_message_size as _),
+        c"Most bytes a message from a client may have; default 33554432 (32 MiB)",
+    ),
+    one(
+        c"MaxMessageSize",
+        &(old_max_message_size as _),
+        c"Deprecated name of WebSocketMaxMessageSize",
+    ),
+    one(
+        c"WebSocketOriginCheck",
+        &(origin_check as _),
+        c"Which origins may open a WebSocket: Off (any), Same (default) or Trusted",
+    ),
+    each(
+        c"WebSocketTrustedOrigin",
+        &(trusted_origin as _),
+        c"One or more origins that 'WebSocketOriginCheck Trusted' accepts",
+    ),
+    one(
+        c"WebSocketPlainRequests",
+        &(plain_requests as _),
+        c"Requests for no WebSocket: Explain (default) what is here, or Decline",
+    ),
+    flag(
+        c"WebSocketAllowReservedStatusCodes",
+        &(allow_reserved_status_codes as _),
+        c"On lets clients close with status codes reserved for the future; default Off",
+    ),
+    flag(
+        c"WebSocketCompression",
+        &(compression as _),
+        c"On compresses messages with clients that offer permessage-deflate; default Off",
+    ),
+    one(
+        c"WebSocketCompressionLevel",
+        &(compression_level as _),
+        c"Effort of compression, from 1 (fastest) to 9 (smallest); default 3",
+    ),
+    one(
+        c"WebSocketCompressionThreshold",
+        &(compression_threshold as _),
+        c"Messages of fewer bytes are sent without compression; default 256",
+    ),
+    one(
+        c"WebSocketCompressionContext",
+        &(compression_context as _),
+        c"Shared (default): no memory of earlier messages. Connection: one for each connection",
+    ),
+    flag(
+        c"WebSocketEventDriven",
+        &(event_driven as _),
+        c"On (default): a WebSocket does not hold a thread, where the MPM allows that",
+    ),
+    flag(
+        c"WebSocketDetach",
+        &(detach as _),
+        c"On lets httpd forget connections after the handshake (Rust plugins); default Off",
+    ),
+    of_server(two(
+        c"WebSocketThreads",
+        &(threads as _),
+        c"Least and most threads of a child process for event-driven WebSockets",
+    )),
+    of_server(one(
+        c"WebSocketH2MaxStreams",
+        &(h2_max_streams as _),
+        c"Most WebSockets of one HTTP/2 connection; default 3",
+    )),
+    of_server(one(
+        c"WebSocketHtaccessPlugins",
+        &(htaccess_plugins as _),
+        c"Which plugins .htaccess files may load: Named (default) in httpd.conf, Any or None",
+    )),
+    END,
+]);
+
+fn handler(
+    directive: &mut Directive<'_>,
+    path: Argument<'_>,
+    symbol: Argument<'_>,
+) -> Result<(), String> {
+    let plugin = library::load(directive.pool(), path.0, symbol.0)?;
+    directive.config.plugin = Some(plugin);
+    directive.config.section = Some(Arc::new(directive.section()));
+    directive.check_at_startup(Subject::Handler);
+    Ok(())
+}
+
+fn plugin_option(
+    directive: &mut Directive<'_>,
+    name: Argument<'_>,
+    value: Argument<'_>,
+) -> Result<(), String> {
+    let (name, value) = (name.text(), value.text());
+    match directive.config.options.get(&name) {
+        Some(earlier) if earlier != value => directive.warn(&format!(
+            "WebSocketPluginOption {name} '{value}' replaces '{earlier}', which the same section sets \
+             above; write one of them"
+        )),
+        _ => {}
+    }
+    directive.config.options.set(&name, &value);
+    directive.check_at_startup(Subject::Option);
+    Ok(())
+}
+
+fn max_message_size(directive: &mut Directive<'_>, size: Argument<'_>) -> Result<(), String> {
+    directive.config.max_message_size = Some(parse_size("WebSocketMaxMessageSize", &size.text())?);
+    Ok(())
+}
+
+fn old_max_message_size(directive: &mut Directive<'_>, size: Argument<'_>) -> Result<(), String> {
+    directive.config.max_message_size = Some(parse_size("MaxMessageSize", &size.text())?);
+    directive.warn("MaxMessageSize is deprecated; use WebSocketMaxMessageSize instead");
+    Ok(())
+}
+
+fn origin_check(directive: &mut Directive<'_>, word: Argument<'_>) -> Result<(), String> {
+    directive.config.origin_policy = Some(parse_origin_check(&word.text())?);
+    Ok(())
+}
+
+fn trusted_origin(directive: &mut Directive<'_>, origin: Argument<'_>) -> Result<(), String> {
+    let origin = origin.text();
+    if let Some(remedy) = form_to_use(&origin) {
+        directive.warn(&format!(
+            "WebSocketTrustedOrigin '{origin}' is the origin of no page in a browser: {remedy}"
+        ));
+    }
+    let origins = directive.config.trusted_origins.get_or_insert_default();
+    Arc::make_mut(origins).push(origin.into());
+    Ok(())
+}
+
+fn plain_requests(directive: &mut Directive<'_>, word: Argument<'_>) -> Result<(), String> {
+    directive.config.plain_requests = Some(parse_plain_requests(&word.text())?);
+    Ok(())
+}
+
+fn allow_reserved_status_codes(config: &mut Config, on: bool) {
+    config.allow_reserved_status_codes = Some(on);
+}
+
+fn compression(config: &mut Config, on: bool) {
+    config.compression = Some(on);
+}
+
+fn compression_level(directive: &mut Directive<'_>, level: Argument<'_>) -> Result<(), String> {
+    directive.config.compression_level = Some(parse_compression_level(&level.text())?);
+    Ok(())
+}
+
+fn compression_threshold(directive: &mut Directive<'_>, size: Argument<'_>) -> Result<(), String> {
+    directive.config.compression_threshold = Some(parse_compression_threshold(&size.text())?);
+    Ok(())
+}
+
+fn compression_context(directive: &mut Directive<'_>, word: Argument<'_>) -> Result<(), String> {
+    directive.config.compression_context = Some(parse_compression_context(&word.text())?);
+    Ok(())
+}
+
+fn event_driven(config: &mut Config, on: bool) {
+    config.event_driven = Some(on);
+}
+
+fn detach(config: &mut Config, on: bool) {
+    config.detach = Some(on);
+}
+
+fn h2_max_streams(directive: &mut Directive<'_>, count: Argument<'_>) -> Result<(), String> {
+    directive.config.h2_max_streams = Some(parse_h2_max_streams(&count.text())?);
+    Ok(())
+}
+
+fn threads(
+    directive: &mut Directive<'_>,
+    min: Argument<'_>,
+    max: Argument<'_>,
+) -> Result<(), String> {
+    directive.only_in_main_server("WebSocketThreads")?;
+    directive.config.threads = Some(parse_threads(&min.text(), &max.text())?);
+    Ok(())
+}
+
+fn htaccess_plugins(directive: &mut Directive<'_>, word: Argument<'_>) -> Result<(), String> {
+    directive.only_in_main_server("WebSocketHtaccessPlugins")?;
+    directive.config.htaccess_plugins = Some(parse_htaccess_plugins(&word.text())?);
+    Ok(())
+}

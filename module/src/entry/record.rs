@@ -1,0 +1,290 @@
+//! The module record httpd looks for, the hooks, and the functions C calls.
+
+#![allow(unsafe_code)]
+
+use std::cell::UnsafeCell;
+use std::ffi::{c_int, c_long, c_void};
+use std::ptr;
+
+use super::config::HANDLER;
+use super::{config, directives, plain, redirects, shutdown, startup, status, upgrade};
+use crate::httpd::answer::Answer;
+use crate::httpd::guard::guard;
+use crate::httpd::log::{Level, log_server};
+use crate::httpd::pool::Pool;
+use crate::httpd::request::Request;
+use crate::httpd::{filters, memory, mpm, scoreboard, slot, stream, suspend, sys};
+use crate::reactor::Reactor;
+use crate::registry::Stop;
+use crate::{flusher, protocol, registry};
+
+/// The record `LoadModule websocket_module` names.
+#[repr(transparent)]
+pub struct Module(UnsafeCell<sys::module>);
+
+// SAFETY: httpd writes to the record, and `register_hooks` reads it, while httpd loads modules with a
+// single thread; nobody else uses it.
+unsafe impl Sync for Module {}
+
+/// The module record. Name and file name are those of the C module, which existing configurations
+/// test with `<IfModule>`.
+#[allow(non_upper_case_globals)]
+#[unsafe(no_mangle)]
+pub static websocket_module: Module = Module(UnsafeCell::new(sys::module {
+    version: sys::MODULE_MAGIC_NUMBER_MAJOR,
+    minor_version: sys::MODULE_MAGIC_NUMBER_MINOR,
+    module_index: -1,
+    name: c"mod_websocket.c".as_ptr(),
+    dynamic_load_handle: ptr::null_mut(),
+    next: ptr::null_mut(),
+    magic: sys::MODULE_MAGIC_COOKIE as _,
+    rewrite_args: None,
+    create_dir_config: Some(config::create),
+    merge_dir_config: Some(config::merge),
+    create_server_config: None,
+    merge_server_config: None,
+    cmds: directives::TABLE.as_ptr(),
+    register_hooks: Some(register_hooks),
+    flags: 0,
+}));
+
+unsafe extern "C" fn register_hooks(_pool: *mut sys::apr_pool_t) {
+    // SAFETY: httpd is loading the module, and has set the index before (config.c, `ap_add_module`).
+    slot::set_module_index(unsafe { (*websocket_module.0.get()).module_index });
+    // SAFETY: httpd calls this while it may be hooked; the functions live as long as the module.
+    unsafe {
+        // Before all that come first.
+        sys::ap_hook_handler(
+            Some(supervisor),
+            ptr::null(),
+            ptr::null(),
+            sys::APR_HOOK_REALLY_FIRST - 1,
+        );
+        // Before every other handler, as the C module did.
+        sys::ap_hook_handler(
+            Some(handler),
+            ptr::null(),
+            ptr::null(),
+            sys::APR_HOOK_FIRST - 1,
+        );
+        // Behind every other handler but httpd's own.
+        sys::ap_hook_handler(
+            Some(plain_handler),
+            ptr::null(),
+            ptr::null(),
+            sys::APR_HOOK_REALLY_LAST - 1,
+        );
+        sys::ap_hook_check_config(
+            Some(check_config),
+            ptr::null(),
+            ptr::null(),
+            sys::APR_HOOK_MIDDLE,
+        );
+        sys::ap_hook_post_config(
+            Some(post_config),
+            ptr::null(),
+            ptr::null(),
+            sys::APR_HOOK_MIDDLE,
+        );
+        sys::ap_hook_child_init(
+            Some(child_init),
+            ptr::null(),
+            ptr::null(),
+            sys::APR_HOOK_MIDDLE,
+        );
+        sys::ap_hook_create_connection(
+            Some(create_connection),
+            ptr::null(),
+            ptr::null(),
+            sys::APR_HOOK_REALLY_FIRST,
+        );
+        sys::ap_hook_resume_connection(
+            Some(resume_connection),
+            ptr::null(),
+            ptr::null(),
+            sys::APR_HOOK_REALLY_FIRST,
+        );
+        sys::ap_hook_suspend_connection(
+            Some(suspend_connection),
+            ptr::null(),
+            ptr::null(),
+            sys::APR_HOOK_REALLY_LAST,
+        );
+        sys::ap_hook_child_status(
+            Some(child_status),
+            ptr::null(),
+            ptr::null(),
+            sys::APR_HOOK_MIDDLE,
+        );
+        filters::register();
+        stream::register_filters();
+        status::hook();
+        shutdown::hook();
+    }
+}
+
+unsafe extern "C" fn supervisor(request: *mut sys::request_rec) -> c_int {
+    guard(
+        "the supervision of handlers",
+        sys::HTTP_INTERNAL_SERVER_ERROR,
+        || {
+            // SAFETY: as in `handler`.
+            unsafe { redirects::supervise(Request::new(request)) }
+        },
+    )
+}
+
+unsafe extern "C" fn handler(request: *mut sys::request_rec) -> c_int {
+    guard(
+        "the request handler",
+        sys::HTTP_INTERNAL_SERVER_ERROR,
+        || {
+            // SAFETY: httpd passes a live request and leaves it to this thread until the handler returns.
+            let request = unsafe { Request::new(request) };
+            if request.handler() != HANDLER.as_bytes() {
+                return sys::DECLINED;
+            }
+            if let Err(obstacle) = request.check_chain() {
+                if request.wants_websocket() {
+                    let text = format!("the request is not upgraded: {obstacle}");
+                    request.log(Level::Debug, &text);
+                }
+                return sys::DECLINED;
+            }
+            let failed = Answer::Status(500);
+            let answer = guard("the opening handshake", failed, || {
+                // SAFETY: `config::create` made every configuration httpd keeps for this module.
+                let config = unsafe { config::of(request) };
+                upgrade::handle(request, config)
+            });
+            redirects::settle(request, answer).into_status()
+        },
+    )
+}
+
+/// Serves what our handler and all others have left to httpd's own.
+unsafe extern "C" fn plain_handler(request: *mut sys::request_rec) -> c_int {
+    guard(
+        "the handler of plain requests",
+        sys::HTTP_INTERNAL_SERVER_ERROR,
+        || {
+            // SAFETY: as in `handler`.
+            let request = unsafe { Request::new(request) };
+            // An answer to an error is that error's.
+            if request.handler() != HANDLER.as_bytes() || request.check_chain().is_err() {
+                return sys::DECLINED;
+            }
+            // SAFETY: as in `handler`.
+            let config = unsafe { config::of(request) };
+            plain::handle(request, config).into_status()
+        },
+    )
+}
+
+unsafe extern "C" fn check_config(
+    pool: *mut sys::apr_pool_t,
+    _log_pool: *mut sys::apr_pool_t,
+    _temporary_pool: *mut sys::apr_pool_t,
+    server: *mut sys::server_rec,
+) -> c_int {
+    let is_good = guard("check_config", false, || {
+        // SAFETY: httpd passes the pool of the configuration.
+        let pool = unsafe { Pool::new(pool) };
+        startup::check(pool, server)
+    });
+    if is_good {
+        sys::OK
+    } else {
+        sys::HTTP_INTERNAL_SERVER_ERROR
+    }
+}
+
+unsafe extern "C" fn post_config(
+    _pool: *mut sys::apr_pool_t,
+    _log_pool: *mut sys::apr_pool_t,
+    _temporary_pool: *mut sys::apr_pool_t,
+    server: *mut sys::server_rec,
+) -> c_int {
+    guard("post_config", (), || {
+        startup::log_warnings();
+        // SAFETY: httpd passes its main server, in the parent process and before any child is there.
+        if let Err(error) = unsafe { scoreboard::share(server) } {
+            let text = format!("the server status will not show WebSockets: {error}");
+            log_server(Level::Warning, &text);
+        }
+    });
+    sys::OK
+}
+
+unsafe extern "C" fn child_init(pool: *mut sys::apr_pool_t, _server: *mut sys::server_rec) {
+    guard("child_init", (), || {
+        scoreboard::enter();
+        protocol::look_for_memory_with(memory::is_available);
+        // SAFETY: the child's own pool lives until the child exits; nothing else runs yet.
+        let pool = unsafe { Pool::new(pool) };
+        // A thread must not outlive the module's code, which is unmapped when the child exits.
+        // Without threads this runs in a signal handler, which must not take a lock.
+        if !mpm::is_threaded() {
+            return pool.before_destroy(flusher::disable);
+        }
+        pool.before_destroy(|| {
+            // The MPM waits for the connections it knows of, not for detached ones.
+            registry::shut_down(Stop::AtOnce);
+            let has_ended = Reactor::stop();
+            flusher::stop();
+            shutdown::finish();
+            if !has_ended {
+                shutdown::leave();
+            }
+        });
+    });
+}
+
+/// The parent process calls this.
+unsafe extern "C" fn child_status(
+    _server: *mut sys::server_rec,
+    pid: sys::pid_t,
+    _generation: sys::ap_generation_t,
+    _slot: c_int,
+    state: sys::mpm_child_status,
+) {
+    if state == sys::MPM_CHILD_EXITED {
+        guard("child_status", (), || scoreboard::leave(pid));
+    }
+}
+
+/// The hook `create_connection`: a thread begins to serve a new connection, which others make.
+unsafe extern "C" fn create_connection(
+    _pool: *mut sys::apr_pool_t,
+    _server: *mut sys::server_rec,
+    _socket: *mut sys::apr_socket_t,
+    _id: c_long,
+    _place: *mut c_void,
+    _buckets: *mut sys::apr_bucket_alloc_t,
+) -> *mut sys::conn_rec {
+    suspend::note_taken();
+    ptr::null_mut()
+}
+
+/// The hook `resume_connection`: a thread goes on with a connection, unless that has no place in the
+/// scoreboard: then it is being destroyed, by any thread (event.c, `notify_resume`).
+unsafe extern "C" fn resume_connection(
+    connection: *mut sys::conn_rec,
+    _request: *mut sys::request_rec,
+) {
+    // SAFETY: the MPM passes a live connection.
+    if unsafe { !(*connection).sbh.is_null() } {
+        suspend::note_taken();
+    }
+}
+
+/// The hook `suspend_connection`.
+unsafe extern "C" fn suspend_connection(
+    connection: *mut sys::conn_rec,
+    request: *mut sys::request_rec,
+) {
+    guard("suspend_connection", (), || {
+        // SAFETY: the MPM's arguments, passed on as they came.
+        unsafe { suspend::hand_over(connection, request) }
+    });
+}

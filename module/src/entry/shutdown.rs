@@ -1,0 +1,177 @@
+//! How the module learns that its child process is to end.
+//!
+//! Since 2.4.49 httpd tells with the hook `child_stopping`. The function that hooks it is looked up at run
+//! time, so that the module loads into older versions too. There a thread looks at the state of the MPM
+//! (`LOOK_INTERVAL`) while connections are open.
+
+#![allow(unsafe_code)]
+
+mod departure;
+mod termination;
+
+pub(super) use departure::leave;
+
+use std::ffi::{c_char, c_int};
+use std::io;
+use std::mem;
+use std::ptr;
+use std::sync::{Arc, Condvar, Mutex, PoisonError};
+use std::thread::{Builder, JoinHandle};
+use std::time::Duration;
+
+use crate::httpd::guard::guard;
+use crate::httpd::log::{Level, log_server};
+use crate::httpd::thread::spawn;
+use crate::httpd::{mpm, served, sys};
+use crate::registry::{self, Stop};
+
+/// How often the state of the MPM is looked at.
+const LOOK_INTERVAL: Duration = Duration::from_millis(250);
+
+type ChildStopping = unsafe extern "C" fn(*mut sys::apr_pool_t, c_int);
+
+/// `ap_hook_child_stopping` of `http_core.h`.
+type HookChildStopping =
+    unsafe extern "C" fn(Option<ChildStopping>, *const *const c_char, *const *const c_char, c_int);
+
+/// How long after its state the MPM has changed everything else.
+const SETTLED_AFTER: Duration = Duration::from_millis(50);
+
+static WATCH: Mutex<Option<Watch>> = Mutex::new(None);
+
+struct Watch {
+    over: Arc<Over>,
+    thread: JoinHandle<()>,
+}
+
+/// Set when the child's memory is about to be freed.
+#[derive(Default)]
+struct Over {
+    is_set: Mutex<bool>,
+    changed: Condvar,
+}
+
+/// Asks to be told when the child stops.
+///
+/// # Safety
+///
+/// Called in the hook that registers hooks.
+pub(super) unsafe fn hook() {
+    // SAFETY: the name is a constant; a function httpd exports by this name is of this type.
+    unsafe {
+        let function = libc::dlsym(libc::RTLD_DEFAULT, c"ap_hook_child_stopping".as_ptr());
+        served::note_sockets(function.is_null());
+        if !function.is_null() {
+            let hook = mem::transmute::<*mut libc::c_void, HookChildStopping>(function);
+            hook(
+                Some(child_stopping),
+                ptr::null(),
+                ptr::null(),
+                sys::APR_HOOK_MIDDLE,
+            );
+        }
+    }
+}
+
+unsafe extern "C" fn child_stopping(_pool: *mut sys::apr_pool_t, graceful: c_int) {
+    // Without threads this runs in a signal handler, where no lock may be taken; the process ends at
+    // once and the kernel closes its only connection.
+    if !mpm::is_threaded() {
+        return;
+    }
+    guard("child_stopping", (), || {
+        stop(if graceful == 0 {
+            Stop::AtOnce
+        } else {
+            Stop::Graceful
+        });
+    });
+}
+
+/// Tells clients that the server goes away: on a graceful stop those whose connections no thread of
+/// the MPM serves, as nothing else would ever end them; the others live on in this child until they
+/// end, as with the C module, or until httpd's parent process asks again.
+fn stop(stop: Stop) {
+    registry::shut_down(stop);
+    if stop == Stop::AtOnce {
+        return;
+    }
+    let watched =
+        termination::watch(|| registry::shut_down(Stop::AtOnce)).and_then(|()| departure::watch());
+    if let Err(error) = watched {
+        let text = format!("this process may take long to stop: {error}");
+        log_server(Level::Warning, &text);
+    }
+}
+
+/// To be called when there is a connection more: looks for the end of the child, where nobody tells of it.
+pub fn expect() {
+    if !served::are_sockets_noted() || !mpm::is_threaded() {
+        return;
+    }
+    if let Err(error) = watch() {
+        let text = format!("this process may take long to stop: {error}");
+        log_server(Level::Warning, &text);
+    }
+}
+
+fn watch() -> io::Result<()> {
+    let mut watch = WATCH.lock().unwrap_or_else(PoisonError::into_inner);
+    if watch.is_some() {
+        return Ok(());
+    }
+    let over = Arc::new(Over::default());
+    let waited_for = Arc::clone(&over);
+    let builder = Builder::new().name("ws-watch".into());
+    let thread = spawn(builder, move || look(&waited_for))?;
+    *watch = Some(Watch { over, thread });
+    Ok(())
+}
+
+/// Ends when the child stops, or has no connections.
+fn look(over: &Over) {
+    while !over.wait(LOOK_INTERVAL) {
+        if mpm::is_stopping() {
+            stop(Stop::Graceful);
+            // Which of both it is shows in what the MPM does with the sockets.
+            if !over.wait(SETTLED_AFTER) && served::is_any_socket_closed() {
+                stop(Stop::AtOnce);
+            }
+            return;
+        }
+        let mut watch = WATCH.lock().unwrap_or_else(PoisonError::into_inner);
+        // A connection is registered before `watch` is called, so that none is missed.
+        if registry::is_empty() {
+            *watch = None;
+            return;
+        }
+    }
+}
+
+/// Ends the threads that wait for the end of the child, which has come, and waits for them.
+pub(super) fn finish() {
+    stop_looking();
+    termination::stop();
+    departure::stop();
+}
+
+fn stop_looking() {
+    let watch = WATCH.lock().unwrap_or_else(PoisonError::into_inner).take();
+    if let Some(Watch { over, thread }) = watch {
+        *over.is_set.lock().unwrap_or_else(PoisonError::into_inner) = true;
+        over.changed.notify_all();
+        // It only fails if the thread panicked, and then it has ended too.
+        let _ = thread.join();
+    }
+}
+
+impl Over {
+    /// Returns whether it is over, after `limit` at the latest.
+    fn wait(&self, limit: Duration) -> bool {
+        let is_set = self.is_set.lock().unwrap_or_else(PoisonError::into_inner);
+        let waited = self
+            .changed
+            .wait_timeout_while(is_set, limit, |is_set| !*is_set);
+        *waited.unwrap_or_else(PoisonError::into_inner).0
+    }
+}

@@ -1,0 +1,378 @@
+//! The opening handshake: from a request to a session (RFC 6455, section 4.2).
+
+use std::io;
+use std::os::fd::OwnedFd;
+use std::sync::Arc;
+
+use super::config::{self, Config};
+use super::http2::settings;
+use super::http2::{Full, Place};
+use super::origin::log_refused;
+use super::{redirects, shutdown};
+use crate::blocking::Driver;
+use crate::compression::Compression;
+use crate::httpd::answer::Answer;
+use crate::httpd::descriptors;
+use crate::httpd::detached::Duplicate;
+use crate::httpd::holding::Holding;
+use crate::httpd::log::{Level, log_server};
+use crate::httpd::mpm;
+use crate::httpd::refusal::Refusal;
+use crate::httpd::request::Request;
+use crate::httpd::stream::Descriptors;
+use crate::httpd::transport::Transport;
+use crate::link::{Holder, Link, Wake};
+use crate::plugin::{Attachment, LoadedPlugin, ServerLease};
+use crate::protocol::{
+    ClientHandshake, HandshakeError, Limits, Receiver, RequestHead, SUPPORTED_VERSIONS, Site,
+};
+use crate::reactor::{Connection, Handover, Reactor, Threads};
+use crate::session::Session;
+
+const BAD_REQUEST: Refusal = Refusal::new(400);
+const FORBIDDEN: Refusal = Refusal::new(403);
+const INTERNAL_SERVER_ERROR: Refusal = Refusal::new(500);
+const SERVICE_UNAVAILABLE: Refusal = Refusal::new(503);
+
+/// Serves a request for which `SetHandler websocket-handler` holds.
+pub fn handle(request: Request, config: &Config) -> Answer {
+    serve(request, config).unwrap_or_else(|refusal| refusal.send(request))
+}
+
+fn serve(request: Request, config: &Config) -> Result<Answer, Refusal> {
+    let handshake = match ClientHandshake::parse(&head(&request)) {
+        Ok(Some(handshake)) => handshake,
+        Ok(None) => return Ok(Answer::Declined),
+        Err(error) => return Err(bad_handshake(request, error)),
+    };
+    if let Err(error) = config.check() {
+        request.log(Level::Error, &error);
+        return Err(INTERNAL_SERVER_ERROR);
+    }
+    let Some(plugin) = config.plugin() else {
+        let uri = String::from_utf8_lossy(request.uri());
+        let text = format!("no WebSocketHandler is set for {uri}");
+        request.log(Level::Error, &text);
+        return Err(INTERNAL_SERVER_ERROR);
+    };
+    check_origin(&request, config, &handshake)?;
+    check_descriptors(&request)?;
+    let opening = Opening {
+        request,
+        handshake,
+        config,
+        plugin,
+    };
+    if let Some(connection) = request.http2_connection() {
+        return opening.serve_stream(connection);
+    }
+    match reactor_for(request, config) {
+        Some(reactor) => opening.suspend(reactor),
+        None => opening.block(None),
+    }
+}
+
+fn head(request: &Request) -> RequestHead<'_> {
+    RequestHead {
+        method: request.method(),
+        head_only: request.is_header_only(),
+        http_1_1: request.is_http_1_1(),
+        upgrade: request.header(c"Upgrade"),
+        connection: request.header(c"Connection"),
+        host: request.header(c"Host"),
+        key: request.header(c"Sec-WebSocket-Key"),
+        version: request.header(c"Sec-WebSocket-Version"),
+        subprotocols: request.header(c"Sec-WebSocket-Protocol"),
+        extensions: request.header(c"Sec-WebSocket-Extensions"),
+        origin: request.header(c"Origin"),
+        sec_websocket_origin: request.header(c"Sec-WebSocket-Origin"),
+        content_length: request.header(c"Content-Length"),
+        // mod_http2 makes one up, as its streams end by themselves; a client cannot send it there.
+        has_transfer_encoding: request.http2_connection().is_none()
+            && request.header(c"Transfer-Encoding").is_some(),
+    }
+}
+
+fn bad_handshake(request: Request, error: HandshakeError) -> Refusal {
+    request.log(Level::Info, &format!("bad opening handshake: {error}"));
+    match error {
+        HandshakeError::Version => BAD_REQUEST.header(c"Sec-WebSocket-Version", SUPPORTED_VERSIONS),
+        HandshakeError::Body => {
+            // Before anything is sent: nobody may take the body for the next request.
+            request.end_connection();
+            BAD_REQUEST
+        }
+        _ => BAD_REQUEST,
+    }
+}
+
+fn out_of_resources(request: &Request, error: &io::Error) -> Refusal {
+    request.log(
+        Level::Error,
+        &format!("the connection cannot be served: {error}"),
+    );
+    for_now()
+}
+
+/// A refusal that a client which understands `Retry-After` answers by asking again in ten seconds.
+fn for_now() -> Refusal {
+    SERVICE_UNAVAILABLE.header(c"Retry-After", "10")
+}
+
+fn check_descriptors(request: &Request) -> Result<(), Refusal> {
+    descriptors::check().map_err(|shortage| {
+        let text = format!("the handshake is refused: {shortage}");
+        request.log(Level::Info, &text);
+        request.close_at_once();
+        for_now()
+    })
+}
+
+/// Refuses a WebSocket over HTTP/2 that would leave too few threads to others. Threads of the child may
+/// soon be free; of a connection's own WebSockets the client knows best.
+fn too_many_streams(request: &Request, full: Full) -> Refusal {
+    request.log(Level::Info, &full.to_string());
+    match full {
+        Full::Connection(_) => SERVICE_UNAVAILABLE,
+        _ => for_now(),
+    }
+}
+
+fn check_origin(
+    request: &Request,
+    config: &Config,
+    handshake: &ClientHandshake<'_>,
+) -> Result<(), Refusal> {
+    let site = Site {
+        scheme: request.scheme(),
+        host: request.hostname(),
+        port: request.port(),
+    };
+    let (policy, trusted) = (config.origin_policy(), config.trusted_origins());
+    let bytes: Vec<_> = trusted.iter().map(|origin| origin.as_bytes()).collect();
+    match handshake.origin {
+        Some(origin) if !policy.allows(Some(origin), &site, &bytes) => {
+            log_refused(request, policy, origin, &site, trusted);
+            Err(FORBIDDEN)
+        }
+        _ => Ok(()),
+    }
+}
+
+/// The reactor, if the connection can be left to it.
+fn reactor_for(request: Request, config: &Config) -> Option<&'static Reactor> {
+    // Whoever redirects must pass on that the request is suspended.
+    let may_suspend = request.can_suspend() && redirects::is_answer_heard(request);
+    if !config.is_event_driven() || !may_suspend {
+        return None;
+    }
+    let threads =
+        config::threads().unwrap_or_else(|| Threads::default_for(mpm::threads_per_child()));
+    Reactor::current(threads).unwrap_or_else(|error| {
+        let text = format!("new connections each need a thread for now: no event loop: {error}");
+        log_server(Level::Error, &text);
+        None
+    })
+}
+
+/// A good handshake whose plugin is still to be asked.
+struct Opening<'a> {
+    request: Request,
+    handshake: ClientHandshake<'a>,
+    config: &'a Config,
+    plugin: &'a Arc<LoadedPlugin>,
+}
+
+impl Opening<'_> {
+    /// Serves a stream of an HTTP/2 connection until it ends, with this thread, which is mod_http2's.
+    fn serve_stream(&self, connection: usize) -> Result<Answer, Refusal> {
+        let Self {
+            request, config, ..
+        } = self;
+        let _place = match Place::take(connection, config.h2_max_streams(), settings::limits()) {
+            Ok(place) => place,
+            Err(full) => return Err(too_many_streams(request, full)),
+        };
+        match request.http2_input() {
+            Ok(Some(input)) => self.block(Some(input)),
+            Ok(None) => {
+                let text = "bad opening handshake: the client has ended the stream with it";
+                request.log(Level::Info, text);
+                Err(BAD_REQUEST)
+            }
+            Err(error) => Err(out_of_resources(request, &error)),
+        }
+    }
+
+    /// Serves the connection with this thread until it ends. `input` is that of a stream of an HTTP/2
+    /// connection.
+    fn block(&self, input: Option<OwnedFd>) -> Result<Answer, Refusal> {
+        Driver::with_current(|driver| self.drive(driver, input))
+            .unwrap_or_else(|error| Err(out_of_resources(&self.request, &error)))
+    }
+
+    fn drive(&self, driver: &mut Driver, input: Option<OwnedFd>) -> Result<Answer, Refusal> {
+        let holder = if input.is_some() {
+            Holder::Http2
+        } else {
+            Holder::Mpm
+        };
+        let mut session = self.accept(driver.server(), driver.waker(), holder)?;
+        let opened = match input {
+            Some(input) => self.request.take_http2_stream(input),
+            None => self.request.take_stream(Descriptors::Own),
+        };
+        match opened.and_then(|stream| Ok((stream.descriptor()?, stream))) {
+            Ok((descriptor, stream)) => {
+                session.link().open(stream);
+                let _served = self.request.watch_socket();
+                driver.drive(&mut session, &descriptor);
+            }
+            Err(error) => self.log_loss(&error),
+        }
+        Ok(Answer::Done)
+    }
+
+    /// Leaves the connection to `reactor`.
+    fn suspend(&self, reactor: &Reactor) -> Result<Answer, Refusal> {
+        let duplicate = self
+            .duplicate_descriptor()
+            .map_err(|error| out_of_resources(&self.request, &error))?;
+        let connection = reactor.prepare(Arc::clone(self.plugin));
+        let waker = Arc::<Connection>::clone(&connection);
+        let holder = if duplicate.is_some() {
+            Holder::Detached
+        } else {
+            Holder::Loop
+        };
+        let session = self.accept(ServerLease::take(), waker, holder)?;
+        if let Some(duplicate) = duplicate {
+            return Ok(self.detach(duplicate, &connection, session));
+        }
+        Ok(match self.request.take_stream(Descriptors::Httpd) {
+            Ok(transport) => {
+                let handover = Handover {
+                    connection,
+                    session,
+                    transport,
+                };
+                self.request.suspend(Box::new(handover));
+                Answer::Suspended
+            }
+            Err(error) => {
+                self.log_loss(&error);
+                Answer::Done
+            }
+        })
+    }
+
+    /// What the connection is to be detached with, if it may be.
+    fn duplicate_descriptor(&self) -> io::Result<Option<Duplicate>> {
+        if !self.config.is_detached() || self.plugin.source().is_of_request {
+            return Ok(None);
+        }
+        self.request.duplicate_descriptor()
+    }
+
+    /// Leaves the connection to its loop and lets httpd forget it.
+    fn detach(
+        &self,
+        duplicate: Duplicate,
+        connection: &Arc<Connection>,
+        mut session: Session,
+    ) -> Answer {
+        session.outlive_request();
+        match self.request.detach(duplicate) {
+            Ok((socket, detached)) => connection.adopt(
+                session,
+                Transport::Detached(socket),
+                Holding::Detached(detached),
+            ),
+            Err(error) => self.log_loss(&error),
+        }
+        Answer::Done
+    }
+
+    fn log_loss(&self, error: &io::Error) {
+        let text = format!("the client is gone: {error}");
+        self.request.log(Level::Info, &text);
+    }
+
+    /// Asks the plugin and sends the 101 response.
+    fn accept(
+        &self,
+        server: ServerLease,
+        waker: Arc<dyn Wake>,
+        holder: Holder,
+    ) -> Result<Session, Refusal> {
+        let Self {
+            request,
+            handshake,
+            config,
+            plugin,
+        } = self;
+        request.clear_response_headers();
+        let memory = request
+            .share_memory()
+            .map_err(|error| out_of_resources(request, &error))?;
+        let policy = config.compression();
+        let deflate = policy.and_then(|policy| handshake.deflate(policy.context));
+        let compression = policy
+            .zip(deflate)
+            .map(|(policy, agreed)| Compression::new(policy, &agreed));
+        let link = Link::new(request.timeout(), waker, holder, compression);
+        let attachment = Arc::new(Attachment::new(
+            *request,
+            Arc::clone(&link),
+            &handshake.subprotocols,
+            config.section().cloned(),
+        ));
+        server.attach(Arc::clone(&attachment));
+        let connect = || plugin.connect(&server, config.options());
+        let private = match link.in_turn(|| server.in_callbacks(connect)) {
+            Ok(Some(private)) => private,
+            refusal => {
+                link.shut();
+                server.detach();
+                let answer = attachment.take_refusal();
+                return Err(by_plugin(*request, refusal.err(), answer));
+            }
+        };
+        let limits = Limits {
+            max_message_size: config.max_message_size(),
+            allow_reserved_status_codes: config.allow_reserved_status_codes(),
+        };
+        let plugin = (Arc::clone(plugin), private, server);
+        let receiver = Receiver::with_deflate(limits, deflate);
+        let session = Session::new(
+            Arc::clone(&attachment),
+            handshake.version,
+            receiver,
+            link,
+            memory,
+            plugin,
+        );
+        shutdown::expect();
+        attachment.set_open();
+        // Not before: whatever the plugin and other modules have set, this is what holds.
+        request.add_headers_of_all_responses();
+        request.set_response_header(c"Upgrade", b"websocket");
+        request.set_response_header(c"Connection", b"Upgrade");
+        request.set_response_header(c"Sec-WebSocket-Accept", handshake.accept().as_bytes());
+        if let Some(deflate) = deflate {
+            let answer = deflate.to_string();
+            request.set_response_header(c"Sec-WebSocket-Extensions", answer.as_bytes());
+        }
+        request.switch_protocols();
+        Ok(session)
+    }
+}
+
+/// The refusal of a plugin that has failed with an error, named an answer, or done neither.
+fn by_plugin(request: Request, error: Option<String>, answer: Option<Refusal>) -> Refusal {
+    if let Some(error) = error {
+        request.log(Level::Error, &error);
+        return INTERNAL_SERVER_ERROR;
+    }
+    answer.unwrap_or(FORBIDDEN)
+}

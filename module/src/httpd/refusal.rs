@@ -1,0 +1,141 @@
+//! The answer to a request that is refused: one place for its status, its headers and its page.
+
+use std::ffi::{CStr, CString};
+
+use super::answer::Answer;
+use super::request::{ErrorPage, Request};
+
+/// A refusal, until it is [sent](Refusal::send).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Refusal {
+    status: u16,
+    headers: Vec<(CString, Vec<u8>)>,
+    body: Body,
+}
+
+/// The page that goes with a refusal.
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Body {
+    /// What `ErrorDocument` sets for the status, else httpd's own page.
+    OfHttpd,
+    /// What `ErrorDocument` sets for the status, else these bytes.
+    Default(Page),
+    /// These bytes, whatever `ErrorDocument` sets.
+    Own(Page),
+}
+
+/// A page and its media type.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Page {
+    /// The value of `Content-Type`.
+    pub media_type: CString,
+    /// The page itself.
+    pub bytes: Vec<u8>,
+}
+
+impl Page {
+    /// A page in HTML.
+    #[must_use]
+    pub fn html(text: impl Into<Vec<u8>>) -> Self {
+        Self {
+            media_type: c"text/html; charset=utf-8".to_owned(),
+            bytes: text.into(),
+        }
+    }
+}
+
+impl Refusal {
+    /// A refusal with this status (300 to 599), without further headers, and with httpd's page for
+    /// it.
+    #[must_use]
+    pub const fn new(status: u16) -> Self {
+        Self {
+            status,
+            headers: Vec::new(),
+            body: Body::OfHttpd,
+        }
+    }
+
+    /// With one more header, besides others of the same name.
+    #[must_use]
+    pub fn header(mut self, name: &CStr, value: impl Into<Vec<u8>>) -> Self {
+        self.headers.push((name.to_owned(), value.into()));
+        self
+    }
+
+    /// With this page, unless `ErrorDocument` sets another one of this server.
+    #[must_use]
+    pub fn default_page(self, page: Page) -> Self {
+        Self {
+            body: Body::Default(page),
+            ..self
+        }
+    }
+
+    /// With this page, whatever `ErrorDocument` sets.
+    #[must_use]
+    pub fn own_page(self, page: Page) -> Self {
+        Self {
+            body: Body::Own(page),
+            ..self
+        }
+    }
+
+    /// Answers the request. For the handler's thread, before anything else is sent.
+    ///
+    /// httpd answers by itself where it can. It cannot where it does not know the status, which it
+    /// would turn into 500, and must not where `ErrorDocument` names another server: a client that
+    /// asks for a WebSocket cannot follow a redirect, and would never learn of the refusal.
+    #[must_use]
+    pub fn send(&self, request: Request) -> Answer {
+        request.clear_response_headers();
+        for (name, value) in &self.headers {
+            request.add_error_header(name, value);
+        }
+        let page_of_httpd = request.error_page(self.status);
+        match (&self.body, page_of_httpd) {
+            (Body::Own(page), _)
+            | (Body::Default(page), ErrorPage::Canned | ErrorPage::Elsewhere) => {
+                self.send_page(request, page)
+            }
+            (_, ErrorPage::Unknown) => self.send_page(request, &page_of(self.status)),
+            (_, ErrorPage::Elsewhere) => {
+                request.send_canned_error(self.status);
+                Answer::Done
+            }
+            (_, ErrorPage::Canned | ErrorPage::Here) => Answer::Status(self.status),
+        }
+    }
+
+    fn send_page(&self, request: Request, page: &Page) -> Answer {
+        let line = format!("{} {}", self.status, reason(self.status));
+        request.send_error_page(self.status, &line, &page.media_type, &page.bytes);
+        Answer::Done
+    }
+}
+
+/// The page for a status that httpd has none for.
+fn page_of(status: u16) -> Page {
+    let reason = reason(status);
+    Page::html(format!(
+        "<!DOCTYPE html>\n<html><head>\n<title>{status} {reason}</title>\n</head><body>\n\
+         <h1>{reason}</h1>\n<p>The server refuses to open a WebSocket.</p>\n</body></html>\n"
+    ))
+}
+
+/// A reason phrase (RFC 9112, section 4) for a status that httpd may not know.
+const fn reason(status: u16) -> &'static str {
+    match status {
+        401 => "Unauthorized",
+        403 => "Forbidden",
+        404 => "Not Found",
+        418 => "I'm a teapot",
+        425 => "Too Early",
+        426 => "Upgrade Required",
+        429 => "Too Many Requests",
+        503 => "Service Unavailable",
+        300..=399 => "Redirection",
+        400..=499 => "Client Error",
+        _ => "Server Error",
+    }
+}
