@@ -1,13 +1,14 @@
 //! A plugin under a host that knows only the C tables and guarantees nothing else.
 #![allow(unsafe_code)]
 
+mod host;
+
 use std::ffi::{c_char, c_int, c_uint, c_void};
 use std::ptr;
 use std::sync::Mutex;
 use websocket_plugin::abi::{
     ExtendedServer, MESSAGE_TYPE_BINARY, MESSAGE_TYPE_CLOSE, MESSAGE_TYPE_PING, MESSAGE_TYPE_TEXT,
-    OnMessage, RequestRec, SEND_ACCEPTED, SEND_CLOSED, WEBSOCKET_SERVER_VERSION_1, WebSocketPlugin,
-    WebSocketServer,
+    OnMessage, SEND_ACCEPTED, SEND_CLOSED, WebSocketPlugin, WebSocketServer,
 };
 use websocket_plugin::{
     Close, Handshake, Message, Plugin, Rejection, SendError, Sender, websocket_plugin,
@@ -67,9 +68,6 @@ impl Plugin for Spy {
 type Sent = (c_int, Vec<u8>);
 static SENT: Mutex<Vec<Sent>> = Mutex::new(Vec::new());
 
-unsafe extern "system" fn request(_: *const WebSocketServer) -> *mut RequestRec {
-    ptr::null_mut()
-}
 unsafe extern "system" fn header_get(s: *const WebSocketServer, _: *const c_char) -> *const c_char {
     // SAFETY: a plugin passes the table it was given.
     let has_no_host = unsafe { (*s).state.is_null() };
@@ -79,19 +77,6 @@ unsafe extern "system" fn header_get(s: *const WebSocketServer, _: *const c_char
         c"localhost".as_ptr()
     }
 }
-unsafe extern "system" fn header_set(
-    _: *const WebSocketServer,
-    _: *const c_char,
-    _: *const c_char,
-) {
-}
-unsafe extern "system" fn protocol_count(_: *const WebSocketServer) -> usize {
-    0
-}
-unsafe extern "system" fn protocol_index(_: *const WebSocketServer, _: usize) -> *const c_char {
-    ptr::null()
-}
-unsafe extern "system" fn protocol_set(_: *const WebSocketServer, _: *const c_char) {}
 unsafe extern "system" fn send(
     _: *const WebSocketServer,
     kind: c_int,
@@ -106,22 +91,13 @@ unsafe extern "system" fn send(
     SENT.lock().unwrap().push((kind, payload.to_vec()));
     length
 }
-unsafe extern "system" fn close(_: *const WebSocketServer) {}
-
 /// The C module's table. Miri and sanitizers detect a read beyond its end.
 fn table() -> Box<WebSocketServer> {
     Box::new(WebSocketServer {
-        size: c_uint::try_from(size_of::<WebSocketServer>()).unwrap(),
-        version: WEBSOCKET_SERVER_VERSION_1,
         state: ptr::NonNull::dangling().as_ptr(),
-        request,
         header_get,
-        header_set,
-        protocol_count,
-        protocol_index,
-        protocol_set,
         send,
-        close,
+        ..host::table()
     })
 }
 
@@ -255,28 +231,15 @@ fn older_table() -> Box<ExtendedServer> {
             SEND_CLOSED
         }
     }
-    unsafe extern "system" fn request_info(_: *const WebSocketServer, _: c_int) -> *const c_char {
-        ptr::null()
-    }
-    unsafe extern "system" fn request_header(
-        _: *const WebSocketServer,
-        _: usize,
-        _: *mut *const c_char,
-        _: *mut *const c_char,
-    ) -> c_int {
-        0
-    }
-    unsafe extern "system" fn reject(_: *const WebSocketServer, _: c_int) {}
-    unsafe extern "system" fn log(_: *const WebSocketServer, _: c_int, _: *const u8, _: usize) {}
-    let mut base = *table();
-    base.size = ExtendedServer::SIZE;
+    let older = host::older_table();
+    let base = WebSocketServer {
+        size: older.base.size,
+        ..*table()
+    };
     Box::new(ExtendedServer {
         base,
         send_message,
-        request_info,
-        request_header,
-        reject,
-        log,
+        ..older
     })
 }
 
