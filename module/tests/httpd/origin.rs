@@ -260,7 +260,7 @@ fn useless(context: &Context) -> Result<()> {
         ("*", "WebSocketOriginCheck Off"),
         ("https://user@shop.example", "https://shop.example"),
         ("https://sh\u{f6}p.example", "xn--"),
-        ("https://a.example,https://b.example", "blanks"),
+        ("https://a.example,https://b.example", "spaces"),
         ("NULL", "null"),
         ("https://shop.example:99999", "port"),
         ("https://", "host"),
