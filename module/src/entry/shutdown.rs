@@ -8,6 +8,7 @@
 
 mod departure;
 mod termination;
+mod watch;
 
 pub(super) use departure::leave;
 
@@ -15,15 +16,14 @@ use std::ffi::{c_char, c_int};
 use std::io;
 use std::mem;
 use std::ptr;
-use std::sync::{Arc, Condvar, Mutex, PoisonError};
-use std::thread::{Builder, JoinHandle};
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use crate::httpd::guard::guard;
 use crate::httpd::log::{Level, log_server};
-use crate::httpd::thread::spawn;
 use crate::httpd::{mpm, served, sys};
 use crate::registry::{self, Stop};
+use watch::{Over, Watch};
 
 /// How often the state of the MPM is looked at.
 const LOOK_INTERVAL: Duration = Duration::from_millis(250);
@@ -38,18 +38,6 @@ type HookChildStopping =
 const SETTLED_AFTER: Duration = Duration::from_millis(50);
 
 static WATCH: Mutex<Option<Watch>> = Mutex::new(None);
-
-struct Watch {
-    over: Arc<Over>,
-    thread: JoinHandle<()>,
-}
-
-/// Set when the child's memory is about to be freed.
-#[derive(Default)]
-struct Over {
-    is_set: Mutex<bool>,
-    changed: Condvar,
-}
 
 /// Asks to be told when the child stops.
 ///
@@ -120,11 +108,7 @@ fn watch() -> io::Result<()> {
     if watch.is_some() {
         return Ok(());
     }
-    let over = Arc::new(Over::default());
-    let waited_for = Arc::clone(&over);
-    let builder = Builder::new().name("ws-watch".into());
-    let thread = spawn(builder, move || look(&waited_for))?;
-    *watch = Some(Watch { over, thread });
+    *watch = Some(Watch::start("ws-watch", look)?);
     Ok(())
 }
 
@@ -157,21 +141,7 @@ pub(super) fn finish() {
 
 fn stop_looking() {
     let watch = WATCH.lock().unwrap_or_else(PoisonError::into_inner).take();
-    if let Some(Watch { over, thread }) = watch {
-        *over.is_set.lock().unwrap_or_else(PoisonError::into_inner) = true;
-        over.changed.notify_all();
-        // It only fails if the thread panicked, and then it has ended too.
-        let _ = thread.join();
-    }
-}
-
-impl Over {
-    /// Returns whether it is over, after `limit` at the latest.
-    fn wait(&self, limit: Duration) -> bool {
-        let is_set = self.is_set.lock().unwrap_or_else(PoisonError::into_inner);
-        let waited = self
-            .changed
-            .wait_timeout_while(is_set, limit, |is_set| !*is_set);
-        *waited.unwrap_or_else(PoisonError::into_inner).0
+    if let Some(watch) = watch {
+        watch.end();
     }
 }

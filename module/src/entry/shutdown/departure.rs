@@ -4,14 +4,12 @@
 //! `listener_thread`), and a connection in whose callback a plugin hangs never is.
 
 use std::io;
-use std::sync::{Arc, Condvar, Mutex, PoisonError};
-use std::thread::{Builder, JoinHandle};
-use std::time::{Duration, Instant};
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
 
-use crate::httpd::guard::guard;
+use super::watch::{Over, Watch};
 use crate::httpd::log::{Level, log_server};
 use crate::httpd::mpm;
-use crate::httpd::thread::spawn;
 use crate::registry;
 
 /// How long connections may take to end.
@@ -19,18 +17,6 @@ const PATIENCE: Duration = Duration::from_secs(4);
 
 /// How often to look again while the child still serves requests.
 const INTERVAL: Duration = Duration::from_millis(250);
-
-/// Set when the child ends by itself.
-#[derive(Default)]
-struct Over {
-    is_set: Mutex<bool>,
-    changed: Condvar,
-}
-
-struct Watch {
-    over: Arc<Over>,
-    thread: JoinHandle<()>,
-}
 
 static WATCH: Mutex<Option<Watch>> = Mutex::new(None);
 
@@ -45,15 +31,7 @@ pub(super) fn watch() -> io::Result<()> {
     if watch.is_some() {
         return Ok(());
     }
-    let over = Arc::new(Over::default());
-    let waited_for = Arc::clone(&over);
-    let builder = Builder::new().name("ws-departure".into());
-    let thread = spawn(builder, move || {
-        guard("the watch of a child that stops", (), || {
-            leave_if_stuck(&waited_for);
-        });
-    })?;
-    *watch = Some(Watch { over, thread });
+    *watch = Some(Watch::start("ws-departure", leave_if_stuck)?);
     Ok(())
 }
 
@@ -74,11 +52,8 @@ fn leave_if_stuck(over: &Over) {
 /// Ends the thread and waits for it.
 pub(super) fn stop() {
     let watch = WATCH.lock().unwrap_or_else(PoisonError::into_inner).take();
-    if let Some(Watch { over, thread }) = watch {
-        *over.is_set.lock().unwrap_or_else(PoisonError::into_inner) = true;
-        over.changed.notify_all();
-        // It only fails if the thread panicked, and then it has ended too.
-        let _ = thread.join();
+    if let Some(watch) = watch {
+        watch.end();
     }
 }
 
@@ -90,21 +65,4 @@ pub(in crate::entry) fn leave() -> ! {
     );
     // SAFETY: ends the process without running anything that the stuck callback might then find gone.
     unsafe { libc::_exit(0) }
-}
-
-impl Over {
-    /// Returns whether it is over, after `limit` at the latest.
-    fn wait(&self, limit: Duration) -> bool {
-        let deadline = Instant::now() + limit;
-        let mut is_set = self.is_set.lock().unwrap_or_else(PoisonError::into_inner);
-        while !*is_set {
-            let left = deadline.saturating_duration_since(Instant::now());
-            if left.is_zero() {
-                return false;
-            }
-            let waited = self.changed.wait_timeout(is_set, left);
-            is_set = waited.unwrap_or_else(PoisonError::into_inner).0;
-        }
-        true
-    }
 }

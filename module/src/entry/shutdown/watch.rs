@@ -1,0 +1,63 @@
+//! Threads that look at something now and then until they are told to end.
+
+use std::io;
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::thread::{Builder, JoinHandle};
+use std::time::Duration;
+
+use crate::httpd::guard::guard;
+use crate::httpd::thread::spawn;
+
+/// Such a thread.
+pub(super) struct Watch {
+    over: Arc<Over>,
+    thread: JoinHandle<()>,
+}
+
+/// What the thread waits for between two looks.
+#[derive(Default)]
+pub(super) struct Over {
+    is_set: Mutex<bool>,
+    changed: Condvar,
+}
+
+impl Watch {
+    /// Starts a thread of this name that runs `look`.
+    ///
+    /// # Errors
+    ///
+    /// When the process can have no more threads.
+    pub(super) fn start(
+        name: &'static str,
+        look: impl FnOnce(&Over) + Send + 'static,
+    ) -> io::Result<Self> {
+        let over = Arc::new(Over::default());
+        let waited_for = Arc::clone(&over);
+        let thread = spawn(Builder::new().name(name.into()), move || {
+            guard(name, (), || look(&waited_for));
+        })?;
+        Ok(Self { over, thread })
+    }
+
+    /// Ends the thread and waits for it.
+    pub(super) fn end(self) {
+        *self.over.lock() = true;
+        self.over.changed.notify_all();
+        // It only fails if the thread panicked, and then it has ended too.
+        let _ = self.thread.join();
+    }
+}
+
+impl Over {
+    /// Waits for `limit` at most. Returns whether the thread has to end.
+    pub(super) fn wait(&self, limit: Duration) -> bool {
+        let waited = self
+            .changed
+            .wait_timeout_while(self.lock(), limit, |is_set| !*is_set);
+        *waited.unwrap_or_else(PoisonError::into_inner).0
+    }
+
+    fn lock(&self) -> MutexGuard<'_, bool> {
+        self.is_set.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
