@@ -112,7 +112,7 @@ pub(super) static TABLE: Table = Table([
     of_server(one(
         c"WebSocketH2MaxStreams",
         &(h2_max_streams as _),
-        c"Most WebSockets of one HTTP/2 connection; default 3",
+        c"Most WebSockets of one HTTP/2 connection; default 1",
     )),
     of_server(one(
         c"WebSocketHtaccessPlugins",
