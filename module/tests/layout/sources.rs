@@ -1,6 +1,6 @@
 //! The files of a crate, and which of them name items of which others.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::slice;
@@ -24,16 +24,17 @@ pub(crate) struct Edge {
     pub(crate) name: String,
 }
 
-/// What a name stands for in a module.
+/// What a name stands for in a module. The first is meant where more of the path follows.
+#[derive(PartialEq, Eq, PartialOrd, Ord)]
 enum Meaning {
-    Item,
     Module,
     /// An item or module with this path, as a `use` says.
     Alias(Name),
+    Item,
 }
 
 /// A path as it is written, and where.
-#[derive(Clone)]
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord)]
 struct Name {
     segments: Vec<String>,
     line: usize,
@@ -41,7 +42,8 @@ struct Name {
 
 struct Module {
     file: String,
-    names: BTreeMap<String, Meaning>,
+    /// A function may have the name of a module.
+    names: BTreeMap<String, BTreeSet<Meaning>>,
     /// All paths in its code, except what it only re-exports.
     uses: Vec<Name>,
 }
@@ -109,7 +111,7 @@ impl Sources {
             match item {
                 Item::Mod(child) if !is_for_tests(&child.attrs) => {
                     let name = child.ident.to_string();
-                    module.names.insert(name.clone(), Meaning::Module);
+                    module.define(name.clone(), Meaning::Module);
                     let inner = [&path[..], &[name]].concat();
                     match &child.content {
                         Some((_, items)) => self.read_items(inner, file, items),
@@ -148,16 +150,21 @@ impl Sources {
         if first == "super" {
             return self.definition(of, name);
         }
-        match module.names.get(first)? {
-            Meaning::Item => Some(&module.file),
+        let mut meanings = module.names.get(first)?.iter();
+        meanings.find_map(|meaning| match meaning {
             Meaning::Module => self.member(&[of, slice::from_ref(first)].concat(), rest),
             Meaning::Alias(target) if target.segments.first() == Some(first) => None,
             Meaning::Alias(target) => self.definition(of, &[&target.segments[..], rest].concat()),
-        }
+            Meaning::Item => Some(&*module.file),
+        })
     }
 }
 
 impl Module {
+    fn define(&mut self, name: String, meaning: Meaning) {
+        self.names.entry(name).or_default().insert(meaning);
+    }
+
     fn read_use(&mut self, item: &ItemUse) {
         let is_private = matches!(item.vis, Visibility::Inherited);
         let mut found = Vec::new();
@@ -166,7 +173,7 @@ impl Module {
             if is_private {
                 self.uses.push(name.clone());
             }
-            self.names.insert(alias, Meaning::Alias(name));
+            self.define(alias, Meaning::Alias(name));
         }
     }
 
@@ -189,7 +196,7 @@ impl Module {
             },
             _ => return,
         };
-        self.names.insert(name.to_string(), Meaning::Item);
+        self.define(name.to_string(), Meaning::Item);
     }
 }
 
