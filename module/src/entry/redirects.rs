@@ -9,13 +9,15 @@
 #![allow(unsafe_code)]
 
 use std::cell::Cell;
-use std::ffi::c_int;
+use std::ffi::{CStr, c_int};
 use std::ptr;
 
 use super::config::HANDLER;
 use crate::httpd::answer::Answer;
 use crate::httpd::request::Request;
 use crate::httpd::{slot, sys};
+
+const CONTENT_LENGTH: &CStr = c"Content-Length";
 
 /// What the handlers of an outermost request have done with its connection.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -30,8 +32,12 @@ enum Outcome {
 }
 
 /// Stands on the stack of [`supervise`]; the outermost request points to it.
-#[derive(Default)]
-struct Supervision(Cell<Outcome>);
+struct Supervision {
+    outcome: Cell<Outcome>,
+    /// The client's `Content-Length`. The handler of a CGI program removes that header when it
+    /// redirects, because it has read the body (cgi_common.h).
+    content_length: Option<Vec<u8>>,
+}
 
 /// The first of all handlers: runs the others for the outermost request of a chain that may end in a
 /// WebSocket.
@@ -46,7 +52,10 @@ pub(super) unsafe fn supervise(request: Request) -> c_int {
     {
         return sys::DECLINED;
     }
-    let supervision = Supervision::default();
+    let supervision = Supervision {
+        outcome: Cell::default(),
+        content_length: request.header(CONTENT_LENGTH).map(<[u8]>::to_vec),
+    };
     // SAFETY: the slot is this module's own, and used by the thread of the request alone. It points to
     // `supervision` only while that is on the stack: the handlers are C functions, through which no
     // panic passes.
@@ -61,7 +70,7 @@ pub(super) unsafe fn supervise(request: Request) -> c_int {
         *slot = ptr::null();
         status
     };
-    match supervision.0.get() {
+    match supervision.outcome.get() {
         Outcome::Http => status,
         Outcome::Upgraded => sys::OK,
         Outcome::Suspended => sys::SUSPENDED,
@@ -74,6 +83,14 @@ pub(super) fn is_answer_heard(request: Request) -> bool {
     request.is_outermost() || supervision_of(request).is_some()
 }
 
+/// The `Content-Length` that the client sent, also if a CGI program has had the body.
+pub(super) fn content_length(request: &Request) -> Option<&[u8]> {
+    match supervision_of(*request) {
+        Some(supervision) => supervision.content_length.as_deref(),
+        None => request.header(CONTENT_LENGTH),
+    }
+}
+
 /// What the handler of `request` has to return in place of `answer`. After the 101 response nothing may
 /// be answered to the client, whatever has happened.
 pub(super) fn settle(request: Request, answer: Answer) -> Answer {
@@ -83,7 +100,7 @@ pub(super) fn settle(request: Request, answer: Answer) -> Answer {
     let is_suspended = answer == Answer::Suspended;
     match supervision_of(request) {
         Some(supervision) => {
-            supervision.0.set(if is_suspended {
+            supervision.outcome.set(if is_suspended {
                 Outcome::Suspended
             } else {
                 Outcome::Upgraded

@@ -86,7 +86,7 @@ fn head(request: &Request) -> RequestHead<'_> {
         extensions: request.header(c"Sec-WebSocket-Extensions"),
         origin: request.header(c"Origin"),
         sec_websocket_origin: request.header(c"Sec-WebSocket-Origin"),
-        content_length: request.header(c"Content-Length"),
+        content_length: redirects::content_length(request),
         // mod_http2 makes one up, as its streams end by themselves; a client cannot send it there.
         has_transfer_encoding: request.http2_connection().is_none()
             && request.header(c"Transfer-Encoding").is_some(),

@@ -2,8 +2,8 @@
 
 use anyhow::{Context as _, Result, ensure};
 
-use super::site::Site;
-use super::{converse, expect_lines, marked};
+use super::site::{HOST_WAYS, Site, WAYS};
+use super::{converse, expect_lines, marked, talk};
 use crate::support::{Client, Context, Driver, Handshake, cases};
 
 cases! {
@@ -11,6 +11,7 @@ cases! {
     "redirects: TLS: nothing that the redirecting module does afterwards reaches the client"
         => after_over_tls,
     "redirects: a request whose response has begun never becomes a WebSocket" => begun,
+    "redirects: a handshake with a body is refused, whoever has read the body" => bodies,
 }
 
 /// Ways in which the test module continues, and redirects outside of handlers.
@@ -66,6 +67,36 @@ fn begun(context: &Context) -> Result<()> {
             ensure!(client.response()?.status == 200);
             let body = String::from_utf8_lossy(&client.rest()?).into_owned();
             ensure!(body.contains("begun") && !body.contains("101"), "{body}");
+        }
+        site.expect_alive()?;
+    }
+    Ok(())
+}
+
+/// A CGI program gets the body, and then httpd takes the header away that tells of it.
+fn bodies(context: &Context) -> Result<()> {
+    let frames = talk();
+    let length = frames.len().to_string();
+    let chunks = [
+        format!("{:x}\r\n", frames.len()).as_bytes(),
+        &frames,
+        b"\r\n0\r\n\r\n",
+    ]
+    .concat();
+    for site in sites(context)? {
+        for (way, path) in WAYS.iter().chain(HOST_WAYS) {
+            for (name, value, body) in [
+                ("Content-Length", length.as_str(), &frames),
+                ("Transfer-Encoding", "chunked", &chunks),
+            ] {
+                let handshake = Handshake::to(path).and(name, value);
+                let mut client = Client::connect(site.address())?;
+                // Were the body not read, what is behind it would be frames.
+                client.send([&handshake.to_bytes(), &body[..], &talk()].concat())?;
+                let response = client.response()?;
+                ensure!(response.status == 400, "{way}, {name}: {response:?}");
+                client.drain()?;
+            }
         }
         site.expect_alive()?;
     }
