@@ -48,6 +48,9 @@ fn few_threads(context: &Context) -> Result<()> {
             .start()?;
         let child = httpd.child_pids()?[0];
         let open = || Client::open(httpd.address(), &Handshake::to("/echo"));
+        // By then the MPM has all its threads.
+        let response = Client::ask(httpd.address(), &Handshake::to("/absent"))?;
+        ensure!(response.status == 404, "{response:?}");
         fs::write(&limit, most.to_string())?;
         let mut early = open()?;
         early.echo("served by a thread of the MPM")?;
