@@ -44,7 +44,7 @@ mod try_send;
 use std::process::ExitCode;
 use std::sync::Arc;
 
-use anyhow::Result;
+use anyhow::{Result, ensure};
 use libtest_mimic::{Arguments, Failed, Trial};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use xtask::apache::{Apache, Version};
@@ -52,6 +52,7 @@ use xtask::server_root::Mpm;
 
 use self::support::plugins::Plugins;
 use self::support::{Case, Context, Driver, HTTP2_WEBSOCKETS};
+use self::tls::renegotiation::OPENSSL_REFUSES;
 
 const THEMES: &[&[Case]] = &[
     handshake::CASES,
@@ -120,6 +121,10 @@ fn main() -> Result<ExitCode> {
     arguments.test_threads.get_or_insert(THREADS);
     let version = Apache::find()?.version;
     println!("httpd {version}");
+    for name in OF_FEW_THREADS {
+        let mut cases = THEMES.iter().copied().flatten();
+        ensure!(cases.any(|case| case.name == name), "no case `{name}`");
+    }
     let contexts = contexts()?;
     let trials = contexts
         .iter()
@@ -162,11 +167,12 @@ fn contexts() -> Result<Vec<Context>> {
         .collect())
 }
 
-/// Cases with one thread in one child. The event MPM before 2.4.53 stops accepting when all threads
-/// of a child are busy, and does not notice when one becomes idle again (PR 65769). So it serves
-/// one request, with and without this module.
-const OF_ONE_THREAD: [&str; 2] = [
+/// Cases that keep all threads of the only child busy at once. The event MPM before 2.4.53 may then
+/// stop accepting, and not notice when a thread becomes idle again (PR 65769), with and without this
+/// module. With one thread it serves one request.
+const OF_FEW_THREADS: [&str; 3] = [
     "a kept WebSocketServer reaches a later connection or nothing",
+    "graceful restarts during a storm of connections cause no crash and no loss",
     "WebSocketDetach: 2000 connections leak no descriptors and no memory",
 ];
 
@@ -175,7 +181,10 @@ fn needed_version(context: &Context, case: &Case) -> Option<Version> {
     if case.name.contains("HTTP/2") {
         // Earlier versions of mod_http2 do not support WebSockets.
         Some(HTTP2_WEBSOCKETS)
-    } else if context.mpm == Mpm::Event && OF_ONE_THREAD.contains(&case.name) {
+    } else if case.name.contains("a flood of refused renegotiations") {
+        // Earlier versions end the connection at the first of them.
+        Some(OPENSSL_REFUSES)
+    } else if context.mpm == Mpm::Event && OF_FEW_THREADS.contains(&case.name) {
         Some(Version(2, 4, 53))
     } else {
         None

@@ -57,10 +57,11 @@ const MOMENTS: [Moment; 4] = [
     }),
 ];
 
-const OPENSSL_REFUSES: Version = Version(2, 4, 60);
+/// From this version on, mod_ssl makes OpenSSL refuse a handshake within a connection, with a
+/// warning. Earlier versions of mod_ssl end the connection.
+pub(crate) const OPENSSL_REFUSES: Version = Version(2, 4, 60);
 
-/// mod_ssl makes OpenSSL refuse with a warning, after which OpenSSL's client gives up. Before
-/// 2.4.60, httpd ends the connection itself.
+/// OpenSSL's client gives up when its handshake is refused.
 fn by_client(context: &Context) -> Result<()> {
     let httpd = start(context, "")?;
     let mut other = Client::open_tls(&httpd, &Handshake::to("/echo"))?;
