@@ -7,12 +7,15 @@
 #![allow(unsafe_code)]
 
 pub mod answer;
+pub mod beam;
+pub mod bottom;
+pub mod brigades;
+pub mod conn;
 pub mod descriptors;
 pub mod detached;
 pub mod error;
 pub mod filters;
 pub mod guard;
-pub mod holding;
 pub mod log;
 pub mod memory;
 pub mod mpm;
@@ -25,8 +28,6 @@ pub mod served;
 pub mod slot;
 pub mod socket;
 pub mod state;
-pub mod stream;
 pub mod suspend;
 pub mod sys;
 pub mod thread;
-pub mod transport;

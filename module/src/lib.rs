@@ -12,6 +12,7 @@
 //! * `flusher`: writes what a callback that takes long has queued.
 //! * `trimming`: when free memory is given back to the system.
 //! * `compression`: compresses what is sent.
+//! * `transport`: a connection's bytes, and who closes it.
 //! * `httpd`: the code that talks to httpd and APR: requests, bytes, memory, threads.
 //! * [`protocol`]: RFC 6455 itself, without I/O.
 //! * `buffers`: memory that connections have only while there are bytes in it.
@@ -39,4 +40,5 @@ mod reactor;
 mod registry;
 mod session;
 mod sync;
+mod transport;
 mod trimming;

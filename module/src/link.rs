@@ -20,8 +20,8 @@ use websocket_plugin::CloseCode;
 
 use crate::compression::Compression;
 use crate::flusher;
-use crate::httpd::transport::Transport;
 use crate::protocol::{ClosePayload, Opcode};
+use crate::transport::Transport;
 use framing::Framing;
 use outlet::Outlet;
 use patience::Patience;

@@ -13,7 +13,7 @@ use graph::shortest_circle;
 use sources::{Edge, Sources};
 
 /// The modules of the crate, from the top to the ground: each may use those below it.
-const LAYERS: [&str; 15] = [
+const LAYERS: [&str; 16] = [
     "lib",
     "entry",
     "blocking",
@@ -25,6 +25,7 @@ const LAYERS: [&str; 15] = [
     "flusher",
     "trimming",
     "compression",
+    "transport",
     "httpd",
     "protocol",
     "buffers",

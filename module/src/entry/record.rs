@@ -13,7 +13,7 @@ use crate::httpd::guard::guard;
 use crate::httpd::log::{Level, log_server};
 use crate::httpd::pool::Pool;
 use crate::httpd::request::Request;
-use crate::httpd::{filters, memory, mpm, scoreboard, slot, stream, suspend, sys};
+use crate::httpd::{bottom, filters, memory, mpm, scoreboard, slot, suspend, sys};
 use crate::reactor::Reactor;
 use crate::registry::Stop;
 use crate::{flusher, protocol, registry};
@@ -117,7 +117,7 @@ unsafe extern "C" fn register_hooks(_pool: *mut sys::apr_pool_t) {
             sys::APR_HOOK_MIDDLE,
         );
         filters::register();
-        stream::register_filters();
+        bottom::register();
         status::hook();
         shutdown::hook();
     }

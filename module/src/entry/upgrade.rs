@@ -14,13 +14,10 @@ use crate::compression::Compression;
 use crate::httpd::answer::Answer;
 use crate::httpd::descriptors;
 use crate::httpd::detached::Duplicate;
-use crate::httpd::holding::Holding;
 use crate::httpd::log::{Level, log_server};
 use crate::httpd::mpm;
 use crate::httpd::refusal::Refusal;
 use crate::httpd::request::Request;
-use crate::httpd::stream::Descriptors;
-use crate::httpd::transport::Transport;
 use crate::link::{Holder, Link, Wake};
 use crate::plugin::{Attachment, LoadedPlugin, ServerLease};
 use crate::protocol::{
@@ -28,6 +25,7 @@ use crate::protocol::{
 };
 use crate::reactor::{Connection, Handover, Reactor, Threads};
 use crate::session::Session;
+use crate::transport::Transport;
 
 const BAD_REQUEST: Refusal = Refusal::new(400);
 const FORBIDDEN: Refusal = Refusal::new(403);
@@ -218,9 +216,12 @@ impl Opening<'_> {
             Holder::Mpm
         };
         let mut session = self.accept(driver.server(), driver.waker(), holder)?;
+        let request = self.request;
         let opened = match input {
-            Some(input) => self.request.take_http2_stream(input),
-            None => self.request.take_stream(Descriptors::Own),
+            Some(input) => request
+                .take_http2_stream()
+                .map(|beam| Transport::of_stream(beam, input)),
+            None => request.take_connection().and_then(Transport::of_connection),
         };
         match opened.and_then(|stream| Ok((stream.descriptor()?, stream))) {
             Ok((descriptor, stream)) => {
@@ -249,7 +250,8 @@ impl Opening<'_> {
         if let Some(duplicate) = duplicate {
             return Ok(self.detach(duplicate, &connection, session));
         }
-        Ok(match self.request.take_stream(Descriptors::Httpd) {
+        let opened = self.request.take_connection_to_suspend();
+        Ok(match opened.and_then(Transport::of_connection) {
             Ok(transport) => {
                 let handover = Handover {
                     connection,
@@ -282,12 +284,9 @@ impl Opening<'_> {
         mut session: Session,
     ) -> Answer {
         session.outlive_request();
-        match self.request.detach(duplicate) {
-            Ok((socket, detached)) => connection.adopt(
-                session,
-                Transport::Detached(socket),
-                Holding::Detached(detached),
-            ),
+        let detached = self.request.detach(duplicate);
+        match detached.and_then(|(socket, early)| Transport::detached(socket, early)) {
+            Ok((transport, custody)) => connection.adopt(session, transport, custody),
             Err(error) => self.log_loss(&error),
         }
         Answer::Done

@@ -131,15 +131,38 @@ pub unsafe fn are_transparent(connection: *const sys::conn_rec) -> bool {
 pub unsafe fn flush_core(connection: *mut sys::conn_rec) -> sys::apr_status_t {
     // SAFETY: the last output filter is always the core's, whose function takes a null brigade.
     unsafe {
-        let mut filter = (*connection).output_filters;
-        while !(*filter).next.is_null() {
-            filter = (*filter).next;
-        }
-        match (*(*filter).frec).filter_func.out_func {
-            Some(write) => write(filter, ptr::null_mut()),
+        let core = last((*connection).output_filters);
+        match (*(*core).frec).filter_func.out_func {
+            Some(write) => write(core, ptr::null_mut()),
             None => sys::APR_SUCCESS,
         }
     }
+}
+
+/// The last filter of a connection, which is the core's.
+///
+/// # Safety
+///
+/// `filter` is one of a live connection, and nobody changes its filters meanwhile.
+pub(super) unsafe fn last(mut filter: *mut sys::ap_filter_t) -> *mut sys::ap_filter_t {
+    // SAFETY: the caller vouches for the filter; its list ends with null.
+    unsafe {
+        while !(*filter).next.is_null() {
+            filter = (*filter).next;
+        }
+    }
+    filter
+}
+
+/// What the last bucket of a brigade links to, and the first one back to (`APR_BRIGADE_SENTINEL`).
+///
+/// # Safety
+///
+/// The brigade is live.
+pub(super) unsafe fn end(brigade: *mut sys::apr_bucket_brigade) -> *mut sys::apr_bucket {
+    // SAFETY: the caller vouches for the brigade. A brigade is a ring through the `link` of its
+    // buckets, which is their first field, and through its own `list` (apr_ring.h).
+    unsafe { (&raw mut (*brigade).list).cast() }
 }
 
 /// `APR_BRIGADE_INSERT_TAIL`, which is a macro.
@@ -148,10 +171,9 @@ pub unsafe fn flush_core(connection: *mut sys::conn_rec) -> sys::apr_status_t {
 ///
 /// The caller has both to itself; the bucket is in no brigade.
 pub unsafe fn append(brigade: *mut sys::apr_bucket_brigade, bucket: *mut sys::apr_bucket) {
-    // SAFETY: the caller vouches for both. A brigade is a ring through the `link` of its buckets,
-    // which is their first field, and through its own `list` (apr_ring.h).
+    // SAFETY: the caller vouches for both, which are links of one ring then (`end`).
     unsafe {
-        let sentinel = (&raw mut (*brigade).list).cast::<sys::apr_bucket>();
+        let sentinel = end(brigade);
         let last = (*brigade).list.prev;
         (*bucket).link.next = sentinel;
         (*bucket).link.prev = last;
@@ -166,7 +188,7 @@ pub unsafe fn append(brigade: *mut sys::apr_bucket_brigade, bucket: *mut sys::ap
 ///
 /// The caller has the bucket to itself, and the brigade it is in.
 pub unsafe fn delete(bucket: *mut sys::apr_bucket) {
-    // SAFETY: the caller vouches for both; for the ring see `append`. A bucket is destroyed and freed by
+    // SAFETY: the caller vouches for both; for the ring see `end`. A bucket is destroyed and freed by
     // its own functions (apr_buckets.h).
     unsafe {
         let sys::apr_bucket__bindgen_ty_1 { next, prev } = (*bucket).link;
@@ -189,12 +211,8 @@ pub unsafe fn delete(bucket: *mut sys::apr_bucket) {
 pub unsafe fn buckets(
     brigade: *mut sys::apr_bucket_brigade,
 ) -> impl Iterator<Item = *mut sys::apr_bucket> {
-    // SAFETY: the caller vouches for the brigade; each link leads to a bucket or to the end (see
-    // `append`).
-    let (sentinel, mut next) = unsafe {
-        let sentinel = (&raw mut (*brigade).list).cast::<sys::apr_bucket>();
-        (sentinel, (*brigade).list.next)
-    };
+    // SAFETY: the caller vouches for the brigade; each link leads to a bucket or to the end.
+    let (sentinel, mut next) = unsafe { (end(brigade), (*brigade).list.next) };
     std::iter::from_fn(move || {
         let bucket = (next != sentinel).then_some(next)?;
         // SAFETY: as above.

@@ -41,8 +41,8 @@ pub enum Drained {
 impl Socket {
     /// A socket that is closed when nobody shares it any more.
     #[must_use]
-    pub fn new(descriptor: OwnedFd) -> Self {
-        Self(Descriptor::Owned(Arc::new(descriptor)))
+    pub fn new(descriptor: impl Into<Arc<OwnedFd>>) -> Self {
+        Self(Descriptor::Owned(descriptor.into()))
     }
 
     /// A socket that httpd closes.
@@ -149,12 +149,12 @@ mod tests {
     use rustix::io::Errno;
     use rustix::net::Shutdown;
     use std::io::{Read, Write};
-    use std::os::fd::{AsFd, AsRawFd};
+    use std::os::fd::{AsFd, AsRawFd, OwnedFd};
     use std::os::unix::net::UnixStream;
 
     fn pair() -> (Socket, UnixStream) {
         let (ours, theirs) = UnixStream::pair().unwrap();
-        (Socket::new(ours.into()), theirs)
+        (Socket::new(OwnedFd::from(ours)), theirs)
     }
 
     #[test]

@@ -8,14 +8,13 @@
 mod remains;
 mod thread;
 
-use std::os::fd::RawFd;
 use std::ptr;
 use std::sync::atomic::{AtomicPtr, Ordering};
 
 use super::pool::Pool;
 use super::slot;
 use super::socket::Socket;
-use super::{filters, sys};
+use super::{conn, filters, sys};
 use thread::MpmThread;
 
 pub use thread::note_taken;
@@ -62,18 +61,14 @@ pub unsafe fn hand_over(connection: *mut sys::conn_rec, request: *mut sys::reque
         // The thread the connection was served by is not the one that serves it from now on.
         (*connection).current_thread = ptr::null_mut();
         let worker = sys::ap_get_scoreboard_worker((*connection).sbh.cast());
-        let apr_socket = sys::ap_get_conn_socket(connection);
-        let mut descriptor: RawFd = -1;
-        sys::apr_os_sock_get(&raw mut descriptor, apr_socket);
-        if descriptor < 0 {
+        let Some(descriptor) = conn::descriptor(connection) else {
             // A hard stop has closed it: dropping the adopter ends the session.
             return;
-        }
+        };
         remains::free();
         adopter.adopt(Suspended {
             connection,
             request,
-            apr_socket,
             thread: MpmThread::current(worker),
             socket: Socket::borrowed(descriptor),
         });
@@ -90,7 +85,6 @@ unsafe fn slot(connection: *mut sys::conn_rec) -> *mut *mut Pending {
 pub struct Suspended {
     connection: *mut sys::conn_rec,
     request: *mut sys::request_rec,
-    apr_socket: *mut sys::apr_socket_t,
     thread: MpmThread,
     /// Closed with the connection's pool, in `destroy`.
     socket: Socket,
@@ -108,7 +102,8 @@ impl Suspended {
         // and `ap_start_lingering_close` without their flushes, which would wait for the client.
         unsafe {
             let connection = self.connection;
-            sys::apr_socket_timeout_set(self.apr_socket, 0);
+            let socket = sys::ap_get_conn_socket(connection);
+            sys::apr_socket_timeout_set(socket, 0);
             let brigade = sys::apr_brigade_create((*connection).pool, (*connection).bucket_alloc);
             let end = sys::ap_bucket_eor_create((*connection).bucket_alloc, self.request);
             filters::append(brigade, end);
@@ -118,7 +113,7 @@ impl Suspended {
             if (*connection).aborted == 0 {
                 sys::ap_shutdown_conn(connection, 0);
                 filters::flush_core(connection);
-                sys::apr_socket_shutdown(self.apr_socket, sys::APR_SHUTDOWN_WRITE);
+                sys::apr_socket_shutdown(socket, sys::APR_SHUTDOWN_WRITE);
             }
         }
     }

@@ -9,13 +9,12 @@ use super::mishap::{self, Fallible, Outcome};
 use super::ready::Queued;
 use super::run_state::RunState;
 use crate::httpd::guard::guard;
-use crate::httpd::holding::Holding;
 use crate::httpd::socket::Drained;
 use crate::httpd::suspend::{Adopter, Suspended};
-use crate::httpd::transport::Transport;
 use crate::link::{Link, Wake};
 use crate::plugin::LoadedPlugin;
 use crate::session::{Next, Session, is_heavy, is_long};
+use crate::transport::{Custody, Transport};
 
 /// How long the client may take to close its side after the last byte was written (httpd's
 /// `SECONDS_TO_LINGER`).
@@ -50,7 +49,7 @@ pub struct Connection {
 struct Life {
     /// Until the session has ended.
     session: Option<Session>,
-    holding: Holding,
+    holding: Custody,
     /// The server stops: the client is not waited for.
     is_leaving: bool,
     /// When to ask again whether the handover is complete.
@@ -79,7 +78,7 @@ impl Adopter for Handover {
             session,
             transport,
         } = *self;
-        connection.adopt(session, transport, Holding::Suspended(suspended));
+        connection.adopt(session, transport, Custody::Suspended(suspended));
     }
 }
 
@@ -116,7 +115,7 @@ impl Connection {
 
     /// Begins with a session whose bytes are in `transport`. The handshake's thread calls it when it no
     /// longer uses the connection.
-    pub fn adopt(self: &Arc<Self>, session: Session, transport: Transport, holding: Holding) {
+    pub fn adopt(self: &Arc<Self>, session: Session, transport: Transport, holding: Custody) {
         session.link().open(transport);
         // Nobody else sets it: this happens once.
         let _ = self.link.set(Arc::downgrade(session.link()));

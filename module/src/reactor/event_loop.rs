@@ -17,9 +17,9 @@ use super::pool::Pool;
 use super::ready::Ready;
 use super::turn_counter::TurnCounter;
 use crate::httpd::guard::guard;
-use crate::httpd::holding::Holding;
 use crate::httpd::thread;
 use crate::session::is_heavy;
+use crate::transport::Custody;
 
 /// The most events taken with one system call.
 pub(super) const BATCH: usize = 256;
@@ -252,7 +252,7 @@ impl EventLoop {
         lock(&self.connections).insert(connection)
     }
 
-    pub(super) fn register(&self, holding: &Holding, token: usize) -> io::Result<()> {
+    pub(super) fn register(&self, holding: &Custody, token: usize) -> io::Result<()> {
         use epoll::EventFlags as Flags;
         let flags = Flags::IN | Flags::OUT | Flags::RDHUP | Flags::ET;
         epoll::add(
@@ -264,7 +264,7 @@ impl EventLoop {
         Ok(())
     }
 
-    pub(super) fn remove(&self, token: usize, holding: &Holding) {
+    pub(super) fn remove(&self, token: usize, holding: &Custody) {
         // A connection that could not be registered is not there.
         let _ = epoll::delete(&self.poller, holding);
         lock(&self.connections).try_remove(token);

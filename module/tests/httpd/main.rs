@@ -7,6 +7,7 @@
 
 mod blocking;
 mod broadcast;
+mod byte_counts;
 mod c_abi;
 mod config;
 mod crowd;
@@ -75,6 +76,7 @@ const THEMES: &[&[Case]] = &[
     blocking::CASES,
     driver::CASES,
     gate::CASES,
+    byte_counts::CASES,
     life::CASES,
     endurance::CASES,
     crowd::CASES,

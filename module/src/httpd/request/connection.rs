@@ -1,15 +1,17 @@
 //! What becomes of a request's connection.
 
+use std::collections::VecDeque;
 use std::io;
 use std::os::fd::OwnedFd;
 
 use super::Request;
-use crate::httpd::detached::{Detached, DetachedStream, Duplicate};
+use crate::httpd::beam::{Beam, input_of};
+use crate::httpd::conn::Conn;
+use crate::httpd::detached::Duplicate;
 use crate::httpd::memory::SharedMemory;
 use crate::httpd::served::Served;
-use crate::httpd::stream::{ConnectionStream, Descriptors, Http2Stream, input_of};
+use crate::httpd::socket::Socket;
 use crate::httpd::suspend::{self, Adopter};
-use crate::httpd::transport::Transport;
 use crate::httpd::{filters, mpm, sys};
 
 impl Request {
@@ -46,18 +48,31 @@ impl Request {
         self.get().status == sys::HTTP_SWITCHING_PROTOCOLS
     }
 
-    /// The connection's bytes, which have been the handler's since
-    /// [`switch_protocols`](Self::switch_protocols). For the handler's thread, once.
+    /// The connection, whose bytes have been the handler's since
+    /// [`switch_protocols`](Self::switch_protocols). For the handler's thread, once; it drops the result
+    /// before it returns.
     ///
     /// # Errors
     ///
     /// When the client is gone, or the process has no descriptor left.
-    pub fn take_stream(self, descriptors: Descriptors) -> io::Result<Transport> {
+    pub fn take_connection(self) -> io::Result<Conn> {
         self.check_client()?;
-        // SAFETY: the handler has the connection to itself until it returns, and drops the stream
-        // before; plugins use the request's pool from one thread at a time.
-        unsafe { ConnectionStream::new(self.get().connection, descriptors) }
-            .map(Transport::Connection)
+        // SAFETY: the handler has the connection to itself until it returns; plugins use the request's
+        // pool from one thread at a time.
+        unsafe { Conn::of_thread(self.get().connection) }
+    }
+
+    /// The same for a connection that the handler is going to [`suspend`](Self::suspend). The adopter drops
+    /// the result before it destroys the connection.
+    ///
+    /// # Errors
+    ///
+    /// When the client is gone.
+    pub fn take_connection_to_suspend(self) -> io::Result<Conn> {
+        self.check_client()?;
+        // SAFETY: the handler has the connection to itself until it hands it to the adopter; plugins use
+        // the request's pool from one thread at a time.
+        unsafe { Conn::to_suspend(self.get().connection) }
     }
 
     /// Has the MPM's treatment of the socket tell how the child stops, where httpd does not. For the
@@ -79,13 +94,14 @@ impl Request {
         unsafe { Duplicate::of(self.get().connection) }
     }
 
-    /// Takes the connection, which has left HTTP, away from httpd. For the handler's thread, which must
-    /// answer [`Answer::Done`](crate::httpd::answer::Answer) next.
+    /// Takes the connection, which has left HTTP, away from httpd: its socket, and what has come right
+    /// behind the request. For the handler's thread, which must answer
+    /// [`Answer::Done`](crate::httpd::answer::Answer) next.
     ///
     /// # Errors
     ///
     /// When the client is gone.
-    pub fn detach(self, duplicate: Duplicate) -> io::Result<(DetachedStream, Detached)> {
+    pub fn detach(self, duplicate: Duplicate) -> io::Result<(Socket, VecDeque<u8>)> {
         // SAFETY: the request is live; the rest is asked of the caller.
         unsafe { duplicate.detach(self.0.as_ptr()) }
     }
@@ -101,19 +117,16 @@ impl Request {
         unsafe { input_of(self.get().connection) }
     }
 
-    /// The bytes of a stream of an HTTP/2 connection, as [`take_stream`](Self::take_stream); `input`
-    /// comes from [`http2_input`](Self::http2_input).
+    /// A stream of an HTTP/2 connection, as [`take_connection`](Self::take_connection).
     ///
     /// # Errors
     ///
     /// When the client is gone.
-    pub fn take_http2_stream(self, input: OwnedFd) -> io::Result<Transport> {
+    pub fn take_http2_stream(self) -> io::Result<Beam> {
         self.check_client()?;
         // SAFETY: the handler has the secondary connection to itself until it returns, and drops the
         // stream before; plugins use the request's pool from one thread at a time.
-        Ok(Transport::Http2(unsafe {
-            Http2Stream::new(self.0.as_ptr(), input)
-        }))
+        Ok(unsafe { Beam::new(self.0.as_ptr()) })
     }
 
     fn check_client(&self) -> io::Result<()> {

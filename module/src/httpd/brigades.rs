@@ -2,13 +2,13 @@
 
 use std::io;
 
-use super::check;
-use crate::httpd::{filters, sys};
+use super::error::check;
+use super::{filters, sys};
 
-/// The filters of a connection and the brigades that bytes travel to and from them in.
+/// The filters of a connection, and the brigades in which bytes travel to and from them.
 ///
-/// Its functions are unsafe because of what the filters do: the caller has the live connection to
-/// itself.
+/// Its functions do not wait: they ask input filters for what is there, and output filters keep what they
+/// cannot write.
 pub(super) struct Brigades {
     connection: *mut sys::conn_rec,
     input: *mut sys::apr_bucket_brigade,
@@ -16,7 +16,8 @@ pub(super) struct Brigades {
 }
 
 /// What a read found.
-pub(super) enum Input {
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Input {
     /// So many bytes.
     Bytes(usize),
     /// The mark that ends the body of a request, and no bytes before it.
@@ -28,8 +29,12 @@ pub(super) enum Input {
 }
 
 impl Brigades {
+    /// # Safety
+    ///
+    /// `connection` is live, and lives longer than the result. Its filters run only during calls of the
+    /// result.
     pub(super) unsafe fn new(connection: *mut sys::conn_rec) -> Self {
-        // SAFETY: the caller has the live connection to itself; the brigades live in its pool.
+        // SAFETY: the caller vouches for the connection; the brigades live in its pool.
         let create =
             || unsafe { sys::apr_brigade_create((*connection).pool, (*connection).bucket_alloc) };
         Self {
@@ -39,10 +44,14 @@ impl Brigades {
         }
     }
 
-    /// Reads what has arrived, without waiting.
-    pub(super) unsafe fn read(&mut self, buffer: &mut [u8]) -> io::Result<Input> {
+    /// Reads what has arrived.
+    ///
+    /// # Errors
+    ///
+    /// When a filter reports one.
+    pub(super) fn read(&mut self, buffer: &mut [u8]) -> io::Result<Input> {
         let wanted = sys::apr_off_t::try_from(buffer.len()).unwrap_or(sys::apr_off_t::MAX);
-        // SAFETY: the caller has the live connection to itself; APR writes at most `length` bytes
+        // SAFETY: the connection is live and no filter runs (`new`); APR writes at most `length` bytes
         // into the buffer.
         unsafe {
             let status = sys::ap_get_brigade(
@@ -71,16 +80,11 @@ impl Brigades {
     }
 
     /// Whether the core input filter holds bytes that a filter above has yet to take.
-    pub(super) unsafe fn core_holds_input(&mut self) -> bool {
-        // SAFETY: the caller has the live connection to itself; the last input filter is the core's. A
-        // byte that is only looked at stays there.
+    pub(super) fn core_holds_input(&mut self) -> bool {
+        // SAFETY: as in `read`. A byte that is only looked at stays in the filter.
         unsafe {
-            let mut filter = (*self.connection).input_filters;
-            while !(*filter).next.is_null() {
-                filter = (*filter).next;
-            }
             let status = sys::ap_get_brigade(
-                filter,
+                filters::last((*self.connection).input_filters),
                 self.input,
                 sys::AP_MODE_SPECULATIVE,
                 sys::APR_NONBLOCK_READ,
@@ -94,8 +98,12 @@ impl Brigades {
     }
 
     /// Passes bytes to the output filters.
-    pub(super) unsafe fn pass_bytes(&mut self, bytes: &[u8]) -> io::Result<()> {
-        // SAFETY: the caller has the live connection to itself; filters copy what they keep of a
+    ///
+    /// # Errors
+    ///
+    /// When a filter reports one.
+    pub(super) fn pass_bytes(&mut self, bytes: &[u8]) -> io::Result<()> {
+        // SAFETY: the connection is live and no filter runs (`new`); filters copy what they keep of a
         // transient bucket.
         unsafe {
             let bucket = sys::apr_bucket_transient_create(
@@ -103,25 +111,30 @@ impl Brigades {
                 bytes.len(),
                 (*self.connection).bucket_alloc,
             );
-            filters::append(self.output, bucket);
-            self.pass()
+            self.pass(Some(bucket))
         }
     }
 
-    /// Passes the output brigade, which may be empty, to the output filters.
-    pub(super) unsafe fn pass(&mut self) -> io::Result<()> {
-        // SAFETY: the caller has the live connection to itself; filters keep what they cannot write at
-        // once.
+    /// Passes a bucket to the output filters, or calls them with nothing.
+    ///
+    /// # Errors
+    ///
+    /// When a filter reports one.
+    ///
+    /// # Safety
+    ///
+    /// The bucket is a live one of the connection's, and in no brigade.
+    pub(super) unsafe fn pass(&mut self, bucket: Option<*mut sys::apr_bucket>) -> io::Result<()> {
+        // SAFETY: the connection is live and no filter runs (`new`); the caller vouches for the bucket.
+        // The brigade is empty before and after this.
         unsafe {
+            if let Some(bucket) = bucket {
+                filters::append(self.output, bucket);
+            }
             let status = sys::ap_pass_brigade((*self.connection).output_filters, self.output);
             sys::apr_brigade_cleanup(self.output.cast());
             check(status)
         }
-    }
-
-    /// The brigade that [`pass`](Self::pass) passes.
-    pub(super) fn output(&self) -> *mut sys::apr_bucket_brigade {
-        self.output
     }
 }
 

@@ -1,20 +1,22 @@
-//! How this module holds a connection that no thread of the MPM serves.
+//! A connection that no thread of the MPM or mod_http2 serves: this module keeps it, and closes it.
 
 use std::os::fd::{AsFd, BorrowedFd};
 
-use super::detached::Detached;
-use super::socket::{Drained, Socket};
-use super::suspend::Suspended;
+use rustix::net::Shutdown;
 
-/// A connection that is this module's to close.
-pub enum Holding {
+use crate::httpd::socket::{Drained, Socket};
+use crate::httpd::suspend::Suspended;
+
+/// A connection that is this module's to close. Dropped without [`close`](Self::close), a suspended one
+/// stays open until the child exits.
+pub enum Custody {
     /// httpd has its request and its memory.
     Suspended(Suspended),
-    /// httpd has forgotten it.
-    Detached(Detached),
+    /// httpd has forgotten it. Closed when nobody has its descriptor any more.
+    Detached(Socket),
 }
 
-impl Holding {
+impl Custody {
     /// Whether [`finish`](Self::finish) may be called: the MPM has run all hooks of the handover.
     #[must_use]
     pub fn is_handed_over(&self) -> bool {
@@ -24,12 +26,12 @@ impl Holding {
         }
     }
 
-    /// Ends what there is of a request, whose transport must be gone, and tells the client that nothing
-    /// more comes. Never waits for the client.
+    /// Ends what there is of a request, whose [`Transport`](super::Transport) must be gone, and tells the
+    /// client that nothing more comes. Never waits for the client.
     pub fn finish(&mut self) {
         match self {
             Self::Suspended(suspended) => suspended.finish(),
-            Self::Detached(detached) => detached.finish(),
+            Self::Detached(socket) => socket.shut_down(Shutdown::Write),
         }
     }
 
@@ -49,23 +51,23 @@ impl Holding {
         self.socket().drain(buffer)
     }
 
-    fn socket(&self) -> &Socket {
-        match self {
-            Self::Suspended(suspended) => suspended.socket(),
-            Self::Detached(detached) => detached.socket(),
-        }
-    }
-
     /// Closes the connection and frees its memory.
     pub fn close(self) {
         match self {
             Self::Suspended(suspended) => suspended.destroy(),
-            Self::Detached(detached) => drop(detached),
+            Self::Detached(socket) => drop(socket),
+        }
+    }
+
+    fn socket(&self) -> &Socket {
+        match self {
+            Self::Suspended(suspended) => suspended.socket(),
+            Self::Detached(socket) => socket,
         }
     }
 }
 
-impl AsFd for Holding {
+impl AsFd for Custody {
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.socket().as_fd()
     }

@@ -1,0 +1,167 @@
+//! The bytes of a connection, wherever they come from and go to, and who keeps and closes it.
+//!
+//! Four cases, of which each connection is one for as long as it is open:
+//!
+//! | served by | its bytes | closed by |
+//! |---|---|---|
+//! | a thread of the MPM | [`Direct`] or [`Filtered`] | httpd, when the handler has returned |
+//! | a thread of mod_http2 | [`Http2Stream`] | mod_http2, when the handler has returned |
+//! | a loop, suspended | [`Direct`] or [`Filtered`] | [`Custody::Suspended`] |
+//! | a loop, detached | [`Direct`] | [`Custody::Detached`] |
+
+mod custody;
+mod direct;
+mod filtered;
+mod http2;
+mod stream;
+
+use std::collections::VecDeque;
+use std::io;
+use std::os::fd::OwnedFd;
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::httpd::beam::Beam;
+use crate::httpd::conn::Conn;
+use crate::httpd::socket::Socket;
+
+pub use custody::Custody;
+pub use direct::Direct;
+pub use filtered::Filtered;
+pub use http2::Http2Stream;
+pub use stream::Stream;
+
+/// One of the four kinds of [`Stream`].
+pub enum Transport {
+    /// A connection of httpd, all of which is a socket.
+    Plain(Direct<Conn>),
+    /// A connection of httpd with filters that change bytes.
+    Filtered(Filtered),
+    /// A stream of an HTTP/2 connection.
+    Http2(Http2Stream),
+    /// A connection httpd has forgotten.
+    Detached(Direct<Socket>),
+}
+
+impl Transport {
+    /// The bytes of a connection that has left HTTP.
+    ///
+    /// # Errors
+    ///
+    /// When there is no memory for what has come already.
+    pub fn of_connection(mut conn: Conn) -> io::Result<Self> {
+        Ok(if conn.is_transparent() {
+            let early = conn.take_early_bytes()?;
+            Self::Plain(Direct::new(conn, early))
+        } else {
+            Self::Filtered(Filtered::new(conn))
+        })
+    }
+
+    /// The bytes of a stream of HTTP/2 that has left HTTP. `input` is readable when some have arrived.
+    #[must_use]
+    pub fn of_stream(beam: Beam, input: OwnedFd) -> Self {
+        Self::Http2(Http2Stream::new(beam, input))
+    }
+
+    /// The bytes of a connection that httpd forgets, which are those of its socket after `early`, and that
+    /// connection itself.
+    ///
+    /// # Errors
+    ///
+    /// When the process has no descriptors left and httpd owns the socket's.
+    pub fn detached(socket: Socket, early: VecDeque<u8>) -> io::Result<(Self, Custody)> {
+        let custody = Custody::Detached(Socket::new(socket.descriptor()?));
+        Ok((Self::Detached(Direct::new(socket, early)), custody))
+    }
+
+    fn stream(&self) -> &dyn Stream {
+        match self {
+            Self::Plain(stream) => stream,
+            Self::Filtered(stream) => stream,
+            Self::Http2(stream) => stream,
+            Self::Detached(stream) => stream,
+        }
+    }
+
+    fn stream_mut(&mut self) -> &mut dyn Stream {
+        match self {
+            Self::Plain(stream) => stream,
+            Self::Filtered(stream) => stream,
+            Self::Http2(stream) => stream,
+            Self::Detached(stream) => stream,
+        }
+    }
+
+    /// See [`Stream::descriptor`].
+    ///
+    /// # Errors
+    ///
+    /// When the process has no descriptors left.
+    pub fn descriptor(&self) -> io::Result<Arc<OwnedFd>> {
+        self.stream().descriptor()
+    }
+
+    /// See [`Stream::retry_interval`].
+    #[must_use]
+    pub fn retry_interval(&self, pending: Duration) -> Option<Duration> {
+        self.stream().retry_interval(pending)
+    }
+
+    /// See [`Stream::is_emptied_by_short_reads`].
+    #[must_use]
+    pub fn is_emptied_by_short_reads(&self) -> bool {
+        self.stream().is_emptied_by_short_reads()
+    }
+
+    /// See [`Stream::find_end`].
+    pub fn find_end(&mut self) {
+        self.stream_mut().find_end();
+    }
+
+    /// See [`Stream::read`].
+    ///
+    /// # Errors
+    ///
+    /// As there.
+    pub fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        self.stream_mut().read(buffer)
+    }
+
+    /// See [`Stream::write`].
+    ///
+    /// # Errors
+    ///
+    /// As there.
+    pub fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.stream_mut().write(bytes)
+    }
+
+    /// See [`Stream::write_frame`].
+    ///
+    /// # Errors
+    ///
+    /// As there.
+    pub fn write_frame(&mut self, header: &[u8], payload: &[u8]) -> io::Result<usize> {
+        self.stream_mut().write_frame(header, payload)
+    }
+
+    /// See [`Stream::flush`].
+    ///
+    /// # Errors
+    ///
+    /// As there.
+    pub fn flush(&mut self) -> io::Result<bool> {
+        self.stream_mut().flush()
+    }
+
+    /// See [`Stream::has_progressed`].
+    pub fn has_progressed(&mut self) -> bool {
+        self.stream_mut().has_progressed()
+    }
+
+    /// See [`Stream::abort`].
+    pub fn abort(&mut self) {
+        self.stream_mut().abort();
+    }
+}
