@@ -16,6 +16,7 @@ pub mod detached;
 pub mod error;
 pub mod filters;
 pub mod guard;
+pub mod lines;
 pub mod log;
 pub mod memory;
 pub mod mpm;

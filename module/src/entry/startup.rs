@@ -6,7 +6,6 @@
 
 #![allow(unsafe_code)]
 
-mod lines;
 mod mistakes;
 mod warnings;
 
@@ -14,11 +13,10 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use super::config::{self, Config};
 use super::http2::settings;
+use crate::httpd::lines::{self, Line};
 use crate::httpd::log::{Level, log_server, server_line};
 use crate::httpd::pool::Pool;
 use crate::httpd::{mpm, state, sys};
-use lines::Line;
-pub(super) use lines::place;
 use mistakes::Facts;
 pub(super) use warnings::warn;
 

@@ -6,8 +6,9 @@ use std::ffi::{CStr, c_char, c_int, c_void};
 use std::ptr;
 
 use crate::entry::config::Config;
-use crate::entry::startup::{self, Subject, place};
+use crate::entry::startup::{self, Subject};
 use crate::httpd::guard::guard;
+use crate::httpd::lines::place;
 use crate::httpd::pool::{Pool, bytes};
 use crate::httpd::section::Section;
 use crate::httpd::sys;

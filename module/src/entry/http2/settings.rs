@@ -1,12 +1,11 @@
 //! What the configuration says about mod_http2, whose own settings other modules cannot see.
 
-#![allow(unsafe_code)]
-
+use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use super::Limits;
-use crate::httpd::pool::bytes;
-use crate::httpd::{mpm, sys};
+use crate::httpd::lines::{self, Line};
+use crate::httpd::mpm;
 
 /// The threads mod_http2 serves streams with, as the configuration read last has it; 0 before that.
 static WORKERS: AtomicUsize = AtomicUsize::new(0);
@@ -15,9 +14,14 @@ static WORKERS: AtomicUsize = AtomicUsize::new(0);
 /// mod_http2 does not do in processes without threads.
 pub fn read_settings() -> Option<String> {
     let mut settings = Settings::default();
-    // SAFETY: httpd has read the configuration and keeps its tree until it reads another one.
-    if let Some(first) = unsafe { sys::ap_conftree.as_ref() } {
-        settings.read(first, false);
+    for Line {
+        name,
+        arguments,
+        scope,
+        ..
+    } in &lines::all()
+    {
+        settings.note(name, arguments, scope.host);
     }
     WORKERS.store(
         settings.workers(mpm::threads_per_child()),
@@ -49,66 +53,33 @@ fn describe() -> String {
 /// The directives of mod_http2 that matter here.
 #[derive(Default)]
 struct Settings {
-    /// Whether the server that is read serves WebSockets, where it says so.
-    websockets: Option<bool>,
-    /// Whether a virtual host does.
-    some_host_websockets: bool,
+    /// Whether the main server and virtual hosts serve WebSockets, where they say so.
+    websockets: BTreeMap<Option<usize>, bool>,
     min_workers: Option<usize>,
     max_workers: Option<usize>,
 }
 
 impl Settings {
-    /// Reads a directive, what stands in it, and those that follow.
-    fn read(&mut self, first: &sys::ap_directive_t, in_host: bool) {
-        let mut next = Some(first);
-        while let Some(directive) = next {
-            // SAFETY: httpd's nodes point to C strings, or nowhere, and to nodes, all of which live as
-            // long as the tree.
-            let (name, arguments, child, following) = unsafe {
-                (
-                    bytes(directive.directive).unwrap_or_default(),
-                    bytes(directive.args).unwrap_or_default(),
-                    directive.first_child.as_ref(),
-                    directive.next.as_ref(),
-                )
-            };
-            self.note(name, arguments, in_host);
-            if let Some(child) = child {
-                if name.eq_ignore_ascii_case(b"<VirtualHost") {
-                    self.read_host(child);
-                } else {
-                    self.read(child, in_host);
-                }
-            }
-            next = following;
-        }
-    }
-
-    fn read_host(&mut self, first: &sys::ap_directive_t) {
-        let of_main = self.websockets.take();
-        self.read(first, true);
-        self.some_host_websockets |= self.websockets == Some(true);
-        self.websockets = of_main;
-    }
-
     fn serves_websockets(&self) -> bool {
-        self.websockets == Some(true) || self.some_host_websockets
+        self.websockets.values().any(|serves| *serves)
     }
 
-    /// mod_http2 looks only at the main server for the number of its threads.
-    fn note(&mut self, name: &[u8], arguments: &[u8], in_host: bool) {
+    /// Notes a directive of the main server, or of a virtual host. `name` is in lower case. mod_http2 looks
+    /// only at the main server for the number of its threads.
+    fn note(&mut self, name: &str, arguments: &str, host: Option<usize>) {
         let value = arguments.trim_ascii();
         let value = value
-            .strip_prefix(b"\"")
-            .and_then(|value| value.strip_suffix(b"\""))
+            .strip_prefix('"')
+            .and_then(|value| value.strip_suffix('"'))
             .unwrap_or(value);
-        let number = || str::from_utf8(value).ok()?.parse().ok();
-        if name.eq_ignore_ascii_case(b"H2WebSockets") {
-            self.websockets = Some(value.eq_ignore_ascii_case(b"on"));
-        } else if name.eq_ignore_ascii_case(b"H2MinWorkers") && !in_host {
-            self.min_workers = number();
-        } else if name.eq_ignore_ascii_case(b"H2MaxWorkers") && !in_host {
-            self.max_workers = number();
+        match name {
+            "h2websockets" => {
+                let is_on = value.eq_ignore_ascii_case("on");
+                self.websockets.insert(host, is_on);
+            }
+            "h2minworkers" if host.is_none() => self.min_workers = value.parse().ok(),
+            "h2maxworkers" if host.is_none() => self.max_workers = value.parse().ok(),
+            _ => {}
         }
     }
 
@@ -125,10 +96,10 @@ impl Settings {
 mod tests {
     use super::Settings;
 
-    fn settings(directives: &[(&str, &str, bool)]) -> Settings {
+    fn settings(directives: &[(&str, &str, Option<usize>)]) -> Settings {
         let mut settings = Settings::default();
-        for (name, arguments, in_host) in directives {
-            settings.note(name.as_bytes(), arguments.as_bytes(), *in_host);
+        for (name, arguments, host) in directives {
+            settings.note(name, arguments, *host);
         }
         settings
     }
@@ -136,21 +107,29 @@ mod tests {
     #[test]
     fn the_last_word_on_websockets_counts() {
         let on = |directives| settings(directives).serves_websockets();
-        assert!(on(&[("h2websockets", "\"On\"", false)]));
+        assert!(on(&[("h2websockets", "\"On\"", None)]));
         assert!(!on(&[
-            ("H2WebSockets", "on", false),
-            ("H2WebSockets", "off", false)
+            ("h2websockets", "on", None),
+            ("h2websockets", "off", None)
         ]));
-        assert!(!on(&[("H2Push", "on", false)]));
+        assert!(!on(&[("h2push", "on", None)]));
+        assert!(on(&[
+            ("h2websockets", "off", None),
+            ("h2websockets", "on", Some(1))
+        ]));
+        assert!(on(&[
+            ("h2websockets", "on", None),
+            ("h2websockets", "off", Some(1))
+        ]));
     }
 
     #[test]
     fn the_number_of_threads_is_that_of_mod_http2() {
         let workers = |directives| settings(directives).workers(25);
         assert_eq!(workers(&[]), 37);
-        assert_eq!(workers(&[("H2MinWorkers", "10", false)]), 15);
-        assert_eq!(workers(&[("H2MinWorkers", "1", false)]), 4);
-        assert_eq!(workers(&[("H2MaxWorkers", "100", false)]), 100);
-        assert_eq!(workers(&[("H2MaxWorkers", "100", true)]), 37);
+        assert_eq!(workers(&[("h2minworkers", "10", None)]), 15);
+        assert_eq!(workers(&[("h2minworkers", "1", None)]), 4);
+        assert_eq!(workers(&[("h2maxworkers", "100", None)]), 100);
+        assert_eq!(workers(&[("h2maxworkers", "100", Some(1))]), 37);
     }
 }

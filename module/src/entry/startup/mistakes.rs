@@ -6,8 +6,8 @@
 
 use std::collections::BTreeMap;
 
-use super::lines::{Line, Scope};
 use crate::entry::config::{HANDLER, HtaccessPlugins};
+use crate::httpd::lines::{Line, Scope};
 
 /// What is to be known besides the lines.
 pub(super) struct Facts {

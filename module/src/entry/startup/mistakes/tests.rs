@@ -1,8 +1,8 @@
 //! Which configurations are warned of, and where.
 
-use super::super::lines::tests::read;
 use super::{Facts, find};
 use crate::entry::config::HtaccessPlugins;
+use crate::httpd::lines::tests::read;
 
 fn warnings(config: &str, htaccess_plugins: HtaccessPlugins) -> Vec<String> {
     let lines = read(config);

@@ -3,46 +3,46 @@
 //! Some mistakes show only here: the handler that a `WebSocketHandler` needs is set by directives of
 //! other modules, and an origin policy may be set far from its list.
 
-use crate::httpd::pool::bytes;
-use crate::httpd::sys;
+use super::pool::bytes;
+use super::sys;
 
 /// A directive of the configuration.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Line {
+pub struct Line {
     /// httpd's record of it, to find it again by; never read.
-    pub(super) id: usize,
+    pub id: usize,
     /// In lower case.
-    pub(super) name: String,
-    pub(super) arguments: String,
+    pub name: String,
+    pub arguments: String,
     /// `FILE:LINE`.
-    pub(super) place: String,
-    pub(super) scope: Scope,
+    pub place: String,
+    pub scope: Scope,
 }
 
 impl Line {
-    pub(super) fn is(&self, name: &str) -> bool {
+    pub fn is(&self, name: &str) -> bool {
         self.name == name
     }
 
     /// Whether the arguments contain `word`, in any case.
-    pub(super) fn mentions(&self, word: &str) -> bool {
+    pub fn mentions(&self, word: &str) -> bool {
         self.arguments.to_ascii_lowercase().contains(word)
     }
 
     /// Whether what it says is only known when it is read, or when a request comes.
-    pub(super) fn is_computed(&self) -> bool {
+    pub fn is_computed(&self) -> bool {
         self.arguments.contains("${") || self.mentions("expr=")
     }
 }
 
 /// The requests that a line holds for.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(super) struct Scope {
+pub struct Scope {
     /// The `<VirtualHost>` it is in, if any.
-    host: Option<usize>,
+    pub host: Option<usize>,
     area: Area,
     /// The innermost section, as it is written.
-    pub(super) section: Option<String>,
+    pub section: Option<String>,
 }
 
 /// Which requests of a host.
@@ -59,7 +59,7 @@ enum Area {
 
 impl Scope {
     /// Whether a request may be in both scopes. Says yes where that cannot be told.
-    pub(super) fn may_meet(&self, other: &Self) -> bool {
+    pub fn may_meet(&self, other: &Self) -> bool {
         let hosts = match (self.host, other.host) {
             (Some(one), Some(other)) => one == other,
             _ => true, // hosts inherit the sections of the main server
@@ -102,11 +102,12 @@ fn plain(title: &str) -> Option<String> {
     (!is_pattern).then(|| path.trim_end_matches('/').to_owned())
 }
 
-/// All lines of the configuration being read, outer ones first.
-pub(super) fn all() -> Vec<Line> {
+/// All lines of the configuration, outer ones first. For the thread that reads the configuration, once all
+/// is read.
+pub fn all() -> Vec<Line> {
     let mut lines = Vec::new();
-    // SAFETY: the one thread that reads the configuration asks; httpd keeps the tree until it has been
-    // checked.
+    // SAFETY: the thread that reads the configuration asks; httpd keeps the tree until it reads another
+    // one.
     unsafe { collect(sys::ap_conftree, &Scope::default(), &mut lines) };
     lines
 }
@@ -141,7 +142,7 @@ unsafe fn collect(mut node: *const sys::ap_directive_t, scope: &Scope, lines: &m
 /// # Safety
 ///
 /// The directive's file name is null or a string.
-pub(in crate::entry) unsafe fn place(directive: &sys::ap_directive_t) -> String {
+pub unsafe fn place(directive: &sys::ap_directive_t) -> String {
     // SAFETY: the caller vouches for the name.
     let file = unsafe { text(directive.filename) };
     format!("{file}:{}", directive.line_num)
@@ -157,11 +158,11 @@ unsafe fn text(pointer: *const std::ffi::c_char) -> String {
 }
 
 #[cfg(test)]
-pub(super) mod tests {
+pub mod tests {
     use super::{Line, Scope};
 
     /// Reads lines as httpd would, without its rules of quoting. Line N is at `conf:N`.
-    pub(in super::super) fn read(config: &str) -> Vec<Line> {
+    pub fn read(config: &str) -> Vec<Line> {
         let mut scopes = vec![Scope::default()];
         let mut lines = Vec::new();
         for (index, text) in config.lines().enumerate() {
