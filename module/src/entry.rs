@@ -2,7 +2,7 @@
 //!
 //! Few files here call C, and say so with `allow(unsafe_code)`.
 
-pub mod config;
+mod config;
 mod directives;
 mod http2;
 mod library;

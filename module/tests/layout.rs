@@ -87,6 +87,30 @@ fn the_architecture_names_files_that_exist() {
     assert_eq!(missing, [""; 0]);
 }
 
+#[test]
+fn every_binding_is_used() {
+    let build = Path::new(env!("CARGO_MANIFEST_DIR")).join("build.rs");
+    let build = fs::read_to_string(build).unwrap();
+    let lists = build.split("&[&str] = &[").skip(1);
+    let names = lists.flat_map(|list| list.split("];").next().unwrap_or("").split('"'));
+    let is_name = |name: &&str| !name.trim_matches([',', '\n', ' ']).is_empty();
+    let root = source_folder();
+    let sources = Sources::read(&root);
+    let code: String = sources
+        .files()
+        .map(|file| fs::read_to_string(root.join(file)).unwrap())
+        .collect();
+    let is_end = |c: char| !c.is_alphanumeric() && c != '_';
+    let used: BTreeSet<_> = code
+        .split("sys::")
+        .filter_map(|rest| rest.split(is_end).next())
+        .collect();
+    let unused: Vec<_> = names
+        .filter(|name| is_name(name) && !used.contains(name))
+        .collect();
+    assert_eq!(unused, [""; 0], "remove these from build.rs");
+}
+
 fn source_folder() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("src")
 }

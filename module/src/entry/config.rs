@@ -99,7 +99,7 @@ impl Config {
         self.origin_policy.unwrap_or_default()
     }
 
-    /// The origins `WebSocketOriginPolicy Trusted` accepts.
+    /// The origins `WebSocketOriginCheck Trusted` accepts.
     #[must_use]
     pub fn trusted_origins(&self) -> &[Box<str>] {
         self.trusted_origins.as_deref().map_or(&[], Vec::as_slice)
