@@ -1,4 +1,7 @@
-//! Keeps buffers between two uses, so that idle connections need none.
+//! What a thread keeps between two uses: buffers, so that idle connections need none, compressors.
+//!
+//! A plugin's thread may still send while it ends and its thread-local values are gone. Then nothing is
+//! kept, and everything is made for one use.
 
 use std::cell::Cell;
 use std::mem;
@@ -10,8 +13,20 @@ const KEPT_CAPACITY: usize = 256 * 1024;
 /// The place where a thread keeps a buffer for its next connection.
 pub type Shelf = LocalKey<Cell<Vec<u8>>>;
 
-/// The buffer that this thread keeps, or a new one. A plugin's thread may still send while it ends
-/// and its thread-local values are gone.
+/// Runs `body` with what this thread keeps at `place`, or with an empty value. `body` must not come
+/// back to the same place: what it finds there is lost.
+pub fn with_kept<T: Default, R>(
+    place: &'static LocalKey<Cell<T>>,
+    body: impl FnOnce(&mut T) -> R,
+) -> R {
+    let mut kept = place.try_with(Cell::take).unwrap_or_default();
+    let result = body(&mut kept);
+    // A thread that is ending keeps nothing.
+    let _ = place.try_with(|place| place.set(kept));
+    result
+}
+
+/// The buffer that this thread keeps, or a new one.
 #[must_use]
 pub fn kept(shelf: &'static Shelf) -> Vec<u8> {
     shelf.try_with(Cell::take).unwrap_or_default()
@@ -27,5 +42,52 @@ pub fn recycle(shelf: &'static Shelf, buffer: &mut Vec<u8>) {
     if buffer.capacity() <= KEPT_CAPACITY {
         // A thread that is ending keeps no buffer.
         let _ = shelf.try_with(|kept| kept.set(buffer));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::with_kept;
+    use std::cell::Cell;
+
+    thread_local! {
+        static NUMBERS: Cell<Vec<u32>> = const { Cell::new(Vec::new()) };
+    }
+
+    /// Uses what is kept when its thread ends, perhaps after that is gone.
+    struct AtEnd;
+
+    impl Drop for AtEnd {
+        fn drop(&mut self) {
+            with_kept(&NUMBERS, |numbers| numbers.push(3));
+        }
+    }
+
+    thread_local! {
+        static AT_END: Cell<Option<AtEnd>> = const { Cell::new(None) };
+    }
+
+    #[test]
+    fn a_thread_finds_what_it_has_kept_and_no_other_thread_does() {
+        with_kept(&NUMBERS, |numbers| numbers.push(1));
+        let of_other = std::thread::spawn(|| with_kept(&NUMBERS, |numbers| numbers.clone()));
+        assert!(of_other.join().unwrap().is_empty());
+        with_kept(&NUMBERS, |numbers| numbers.push(2));
+        assert_eq!(NUMBERS.take(), [1, 2]);
+    }
+
+    #[test]
+    fn a_thread_that_ends_keeps_nothing_and_does_not_panic() {
+        let ended = std::thread::spawn(|| {
+            // In either order of their destructors.
+            AT_END.set(Some(AtEnd));
+            with_kept(&NUMBERS, |numbers| numbers.push(1));
+        });
+        ended.join().unwrap();
+        let ended = std::thread::spawn(|| {
+            with_kept(&NUMBERS, |numbers| numbers.push(1));
+            AT_END.set(Some(AtEnd));
+        });
+        ended.join().unwrap();
     }
 }

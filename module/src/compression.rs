@@ -9,6 +9,7 @@
 use std::cell::Cell;
 use std::sync::{Mutex, MutexGuard};
 
+use crate::buffers::with_kept;
 use crate::protocol::{DeflateContext, DeflateLevel, DeflateParameters, Deflater, Opcode};
 
 /// The number of compressors that a thread keeps, one for each pair of level and window.
@@ -141,13 +142,13 @@ impl Tools {
     /// Lends the tools of this thread. A plugin may still send while its thread ends and its
     /// thread-local values are gone. New tools are then made for one use.
     fn with<T>(body: impl FnOnce(&mut Self) -> T) -> T {
-        let mut tools = TOOLS.try_with(Cell::take).unwrap_or_default();
-        let result = body(&mut tools);
-        if tools.buffer.capacity() > KEPT_CAPACITY {
-            tools.buffer = Vec::new();
-        }
-        let _ = TOOLS.try_with(|kept| kept.set(tools));
-        result
+        with_kept(&TOOLS, |tools| {
+            let result = body(tools);
+            if tools.buffer.capacity() > KEPT_CAPACITY {
+                tools.buffer = Vec::new();
+            }
+            result
+        })
     }
 
     /// A compressor and a buffer, if there is memory for them.

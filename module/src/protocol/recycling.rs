@@ -4,7 +4,9 @@
 //! which costs as much as reading the message. So each thread keeps a few buffers for later
 //! messages.
 
-use std::cell::RefCell;
+use std::cell::Cell;
+
+use crate::buffers::with_kept;
 
 /// Smaller buffers are freed.
 const MIN_KEPT: usize = 64 * 1024;
@@ -16,12 +18,12 @@ const MAX_KEPT: usize = 2 * 1024 * 1024;
 const COUNT: usize = 2;
 
 thread_local! {
-    static KEPT: RefCell<Vec<Vec<u8>>> = const { RefCell::new(Vec::new()) };
+    static KEPT: Cell<Vec<Vec<u8>>> = const { Cell::new(Vec::new()) };
 }
 
 /// A buffer of at least `len` bytes with arbitrary contents, if this thread has kept one.
 pub(super) fn take(len: usize) -> Option<Vec<u8>> {
-    KEPT.with_borrow_mut(|kept| {
+    with_kept(&KEPT, |kept| {
         let at = kept.iter().position(|buffer| buffer.len() >= len)?;
         Some(kept.swap_remove(at))
     })
@@ -35,7 +37,7 @@ pub(super) fn take_large(len: usize) -> Option<Vec<u8>> {
 /// Keeps a buffer for later use, or frees it.
 pub(super) fn give(buffer: Vec<u8>) {
     if (MIN_KEPT..=MAX_KEPT).contains(&buffer.capacity()) {
-        KEPT.with_borrow_mut(|kept| {
+        with_kept(&KEPT, |kept| {
             kept.push(buffer);
             if kept.len() > COUNT {
                 kept.sort_unstable_by_key(|buffer| std::cmp::Reverse(buffer.len()));
@@ -48,7 +50,7 @@ pub(super) fn give(buffer: Vec<u8>) {
 /// Frees the large buffers of this thread. Call it on threads that served a single connection, once
 /// that has ended. There are only few event loop threads, so they may keep theirs.
 pub fn free_buffers() {
-    KEPT.take();
+    with_kept(&KEPT, Vec::clear);
 }
 
 #[cfg(test)]

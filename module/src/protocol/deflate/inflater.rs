@@ -1,6 +1,6 @@
 //! Inflates the client's messages (RFC 7692, section 7.2.2).
 
-use std::cell::RefCell;
+use std::cell::Cell;
 
 use flate2::{Decompress, FlushDecompress, Status};
 
@@ -8,6 +8,7 @@ use super::held::Held;
 use super::negotiation::{DeflateContext, DeflateParameters};
 use super::window::{MAX_WINDOW, Window};
 use super::{INFLATER_SIZE, TAIL};
+use crate::buffers::with_kept;
 use crate::protocol::message::Assembly;
 use crate::protocol::{ProtocolError, memory};
 
@@ -24,7 +25,7 @@ const AHEAD_RATIO: usize = 8;
 
 thread_local! {
     /// Inflaters that no message needs at the moment.
-    static SPARE: RefCell<Vec<Decompress>> = const { RefCell::new(Vec::new()) };
+    static SPARE: Cell<Vec<Decompress>> = const { Cell::new(Vec::new()) };
 }
 
 /// The context for the next message, which may refer to earlier ones.
@@ -240,7 +241,7 @@ impl Inflater {
     fn recycle(&mut self) {
         if let Some(mut stream) = self.stream.take() {
             stream.reset(false);
-            SPARE.with_borrow_mut(|spare| {
+            with_kept(&SPARE, |spare| {
                 if spare.len() < MAX_SPARE {
                     spare.push(stream);
                 }
@@ -265,7 +266,7 @@ impl Inflater {
 
 /// An inflater for the next message, with the given context.
 fn stream_after(context: &Context) -> Result<Decompress, ProtocolError> {
-    let mut stream = match SPARE.with_borrow_mut(Vec::pop) {
+    let mut stream = match with_kept(&SPARE, Vec::pop) {
         Some(stream) => stream,
         None => {
             memory::ensure(INFLATER_SIZE)?;
