@@ -1,5 +1,5 @@
-//! The ground: the only code that talks to httpd and APR, besides the hooks of [`entry`](crate::entry).
-//! It knows nothing of WebSockets.
+//! The ground: what the module needs of httpd and APR. Only the hooks and directives of
+//! [`entry`](crate::entry) call them, too. It uses no other module but `buffers`.
 //!
 //! Everything here hides raw pointers behind types whose methods are safe to call; what makes them
 //! safe is said where they are made. No panic leaves this layer towards C ([`guard`]).
