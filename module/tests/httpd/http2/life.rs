@@ -4,6 +4,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Result, ensure};
 use http::StatusCode;
+use xtask::apache::{Apache, Version};
 use xtask::httpd::Httpd;
 
 use super::{WAYS, connect, start};
@@ -168,7 +169,13 @@ fn stop(context: &Context) -> Result<()> {
     Ok(())
 }
 
+/// The first httpd not seen to lose a request behind a reset. In earlier ones mod_http2 may take what
+/// arrives behind the reset of a stream for output and send it back to the client, with and without
+/// this module: `ev_stream_closed` (h2_session.c) passes on the brigade that is being read from.
+const KEEPS_INPUT_AFTER_RESET: Version = Version(2, 4, 63);
+
 fn cycles(context: &Context) -> Result<()> {
+    let must_wait = Apache::find()?.version < KEEPS_INPUT_AFTER_RESET;
     let httpd = start(context, "")?;
     let children = httpd.child_pids()?;
     let http2 = connect(&httpd)?;
@@ -179,6 +186,13 @@ fn cycles(context: &Context) -> Result<()> {
         let mut client = http2.open(&Handshake::to("/echo"))?;
         client.echo(&number.to_string())?;
         client.stream.reset();
+        if must_wait {
+            let ended = Counters {
+                accepted: 2 * (number + 1),
+                ..Counters::default()
+            };
+            ended.expect(&httpd)?;
+        }
     }
     ensure!(http2.get("/server-status")? == StatusCode::OK);
     ensure!(httpd.child_pids()? == children);
