@@ -10,7 +10,9 @@ use std::time::Instant;
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
-use crate::link::Wake;
+use crate::batch;
+use crate::flusher;
+use crate::output::{Caller, Home, Output};
 use crate::plugin::ServerLease;
 use crate::protocol::free_buffers;
 use crate::session::{Next, Session};
@@ -76,9 +78,9 @@ impl Driver {
         self.server.lend()
     }
 
-    /// Wakes this thread while it drives a session.
+    /// What drives the sessions of this thread.
     #[must_use]
-    pub fn waker(&self) -> Arc<dyn Wake> {
+    pub fn home(&self) -> Arc<dyn Home> {
         Arc::<Waker>::clone(&self.waker)
     }
 
@@ -128,7 +130,7 @@ impl Waker {
         })
     }
 
-    /// Waits until the connection is ready, someone calls [`Wake::wake`], or `deadline`.
+    /// Waits until the connection is ready, someone calls [`Home::wake`], or `deadline`.
     fn wait(&self, descriptor: &OwnedFd, interest: PollFlags, deadline: Option<Instant>) {
         let timeout = deadline.map(|deadline| {
             let left = deadline.saturating_duration_since(Instant::now());
@@ -149,11 +151,31 @@ impl Waker {
     }
 }
 
-impl Wake for Waker {
+impl Home for Waker {
     fn wake(self: Arc<Self>) {
         if !self.is_awake.swap(true, Ordering::SeqCst) {
             // It can only fail when a byte is in it already.
             let _ = (&self.sender).write(&[1]);
         }
+    }
+
+    fn write_soon(&self, output: &Arc<Output>, caller: Caller) -> bool {
+        match caller {
+            // The session writes at the end of its turn.
+            Caller::Own => {}
+            Caller::Callback => batch::put(output),
+            Caller::Thread => return true,
+        }
+        // If the callback takes long.
+        flusher::schedule(output);
+        false
+    }
+
+    fn help(&self, output: &Arc<Output>) {
+        flusher::hurry(output);
+    }
+
+    fn gathers(&self) -> bool {
+        false
     }
 }

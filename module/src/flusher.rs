@@ -1,9 +1,10 @@
-//! Writes what a connection has to send while one of its callbacks takes long.
+//! Writes what a connection has to send while one of its callbacks takes long, where a thread drives the
+//! connection. (A loop does that itself: it goes on with another thread.)
 //!
-//! What the callbacks of one read send is held back to go out in one write. A callback may block after
-//! it has sent something, even for ever. So the output of a connection is held back for [`DELAY`] at
-//! most, or, where turns are watched, until one is found to take long: then the one thread of this module
-//! writes it, and waits for the client if that takes longer.
+//! The session holds back what the callbacks of one read send, to write it at once. A callback may block
+//! after it has sent something, even for ever. So the one thread of this module writes after [`DELAY`]
+//! what is still held back by then, and waits for the client if that takes longer. It does the same for
+//! senders that wait for room in a full queue.
 //!
 //! As it has nothing to do for most of the time, that thread also gives memory back to the system when
 //! many connections have ended.
@@ -22,7 +23,8 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use crate::httpd::guard::guard;
 use crate::httpd::memory::give_back_free_memory;
 use crate::httpd::thread::spawn;
-use crate::link::{Link, Retry};
+use crate::output::{Output, Progress, Retry};
+use crate::protocol::OutputState;
 use crate::trimming::Trimming;
 
 /// The longest time output is held back.
@@ -42,7 +44,7 @@ static IS_STOPPING: AtomicBool = AtomicBool::new(false);
 
 struct State {
     /// Connections with output held back, and until when; the earliest first.
-    due: VecDeque<(Instant, Arc<Link>)>,
+    due: VecDeque<(Instant, Arc<Output>)>,
     trimming: Trimming,
     thread: Option<Flusher>,
 }
@@ -58,24 +60,23 @@ pub fn prepare() {
     lock().run(|_| false);
 }
 
-/// Has `link` flushed after [`DELAY`] unless that is planned already.
-pub fn schedule(link: &Arc<Link>) {
-    if link.mark_scheduled() {
-        let due = (Instant::now() + DELAY, Arc::clone(link));
+/// Has `output` written after [`DELAY`], unless that is planned already.
+pub fn schedule(output: &Arc<Output>) {
+    if output.mark_scheduled() {
+        let due = (Instant::now() + DELAY, Arc::clone(output));
         let mut state = lock();
         state.due.push_back(due);
         state.run(|state| state.due.len() == 1);
     }
 }
 
-/// Has `link` flushed at once, or when that is planned.
-pub fn hurry(link: &Arc<Link>) {
-    if link.mark_scheduled() {
-        let due = (Instant::now(), Arc::clone(link));
-        let mut state = lock();
-        state.due.push_front(due);
-        state.run(|_| true);
-    }
+/// Has `output` written at once, and again whenever the client takes more, for as long as that needs help.
+pub fn hurry(output: &Arc<Output>) {
+    output.mark_scheduled();
+    let due = (Instant::now(), Arc::clone(output));
+    let mut state = lock();
+    state.due.push_front(due);
+    state.run(|_| true);
 }
 
 /// A connection has ended. After many, free memory is given back.
@@ -121,7 +122,7 @@ pub fn stop() {
 
 /// A connection whose client takes no more for now.
 struct Waiting {
-    link: Arc<Link>,
+    output: Arc<Output>,
     descriptor: Arc<OwnedFd>,
     retry: Retry,
 }
@@ -132,60 +133,60 @@ fn run(interrupts: &UnixStream) {
         if lock().trimming.begin(Instant::now()) {
             give_back_free_memory();
         }
-        while let Some(link) = next_due() {
-            if let Some(retry) = flush(&link, Link::flush_scheduled) {
-                wait_for(link, retry, &mut waiting);
-            }
+        while let Some(output) = next_due() {
+            output.begin_help();
+            write(output, &mut waiting);
         }
-        // A session whose callback has returned waits for its client itself.
-        waiting.retain(|waiting: &Waiting| waiting.link.is_in_turn());
+        // A session that runs no callback waits for its client itself.
+        waiting.retain(|waiting: &Waiting| waiting.output.needs_help());
         let writable = wait(interrupts, &waiting);
         let (ready, rest): (Vec<_>, Vec<_>) = waiting
             .into_iter()
             .zip(writable)
             .partition(|(_, is_writable)| *is_writable);
         waiting = rest.into_iter().map(|(waiting, _)| waiting).collect();
-        for (Waiting { link, .. }, _) in ready {
-            if let Some(retry) = flush(&link, Link::flush_in_turn) {
-                wait_for(link, retry, &mut waiting);
-            }
+        for (Waiting { output, .. }, _) in ready {
+            write(output, &mut waiting);
         }
     }
 }
 
-/// Writes what `link` has to send. If that panics, the connection is given up, and the others are served.
-fn flush(link: &Arc<Link>, write: impl FnOnce(&Link) -> Option<Retry>) -> Option<Retry> {
-    let written = guard("the flusher", Err(()), || Ok(write(link)));
-    written.unwrap_or_else(|()| {
-        guard("the flusher", (), || {
-            link.fail(io::Error::other("a panic in the flusher"));
+/// Writes what waits. If the client does not take it all, and the session cannot wait for it, this
+/// thread does. If that panics, the connection is given up, and the others are served.
+fn write(output: Arc<Output>, waiting: &mut Vec<Waiting>) {
+    let written = guard("the flusher", None, || Some(output.write_for_session()));
+    let retry = match written {
+        Some(Progress::At(OutputState::Pending { retry, .. })) => retry,
+        Some(_) => return,
+        None => {
+            guard("the flusher", (), || {
+                output.fail(io::Error::other("a panic in the flusher"));
+            });
+            return;
+        }
+    };
+    let is_on_list = waiting
+        .iter()
+        .any(|other| Arc::ptr_eq(&other.output, &output));
+    if is_on_list || !output.needs_help() {
+        return;
+    }
+    if let Some(descriptor) = output.descriptor() {
+        waiting.push(Waiting {
+            output,
+            descriptor,
+            retry,
         });
-        None
-    })
+    }
 }
 
-fn next_due() -> Option<Arc<Link>> {
+fn next_due() -> Option<Arc<Output>> {
     let mut state = lock();
     let (due, _) = state.due.front()?;
     if *due > Instant::now() {
         return None;
     }
-    state.due.pop_front().map(|(_, link)| link)
-}
-
-/// Waits for a client whose connection's own thread is busy: it is put on the list, once however often
-/// it is flushed.
-fn wait_for(link: Arc<Link>, retry: Retry, waiting: &mut Vec<Waiting>) {
-    if waiting.iter().any(|other| Arc::ptr_eq(&other.link, &link)) {
-        return;
-    }
-    if let Some(descriptor) = link.descriptor() {
-        waiting.push(Waiting {
-            link,
-            descriptor,
-            retry,
-        });
-    }
+    state.due.pop_front().map(|(_, output)| output)
 }
 
 /// Waits until something is due, a client takes more or somebody interrupts. Tells which clients do.

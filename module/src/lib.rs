@@ -8,8 +8,9 @@
 //! * `session`: one connection's life after the handshake: read, decode, callback, encode, write.
 //! * `plugin`: the C tables and the way into a plugin's callbacks.
 //! * `registry`: the open connections of this child process.
-//! * `link`: what any thread may do with a connection: send, close.
 //! * `flusher`: writes what a callback that takes long has queued.
+//! * `batch`: what the callbacks of a thread have sent to connections that other threads drive.
+//! * `output`: what any thread may do with a connection: send, close.
 //! * `trimming`: when free memory is given back to the system.
 //! * `compression`: compresses what is sent.
 //! * `transport`: a connection's bytes, and who closes it.
@@ -27,13 +28,14 @@
 #[cfg(panic = "abort")]
 compile_error!("a panic would end httpd instead of a connection: build with `panic = \"unwind\"`");
 
+mod batch;
 mod blocking;
 mod buffers;
 mod compression;
 mod entry;
 mod flusher;
 mod httpd;
-mod link;
+mod output;
 mod plugin;
 pub mod protocol;
 mod reactor;

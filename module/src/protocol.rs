@@ -6,6 +6,8 @@
 //! * Opening handshake: [`ClientHandshake::parse`] checks a [`RequestHead`], [`AcceptKey`] is the
 //!   server's proof in the response, and [`OriginPolicy`] decides which origins may connect.
 //! * Receiving: [`Receiver`] turns the client's bytes into [`Event`]s or a [`ProtocolError`].
+//! * The life of a connection: [`Connection`] says what the client's bytes ask for, when the
+//!   connection closes and what it waits for.
 //! * Sending: [`FrameHeader::encode`] makes the header of a frame, and [`ClosePayload`] the payload
 //!   of a close frame.
 //! * Compression, the only extension (permessage-deflate, RFC 7692): [`ClientHandshake::deflate`]
@@ -15,6 +17,7 @@
 #![warn(unreachable_pub)]
 
 mod close;
+mod connection;
 mod deflate;
 mod error;
 mod extension;
@@ -27,12 +30,14 @@ mod mask;
 mod memory;
 mod message;
 mod origin;
+mod output_state;
 mod receiver;
 mod recycling;
 mod utf8;
 mod version;
 
 pub use close::{CloseFrame, ClosePayload};
+pub use connection::{Action, Await, Connection, End};
 pub use deflate::{DeflateContext, DeflateLevel, DeflateParameters, Deflater};
 pub use error::ProtocolError;
 pub use frame::{EncodedHeader, FrameHeader, Opcode, Rsv};
@@ -43,6 +48,7 @@ pub use mask::MaskingKey;
 pub use memory::look_for_memory_with;
 pub use message::MessageKind;
 pub use origin::{OriginPolicy, Site, form_to_use};
+pub use output_state::OutputState;
 pub use receiver::{Event, Receiver};
 pub use recycling::free_buffers;
 pub use version::{SUPPORTED_VERSIONS, Version};

@@ -3,20 +3,36 @@
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
+use websocket_plugin::CloseCode;
+
 use crate::flusher;
 use crate::httpd::scoreboard::{Counted, Kind, count};
-use crate::link::{Holder, Link};
+use crate::output::Output;
+use crate::protocol::ClosePayload;
 
 static STATE: Mutex<State> = Mutex::new(State {
     next: 0,
-    links: BTreeMap::new(),
+    connections: BTreeMap::new(),
     stop: None,
 });
 
 struct State {
     next: u64,
-    links: BTreeMap<u64, Weak<Link>>,
+    connections: BTreeMap<u64, (Weak<Output>, Holder)>,
     stop: Option<Stop>,
+}
+
+/// Who serves a connection while it is open.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Holder {
+    /// A thread of the MPM.
+    Mpm,
+    /// A thread of mod_http2.
+    Http2,
+    /// A loop of the reactor.
+    Loop,
+    /// The same, and httpd knows nothing of the connection any more.
+    Detached,
 }
 
 /// How the child stops.
@@ -29,8 +45,8 @@ pub enum Stop {
 }
 
 impl Stop {
-    fn ends(self, link: &Link) -> bool {
-        self == Self::AtOnce || link.holder() != Holder::Mpm
+    fn ends(self, holder: Holder) -> bool {
+        self == Self::AtOnce || holder != Holder::Mpm
     }
 }
 
@@ -40,22 +56,24 @@ pub struct Registration {
     _counted: Counted,
 }
 
-/// Has `link` told when the child stops, at once if it is stopping already.
+/// Has the client behind `output` told when the child stops, at once if it is stopping already.
 #[must_use]
-pub fn register(link: &Arc<Link>) -> Registration {
+pub fn register(output: &Arc<Output>, holder: Holder) -> Registration {
     let (id, stop) = {
         let mut state = lock();
         let id = state.next;
         state.next += 1;
-        state.links.insert(id, Arc::downgrade(link));
+        state
+            .connections
+            .insert(id, (Arc::downgrade(output), holder));
         (id, state.stop)
     };
-    if stop.is_some_and(|stop| stop.ends(link)) {
-        link.go_away();
+    if stop.is_some_and(|stop| stop.ends(holder)) {
+        send_away(output);
     }
     Registration {
         id,
-        _counted: count(kind(link.holder())),
+        _counted: count(kind(holder)),
     }
 }
 
@@ -70,30 +88,39 @@ fn kind(holder: Holder) -> Kind {
 
 /// Whether there is no connection.
 pub fn is_empty() -> bool {
-    lock().links.is_empty()
+    lock().connections.is_empty()
 }
 
 /// Whether there is a connection that no thread of the MPM serves.
 pub fn is_any_without_mpm_thread() -> bool {
-    let links: Vec<_> = lock().links.values().filter_map(Weak::upgrade).collect();
-    links.iter().any(|link| link.holder() != Holder::Mpm)
+    let state = lock();
+    let mut holders = state.connections.values().map(|(_, holder)| *holder);
+    holders.any(|holder| holder != Holder::Mpm)
 }
 
 /// Tells clients that the server goes away.
 pub fn shut_down(stop: Stop) {
-    let links: Vec<_> = {
+    let outputs: Vec<_> = {
         let mut state = lock();
         state.stop = state.stop.max(Some(stop));
-        state.links.values().filter_map(Weak::upgrade).collect()
+        let ended = state
+            .connections
+            .values()
+            .filter(|(_, holder)| stop.ends(*holder));
+        ended.filter_map(|(output, _)| output.upgrade()).collect()
     };
-    for link in links.iter().filter(|link| stop.ends(link)) {
-        link.go_away();
+    for output in &outputs {
+        send_away(output);
     }
+}
+
+fn send_away(output: &Arc<Output>) {
+    output.go_away(&ClosePayload::new(CloseCode::GOING_AWAY, ""));
 }
 
 impl Drop for Registration {
     fn drop(&mut self) {
-        lock().links.remove(&self.id);
+        lock().connections.remove(&self.id);
         flusher::note_end();
     }
 }

@@ -92,76 +92,46 @@ impl Transport {
             Self::Detached(stream) => stream,
         }
     }
+}
 
-    /// See [`Stream::descriptor`].
-    ///
-    /// # Errors
-    ///
-    /// When the process has no descriptors left.
-    pub fn descriptor(&self) -> io::Result<Arc<OwnedFd>> {
+impl Stream for Transport {
+    fn descriptor(&self) -> io::Result<Arc<OwnedFd>> {
         self.stream().descriptor()
     }
 
-    /// See [`Stream::retry_interval`].
-    #[must_use]
-    pub fn retry_interval(&self, pending: Duration) -> Option<Duration> {
+    fn retry_interval(&self, pending: Duration) -> Option<Duration> {
         self.stream().retry_interval(pending)
     }
 
-    /// See [`Stream::is_emptied_by_short_reads`].
-    #[must_use]
-    pub fn is_emptied_by_short_reads(&self) -> bool {
+    fn is_emptied_by_short_reads(&self) -> bool {
         self.stream().is_emptied_by_short_reads()
     }
 
-    /// See [`Stream::find_end`].
-    pub fn find_end(&mut self) {
+    fn find_end(&mut self) {
         self.stream_mut().find_end();
     }
 
-    /// See [`Stream::read`].
-    ///
-    /// # Errors
-    ///
-    /// As there.
-    pub fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         self.stream_mut().read(buffer)
     }
 
-    /// See [`Stream::write`].
-    ///
-    /// # Errors
-    ///
-    /// As there.
-    pub fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         self.stream_mut().write(bytes)
     }
 
-    /// See [`Stream::write_frame`].
-    ///
-    /// # Errors
-    ///
-    /// As there.
-    pub fn write_frame(&mut self, header: &[u8], payload: &[u8]) -> io::Result<usize> {
+    fn write_frame(&mut self, header: &[u8], payload: &[u8]) -> io::Result<usize> {
         self.stream_mut().write_frame(header, payload)
     }
 
-    /// See [`Stream::flush`].
-    ///
-    /// # Errors
-    ///
-    /// As there.
-    pub fn flush(&mut self) -> io::Result<bool> {
+    fn flush(&mut self) -> io::Result<bool> {
         self.stream_mut().flush()
     }
 
-    /// See [`Stream::has_progressed`].
-    pub fn has_progressed(&mut self) -> bool {
+    fn has_progressed(&mut self) -> bool {
         self.stream_mut().has_progressed()
     }
 
-    /// See [`Stream::abort`].
-    pub fn abort(&mut self) {
+    fn abort(&mut self) {
         self.stream_mut().abort();
     }
 }

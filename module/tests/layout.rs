@@ -13,7 +13,7 @@ use graph::shortest_circle;
 use sources::{Edge, Sources};
 
 /// The modules of the crate, from the top to the ground: each may use those below it.
-const LAYERS: [&str; 16] = [
+const LAYERS: [&str; 17] = [
     "lib",
     "entry",
     "blocking",
@@ -21,8 +21,9 @@ const LAYERS: [&str; 16] = [
     "session",
     "plugin",
     "registry",
-    "link",
     "flusher",
+    "batch",
+    "output",
     "trimming",
     "compression",
     "transport",
@@ -33,9 +34,7 @@ const LAYERS: [&str; 16] = [
 ];
 
 /// Uses that break the rules and are to go. Nothing may be added here.
-const KNOWN: [(&str, &str); 7] = [
-    ("flusher.rs", "link.rs"),
-    ("flusher.rs", "link/outlet.rs"),
+const KNOWN: [(&str, &str); 5] = [
     ("reactor/event_loop.rs", "reactor/connection.rs"),
     ("reactor/job.rs", "reactor/connection.rs"),
     ("reactor/job.rs", "reactor/event_loop.rs"),

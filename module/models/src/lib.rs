@@ -10,9 +10,12 @@
 
 mod gate_model;
 mod monitor_model;
-mod outlet_model;
+mod output_model;
+mod surroundings;
 mod sync;
 mod turns_model;
+
+use surroundings::{compression, protocol};
 
 #[path = "../../src/buffers.rs"]
 mod buffers;
@@ -20,6 +23,33 @@ mod buffers;
 mod doze;
 #[path = "../../../plugin-core/src/sender/gate.rs"]
 mod gate;
+#[path = "../../src/protocol/output_state.rs"]
+mod output_state;
+
+#[path = "../../src/transport"]
+mod transport {
+    mod stream;
+
+    pub(crate) use stream::Stream;
+
+    /// The streams of models are their own.
+    pub(crate) struct Transport;
+}
+
+#[path = "../../src/output"]
+mod output {
+    mod caller;
+    mod framing;
+    mod queue;
+    mod sending;
+    mod writer;
+
+    pub(crate) use caller::Caller;
+    pub(crate) use framing::Framing;
+    pub(crate) use queue::Closed;
+    pub(crate) use sending::{Home, Output};
+    pub(crate) use writer::Progress;
+}
 #[path = "../../src/reactor/ready.rs"]
 mod ready;
 #[path = "../../src/reactor/run_state.rs"]
@@ -29,15 +59,17 @@ mod turn_counter;
 
 pub use gate_model::a_table_outlives_every_send;
 pub use monitor_model::{a_turn_that_blocks_is_found, one_thread_owns_a_loop};
-pub use outlet_model::{
+pub use output_model::{
     a_close_frame_releases_senders, a_failure_releases_senders, a_full_queue_drains,
-    a_timeout_releases_all_senders, one_close_frame_is_the_last,
-    the_end_of_a_session_releases_senders, the_session_learns_of_a_close_frame,
-    the_session_learns_of_a_slow_client, what_a_callback_sends_is_written_while_it_blocks,
-    what_a_watched_callback_sends_is_written_while_it_blocks,
-    what_all_send_is_written_while_a_callback_blocks,
-    what_is_sent_early_is_written_by_the_first_turn, what_is_sent_is_written,
-    what_others_send_is_written_while_a_callback_blocks,
-    what_others_send_is_written_while_a_watched_callback_blocks,
+    a_loop_writes_what_a_callback_sends_while_it_blocks, a_loop_writes_what_others_send,
+    a_loop_writes_what_others_send_while_a_callback_blocks, a_timeout_ends_a_wait,
+    an_idle_loop_lets_threads_write, one_close_frame_is_the_last,
+    the_end_of_a_session_releases_senders,
+    the_flusher_writes_what_a_callback_sends_while_it_blocks,
+    the_flusher_writes_what_others_send_while_a_callback_blocks,
+    the_session_learns_of_a_close_frame, the_session_learns_of_a_slow_client,
+    what_is_sent_early_is_written_by_the_first_turn,
 };
-pub use turns_model::{a_wake_up_during_a_turn_is_not_lost, every_arrival_is_followed_by_a_turn};
+pub use turns_model::{
+    a_wake_up_during_a_turn_is_not_lost, every_arrival_is_followed_by_a_turn, every_output_is_taken,
+};

@@ -31,7 +31,7 @@ impl Queued for Connection {
 
 /// A loop with one connection, whose first turn is asked for.
 struct Loop {
-    ready: Ready<Connection>,
+    ready: Ready<Connection, AtomicUsize>,
     /// Takes the place of the descriptor that interrupts the poller.
     interrupter: Notify,
     connection: Arc<Connection>,
@@ -128,4 +128,31 @@ pub fn a_wake_up_during_a_turn_is_not_lost() {
     event_loop.run(1);
     job.join().unwrap();
     sender.join().unwrap();
+}
+
+/// Two threads have something to be written, one runs the loop, which takes it all.
+pub fn every_output_is_taken() {
+    let event_loop = Loop::new();
+    let senders: Vec<_> = (0..2)
+        .map(|_| {
+            let event_loop = Arc::clone(&event_loop);
+            thread::spawn(move || {
+                if event_loop.ready.put_output(&Arc::new(AtomicUsize::new(0))) {
+                    event_loop.interrupter.notify();
+                }
+            })
+        })
+        .collect();
+    let mut taken = Vec::new();
+    while taken.len() < 2 {
+        if event_loop.ready.begin_wait() {
+            event_loop.interrupter.wait();
+        }
+        event_loop.ready.end_wait();
+        while event_loop.ready.take_light().is_some() {}
+        while event_loop.ready.take_outputs(&mut taken, 1) {}
+    }
+    for sender in senders {
+        sender.join().unwrap();
+    }
 }

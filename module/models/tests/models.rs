@@ -36,8 +36,13 @@ fn a_table_outlives_every_send() {
 }
 
 #[test]
-fn what_is_sent_is_written() {
-    model(models::what_is_sent_is_written);
+fn a_loop_writes_what_others_send() {
+    model(models::a_loop_writes_what_others_send);
+}
+
+#[test]
+fn an_idle_loop_lets_threads_write() {
+    model(models::an_idle_loop_lets_threads_write);
 }
 
 #[test]
@@ -56,28 +61,23 @@ fn the_session_learns_of_a_close_frame() {
 }
 
 #[test]
-fn what_a_callback_sends_is_written_while_it_blocks() {
-    model(models::what_a_callback_sends_is_written_while_it_blocks);
+fn a_loop_writes_what_a_callback_sends_while_it_blocks() {
+    model(models::a_loop_writes_what_a_callback_sends_while_it_blocks);
 }
 
 #[test]
-fn what_others_send_is_written_while_a_callback_blocks() {
-    model(models::what_others_send_is_written_while_a_callback_blocks);
+fn a_loop_writes_what_others_send_while_a_callback_blocks() {
+    model(models::a_loop_writes_what_others_send_while_a_callback_blocks);
 }
 
 #[test]
-fn what_all_send_is_written_while_a_callback_blocks() {
-    model(models::what_all_send_is_written_while_a_callback_blocks);
+fn the_flusher_writes_what_a_callback_sends_while_it_blocks() {
+    model(models::the_flusher_writes_what_a_callback_sends_while_it_blocks);
 }
 
 #[test]
-fn what_a_watched_callback_sends_is_written_while_it_blocks() {
-    model(models::what_a_watched_callback_sends_is_written_while_it_blocks);
-}
-
-#[test]
-fn what_others_send_is_written_while_a_watched_callback_blocks() {
-    model(models::what_others_send_is_written_while_a_watched_callback_blocks);
+fn the_flusher_writes_what_others_send_while_a_callback_blocks() {
+    model(models::the_flusher_writes_what_others_send_while_a_callback_blocks);
 }
 
 #[test]
@@ -106,6 +106,11 @@ fn a_failure_releases_senders() {
 }
 
 #[test]
-fn a_timeout_releases_all_senders() {
-    model(models::a_timeout_releases_all_senders);
+fn a_timeout_ends_a_wait() {
+    model(models::a_timeout_ends_a_wait);
+}
+
+#[test]
+fn every_output_is_taken() {
+    model(models::every_output_is_taken);
 }

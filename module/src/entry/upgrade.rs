@@ -18,14 +18,15 @@ use crate::httpd::log::{Level, log_server};
 use crate::httpd::mpm;
 use crate::httpd::refusal::Refusal;
 use crate::httpd::request::Request;
-use crate::link::{Holder, Link, Wake};
+use crate::output::{Framing, Home, Output, QUEUE_LIMIT};
 use crate::plugin::{Attachment, LoadedPlugin, ServerLease};
 use crate::protocol::{
-    ClientHandshake, HandshakeError, Limits, Receiver, RequestHead, SUPPORTED_VERSIONS, Site,
+    self, ClientHandshake, HandshakeError, Limits, Receiver, RequestHead, SUPPORTED_VERSIONS, Site,
 };
 use crate::reactor::{Connection, Handover, Reactor, Threads};
-use crate::session::Session;
-use crate::transport::Transport;
+use crate::registry::{Holder, register};
+use crate::session::{Plugged, Session};
+use crate::transport::{Stream as _, Transport};
 
 const BAD_REQUEST: Refusal = Refusal::new(400);
 const FORBIDDEN: Refusal = Refusal::new(403);
@@ -215,7 +216,7 @@ impl Opening<'_> {
         } else {
             Holder::Mpm
         };
-        let mut session = self.accept(driver.server(), driver.waker(), holder)?;
+        let mut session = self.accept(driver.server(), driver.home(), holder)?;
         let request = self.request;
         let opened = match input {
             Some(input) => request
@@ -225,7 +226,7 @@ impl Opening<'_> {
         };
         match opened.and_then(|stream| Ok((stream.descriptor()?, stream))) {
             Ok((descriptor, stream)) => {
-                session.link().open(stream);
+                session.output().open(stream);
                 let _served = self.request.watch_socket();
                 driver.drive(&mut session, &descriptor);
             }
@@ -240,13 +241,13 @@ impl Opening<'_> {
             .duplicate_descriptor()
             .map_err(|error| out_of_resources(&self.request, &error))?;
         let connection = reactor.prepare(Arc::clone(self.plugin));
-        let waker = Arc::<Connection>::clone(&connection);
+        let home = Arc::<Connection>::clone(&connection);
         let holder = if duplicate.is_some() {
             Holder::Detached
         } else {
             Holder::Loop
         };
-        let session = self.accept(ServerLease::take(), waker, holder)?;
+        let session = self.accept(ServerLease::take(), home, holder)?;
         if let Some(duplicate) = duplicate {
             return Ok(self.detach(duplicate, &connection, session));
         }
@@ -283,7 +284,7 @@ impl Opening<'_> {
         connection: &Arc<Connection>,
         mut session: Session,
     ) -> Answer {
-        session.outlive_request();
+        session.application().outlive_request();
         let detached = self.request.detach(duplicate);
         match detached.and_then(|(socket, early)| Transport::detached(socket, early)) {
             Ok((transport, custody)) => connection.adopt(session, transport, custody),
@@ -301,7 +302,7 @@ impl Opening<'_> {
     fn accept(
         &self,
         server: ServerLease,
-        waker: Arc<dyn Wake>,
+        home: Arc<dyn Home>,
         holder: Holder,
     ) -> Result<Session, Refusal> {
         let Self {
@@ -319,19 +320,20 @@ impl Opening<'_> {
         let compression = policy
             .zip(deflate)
             .map(|(policy, agreed)| Compression::new(policy, &agreed));
-        let link = Link::new(request.timeout(), waker, holder, compression);
+        let framing = Framing::new(compression);
+        let output = Output::new(QUEUE_LIMIT, request.timeout(), home, framing);
         let attachment = Arc::new(Attachment::new(
             *request,
-            Arc::clone(&link),
+            Arc::clone(&output),
             &handshake.subprotocols,
             config.section().cloned(),
         ));
         server.attach(Arc::clone(&attachment));
         let connect = || plugin.connect(&server, config.options());
-        let private = match link.in_turn(|| server.in_callbacks(connect)) {
+        let private = match output.in_callback(|| server.in_callbacks(&attachment, connect)) {
             Ok(Some(private)) => private,
             refusal => {
-                link.shut();
+                output.shut();
                 server.detach();
                 let answer = attachment.take_refusal();
                 return Err(by_plugin(*request, refusal.err(), answer));
@@ -343,14 +345,10 @@ impl Opening<'_> {
         };
         let plugin = (Arc::clone(plugin), private, server);
         let receiver = Receiver::with_deflate(limits, deflate);
-        let session = Session::new(
-            Arc::clone(&attachment),
-            handshake.version,
-            receiver,
-            link,
-            memory,
-            plugin,
-        );
+        let connection = protocol::Connection::new(receiver, handshake.version, output.timeout());
+        let registration = register(&output, holder);
+        let plugged = Plugged::new(plugin, Arc::clone(&attachment), registration, memory);
+        let session = Session::new(connection, output, plugged);
         shutdown::expect();
         attachment.set_open();
         // Not before: whatever the plugin and other modules have set, this is what holds.

@@ -8,16 +8,17 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, Weak};
 
 use websocket_plugin::abi;
 
+use crate::batch;
 use crate::httpd::guard::guard;
 use crate::httpd::log::{Client, Level};
 use crate::httpd::refusal::Refusal;
 use crate::httpd::request::Request;
 use crate::httpd::section::Section;
-use crate::link::{Caller, Link};
+use crate::output::{Caller, Output};
 
 /// The connection a [`Server`] stands for at the moment.
 pub struct Attachment {
-    link: Arc<Link>,
+    output: Arc<Output>,
     /// Not needed to send.
     origin: RwLock<Origin>,
     /// Set when the 101 response has been sent and headers can no longer be changed.
@@ -64,7 +65,7 @@ impl Attachment {
     #[must_use]
     pub fn new(
         request: Request,
-        link: Arc<Link>,
+        output: Arc<Output>,
         subprotocols: &[&str],
         section: Option<Arc<Section>>,
     ) -> Self {
@@ -73,7 +74,7 @@ impl Attachment {
             .map(|name| request.keep(name.as_bytes()))
             .collect();
         Self {
-            link,
+            output,
             origin: RwLock::new(Origin::Request(Opening {
                 request,
                 subprotocols,
@@ -131,8 +132,8 @@ impl Attachment {
         }
     }
 
-    pub(super) fn link(&self) -> &Arc<Link> {
-        &self.link
+    pub(super) fn output(&self) -> &Arc<Output> {
+        &self.output
     }
 
     /// Sets a response header, as long as that changes anything.
@@ -196,18 +197,20 @@ impl Server {
         *self.lock() = None;
     }
 
-    /// Runs callbacks of the connection the table stands for. What they call needs no lock to find it.
-    pub fn in_callbacks<T>(&self, body: impl FnOnce() -> T) -> T {
+    /// Runs callbacks of the connection the table stands for, which is `attached`. What they call needs no
+    /// lock to find it.
+    pub fn in_callbacks<T>(&self, attached: &Attachment, body: impl FnOnce() -> T) -> T {
         /// Puts back what was there before, also after a panic.
         struct Outer(Callee);
         impl Drop for Outer {
             fn drop(&mut self) {
                 CALLEE.set(self.0);
+                if self.0.0.is_null() {
+                    batch::write();
+                }
             }
         }
-        let attached = self.lock().clone();
-        let attachment = attached.as_deref().map_or(ptr::null(), ptr::from_ref);
-        let _outer = Outer(CALLEE.replace((self, attachment)));
+        let _outer = Outer(CALLEE.replace((self, attached)));
         body()
     }
 
@@ -219,12 +222,17 @@ impl Server {
     ) -> Option<T> {
         let (server, attachment) = CALLEE.get();
         if ptr::eq(server, self) {
-            // SAFETY: `in_callbacks`, which this thread is in, holds the attachment.
+            // SAFETY: the caller of `in_callbacks`, which this thread is in, holds the attachment.
             let attachment = unsafe { attachment.as_ref() }?;
-            return body(attachment, Caller::Callback);
+            return body(attachment, Caller::Own);
         }
+        let caller = if server.is_null() {
+            Caller::Thread
+        } else {
+            Caller::Callback
+        };
         let attached = self.lock().clone()?;
-        body(&attached, Caller::Other)
+        body(&attached, caller)
     }
 
     fn lock(&self) -> MutexGuard<'_, Option<Arc<Attachment>>> {

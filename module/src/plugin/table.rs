@@ -129,7 +129,7 @@ unsafe extern "system" fn send(
     unsafe {
         with_attached(server, 0, |attached, caller| {
             let payload = sent_bytes(attached, payload, length)?;
-            attached.link().send(opcode(kind), payload, caller).ok()?;
+            attached.output().send(opcode(kind), payload, caller).ok()?;
             Some(payload.len())
         })
     }
@@ -145,7 +145,7 @@ unsafe extern "system" fn send_message(
     unsafe {
         with_attached(server, abi::SEND_CLOSED, |attached, caller| {
             let payload = sent_bytes(attached, payload, length)?;
-            attached.link().send(opcode(kind), payload, caller).ok()?;
+            attached.output().send(opcode(kind), payload, caller).ok()?;
             Some(abi::SEND_ACCEPTED)
         })
     }
@@ -161,8 +161,8 @@ unsafe extern "system" fn try_send_message(
     unsafe {
         with_attached(server, abi::SEND_CLOSED, |attached, caller| {
             let payload = sent_bytes(attached, payload, length)?;
-            let link = attached.link();
-            let is_accepted = link.try_send(opcode(kind), payload, caller).ok()?;
+            let output = attached.output();
+            let is_accepted = output.try_send(opcode(kind), payload, caller).ok()?;
             Some(if is_accepted {
                 abi::SEND_ACCEPTED
             } else {
@@ -255,7 +255,7 @@ unsafe extern "system" fn close(server: *const abi::WebSocketServer) {
     // SAFETY: a plugin passes the table it was given.
     unsafe {
         with_attached(server, (), |attached, caller| {
-            attached.link().send(Opcode::Close, &[], caller).ok()
+            attached.output().send(Opcode::Close, &[], caller).ok()
         });
     }
 }

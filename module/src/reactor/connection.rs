@@ -11,7 +11,7 @@ use super::run_state::RunState;
 use crate::httpd::guard::guard;
 use crate::httpd::socket::Drained;
 use crate::httpd::suspend::{Adopter, Suspended};
-use crate::link::{Link, Wake};
+use crate::output::{Caller, Home, Output};
 use crate::plugin::LoadedPlugin;
 use crate::session::{Next, Session, is_heavy, is_long};
 use crate::transport::{Custody, Transport};
@@ -40,8 +40,8 @@ pub struct Connection {
     was_heavy: AtomicBool,
     /// It took longer than a turn should.
     was_long: AtomicBool,
-    /// That of the session. It keeps the connection alive, not the other way round.
-    link: OnceLock<Weak<Link>>,
+    /// That of the session. It keeps this alive, not the other way round.
+    output: OnceLock<Weak<Output>>,
     state: RunState<Box<Life>>,
 }
 
@@ -49,7 +49,7 @@ pub struct Connection {
 struct Life {
     /// Until the session has ended.
     session: Option<Session>,
-    holding: Custody,
+    custody: Custody,
     /// The server stops: the client is not waited for.
     is_leaving: bool,
     /// When to ask again whether the handover is complete.
@@ -92,7 +92,7 @@ impl Connection {
             is_heavy: AtomicBool::new(false),
             was_heavy: AtomicBool::new(false),
             was_long: AtomicBool::new(false),
-            link: OnceLock::new(),
+            output: OnceLock::new(),
             state: RunState::new(),
         })
     }
@@ -101,11 +101,22 @@ impl Connection {
         &self.plugin
     }
 
-    /// The turn that is going on takes long and may not be watched any more.
-    pub(super) fn lose_sight(&self) {
-        if let Some(link) = self.link.get().and_then(Weak::upgrade) {
-            link.lose_sight();
+    /// The turn that is going on takes long, or may: what its callbacks send is not held back.
+    pub(super) fn stop_gathering(&self) {
+        if let Some(output) = self.output() {
+            output.stop_gathering();
         }
+    }
+
+    /// Writes what waits. For somebody who finds that a turn is going on, whose callback may take long.
+    pub(super) fn write(&self) {
+        if let Some(output) = self.output().filter(|output| output.has_waiting()) {
+            output.write_for_session();
+        }
+    }
+
+    fn output(&self) -> Option<Arc<Output>> {
+        self.output.get().and_then(Weak::upgrade)
     }
 
     /// The poller says that the client has closed its side.
@@ -115,13 +126,13 @@ impl Connection {
 
     /// Begins with a session whose bytes are in `transport`. The handshake's thread calls it when it no
     /// longer uses the connection.
-    pub fn adopt(self: &Arc<Self>, session: Session, transport: Transport, holding: Custody) {
-        session.link().open(transport);
+    pub fn adopt(self: &Arc<Self>, session: Session, transport: Transport, custody: Custody) {
+        session.output().open(transport);
         // Nobody else sets it: this happens once.
-        let _ = self.link.set(Arc::downgrade(session.link()));
+        let _ = self.output.set(Arc::downgrade(session.output()));
         let life = Life {
             session: Some(session),
-            holding,
+            custody,
             is_leaving: false,
             recheck: FIRST_RECHECK,
             linger_until: None,
@@ -129,9 +140,9 @@ impl Connection {
         };
         let token = self.home.insert(Arc::clone(self));
         self.token.store(token, Ordering::Release);
-        let registered = self.home.register(&life.holding, token);
+        let registered = self.home.register(&life.custody, token);
         if let (Err(error), Some(session)) = (registered, &life.session) {
-            session.link().fail(error);
+            session.output().fail(error);
         }
         self.state.start(Box::new(life));
         // Bytes may wait in httpd's filters, where the poller does not see them.
@@ -141,18 +152,21 @@ impl Connection {
     /// Takes a turn, which begins `now`, unless one is going on: that will be followed by another. Gives
     /// the time at its end, if it did. Panics nowhere.
     ///
-    /// `is_watched` tells whether there is somebody who will call [`lose_sight`](Self::lose_sight) if it
-    /// takes long, and has not done so yet.
+    /// `is_watched` says that the monitor calls [`stop_gathering`](Self::stop_gathering) if it takes long.
     pub(super) fn turn(
         self: &Arc<Self>,
         buffer: &mut [u8],
         now: Instant,
-        is_watched: impl Fn() -> bool,
+        is_watched: bool,
     ) -> Option<Instant> {
-        let mut life = self.state.begin()?;
+        let Some(mut life) = self.state.begin() else {
+            // The client may take more, and a callback keeps the session from writing.
+            guard("a write during a turn", (), || self.write());
+            return None;
+        };
         let outcome = mishap::turn(&mut *life, |life| {
-            if let Some(session) = &life.session {
-                session.link().begin_watch(is_watched);
+            if !is_watched {
+                self.stop_gathering();
             }
             if self.is_over.load(Ordering::Acquire) {
                 life.find_end();
@@ -178,10 +192,10 @@ impl Connection {
                 self.home.enqueue(self);
             }
             Outcome::Gone => {
-                let Life { holding, .. } = *life;
+                let Life { custody, .. } = *life;
                 self.home
-                    .remove(self.token.load(Ordering::Acquire), &holding);
-                guard("the end of a connection", (), || holding.close());
+                    .remove(self.token.load(Ordering::Acquire), &custody);
+                guard("the end of a connection", (), || custody.close());
             }
         }
         Some(ended)
@@ -207,9 +221,25 @@ impl Queued for Connection {
     }
 }
 
-impl Wake for Connection {
+impl Home for Connection {
     fn wake(self: Arc<Self>) {
         self.home.enqueue(&self);
+    }
+
+    fn write_soon(&self, output: &Arc<Output>, caller: Caller) -> bool {
+        if caller == Caller::Thread && self.home.lets_write() {
+            return true;
+        }
+        self.home.write_soon(output);
+        false
+    }
+
+    fn help(&self, output: &Arc<Output>) {
+        self.home.write_soon(output);
+    }
+
+    fn gathers(&self) -> bool {
+        true
     }
 }
 
@@ -236,13 +266,13 @@ impl Life {
 
     fn find_end(&self) {
         if let Some(session) = &self.session {
-            session.link().find_end();
+            session.output().find_end();
         }
     }
 
     fn end_session(&mut self) {
         let session = self.session.take();
-        self.is_leaving = session.is_some_and(|session| session.link().is_leaving());
+        self.is_leaving = session.is_some_and(|session| session.output().is_leaving());
     }
 
     /// Ends the request, when the handover is complete, then waits until the client has closed its side.
@@ -250,18 +280,18 @@ impl Life {
         let now = Instant::now();
         let Some(until) = self.linger_until else {
             // The end of the request updates the scoreboard of the MPM's thread if that is still there.
-            if !self.holding.is_handed_over() {
+            if !self.custody.is_handed_over() {
                 let recheck = self.recheck;
                 self.recheck = (2 * recheck).min(LAST_RECHECK);
                 return Outcome::Wait(Some(now + recheck));
             }
-            self.holding.finish();
-            let waits = !self.is_leaving && !self.holding.is_aborted();
+            self.custody.finish();
+            let waits = !self.is_leaving && !self.custody.is_aborted();
             self.linger_until = Some(if waits { now + LINGER } else { now });
             return self.close(buffer);
         };
         if until > now {
-            match self.holding.drain(buffer) {
+            match self.custody.drain(buffer) {
                 Drained::Closed => self.linger_until = Some(now),
                 Drained::Empty => return Outcome::Wait(Some(until)),
                 Drained::More => return Outcome::Again,

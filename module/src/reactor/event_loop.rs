@@ -1,9 +1,11 @@
 //! One poller, and the connections whose turn it is.
 
+use std::cell::Cell;
 use std::collections::BTreeSet;
 use std::io;
 use std::os::fd::OwnedFd;
-use std::sync::atomic::{AtomicBool, AtomicI32, Ordering};
+use std::ptr;
+use std::sync::atomic::{AtomicBool, AtomicI32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -18,11 +20,21 @@ use super::ready::Ready;
 use super::turn_counter::TurnCounter;
 use crate::httpd::guard::guard;
 use crate::httpd::thread;
+use crate::output::Output;
 use crate::session::is_heavy;
 use crate::transport::Custody;
 
 /// The most events taken with one system call.
 pub(super) const BATCH: usize = 256;
+
+/// What turns have sent to other connections waits for no longer than this while there are more turns.
+const HOLD: Duration = Duration::from_millis(2);
+
+/// A loop writes for so long before it looks for other things to do.
+const WRITE_LIMIT: Duration = Duration::from_millis(1);
+
+/// So many connections are written to between two looks at the clock.
+const OUTPUTS: usize = 16;
 
 /// The token of the descriptor that interrupts a wait.
 const INTERRUPT: u64 = u64::MAX;
@@ -33,13 +45,37 @@ pub(super) struct EventLoop {
     interrupter: OwnedFd,
     /// The system's number of the thread that runs the loop.
     runner: AtomicI32,
-    connections: Mutex<Slab<Arc<Connection>>>,
-    ready: Ready<Connection>,
-    timers: Mutex<BTreeSet<(Instant, usize)>>,
+    registry: Mutex<Registry>,
+    ready: Ready<Connection, Output>,
+    /// Changes each time the loop has looked for something to do.
+    pass: AtomicU64,
     turns: TurnCounter,
     pool: Arc<Pool<Job>>,
     monitor: Arc<Monitor>,
     is_stopping: Arc<AtomicBool>,
+}
+
+/// The connections of a loop, and when they want a turn.
+#[derive(Default)]
+struct Registry {
+    connections: Slab<Arc<Connection>>,
+    timers: BTreeSet<(Instant, usize)>,
+}
+
+impl Registry {
+    /// The token of a connection whose timer has run out.
+    fn take_due(&mut self, now: Instant) -> Option<usize> {
+        let (due, _) = self.timers.first()?;
+        if *due > now {
+            return None;
+        }
+        self.timers.pop_first().map(|(_, token)| token)
+    }
+}
+
+thread_local! {
+    /// The loop that last let this thread write by itself, and the pass it was in.
+    static LAST_WRITE: Cell<(usize, u64)> = const { Cell::new((0, 0)) };
 }
 
 impl EventLoop {
@@ -61,9 +97,9 @@ impl EventLoop {
             poller,
             interrupter,
             runner: AtomicI32::new(0),
-            connections: Mutex::default(),
+            registry: Mutex::default(),
             ready: Ready::new(),
-            timers: Mutex::default(),
+            pass: AtomicU64::new(0),
             turns: TurnCounter::default(),
             pool,
             monitor,
@@ -76,7 +112,7 @@ impl EventLoop {
     pub(super) fn run(self: &Arc<Self>, scratch: &mut Scratch) -> Option<Arc<Self>> {
         self.runner.store(thread::current(), Ordering::Relaxed);
         let run = || {
-            while !self.has_ended() && self.run_round(scratch) {}
+            while !self.has_ended() && self.run_pass(scratch) {}
             false
         };
         // No turn panics, so that whoever panics here still owns the loop.
@@ -85,17 +121,23 @@ impl EventLoop {
 
     /// Takes the turns of all that are ready and were quick the last time, and then, for as long as a
     /// turn may take, of those that were not: these wait for each other, but those do not wait for them.
-    /// Returns whether the thread still owns the loop.
-    fn run_round(&self, scratch: &mut Scratch) -> bool {
-        let (ready, started) = self.wait(&mut scratch.events);
+    /// What the turns have sent to other connections is written at the end, or when it has waited for
+    /// long. Returns whether the thread still owns the loop.
+    fn run_pass(&self, scratch: &mut Scratch) -> bool {
+        let (mut next, ready, started) = self.wait(&mut scratch.events);
         let mut now = started;
+        let mut written = started;
         for _ in 0..ready {
-            let Some(connection) = self.ready.take_light() else {
+            let Some(connection) = next.take().or_else(|| self.ready.take_light()) else {
                 break;
             };
             match self.serve(connection, &mut scratch.buffer, now) {
                 Some(later) => now = later,
                 None => return false,
+            }
+            if now - written > HOLD {
+                now = self.write_outputs(&mut scratch.outputs, now);
+                written = now;
             }
         }
         let started = now;
@@ -108,7 +150,29 @@ impl EventLoop {
                 None => return false,
             }
         }
+        self.write_outputs(&mut scratch.outputs, now);
         true
+    }
+
+    /// Writes what waits for this loop to write it, for a while. Returns the time at its end.
+    fn write_outputs(&self, outputs: &mut Vec<Arc<Output>>, started: Instant) -> Instant {
+        let mut now = started;
+        while now - started < WRITE_LIMIT && self.ready.take_outputs(outputs, OUTPUTS) {
+            for output in outputs.drain(..) {
+                // A panic costs its own connection.
+                let is_written = guard("a write", false, || {
+                    output.write_for_session();
+                    true
+                });
+                if !is_written {
+                    guard("a write", (), || {
+                        output.fail(io::Error::other("a panic while writing"));
+                    });
+                }
+            }
+            now = Instant::now();
+        }
+        now
     }
 
     /// Takes a turn, which begins `now`, or has it taken. Gives the time at its end, or `None` if
@@ -120,6 +184,8 @@ impl EventLoop {
         now: Instant,
     ) -> Option<Instant> {
         if connection.plugin().is_slow() {
+            // All threads of the pool may be blocked, one of them until this client takes more.
+            guard("a write during a turn", (), || connection.write());
             self.pool.submit(Job::Turn(connection));
             // A thread that could not be started for it is tried again by the monitor.
             self.monitor.wake_if_asleep();
@@ -127,17 +193,17 @@ impl EventLoop {
         }
         let turn = self.turns.begin();
         self.monitor.wake_if_asleep();
-        let ended = connection.turn(buffer, now, || self.turns.current() == Some(turn));
+        let ended = connection.turn(buffer, now, true);
         self.turns.end(turn).then(|| ended.unwrap_or(now))
     }
 
     fn has_ended(&self) -> bool {
-        self.is_stopping.load(Ordering::SeqCst) && lock(&self.connections).is_empty()
+        self.is_stopping.load(Ordering::SeqCst) && lock(&self.registry).connections.is_empty()
     }
 
-    /// Waits for something to do and puts it into the queue. Returns how many of those that were quick
-    /// the last time are in it, and the time.
-    fn wait(&self, events: &mut Vec<epoll::Event>) -> (usize, Instant) {
+    /// Waits for something to do and puts it into the queue. Gives the first of those that were quick the
+    /// last time, how many there are, and the time.
+    fn wait(&self, events: &mut Vec<epoll::Event>) -> (Option<Arc<Connection>>, usize, Instant) {
         let timeout = self.begin_wait();
         events.clear();
         // An interrupted wait found nothing; the loop comes back to it.
@@ -147,30 +213,28 @@ impl EventLoop {
             timeout.as_ref(),
         );
         self.ready.end_wait();
+        self.pass.fetch_add(1, Ordering::Relaxed);
         let now = Instant::now();
         let mut ready = self.ready.lock();
-        let connections = lock(&self.connections);
+        let mut registry = lock(&self.registry);
         for event in events.iter() {
-            if let Some(connection) = token_of(event).and_then(|token| connections.get(token)) {
+            let connection = token_of(event).and_then(|token| registry.connections.get(token));
+            if let Some(connection) = connection {
                 let over =
                     epoll::EventFlags::RDHUP | epoll::EventFlags::HUP | epoll::EventFlags::ERR;
                 if { event.flags }.intersects(over) {
                     connection.set_over();
                 }
-                ready.put(connection);
+                self.ready.put_locked(&mut ready, connection);
             }
         }
-        let mut timers = lock(&self.timers);
-        while let Some((due, token)) = timers.first().copied() {
-            if due > now {
-                break;
-            }
-            timers.pop_first();
-            if let Some(connection) = connections.get(token) {
-                ready.put(connection);
+        while let Some(token) = registry.take_due(now) {
+            if let Some(connection) = registry.connections.get(token) {
+                self.ready.put_locked(&mut ready, connection);
             }
         }
-        (ready.light(), now)
+        let count = ready.light();
+        (ready.take_light(), count, now)
     }
 
     /// Begins a wait. Gives how long it may take at most; `None`: until something happens.
@@ -178,7 +242,7 @@ impl EventLoop {
         if !self.ready.begin_wait() {
             return Some(Timespec::default());
         }
-        let (due, _) = lock(&self.timers).first().copied()?;
+        let (due, _) = lock(&self.registry).timers.first().copied()?;
         Timespec::try_from(due.saturating_duration_since(Instant::now())).ok()
     }
 
@@ -197,14 +261,16 @@ impl EventLoop {
         let is_worth_it = is_blocked || is_long;
         let is_taken_over = is_worth_it && self.turns.take_over(turn);
         if let Some(connection) = connection {
-            // Afterwards, as the turn asks for its number.
-            connection.lose_sight();
+            connection.stop_gathering();
             if is_taken_over && is_blocked {
                 connection.plugin().mark_slow();
             }
         }
         if is_taken_over {
             self.pool.submit(Job::Loop(Arc::clone(self)));
+        } else {
+            // The loop's own thread is busy, and nobody else is going to.
+            self.write_outputs(&mut Vec::new(), Instant::now());
         }
     }
 
@@ -230,6 +296,26 @@ impl EventLoop {
         }
     }
 
+    /// Has `output` written at the end of this pass.
+    pub(super) fn write_soon(&self, output: &Arc<Output>) {
+        if self.ready.put_output(output) {
+            self.interrupt();
+        }
+    }
+
+    /// Whether a thread of a plugin that sends a message had better write it by itself. A single message
+    /// goes out at once that way, whatever the loop is doing. The next ones are left to the loop, until it
+    /// comes to it: what is sent meanwhile is written together.
+    pub(super) fn lets_write(&self) -> bool {
+        let now = (
+            ptr::from_ref(self).addr(),
+            self.pass.load(Ordering::Relaxed),
+        );
+        // A thread that ends remembers nothing.
+        let last = LAST_WRITE.try_with(|last| last.replace(now));
+        last.is_ok_and(|last| last != now)
+    }
+
     /// Ends a wait of the thread that runs the loop.
     pub(super) fn interrupt(&self) {
         // It only fails when there have been 2^64 interrupts.
@@ -238,9 +324,9 @@ impl EventLoop {
 
     pub(super) fn set_timer(&self, due: Instant, token: usize) {
         let is_first = {
-            let mut timers = lock(&self.timers);
-            timers.insert((due, token));
-            timers.first() == Some(&(due, token))
+            let mut registry = lock(&self.registry);
+            registry.timers.insert((due, token));
+            registry.timers.first() == Some(&(due, token))
         };
         if is_first && self.ready.is_waiting() {
             self.interrupt();
@@ -249,7 +335,7 @@ impl EventLoop {
 
     /// Makes a connection known; the token stands for it.
     pub(super) fn insert(&self, connection: Arc<Connection>) -> usize {
-        lock(&self.connections).insert(connection)
+        lock(&self.registry).connections.insert(connection)
     }
 
     pub(super) fn register(&self, holding: &Custody, token: usize) -> io::Result<()> {
@@ -267,7 +353,7 @@ impl EventLoop {
     pub(super) fn remove(&self, token: usize, holding: &Custody) {
         // A connection that could not be registered is not there.
         let _ = epoll::delete(&self.poller, holding);
-        lock(&self.connections).try_remove(token);
+        lock(&self.registry).connections.try_remove(token);
         if self.is_stopping.load(Ordering::SeqCst) {
             self.interrupt();
         }

@@ -12,6 +12,7 @@ use rustix::time::{ClockId, clock_gettime};
 use super::connection::Connection;
 use super::event_loop::{BATCH, EventLoop};
 use super::pool;
+use crate::output::Output;
 
 /// How much is read at a time: four frames of 32 KiB with their headers, or two of 64 KiB.
 const BUFFER_SIZE: usize = 128 * 1024 + 256;
@@ -28,6 +29,7 @@ pub(super) enum Job {
 pub(super) struct Scratch {
     pub(super) buffer: Vec<u8>,
     pub(super) events: Vec<epoll::Event>,
+    pub(super) outputs: Vec<Arc<Output>>,
     /// What the system tells of this thread (proc_pid_schedstat), where it does.
     statistics: io::Result<File>,
 }
@@ -37,6 +39,7 @@ impl Default for Scratch {
         Self {
             buffer: vec![0; BUFFER_SIZE],
             events: Vec::with_capacity(BATCH),
+            outputs: Vec::new(),
             statistics: File::open("/proc/thread-self/schedstat"),
         }
     }
@@ -54,7 +57,7 @@ impl pool::Job for Job {
             Self::Loop(event_loop) => event_loop.run(scratch).map(Self::Loop),
             Self::Turn(connection) => {
                 let (started, unblocked) = (Instant::now(), scratch.unblocked());
-                let ended = connection.turn(&mut scratch.buffer, started, || false);
+                let ended = connection.turn(&mut scratch.buffer, started, false);
                 if let Some(ended) = ended {
                     let unblocked = scratch.unblocked().saturating_sub(unblocked);
                     let blocked = (ended - started).saturating_sub(unblocked);

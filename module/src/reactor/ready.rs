@@ -1,4 +1,4 @@
-//! The queue of a loop: whose turn it is.
+//! What a loop has to do: whose turn it is, and what is to be written.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -14,43 +14,56 @@ pub(super) trait Queued {
     fn is_heavy(&self) -> bool;
 }
 
-/// A queue that any thread puts into, and the wait of the thread that takes.
+/// Queues that any thread puts into, and the wait of the thread that takes.
 ///
-/// It has two lanes: those whose last turn was short do not queue behind those whose turns take long.
-pub(super) struct Ready<T> {
+/// Connections have two lanes: those whose last turn was short do not queue behind those whose turns take
+/// long. What is to be written (`O`) has a lane of its own.
+pub(super) struct Ready<T, O> {
     /// The thread that runs the loop is waiting, or about to.
     is_waiting: AtomicBool,
-    queue: Mutex<Queue<T>>,
+    /// There may be something in a lane other than the light one. A hint: what another thread puts may be
+    /// seen late, but not later than the next wait begins.
+    has_heavy: AtomicBool,
+    has_outputs: AtomicBool,
+    queue: Mutex<Queue<T, O>>,
 }
 
-/// The queue itself, locked.
-pub(super) struct Queue<T> {
+/// The queues themselves, locked.
+pub(super) struct Queue<T, O> {
     light: VecDeque<Arc<T>>,
     heavy: VecDeque<Arc<T>>,
-    /// What was taken last.
+    outputs: VecDeque<Arc<O>>,
+    /// The connection that was taken last.
     current: Option<Arc<T>>,
 }
 
-impl<T: Queued> Ready<T> {
+impl<T: Queued, O> Ready<T, O> {
     pub(super) fn new() -> Self {
         Self {
             is_waiting: AtomicBool::new(false),
+            has_heavy: AtomicBool::new(false),
+            has_outputs: AtomicBool::new(false),
             queue: Mutex::new(Queue {
                 light: VecDeque::new(),
                 heavy: VecDeque::new(),
+                outputs: VecDeque::new(),
                 current: None,
             }),
         }
     }
 
-    /// Begins a wait. Returns whether there is nothing in the queue, so that it may last: it is
-    /// interrupted when something is put.
+    /// Begins a wait. Returns whether there is nothing to do, so that it may last: it is interrupted when
+    /// something is put.
     pub(super) fn begin_wait(&self) -> bool {
         // Before the look into the queue: who puts something after it sees that there is a wait, as both
         // take the lock in between.
         self.is_waiting.store(true, Ordering::Relaxed);
         let queue = self.lock();
-        queue.light.is_empty() && queue.heavy.is_empty()
+        let has_heavy = !queue.heavy.is_empty();
+        let has_outputs = !queue.outputs.is_empty();
+        self.has_heavy.store(has_heavy, Ordering::Relaxed);
+        self.has_outputs.store(has_outputs, Ordering::Relaxed);
+        queue.light.is_empty() && !has_heavy && !has_outputs
     }
 
     pub(super) fn end_wait(&self) {
@@ -63,47 +76,78 @@ impl<T: Queued> Ready<T> {
         self.is_waiting.load(Ordering::Relaxed)
     }
 
-    /// Returns whether the loop has to be interrupted.
+    /// Puts a connection. Returns whether the loop has to be interrupted.
     #[must_use]
     pub(super) fn put(&self, item: &Arc<T>) -> bool {
-        self.lock().put(item);
+        self.put_locked(&mut self.lock(), item);
+        self.is_waiting()
+    }
+
+    /// The same for one of several.
+    pub(super) fn put_locked(&self, queue: &mut Queue<T, O>, item: &Arc<T>) {
+        if !item.mark_queued() {
+            return;
+        }
+        if item.is_heavy() {
+            queue.heavy.push_back(Arc::clone(item));
+            self.has_heavy.store(true, Ordering::Relaxed);
+        } else {
+            queue.light.push_back(Arc::clone(item));
+        }
+    }
+
+    /// Puts something to be written. Returns whether the loop has to be interrupted.
+    #[must_use]
+    pub(super) fn put_output(&self, output: &Arc<O>) -> bool {
+        self.lock().outputs.push_back(Arc::clone(output));
+        self.has_outputs.store(true, Ordering::Relaxed);
         self.is_waiting()
     }
 
     /// Takes the next of those whose last turn was short.
     pub(super) fn take_light(&self) -> Option<Arc<T>> {
-        let mut queue = self.lock();
-        let item = queue.light.pop_front();
-        queue.take(item)
+        self.lock().take_light()
     }
 
     /// Takes the next of those whose last turn took long.
     pub(super) fn take_heavy(&self) -> Option<Arc<T>> {
+        if !self.has_heavy.load(Ordering::Relaxed) {
+            return None;
+        }
         let mut queue = self.lock();
         let item = queue.heavy.pop_front();
         queue.take(item)
     }
 
-    pub(super) fn lock(&self) -> MutexGuard<'_, Queue<T>> {
+    /// Moves some of what is to be written into `outputs`, those that were put first. Returns whether
+    /// there is any.
+    pub(super) fn take_outputs(&self, outputs: &mut Vec<Arc<O>>, most: usize) -> bool {
+        if !self.has_outputs.load(Ordering::Relaxed) {
+            return false;
+        }
+        let mut queue = self.lock();
+        let taken = queue.outputs.len().min(most);
+        outputs.extend(queue.outputs.drain(..taken));
+        self.has_outputs
+            .store(!queue.outputs.is_empty(), Ordering::Relaxed);
+        taken > 0
+    }
+
+    pub(super) fn lock(&self) -> MutexGuard<'_, Queue<T, O>> {
         self.queue.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl<T: Queued> Queue<T> {
-    pub(super) fn put(&mut self, item: &Arc<T>) {
-        if item.mark_queued() {
-            let lane = if item.is_heavy() {
-                &mut self.heavy
-            } else {
-                &mut self.light
-            };
-            lane.push_back(Arc::clone(item));
-        }
-    }
-
+impl<T: Queued, O> Queue<T, O> {
     /// How many wait whose last turn was short.
     pub(super) fn light(&self) -> usize {
         self.light.len()
+    }
+
+    /// Takes the next of those whose last turn was short.
+    pub(super) fn take_light(&mut self) -> Option<Arc<T>> {
+        let item = self.light.pop_front();
+        self.take(item)
     }
 
     pub(super) fn current(&self) -> Option<&Arc<T>> {

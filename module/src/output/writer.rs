@@ -1,48 +1,52 @@
-//! The writing half of a connection: frames taken from the outbox, and how far they have got.
+//! The bytes of a connection, and how far its frames have got.
 
 use std::io;
-use std::time::{Duration, Instant};
+use std::mem;
+use std::time::Instant;
 
-use super::outbox::{Closed, FRAMES, Frame, Outbox};
+use super::queue::{Closed, FRAMES, Frame, Level, Queue};
 use crate::buffers;
-use crate::sync::{Mutex, MutexGuard, PoisonError};
+use crate::protocol::OutputState;
+use crate::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use crate::transport::Stream;
 
-/// Where frames are written to, without ever waiting. Its other half, what is read from, is no
-/// business of the writer.
-pub(super) trait Stream {
-    /// Writes what the connection takes and returns how many bytes that were; fails with
-    /// [`io::ErrorKind::WouldBlock`] if it takes none now.
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize>;
+/// The queue of a connection, and the senders that wait for room in it.
+pub(super) struct Shared {
+    queue: Mutex<Queue>,
+    /// There is room in the queue, or there never will be.
+    pub(super) room: Condvar,
+}
 
-    /// The same for a frame whose header and payload lie apart.
-    fn write_frame(&mut self, header: &[u8], payload: &[u8]) -> io::Result<usize>;
+impl Shared {
+    pub(super) fn new(queue: Queue) -> Self {
+        Self {
+            queue: Mutex::new(queue),
+            room: Condvar::new(),
+        }
+    }
 
-    /// Pushes on what was written but is held back. Returns whether nothing is left to push.
-    fn flush(&mut self) -> io::Result<bool>;
+    pub(super) fn queue(&self) -> MutexGuard<'_, Queue> {
+        self.queue.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 
-    /// Whether the client has taken anything since this was last asked. It may have without that it shows.
-    fn has_progressed(&mut self) -> bool;
+    /// Accepts nothing more. Senders that wait for room give up.
+    pub(super) fn seal(&self) {
+        self.queue().seal();
+        self.room.notify_all();
+    }
 
-    /// How long to wait before trying again when the client has taken nothing for so long; `None`: the
-    /// connection's descriptor becomes writable.
-    fn retry_interval(&self, pending: Duration) -> Option<Duration>;
-
-    /// Gives up a client that is gone or does not read.
-    fn abort(&mut self);
+    /// The same, and forgets what is in the queue.
+    fn discard(&self) {
+        self.queue().discard();
+        self.room.notify_all();
+    }
 }
 
 /// How far the output of a connection has got.
 #[derive(Debug)]
-pub enum Output {
-    /// Everything is written.
-    Drained,
-    /// The client takes no more for now.
-    Pending {
-        /// Nor has it since then.
-        since: Instant,
-        /// When to try again; `None`: when the connection's descriptor becomes writable.
-        retry: Option<Instant>,
-    },
+pub enum Progress {
+    /// So far.
+    At(OutputState),
     /// The connection is lost.
     Broken(io::Error),
 }
@@ -51,7 +55,10 @@ pub enum Output {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Written {
     /// Nothing waits any more.
-    All,
+    All {
+        /// Whether a close frame was accepted.
+        has_close: bool,
+    },
     /// The client takes no more for now.
     Taken,
     /// Enough for one go.
@@ -64,16 +71,17 @@ const MOST_WRITTEN: usize = 1024 * 1024;
 /// The same of a message that is written from where it lies: the rest has to be copied.
 const MOST_WRITTEN_DIRECTLY: usize = 4 * MOST_WRITTEN;
 
-/// The stream of a connection and what is on its way into it. Behind a lock of the
-/// [`Outlet`](super::outlet::Outlet).
+/// The stream of a connection and what is on its way into it.
 pub(super) struct Writer<S> {
     /// There from the 101 response to the end of the session.
     pub(super) stream: Option<S>,
-    /// Frames taken from the outbox, written up to `offset`.
+    /// Frames taken from the queue, written up to `offset`.
     frames: Vec<u8>,
     offset: usize,
     /// Since when the client has taken nothing although something waits.
     pending_since: Option<Instant>,
+    /// The session waits for the client to take more.
+    pub(super) is_session_waiting: bool,
     /// Why nothing is written any more.
     failure: Option<io::Error>,
 }
@@ -86,16 +94,18 @@ impl<S: Stream> Writer<S> {
             frames: Vec::new(),
             offset: 0,
             pending_since: None,
+            is_session_waiting: false,
             failure: None,
         }
     }
 
-    /// That of a connection whose stream has gone back to httpd.
-    pub(super) fn shut() -> Self {
-        Self {
+    /// Gives the stream back, and forgets what waits.
+    pub(super) fn shut(&mut self, shared: &Shared) {
+        shared.discard();
+        *self = Self {
             failure: Some(io::ErrorKind::NotConnected.into()),
             ..Self::new()
-        }
+        };
     }
 
     /// Why nothing is written any more, if so.
@@ -104,53 +114,77 @@ impl<S: Stream> Writer<S> {
     }
 
     /// Gives the connection up, unless that has happened already.
-    pub(super) fn fail(&mut self, outbox: &Mutex<Outbox>, error: io::Error) {
+    pub(super) fn fail(&mut self, shared: &Shared, error: io::Error) {
         self.failure.get_or_insert(error);
         if let Some(stream) = &mut self.stream {
             stream.abort();
         }
-        lock(outbox).discard();
+        shared.discard();
     }
 
-    /// Writes as much as is done in one go.
-    pub(super) fn write_some(&mut self, outbox: &Mutex<Outbox>) -> io::Result<Written> {
+    /// Writes as much as is done in one go. `ends_turn` says that the session is about to wait, so that
+    /// callbacks leave writing to the end of the next turn.
+    pub(super) fn write_some(&mut self, shared: &Shared, ends_turn: bool) -> io::Result<Written> {
         let Some(stream) = &mut self.stream else {
-            return Ok(Written::All);
+            let has_close = shared.queue().level().has_close;
+            return Ok(Written::All { has_close });
         };
+        let mut written = 0;
         let mut left = MOST_WRITTEN;
         while left > 0 {
             if self.offset == self.frames.len() {
                 self.frames.clear();
                 self.offset = 0;
-                lock(outbox).take(&mut self.frames);
+                let mut queue = shared.queue();
+                let has_room = queue.take(mem::take(&mut written), &mut self.frames);
+                if ends_turn {
+                    queue.gather();
+                }
+                let has_close = queue.level().has_close;
+                drop(queue);
+                if has_room {
+                    shared.room.notify_all();
+                }
                 if self.frames.is_empty() {
-                    let is_drained = stream.flush()?;
-                    if is_drained {
+                    if stream.flush()? {
                         self.pending_since = None;
-                        return Ok(Written::All);
+                        return Ok(Written::All { has_close });
                     }
                     return Ok(Written::Taken);
                 }
             }
             match stream.write(&self.frames[self.offset..]) {
-                Ok(written) => {
-                    self.offset += written;
+                Ok(taken) => {
+                    self.offset += taken;
                     self.pending_since = None;
-                    lock(outbox).written(written);
-                    left = left.saturating_sub(written);
+                    written += taken;
+                    left = left.saturating_sub(taken);
                 }
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                    self.count(shared, written);
                     return Ok(Written::Taken);
                 }
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 Err(error) => return Err(error),
             }
         }
+        self.count(shared, written);
         Ok(Written::Enough)
     }
 
+    /// Whether the writer has frames that the client has not taken.
+    pub(super) fn has_rest(&self) -> bool {
+        self.offset < self.frames.len()
+    }
+
+    fn count(&self, shared: &Shared, written: usize) {
+        if written > 0 && shared.queue().written(written) {
+            shared.room.notify_all();
+        }
+    }
+
     /// The client takes no more for now.
-    pub(super) fn pending(&mut self) -> Output {
+    pub(super) fn pending(&mut self, shared: &Shared) -> OutputState {
         let now = Instant::now();
         if self.stream.as_mut().is_some_and(S::has_progressed) {
             self.pending_since = None;
@@ -158,34 +192,36 @@ impl<S: Stream> Writer<S> {
         let since = *self.pending_since.get_or_insert(now);
         let stream = self.stream.as_ref();
         let interval = stream.and_then(|stream| stream.retry_interval(now - since));
-        Output::Pending {
+        let Level { waiting, .. } = shared.queue().level();
+        OutputState::Pending {
             since,
             retry: interval.map(|interval| now + interval),
+            waiting,
         }
     }
 
-    /// Writes a message at once, straight from where it lies, if nothing waits before it. What the
-    /// client does not take is kept, to be written first. Returns whether the message was accepted;
-    /// if not, it is to be queued.
+    /// Writes a message at once, straight from where it lies, if nothing waits before it. The writer
+    /// keeps what the client does not take, and writes it first. Returns whether the message was
+    /// accepted; if not, it is to be queued.
     ///
     /// # Errors
     ///
     /// [`Closed`] when the connection takes no more messages.
     pub(super) fn write_directly(
         &mut self,
-        outbox: &Mutex<Outbox>,
+        shared: &Shared,
         frame: Frame<'_>,
     ) -> Result<bool, Closed> {
         // A failure shows again when the queue is written.
-        if self.failure.is_some() || !matches!(self.write_some(outbox), Ok(Written::All)) {
+        let is_usable = self.failure.is_none()
+            && self.stream.is_some()
+            && matches!(self.write_some(shared, false), Ok(Written::All { .. }));
+        if !is_usable || !shared.queue().bypass(&frame)? {
             return Ok(false);
         }
         let Some(stream) = &mut self.stream else {
             return Ok(false);
         };
-        if !lock(outbox).bypass(&frame)? {
-            return Ok(false);
-        }
         let Frame {
             header, payload, ..
         } = frame;
@@ -198,14 +234,14 @@ impl<S: Stream> Writer<S> {
             }
         }
         if self.frames.try_reserve(total - written).is_err() {
-            self.fail(outbox, io::ErrorKind::OutOfMemory.into());
+            self.fail(shared, io::ErrorKind::OutOfMemory.into());
             return Err(Closed);
         }
         let header_written = written.min(header.len());
         self.frames.extend_from_slice(&header[header_written..]);
         self.frames
             .extend_from_slice(&payload[written - header_written..]);
-        lock(outbox).written(written);
+        self.count(shared, written);
         Ok(true)
     }
 
@@ -215,10 +251,6 @@ impl<S: Stream> Writer<S> {
             buffers::recycle(&FRAMES, &mut self.frames);
         }
     }
-}
-
-pub(super) fn lock(outbox: &Mutex<Outbox>) -> MutexGuard<'_, Outbox> {
-    outbox.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// The same error once more; system errors keep their code.

@@ -1,59 +1,56 @@
 //! Makes frames of messages.
 
-use super::outbox::{Closed, Frame};
-use super::outlet::Outlet;
-use super::writer::Stream;
+use super::queue::{Closed, Frame};
 use crate::compression::Compression;
 use crate::protocol::{FrameHeader, Opcode, Rsv};
 
 /// Puts messages into frames, compressed where that was agreed on.
-pub(super) struct Framing {
-    /// With context it has a lock, which comes before those of the outlet.
+pub struct Framing {
+    /// With context it has a lock, which comes before those of the output.
     compression: Option<Box<Compression>>,
 }
 
 impl Framing {
     /// Compresses if there is `compression`.
-    pub(super) fn new(compression: Option<Compression>) -> Self {
+    #[must_use]
+    pub fn new(compression: Option<Compression>) -> Self {
         Self {
             compression: compression.map(Box::new),
         }
     }
 
-    /// Writes or queues a message, unless the queue is full. Returns whether it was accepted.
+    /// Has `offer` take the frame of a message, and returns whether it did. A message that the queue has
+    /// no room for (`takes_messages`) is not compressed.
     ///
     /// # Errors
     ///
-    /// As for [`Outlet::accept`].
+    /// Those of `offer` and `takes_messages`.
     #[inline]
-    pub(super) fn accept<S: Stream>(
+    pub(super) fn encode(
         &self,
-        outlet: &Outlet<S>,
         opcode: Opcode,
         message: &[u8],
+        takes_messages: impl FnOnce() -> Result<bool, Closed>,
+        offer: impl FnOnce(Frame<'_>) -> Result<bool, Closed>,
     ) -> Result<bool, Closed> {
         match &self.compression {
             Some(compression) if compression.concerns(opcode, message) => {
-                accept_compressed(compression, outlet, opcode, message)
+                Ok(takes_messages()? && compressed(compression, opcode, message, offer)?)
             }
-            _ => plain(opcode, message, |frame| outlet.accept(frame)),
+            _ => plain(opcode, message, offer),
         }
     }
 }
 
-fn accept_compressed<S: Stream>(
+fn compressed(
     compression: &Compression,
-    outlet: &Outlet<S>,
     opcode: Opcode,
     message: &[u8],
+    offer: impl FnOnce(Frame<'_>) -> Result<bool, Closed>,
 ) -> Result<bool, Closed> {
-    // In vain if there is no room.
-    if !outlet.takes_messages()? {
-        return Ok(false);
-    }
     compression.compress(message, |compressed| {
         let (payload, rsv) = compressed.map_or((message, Rsv::NONE), |it| (it, Rsv::RSV1));
-        with_frame(opcode, payload, rsv, |frame| outlet.accept(frame))
+        with_frame(opcode, payload, rsv, offer)
     })
 }
 

@@ -1,0 +1,61 @@
+//! What the modelled files use of the module and has nothing to do with threads.
+
+/// Makes frames.
+pub(crate) mod protocol {
+    /// What kind of message to send.
+    #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+    pub(crate) enum Opcode {
+        Text,
+        Close,
+    }
+
+    pub(crate) use crate::output_state::OutputState;
+
+    /// No extension is negotiated.
+    #[derive(Clone, Copy, Debug)]
+    pub(crate) struct Rsv;
+
+    impl Rsv {
+        pub(crate) const NONE: Self = Self;
+        pub(crate) const RSV1: Self = Self;
+    }
+
+    /// A header of one byte, `(`.
+    #[derive(Clone, Copy, Debug)]
+    pub(crate) struct FrameHeader {
+        pub(crate) rsv: Rsv,
+        pub(crate) byte: u8,
+    }
+
+    impl FrameHeader {
+        pub(crate) fn unmasked(_: Opcode, _: u64) -> Self {
+            let (rsv, byte) = (Rsv::NONE, b'(');
+            Self { rsv, byte }
+        }
+
+        pub(crate) fn encode(&self) -> [u8; 1] {
+            [self.byte]
+        }
+    }
+}
+
+/// Nothing is compressed.
+pub(crate) mod compression {
+    use super::protocol::Opcode;
+
+    pub(crate) struct Compression;
+
+    impl Compression {
+        pub(crate) fn concerns(&self, _: Opcode, _: &[u8]) -> bool {
+            false
+        }
+
+        pub(crate) fn compress<E>(
+            &self,
+            _: &[u8],
+            queue: impl FnOnce(Option<&[u8]>) -> Result<bool, E>,
+        ) -> Result<bool, E> {
+            queue(None)
+        }
+    }
+}

@@ -1,0 +1,414 @@
+//! The frames of one connection that wait to be written.
+
+use std::cell::Cell;
+use std::mem;
+
+use super::caller::Caller;
+use crate::buffers;
+
+thread_local! {
+    /// Buffers that frames are collected in, between two connections.
+    pub(super) static FRAMES: Cell<Vec<u8>> = const { Cell::new(Vec::new()) };
+}
+
+/// The connection takes no more messages: it is closing or gone.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Closed;
+
+/// A frame to send, encoded: a whole message or a control frame.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Frame<'a> {
+    pub(super) header: &'a [u8],
+    pub(super) payload: &'a [u8],
+    /// Whether it is a close frame.
+    pub(super) is_close: bool,
+}
+
+impl Frame<'_> {
+    fn len(&self) -> usize {
+        self.header.len() + self.payload.len()
+    }
+}
+
+/// What became of a frame that was offered to a queue.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Offer {
+    /// The queue is full.
+    Full,
+    /// The frame is in the queue, and somebody is going to write it.
+    Accepted,
+    /// The frame is in the queue, and the caller has to see to it that it is written.
+    Due,
+    /// There is no memory for the frame.
+    NoMemory,
+}
+
+/// What a queue holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Level {
+    /// Bytes accepted and not yet written.
+    pub(super) waiting: usize,
+    /// Whether a close frame was accepted.
+    pub(super) has_close: bool,
+}
+
+/// A bounded queue of frames, with all that decides whether it takes another. It knows no thread and no
+/// socket; [`Output`](super::Output) does.
+pub(super) struct Queue {
+    /// Frames in the order they were accepted, not yet taken by the writer.
+    frames: Vec<u8>,
+    /// Bytes accepted and not yet written, including those the writer has taken.
+    waiting: usize,
+    /// A message is accepted while fewer bytes wait.
+    limit: usize,
+    /// There is a stream to write to.
+    is_open: bool,
+    is_sealed: bool,
+    has_close: bool,
+    /// Somebody has been asked to write, and has not taken the frames yet.
+    is_due: bool,
+    /// The session writes what the connection's own callbacks send, at the end of its turn, so nobody
+    /// else needs to be asked.
+    is_gathering: bool,
+    /// A callback of the connection runs, so its session cannot wait for the client.
+    is_in_callback: bool,
+    /// Senders that wait for room.
+    senders: usize,
+}
+
+impl Queue {
+    /// An empty queue that accepts messages while fewer than `limit` bytes wait. With `gathers`, the
+    /// connection's own callbacks leave writing to the end of the turn.
+    pub(super) fn new(limit: usize, gathers: bool) -> Self {
+        Self {
+            frames: Vec::new(),
+            waiting: 0,
+            limit,
+            is_open: false,
+            is_sealed: false,
+            has_close: false,
+            is_due: false,
+            is_gathering: gathers,
+            is_in_callback: false,
+            senders: 0,
+        }
+    }
+
+    /// Accepts a frame if there is room. A close frame is the last one accepted, and needs no room.
+    ///
+    /// # Errors
+    ///
+    /// [`Closed`] after [`seal`](Self::seal) or a close frame.
+    #[inline]
+    pub(super) fn push(&mut self, frame: Frame<'_>, caller: Caller) -> Result<Offer, Closed> {
+        if !self.takes_messages()? && !frame.is_close {
+            return Ok(Offer::Full);
+        }
+        if self.frames.capacity() == 0 {
+            self.frames = buffers::kept(&FRAMES);
+        }
+        if self.frames.try_reserve(frame.len()).is_err() {
+            return Ok(Offer::NoMemory);
+        }
+        self.frames.extend_from_slice(frame.header);
+        self.frames.extend_from_slice(frame.payload);
+        self.waiting += frame.len();
+        if frame.is_close {
+            self.has_close = true;
+            self.seal();
+        }
+        Ok(if self.is_due || self.is_gathered(caller) {
+            Offer::Accepted
+        } else {
+            self.is_due = true;
+            Offer::Due
+        })
+    }
+
+    fn is_gathered(&self, caller: Caller) -> bool {
+        self.is_gathering && caller == Caller::Own
+    }
+
+    /// Accounts for a message that its sender writes itself, which it may if nothing waits. Returns
+    /// whether it may.
+    ///
+    /// # Errors
+    ///
+    /// As for [`push`](Self::push).
+    pub(super) fn bypass(&mut self, frame: &Frame<'_>) -> Result<bool, Closed> {
+        if self.is_sealed {
+            return Err(Closed);
+        }
+        if self.waiting > 0 || frame.is_close {
+            return Ok(false);
+        }
+        self.waiting = frame.len();
+        Ok(true)
+    }
+
+    /// Whether a message would be accepted now.
+    ///
+    /// # Errors
+    ///
+    /// [`Closed`] if none will be again.
+    #[inline]
+    pub(super) fn takes_messages(&self) -> Result<bool, Closed> {
+        if self.is_sealed {
+            return Err(Closed);
+        }
+        Ok(self.waiting < self.limit)
+    }
+
+    /// What is in the queue, and with the writer.
+    pub(super) fn level(&self) -> Level {
+        Level {
+            waiting: self.waiting,
+            has_close: self.has_close,
+        }
+    }
+
+    /// From now on there is a stream to write to.
+    pub(super) fn open(&mut self) {
+        self.is_open = true;
+    }
+
+    /// Whether there is, or was, a stream to write to.
+    pub(super) fn is_open(&self) -> bool {
+        self.is_open
+    }
+
+    /// Accepts nothing more. What was accepted stays.
+    pub(super) fn seal(&mut self) {
+        self.is_sealed = true;
+    }
+
+    /// Seals the queue and forgets what is in it.
+    pub(super) fn discard(&mut self) {
+        self.seal();
+        self.frames = Vec::new();
+        self.waiting = 0;
+    }
+
+    /// The writer has written so many of the bytes it took, and takes all frames in place of its empty
+    /// `buffer`. Returns whether senders may be waiting for the room that this makes.
+    pub(super) fn take(&mut self, written: usize, buffer: &mut Vec<u8>) -> bool {
+        self.is_due = false;
+        if !self.frames.is_empty() {
+            buffers::recycle(&FRAMES, buffer);
+            *buffer = mem::take(&mut self.frames);
+        }
+        self.written(written)
+    }
+
+    /// The writer has written so many of the bytes it took. Returns whether senders may be waiting for
+    /// the room that this makes.
+    pub(super) fn written(&mut self, bytes: usize) -> bool {
+        self.waiting -= bytes;
+        bytes > 0 && self.senders > 0
+    }
+
+    /// A sender begins to wait for room.
+    pub(super) fn begin_wait(&mut self) {
+        self.senders += 1;
+    }
+
+    /// It waits no longer.
+    pub(super) fn end_wait(&mut self) {
+        self.senders -= 1;
+    }
+
+    /// From now to the end of the turn, whoever sends has to see to it that it is written. Returns
+    /// whether something waits that nobody else is going to write meanwhile.
+    #[must_use]
+    pub(super) fn stop_gathering(&mut self) -> bool {
+        self.is_gathering = false;
+        let was_due = mem::replace(&mut self.is_due, self.waiting > 0);
+        self.is_due && !was_due
+    }
+
+    /// The connection's own callbacks leave writing to the end of the turn.
+    pub(super) fn gather(&mut self) {
+        self.is_gathering = true;
+    }
+
+    /// A callback is about to run, or has returned. Returns whether something waits.
+    pub(super) fn set_in_callback(&mut self, is_in_callback: bool) -> bool {
+        self.is_in_callback = is_in_callback;
+        self.waiting > 0
+    }
+
+    /// Whether something waits that the session cannot write when the client takes more: a callback
+    /// keeps it from that, or one of those who wait for room is the session's own thread.
+    pub(super) fn needs_help(&self) -> bool {
+        self.waiting > 0 && (self.is_in_callback || self.senders > 0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Caller, Closed, Frame, Level, Offer, Queue};
+
+    const LIMIT: usize = 8;
+
+    const TEXT: Frame<'_> = Frame {
+        header: b"\x81\x01",
+        payload: b"a",
+        is_close: false,
+    };
+
+    const PONG: Frame<'_> = Frame {
+        header: b"\x8a\x02",
+        payload: b"bc",
+        is_close: false,
+    };
+
+    const CLOSE: Frame<'_> = Frame {
+        header: b"\x88\x02",
+        payload: b"\x03\xe8",
+        is_close: true,
+    };
+
+    /// Longer than a queue may get before no more is accepted.
+    const LARGE: Frame<'_> = Frame {
+        header: b"\x82\x07",
+        payload: b"larger!",
+        is_close: false,
+    };
+
+    /// The queue of a connection with a thread of its own.
+    fn queue() -> Queue {
+        Queue::new(LIMIT, false)
+    }
+
+    fn taken(queue: &mut Queue) -> Vec<u8> {
+        let mut buffer = Vec::new();
+        queue.take(0, &mut buffer);
+        buffer
+    }
+
+    #[test]
+    fn frames_leave_in_the_order_they_came() {
+        let mut queue = queue();
+        assert_eq!(queue.push(TEXT, Caller::Own), Ok(Offer::Due));
+        assert_eq!(queue.push(PONG, Caller::Thread), Ok(Offer::Accepted));
+        assert_eq!(taken(&mut queue), b"\x81\x01a\x8a\x02bc");
+        assert!(taken(&mut queue).is_empty());
+    }
+
+    #[test]
+    fn one_sender_is_asked_to_have_the_queue_written_each_time_it_was_taken() {
+        let mut queue = queue();
+        for _ in 0..2 {
+            assert_eq!(queue.push(TEXT, Caller::Callback), Ok(Offer::Due));
+            assert_eq!(queue.push(TEXT, Caller::Thread), Ok(Offer::Accepted));
+            let bytes = taken(&mut queue);
+            queue.written(bytes.len());
+        }
+    }
+
+    #[test]
+    fn nobody_is_asked_to_write_what_a_loop_gathers_until_the_turn_takes_long() {
+        let mut queue = Queue::new(1000, true);
+        assert_eq!(queue.push(TEXT, Caller::Own), Ok(Offer::Accepted));
+        assert!(queue.stop_gathering(), "the first frame is due");
+        assert!(!queue.stop_gathering(), "somebody was asked already");
+        let bytes = taken(&mut queue);
+        queue.written(bytes.len());
+        assert_eq!(queue.push(TEXT, Caller::Own), Ok(Offer::Due));
+        taken(&mut queue);
+        queue.gather();
+        assert_eq!(queue.push(TEXT, Caller::Own), Ok(Offer::Accepted));
+        assert_eq!(queue.push(TEXT, Caller::Callback), Ok(Offer::Due));
+    }
+
+    #[test]
+    fn bytes_count_until_they_are_written() {
+        let mut queue = queue();
+        assert_eq!(queue.push(PONG, Caller::Own), Ok(Offer::Due));
+        let frame = taken(&mut queue);
+        assert_eq!(queue.level().waiting, frame.len());
+        queue.written(3);
+        assert_eq!(queue.level().waiting, frame.len() - 3);
+    }
+
+    #[test]
+    fn one_message_may_overshoot_the_limit_and_the_next_finds_no_room() {
+        let mut queue = queue();
+        assert_eq!(queue.push(LARGE, Caller::Own), Ok(Offer::Due));
+        assert_eq!(queue.push(TEXT, Caller::Own), Ok(Offer::Full));
+        let frame = taken(&mut queue);
+        queue.written(frame.len() - LIMIT + 1);
+        assert_eq!(queue.push(TEXT, Caller::Own), Ok(Offer::Due));
+    }
+
+    #[test]
+    fn a_message_bypasses_an_empty_queue_only() {
+        let mut queue = queue();
+        assert_eq!(queue.bypass(&PONG), Ok(true));
+        assert_eq!(queue.level().waiting, 4);
+        assert_eq!(queue.bypass(&TEXT), Ok(false));
+        queue.written(4);
+        assert_eq!(queue.bypass(&CLOSE), Ok(false));
+        assert_eq!(queue.bypass(&TEXT), Ok(true));
+        queue.seal();
+        assert_eq!(queue.bypass(&TEXT), Err(Closed));
+    }
+
+    #[test]
+    fn nothing_follows_a_close_frame() {
+        let mut queue = queue();
+        assert_eq!(queue.push(CLOSE, Caller::Own), Ok(Offer::Due));
+        assert!(queue.level().has_close);
+        for late in [TEXT, PONG, CLOSE] {
+            assert_eq!(queue.push(late, Caller::Own), Err(Closed));
+        }
+        assert_eq!(taken(&mut queue), b"\x88\x02\x03\xe8");
+    }
+
+    #[test]
+    fn a_close_frame_needs_no_room() {
+        let mut queue = queue();
+        assert_eq!(queue.push(LARGE, Caller::Own), Ok(Offer::Due));
+        assert_eq!(queue.push(CLOSE, Caller::Own), Ok(Offer::Accepted));
+    }
+
+    #[test]
+    fn progress_is_told_while_senders_wait_for_room() {
+        let mut queue = queue();
+        assert_eq!(queue.push(LARGE, Caller::Own), Ok(Offer::Due));
+        taken(&mut queue);
+        assert!(!queue.written(1));
+        queue.begin_wait();
+        assert!(queue.needs_help());
+        assert!(queue.written(1));
+        assert!(!queue.written(0), "no progress");
+        queue.end_wait();
+        assert!(!queue.written(1));
+        assert!(!queue.needs_help());
+    }
+
+    #[test]
+    fn a_callback_keeps_the_session_from_writing() {
+        let mut queue = queue();
+        assert!(!queue.set_in_callback(true));
+        assert!(!queue.needs_help(), "nothing waits");
+        assert_eq!(queue.push(TEXT, Caller::Own), Ok(Offer::Due));
+        assert!(queue.needs_help());
+        assert!(queue.set_in_callback(false));
+        assert!(!queue.needs_help());
+    }
+
+    #[test]
+    fn a_discarded_queue_is_empty_and_takes_nothing() {
+        let mut queue = queue();
+        assert_eq!(queue.push(TEXT, Caller::Own), Ok(Offer::Due));
+        queue.discard();
+        let empty = Level {
+            waiting: 0,
+            has_close: false,
+        };
+        assert_eq!(queue.level(), empty);
+        assert!(taken(&mut queue).is_empty());
+        assert_eq!(queue.push(TEXT, Caller::Own), Err(Closed));
+    }
+}

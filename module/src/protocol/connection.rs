@@ -1,0 +1,254 @@
+//! A connection without I/O: what the client's bytes ask for, and how the connection closes
+//! (RFC 6455, section 7).
+//!
+//! ```text
+//!              a close frame was sent            close frame received,
+//!            +------------------------+          protocol error, end of bytes
+//!            |                        v                       |
+//!          Open                    Closing -------------------+----> Finishing ----> Closed
+//!            |                        |                       |     output written
+//!            +------------------------+-----------------------+
+//!              the client takes no output, or does not answer the close frame ----> Closed
+//! ```
+//!
+//! Whoever has the socket passes bytes in, does what an [`Action`] says, and reports after each pass how
+//! far its output has got. The answer says what to wait for next. Time is passed in.
+
+use std::time::{Duration, Instant};
+
+use websocket_plugin::CloseCode;
+
+use super::{Event, Input, MessageKind, OutputState, Payload, ProtocolError, Receiver, Version};
+
+#[cfg(test)]
+mod tests;
+
+/// How long a client may take to answer a close frame, or to take the last output.
+const CLOSE_LIMIT: Duration = Duration::from_secs(5);
+
+/// The same when the server is about to stop.
+const LEAVE_LIMIT: Duration = Duration::from_secs(1);
+
+/// What the client's bytes ask for.
+#[derive(Debug)]
+pub enum Action<'a> {
+    /// Hand this message to the application.
+    Deliver {
+        /// Text or binary.
+        kind: MessageKind,
+        /// The whole message, unmasked and inflated; text is valid UTF-8.
+        payload: Payload<'a>,
+    },
+    /// Send a pong with this payload.
+    Pong(&'a [u8]),
+    /// The client has closed. Answer with a close frame with this code (`None`: an empty one), and send
+    /// nothing after it.
+    Close(Option<CloseCode>),
+    /// Do nothing: that was a pong.
+    Nothing,
+    /// The client has broken a rule. Tell it with a close frame with this code, and send nothing after it.
+    Fail(ProtocolError, CloseCode),
+}
+
+/// What a connection waits for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Await {
+    /// Any of these.
+    Events {
+        /// The client's bytes.
+        read: bool,
+        /// The client taking more output.
+        write: bool,
+        /// This moment.
+        deadline: Option<Instant>,
+    },
+    /// Nothing: the connection is over.
+    Nothing(End),
+}
+
+/// How a connection ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum End {
+    /// Everything was written.
+    Finished,
+    /// The client took no output for too long.
+    OutputTimedOut,
+    /// The client did not answer the close frame in time.
+    CloseTimedOut,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum State {
+    /// Bytes are read.
+    Open,
+    /// The same, and the close frame of this side was written at this moment.
+    Closing {
+        since: Instant,
+    },
+    /// Nothing is read any more; what waits is still written.
+    Finishing,
+    Closed,
+}
+
+/// The server's side of a connection, from the 101 response to its end.
+#[derive(Debug)]
+pub struct Connection {
+    receiver: Receiver,
+    version: Version,
+    /// How long the client may go without taking any output; `None`: for ever.
+    timeout: Option<Duration>,
+    state: State,
+    /// The client has to take output before it is read from.
+    is_paused: bool,
+}
+
+impl Connection {
+    /// A connection that is open. `timeout` is how long the client may go without taking any output;
+    /// `None`: for ever.
+    #[must_use]
+    pub fn new(receiver: Receiver, version: Version, timeout: Option<Duration>) -> Self {
+        Self {
+            receiver,
+            version,
+            timeout,
+            state: State::Open,
+            is_paused: false,
+        }
+    }
+
+    /// Whether bytes of the client are of interest.
+    #[must_use]
+    pub fn is_reading(&self) -> bool {
+        matches!(self.state, State::Open | State::Closing { .. })
+    }
+
+    /// Whether the client has to take output before it is read from.
+    #[must_use]
+    pub fn is_paused(&self) -> bool {
+        self.is_paused
+    }
+
+    /// A message in one frame at the front of `input`, the common case.
+    /// See [`Receiver::whole_message`].
+    #[inline]
+    pub fn whole_message<'a>(
+        &mut self,
+        input: &'a mut Input<'_>,
+    ) -> Option<(MessageKind, Payload<'a>)> {
+        self.receiver.whole_message(input)
+    }
+
+    /// Takes bytes from the front of `input` up to the end of the next frame that asks for something.
+    /// `None` after taking all of them.
+    #[inline]
+    pub fn receive<'a>(&'a mut self, input: &'a mut Input<'_>) -> Option<Action<'a>> {
+        let event = self.receiver.receive(input);
+        action(event, self.version, &mut self.state)
+    }
+
+    /// Where the next bytes may be read to directly. See [`Receiver::spare`].
+    pub fn spare(&mut self) -> Option<&mut [u8]> {
+        self.receiver.spare()
+    }
+
+    /// So many bytes were read into [`spare`](Self::spare).
+    pub fn filled(&mut self, read: usize) -> Option<Action<'_>> {
+        let event = self.receiver.filled(read);
+        action(event, self.version, &mut self.state)
+    }
+
+    /// The client sends no more bytes, or nobody wants them any more.
+    pub fn finish(&mut self) {
+        if self.is_reading() {
+            self.state = State::Finishing;
+        }
+    }
+
+    /// The connection is lost.
+    pub fn lose(&mut self) {
+        self.state = State::Closed;
+    }
+
+    /// Frees memory that an idle connection does not need.
+    pub fn release(&mut self) {
+        self.receiver.release();
+    }
+
+    /// Output has got so far `now`: says what to wait for. With `is_leaving`, the server is about to stop
+    /// and does not wait for long.
+    pub fn wait_for(&mut self, output: OutputState, is_leaving: bool, now: Instant) -> Await {
+        let awaited = self.awaited(output, is_leaving, now);
+        if matches!(awaited, Await::Nothing(_)) {
+            self.state = State::Closed;
+        }
+        awaited
+    }
+
+    fn awaited(&mut self, output: OutputState, is_leaving: bool, now: Instant) -> Await {
+        self.is_paused = output.is_full();
+        let (deadline, retry, end) = match (output, self.state) {
+            (_, State::Closed) | (OutputState::Written { .. }, State::Finishing) => {
+                return Await::Nothing(End::Finished);
+            }
+            (OutputState::Pending { since, retry, .. }, _) => {
+                let limit = self.output_limit(is_leaving);
+                let deadline = limit.and_then(|limit| since.checked_add(limit));
+                (deadline, Some(retry), End::OutputTimedOut)
+            }
+            (OutputState::Written { has_close: false }, _) => (None, None, End::Finished),
+            (OutputState::Written { has_close: true }, state) => {
+                let since = match state {
+                    State::Closing { since } => since,
+                    _ => now,
+                };
+                self.state = State::Closing { since };
+                let deadline = since + close_limit(is_leaving);
+                (Some(deadline), None, End::CloseTimedOut)
+            }
+        };
+        if deadline.is_some_and(|deadline| deadline <= now) {
+            return Await::Nothing(end);
+        }
+        Await::Events {
+            read: self.is_reading() && !self.is_paused,
+            write: retry.is_some(),
+            deadline: deadline.into_iter().chain(retry.flatten()).min(),
+        }
+    }
+
+    /// How long the client may go without taking any output.
+    fn output_limit(&self, is_leaving: bool) -> Option<Duration> {
+        if self.is_reading() && !is_leaving {
+            return self.timeout;
+        }
+        let limits = self.timeout.into_iter().chain([close_limit(is_leaving)]);
+        limits.min()
+    }
+}
+
+fn close_limit(is_leaving: bool) -> Duration {
+    if is_leaving { LEAVE_LIMIT } else { CLOSE_LIMIT }
+}
+
+/// What an event asks for, if there is one.
+#[inline]
+fn action<'a>(
+    received: Result<Option<Event<'a>>, ProtocolError>,
+    version: Version,
+    state: &mut State,
+) -> Option<Action<'a>> {
+    Some(match received.transpose()? {
+        Ok(Event::Message { kind, payload }) => Action::Deliver { kind, payload },
+        Ok(Event::Ping(payload)) => Action::Pong(payload),
+        Ok(Event::Pong(_)) => Action::Nothing,
+        Ok(Event::Close(frame)) => {
+            *state = State::Finishing;
+            // Section 5.5.1: the answer carries the status that was received.
+            Action::Close(frame.map(|frame| frame.code))
+        }
+        Err(error) => {
+            *state = State::Finishing;
+            Action::Fail(error, error.close_code(version))
+        }
+    })
+}

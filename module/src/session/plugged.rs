@@ -1,0 +1,68 @@
+//! The plugin of a connection.
+
+use std::sync::Arc;
+
+use super::application::Application;
+use crate::httpd::log::Level;
+use crate::httpd::memory::SharedMemory;
+use crate::plugin::{Attachment, LoadedPlugin, Private, ServerLease};
+use crate::protocol::{MessageKind, Payload};
+use crate::registry::Registration;
+
+/// A plugin that has accepted a connection, and all that it was given for it.
+pub struct Plugged {
+    plugin: Arc<LoadedPlugin>,
+    private: Private,
+    server: ServerLease,
+    attachment: Arc<Attachment>,
+    _registration: Registration,
+    /// Dropped last, when the plugin no longer uses the request.
+    memory: Option<SharedMemory>,
+}
+
+impl Plugged {
+    /// `plugin` has accepted the connection with `private`; `server` is attached to `attachment`.
+    #[must_use]
+    pub fn new(
+        (plugin, private, server): (Arc<LoadedPlugin>, Private, ServerLease),
+        attachment: Arc<Attachment>,
+        registration: Registration,
+        memory: SharedMemory,
+    ) -> Self {
+        Self {
+            plugin,
+            private,
+            server,
+            attachment,
+            _registration: registration,
+            memory: Some(memory),
+        }
+    }
+
+    /// The request is about to end: from now on the plugin does without it. For the handler's thread,
+    /// before the first turn.
+    pub fn outlive_request(&mut self) {
+        self.attachment.outlive_request();
+        self.memory = None;
+    }
+}
+
+impl Application for Plugged {
+    fn in_callbacks(&self, body: impl FnOnce()) {
+        self.server.in_callbacks(&self.attachment, body);
+    }
+
+    fn message(&self, kind: MessageKind, payload: &mut Payload<'_>) {
+        self.plugin
+            .message(self.private, &self.server, kind, payload);
+    }
+
+    fn disconnect(&self) {
+        self.plugin.disconnect(self.private, &self.server);
+        self.server.detach();
+    }
+
+    fn log(&self, level: Level, text: &str) {
+        self.attachment.log(level, text);
+    }
+}

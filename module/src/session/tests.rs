@@ -1,0 +1,532 @@
+//! Sessions with a stream and an application that do as they are told.
+
+use std::cell::RefCell;
+use std::collections::VecDeque;
+use std::io;
+use std::os::fd::OwnedFd;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::rc::Rc;
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+use super::application::Application;
+use super::{Next, Session};
+use crate::httpd::log::Level;
+use crate::output::{Caller, Closed, Framing, Home, Output};
+use crate::protocol::{Connection, Limits, MessageKind, Opcode, Payload, Receiver, Version};
+use crate::transport::Stream;
+
+const LIMIT: usize = 4096;
+
+/// Waits for the client's bytes alone.
+const READ: Next = Next::Wait {
+    read: true,
+    write: false,
+    deadline: None,
+};
+
+/// A client whose every read and write is arranged.
+#[derive(Default)]
+struct Script {
+    /// What the client has sent, in pieces as they are read. An empty one is the end.
+    sent: VecDeque<Vec<u8>>,
+    received: Vec<u8>,
+    /// So many bytes more the client takes.
+    room: usize,
+    writes: usize,
+    is_lost: bool,
+    is_aborted: bool,
+}
+
+#[derive(Clone, Default)]
+struct Wire(Arc<Mutex<Script>>);
+
+impl Wire {
+    fn script<T>(&self, body: impl FnOnce(&mut Script) -> T) -> T {
+        body(&mut self.0.lock().unwrap())
+    }
+
+    /// Bytes that arrive together.
+    fn send(&self, frames: &[Vec<u8>]) {
+        self.script(|script| script.sent.push_back(frames.concat()));
+    }
+
+    fn end(&self) {
+        self.send(&[]);
+    }
+
+    /// What the client has received since this was last asked.
+    fn received(&self) -> Vec<u8> {
+        self.script(|script| std::mem::take(&mut script.received))
+    }
+
+    fn take(&self, room: usize) {
+        self.script(|script| script.room += room);
+    }
+}
+
+impl Stream for Wire {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        self.script(|script| {
+            if script.is_lost {
+                return Err(io::ErrorKind::ConnectionReset.into());
+            }
+            let mut bytes = script.sent.pop_front().ok_or(io::ErrorKind::WouldBlock)?;
+            let rest = bytes.split_off(bytes.len().min(buffer.len()));
+            if !rest.is_empty() {
+                script.sent.push_front(rest);
+            }
+            buffer[..bytes.len()].copy_from_slice(&bytes);
+            Ok(bytes.len())
+        })
+    }
+
+    fn is_emptied_by_short_reads(&self) -> bool {
+        false
+    }
+
+    fn find_end(&mut self) {}
+
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.script(|script| {
+            if script.is_lost {
+                return Err(io::ErrorKind::BrokenPipe.into());
+            }
+            let written = bytes.len().min(script.room);
+            if written == 0 {
+                return Err(io::ErrorKind::WouldBlock.into());
+            }
+            script.room -= written;
+            script.writes += 1;
+            script.received.extend_from_slice(&bytes[..written]);
+            Ok(written)
+        })
+    }
+
+    fn write_frame(&mut self, header: &[u8], payload: &[u8]) -> io::Result<usize> {
+        self.write(&[header, payload].concat())
+    }
+
+    fn flush(&mut self) -> io::Result<bool> {
+        Ok(true)
+    }
+
+    fn has_progressed(&mut self) -> bool {
+        false
+    }
+
+    fn retry_interval(&self, _: Duration) -> Option<Duration> {
+        None
+    }
+
+    fn descriptor(&self) -> io::Result<Arc<OwnedFd>> {
+        Err(io::ErrorKind::Unsupported.into())
+    }
+
+    fn abort(&mut self) {
+        self.script(|script| script.is_aborted = true);
+    }
+}
+
+/// What a loop does, when it is told to.
+#[derive(Default)]
+struct Loop {
+    due: Mutex<Vec<Arc<Output<Wire>>>>,
+    wakes: Mutex<usize>,
+}
+
+impl Loop {
+    /// The end of a pass. Returns how many connections were written to.
+    fn write(&self) -> usize {
+        let due = std::mem::take(&mut *self.due.lock().unwrap());
+        for output in &due {
+            output.write_for_session();
+        }
+        due.len()
+    }
+
+    fn wakes(&self) -> usize {
+        std::mem::take(&mut *self.wakes.lock().unwrap())
+    }
+}
+
+impl Home<Wire> for Loop {
+    fn wake(self: Arc<Self>) {
+        *self.wakes.lock().unwrap() += 1;
+    }
+
+    fn write_soon(&self, output: &Arc<Output<Wire>>, _: Caller) -> bool {
+        self.due.lock().unwrap().push(Arc::clone(output));
+        false
+    }
+
+    fn help(&self, output: &Arc<Output<Wire>>) {
+        self.due.lock().unwrap().push(Arc::clone(output));
+    }
+
+    fn gathers(&self) -> bool {
+        true
+    }
+}
+
+type OnMessage = Box<dyn Fn(&[u8])>;
+
+/// Does with a message what it is told, and remembers what happened.
+struct Plugin {
+    on_message: OnMessage,
+    events: Rc<Events>,
+}
+
+#[derive(Default)]
+struct Events(RefCell<Vec<String>>);
+
+impl Events {
+    fn push(&self, event: String) {
+        self.0.borrow_mut().push(event);
+    }
+
+    fn take(&self) -> Vec<String> {
+        self.0.take()
+    }
+}
+
+impl Application for Plugin {
+    fn in_callbacks(&self, body: impl FnOnce()) {
+        body();
+    }
+
+    fn message(&self, _: MessageKind, payload: &mut Payload<'_>) {
+        self.events
+            .push(format!("message {}", String::from_utf8_lossy(payload)));
+        (self.on_message)(payload);
+    }
+
+    fn disconnect(&self) {
+        self.events.push("disconnect".into());
+    }
+
+    fn log(&self, _: Level, text: &str) {
+        self.events.push(text.into());
+    }
+}
+
+/// A connection with everything around it.
+struct Case {
+    wire: Wire,
+    home: Arc<Loop>,
+    output: Arc<Output<Wire>>,
+    events: Rc<Events>,
+    session: Option<Session<Plugin, Wire>>,
+}
+
+impl Case {
+    /// The application answers each message with itself.
+    fn echo() -> Self {
+        Self::new(|output| {
+            Box::new(move |message| {
+                let _ = output.send(Opcode::Text, message, Caller::Own);
+            })
+        })
+    }
+
+    fn silent() -> Self {
+        Self::new(|_| Box::new(|_| ()))
+    }
+
+    fn new(on_message: impl FnOnce(Arc<Output<Wire>>) -> OnMessage) -> Self {
+        let (wire, home) = (Wire::default(), Arc::new(Loop::default()));
+        let timeout = Some(Duration::from_secs(60));
+        let output = Output::new(LIMIT, timeout, Arc::clone(&home) as _, Framing::new(None));
+        wire.take(1 << 30);
+        output.open(wire.clone());
+        let limits = Limits {
+            max_message_size: 1 << 20,
+            allow_reserved_status_codes: false,
+        };
+        let events = Rc::new(Events::default());
+        let plugin = Plugin {
+            on_message: on_message(Arc::clone(&output)),
+            events: Rc::clone(&events),
+        };
+        let connection = Connection::new(Receiver::new(limits), Version::V13, timeout);
+        let session = Session::new(connection, Arc::clone(&output), plugin);
+        Self {
+            wire,
+            home,
+            output,
+            events,
+            session: Some(session),
+        }
+    }
+
+    fn turn(&mut self) -> Next {
+        let session = self.session.as_mut().unwrap();
+        session.turn(&mut [0; 1024], Instant::now(), false)
+    }
+
+    fn drop_session(&mut self) {
+        self.session = None;
+    }
+}
+
+/// A frame of the client, masked with zeros.
+fn frame(first: u8, payload: &[u8]) -> Vec<u8> {
+    let length = u8::try_from(payload.len()).unwrap();
+    [&[first, 0x80 | length, 0, 0, 0, 0], payload].concat()
+}
+
+fn text(payload: &str) -> Vec<u8> {
+    frame(0x81, payload.as_bytes())
+}
+
+#[test]
+fn the_replies_to_all_messages_of_a_read_go_out_in_one_write() {
+    let mut case = Case::echo();
+    case.wire.send(&[text("a"), text("b"), frame(0x89, b"p")]);
+    assert_eq!(case.turn(), READ);
+    assert_eq!(case.wire.received(), b"\x81\x01a\x81\x01b\x8a\x01p");
+    assert_eq!(case.wire.script(|script| script.writes), 1);
+    assert_eq!(case.home.write(), 0, "nobody else was asked to write");
+}
+
+#[test]
+fn a_message_may_arrive_in_any_pieces() {
+    let mut case = Case::echo();
+    for byte in text("hello") {
+        case.wire.send(&[vec![byte]]);
+    }
+    while case.turn() == Next::Again {}
+    assert_eq!(case.wire.received(), b"\x81\x05hello");
+}
+
+#[test]
+fn what_callbacks_send_to_another_connection_is_written_once_at_the_end_of_the_pass() {
+    let mut receiver = Case::silent();
+    let output = Arc::clone(&receiver.output);
+    let mut speaker = Case::new(|_| {
+        Box::new(move |message| {
+            output
+                .send(Opcode::Text, message, Caller::Callback)
+                .unwrap();
+        })
+    });
+    let messages: Vec<_> = (0..16).map(|_| text("m")).collect();
+    speaker.wire.send(&messages);
+    assert_eq!(speaker.turn(), READ);
+    assert!(receiver.wire.received().is_empty());
+    assert_eq!(receiver.home.write(), 1);
+    assert_eq!(receiver.wire.received(), b"\x81\x01m".repeat(16));
+    assert_eq!(receiver.wire.script(|script| script.writes), 1);
+    assert_eq!(receiver.turn(), READ);
+}
+
+#[test]
+fn a_turn_that_takes_long_holds_nothing_back() {
+    let mut case = Case::new(|output| {
+        Box::new(move |message| {
+            output.send(Opcode::Text, message, Caller::Own).unwrap();
+            output.stop_gathering();
+            output.send(Opcode::Text, message, Caller::Own).unwrap();
+        })
+    });
+    case.wire.send(&[text("a")]);
+    case.turn();
+    assert_eq!(case.home.write(), 1);
+    // The next turn gathers again.
+    case.wire.received();
+    case.home.write();
+    case.wire.send(&[frame(0x89, b"")]);
+    case.turn();
+    assert_eq!(case.home.write(), 0);
+}
+
+#[test]
+fn what_the_client_does_not_take_is_written_when_it_does() {
+    let mut case = Case::echo();
+    case.wire.script(|script| script.room = 2);
+    case.wire.send(&[text("hello")]);
+    let Next::Wait {
+        read,
+        write,
+        deadline,
+    } = case.turn()
+    else {
+        panic!("there is nothing to do");
+    };
+    assert!(read && write && deadline.is_some());
+    assert_eq!(case.wire.received(), b"\x81\x05");
+    case.wire.take(100);
+    assert_eq!(case.turn(), READ);
+    assert_eq!(case.wire.received(), b"hello");
+}
+
+#[test]
+fn a_session_learns_of_a_client_that_takes_no_more() {
+    let mut case = Case::silent();
+    case.wire.script(|script| script.room = 1);
+    let sent = case.output.send(Opcode::Text, b"hello", Caller::Callback);
+    assert_eq!(sent, Ok(()));
+    case.home.write();
+    assert_eq!(case.home.wakes(), 1);
+    assert!(matches!(case.turn(), Next::Wait { write: true, .. }));
+    // It waits already: once is enough.
+    let sent = case.output.send(Opcode::Text, b"more", Caller::Callback);
+    assert_eq!(sent, Ok(()));
+    case.home.write();
+    assert_eq!(case.home.wakes(), 0);
+    // Somebody else has written it all: there is nothing to wait for.
+    case.wire.take(100);
+    case.output.write_for_session();
+    assert_eq!(case.home.wakes(), 1);
+    assert_eq!(case.turn(), READ);
+}
+
+#[test]
+fn the_clients_close_frame_is_answered_and_ends_the_session() {
+    let mut case = Case::echo();
+    case.wire
+        .send(&[text("a"), frame(0x88, b"\x03\xe8bye"), text("late")]);
+    assert_eq!(case.turn(), Next::Ended);
+    assert_eq!(case.wire.received(), b"\x81\x01a\x88\x02\x03\xe8");
+    case.drop_session();
+    assert_eq!(case.events.take(), ["message a", "disconnect"]);
+}
+
+#[test]
+fn a_close_frame_of_this_side_waits_for_its_answer() {
+    let mut case = Case::silent();
+    case.output
+        .send(Opcode::Close, b"\x03\xe8", Caller::Callback)
+        .unwrap();
+    case.home.write();
+    assert_eq!(case.home.wakes(), 1, "the session limits the wait");
+    let waits = case.turn();
+    assert!(
+        matches!(
+            waits,
+            Next::Wait {
+                read: true,
+                write: false,
+                deadline: Some(_)
+            }
+        ),
+        "{waits:?}"
+    );
+    case.wire.send(&[text("late"), frame(0x88, b"\x03\xe8")]);
+    assert_eq!(case.turn(), Next::Ended);
+    assert_eq!(case.wire.received(), b"\x88\x02\x03\xe8", "there is one");
+    assert_eq!(case.events.take(), ["message late"]);
+}
+
+#[test]
+fn a_broken_rule_closes_the_connection() {
+    let mut case = Case::echo();
+    case.wire.send(&[text("a"), vec![0xff, 0x80], text("late")]);
+    assert_eq!(case.turn(), Next::Ended);
+    assert_eq!(case.wire.received(), b"\x81\x01a\x88\x02\x03\xea");
+    let events = case.events.take();
+    assert_eq!(events.len(), 2, "{events:?}");
+    assert!(events[1].starts_with("closing with 1002"), "{events:?}");
+}
+
+#[test]
+fn the_end_of_the_clients_bytes_ends_the_session() {
+    let mut case = Case::echo();
+    case.wire.send(&[text("a")]);
+    case.wire.end();
+    assert_eq!(case.turn(), Next::Ended);
+    assert_eq!(case.wire.received(), b"\x81\x01a");
+}
+
+#[test]
+fn the_last_output_is_written_before_the_session_ends() {
+    let mut case = Case::echo();
+    case.wire.script(|script| script.room = 1);
+    case.wire.send(&[text("a"), frame(0x88, b"")]);
+    let waits = case.turn();
+    assert!(
+        matches!(
+            waits,
+            Next::Wait {
+                read: false,
+                write: true,
+                ..
+            }
+        ),
+        "{waits:?}"
+    );
+    let sent = case.output.send(Opcode::Text, b"late", Caller::Callback);
+    assert_eq!(sent, Err(Closed));
+    case.wire.take(100);
+    assert_eq!(case.turn(), Next::Ended);
+    assert_eq!(case.wire.received(), b"\x81\x01a\x88\x00");
+}
+
+#[test]
+fn a_lost_connection_ends_the_session() {
+    let mut case = Case::echo();
+    case.wire.script(|script| script.is_lost = true);
+    assert_eq!(case.turn(), Next::Ended);
+    assert!(case.wire.script(|script| script.is_aborted));
+    let events = case.events.take();
+    assert!(
+        events[0].starts_with("the connection is lost"),
+        "{events:?}"
+    );
+    let sent = case.output.send(Opcode::Text, b"late", Caller::Thread);
+    assert_eq!(sent, Err(Closed));
+}
+
+#[test]
+fn a_full_queue_refuses_whole_messages() {
+    let mut case = Case::silent();
+    case.wire.script(|script| script.room = 0);
+    let half = [b'x'; LIMIT / 2];
+    let mut accepted = 0;
+    while case
+        .output
+        .try_send(Opcode::Text, &half, Caller::Callback)
+        .unwrap()
+    {
+        accepted += 1;
+    }
+    assert_eq!(accepted, 2);
+    case.wire.take(1 << 20);
+    // It tries what waits first, so there is room.
+    let is_accepted = case.output.try_send(Opcode::Text, &half, Caller::Callback);
+    assert_eq!(is_accepted, Ok(true));
+    case.home.write();
+    case.turn();
+    let frame = 4 + half.len();
+    assert_eq!(case.wire.received().len(), 3 * frame);
+}
+
+#[test]
+fn a_server_that_leaves_closes_and_waits_a_second() {
+    let mut case = Case::silent();
+    case.output.go_away(b"\x03\xe9");
+    assert!(case.home.wakes() > 0);
+    case.home.write();
+    let before = Instant::now();
+    let Next::Wait {
+        deadline: Some(deadline),
+        ..
+    } = case.turn()
+    else {
+        panic!("there is no limit");
+    };
+    assert!(deadline <= before + Duration::from_secs(2));
+    assert_eq!(case.wire.received(), b"\x88\x02\x03\xe9");
+}
+
+#[test]
+fn a_panic_in_a_callback_leaves_a_session_that_can_be_ended() {
+    let mut case = Case::new(|_| Box::new(|_| panic!("in a callback")));
+    case.wire.send(&[text("a")]);
+    let turn = catch_unwind(AssertUnwindSafe(|| case.turn()));
+    assert!(turn.is_err());
+    case.drop_session();
+    assert_eq!(case.events.take(), ["message a", "disconnect"]);
+    let sent = case.output.send(Opcode::Text, b"late", Caller::Callback);
+    assert_eq!(sent, Err(Closed));
+}
