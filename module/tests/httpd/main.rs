@@ -15,6 +15,7 @@ mod deflate;
 mod descriptors;
 mod driver;
 mod endurance;
+mod fanout;
 mod fuzz;
 mod gate;
 mod handshake;
@@ -73,6 +74,7 @@ const THEMES: &[&[Case]] = &[
     threads::CASES,
     swarm::CASES,
     broadcast::CASES,
+    fanout::CASES,
     blocking::CASES,
     driver::CASES,
     gate::CASES,
