@@ -16,9 +16,12 @@
 //! `module/models` tries how threads may interleave in here.
 
 mod caller;
+mod frame;
+mod frames;
 mod framing;
 mod queue;
 mod sending;
+mod sharing;
 mod writer;
 
 pub use caller::Caller;

@@ -16,7 +16,7 @@ mod http2;
 mod stream;
 
 use std::collections::VecDeque;
-use std::io;
+use std::io::{self, IoSlice};
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
 use std::time::Duration;
@@ -119,8 +119,8 @@ impl Stream for Transport {
         self.stream_mut().write(bytes)
     }
 
-    fn write_frame(&mut self, header: &[u8], payload: &[u8]) -> io::Result<usize> {
-        self.stream_mut().write_frame(header, payload)
+    fn write_pieces(&mut self, pieces: &[IoSlice<'_>]) -> io::Result<usize> {
+        self.stream_mut().write_pieces(pieces)
     }
 
     fn flush(&mut self) -> io::Result<bool> {

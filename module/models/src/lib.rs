@@ -39,9 +39,12 @@ mod transport {
 #[path = "../../src/output"]
 mod output {
     mod caller;
+    mod frame;
+    mod frames;
     mod framing;
     mod queue;
     mod sending;
+    mod sharing;
     mod writer;
 
     pub(crate) use caller::Caller;

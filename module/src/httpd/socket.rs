@@ -97,15 +97,14 @@ impl Socket {
         rustix::net::send(self, bytes, SEND_FLAGS)
     }
 
-    /// Sends two parts with one system call, otherwise as [`send`](Self::send).
+    /// Sends bytes from several places with one system call, otherwise as [`send`](Self::send).
     ///
     /// # Errors
     ///
     /// As for [`send`](Self::send).
-    pub fn send_parts(&self, first: &[u8], second: &[u8]) -> Result<usize> {
-        let parts = [IoSlice::new(first), IoSlice::new(second)];
+    pub fn send_pieces(&self, pieces: &[IoSlice<'_>]) -> Result<usize> {
         let nothing = &mut SendAncillaryBuffer::default();
-        rustix::net::sendmsg(self, &parts, nothing, SEND_FLAGS)
+        rustix::net::sendmsg(self, pieces, nothing, SEND_FLAGS)
     }
 
     /// Receives and forgets what has arrived, a limited number of `buffer`s at a time.
@@ -145,7 +144,7 @@ impl AsFd for Socket {
 
 #[cfg(test)]
 mod tests {
-    use super::{Drained, READS_PER_DRAIN, Socket};
+    use super::{Drained, IoSlice, READS_PER_DRAIN, Socket};
     use rustix::io::Errno;
     use rustix::net::Shutdown;
     use std::io::{Read, Write};
@@ -168,13 +167,19 @@ mod tests {
             }
         };
         assert_eq!(full, Errno::AGAIN);
-        assert_eq!(socket.send_parts(b"he", b"llo"), Err(Errno::AGAIN));
+        assert_eq!(
+            socket.send_pieces(&[IoSlice::new(b"he"), IoSlice::new(b"llo")]),
+            Err(Errno::AGAIN)
+        );
     }
 
     #[test]
-    fn two_parts_arrive_as_one() {
+    fn two_pieces_arrive_as_one() {
         let (socket, mut theirs) = pair();
-        assert_eq!(socket.send_parts(b"he", b"llo"), Ok(5));
+        assert_eq!(
+            socket.send_pieces(&[IoSlice::new(b"he"), IoSlice::new(b"llo")]),
+            Ok(5)
+        );
         let mut bytes = [0; 8];
         assert_eq!(theirs.read(&mut bytes).unwrap(), 5);
         assert_eq!(&bytes[..5], b"hello");
@@ -185,7 +190,10 @@ mod tests {
         let (socket, theirs) = pair();
         drop(theirs);
         assert_eq!(socket.send(b"hello"), Err(Errno::PIPE));
-        assert_eq!(socket.send_parts(b"he", b"llo"), Err(Errno::PIPE));
+        assert_eq!(
+            socket.send_pieces(&[IoSlice::new(b"he"), IoSlice::new(b"llo")]),
+            Err(Errno::PIPE)
+        );
         assert_eq!(socket.receive(&mut [0; 8][..]), Ok(0));
     }
 

@@ -1,6 +1,7 @@
 //! Makes frames of messages.
 
-use super::queue::{Closed, Frame};
+use super::frame::Frame;
+use super::queue::Closed;
 use crate::compression::Compression;
 use crate::protocol::{FrameHeader, Opcode, Rsv};
 
@@ -70,5 +71,6 @@ fn with_frame<T>(opcode: Opcode, payload: &[u8], rsv: Rsv, body: impl FnOnce(Fra
         header: &header.encode(),
         payload,
         is_close: opcode == Opcode::Close,
+        shared: None,
     })
 }

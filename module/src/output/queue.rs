@@ -1,34 +1,14 @@
 //! The frames of one connection that wait to be written.
 
-use std::cell::Cell;
 use std::mem;
 
 use super::caller::Caller;
-use crate::buffers;
-
-thread_local! {
-    /// Buffers that frames are collected in, between two connections.
-    pub(super) static FRAMES: Cell<Vec<u8>> = const { Cell::new(Vec::new()) };
-}
+use super::frame::Frame;
+use super::frames::{Frames, Writing};
 
 /// The connection takes no more messages: it is closing or gone.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Closed;
-
-/// A frame to send, encoded: a whole message or a control frame.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Frame<'a> {
-    pub(super) header: &'a [u8],
-    pub(super) payload: &'a [u8],
-    /// Whether it is a close frame.
-    pub(super) is_close: bool,
-}
-
-impl Frame<'_> {
-    fn len(&self) -> usize {
-        self.header.len() + self.payload.len()
-    }
-}
 
 /// What became of a frame that was offered to a queue.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -56,7 +36,7 @@ pub(super) struct Level {
 /// socket; [`Output`](super::Output) does.
 pub(super) struct Queue {
     /// Frames in the order they were accepted, not yet taken by the writer.
-    frames: Vec<u8>,
+    frames: Frames,
     /// Bytes accepted and not yet written, including those the writer has taken.
     waiting: usize,
     /// A message is accepted while fewer bytes wait.
@@ -81,7 +61,7 @@ impl Queue {
     /// connection's own callbacks leave writing to the end of the turn.
     pub(super) fn new(limit: usize, gathers: bool) -> Self {
         Self {
-            frames: Vec::new(),
+            frames: Frames::default(),
             waiting: 0,
             limit,
             is_open: false,
@@ -104,14 +84,9 @@ impl Queue {
         if !self.takes_messages()? && !frame.is_close {
             return Ok(Offer::Full);
         }
-        if self.frames.capacity() == 0 {
-            self.frames = buffers::kept(&FRAMES);
-        }
-        if self.frames.try_reserve(frame.len()).is_err() {
+        if self.frames.push(frame).is_err() {
             return Ok(Offer::NoMemory);
         }
-        self.frames.extend_from_slice(frame.header);
-        self.frames.extend_from_slice(frame.payload);
         self.waiting += frame.len();
         if frame.is_close {
             self.has_close = true;
@@ -185,18 +160,15 @@ impl Queue {
     /// Seals the queue and forgets what is in it.
     pub(super) fn discard(&mut self) {
         self.seal();
-        self.frames = Vec::new();
+        self.frames = Frames::default();
         self.waiting = 0;
     }
 
-    /// The writer has written so many of the bytes it took, and takes all frames in place of its empty
-    /// `buffer`. Returns whether senders may be waiting for the room that this makes.
-    pub(super) fn take(&mut self, written: usize, buffer: &mut Vec<u8>) -> bool {
+    /// The writer has written so many of the bytes it took, which are all, and takes the others. Returns
+    /// whether senders may be waiting for the room that this makes.
+    pub(super) fn take(&mut self, written: usize, writing: &mut Writing) -> bool {
         self.is_due = false;
-        if !self.frames.is_empty() {
-            buffers::recycle(&FRAMES, buffer);
-            *buffer = mem::take(&mut self.frames);
-        }
+        writing.take(&mut self.frames);
         self.written(written)
     }
 
@@ -246,7 +218,7 @@ impl Queue {
 
 #[cfg(test)]
 mod tests {
-    use super::{Caller, Closed, Frame, Level, Offer, Queue};
+    use super::{Caller, Closed, Frame, Level, Offer, Queue, Writing};
 
     const LIMIT: usize = 8;
 
@@ -254,18 +226,21 @@ mod tests {
         header: b"\x81\x01",
         payload: b"a",
         is_close: false,
+        shared: None,
     };
 
     const PONG: Frame<'_> = Frame {
         header: b"\x8a\x02",
         payload: b"bc",
         is_close: false,
+        shared: None,
     };
 
     const CLOSE: Frame<'_> = Frame {
         header: b"\x88\x02",
         payload: b"\x03\xe8",
         is_close: true,
+        shared: None,
     };
 
     /// Longer than a queue may get before no more is accepted.
@@ -273,6 +248,7 @@ mod tests {
         header: b"\x82\x07",
         payload: b"larger!",
         is_close: false,
+        shared: None,
     };
 
     /// The queue of a connection with a thread of its own.
@@ -281,9 +257,9 @@ mod tests {
     }
 
     fn taken(queue: &mut Queue) -> Vec<u8> {
-        let mut buffer = Vec::new();
-        queue.take(0, &mut buffer);
-        buffer
+        let mut writing = Writing::default();
+        queue.take(0, &mut writing);
+        writing.together().unwrap_or_default().to_vec()
     }
 
     #[test]

@@ -6,8 +6,10 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::caller::Caller;
+use super::frame::{Frame, LARGE};
 use super::framing::{self, Framing};
-use super::queue::{Closed, Frame, Offer, Queue};
+use super::queue::{Closed, Offer, Queue};
+use super::sharing::with_shared;
 use super::writer::{self, Progress, Shared, Writer, Written};
 use crate::protocol::{Opcode, OutputState};
 use crate::sync::{
@@ -18,10 +20,6 @@ use crate::transport::Transport;
 
 /// A message is accepted while fewer bytes than this wait: 16 MiB.
 pub const QUEUE_LIMIT: usize = 16 * 1024 * 1024;
-
-/// Messages of so many bytes are written at once where that is possible, which saves a copy. Below, one
-/// write for many messages saves more.
-const MIN_DIRECT_WRITE: usize = 48 * 1024;
 
 /// When to try to write again; `None`: when the connection's descriptor becomes writable.
 pub type Retry = Option<Instant>;
@@ -168,10 +166,12 @@ impl<S: Stream> Output<S> {
 
     #[inline]
     fn offer_frame(self: &Arc<Self>, frame: Frame<'_>, caller: Caller) -> Result<bool, Closed> {
-        if frame.payload.len() >= MIN_DIRECT_WRITE && self.write_directly(frame)? {
+        if frame.payload.len() >= LARGE && self.write_directly(frame)? {
             return Ok(true);
         }
-        let offered = self.shared.queue().push(frame, caller)?;
+        let offered = with_shared(frame, caller, |frame| {
+            self.shared.queue().push(frame, caller)
+        })?;
         match offered {
             Offer::Full => return Ok(false),
             Offer::Accepted => {}

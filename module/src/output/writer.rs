@@ -1,11 +1,12 @@
 //! The bytes of a connection, and how far its frames have got.
 
-use std::io;
+use std::io::{self, IoSlice};
 use std::mem;
 use std::time::Instant;
 
-use super::queue::{Closed, FRAMES, Frame, Level, Queue};
-use crate::buffers;
+use super::frame::Frame;
+use super::frames::{MOST_PIECES, Writing};
+use super::queue::{Closed, Level, Queue};
 use crate::protocol::OutputState;
 use crate::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use crate::transport::Stream;
@@ -75,9 +76,8 @@ const MOST_WRITTEN_DIRECTLY: usize = 4 * MOST_WRITTEN;
 pub(super) struct Writer<S> {
     /// There from the 101 response to the end of the session.
     pub(super) stream: Option<S>,
-    /// Frames taken from the queue, written up to `offset`.
-    frames: Vec<u8>,
-    offset: usize,
+    /// Frames taken from the queue.
+    writing: Writing,
     /// Since when the client has taken nothing although something waits.
     pending_since: Option<Instant>,
     /// The session waits for the client to take more.
@@ -91,8 +91,7 @@ impl<S: Stream> Writer<S> {
     pub(super) fn new() -> Self {
         Self {
             stream: None,
-            frames: Vec::new(),
-            offset: 0,
+            writing: Writing::default(),
             pending_since: None,
             is_session_waiting: false,
             failure: None,
@@ -132,11 +131,9 @@ impl<S: Stream> Writer<S> {
         let mut written = 0;
         let mut left = MOST_WRITTEN;
         while left > 0 {
-            if self.offset == self.frames.len() {
-                self.frames.clear();
-                self.offset = 0;
+            if self.writing.is_done() {
                 let mut queue = shared.queue();
-                let has_room = queue.take(mem::take(&mut written), &mut self.frames);
+                let has_room = queue.take(mem::take(&mut written), &mut self.writing);
                 if ends_turn {
                     queue.gather();
                 }
@@ -145,7 +142,7 @@ impl<S: Stream> Writer<S> {
                 if has_room {
                     shared.room.notify_all();
                 }
-                if self.frames.is_empty() {
+                if self.writing.is_done() {
                     if stream.flush()? {
                         self.pending_since = None;
                         return Ok(Written::All { has_close });
@@ -153,9 +150,9 @@ impl<S: Stream> Writer<S> {
                     return Ok(Written::Taken);
                 }
             }
-            match stream.write(&self.frames[self.offset..]) {
+            match write(stream, &self.writing) {
                 Ok(taken) => {
-                    self.offset += taken;
+                    self.writing.advance(taken);
                     self.pending_since = None;
                     written += taken;
                     left = left.saturating_sub(taken);
@@ -174,7 +171,7 @@ impl<S: Stream> Writer<S> {
 
     /// Whether the writer has frames that the client has not taken.
     pub(super) fn has_rest(&self) -> bool {
-        self.offset < self.frames.len()
+        !self.writing.is_done()
     }
 
     fn count(&self, shared: &Shared, written: usize) {
@@ -226,31 +223,35 @@ impl<S: Stream> Writer<S> {
             header, payload, ..
         } = frame;
         let total = header.len() + payload.len();
-        let mut written = stream.write_frame(header, payload).unwrap_or(0);
+        let pieces = [IoSlice::new(header), IoSlice::new(payload)];
+        let mut written = stream.write_pieces(&pieces).unwrap_or(0);
         while (header.len()..total.min(MOST_WRITTEN_DIRECTLY)).contains(&written) {
             match stream.write(&payload[written - header.len()..]) {
                 Ok(more) => written += more,
                 Err(_) => break,
             }
         }
-        if self.frames.try_reserve(total - written).is_err() {
+        if self.writing.add_rest(frame, written).is_err() {
             self.fail(shared, io::ErrorKind::OutOfMemory.into());
             return Err(Closed);
         }
-        let header_written = written.min(header.len());
-        self.frames.extend_from_slice(&header[header_written..]);
-        self.frames
-            .extend_from_slice(&payload[written - header_written..]);
         self.count(shared, written);
         Ok(true)
     }
 
     /// Frees memory that an idle connection does not need.
     pub(super) fn release(&mut self) {
-        if self.frames.is_empty() {
-            buffers::recycle(&FRAMES, &mut self.frames);
-        }
+        self.writing.release();
     }
+}
+
+fn write<S: Stream>(stream: &mut S, writing: &Writing) -> io::Result<usize> {
+    if let Some(bytes) = writing.together() {
+        return stream.write(bytes);
+    }
+    let mut pieces = [IoSlice::new(&[]); MOST_PIECES];
+    let count = writing.pieces(&mut pieces);
+    stream.write_pieces(&pieces[..count])
 }
 
 /// The same error once more; system errors keep their code.

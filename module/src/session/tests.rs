@@ -2,7 +2,7 @@
 
 use std::cell::RefCell;
 use std::collections::VecDeque;
-use std::io;
+use std::io::{self, IoSlice};
 use std::os::fd::OwnedFd;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::rc::Rc;
@@ -103,8 +103,13 @@ impl Stream for Wire {
         })
     }
 
-    fn write_frame(&mut self, header: &[u8], payload: &[u8]) -> io::Result<usize> {
-        self.write(&[header, payload].concat())
+    fn write_pieces(&mut self, pieces: &[IoSlice<'_>]) -> io::Result<usize> {
+        self.write(
+            &pieces
+                .iter()
+                .flat_map(|piece| piece.to_vec())
+                .collect::<Vec<_>>(),
+        )
     }
 
     fn flush(&mut self) -> io::Result<bool> {

@@ -1,7 +1,7 @@
 //! Bytes that go straight to and from a socket.
 
 use std::collections::VecDeque;
-use std::io::{self, Read};
+use std::io::{self, IoSlice, Read};
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
 
@@ -114,8 +114,8 @@ impl<C: Carrier> Stream for Direct<C> {
         Ok(written)
     }
 
-    fn write_frame(&mut self, header: &[u8], payload: &[u8]) -> io::Result<usize> {
-        let written = self.carrier.socket().send_parts(header, payload)?;
+    fn write_pieces(&mut self, pieces: &[IoSlice<'_>]) -> io::Result<usize> {
+        let written = self.carrier.socket().send_pieces(pieces)?;
         self.carrier.count_written(written);
         Ok(written)
     }
@@ -132,7 +132,7 @@ impl<C: Carrier> Stream for Direct<C> {
 #[cfg(test)]
 mod tests {
     use super::{Carrier, Direct, Socket, Stream};
-    use std::io::{ErrorKind, Read, Write};
+    use std::io::{ErrorKind, IoSlice, Read, Write};
     use std::os::unix::net::UnixStream;
 
     struct Counting {
@@ -199,7 +199,12 @@ mod tests {
     fn what_is_written_is_counted_and_never_held_back() {
         let (mut stream, mut theirs) = direct(b"");
         assert_eq!(stream.write(b"a message").unwrap(), 9);
-        assert_eq!(stream.write_frame(b"head", b"er").unwrap(), 6);
+        assert_eq!(
+            stream
+                .write_pieces(&[IoSlice::new(b"head"), IoSlice::new(b"er")])
+                .unwrap(),
+            6
+        );
         assert!(stream.flush().unwrap());
         let mut bytes = [0; 32];
         assert_eq!(theirs.read(&mut bytes).unwrap(), 15);

@@ -3,12 +3,12 @@
 //! The core's filters are bypassed (`httpd/bottom.rs`) unless a module has put something next to them. Then
 //! they get pieces small enough that the core output filter never waits for the client (core_filters.c).
 
-use std::io;
+use std::io::{self, IoSlice};
 use std::mem;
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
 
-use super::stream::Stream;
+use super::stream::{Stream, front};
 use crate::httpd::bottom::Bottom;
 use crate::httpd::brigades::Input;
 use crate::httpd::conn::Conn;
@@ -205,10 +205,9 @@ impl Stream for Filtered {
         Ok(passed)
     }
 
-    fn write_frame(&mut self, header: &[u8], payload: &[u8]) -> io::Result<usize> {
-        // One piece, or mod_ssl would make a record of the header alone.
-        let rest = payload.len().min(PASS_SIZE - header.len());
-        self.write(&[header, &payload[..rest]].concat())
+    fn write_pieces(&mut self, pieces: &[IoSlice<'_>]) -> io::Result<usize> {
+        // Together, or mod_ssl would make a record of each.
+        self.write(&front(pieces, SEND_SIZE))
     }
 
     fn flush(&mut self) -> io::Result<bool> {

@@ -4,13 +4,13 @@
 //! piece is passed only when the one before was taken. As nothing tells when to look whether it was, a
 //! writer looks again after a while.
 
-use std::io;
+use std::io::{self, IoSlice};
 use std::mem;
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::stream::Stream;
+use super::stream::{Stream, front};
 use crate::httpd::beam::Beam;
 use crate::httpd::brigades::Input;
 
@@ -80,9 +80,8 @@ impl Stream for Http2Stream {
         Ok(piece.len())
     }
 
-    fn write_frame(&mut self, header: &[u8], payload: &[u8]) -> io::Result<usize> {
-        let rest = payload.len().min(PASS_SIZE - header.len());
-        self.write(&[header, &payload[..rest]].concat())
+    fn write_pieces(&mut self, pieces: &[IoSlice<'_>]) -> io::Result<usize> {
+        self.write(&front(pieces, PASS_SIZE))
     }
 
     /// Nothing tells.

@@ -1,6 +1,6 @@
 //! What all kinds of connections have in common.
 
-use std::io;
+use std::io::{self, IoSlice};
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
 use std::time::Duration;
@@ -44,12 +44,12 @@ pub trait Stream: Send {
     /// [`io::ErrorKind::WouldBlock`] when it takes none now; anything else ends the connection.
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize>;
 
-    /// The same for a frame whose header and payload lie apart.
+    /// The same for bytes that lie in several places.
     ///
     /// # Errors
     ///
     /// As for [`write`](Self::write).
-    fn write_frame(&mut self, header: &[u8], payload: &[u8]) -> io::Result<usize>;
+    fn write_pieces(&mut self, pieces: &[IoSlice<'_>]) -> io::Result<usize>;
 
     /// Pushes on what was written but is held back on this side of the client. Returns whether nothing is
     /// left to push.
@@ -66,4 +66,14 @@ pub trait Stream: Send {
 
     /// Gives up a client that is gone or does not read.
     fn abort(&mut self);
+}
+
+/// The first bytes of `pieces`, at most so many, in one place.
+pub(super) fn front(pieces: &[IoSlice<'_>], most: usize) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    for piece in pieces {
+        let left = most - bytes.len();
+        bytes.extend_from_slice(&piece[..piece.len().min(left)]);
+    }
+    bytes
 }

@@ -1,6 +1,6 @@
 //! Who else there is: the client, what drives the connection, the flusher.
 
-use std::io;
+use std::io::{self, IoSlice};
 use std::mem;
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
@@ -271,8 +271,13 @@ impl Stream for Socket {
         Ok(written)
     }
 
-    fn write_frame(&mut self, header: &[u8], payload: &[u8]) -> io::Result<usize> {
-        self.write(&[header, payload].concat())
+    fn write_pieces(&mut self, pieces: &[IoSlice<'_>]) -> io::Result<usize> {
+        self.write(
+            &pieces
+                .iter()
+                .flat_map(|piece| piece.to_vec())
+                .collect::<Vec<_>>(),
+        )
     }
 
     fn flush(&mut self) -> io::Result<bool> {
