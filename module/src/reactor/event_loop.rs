@@ -1,6 +1,6 @@
 //! One poller, and the connections whose turn it is.
 
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 use std::collections::BTreeSet;
 use std::io;
 use std::os::fd::OwnedFd;
@@ -74,8 +74,36 @@ impl Registry {
 }
 
 thread_local! {
+    /// Other loops that this thread has given something to write, if it runs a loop: they begin when this
+    /// one does, so that they find all that a pass brings about.
+    static TO_WAKE: RefCell<Option<Vec<Arc<EventLoop>>>> = const { RefCell::new(None) };
+
     /// The loop that last let this thread write by itself, and the pass it was in.
     static LAST_WRITE: Cell<(usize, u64)> = const { Cell::new((0, 0)) };
+}
+
+/// Whether this thread wakes `event_loop` at the end of its pass.
+fn wakes_later(event_loop: &Arc<EventLoop>) -> bool {
+    let later = TO_WAKE.try_with(|loops| {
+        let mut loops = loops.borrow_mut();
+        let Some(loops) = loops.as_mut() else {
+            return false;
+        };
+        if !loops.iter().any(|other| Arc::ptr_eq(other, event_loop)) {
+            loops.push(Arc::clone(event_loop));
+        }
+        true
+    });
+    later.unwrap_or(false)
+}
+
+/// Wakes the loops that this thread has given something to write.
+fn wake_others() {
+    TO_WAKE.with_borrow_mut(|loops| {
+        for other in loops.iter_mut().flat_map(|loops| loops.drain(..)) {
+            other.wake();
+        }
+    });
 }
 
 impl EventLoop {
@@ -111,22 +139,31 @@ impl EventLoop {
     /// it has to be run on.
     pub(super) fn run(self: &Arc<Self>, scratch: &mut Scratch) -> Option<Arc<Self>> {
         self.runner.store(thread::current(), Ordering::Relaxed);
+        TO_WAKE.set(Some(Vec::new()));
         let run = || {
             while !self.has_ended() && self.run_pass(scratch) {}
             false
         };
         // No turn panics, so that whoever panics here still owns the loop.
-        guard("an event loop", true, run).then(|| Arc::clone(self))
+        let is_to_run_on = guard("an event loop", true, run);
+        wake_others();
+        TO_WAKE.set(None);
+        is_to_run_on.then(|| Arc::clone(self))
     }
 
     /// Takes the turns of all that are ready and were quick the last time, and then, for as long as a
     /// turn may take, of those that were not: these wait for each other, but those do not wait for them.
-    /// What the turns have sent to other connections is written at the end, or when it has waited for
-    /// long. Returns whether the thread still owns the loop.
+    /// What the turns have sent to other connections is written at the end, when no more turns are due or
+    /// it has waited for long. Returns whether the thread still owns the loop.
     fn run_pass(&self, scratch: &mut Scratch) -> bool {
         let (mut next, ready, started) = self.wait(&mut scratch.events);
+        if ready == 0 {
+            // Threads may be sending to many: a loop that writes for each of them keeps them from it.
+            std::thread::yield_now();
+        }
         let mut now = started;
-        let mut written = started;
+        // Since then something may wait to be written.
+        let mut held = scratch.held_since.take().unwrap_or(started);
         for _ in 0..ready {
             let Some(connection) = next.take().or_else(|| self.ready.take_light()) else {
                 break;
@@ -135,9 +172,9 @@ impl EventLoop {
                 Some(later) => now = later,
                 None => return false,
             }
-            if now - written > HOLD {
+            if now - held > HOLD {
                 now = self.write_outputs(&mut scratch.outputs, now);
-                written = now;
+                held = now;
             }
         }
         let started = now;
@@ -150,12 +187,18 @@ impl EventLoop {
                 None => return false,
             }
         }
-        self.write_outputs(&mut scratch.outputs, now);
+        if self.ready.has_heavy() && now - held < HOLD {
+            // More is to come: a client's messages are read a few at a time if each takes long.
+            scratch.held_since = Some(held);
+        } else {
+            self.write_outputs(&mut scratch.outputs, now);
+        }
         true
     }
 
     /// Writes what waits for this loop to write it, for a while. Returns the time at its end.
     fn write_outputs(&self, outputs: &mut Vec<Arc<Output>>, started: Instant) -> Instant {
+        wake_others();
         let mut now = started;
         while now - started < WRITE_LIMIT && self.ready.take_outputs(outputs, OUTPUTS) {
             for output in outputs.drain(..) {
@@ -297,8 +340,15 @@ impl EventLoop {
     }
 
     /// Has `output` written at the end of this pass.
-    pub(super) fn write_soon(&self, output: &Arc<Output>) {
-        if self.ready.put_output(output) {
+    pub(super) fn write_soon(self: &Arc<Self>, output: &Arc<Output>) {
+        if self.ready.put_output(output) && !wakes_later(self) {
+            self.interrupt();
+        }
+    }
+
+    /// Ends a wait that began before there was something to do.
+    pub(super) fn wake(&self) {
+        if self.ready.is_waiting() {
             self.interrupt();
         }
     }

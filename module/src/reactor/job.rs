@@ -30,6 +30,8 @@ pub(super) struct Scratch {
     pub(super) buffer: Vec<u8>,
     pub(super) events: Vec<epoll::Event>,
     pub(super) outputs: Vec<Arc<Output>>,
+    /// The moment since which something may wait to be written that the last pass has left.
+    pub(super) held_since: Option<Instant>,
     /// What the system tells of this thread (proc_pid_schedstat), where it does.
     statistics: io::Result<File>,
 }
@@ -40,6 +42,7 @@ impl Default for Scratch {
             buffer: vec![0; BUFFER_SIZE],
             events: Vec::with_capacity(BATCH),
             outputs: Vec::new(),
+            held_since: None,
             statistics: File::open("/proc/thread-self/schedstat"),
         }
     }

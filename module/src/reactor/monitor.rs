@@ -95,6 +95,10 @@ impl Monitor {
                 if is_busy {
                     quiet = 0;
                 }
+                if sight.ticks > 0 {
+                    // What the turn has sent to connections of theirs need not wait for its end.
+                    loops.iter().for_each(|other| other.wake());
+                }
             }
         }
     }

@@ -109,6 +109,11 @@ impl<T: Queued, O> Ready<T, O> {
         self.lock().take_light()
     }
 
+    /// Whether there may be some whose last turn took long.
+    pub(super) fn has_heavy(&self) -> bool {
+        self.has_heavy.load(Ordering::Relaxed)
+    }
+
     /// Takes the next of those whose last turn took long.
     pub(super) fn take_heavy(&self) -> Option<Arc<T>> {
         if !self.has_heavy.load(Ordering::Relaxed) {
