@@ -4,9 +4,14 @@
 //! when the callbacks have returned.
 
 use std::cell::RefCell;
+use std::io;
 use std::sync::Arc;
 
+use crate::httpd::guard::guard;
 use crate::output::Output;
+
+/// The most entries. A callback that does not return writes when there are so many.
+const MOST: usize = 1024;
 
 thread_local! {
     static BATCH: RefCell<Vec<Arc<Output>>> = const { RefCell::new(Vec::new()) };
@@ -15,18 +20,32 @@ thread_local! {
 /// Has `output` written when the callbacks of this thread have returned. They must be running.
 pub fn put(output: &Arc<Output>) {
     // A thread that ends runs no callbacks.
-    let _ = BATCH.try_with(|batch| batch.borrow_mut().push(Arc::clone(output)));
+    let is_full = BATCH.try_with(|batch| {
+        let mut batch = batch.borrow_mut();
+        batch.push(Arc::clone(output));
+        batch.len() >= MOST
+    });
+    if is_full == Ok(true) {
+        write();
+    }
 }
 
-/// Writes what was put. The callbacks have returned.
+/// Writes what was put.
 pub fn write() {
     let taken = BATCH.try_with(|batch| {
         let is_empty = batch.borrow().is_empty();
         (!is_empty).then(|| batch.take())
     });
-    if let Ok(Some(outputs)) = taken {
-        for output in &outputs {
+    for output in taken.ok().flatten().into_iter().flatten() {
+        // A panic costs its own connection.
+        let is_written = guard("a write", false, || {
             output.write_or_leave();
+            true
+        });
+        if !is_written {
+            guard("a write", (), || {
+                output.fail(io::Error::other("a panic while writing"));
+            });
         }
     }
 }

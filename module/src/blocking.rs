@@ -149,14 +149,19 @@ impl Waker {
             self.is_awake.swap(false, Ordering::SeqCst);
         }
     }
-}
 
-impl Home for Waker {
-    fn wake(self: Arc<Self>) {
+    /// Ends the wait of the thread, or the next one.
+    fn ring(&self) {
         if !self.is_awake.swap(true, Ordering::SeqCst) {
             // It can only fail when a byte is in it already.
             let _ = (&self.sender).write(&[1]);
         }
+    }
+}
+
+impl Home for Waker {
+    fn wake(self: Arc<Self>) {
+        self.ring();
     }
 
     fn write_soon(&self, output: &Arc<Output>, caller: Caller) -> bool {
@@ -172,7 +177,9 @@ impl Home for Waker {
     }
 
     fn help(&self, output: &Arc<Output>) {
-        flusher::hurry(output);
+        if !flusher::hurry(output) {
+            self.ring();
+        }
     }
 
     fn gathers(&self) -> bool {

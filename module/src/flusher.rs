@@ -71,12 +71,15 @@ pub fn schedule(output: &Arc<Output>) {
 }
 
 /// Has `output` written at once, and again whenever the client takes more, for as long as that needs help.
-pub fn hurry(output: &Arc<Output>) {
+/// Returns whether there is a thread for it.
+#[must_use]
+pub fn hurry(output: &Arc<Output>) -> bool {
     output.mark_scheduled();
     let due = (Instant::now(), Arc::clone(output));
     let mut state = lock();
     state.due.push_front(due);
     state.run(|_| true);
+    state.thread.is_some()
 }
 
 /// A connection has ended. After many, free memory is given back.

@@ -20,6 +20,7 @@
 
 mod connection;
 mod doze;
+mod driven;
 mod event_loop;
 mod job;
 mod mishap;
@@ -27,12 +28,13 @@ mod monitor;
 mod pool;
 mod ready;
 mod run_state;
+mod scratch;
+mod threads;
 mod turn_counter;
 
 use std::io;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
-use std::thread;
 use std::time::{Duration, Instant};
 
 pub use connection::{Connection, Handover};
@@ -40,6 +42,7 @@ use event_loop::EventLoop;
 use job::Job;
 use monitor::Monitor;
 use pool::Pool;
+pub use threads::Threads;
 
 use crate::flusher;
 use crate::plugin::LoadedPlugin;
@@ -50,32 +53,10 @@ const STOP_LIMIT: Duration = Duration::from_secs(4);
 /// How long after a failed start another is not tried.
 const RETRY_AFTER: Duration = Duration::from_secs(1);
 
-/// How many threads there may be: at least, one for each loop, and at most.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Threads {
-    /// The number of loops.
-    pub min: usize,
-    /// The most threads, those of the loops included.
-    pub max: usize,
-}
-
-impl Threads {
-    /// As many loops as cores; and threads for callbacks that block, four times as many as the MPM
-    /// has for requests in this child, but at least 64.
-    #[must_use]
-    pub fn default_for(threads_per_child: usize) -> Self {
-        let min = thread::available_parallelism().map_or(1, usize::from);
-        Self {
-            min,
-            max: (threads_per_child * 4).max(64).max(min + 1),
-        }
-    }
-}
-
 /// All loops of a child.
 pub struct Reactor {
-    loops: Vec<Arc<EventLoop>>,
-    pool: Arc<Pool<Job>>,
+    loops: Vec<Arc<EventLoop<Connection>>>,
+    pool: Arc<Pool<Job<Connection>>>,
     next: AtomicUsize,
     is_stopping: Arc<AtomicBool>,
     monitor: Arc<Monitor>,
@@ -129,8 +110,8 @@ impl Reactor {
         let monitor = Monitor::new();
         let loops = (0..threads.min)
             .map(|_| {
-                let (pool, monitor) = (Arc::clone(&pool), Arc::clone(&monitor));
-                EventLoop::new(pool, monitor, Arc::clone(&is_stopping)).map(Arc::new)
+                let workers = Box::new(Arc::clone(&pool));
+                EventLoop::new(workers, monitor.doze(), Arc::clone(&is_stopping)).map(Arc::new)
             })
             .collect::<io::Result<Vec<_>>>()?;
         let reactor = Self {

@@ -39,6 +39,7 @@ impl Frames {
     }
 
     /// Adds a frame.
+    #[inline]
     pub(super) fn push(&mut self, frame: Frame<'_>) -> Result<(), NoMemory> {
         if let Some(shared) = frame.shared {
             self.shared.try_reserve(1).map_err(|_| NoMemory)?;
@@ -85,7 +86,7 @@ impl Writing {
         self.offset = 0;
         if !frames.is_empty() {
             buffers::recycle(&BUFFERS, &mut self.frames.bytes);
-            mem::swap(&mut self.frames, frames);
+            self.frames = mem::take(frames);
         }
     }
 

@@ -133,7 +133,7 @@ impl<S: Stream> Output<S> {
             return Ok(true);
         }
         // The client may take what has not been tried yet.
-        self.write();
+        self.write_for_session();
         self.offer(opcode, payload, caller)
     }
 
@@ -166,7 +166,7 @@ impl<S: Stream> Output<S> {
 
     #[inline]
     fn offer_frame(self: &Arc<Self>, frame: Frame<'_>, caller: Caller) -> Result<bool, Closed> {
-        if frame.payload.len() >= LARGE && self.write_directly(frame)? {
+        if frame.payload.len() >= LARGE && self.write_directly(frame, caller)? {
             return Ok(true);
         }
         let offered = with_shared(frame, caller, |frame| {
@@ -203,13 +203,15 @@ impl<S: Stream> Output<S> {
         }
     }
 
-    fn write_directly(self: &Arc<Self>, frame: Frame<'_>) -> Result<bool, Closed> {
+    fn write_directly(self: &Arc<Self>, frame: Frame<'_>, caller: Caller) -> Result<bool, Closed> {
         let Some(mut writer) = self.try_writer() else {
             return Ok(false);
         };
         let accepted = writer.write_directly(&self.shared, frame);
         let has_failed = accepted.is_err() && writer.failure().is_some();
-        let has_rest = writer.has_rest();
+        // A loop's session goes on with the rest at the end of the turn.
+        let is_gathered = caller == Caller::Own && self.home.gathers();
+        let has_rest = accepted == Ok(true) && writer.has_rest() && !is_gathered;
         let is_session_needed = has_failed || has_rest && !writer.is_session_waiting;
         drop(writer);
         if is_session_needed {
@@ -391,15 +393,10 @@ impl<S: Stream> Output<S> {
         self.is_scheduled.swap(false, Ordering::AcqRel);
     }
 
-    /// Whether something waits that the session cannot write when the client takes more, as a callback
-    /// runs, or a sender waits for room.
+    /// Whether the session cannot write when the client takes more, as a callback runs, or a sender waits
+    /// for room.
     pub fn needs_help(&self) -> bool {
         self.shared.queue().needs_help()
-    }
-
-    /// Whether something waits.
-    pub fn has_waiting(&self) -> bool {
-        self.shared.queue().level().waiting > 0
     }
 
     /// Gives the connection up: nothing is sent any more, and the session ends with this error.

@@ -210,10 +210,18 @@ impl<S: Stream> Writer<S> {
         frame: Frame<'_>,
     ) -> Result<bool, Closed> {
         // A failure shows again when the queue is written.
-        let is_usable = self.failure.is_none()
-            && self.stream.is_some()
-            && matches!(self.write_some(shared, false), Ok(Written::All { .. }));
-        if !is_usable || !shared.queue().bypass(&frame)? {
+        if self.failure.is_some() || self.stream.is_none() {
+            return Ok(false);
+        }
+        match self.write_some(shared, false) {
+            Ok(Written::All { .. }) => {}
+            Ok(_) => return Ok(false),
+            Err(error) => {
+                self.fail(shared, error);
+                return Err(Closed);
+            }
+        }
+        if !shared.queue().bypass(&frame)? {
             return Ok(false);
         }
         let Some(stream) = &mut self.stream else {

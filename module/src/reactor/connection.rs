@@ -4,6 +4,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock, Weak};
 use std::time::{Duration, Instant};
 
+use super::driven::Driven;
 use super::event_loop::EventLoop;
 use super::mishap::{self, Fallible, Outcome};
 use super::ready::Queued;
@@ -29,7 +30,7 @@ const LAST_RECHECK: Duration = Duration::from_millis(256);
 
 /// A connection, known to its loop from the handover until it is gone.
 pub struct Connection {
-    home: Arc<EventLoop>,
+    home: Arc<EventLoop<Self>>,
     plugin: Arc<LoadedPlugin>,
     token: AtomicUsize,
     /// The poller has said that the client has closed its side. It says so once.
@@ -83,7 +84,7 @@ impl Adopter for Handover {
 }
 
 impl Connection {
-    pub(super) fn new(home: Arc<EventLoop>, plugin: Arc<LoadedPlugin>) -> Arc<Self> {
+    pub(super) fn new(home: Arc<EventLoop<Self>>, plugin: Arc<LoadedPlugin>) -> Arc<Self> {
         Arc::new(Self {
             home,
             plugin,
@@ -97,31 +98,8 @@ impl Connection {
         })
     }
 
-    pub(super) fn plugin(&self) -> &LoadedPlugin {
-        &self.plugin
-    }
-
-    /// The turn that is going on takes long, or may: what its callbacks send is not held back.
-    pub(super) fn stop_gathering(&self) {
-        if let Some(output) = self.output() {
-            output.stop_gathering();
-        }
-    }
-
-    /// Writes what waits. For somebody who finds that a turn is going on, whose callback may take long.
-    pub(super) fn write(&self) {
-        if let Some(output) = self.output().filter(|output| output.has_waiting()) {
-            output.write_for_session();
-        }
-    }
-
     fn output(&self) -> Option<Arc<Output>> {
         self.output.get().and_then(Weak::upgrade)
-    }
-
-    /// The poller says that the client has closed its side.
-    pub(super) fn set_over(&self) {
-        self.is_over.store(true, Ordering::Release);
     }
 
     /// Begins with a session whose bytes are in `transport`. The handshake's thread calls it when it no
@@ -149,11 +127,18 @@ impl Connection {
         self.home.enqueue(self);
     }
 
-    /// Takes a turn, which begins `now`, unless one is going on: that will be followed by another. Gives
-    /// the time at its end, if it did. Panics nowhere.
-    ///
-    /// `is_watched` says that the monitor calls [`stop_gathering`](Self::stop_gathering) if it takes long.
-    pub(super) fn turn(
+    /// Decides whether the next turn lets others go first: if the last one was heavy and there is more to
+    /// do, or two in a row were. A single heavy turn of a client that sends little proves nothing: its
+    /// thread may have waited for a processor, and behind the heavy ones the client would wait for long.
+    fn note_weight(&self, was_heavy: bool, has_more: bool) {
+        let is_second = self.was_heavy.swap(was_heavy, Ordering::Relaxed);
+        self.is_heavy
+            .store(was_heavy && (has_more || is_second), Ordering::Relaxed);
+    }
+}
+
+impl Driven for Connection {
+    fn turn(
         self: &Arc<Self>,
         buffer: &mut [u8],
         now: Instant,
@@ -201,13 +186,32 @@ impl Connection {
         Some(ended)
     }
 
-    /// Decides whether the next turn lets others go first: if the last one was heavy and there is more to
-    /// do, or two in a row were. A single heavy turn of a client that sends little proves nothing: its
-    /// thread may have waited for a processor, and behind the heavy ones the client would wait for long.
-    fn note_weight(&self, was_heavy: bool, has_more: bool) {
-        let is_second = self.was_heavy.swap(was_heavy, Ordering::Relaxed);
-        self.is_heavy
-            .store(was_heavy && (has_more || is_second), Ordering::Relaxed);
+    fn is_slow(&self) -> bool {
+        self.plugin.is_slow()
+    }
+
+    fn mark_slow(&self) {
+        self.plugin.mark_slow();
+    }
+
+    fn note_blocked(&self, blocked: Duration) {
+        self.plugin.note_turn(blocked);
+    }
+
+    fn write(&self) {
+        if let Some(output) = self.output() {
+            output.write_for_session();
+        }
+    }
+
+    fn stop_gathering(&self) {
+        if let Some(output) = self.output() {
+            output.stop_gathering();
+        }
+    }
+
+    fn set_over(&self) {
+        self.is_over.store(true, Ordering::Release);
     }
 }
 

@@ -1,8 +1,9 @@
 //! One poller, and the connections whose turn it is.
 
-use std::cell::{Cell, RefCell};
+use std::cell::RefCell;
 use std::collections::BTreeSet;
 use std::io;
+use std::mem;
 use std::os::fd::OwnedFd;
 use std::ptr;
 use std::sync::atomic::{AtomicBool, AtomicI32, AtomicU64, Ordering};
@@ -12,20 +13,16 @@ use std::time::{Duration, Instant};
 use rustix::event::{EventfdFlags, Timespec, epoll, eventfd};
 use slab::Slab;
 
-use super::connection::Connection;
-use super::job::{Job, Scratch};
-use super::monitor::{self, Monitor};
-use super::pool::Pool;
+use super::doze::Doze;
+use super::driven::Driven;
 use super::ready::Ready;
+use super::scratch::Scratch;
 use super::turn_counter::TurnCounter;
 use crate::httpd::guard::guard;
 use crate::httpd::thread;
 use crate::output::Output;
 use crate::session::is_heavy;
 use crate::transport::Custody;
-
-/// The most events taken with one system call.
-pub(super) const BATCH: usize = 256;
 
 /// What turns have sent to other connections waits for no longer than this while there are more turns.
 const HOLD: Duration = Duration::from_millis(2);
@@ -39,30 +36,49 @@ const OUTPUTS: usize = 16;
 /// The token of the descriptor that interrupts a wait.
 const INTERRUPT: u64 = u64::MAX;
 
+/// After so many ticks of the monitor a turn is worth a thread beyond the limit, even if it computes: one
+/// second.
+const LONG: u32 = 200;
+
+/// The threads that loops have for what blocks.
+pub(super) trait Workers<C>: Send + Sync {
+    /// Has a turn taken by one of them.
+    fn take_turn(&self, connection: Arc<C>);
+
+    /// Has a loop run by one of them, beyond the limit if need be.
+    fn run(&self, event_loop: Arc<EventLoop<C>>);
+
+    /// Whether there are as many as there may be.
+    fn are_all_there(&self) -> bool;
+
+    /// Whether there is work that none is free for. Starts more, if there may be.
+    fn are_too_few(&self) -> bool;
+}
+
 /// A loop. One thread at a time runs it; everything else is for any thread.
-pub(super) struct EventLoop {
+pub(super) struct EventLoop<C> {
     poller: OwnedFd,
     interrupter: OwnedFd,
     /// The system's number of the thread that runs the loop.
     runner: AtomicI32,
-    registry: Mutex<Registry>,
-    ready: Ready<Connection, Output>,
+    registry: Mutex<Registry<C>>,
+    ready: Ready<C, Output>,
     /// Changes each time the loop has looked for something to do.
     pass: AtomicU64,
     turns: TurnCounter,
-    pool: Arc<Pool<Job>>,
-    monitor: Arc<Monitor>,
+    workers: Box<dyn Workers<C>>,
+    /// The sleep of the monitor.
+    doze: Arc<Doze>,
     is_stopping: Arc<AtomicBool>,
 }
 
 /// The connections of a loop, and when they want a turn.
-#[derive(Default)]
-struct Registry {
-    connections: Slab<Arc<Connection>>,
+struct Registry<C> {
+    connections: Slab<Arc<C>>,
     timers: BTreeSet<(Instant, usize)>,
 }
 
-impl Registry {
+impl<C> Registry<C> {
     /// The token of a connection whose timer has run out.
     fn take_due(&mut self, now: Instant) -> Option<usize> {
         let (due, _) = self.timers.first()?;
@@ -74,23 +90,59 @@ impl Registry {
 }
 
 thread_local! {
-    /// Other loops that this thread has given something to write, if it runs a loop: they begin when this
-    /// one does, so that they find all that a pass brings about.
-    static TO_WAKE: RefCell<Option<Vec<Arc<EventLoop>>>> = const { RefCell::new(None) };
+    /// There while this thread runs a loop.
+    static TO_WAKE: RefCell<Option<ToWake>> = const { RefCell::new(None) };
 
-    /// The loop that last let this thread write by itself, and the pass it was in.
-    static LAST_WRITE: Cell<(usize, u64)> = const { Cell::new((0, 0)) };
+    /// The loops that let this thread write by itself, and the pass each was in.
+    static LAST_WRITES: RefCell<Vec<(usize, u64)>> = const { RefCell::new(Vec::new()) };
 }
 
-/// Whether this thread wakes `event_loop` at the end of its pass.
-fn wakes_later(event_loop: &Arc<EventLoop>) -> bool {
-    let later = TO_WAKE.try_with(|loops| {
-        let mut loops = loops.borrow_mut();
-        let Some(loops) = loops.as_mut() else {
+/// Other loops that a loop's thread has given something to write. They begin when this one does, so that
+/// they find all that a pass brings about.
+struct ToWake {
+    /// The loop that the thread runs, and the number of the turn.
+    event_loop: Arc<dyn Sleeper>,
+    turn: u64,
+    others: Vec<Arc<dyn Sleeper>>,
+}
+
+/// A loop, for the threads that wake it.
+trait Sleeper {
+    /// Ends a wait that began before there was something to do.
+    fn wake(&self);
+
+    /// Whether this turn goes on, and no other thread has taken over the loop.
+    fn is_in_turn(&self, turn: u64) -> bool;
+}
+
+impl<C: Driven> Sleeper for EventLoop<C> {
+    fn wake(&self) {
+        self.wake_if_waiting();
+    }
+
+    fn is_in_turn(&self, turn: u64) -> bool {
+        self.turns.current() == Some(turn)
+    }
+}
+
+/// Whether this thread wakes `event_loop` at the end of its pass. A thread whose loop was taken over wakes
+/// it at once: its callback may block for ever. What it put before, the monitor has woken all loops for.
+fn wakes_later<C: Driven>(event_loop: &Arc<EventLoop<C>>) -> bool {
+    let later = TO_WAKE.try_with(|to_wake| {
+        let mut to_wake = to_wake.borrow_mut();
+        let Some(to_wake) = to_wake.as_mut() else {
             return false;
         };
-        if !loops.iter().any(|other| Arc::ptr_eq(other, event_loop)) {
-            loops.push(Arc::clone(event_loop));
+        if !to_wake.event_loop.is_in_turn(to_wake.turn) {
+            return false;
+        }
+        let this = Arc::as_ptr(event_loop).addr();
+        if !to_wake
+            .others
+            .iter()
+            .any(|other| Arc::as_ptr(other).addr() == this)
+        {
+            to_wake.others.push(Arc::<EventLoop<C>>::clone(event_loop));
         }
         true
     });
@@ -99,17 +151,17 @@ fn wakes_later(event_loop: &Arc<EventLoop>) -> bool {
 
 /// Wakes the loops that this thread has given something to write.
 fn wake_others() {
-    TO_WAKE.with_borrow_mut(|loops| {
-        for other in loops.iter_mut().flat_map(|loops| loops.drain(..)) {
+    TO_WAKE.with_borrow_mut(|to_wake| {
+        for other in to_wake.iter_mut().flat_map(|it| it.others.drain(..)) {
             other.wake();
         }
     });
 }
 
-impl EventLoop {
+impl<C: Driven> EventLoop<C> {
     pub(super) fn new(
-        pool: Arc<Pool<Job>>,
-        monitor: Arc<Monitor>,
+        workers: Box<dyn Workers<C>>,
+        doze: Arc<Doze>,
         is_stopping: Arc<AtomicBool>,
     ) -> io::Result<Self> {
         let poller = epoll::create(epoll::CreateFlags::CLOEXEC)?;
@@ -125,12 +177,15 @@ impl EventLoop {
             poller,
             interrupter,
             runner: AtomicI32::new(0),
-            registry: Mutex::default(),
+            registry: Mutex::new(Registry {
+                connections: Slab::new(),
+                timers: BTreeSet::new(),
+            }),
             ready: Ready::new(),
             pass: AtomicU64::new(0),
             turns: TurnCounter::default(),
-            pool,
-            monitor,
+            workers,
+            doze,
             is_stopping,
         })
     }
@@ -139,7 +194,11 @@ impl EventLoop {
     /// it has to be run on.
     pub(super) fn run(self: &Arc<Self>, scratch: &mut Scratch) -> Option<Arc<Self>> {
         self.runner.store(thread::current(), Ordering::Relaxed);
-        TO_WAKE.set(Some(Vec::new()));
+        TO_WAKE.set(Some(ToWake {
+            event_loop: Arc::<Self>::clone(self),
+            turn: 0,
+            others: Vec::new(),
+        }));
         let run = || {
             while !self.has_ended() && self.run_pass(scratch) {}
             false
@@ -157,7 +216,7 @@ impl EventLoop {
     /// it has waited for long. Returns whether the thread still owns the loop.
     fn run_pass(&self, scratch: &mut Scratch) -> bool {
         let (mut next, ready, started) = self.wait(&mut scratch.events);
-        if ready == 0 {
+        if ready == 0 && !self.ready.has_heavy() {
             // Threads may be sending to many: a loop that writes for each of them keeps them from it.
             std::thread::yield_now();
         }
@@ -220,22 +279,22 @@ impl EventLoop {
 
     /// Takes a turn, which begins `now`, or has it taken. Gives the time at its end, or `None` if
     /// another thread owns the loop by then.
-    fn serve(
-        &self,
-        connection: Arc<Connection>,
-        buffer: &mut [u8],
-        now: Instant,
-    ) -> Option<Instant> {
-        if connection.plugin().is_slow() {
+    fn serve(&self, connection: Arc<C>, buffer: &mut [u8], now: Instant) -> Option<Instant> {
+        if connection.is_slow() {
             // All threads of the pool may be blocked, one of them until this client takes more.
             guard("a write during a turn", (), || connection.write());
-            self.pool.submit(Job::Turn(connection));
+            self.workers.take_turn(connection);
             // A thread that could not be started for it is tried again by the monitor.
-            self.monitor.wake_if_asleep();
+            self.doze.wake();
             return Some(now);
         }
         let turn = self.turns.begin();
-        self.monitor.wake_if_asleep();
+        TO_WAKE.with_borrow_mut(|to_wake| {
+            if let Some(to_wake) = to_wake {
+                to_wake.turn = turn;
+            }
+        });
+        self.doze.wake();
         let ended = connection.turn(buffer, now, true);
         self.turns.end(turn).then(|| ended.unwrap_or(now))
     }
@@ -246,8 +305,9 @@ impl EventLoop {
 
     /// Waits for something to do and puts it into the queue. Gives the first of those that were quick the
     /// last time, how many there are, and the time.
-    fn wait(&self, events: &mut Vec<epoll::Event>) -> (Option<Arc<Connection>>, usize, Instant) {
+    fn wait(&self, events: &mut Vec<epoll::Event>) -> (Option<Arc<C>>, usize, Instant) {
         let timeout = self.begin_wait();
+        wake_others();
         events.clear();
         // An interrupted wait found nothing; the loop comes back to it.
         let _ = epoll::wait(
@@ -258,6 +318,7 @@ impl EventLoop {
         self.ready.end_wait();
         self.pass.fetch_add(1, Ordering::Relaxed);
         let now = Instant::now();
+        let mut busy = Vec::new();
         let mut ready = self.ready.lock();
         let mut registry = lock(&self.registry);
         for event in events.iter() {
@@ -268,7 +329,11 @@ impl EventLoop {
                 if { event.flags }.intersects(over) {
                     connection.set_over();
                 }
-                self.ready.put_locked(&mut ready, connection);
+                let is_put = self.ready.put_locked(&mut ready, connection);
+                if !is_put && connection.is_slow() {
+                    // It may wait for a thread of the pool, all of which may be blocked.
+                    busy.push(Arc::clone(connection));
+                }
             }
         }
         while let Some(token) = registry.take_due(now) {
@@ -277,7 +342,12 @@ impl EventLoop {
             }
         }
         let count = ready.light();
-        (ready.take_light(), count, now)
+        let first = ready.take_light();
+        drop((ready, registry));
+        for connection in busy {
+            guard("a write during a turn", (), || connection.write());
+        }
+        (first, count, now)
     }
 
     /// Begins a wait. Gives how long it may take at most; `None`: until something happens.
@@ -300,17 +370,17 @@ impl EventLoop {
         // The turn's own, if it still goes on.
         let connection = self.ready.lock().current().map(Arc::clone);
         let is_blocked = thread::is_blocked(self.runner.load(Ordering::Relaxed));
-        let is_long = ticks >= monitor::LONG || is_computing && !self.pool.is_full();
+        let is_long = ticks >= LONG || is_computing && !self.workers.are_all_there();
         let is_worth_it = is_blocked || is_long;
         let is_taken_over = is_worth_it && self.turns.take_over(turn);
         if let Some(connection) = connection {
             connection.stop_gathering();
             if is_taken_over && is_blocked {
-                connection.plugin().mark_slow();
+                connection.mark_slow();
             }
         }
         if is_taken_over {
-            self.pool.submit(Job::Loop(Arc::clone(self)));
+            self.workers.run(Arc::clone(self));
         } else {
             // The loop's own thread is busy, and nobody else is going to.
             self.write_outputs(&mut Vec::new(), Instant::now());
@@ -319,7 +389,7 @@ impl EventLoop {
 
     /// Whether jobs wait for a thread; sees to it that there is one, if there may be.
     pub(super) fn has_waiting_jobs(&self) -> bool {
-        self.pool.ensure_threads()
+        self.workers.are_too_few()
     }
 
     /// How long the thread that runs the loop has computed so far.
@@ -333,7 +403,7 @@ impl EventLoop {
     }
 
     /// Has a connection's turn taken soon.
-    pub(super) fn enqueue(&self, connection: &Arc<Connection>) {
+    pub(super) fn enqueue(&self, connection: &Arc<C>) {
         if self.ready.put(connection) {
             self.interrupt();
         }
@@ -347,7 +417,7 @@ impl EventLoop {
     }
 
     /// Ends a wait that began before there was something to do.
-    pub(super) fn wake(&self) {
+    pub(super) fn wake_if_waiting(&self) {
         if self.ready.is_waiting() {
             self.interrupt();
         }
@@ -357,13 +427,18 @@ impl EventLoop {
     /// goes out at once that way, whatever the loop is doing. The next ones are left to the loop, until it
     /// comes to it: what is sent meanwhile is written together.
     pub(super) fn lets_write(&self) -> bool {
-        let now = (
-            ptr::from_ref(self).addr(),
-            self.pass.load(Ordering::Relaxed),
-        );
+        let this = ptr::from_ref(self).addr();
+        let pass = self.pass.load(Ordering::Relaxed);
         // A thread that ends remembers nothing.
-        let last = LAST_WRITE.try_with(|last| last.replace(now));
-        last.is_ok_and(|last| last != now)
+        let lets = LAST_WRITES.try_with(|writes| {
+            let mut writes = writes.borrow_mut();
+            if let Some((_, last)) = writes.iter_mut().find(|(known, _)| *known == this) {
+                return mem::replace(last, pass) != pass;
+            }
+            writes.push((this, pass));
+            true
+        });
+        lets.unwrap_or(false)
     }
 
     /// Ends a wait of the thread that runs the loop.
@@ -384,7 +459,7 @@ impl EventLoop {
     }
 
     /// Makes a connection known; the token stands for it.
-    pub(super) fn insert(&self, connection: Arc<Connection>) -> usize {
+    pub(super) fn insert(&self, connection: Arc<C>) -> usize {
         lock(&self.registry).connections.insert(connection)
     }
 

@@ -1,54 +1,22 @@
 //! What the threads of the pool do.
 
-use std::fs::File;
-use std::io;
-use std::os::unix::fs::FileExt;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
-use rustix::event::epoll;
-use rustix::time::{ClockId, clock_gettime};
-
-use super::connection::Connection;
-use super::event_loop::{BATCH, EventLoop};
-use super::pool;
-use crate::output::Output;
-
-/// How much is read at a time: four frames of 32 KiB with their headers, or two of 64 KiB.
-const BUFFER_SIZE: usize = 128 * 1024 + 256;
+use super::driven::Driven;
+use super::event_loop::{EventLoop, Workers};
+use super::pool::{self, Pool};
+use super::scratch::Scratch;
 
 /// Something for a thread to do.
-pub(super) enum Job {
+pub(super) enum Job<C> {
     /// A turn of a connection whose plugin blocks.
-    Turn(Arc<Connection>),
+    Turn(Arc<C>),
     /// A loop, until another thread takes it over.
-    Loop(Arc<EventLoop>),
+    Loop(Arc<EventLoop<C>>),
 }
 
-/// A thread's own memory.
-pub(super) struct Scratch {
-    pub(super) buffer: Vec<u8>,
-    pub(super) events: Vec<epoll::Event>,
-    pub(super) outputs: Vec<Arc<Output>>,
-    /// The moment since which something may wait to be written that the last pass has left.
-    pub(super) held_since: Option<Instant>,
-    /// What the system tells of this thread (proc_pid_schedstat), where it does.
-    statistics: io::Result<File>,
-}
-
-impl Default for Scratch {
-    fn default() -> Self {
-        Self {
-            buffer: vec![0; BUFFER_SIZE],
-            events: Vec::with_capacity(BATCH),
-            outputs: Vec::new(),
-            held_since: None,
-            statistics: File::open("/proc/thread-self/schedstat"),
-        }
-    }
-}
-
-impl pool::Job for Job {
+impl<C: Driven> pool::Job for Job<C> {
     type Scratch = Scratch;
 
     fn is_urgent(&self) -> bool {
@@ -64,7 +32,7 @@ impl pool::Job for Job {
                 if let Some(ended) = ended {
                     let unblocked = scratch.unblocked().saturating_sub(unblocked);
                     let blocked = (ended - started).saturating_sub(unblocked);
-                    connection.plugin().note_turn(blocked);
+                    connection.note_blocked(blocked);
                 }
                 None
             }
@@ -72,19 +40,20 @@ impl pool::Job for Job {
     }
 }
 
-impl Scratch {
-    /// How long this thread has run or waited for a processor so far.
-    fn unblocked(&self) -> Duration {
-        let worked = clock_gettime(ClockId::ThreadCPUTime);
-        Duration::try_from(worked).unwrap_or_default() + self.delayed().unwrap_or_default()
+impl<C: Driven> Workers<C> for Arc<Pool<Job<C>>> {
+    fn take_turn(&self, connection: Arc<C>) {
+        self.submit(Job::Turn(connection));
     }
 
-    /// How long it has waited for a processor: the second number, in nanoseconds.
-    fn delayed(&self) -> Option<Duration> {
-        let mut text = [0; 64];
-        let length = self.statistics.as_ref().ok()?.read_at(&mut text, 0).ok()?;
-        let text = str::from_utf8(text.get(..length)?).ok()?;
-        let number = text.split_ascii_whitespace().nth(1)?.parse().ok()?;
-        Some(Duration::from_nanos(number))
+    fn run(&self, event_loop: Arc<EventLoop<C>>) {
+        self.submit(Job::Loop(event_loop));
+    }
+
+    fn are_all_there(&self) -> bool {
+        self.is_full()
+    }
+
+    fn are_too_few(&self) -> bool {
+        self.ensure_threads()
     }
 }

@@ -6,6 +6,7 @@ use std::thread::{Builder, JoinHandle};
 use std::time::Duration;
 
 use super::doze::Doze;
+use super::driven::Driven;
 use super::event_loop::EventLoop;
 use crate::httpd::guard::guard;
 use crate::httpd::thread::spawn;
@@ -13,15 +14,12 @@ use crate::httpd::thread::spawn;
 /// How often the monitor looks. A turn is found after one to two of these.
 const TICK: Duration = Duration::from_millis(5);
 
-/// After so many ticks a turn is worth a thread beyond the limit, even if it computes: one second.
-pub(super) const LONG: u32 = 200;
-
 /// After so many ticks without a turn the monitor sleeps.
 const QUIET_TICKS: u32 = 4;
 
 /// A thread that watches the loops while there are turns, and sleeps while there are none.
 pub(super) struct Monitor {
-    doze: Doze,
+    doze: Arc<Doze>,
     thread: Mutex<Option<JoinHandle<()>>>,
 }
 
@@ -37,7 +35,7 @@ struct Sight {
 }
 
 /// Looks at a loop once in a tick. Returns whether there is anything to watch.
-fn look(event_loop: &Arc<EventLoop>, sight: &mut Sight) -> bool {
+fn look<C: Driven>(event_loop: &Arc<EventLoop<C>>, sight: &mut Sight) -> bool {
     let turn = event_loop.current_turn();
     let worked = turn.and_then(|_| event_loop.worked());
     if let Some(turn) = turn.filter(|_| sight.turn == turn) {
@@ -58,21 +56,24 @@ fn look(event_loop: &Arc<EventLoop>, sight: &mut Sight) -> bool {
 impl Monitor {
     pub(super) fn new() -> Arc<Self> {
         Arc::new(Self {
-            doze: Doze::new(),
+            doze: Arc::new(Doze::new()),
             thread: Mutex::default(),
         })
     }
 
-    pub(super) fn start(self: &Arc<Self>, loops: Vec<Arc<EventLoop>>) -> io::Result<()> {
+    pub(super) fn start<C: Driven>(
+        self: &Arc<Self>,
+        loops: Vec<Arc<EventLoop<C>>>,
+    ) -> io::Result<()> {
         let monitor = Arc::clone(self);
         let builder = Builder::new().name("ws-monitor".into());
         *self.thread() = Some(spawn(builder, move || monitor.watch(&loops))?);
         Ok(())
     }
 
-    /// To be called when turns begin.
-    pub(super) fn wake_if_asleep(&self) {
-        self.doze.wake();
+    /// Its sleep, which ends when turns begin.
+    pub(super) fn doze(&self) -> Arc<Doze> {
+        Arc::clone(&self.doze)
     }
 
     pub(super) fn stop(&self) {
@@ -84,7 +85,7 @@ impl Monitor {
         }
     }
 
-    fn watch(&self, loops: &[Arc<EventLoop>]) {
+    fn watch<C: Driven>(&self, loops: &[Arc<EventLoop<C>>]) {
         let mut sights = vec![Sight::default(); loops.len()];
         let mut quiet = 0;
         while self.wait(loops, quiet >= QUIET_TICKS) {
@@ -97,16 +98,16 @@ impl Monitor {
                 }
                 if sight.ticks > 0 {
                     // What the turn has sent to connections of theirs need not wait for its end.
-                    loops.iter().for_each(|other| other.wake());
+                    loops.iter().for_each(|other| other.wake_if_waiting());
                 }
             }
         }
     }
 
     /// Waits for the next tick, or until there are turns. Returns whether to go on.
-    fn wait(&self, loops: &[Arc<EventLoop>], is_quiet: bool) -> bool {
+    fn wait<C: Driven>(&self, loops: &[Arc<EventLoop<C>>], is_quiet: bool) -> bool {
         if is_quiet {
-            let is_busy = |event_loop: &Arc<EventLoop>| {
+            let is_busy = |event_loop: &Arc<EventLoop<C>>| {
                 event_loop.current_turn().is_some() || event_loop.has_waiting_jobs()
             };
             self.doze.sleep(|| loops.iter().any(is_busy));

@@ -5,7 +5,7 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::{Builder, JoinHandle};
 use std::time::{Duration, Instant};
 
-use super::Threads;
+use super::threads::Threads;
 use crate::httpd::guard::guard;
 use crate::httpd::thread::{self, spawn};
 

@@ -83,10 +83,10 @@ impl<T: Queued, O> Ready<T, O> {
         self.is_waiting()
     }
 
-    /// The same for one of several.
-    pub(super) fn put_locked(&self, queue: &mut Queue<T, O>, item: &Arc<T>) {
+    /// The same for one of several. Returns whether it was put: it may stand in a queue already.
+    pub(super) fn put_locked(&self, queue: &mut Queue<T, O>, item: &Arc<T>) -> bool {
         if !item.mark_queued() {
-            return;
+            return false;
         }
         if item.is_heavy() {
             queue.heavy.push_back(Arc::clone(item));
@@ -94,6 +94,7 @@ impl<T: Queued, O> Ready<T, O> {
         } else {
             queue.light.push_back(Arc::clone(item));
         }
+        true
     }
 
     /// Puts something to be written. Returns whether the loop has to be interrupted.
@@ -121,6 +122,8 @@ impl<T: Queued, O> Ready<T, O> {
         }
         let mut queue = self.lock();
         let item = queue.heavy.pop_front();
+        self.has_heavy
+            .store(!queue.heavy.is_empty(), Ordering::Relaxed);
         queue.take(item)
     }
 
@@ -162,5 +165,57 @@ impl<T: Queued, O> Queue<T, O> {
     fn take(&mut self, item: Option<Arc<T>>) -> Option<Arc<T>> {
         self.current.clone_from(&item);
         item
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Queued, Ready};
+    use std::sync::Arc;
+
+    struct Connection {
+        is_heavy: bool,
+    }
+
+    impl Queued for Connection {
+        fn mark_queued(&self) -> bool {
+            true
+        }
+
+        fn is_heavy(&self) -> bool {
+            self.is_heavy
+        }
+    }
+
+    #[test]
+    fn heavy_turns_are_due_until_the_last_is_taken() {
+        let ready = Ready::<Connection, ()>::new();
+        let [light, heavy] = [false, true].map(|is_heavy| Arc::new(Connection { is_heavy }));
+        for connection in [&heavy, &light, &heavy] {
+            assert!(!ready.put(connection), "nobody waits");
+        }
+        assert!(ready.take_light().is_some());
+        assert!(ready.take_light().is_none());
+        assert!(ready.take_heavy().is_some());
+        assert!(ready.has_heavy());
+        assert!(ready.take_heavy().is_some());
+        assert!(!ready.has_heavy());
+        assert!(ready.begin_wait());
+    }
+
+    #[test]
+    fn what_is_to_be_written_keeps_a_loop_from_waiting() {
+        let ready = Ready::<Connection, u32>::new();
+        for number in 0..3 {
+            assert!(!ready.put_output(&Arc::new(number)));
+        }
+        let mut outputs = Vec::new();
+        assert!(ready.take_outputs(&mut outputs, 2));
+        assert!(!ready.begin_wait());
+        assert!(ready.take_outputs(&mut outputs, 2));
+        assert!(!ready.take_outputs(&mut outputs, 2));
+        assert!(ready.begin_wait());
+        let numbers: Vec<_> = outputs.into_iter().map(|number| *number).collect();
+        assert_eq!(numbers, [0, 1, 2]);
     }
 }

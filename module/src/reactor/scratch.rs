@@ -1,0 +1,58 @@
+//! What a thread of the pool has for itself.
+
+use std::fs::File;
+use std::io;
+use std::os::unix::fs::FileExt;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use rustix::event::epoll;
+use rustix::time::{ClockId, clock_gettime};
+
+use crate::output::Output;
+
+/// The most events taken with one system call.
+const BATCH: usize = 256;
+
+/// How much is read at a time: four frames of 32 KiB with their headers, or two of 64 KiB.
+const BUFFER_SIZE: usize = 128 * 1024 + 256;
+
+/// A thread's own memory.
+pub(super) struct Scratch {
+    pub(super) buffer: Vec<u8>,
+    pub(super) events: Vec<epoll::Event>,
+    pub(super) outputs: Vec<Arc<Output>>,
+    /// The moment since which something may wait to be written that the last pass has left.
+    pub(super) held_since: Option<Instant>,
+    /// What the system tells of this thread (proc_pid_schedstat), where it does.
+    statistics: io::Result<File>,
+}
+
+impl Default for Scratch {
+    fn default() -> Self {
+        Self {
+            buffer: vec![0; BUFFER_SIZE],
+            events: Vec::with_capacity(BATCH),
+            outputs: Vec::new(),
+            held_since: None,
+            statistics: File::open("/proc/thread-self/schedstat"),
+        }
+    }
+}
+
+impl Scratch {
+    /// How long this thread has run or waited for a processor so far.
+    pub(super) fn unblocked(&self) -> Duration {
+        let worked = clock_gettime(ClockId::ThreadCPUTime);
+        Duration::try_from(worked).unwrap_or_default() + self.delayed().unwrap_or_default()
+    }
+
+    /// How long it has waited for a processor: the second number, in nanoseconds.
+    fn delayed(&self) -> Option<Duration> {
+        let mut text = [0; 64];
+        let length = self.statistics.as_ref().ok()?.read_at(&mut text, 0).ok()?;
+        let text = str::from_utf8(text.get(..length)?).ok()?;
+        let number = text.split_ascii_whitespace().nth(1)?.parse().ok()?;
+        Some(Duration::from_nanos(number))
+    }
+}
