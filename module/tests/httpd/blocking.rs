@@ -15,6 +15,7 @@ cases! {
     "a blocked callback delays no other connection" => others_go_on,
     "a blocked on_connect delays no other connection" => blocked_on_connect,
     "a message sent before a callback blocks arrives while it blocks" => sent_before,
+    "a message that a callback sends between two blocks arrives while it blocks" => sent_between,
     "a large message sent before a callback blocks arrives in full" => large_before,
     "messages of other threads arrive while a callback blocks" => sent_meanwhile,
     "a large message sent while a callback blocks arrives in full" => large_meanwhile,
@@ -86,6 +87,17 @@ fn expect_zeros(client: &mut Client, size: usize) -> Result<()> {
 
 fn sent_before(context: &Context) -> Result<()> {
     expect_zeros(&mut stuck(context, "X-Before", 100)?, 100)
+}
+
+/// The first block is long enough for another thread to take over the loop.
+fn sent_between(context: &Context) -> Result<()> {
+    let handshake = Handshake::to("/stuck")
+        .header("X-Pause", "100")
+        .header("X-Before", "100");
+    let mut client = context.open_with(&handshake)?;
+    client.text("block")?;
+    client.stream.set_read_timeout(Some(PROMPT))?;
+    expect_zeros(&mut client, 100)
 }
 
 fn large_before(context: &Context) -> Result<()> {

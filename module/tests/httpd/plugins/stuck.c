@@ -1,6 +1,6 @@
 /*
- * In on_message it sends one message of SIZE bytes, as in the header X-Before, and then never
- * returns. With the header X-Ticks: SIZE a thread sends a message of that size once on_message is
+ * In on_message it waits for MS milliseconds, as in the header X-Pause, sends one message of SIZE
+ * bytes, as in the header X-Before, and then never returns. With the header X-Ticks: SIZE a thread sends a message of that size once on_message is
  * stuck. With X-Ticks-Each: MS the thread continues every MS milliseconds with a message "tick".
  */
 
@@ -9,7 +9,7 @@
 struct connection {
     const WebSocketServer *server;
     size_t before, after;
-    long interval;
+    long pause, interval;
     atomic_int is_stuck;
 };
 
@@ -45,6 +45,7 @@ static void *CALLBACK on_connect(const WebSocketServer *server)
     pthread_t thread;
 
     connection->server = server;
+    connection->pause = number(server, "X-Pause");
     connection->before = (size_t)number(server, "X-Before");
     connection->after = (size_t)number(server, "X-Ticks");
     connection->interval = number(server, "X-Ticks-Each");
@@ -61,6 +62,7 @@ static size_t CALLBACK on_message(void *private, const WebSocketServer *server, 
     (void)type;
     (void)buffer;
     (void)size;
+    pause_ms(connection->pause);
     if (connection->before > 0) {
         send_bytes(server, connection->before);
     }
