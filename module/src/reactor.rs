@@ -31,6 +31,7 @@ mod run_state;
 mod scratch;
 mod threads;
 mod turn_counter;
+mod waking;
 
 use std::io;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};

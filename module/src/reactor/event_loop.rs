@@ -18,6 +18,7 @@ use super::driven::Driven;
 use super::ready::Ready;
 use super::scratch::Scratch;
 use super::turn_counter::TurnCounter;
+use super::waking::{self, Sleeper};
 use crate::httpd::guard::guard;
 use crate::httpd::thread;
 use crate::output::Output;
@@ -90,29 +91,8 @@ impl<C> Registry<C> {
 }
 
 thread_local! {
-    /// There while this thread runs a loop.
-    static TO_WAKE: RefCell<Option<ToWake>> = const { RefCell::new(None) };
-
     /// The loops that let this thread write by itself, and the pass each was in.
     static LAST_WRITES: RefCell<Vec<(usize, u64)>> = const { RefCell::new(Vec::new()) };
-}
-
-/// Other loops that a loop's thread has given something to write. They begin when this one does, so that
-/// they find all that a pass brings about.
-struct ToWake {
-    /// The loop that the thread runs, and the number of the turn.
-    event_loop: Arc<dyn Sleeper>,
-    turn: u64,
-    others: Vec<Arc<dyn Sleeper>>,
-}
-
-/// A loop, for the threads that wake it.
-trait Sleeper {
-    /// Ends a wait that began before there was something to do.
-    fn wake(&self);
-
-    /// Whether this turn goes on, and no other thread has taken over the loop.
-    fn is_in_turn(&self, turn: u64) -> bool;
 }
 
 impl<C: Driven> Sleeper for EventLoop<C> {
@@ -123,39 +103,6 @@ impl<C: Driven> Sleeper for EventLoop<C> {
     fn is_in_turn(&self, turn: u64) -> bool {
         self.turns.current() == Some(turn)
     }
-}
-
-/// Whether this thread wakes `event_loop` at the end of its pass. A thread whose loop was taken over wakes
-/// it at once: its callback may block for ever. What it put before, the monitor has woken all loops for.
-fn wakes_later<C: Driven>(event_loop: &Arc<EventLoop<C>>) -> bool {
-    let later = TO_WAKE.try_with(|to_wake| {
-        let mut to_wake = to_wake.borrow_mut();
-        let Some(to_wake) = to_wake.as_mut() else {
-            return false;
-        };
-        if !to_wake.event_loop.is_in_turn(to_wake.turn) {
-            return false;
-        }
-        let this = Arc::as_ptr(event_loop).addr();
-        if !to_wake
-            .others
-            .iter()
-            .any(|other| Arc::as_ptr(other).addr() == this)
-        {
-            to_wake.others.push(Arc::<EventLoop<C>>::clone(event_loop));
-        }
-        true
-    });
-    later.unwrap_or(false)
-}
-
-/// Wakes the loops that this thread has given something to write.
-fn wake_others() {
-    TO_WAKE.with_borrow_mut(|to_wake| {
-        for other in to_wake.iter_mut().flat_map(|it| it.others.drain(..)) {
-            other.wake();
-        }
-    });
 }
 
 impl<C: Driven> EventLoop<C> {
@@ -194,19 +141,14 @@ impl<C: Driven> EventLoop<C> {
     /// it has to be run on.
     pub(super) fn run(self: &Arc<Self>, scratch: &mut Scratch) -> Option<Arc<Self>> {
         self.runner.store(thread::current(), Ordering::Relaxed);
-        TO_WAKE.set(Some(ToWake {
-            event_loop: Arc::<Self>::clone(self),
-            turn: 0,
-            others: Vec::new(),
-        }));
+        waking::begin(Arc::<Self>::clone(self));
         let run = || {
             while !self.has_ended() && self.run_pass(scratch) {}
             false
         };
         // No turn panics, so that whoever panics here still owns the loop.
         let is_to_run_on = guard("an event loop", true, run);
-        wake_others();
-        TO_WAKE.set(None);
+        waking::end();
         is_to_run_on.then(|| Arc::clone(self))
     }
 
@@ -257,7 +199,7 @@ impl<C: Driven> EventLoop<C> {
 
     /// Writes what waits for this loop to write it, for a while. Returns the time at its end.
     fn write_outputs(&self, outputs: &mut Vec<Arc<Output>>, started: Instant) -> Instant {
-        wake_others();
+        waking::wake_others();
         let mut now = started;
         while now - started < WRITE_LIMIT && self.ready.take_outputs(outputs, OUTPUTS) {
             for output in outputs.drain(..) {
@@ -289,11 +231,7 @@ impl<C: Driven> EventLoop<C> {
             return Some(now);
         }
         let turn = self.turns.begin();
-        TO_WAKE.with_borrow_mut(|to_wake| {
-            if let Some(to_wake) = to_wake {
-                to_wake.turn = turn;
-            }
-        });
+        waking::begin_turn(turn);
         self.doze.wake();
         let ended = connection.turn(buffer, now, true);
         self.turns.end(turn).then(|| ended.unwrap_or(now))
@@ -307,7 +245,7 @@ impl<C: Driven> EventLoop<C> {
     /// last time, how many there are, and the time.
     fn wait(&self, events: &mut Vec<epoll::Event>) -> (Option<Arc<C>>, usize, Instant) {
         let timeout = self.begin_wait();
-        wake_others();
+        waking::wake_others();
         events.clear();
         // An interrupted wait found nothing; the loop comes back to it.
         let _ = epoll::wait(
@@ -411,7 +349,7 @@ impl<C: Driven> EventLoop<C> {
 
     /// Has `output` written at the end of this pass.
     pub(super) fn write_soon(self: &Arc<Self>, output: &Arc<Output>) {
-        if self.ready.put_output(output) && !wakes_later(self) {
+        if self.ready.put_output(output) && !waking::wakes_later(self) {
             self.interrupt();
         }
     }

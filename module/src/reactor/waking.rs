@@ -1,0 +1,137 @@
+//! When a loop's thread wakes the other loops that its turns have given something to write.
+//!
+//! They begin when this one does, so that they find all that a pass brings about.
+
+use std::cell::RefCell;
+use std::sync::Arc;
+
+/// A loop, for the threads that wake it.
+pub(super) trait Sleeper {
+    /// Ends a wait that began before there was something to do.
+    fn wake(&self);
+
+    /// Whether this turn goes on, and no other thread has taken over the loop.
+    fn is_in_turn(&self, turn: u64) -> bool;
+}
+
+struct ToWake {
+    /// The loop that this thread runs, and the number of the turn.
+    event_loop: Arc<dyn Sleeper>,
+    turn: u64,
+    others: Vec<Arc<dyn Sleeper>>,
+}
+
+thread_local! {
+    /// There while this thread runs a loop.
+    static TO_WAKE: RefCell<Option<ToWake>> = const { RefCell::new(None) };
+}
+
+/// This thread runs a loop from now on.
+pub(super) fn begin(event_loop: Arc<dyn Sleeper>) {
+    TO_WAKE.set(Some(ToWake {
+        event_loop,
+        turn: 0,
+        others: Vec::new(),
+    }));
+}
+
+/// This thread runs the loop no longer.
+pub(super) fn end() {
+    wake_others();
+    TO_WAKE.set(None);
+}
+
+/// A turn of this number begins.
+pub(super) fn begin_turn(turn: u64) {
+    TO_WAKE.with_borrow_mut(|to_wake| {
+        if let Some(to_wake) = to_wake {
+            to_wake.turn = turn;
+        }
+    });
+}
+
+/// Whether this thread wakes `event_loop` at the end of its pass. A thread whose loop was taken over wakes
+/// it at once: its callback may block for ever. The monitor, which takes loops over, wakes all loops for
+/// what was put before.
+pub(super) fn wakes_later<L: Sleeper + 'static>(event_loop: &Arc<L>) -> bool {
+    let later = TO_WAKE.try_with(|to_wake| {
+        let mut to_wake = to_wake.borrow_mut();
+        let Some(to_wake) = to_wake.as_mut() else {
+            return false;
+        };
+        if !to_wake.event_loop.is_in_turn(to_wake.turn) {
+            return false;
+        }
+        let this = Arc::as_ptr(event_loop).addr();
+        let is_known = |other: &Arc<dyn Sleeper>| Arc::as_ptr(other).addr() == this;
+        if !to_wake.others.iter().any(is_known) {
+            to_wake.others.push(Arc::<L>::clone(event_loop));
+        }
+        true
+    });
+    later.unwrap_or(false)
+}
+
+/// Wakes the loops that this thread has given something to write.
+pub(super) fn wake_others() {
+    TO_WAKE.with_borrow_mut(|to_wake| {
+        for other in to_wake.iter_mut().flat_map(|it| it.others.drain(..)) {
+            other.wake();
+        }
+    });
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Arc, Sleeper, begin, begin_turn, end, wake_others, wakes_later};
+    use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+
+    #[derive(Default)]
+    struct Loop {
+        turn: AtomicU64,
+        woken: AtomicUsize,
+    }
+
+    impl Sleeper for Loop {
+        fn wake(&self) {
+            self.woken.fetch_add(1, Ordering::Relaxed);
+        }
+
+        fn is_in_turn(&self, turn: u64) -> bool {
+            self.turn.load(Ordering::Relaxed) == turn
+        }
+    }
+
+    #[test]
+    fn other_loops_are_woken_once_at_the_end_of_a_pass() {
+        let [own, other] = [(); 2].map(|()| Arc::new(Loop::default()));
+        begin(Arc::<Loop>::clone(&own));
+        own.turn.store(7, Ordering::Relaxed);
+        begin_turn(7);
+        assert!(wakes_later(&other) && wakes_later(&other));
+        assert_eq!(other.woken.load(Ordering::Relaxed), 0);
+        wake_others();
+        wake_others();
+        assert_eq!(other.woken.load(Ordering::Relaxed), 1);
+        end();
+    }
+
+    #[test]
+    fn a_thread_without_a_loop_of_its_own_wakes_at_once() {
+        let [own, other] = [(); 2].map(|()| Arc::new(Loop::default()));
+        assert!(!wakes_later(&other));
+        begin(Arc::<Loop>::clone(&own));
+        begin_turn(0);
+        assert!(wakes_later(&other));
+        // Another thread takes over.
+        own.turn.store(1 << 32, Ordering::Relaxed);
+        assert!(!wakes_later(&other) && !wakes_later(&own));
+        end();
+        assert_eq!(
+            other.woken.load(Ordering::Relaxed),
+            1,
+            "what was put before"
+        );
+        assert!(!wakes_later(&other));
+    }
+}
