@@ -1,5 +1,5 @@
-//! Generates bindings for the httpd this build is for: the one whose `apxs` is in `APXS`, else in the
-//! folder `APACHE_BINDIR`, else the first `apxs` or `apxs2` on the `PATH`.
+//! Generates bindings for the httpd this build is for: the one whose `apxs` is in `APXS`, else in
+//! the folder `APACHE_BINDIR`, else the first `apxs` or `apxs2` on the `PATH`.
 
 use std::env;
 use std::fs;

@@ -1,7 +1,7 @@
 //! What the callbacks of a thread have sent to connections that other threads drive.
 //!
-//! The callbacks of one read may send many messages to each of many connections. They are written together
-//! when the callbacks have returned.
+//! The callbacks of one read may send many messages to each of many connections. They are written
+//! together when the callbacks have returned.
 
 use std::cell::RefCell;
 use std::io;

@@ -1,4 +1,5 @@
-//! Drives a session with the thread the MPM, or mod_http2, gave to its request, waiting with `poll`.
+//! Drives a session with the thread the MPM, or mod_http2, gave to its request, waiting with
+//! `poll`.
 
 use std::cell::RefCell;
 use std::io::{Read, Write};
@@ -22,8 +23,8 @@ const BUFFER_SIZE: usize = 128 * 1024;
 
 /// What a thread keeps for the connections it serves one after the other.
 pub struct Driver {
-    /// One for all connections of the thread: plugins that live in a process with one thread keep its
-    /// address.
+    /// One for all connections of the thread: plugins that live in a process with one thread keep
+    /// its address.
     server: ServerLease,
     waker: Arc<Waker>,
     buffer: Vec<u8>,

@@ -1,7 +1,7 @@
 //! What a thread keeps between two uses: buffers, so that idle connections need none, compressors.
 //!
-//! A plugin's thread may still send while it ends and its thread-local values are gone. Then nothing is
-//! kept, and everything is made for one use.
+//! A plugin's thread may still send while it ends and its thread-local values are gone. Then
+//! nothing is kept, and everything is made for one use.
 
 use std::cell::Cell;
 use std::mem;

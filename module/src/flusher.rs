@@ -1,13 +1,13 @@
-//! Writes what a connection has to send while one of its callbacks takes long, where a thread drives the
-//! connection. (A loop does that itself: it goes on with another thread.)
+//! Writes what a connection has to send while one of its callbacks takes long, where a thread
+//! drives the connection. (A loop does that itself: it goes on with another thread.)
 //!
-//! The session holds back what the callbacks of one read send, to write it at once. A callback may block
-//! after it has sent something, even for ever. So the one thread of this module writes after [`DELAY`]
-//! what is still held back by then, and waits for the client if that takes longer. It does the same for
-//! senders that wait for room in a full queue.
+//! The session holds back what the callbacks of one read send, to write it at once. A callback may
+//! block after it has sent something, even for ever. So the one thread of this module writes after
+//! [`DELAY`] what is still held back by then, and waits for the client if that takes longer. It
+//! does the same for senders that wait for room in a full queue.
 //!
-//! As it has nothing to do for most of the time, that thread also gives memory back to the system when
-//! many connections have ended.
+//! As it has nothing to do for most of the time, that thread also gives memory back to the system
+//! when many connections have ended.
 
 use std::collections::VecDeque;
 use std::io::{self, Read, Write};
@@ -70,8 +70,8 @@ pub fn schedule(output: &Arc<Output>) {
     }
 }
 
-/// Has `output` written at once, and again whenever the client takes more, for as long as that needs help.
-/// Returns whether there is a thread for it.
+/// Has `output` written at once, and again whenever the client takes more, for as long as that
+/// needs help. Returns whether there is a thread for it.
 #[must_use]
 pub fn hurry(output: &Arc<Output>) -> bool {
     output.mark_scheduled();
@@ -192,7 +192,8 @@ fn next_due() -> Option<Arc<Output>> {
     state.due.pop_front().map(|(_, output)| output)
 }
 
-/// Waits until something is due, a client takes more or somebody interrupts. Tells which clients do.
+/// Waits until something is due, a client takes more or somebody interrupts. Tells which clients
+/// do.
 fn wait(interrupts: &UnixStream, waiting: &[Waiting]) -> Vec<bool> {
     let due = {
         let state = lock();
@@ -228,7 +229,8 @@ fn wait(interrupts: &UnixStream, waiting: &[Waiting]) -> Vec<bool> {
 }
 
 impl State {
-    /// Sees to it that the thread does what has become due, interrupted if it would wait for too long.
+    /// Sees to it that the thread does what has become due, interrupted if it would wait for too
+    /// long.
     fn run(&mut self, is_interrupted: impl FnOnce(&Self) -> bool) {
         if IS_STOPPING.load(Ordering::SeqCst) {
             // A thread that began now would be there when the module's code is not.

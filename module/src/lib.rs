@@ -2,7 +2,8 @@
 //!
 //! The modules, from the top to the ground. Each uses only those below it (`tests/layout.rs`).
 //!
-//! * `entry`: what httpd calls: module record, directives, the opening handshake, the end of a child.
+//! * `entry`: what httpd calls: module record, directives, the opening handshake, the end of a
+//!   child.
 //! * `blocking`: drives a session with the thread of its request (all MPMs, HTTP/2).
 //! * `reactor`: drives sessions without a thread for each (event MPM).
 //! * `session`: one connection's life after the handshake: read, decode, callback, encode, write.

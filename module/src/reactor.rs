@@ -9,11 +9,11 @@
 //!                        another thread of the pool
 //! ```
 //!
-//! There are as many loops as cores. A loop runs on one thread at a time, takes all that is ready with
-//! one system call and runs the turns itself, so that a busy server needs no locks that are contended
-//! and no switch between threads. What makes that safe against callbacks that block is the monitor:
-//! when a turn takes long, the loop goes on with another thread, and its plugin's turns are run by
-//! threads of the pool from then on, until they prove to be short again.
+//! There are as many loops as cores. A loop runs on one thread at a time, takes all that is ready
+//! with one system call and runs the turns itself, so that a busy server needs no locks that are
+//! contended and no switch between threads. What makes that safe against callbacks that block is
+//! the monitor: when a turn takes long, the loop goes on with another thread, and its plugin's
+//! turns are run by threads of the pool from then on, until they prove to be short again.
 //!
 //! A connection is registered once, edge-triggered, for both directions; its state, not the poller,
 //! keeps turns from overlapping, so that stale or double wake-ups are harmless.
@@ -80,8 +80,8 @@ enum Start {
 }
 
 impl Reactor {
-    /// The reactor of this process, started if need be. It must not be before the process was forked
-    /// off. `None`: it could not be started a short while ago, or the child stops.
+    /// The reactor of this process, started if need be. It must not be before the process was
+    /// forked off. `None`: it could not be started a short while ago, or the child stops.
     ///
     /// # Errors
     ///
@@ -161,8 +161,8 @@ impl Reactor {
         Connection::new(Arc::clone(&self.loops[position]), plugin)
     }
 
-    /// Ends all threads, once the last connection is gone. Returns whether that happened in time; if
-    /// not, a callback is stuck.
+    /// Ends all threads, once the last connection is gone. Returns whether that happened in time;
+    /// if not, a callback is stuck.
     #[must_use]
     pub fn stop() -> bool {
         *start_state() = Start::Over;

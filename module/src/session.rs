@@ -1,8 +1,9 @@
 //! One connection's life after the 101 response: read, decode, callback, encode, write.
 //!
-//! [`protocol::Connection`](crate::protocol::Connection) knows what comes next; a session does it, with the connection's
-//! bytes and its plugin. A session never waits. Its driver calls [`Session::turn`] whenever the connection
-//! is readable, writable, woken or overdue, one call at a time, and the turn says what to wait for next.
+//! [`protocol::Connection`](crate::protocol::Connection) knows what comes next; a session does it,
+//! with the connection's bytes and its plugin. A session never waits. Its driver calls
+//! [`Session::turn`] whenever the connection is readable, writable, woken or overdue, one call at a
+//! time, and the turn says what to wait for next.
 
 mod application;
 mod pace;

@@ -58,14 +58,15 @@ impl Transport {
         })
     }
 
-    /// The bytes of a stream of HTTP/2 that has left HTTP. `input` is readable when some have arrived.
+    /// The bytes of a stream of HTTP/2 that has left HTTP. `input` is readable when some have
+    /// arrived.
     #[must_use]
     pub fn of_stream(beam: Beam, input: OwnedFd) -> Self {
         Self::Http2(Http2Stream::new(beam, input))
     }
 
-    /// The bytes of a connection that httpd forgets, which are those of its socket after `early`, and that
-    /// connection itself.
+    /// The bytes of a connection that httpd forgets, which are those of its socket after `early`,
+    /// and that connection itself.
     ///
     /// # Errors
     ///

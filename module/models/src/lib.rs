@@ -1,6 +1,6 @@
 //! The state that threads of the module share, with [loom]'s mutexes and atomics in place of the
-//! system's: a model runs once for every way its threads can interleave, and fails if one of them ends
-//! in a panic, a race or a deadlock. A lost wake-up is a deadlock.
+//! system's: a model runs once for every way its threads can interleave, and fails if one of them
+//! ends in a panic, a race or a deadlock. A lost wake-up is a deadlock.
 //!
 //! What is modelled is not written down again: the files are those of the module and of
 //! `websocket-plugin`. Each function here is one model; `tests/models.rs` runs them.

@@ -34,8 +34,8 @@ fn close(connection: &Connection) -> Result<(), Closed> {
     connection.output.send(Opcode::Close, b"c", Caller::Thread)
 }
 
-/// Two threads send while the client is slow, so that some of it goes out in pieces. Messages of one
-/// thread stay in order, and no two mix.
+/// Two threads send while the client is slow, so that some of it goes out in pieces. Messages of
+/// one thread stay in order, and no two mix.
 fn two_send(kind: Kind, caller: Caller) {
     let connection = Connection::open(kind, 4, ENOUGH);
     let first = connection.spawn(move |connection| {
@@ -67,7 +67,8 @@ pub fn an_idle_loop_lets_threads_write() {
     two_send(Kind::IdleLoop, Caller::Thread);
 }
 
-/// The session limits how long it waits for a client that takes no more, so it takes a turn after that.
+/// The session limits how long it waits for a client that takes no more, so it takes a turn after
+/// that.
 pub fn the_session_learns_of_a_slow_client() {
     for kind in [Kind::Loop, Kind::IdleLoop] {
         let connection = Connection::open(kind, 0, ENOUGH);
@@ -82,7 +83,8 @@ pub fn the_session_learns_of_a_slow_client() {
     }
 }
 
-/// The session limits how long it waits for the answer to a close frame, so it takes a turn after that.
+/// The session limits how long it waits for the answer to a close frame, so it takes a turn after
+/// that.
 pub fn the_session_learns_of_a_close_frame() {
     for kind in [Kind::Loop, Kind::IdleLoop] {
         let connection = Connection::open(kind, ENOUGH, ENOUGH);
@@ -111,8 +113,8 @@ pub fn what_is_sent_early_is_written_by_the_first_turn() {
     assert_eq!(connection.client.length(), length(&[SMALL, LARGE]));
 }
 
-/// Three threads close, one of them the session, which answers the client and ends. A message went out
-/// before the one close frame, or its sender knows that it did not.
+/// Three threads close, one of them the session, which answers the client and ends. A message went
+/// out before the one close frame, or its sender knows that it did not.
 pub fn one_close_frame_is_the_last() {
     let connection = Connection::open(Kind::IdleLoop, ENOUGH, ENOUGH);
     let sender = connection.spawn(|connection| send(connection, LARGE, Caller::Thread));

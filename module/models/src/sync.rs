@@ -1,4 +1,5 @@
-//! loom's types, under the names the modelled files know. Every access has the order that stands there.
+//! loom's types, under the names the modelled files know. Every access has the order that stands
+//! there.
 
 pub(crate) use loom::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, fence};
 pub(crate) use loom::sync::{Condvar, Mutex, MutexGuard, RwLock, RwLockReadGuard};

@@ -107,8 +107,9 @@ pub fn every_arrival_is_followed_by_a_turn() {
     }
 }
 
-/// A thread of the pool takes the first turn, another thread brings something, and the loop must see it,
-/// unless that turn did. Until that turn begins, nothing is put into the queue for the loop.
+/// A thread of the pool takes the first turn, another thread brings something, and the loop must
+/// see it, unless that turn did. Until that turn begins, nothing is put into the queue for the
+/// loop.
 pub fn a_wake_up_during_a_turn_is_not_lost() {
     let event_loop = Loop::new();
     let connection = event_loop.ready.take_light().expect("it was put");

@@ -2,8 +2,8 @@
 
 use loom::model::Builder;
 
-/// Tries all interleavings in which threads are preempted twice at most, besides giving way where they
-/// wait. More would take hours, and mistakes hardly ever need more (loom's documentation).
+/// Tries all interleavings in which threads are preempted twice at most, besides giving way where
+/// they wait. More would take hours, and mistakes hardly ever need more (loom's documentation).
 fn model(threads: impl Fn() + Send + Sync + 'static) {
     let mut builder = Builder::new();
     builder.preemption_bound = Some(2);

@@ -18,8 +18,8 @@ pub const DEFAULT_MAX_MESSAGE_SIZE: u64 = 33_554_432;
 /// Messages of fewer bytes are not compressed: what they get shorter by is not worth the time.
 pub const DEFAULT_COMPRESSION_THRESHOLD: u64 = 256;
 
-/// mod_http2 serves at least two streams of a connection at a time, whatever the client does: one of them
-/// is left for ordinary requests.
+/// mod_http2 serves at least two streams of a connection at a time, whatever the client does: one
+/// of them is left for ordinary requests.
 pub const DEFAULT_H2_MAX_STREAMS: usize = 1;
 
 /// The value of `SetHandler` and `AddHandler` that selects this module.

@@ -1,8 +1,8 @@
 //! How many WebSockets over HTTP/2 there may be.
 //!
-//! Each keeps a thread of mod_http2, and its connection, as long as it has one or more, a thread of the
-//! MPM. Both are for ordinary requests, too, which would wait for ever if WebSockets had all of them. So
-//! there are limits for a connection and for the child.
+//! Each keeps a thread of mod_http2, and its connection, as long as it has one or more, a thread of
+//! the MPM. Both are for ordinary requests, too, which would wait for ever if WebSockets had all of
+//! them. So there are limits for a connection and for the child.
 
 pub mod settings;
 
@@ -33,8 +33,8 @@ pub struct Limits {
 }
 
 impl Limits {
-    /// All but the last tenth of the threads of the MPM and of mod_http2, of which there is at least one
-    /// each.
+    /// All but the last tenth of the threads of the MPM and of mod_http2, of which there is at
+    /// least one each.
     #[must_use]
     pub const fn leaving_a_tenth(threads: usize, workers: usize) -> Self {
         Self {

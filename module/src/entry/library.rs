@@ -24,8 +24,8 @@ use crate::httpd::{state, sys};
 use crate::plugin::{LoadedPlugin, Source};
 use files::file;
 
-/// Loads the library at `path` (relative to `ServerRoot`) and calls its init function. When `pool` is
-/// destroyed, the plugin is destroyed and the library unloaded.
+/// Loads the library at `path` (relative to `ServerRoot`) and calls its init function. When `pool`
+/// is destroyed, the plugin is destroyed and the library unloaded.
 ///
 /// # Errors
 ///
@@ -58,8 +58,8 @@ fn open_plugin(
     let name = format!("{name} in {shown_path}");
     let refused = |reason: &dyn Display| format!("WebSocketHandler: {name} {reason}");
     let helper = symbol::check(address, file(path)).map_err(|reason| refused(&reason.text()))?;
-    // SAFETY: `check` found that it is a function. The administrator says that it takes no arguments;
-    // there is no way to check that.
+    // SAFETY: `check` found that it is a function. The administrator says that it takes no
+    // arguments; there is no way to check that.
     let init = unsafe { mem::transmute::<*mut c_void, abi::Init>(address) };
     let source = Source {
         name: helper.map_or_else(|| name.clone(), |helper| of_helper(&name, &helper)),
@@ -123,8 +123,8 @@ fn linker_error(handle: *mut sys::apr_dso_handle_t, status: sys::apr_status_t) -
         return status_text(status);
     }
     let mut buffer = [0 as c_char; 512];
-    // SAFETY: APR fills the handle even when loading fails, writes at most the given number of bytes
-    // and terminates them.
+    // SAFETY: APR fills the handle even when loading fails, writes at most the given number of
+    // bytes and terminates them.
     let text = unsafe {
         CStr::from_ptr(sys::apr_dso_error(
             handle,

@@ -22,8 +22,8 @@ use crate::{flusher, protocol, registry};
 #[repr(transparent)]
 pub struct Module(UnsafeCell<sys::module>);
 
-// SAFETY: httpd writes to the record, and `register_hooks` reads it, while httpd loads modules with a
-// single thread; nobody else uses it.
+// SAFETY: httpd writes to the record, and `register_hooks` reads it, while httpd loads modules with
+// a single thread; nobody else uses it.
 unsafe impl Sync for Module {}
 
 /// The module record. Name and file name are those of the C module, which existing configurations
@@ -49,7 +49,8 @@ pub static websocket_module: Module = Module(UnsafeCell::new(sys::module {
 }));
 
 unsafe extern "C" fn register_hooks(_pool: *mut sys::apr_pool_t) {
-    // SAFETY: httpd is loading the module, and has set the index before (config.c, `ap_add_module`).
+    // SAFETY: httpd is loading the module, and has set the index before (config.c,
+    // `ap_add_module`).
     slot::set_module_index(unsafe { (*websocket_module.0.get()).module_index });
     // SAFETY: httpd calls this while it may be hooked; the functions live as long as the module.
     unsafe {
@@ -139,7 +140,8 @@ unsafe extern "C" fn handler(request: *mut sys::request_rec) -> c_int {
         "the request handler",
         sys::HTTP_INTERNAL_SERVER_ERROR,
         || {
-            // SAFETY: httpd passes a live request and leaves it to this thread until the handler returns.
+            // SAFETY: httpd passes a live request and leaves it to this thread until the handler
+            // returns.
             let request = unsafe { Request::new(request) };
             if request.handler() != HANDLER.as_bytes() {
                 return sys::DECLINED;
@@ -207,7 +209,8 @@ unsafe extern "C" fn post_config(
 ) -> c_int {
     guard("post_config", (), || {
         startup::log_warnings();
-        // SAFETY: httpd passes its main server, in the parent process and before any child is there.
+        // SAFETY: httpd passes its main server, in the parent process and before any child is
+        // there.
         if let Err(error) = unsafe { scoreboard::share(server) } {
             let text = format!("the server status will not show WebSockets: {error}");
             log_server(Level::Warning, &text);
@@ -266,8 +269,8 @@ unsafe extern "C" fn create_connection(
     ptr::null_mut()
 }
 
-/// The hook `resume_connection`: a thread goes on with a connection, unless that has no place in the
-/// scoreboard: then it is being destroyed, by any thread (event.c, `notify_resume`).
+/// The hook `resume_connection`: a thread goes on with a connection, unless that has no place in
+/// the scoreboard: then it is being destroyed, by any thread (event.c, `notify_resume`).
 unsafe extern "C" fn resume_connection(
     connection: *mut sys::conn_rec,
     _request: *mut sys::request_rec,

@@ -1,10 +1,10 @@
 //! Internal redirects that end in a WebSocket.
 //!
-//! httpd runs the handler of a redirected request inside the handler that redirects, and throws away
-//! what it returns (http_request.c, `ap_internal_redirect`); the handler that redirects then returns
-//! `OK`, for a request whose connection is no longer HTTP's. So the outermost request of what may become
-//! such a chain is supervised: a hook that comes before all other handlers runs them itself, and
-//! answers httpd in their place when one of them has led to a WebSocket.
+//! httpd runs the handler of a redirected request inside the handler that redirects, and throws
+//! away what it returns (http_request.c, `ap_internal_redirect`); the handler that redirects then
+//! returns `OK`, for a request whose connection is no longer HTTP's. So the outermost request of
+//! what may become such a chain is supervised: a hook that comes before all other handlers runs
+//! them itself, and answers httpd in their place when one of them has led to a WebSocket.
 
 #![allow(unsafe_code)]
 
@@ -39,8 +39,8 @@ struct Supervision {
     content_length: Option<Vec<u8>>,
 }
 
-/// The first of all handlers: runs the others for the outermost request of a chain that may end in a
-/// WebSocket.
+/// The first of all handlers: runs the others for the outermost request of a chain that may end in
+/// a WebSocket.
 ///
 /// # Safety
 ///
@@ -56,9 +56,9 @@ pub(super) unsafe fn supervise(request: Request) -> c_int {
         outcome: Cell::default(),
         content_length: request.header(CONTENT_LENGTH).map(<[u8]>::to_vec),
     };
-    // SAFETY: the slot is this module's own, and used by the thread of the request alone. It points to
-    // `supervision` only while that is on the stack: the handlers are C functions, through which no
-    // panic passes.
+    // SAFETY: the slot is this module's own, and used by the thread of the request alone. It points
+    // to `supervision` only while that is on the stack: the handlers are C functions, through which
+    // no panic passes.
     let status = unsafe {
         let slot = slot(request);
         if !(*slot).is_null() {
@@ -91,8 +91,8 @@ pub(super) fn content_length(request: &Request) -> Option<&[u8]> {
     }
 }
 
-/// What the handler of `request` has to return in place of `answer`. After the 101 response nothing may
-/// be answered to the client, whatever has happened.
+/// What the handler of `request` has to return in place of `answer`. After the 101 response nothing
+/// may be answered to the client, whatever has happened.
 pub(super) fn settle(request: Request, answer: Answer) -> Answer {
     if !request.has_left_http() {
         return answer;
@@ -120,6 +120,7 @@ fn supervision_of<'a>(request: Request) -> Option<&'a Supervision> {
 
 /// This module's place in the configuration of a request.
 fn slot(request: Request) -> *mut *const Supervision {
-    // SAFETY: the request is live. The pointer is null at first, and this module puts nothing else there.
+    // SAFETY: the request is live. The pointer is null at first, and this module puts nothing else
+    // there.
     unsafe { slot::slot::<Supervision>((*request.as_ptr()).request_config).cast() }
 }

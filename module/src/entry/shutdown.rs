@@ -1,8 +1,8 @@
 //! How the module learns that its child process is to end.
 //!
-//! Since 2.4.49 httpd tells with the hook `child_stopping`. The function that hooks it is looked up at run
-//! time, so that the module loads into older versions too. There a thread looks at the state of the MPM
-//! (`LOOK_INTERVAL`) while connections are open.
+//! Since 2.4.49 httpd tells with the hook `child_stopping`. The function that hooks it is looked up
+//! at run time, so that the module loads into older versions too. There a thread looks at the state
+//! of the MPM (`LOOK_INTERVAL`) while connections are open.
 
 #![allow(unsafe_code)]
 
@@ -62,8 +62,8 @@ pub(super) unsafe fn hook() {
 }
 
 unsafe extern "C" fn child_stopping(_pool: *mut sys::apr_pool_t, graceful: c_int) {
-    // Without threads this runs in a signal handler, where no lock may be taken; the process ends at
-    // once and the kernel closes its only connection.
+    // Without threads this runs in a signal handler, where no lock may be taken; the process ends
+    // at once and the kernel closes its only connection.
     if !mpm::is_threaded() {
         return;
     }
@@ -92,7 +92,8 @@ fn stop(stop: Stop) {
     }
 }
 
-/// To be called when there is a connection more: looks for the end of the child, where nobody tells of it.
+/// To be called when there is a connection more: looks for the end of the child, where nobody tells
+/// of it.
 pub fn expect() {
     if !served::are_sockets_noted() || !mpm::is_threaded() {
         return;

@@ -1,8 +1,8 @@
 //! What is checked once the whole configuration has been read.
 //!
-//! A plugin's options may stand before or behind its `WebSocketHandler`, or in the server around its
-//! section, so a Rust plugin can only be configured when everything is known. Neither can mistakes that
-//! concern several lines be told before.
+//! A plugin's options may stand before or behind its `WebSocketHandler`, or in the server around
+//! its section, so a Rust plugin can only be configured when everything is known. Neither can
+//! mistakes that concern several lines be told before.
 
 #![allow(unsafe_code)]
 
@@ -78,8 +78,8 @@ pub(super) fn remember(
     }
 }
 
-/// Configures the plugin of each section, and looks for mistakes. Returns whether all plugins agreed.
-/// `main` is the main server.
+/// Configures the plugin of each section, and looks for mistakes. Returns whether all plugins
+/// agreed. `main` is the main server.
 pub(super) fn check(pool: Pool, main: *mut sys::server_rec) -> bool {
     let sections = sections().clone();
     let lines = lines::all();
@@ -96,9 +96,9 @@ pub(super) fn check(pool: Pool, main: *mut sys::server_rec) -> bool {
     bad == 0
 }
 
-/// Logs the warnings about the configuration, once for each start: httpd reads it twice, and has not
-/// opened its error log when it reads it. Warns too of settings that would end WebSockets, or have them
-/// take threads.
+/// Logs the warnings about the configuration, once for each start: httpd reads it twice, and has
+/// not opened its error log when it reads it. Warns too of settings that would end WebSockets, or
+/// have them take threads.
 pub(super) fn log_warnings() {
     let about_http2 = settings::read_settings();
     if state::is_rehearsal() {

@@ -20,8 +20,8 @@ type StatusHook = unsafe extern "C" fn(*mut sys::request_rec, c_int) -> c_int;
 /// httpd is just having this module register its hooks.
 pub(super) unsafe fn hook() {
     let status: StatusHook = status;
-    // SAFETY: the caller vouches for the moment. APR keeps the function as one of any type; mod_status
-    // calls it as `StatusHook` (mod_status.h).
+    // SAFETY: the caller vouches for the moment. APR keeps the function as one of any type;
+    // mod_status calls it as `StatusHook` (mod_status.h).
     unsafe {
         let any: unsafe extern "C" fn() = mem::transmute(status);
         sys::apr_optional_hook_add(
@@ -44,7 +44,8 @@ unsafe extern "C" fn status(request: *mut sys::request_rec, flags: c_int) -> c_i
             page(&children, accepted, flags & sys::AP_STATUS_NOTABLE == 0)
         };
         let length = c_int::try_from(text.len()).unwrap_or(0);
-        // SAFETY: mod_status passes the live request it answers; the text lives until the call returns.
+        // SAFETY: mod_status passes the live request it answers; the text lives until the call
+        // returns.
         unsafe { sys::ap_rwrite(text.as_ptr().cast(), length, request) };
         sys::OK
     })

@@ -127,8 +127,8 @@ fn check_descriptors(request: &Request) -> Result<(), Refusal> {
     })
 }
 
-/// Refuses a WebSocket over HTTP/2 that would leave too few threads to others. Threads of the child may
-/// soon be free; of a connection's own WebSockets the client knows best.
+/// Refuses a WebSocket over HTTP/2 that would leave too few threads to others. Threads of the child
+/// may soon be free; of a connection's own WebSockets the client knows best.
 fn too_many_streams(request: &Request, full: Full) -> Refusal {
     request.log(Level::Info, &full.to_string());
     match full {
@@ -183,7 +183,8 @@ struct Opening<'a> {
 }
 
 impl Opening<'_> {
-    /// Serves a stream of an HTTP/2 connection until it ends, with this thread, which is mod_http2's.
+    /// Serves a stream of an HTTP/2 connection until it ends, with this thread, which is
+    /// mod_http2's.
     fn serve_stream(&self, connection: usize) -> Result<Answer, Refusal> {
         let Self {
             request, config, ..
@@ -203,8 +204,8 @@ impl Opening<'_> {
         }
     }
 
-    /// Serves the connection with this thread until it ends. `input` is that of a stream of an HTTP/2
-    /// connection.
+    /// Serves the connection with this thread until it ends. `input` is that of a stream of an
+    /// HTTP/2 connection.
     fn block(&self, input: Option<OwnedFd>) -> Result<Answer, Refusal> {
         Driver::with_current(|driver| self.drive(driver, input))
             .unwrap_or_else(|error| Err(out_of_resources(&self.request, &error)))

@@ -1,10 +1,11 @@
 //! What mod_http2 offers of a stream, below its filters (RFC 8441).
 //!
-//! mod_http2 tells through a pipe that input has arrived, or that the stream is over. Of output it tells
-//! nothing: its filter puts bytes into a buffer, the "beam", from which another thread takes them when the
-//! client's windows allow, and waits while the buffer is full (h2_bucket_beam.c, `h2_beam_send`). It takes
-//! any amount when the buffer is empty. Whether it has taken a piece shows when its filter is called the
-//! next time, with nothing to pass: then it frees what was taken.
+//! mod_http2 tells through a pipe that input has arrived, or that the stream is over. Of output it
+//! tells nothing: its filter puts bytes into a buffer, the "beam", from which another thread takes
+//! them when the client's windows allow, and waits while the buffer is full (h2_bucket_beam.c,
+//! `h2_beam_send`). It takes any amount when the buffer is empty. Whether it has taken a piece
+//! shows when its filter is called the next time, with nothing to pass: then it frees what was
+//! taken.
 
 use std::ffi::c_int;
 use std::io;
@@ -25,8 +26,8 @@ pub struct Beam {
 }
 
 // SAFETY: a `Beam` is used by one thread at a time (`&mut self`), and the memory of its secondary
-// connection belongs to that thread, but for what `SharedMemory` protects. mod_http2 hands bytes over
-// between threads under the lock of a beam.
+// connection belongs to that thread, but for what `SharedMemory` protects. mod_http2 hands bytes
+// over between threads under the lock of a beam.
 unsafe impl Send for Beam {}
 
 impl Beam {
@@ -34,8 +35,9 @@ impl Beam {
     ///
     /// # Safety
     ///
-    /// `request` is live, and lives longer than the result, through which alone its secondary connection
-    /// is used. The memory of its pool and of pools below may be used by one other thread meanwhile.
+    /// `request` is live, and lives longer than the result, through which alone its secondary
+    /// connection is used. The memory of its pool and of pools below may be used by one other
+    /// thread meanwhile.
     pub(super) unsafe fn new(request: *mut sys::request_rec) -> Self {
         // SAFETY: the caller vouches for the request; the brigades live in its connection's pool.
         unsafe {
@@ -57,14 +59,15 @@ impl Beam {
         self.brigades.read(buffer)
     }
 
-    /// Passes a piece on, which is copied. Does not wait if the last one [was taken](Self::is_taken).
+    /// Passes a piece on, which is copied. Does not wait if the last one [was
+    /// taken](Self::is_taken).
     ///
     /// # Errors
     ///
     /// When the stream has ended.
     pub fn pass(&mut self, piece: &[u8]) -> io::Result<()> {
-        // SAFETY: nobody else uses the connection (`new`). A heap bucket is passed on as it is, and shares
-        // its data with its copy.
+        // SAFETY: nobody else uses the connection (`new`). A heap bucket is passed on as it is, and
+        // shares its data with its copy.
         unsafe {
             let bucket = sys::apr_bucket_heap_create(
                 piece.as_ptr().cast(),
@@ -94,8 +97,9 @@ impl Beam {
     ///
     /// When the stream has ended.
     pub fn is_taken(&mut self) -> io::Result<bool> {
-        // SAFETY: nobody else uses the connection (`new`). `passed` holds the heap bucket of `pass`, or
-        // nothing; its data counts its buckets, which only threads that have the stream make and free.
+        // SAFETY: nobody else uses the connection (`new`). `passed` holds the heap bucket of
+        // `pass`, or nothing; its data counts its buckets, which only threads that have the stream
+        // make and free.
         unsafe {
             let Some(bucket) = filters::buckets(self.passed).next() else {
                 return Ok(true);
@@ -110,8 +114,8 @@ impl Beam {
         }
     }
 
-    /// Has mod_http2 reset the stream when the handler returns, which it does if there is no mark for the
-    /// end of the response (h2_mplx.c, `s_c2_done`).
+    /// Has mod_http2 reset the stream when the handler returns, which it does if there is no mark
+    /// for the end of the response (h2_mplx.c, `s_c2_done`).
     pub fn reset(&mut self) {
         // SAFETY: nobody else uses the request and its connection (`new`).
         unsafe {
@@ -130,14 +134,14 @@ impl Drop for Beam {
     }
 }
 
-/// What becomes readable when a stream has input; `None` when the client has ended the stream with its
-/// request. mod_http2 has an optional function for that (mod_http2.h).
+/// What becomes readable when a stream has input; `None` when the client has ended the stream with
+/// its request. mod_http2 has an optional function for that (mod_http2.h).
 ///
 /// # Errors
 ///
-/// When the process has no descriptor left, or mod_http2 offers no way to wait. The latter has never
-/// been seen: a mod_http2 that hands out WebSockets at all is of httpd 2.4.58 or later and uses pipes
-/// (`H2_USE_WEBSOCKETS` in h2.h), and then the function is there and knows every stream.
+/// When the process has no descriptor left, or mod_http2 offers no way to wait. The latter has
+/// never been seen: a mod_http2 that hands out WebSockets at all is of httpd 2.4.58 or later and
+/// uses pipes (`H2_USE_WEBSOCKETS` in h2.h), and then the function is there and knows every stream.
 ///
 /// # Safety
 ///

@@ -1,10 +1,11 @@
-//! The bottom of a connection's filters: what stands between those that change bytes (mod_ssl) and the
-//! socket, in place of the core's filters.
+//! The bottom of a connection's filters: what stands between those that change bytes (mod_ssl) and
+//! the socket, in place of the core's filters.
 //!
-//! The core input filter reads 8,000 bytes at a time, half a TLS record, and again to find out that there
-//! is nothing more; the core output filter writes each record by itself and waits for the client when it
-//! holds 64 KiB. Here records are read many at a time, nobody asks a socket that has just been emptied,
-//! and those that are passed together are written together, without ever waiting.
+//! The core input filter reads 8,000 bytes at a time, half a TLS record, and again to find out that
+//! there is nothing more; the core output filter writes each record by itself and waits for the
+//! client when it holds 64 KiB. Here records are read many at a time, nobody asks a socket that has
+//! just been emptied, and those that are passed together are written together, without ever
+//! waiting.
 
 mod channel;
 
@@ -38,8 +39,8 @@ pub unsafe fn register() {
 
 /// Both filters on one connection, until they are dropped.
 ///
-/// [`Conn`](super::conn::Conn) has it, and runs the filters of the connection: so none runs while somebody
-/// has a reference to this.
+/// [`Conn`](super::conn::Conn) has it, and runs the filters of the connection: so none runs while
+/// somebody has a reference to this.
 pub struct Bottom {
     /// From a box. The filters have the same pointer.
     channel: NonNull<Channel>,
@@ -52,8 +53,8 @@ impl Bottom {
     ///
     /// # Safety
     ///
-    /// The connection is live, and lives longer than the result. Nobody else uses it during the call, and
-    /// its filters run only while nobody has a reference to the result.
+    /// The connection is live, and lives longer than the result. Nobody else uses it during the
+    /// call, and its filters run only while nobody has a reference to the result.
     pub(super) unsafe fn install(connection: *mut sys::conn_rec, socket: Socket) -> Option<Self> {
         let channel = NonNull::from(Box::leak(Box::new(Channel::new(socket))));
         let context = channel.as_ptr().cast();
@@ -85,13 +86,15 @@ impl Bottom {
         self.channel_mut().begin_read();
     }
 
-    /// Whether the filters above, which have given nothing, would get more bytes if they were asked again.
+    /// Whether the filters above, which have given nothing, would get more bytes if they were asked
+    /// again.
     #[must_use]
     pub fn holds_input(&self) -> bool {
         self.channel().holds_input()
     }
 
-    /// Whether there may be more bytes, which the filters above get when the client has taken output.
+    /// Whether there may be more bytes, which the filters above get when the client has taken
+    /// output.
     #[must_use]
     pub fn is_held_back(&self) -> bool {
         self.channel().is_held_back()
@@ -129,8 +132,8 @@ impl Bottom {
 
 impl Drop for Bottom {
     fn drop(&mut self) {
-        // SAFETY: the connection is still there, and no filter runs (`install`). Without the filters
-        // nobody knows the channel, which comes from a box.
+        // SAFETY: the connection is still there, and no filter runs (`install`). Without the
+        // filters nobody knows the channel, which comes from a box.
         unsafe {
             if !self.input.is_null() {
                 sys::ap_remove_input_filter(self.input);

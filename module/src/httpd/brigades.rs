@@ -7,8 +7,8 @@ use super::{filters, sys};
 
 /// The filters of a connection, and the brigades in which bytes travel to and from them.
 ///
-/// Its functions do not wait: they ask input filters for what is there, and output filters keep what they
-/// cannot write.
+/// Its functions do not wait: they ask input filters for what is there, and output filters keep
+/// what they cannot write.
 pub(super) struct Brigades {
     connection: *mut sys::conn_rec,
     input: *mut sys::apr_bucket_brigade,
@@ -31,8 +31,8 @@ pub enum Input {
 impl Brigades {
     /// # Safety
     ///
-    /// `connection` is live, and lives longer than the result. Its filters run only during calls of the
-    /// result.
+    /// `connection` is live, and lives longer than the result. Its filters run only during calls of
+    /// the result.
     pub(super) unsafe fn new(connection: *mut sys::conn_rec) -> Self {
         // SAFETY: the caller vouches for the connection; the brigades live in its pool.
         let create =
@@ -51,8 +51,8 @@ impl Brigades {
     /// When a filter reports one.
     pub(super) fn read(&mut self, buffer: &mut [u8]) -> io::Result<Input> {
         let wanted = sys::apr_off_t::try_from(buffer.len()).unwrap_or(sys::apr_off_t::MAX);
-        // SAFETY: the connection is live and no filter runs (`new`); APR writes at most `length` bytes
-        // into the buffer.
+        // SAFETY: the connection is live and no filter runs (`new`); APR writes at most `length`
+        // bytes into the buffer.
         unsafe {
             let status = sys::ap_get_brigade(
                 (*self.connection).input_filters,
@@ -103,8 +103,8 @@ impl Brigades {
     ///
     /// When a filter reports one.
     pub(super) fn pass_bytes(&mut self, bytes: &[u8]) -> io::Result<()> {
-        // SAFETY: the connection is live and no filter runs (`new`); filters copy what they keep of a
-        // transient bucket.
+        // SAFETY: the connection is live and no filter runs (`new`); filters copy what they keep of
+        // a transient bucket.
         unsafe {
             let bucket = sys::apr_bucket_transient_create(
                 bytes.as_ptr().cast(),
@@ -125,8 +125,8 @@ impl Brigades {
     ///
     /// The bucket is a live one of the connection's, and in no brigade.
     pub(super) unsafe fn pass(&mut self, bucket: Option<*mut sys::apr_bucket>) -> io::Result<()> {
-        // SAFETY: the connection is live and no filter runs (`new`); the caller vouches for the bucket.
-        // The brigade is empty before and after this.
+        // SAFETY: the connection is live and no filter runs (`new`); the caller vouches for the
+        // bucket. The brigade is empty before and after this.
         unsafe {
             if let Some(bucket) = bucket {
                 filters::append(self.output, bucket);

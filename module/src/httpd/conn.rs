@@ -17,10 +17,11 @@ use super::{filters, sys};
 /// How much free memory the allocator of an idle connection keeps, in bytes: one of its blocks.
 const KEPT_MEMORY: usize = 4096;
 
-/// A connection of httpd's whose bytes are the holder's alone. Dropping it gives the connection back.
+/// A connection of httpd's whose bytes are the holder's alone. Dropping it gives the connection
+/// back.
 ///
-/// One thread at a time may use it, whichever that is: httpd's filters share state between reading and
-/// writing. Nothing here waits for the client after [`use_filters`](Self::use_filters).
+/// One thread at a time may use it, whichever that is: httpd's filters share state between reading
+/// and writing. Nothing here waits for the client after [`use_filters`](Self::use_filters).
 pub struct Conn {
     connection: *mut sys::conn_rec,
     brigades: Brigades,
@@ -39,14 +40,14 @@ struct Counts {
     written: i64,
 }
 
-// SAFETY: a `Conn` is used by one thread at a time (`&mut self`), and the connection's memory belongs to
-// that thread, but for what `SharedMemory` protects.
+// SAFETY: a `Conn` is used by one thread at a time (`&mut self`), and the connection's memory
+// belongs to that thread, but for what `SharedMemory` protects.
 unsafe impl Send for Conn {}
 
 impl Conn {
-    /// Takes a connection whose thread goes on serving it, with a duplicate of its descriptor: on a hard
-    /// stop the MPM closes the descriptors of such connections, and another connection might get the number
-    /// while it is still used here.
+    /// Takes a connection whose thread goes on serving it, with a duplicate of its descriptor: on a
+    /// hard stop the MPM closes the descriptors of such connections, and another connection might
+    /// get the number while it is still used here.
     ///
     /// # Errors
     ///
@@ -54,15 +55,16 @@ impl Conn {
     ///
     /// # Safety
     ///
-    /// `connection` is live and has left HTTP. It is used through the result alone until that is dropped,
-    /// and lives longer. The memory of its pool and of pools below may be used by one other thread meanwhile.
+    /// `connection` is live and has left HTTP. It is used through the result alone until that is
+    /// dropped, and lives longer. The memory of its pool and of pools below may be used by one
+    /// other thread meanwhile.
     pub(super) unsafe fn of_thread(connection: *mut sys::conn_rec) -> io::Result<Self> {
         // SAFETY: the caller vouches for the connection.
         unsafe { Ok(Self::new(connection, duplicate(connection)?)) }
     }
 
-    /// Takes a connection that is going to be suspended, with httpd's own descriptor, which the MPM leaves
-    /// alone until the connection's pool is destroyed.
+    /// Takes a connection that is going to be suspended, with httpd's own descriptor, which the MPM
+    /// leaves alone until the connection's pool is destroyed.
     ///
     /// # Errors
     ///
@@ -70,15 +72,16 @@ impl Conn {
     ///
     /// # Safety
     ///
-    /// As for [`of_thread`](Self::of_thread). The handler suspends the connection, or drops the result
-    /// before it returns.
+    /// As for [`of_thread`](Self::of_thread). The handler suspends the connection, or drops the
+    /// result before it returns.
     pub(super) unsafe fn to_suspend(connection: *mut sys::conn_rec) -> io::Result<Self> {
         // SAFETY: the caller vouches for the connection, with whose pool httpd closes the socket.
         unsafe {
             let socket = Socket::borrowed(open_descriptor(connection)?);
             if filters::are_transparent(connection) {
-                // The request's buffers are not needed again while the socket is used directly, and the
-                // allocator is destroyed with the connection: it may return them to the system now.
+                // The request's buffers are not needed again while the socket is used directly, and
+                // the allocator is destroyed with the connection: it may return them to the system
+                // now.
                 let allocator = sys::apr_pool_allocator_get((*connection).pool);
                 sys::apr_allocator_max_free_set(allocator, KEPT_MEMORY);
             }
@@ -111,8 +114,8 @@ impl Conn {
         unsafe { filters::are_transparent(self.connection) }
     }
 
-    /// Takes what has come right behind the request, for a caller that reads from the socket from now on:
-    /// the filters have nothing to give any more.
+    /// Takes what has come right behind the request, for a caller that reads from the socket from
+    /// now on: the filters have nothing to give any more.
     ///
     /// # Errors
     ///
@@ -122,11 +125,12 @@ impl Conn {
         unsafe { take_early_bytes(self.connection) }
     }
 
-    /// To be called before the functions below, which use the filters: from now on these do not wait for
-    /// the client. The core's filters are bypassed if no other module has filters next to them.
+    /// To be called before the functions below, which use the filters: from now on these do not
+    /// wait for the client. The core's filters are bypassed if no other module has filters next to
+    /// them.
     pub fn use_filters(&mut self) {
-        // SAFETY: the connection is live and nobody else uses it (`of_thread`); the filters are removed with
-        // this value, and the socket is closed later.
+        // SAFETY: the connection is live and nobody else uses it (`of_thread`); the filters are
+        // removed with this value, and the socket is closed later.
         unsafe {
             let socket = sys::ap_get_conn_socket(self.connection);
             let mut timeout = 0;
@@ -166,8 +170,8 @@ impl Conn {
         self.check_aborted()
     }
 
-    /// Writes what the core output filter holds, as far as the client takes it. Returns whether nothing is
-    /// left.
+    /// Writes what the core output filter holds, as far as the client takes it. Returns whether
+    /// nothing is left.
     ///
     /// # Errors
     ///
@@ -214,8 +218,8 @@ impl Conn {
         let Counts { read, written } = self.counts;
         let written = written + self.bottom.as_ref().map_or(0, Bottom::sent);
         let add = |name: &CStr, count| {
-            // SAFETY: the optional functions of these names have this type (mod_logio.h); they add to
-            // numbers in the live connection.
+            // SAFETY: the optional functions of these names have this type (mod_logio.h); they add
+            // to numbers in the live connection.
             unsafe {
                 if let Some(function) = sys::apr_dynamic_fn_retrieve(name.as_ptr()) {
                     let add = mem::transmute::<unsafe extern "C" fn(), AddBytes>(function);
@@ -275,8 +279,9 @@ pub(super) unsafe fn duplicate(connection: *mut sys::conn_rec) -> io::Result<Soc
     Ok(Socket::new(duplicate))
 }
 
-/// Takes what has come right behind the request out of the core input filter. In this mode the filter
-/// gives away all it holds; the last of that stands for the socket and what is still to come.
+/// Takes what has come right behind the request out of the core input filter. In this mode the
+/// filter gives away all it holds; the last of that stands for the socket and what is still to
+/// come.
 ///
 /// # Errors
 ///
@@ -287,8 +292,8 @@ pub(super) unsafe fn duplicate(connection: *mut sys::conn_rec) -> io::Result<Soc
 /// The caller has the live connection to itself and uses its input filters no more.
 pub(super) unsafe fn take_early_bytes(connection: *mut sys::conn_rec) -> io::Result<VecDeque<u8>> {
     let mut early = VecDeque::new();
-    // SAFETY: the caller vouches for the connection; the last input filter is the core's. Each bucket
-    // says how it is read, and keeps the bytes it has given until it is deleted.
+    // SAFETY: the caller vouches for the connection; the last input filter is the core's. Each
+    // bucket says how it is read, and keeps the bytes it has given until it is deleted.
     unsafe {
         let brigade = sys::apr_brigade_create((*connection).pool, (*connection).bucket_alloc);
         let status = sys::ap_get_brigade(

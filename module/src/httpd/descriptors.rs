@@ -1,7 +1,8 @@
 //! Whether the process can afford another long-lived connection.
 //!
-//! httpd ends a child that has no descriptor left for the next connection it accepts, and with it all
-//! WebSockets of that child. So the last descriptors are kept for requests, which are soon over.
+//! httpd ends a child that has no descriptor left for the next connection it accepts, and with it
+//! all WebSockets of that child. So the last descriptors are kept for requests, which are soon
+//! over.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -11,11 +12,12 @@ use rustix::process::{Resource, getrlimit};
 use super::log::{Level, Throttle, log_server};
 use super::mpm;
 
-/// Descriptors kept for requests, besides two for each thread; but never more than a quarter of all.
+/// Descriptors kept for requests, besides two for each thread; but never more than a quarter of
+/// all.
 const RESERVE: usize = 64;
 
-/// For so long after the descriptors were found to be low they are not counted again: to count takes
-/// time in proportion to their number, and clients may ask as often as they like.
+/// For so long after the descriptors were found to be low they are not counted again: to count
+/// takes time in proportion to their number, and clients may ask as often as they like.
 const PAUSE: Duration = Duration::from_millis(50);
 
 /// How many descriptors are asked about with one system call.
@@ -41,8 +43,8 @@ static STATE: Mutex<State> = Mutex::new(State {
 
 static THROTTLE: Throttle = Throttle::new();
 
-/// Makes sure that there are descriptors left for requests when one more WebSocket is opened. Logs a
-/// shortage, once a minute.
+/// Makes sure that there are descriptors left for requests when one more WebSocket is opened. Logs
+/// a shortage, once a minute.
 ///
 /// # Errors
 ///
@@ -82,7 +84,8 @@ fn reserve(limit: usize, threads: usize) -> usize {
 }
 
 impl State {
-    /// Whether one more connection leaves `reserve` descriptors of `limit`. `count` counts those in use.
+    /// Whether one more connection leaves `reserve` descriptors of `limit`. `count` counts those in
+    /// use.
     fn can_afford(
         &mut self,
         limit: usize,

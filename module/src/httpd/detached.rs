@@ -1,9 +1,9 @@
 //! How httpd forgets a connection (event MPM, nothing but a socket).
 //!
-//! The module keeps a duplicate of the connection's descriptor and lets httpd end request and connection
-//! by itself. When the request has ended, the connection is marked as aborted: then httpd closes its
-//! descriptor without a word to the client (connection.c, `ap_start_lingering_close`), which leaves the
-//! duplicate as it is.
+//! The module keeps a duplicate of the connection's descriptor and lets httpd end request and
+//! connection by itself. When the request has ended, the connection is marked as aborted: then
+//! httpd closes its descriptor without a word to the client (connection.c,
+//! `ap_start_lingering_close`), which leaves the duplicate as it is.
 
 use std::collections::VecDeque;
 use std::io;
@@ -45,14 +45,14 @@ impl Duplicate {
     ///
     /// # Safety
     ///
-    /// This is the handler of the live request, which has left HTTP, and uses neither the connection
-    /// nor its bytes in any other way from now on.
+    /// This is the handler of the live request, which has left HTTP, and uses neither the
+    /// connection nor its bytes in any other way from now on.
     pub(super) unsafe fn detach(
         self,
         request: *mut sys::request_rec,
     ) -> io::Result<(Socket, VecDeque<u8>)> {
-        // SAFETY: the caller vouches for the request; its connection lives longer. The clean-up runs
-        // after the access log line has been written (eoc_bucket.c, `eor_bucket_cleanup`).
+        // SAFETY: the caller vouches for the request; its connection lives longer. The clean-up
+        // runs after the access log line has been written (eoc_bucket.c, `eor_bucket_cleanup`).
         unsafe {
             let connection = (*request).connection;
             if (*connection).aborted != 0 {

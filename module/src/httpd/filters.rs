@@ -7,19 +7,19 @@ use super::pool::bytes;
 use super::sys;
 
 /// Filters that only exist for requests, or that would disturb a long-lived connection:
-/// mod_reqtimeout takes everything for a request body that comes too slowly, and mod_ssl's coalescing
-/// filter holds back what should go out.
+/// mod_reqtimeout takes everything for a request body that comes too slowly, and mod_ssl's
+/// coalescing filter holds back what should go out.
 const INPUT: [&CStr; 2] = [c"HTTP_IN", c"reqtimeout"];
 const OUTPUT: [&CStr; 1] = [c"SSL/TLS Coalescing Filter"];
 
-/// Filters that pass bytes on unchanged and keep none, so that the socket may be used directly while
-/// they are in place, and `reqtimeout`, which does not stay. mod_logio's filter counts bytes, which its
-/// optional functions do as well.
+/// Filters that pass bytes on unchanged and keep none, so that the socket may be used directly
+/// while they are in place, and `reqtimeout`, which does not stay. mod_logio's filter counts bytes,
+/// which its optional functions do as well.
 const TRANSPARENT_INPUT: [&[u8]; 3] = [b"core_in", b"reqtimeout", b"log_input_output"];
 const TRANSPARENT_OUTPUT: [&[u8]; 3] = [b"core", b"reqtimeout", b"log_input_output"];
 
-/// The filters of requests that are to read and write nothing: of redirected ones whose connection another
-/// request has taken from HTTP, and of a response that only collects headers.
+/// The filters of requests that are to read and write nothing: of redirected ones whose connection
+/// another request has taken from HTTP, and of a response that only collects headers.
 const NOTHING: &CStr = c"websocket_nothing";
 
 /// Registers the filters.
@@ -36,9 +36,9 @@ pub unsafe fn register() {
     }
 }
 
-/// Takes the filters of a chain of requests away. From now on the bytes of the first one, which is the
-/// one that is answered, are the connection's; the others neither read nor write any, whatever their
-/// handlers still do.
+/// Takes the filters of a chain of requests away. From now on the bytes of the first one, which is
+/// the one that is answered, are the connection's; the others neither read nor write any, whatever
+/// their handlers still do.
 ///
 /// # Safety
 ///
@@ -115,15 +115,16 @@ unsafe extern "C" fn write_nothing(
 ///
 /// `connection` is live and no other thread changes its filters.
 pub unsafe fn are_transparent(connection: *const sys::conn_rec) -> bool {
-    // SAFETY: the caller vouches for the connection; its filters are linked lists that end with null.
+    // SAFETY: the caller vouches for the connection; its filters are linked lists that end with
+    // null.
     unsafe {
         all((*connection).input_filters, &TRANSPARENT_INPUT)
             && all((*connection).output_filters, &TRANSPARENT_OUTPUT)
     }
 }
 
-/// Has the core output filter write what it holds, as far as that goes without waiting (event.c does
-/// the same; `ap_pass_brigade` would not take the null brigade).
+/// Has the core output filter write what it holds, as far as that goes without waiting (event.c
+/// does the same; `ap_pass_brigade` would not take the null brigade).
 ///
 /// # Safety
 ///
@@ -188,8 +189,8 @@ pub unsafe fn append(brigade: *mut sys::apr_bucket_brigade, bucket: *mut sys::ap
 ///
 /// The caller has the bucket to itself, and the brigade it is in.
 pub unsafe fn delete(bucket: *mut sys::apr_bucket) {
-    // SAFETY: the caller vouches for both; for the ring see `end`. A bucket is destroyed and freed by
-    // its own functions (apr_buckets.h).
+    // SAFETY: the caller vouches for both; for the ring see `end`. A bucket is destroyed and freed
+    // by its own functions (apr_buckets.h).
     unsafe {
         let sys::apr_bucket__bindgen_ty_1 { next, prev } = (*bucket).link;
         (*prev).link.next = next;

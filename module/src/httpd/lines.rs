@@ -1,7 +1,8 @@
-//! The server's configuration as the administrator wrote it: its lines, and the sections they are in.
+//! The server's configuration as the administrator wrote it: its lines, and the sections they are
+//! in.
 //!
-//! Some mistakes show only here: the handler that a `WebSocketHandler` needs is set by directives of
-//! other modules, and an origin policy may be set far from its list.
+//! Some mistakes show only here: the handler that a `WebSocketHandler` needs is set by directives
+//! of other modules, and an origin policy may be set far from its list.
 
 use super::pool::bytes;
 use super::sys;
@@ -74,7 +75,8 @@ impl Scope {
         hosts && areas
     }
 
-    /// The scope of what stands in the section that begins with this line, whose name is written so.
+    /// The scope of what stands in the section that begins with this line, whose name is written
+    /// so.
     fn inner(&self, section: &Line, name: &str) -> Self {
         let title = section.arguments.trim_end_matches('>').trim();
         let mut inner = self.clone();
@@ -102,12 +104,12 @@ fn plain(title: &str) -> Option<String> {
     (!is_pattern).then(|| path.trim_end_matches('/').to_owned())
 }
 
-/// All lines of the configuration, outer ones first. For the thread that reads the configuration, once all
-/// is read.
+/// All lines of the configuration, outer ones first. For the thread that reads the configuration,
+/// once all is read.
 pub fn all() -> Vec<Line> {
     let mut lines = Vec::new();
-    // SAFETY: the thread that reads the configuration asks; httpd keeps the tree until it reads another
-    // one.
+    // SAFETY: the thread that reads the configuration asks; httpd keeps the tree until it reads
+    // another one.
     unsafe { collect(sys::ap_conftree, &Scope::default(), &mut lines) };
     lines
 }

@@ -70,8 +70,8 @@ unsafe extern "C" fn take_lock_away(allocator: *mut c_void) -> sys::apr_status_t
     sys::APR_SUCCESS
 }
 
-/// Whether the system would give the process `length` bytes more. What the C library has free does not
-/// count: httpd's pools take theirs from the system.
+/// Whether the system would give the process `length` bytes more. What the C library has free does
+/// not count: httpd's pools take theirs from the system.
 #[must_use]
 pub fn is_available(length: usize) -> bool {
     // SAFETY: a new mapping, which nobody uses and nothing points to, for as long as this call.
@@ -88,8 +88,8 @@ pub fn is_available(length: usize) -> bool {
     }
 }
 
-/// Gives pages that hold nothing any more back to the system, of all heaps of the C library. For any
-/// thread; while it goes through a heap, threads that use that one wait.
+/// Gives pages that hold nothing any more back to the system, of all heaps of the C library. For
+/// any thread; while it goes through a heap, threads that use that one wait.
 #[cfg(all(target_os = "linux", target_env = "gnu"))]
 pub fn give_back_free_memory() {
     // SAFETY: the function takes the locks of the heaps itself.

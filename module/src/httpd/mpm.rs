@@ -4,8 +4,8 @@ use std::ffi::c_int;
 
 use super::sys;
 
-/// Whether a connection may leave its thread while it stays open: on an asynchronous MPM, unless it is
-/// a stream of HTTP/2, or a filter does its own waiting.
+/// Whether a connection may leave its thread while it stays open: on an asynchronous MPM, unless it
+/// is a stream of HTTP/2, or a filter does its own waiting.
 pub fn can_suspend(connection: &sys::conn_rec) -> bool {
     is(sys::AP_MPMQ_IS_ASYNC)
         && !connection.cs.is_null()
@@ -28,8 +28,8 @@ pub fn is_stopping() -> bool {
     query(sys::AP_MPMQ_MPM_STATE) == sys::AP_MPMQ_STOPPING
 }
 
-/// Which settings let the MPM end connections that hold no thread, as it takes their children for idle:
-/// they leave the threads idle that the MPM counts.
+/// Which settings let the MPM end connections that hold no thread, as it takes their children for
+/// idle: they leave the threads idle that the MPM counts.
 pub fn retirements() -> Vec<String> {
     let workers = query(sys::AP_MPMQ_MAX_DAEMONS).saturating_mul(query(sys::AP_MPMQ_MAX_THREADS));
     let spare = query(sys::AP_MPMQ_MAX_SPARE_THREADS);

@@ -51,8 +51,8 @@ impl Pool {
         value
     }
 
-    /// Runs `action` when the pool is destroyed: before clean-ups that were registered earlier, after
-    /// those that come later.
+    /// Runs `action` when the pool is destroyed: before clean-ups that were registered earlier,
+    /// after those that come later.
     pub fn on_destroy(self, action: impl FnOnce() + 'static) {
         self.keep(OnDrop(Some(action)));
     }

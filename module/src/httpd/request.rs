@@ -102,8 +102,8 @@ impl Request {
         (!master.is_null()).then(|| master.addr())
     }
 
-    /// Whether httpd's own handler, the last of all, has nothing to serve for this request, as it would
-    /// say with 404 (core.c, `default_handler`).
+    /// Whether httpd's own handler, the last of all, has nothing to serve for this request, as it
+    /// would say with 404 (core.c, `default_handler`).
     #[must_use]
     pub fn finds_no_file(&self) -> bool {
         let request = self.get();
@@ -185,8 +185,8 @@ impl Request {
     /// Name and value of the header at a position.
     #[must_use]
     pub fn header_at(&self, index: usize) -> Option<(*const c_char, *const c_char)> {
-        // SAFETY: httpd has read the request's head, the table is not written to any more; its array
-        // holds as many entries as it says.
+        // SAFETY: httpd has read the request's head, the table is not written to any more; its
+        // array holds as many entries as it says.
         unsafe {
             let array = sys::apr_table_elts(self.get().headers_in);
             let count = usize::try_from((*array).nelts).ok()?;
@@ -237,8 +237,8 @@ impl Request {
 
     /// httpd's `Timeout`, if it sets a limit.
     ///
-    /// A negative one means none, as in APR. Neither does 0: httpd itself takes that for "give up whenever
-    /// one would have to wait", which no connection survives that stays open.
+    /// A negative one means none, as in APR. Neither does 0: httpd itself takes that for "give up
+    /// whenever one would have to wait", which no connection survives that stays open.
     #[must_use]
     pub fn timeout(&self) -> Option<Duration> {
         // SAFETY: a request has a server for as long as it lives.

@@ -1,7 +1,8 @@
 //! How many WebSockets each child has, for all children to read.
 //!
-//! The counters lie in memory that the parent process shares with all its children. The parent keeps it
-//! through restarts, so that children that are still ending go on counting where the new ones look.
+//! The counters lie in memory that the parent process shares with all its children. The parent
+//! keeps it through restarts, so that children that are still ending go on counting where the new
+//! ones look.
 
 use std::ffi::c_void;
 use std::io;

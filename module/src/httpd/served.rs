@@ -1,5 +1,5 @@
-//! The sockets that threads of the MPM serve, where httpd does not tell how a child stops: on a hard stop
-//! the MPM closes them.
+//! The sockets that threads of the MPM serve, where httpd does not tell how a child stops: on a
+//! hard stop the MPM closes them.
 
 use std::ffi::c_int;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -18,7 +18,8 @@ struct Socket(*mut sys::apr_socket_t);
 // SAFETY: other threads only look whether the socket is open, and only while it is among `SERVED`.
 unsafe impl Send for Socket {}
 
-/// Has a socket looked at while the child stops: on a hard stop the MPM closes those its threads use.
+/// Has a socket looked at while the child stops: on a hard stop the MPM closes those its threads
+/// use.
 pub struct Served(Socket);
 
 /// Says whether sockets are to be noted.
@@ -61,8 +62,8 @@ fn served() -> MutexGuard<'static, Vec<Socket>> {
 pub fn is_any_socket_closed() -> bool {
     served().iter().any(|socket| {
         let mut descriptor: c_int = 0;
-        // SAFETY: the socket lives as long as it is in the list (`Served::new`). The MPM may be writing the
-        // number that this reads.
+        // SAFETY: the socket lives as long as it is in the list (`Served::new`). The MPM may be
+        // writing the number that this reads.
         unsafe { sys::apr_os_sock_get(&raw mut descriptor, socket.0) };
         descriptor < 0
     })

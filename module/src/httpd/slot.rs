@@ -25,7 +25,8 @@ pub fn module_index() -> c_int {
 ///
 /// # Safety
 ///
-/// httpd made `configuration`, after it loaded the module, and it lives as long as the result is used.
+/// httpd made `configuration`, after it loaded the module, and it lives as long as the result is
+/// used.
 pub unsafe fn slot<T>(configuration: *mut sys::ap_conf_vector_t) -> *mut *mut T {
     let index = usize::try_from(module_index()).expect("set when the module was loaded");
     // SAFETY: the caller vouches for the configuration, which has a pointer for each module.

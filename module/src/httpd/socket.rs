@@ -109,8 +109,8 @@ impl Socket {
 
     /// Receives and forgets what has arrived, a limited number of `buffer`s at a time.
     ///
-    /// As long as received bytes are unread, closing a socket makes the kernel reset the connection, and
-    /// the client may lose the last bytes that were sent to it.
+    /// As long as received bytes are unread, closing a socket makes the kernel reset the
+    /// connection, and the client may lose the last bytes that were sent to it.
     pub fn drain(&self, buffer: &mut [u8]) -> Drained {
         for _ in 0..READS_PER_DRAIN {
             match self.receive(&mut *buffer) {

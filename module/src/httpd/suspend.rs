@@ -1,9 +1,9 @@
 //! A connection that has left its MPM thread for good (event MPM).
 //!
-//! The handler returns `SUSPENDED`; the MPM then runs the hook `suspend_connection`, and only there is
-//! the connection handed over, because until then its thread still uses it (event.c,
-//! `process_socket`). httpd 2.4 cannot take a connection back, so it is closed here as well, with what
-//! the MPM would do.
+//! The handler returns `SUSPENDED`; the MPM then runs the hook `suspend_connection`, and only there
+//! is the connection handed over, because until then its thread still uses it (event.c,
+//! `process_socket`). httpd 2.4 cannot take a connection back, so it is closed here as well, with
+//! what the MPM would do.
 
 mod remains;
 mod thread;
@@ -48,8 +48,8 @@ pub unsafe fn suspend(request: *mut sys::request_rec, adopter: Box<dyn Adopter>)
 /// The hook `suspend_connection`. It also runs for connections that wait for the next request, a
 /// write or the end: those are not ours.
 pub unsafe fn hand_over(connection: *mut sys::conn_rec, request: *mut sys::request_rec) {
-    // SAFETY: the MPM passes a live connection and, for a suspended one, its request; the slot holds
-    // null or what `suspend` put there.
+    // SAFETY: the MPM passes a live connection and, for a suspended one, its request; the slot
+    // holds null or what `suspend` put there.
     unsafe {
         let state = (*connection).cs;
         if state.is_null() || (*state).state != sys::CONN_STATE_SUSPENDED || request.is_null() {
@@ -95,11 +95,12 @@ pub struct Suspended {
 unsafe impl Send for Suspended {}
 
 impl Suspended {
-    /// Ends the request, whose stream must be gone: writes the access log line, frees the request, and
-    /// tells the client that nothing more comes. Never waits for the client.
+    /// Ends the request, whose stream must be gone: writes the access log line, frees the request,
+    /// and tells the client that nothing more comes. Never waits for the client.
     pub fn finish(&mut self) {
-        // SAFETY: the connection is ours alone. These are the steps of `ap_process_request_after_handler`
-        // and `ap_start_lingering_close` without their flushes, which would wait for the client.
+        // SAFETY: the connection is ours alone. These are the steps of
+        // `ap_process_request_after_handler` and `ap_start_lingering_close` without their flushes,
+        // which would wait for the client.
         unsafe {
             let connection = self.connection;
             let socket = sys::ap_get_conn_socket(connection);
@@ -131,8 +132,8 @@ impl Suspended {
         unsafe { (*self.connection).aborted != 0 }
     }
 
-    /// Whether the MPM has run all hooks of the handover, among them those of other modules: the next
-    /// thing it does is to clear `sbh`, which is set until then (event.c, `notify_suspend`).
+    /// Whether the MPM has run all hooks of the handover, among them those of other modules: the
+    /// next thing it does is to clear `sbh`, which is set until then (event.c, `notify_suspend`).
     #[must_use]
     pub fn is_handed_over(&self) -> bool {
         // SAFETY: the connection lives until `destroy`; another thread may be writing the pointer.
@@ -142,9 +143,9 @@ impl Suspended {
 
     /// Closes the connection. Its memory is freed when the MPM's thread has stopped using it.
     pub fn destroy(self) {
-        // SAFETY: the connection is ours alone and not used afterwards, but for the last writes of the
-        // MPM's thread. The state is what the MPM's own clean-up goes by when it counts connections
-        // (event.c, `decrement_connection_count`).
+        // SAFETY: the connection is ours alone and not used afterwards, but for the last writes of
+        // the MPM's thread. The state is what the MPM's own clean-up goes by when it counts
+        // connections (event.c, `decrement_connection_count`).
         unsafe {
             (*(*self.connection).cs).state = sys::CONN_STATE_SUSPENDED;
             remains::bury((*self.connection).pool, self.thread);

@@ -6,8 +6,8 @@ use std::ptr;
 use std::thread::{Builder, JoinHandle};
 use std::time::Duration;
 
-/// Starts a thread that takes no signals: httpd expects them in its own threads, and its handlers end
-/// the process.
+/// Starts a thread that takes no signals: httpd expects them in its own threads, and its handlers
+/// end the process.
 ///
 /// # Errors
 ///
@@ -18,8 +18,8 @@ pub fn spawn<T: Send + 'static>(
 ) -> io::Result<JoinHandle<T>> {
     // A new thread inherits the mask, so that no signal finds it before it could block them.
     let mut old = MaybeUninit::<libc::sigset_t>::uninit();
-    // SAFETY: both sets are valid for the calls, and `all` and `old` are filled before they are read;
-    // the mask of this thread is put back as it was.
+    // SAFETY: both sets are valid for the calls, and `all` and `old` are filled before they are
+    // read; the mask of this thread is put back as it was.
     unsafe {
         let mut all = MaybeUninit::<libc::sigset_t>::uninit();
         libc::sigfillset(all.as_mut_ptr());
@@ -52,11 +52,12 @@ pub fn is_blocked(thread: i32) -> bool {
 /// How long a thread of this process has computed so far, if the system tells.
 #[must_use]
 pub fn worked(thread: i32) -> Option<Duration> {
-    // The clock of a thread (clock_gettime(2) names the layout; `pthread_getcpuclockid` makes the same).
+    // The clock of a thread (clock_gettime(2) names the layout; `pthread_getcpuclockid` makes the
+    // same).
     let clock = (!thread).wrapping_shl(3) | PER_THREAD | SCHEDULED;
     let mut time = MaybeUninit::<libc::timespec>::uninit();
-    // SAFETY: `time` is valid for the call, which fills it if it succeeds; it refuses a thread that has
-    // ended.
+    // SAFETY: `time` is valid for the call, which fills it if it succeeds; it refuses a thread that
+    // has ended.
     let time = unsafe {
         if libc::clock_gettime(clock, time.as_mut_ptr()) != 0 {
             return None;
@@ -104,8 +105,8 @@ mod tests {
         while worked(computing).unwrap() < before + Duration::from_millis(2) {}
         let seen = std::thread::spawn(move || worked(computing));
         assert!(seen.join().unwrap().unwrap() >= before + Duration::from_millis(2));
-        // No thread can have this number (proc_sys_kernel(5), pid_max). That of one that has ended may be
-        // another's by now.
+        // No thread can have this number (proc_sys_kernel(5), pid_max). That of one that has ended
+        // may be another's by now.
         assert_eq!(worked(1 << 22), None);
     }
 }

@@ -13,8 +13,8 @@ pub(super) struct Frame<'a> {
     pub(super) shared: Option<&'a Arc<[u8]>>,
 }
 
-/// Payloads of so many bytes are written from where they lie if that is possible, which saves a copy.
-/// Below, one write for many messages saves more.
+/// Payloads of so many bytes are written from where they lie if that is possible, which saves a
+/// copy. Below, one write for many messages saves more.
 pub(super) const LARGE: usize = 48 * 1024;
 
 impl Frame<'_> {

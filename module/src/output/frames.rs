@@ -10,7 +10,8 @@ use std::sync::Arc;
 use super::frame::Frame;
 use crate::buffers;
 
-/// The bytes that an empty queue makes room for, at least and at most, beside those of its first frame.
+/// The bytes that an empty queue makes room for, at least and at most, beside those of its first
+/// frame.
 const FIRST_ROOM: Range<usize> = 1024..16 * 1024;
 
 /// The most pieces of one write.

@@ -20,8 +20,8 @@ impl Framing {
         }
     }
 
-    /// Has `offer` take the frame of a message, and returns whether it did. A message that the queue has
-    /// no room for (`takes_messages`) is not compressed.
+    /// Has `offer` take the frame of a message, and returns whether it did. A message that the
+    /// queue has no room for (`takes_messages`) is not compressed.
     ///
     /// # Errors
     ///

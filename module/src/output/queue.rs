@@ -32,8 +32,8 @@ pub(super) struct Level {
     pub(super) has_close: bool,
 }
 
-/// A bounded queue of frames, with all that decides whether it takes another. It knows no thread and no
-/// socket; [`Output`](super::Output) does.
+/// A bounded queue of frames, with all that decides whether it takes another. It knows no thread
+/// and no socket; [`Output`](super::Output) does.
 pub(super) struct Queue {
     /// Frames in the order they were accepted, not yet taken by the writer.
     frames: Frames,
@@ -47,8 +47,8 @@ pub(super) struct Queue {
     has_close: bool,
     /// Somebody has been asked to write, and has not taken the frames yet.
     is_due: bool,
-    /// The session writes what the connection's own callbacks send, at the end of its turn, so nobody
-    /// else needs to be asked.
+    /// The session writes what the connection's own callbacks send, at the end of its turn, so
+    /// nobody else needs to be asked.
     is_gathering: bool,
     /// A callback of the connection runs, so its session cannot wait for the client.
     is_in_callback: bool,
@@ -57,8 +57,8 @@ pub(super) struct Queue {
 }
 
 impl Queue {
-    /// An empty queue that accepts messages while fewer than `limit` bytes wait. With `gathers`, the
-    /// connection's own callbacks leave writing to the end of the turn.
+    /// An empty queue that accepts messages while fewer than `limit` bytes wait. With `gathers`,
+    /// the connection's own callbacks leave writing to the end of the turn.
     pub(super) fn new(limit: usize, gathers: bool) -> Self {
         Self {
             frames: Frames::default(),
@@ -164,16 +164,16 @@ impl Queue {
         self.waiting = 0;
     }
 
-    /// The writer has written so many of the bytes it took, which are all, and takes the others. Returns
-    /// whether senders may be waiting for the room that this makes.
+    /// The writer has written so many of the bytes it took, which are all, and takes the others.
+    /// Returns whether senders may be waiting for the room that this makes.
     pub(super) fn take(&mut self, written: usize, writing: &mut Writing) -> bool {
         self.is_due = false;
         writing.take(&mut self.frames);
         self.written(written)
     }
 
-    /// The writer has written so many of the bytes it took. Returns whether senders may be waiting for
-    /// the room that this makes.
+    /// The writer has written so many of the bytes it took. Returns whether senders may be waiting
+    /// for the room that this makes.
     pub(super) fn written(&mut self, bytes: usize) -> bool {
         self.waiting -= bytes;
         bytes > 0 && self.senders > 0
@@ -209,8 +209,8 @@ impl Queue {
         self.waiting > 0
     }
 
-    /// Whether the session cannot write when the client takes more: a callback keeps it from that, or
-    /// one of those who wait for room is the session's own thread.
+    /// Whether the session cannot write when the client takes more: a callback keeps it from that,
+    /// or one of those who wait for room is the session's own thread.
     pub(super) fn needs_help(&self) -> bool {
         self.is_in_callback || self.senders > 0
     }

@@ -29,25 +29,27 @@ pub trait Home<S = Transport>: Send + Sync {
     /// Has the session take a turn soon. May be called from any thread, any number of times.
     fn wake(self: Arc<Self>);
 
-    /// Something waits in `output`, sent by `caller`. Either the home has it written soon, or it returns
-    /// `true`: then the caller writes it now.
+    /// Something waits in `output`, sent by `caller`. Either the home has it written soon, or it
+    /// returns `true`: then the caller writes it now.
     #[must_use]
     fn write_soon(&self, output: &Arc<Output<S>>, caller: Caller) -> bool;
 
-    /// A sender is going to wait until the client takes something from `output`. The home sees to it that
-    /// what waits is written then, even while a callback runs.
+    /// A sender is going to wait until the client takes something from `output`. The home sees to
+    /// it that what waits is written then, even while a callback runs.
     fn help(&self, output: &Arc<Output<S>>);
 
-    /// Whether the session writes, at the end of its turn, what its callbacks send, without being told.
+    /// Whether the session writes, at the end of its turn, what its callbacks send, without being
+    /// told.
     fn gathers(&self) -> bool;
 }
 
-/// The output of one connection, shared by its session and everybody who sends, and the stream it goes to.
+/// The output of one connection, shared by its session and everybody who sends, and the stream it
+/// goes to.
 pub struct Output<S = Transport> {
     shared: Shared,
     writer: Mutex<Writer<S>>,
-    /// Threads that wait for the writer, and the place where they do. A session that reads again and again
-    /// lets them go first; it might take the lock anew before they are awake.
+    /// Threads that wait for the writer, and the place where they do. A session that reads again
+    /// and again lets them go first; it might take the lock anew before they are awake.
     waiting: AtomicUsize,
     turnstile: Mutex<()>,
     framing: Framing,
@@ -62,8 +64,8 @@ impl<S: Stream> Output<S> {
     /// The output of a connection whose 101 response is still to be sent. Messages wait until
     /// [`open`](Self::open); they are accepted while fewer than `limit` bytes wait.
     ///
-    /// `timeout` is how long a client may go without taking any output (httpd's `Timeout`); `None`: for
-    /// ever.
+    /// `timeout` is how long a client may go without taking any output (httpd's `Timeout`); `None`:
+    /// for ever.
     #[must_use]
     pub fn new(
         limit: usize,
@@ -99,8 +101,8 @@ impl<S: Stream> Output<S> {
 
     /// Queues a message, and sees to it that it is written soon.
     ///
-    /// When the queue is full, waits until the client has made room. A client that takes nothing for as long
-    /// as the timeout is given up.
+    /// When the queue is full, waits until the client has made room. A client that takes nothing
+    /// for as long as the timeout is given up.
     ///
     /// # Errors
     ///
@@ -117,8 +119,8 @@ impl<S: Stream> Output<S> {
         self.send_later(opcode, payload, caller)
     }
 
-    /// As [`send`](Self::send), but never waits for the client. Returns whether the message was accepted;
-    /// if not, it is forgotten.
+    /// As [`send`](Self::send), but never waits for the client. Returns whether the message was
+    /// accepted; if not, it is forgotten.
     ///
     /// # Errors
     ///
@@ -248,8 +250,8 @@ impl<S: Stream> Output<S> {
         }
     }
 
-    /// Waits until there is room in the queue, or it is time to look again. The client has taken nothing
-    /// `since` then.
+    /// Waits until there is room in the queue, or it is time to look again. The client has taken
+    /// nothing `since` then.
     fn wait_for_room(self: &Arc<Self>, since: Instant, retry: Retry) -> Result<(), Closed> {
         let deadline = self.timeout.and_then(|timeout| since.checked_add(timeout));
         if deadline.is_some_and(|deadline| deadline <= Instant::now()) {
@@ -268,8 +270,8 @@ impl<S: Stream> Output<S> {
         queue.takes_messages().map(drop)
     }
 
-    /// Waits until the 101 response has been sent: nothing drains before. A callback of the connection
-    /// cannot, as it is the one that decides about the response.
+    /// Waits until the 101 response has been sent: nothing drains before. A callback of the
+    /// connection cannot, as it is the one that decides about the response.
     fn wait_until_open(&self, caller: Caller) -> Result<(), Closed> {
         let until = self
             .timeout
@@ -370,19 +372,19 @@ impl<S: Stream> Output<S> {
         body()
     }
 
-    /// The turn that goes on takes long, or may. What its callbacks have sent is written soon, as is what
-    /// they are going to send.
+    /// The turn that goes on takes long, or may. What its callbacks have sent is written soon, as
+    /// is what they are going to send.
     pub fn stop_gathering(self: &Arc<Self>) {
         if self.shared.queue().stop_gathering() {
             self.tell_home(Caller::Callback);
         }
     }
 
-    /// Whether the flusher still has to be told of the connection; afterwards it counts as told, until
-    /// [`begin_help`](Self::begin_help).
+    /// Whether the flusher still has to be told of the connection; afterwards it counts as told,
+    /// until [`begin_help`](Self::begin_help).
     pub fn mark_scheduled(&self) -> bool {
-        // A sender that finds the flag set has queued its frame before the flusher takes the queue, as both
-        // take the queue's lock.
+        // A sender that finds the flag set has queued its frame before the flusher takes the queue,
+        // as both take the queue's lock.
         !self.is_scheduled.load(Ordering::Relaxed)
             && !self.is_scheduled.swap(true, Ordering::AcqRel)
     }
@@ -393,8 +395,8 @@ impl<S: Stream> Output<S> {
         self.is_scheduled.swap(false, Ordering::AcqRel);
     }
 
-    /// Whether the session cannot write when the client takes more, as a callback runs, or a sender waits
-    /// for room.
+    /// Whether the session cannot write when the client takes more, as a callback runs, or a sender
+    /// waits for room.
     pub fn needs_help(&self) -> bool {
         self.shared.queue().needs_help()
     }
@@ -405,8 +407,8 @@ impl<S: Stream> Output<S> {
         self.wake();
     }
 
-    /// Tells the client that the server goes away, with the payload of a close frame, and the session not
-    /// to wait for it for long.
+    /// Tells the client that the server goes away, with the payload of a close frame, and the
+    /// session not to wait for it for long.
     pub fn go_away(self: &Arc<Self>, payload: &[u8]) {
         self.is_leaving.store(true, Ordering::Release);
         // Closed already: the session only has to hurry.
@@ -425,8 +427,8 @@ impl<S: Stream> Output<S> {
         self.shared.seal();
     }
 
-    /// Ends the connection for all who share it and gives its stream back to httpd. Senders that are
-    /// under way or come later get [`Closed`].
+    /// Ends the connection for all who share it and gives its stream back to httpd. Senders that
+    /// are under way or come later get [`Closed`].
     pub fn shut(&self) {
         self.writer().shut(&self.shared);
     }

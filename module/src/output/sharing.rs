@@ -1,7 +1,8 @@
 //! One frame for many connections.
 //!
-//! A plugin that sends a message to many connections calls `send` for each. All get the same bytes, so
-//! each thread remembers the frame that it sent last: if the next one is equal, the connections share it.
+//! A plugin that sends a message to many connections calls `send` for each. All get the same bytes,
+//! so each thread remembers the frame that it sent last: if the next one is equal, the connections
+//! share it.
 
 use std::cell::Cell;
 use std::ops::Range;
@@ -10,8 +11,8 @@ use std::sync::Arc;
 use super::caller::Caller;
 use super::frame::{Frame, LARGE};
 
-/// The sizes in bytes of payloads that are shared. Shorter ones are copied in less time than it takes to
-/// keep account of pieces, and longer ones are written from where they lie.
+/// The sizes in bytes of payloads that are shared. Shorter ones are copied in less time than it
+/// takes to keep account of pieces, and longer ones are written from where they lie.
 const SHARED: Range<usize> = 512..LARGE;
 
 thread_local! {
@@ -19,8 +20,8 @@ thread_local! {
     static LAST: Cell<Option<Arc<[u8]>>> = const { Cell::new(None) };
 }
 
-/// Runs `body` with the frame, which is shared if that is worth it. A connection's own callbacks answer,
-/// each time with something else.
+/// Runs `body` with the frame, which is shared if that is worth it. A connection's own callbacks
+/// answer, each time with something else.
 #[inline]
 pub(super) fn with_shared<T>(
     frame: Frame<'_>,

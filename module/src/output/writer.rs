@@ -121,8 +121,8 @@ impl<S: Stream> Writer<S> {
         shared.discard();
     }
 
-    /// Writes as much as is done in one go. `ends_turn` says that the session is about to wait, so that
-    /// callbacks leave writing to the end of the next turn.
+    /// Writes as much as is done in one go. `ends_turn` says that the session is about to wait, so
+    /// that callbacks leave writing to the end of the next turn.
     pub(super) fn write_some(&mut self, shared: &Shared, ends_turn: bool) -> io::Result<Written> {
         let Some(stream) = &mut self.stream else {
             let has_close = shared.queue().level().has_close;
@@ -197,9 +197,9 @@ impl<S: Stream> Writer<S> {
         }
     }
 
-    /// Writes a message at once, straight from where it lies, if nothing waits before it. The writer
-    /// keeps what the client does not take, and writes it first. Returns whether the message was
-    /// accepted; if not, it is to be queued.
+    /// Writes a message at once, straight from where it lies, if nothing waits before it. The
+    /// writer keeps what the client does not take, and writes it first. Returns whether the message
+    /// was accepted; if not, it is to be queued.
     ///
     /// # Errors
     ///

@@ -117,8 +117,8 @@ fn check_head(address: usize) -> Result<(), PluginError> {
 fn check_callbacks(
     table: &[u8; size_of::<WebSocketPlugin>()],
 ) -> Result<abi::OnMessage, PluginError> {
-    // SAFETY: the bytes are those of a table's plain fields. Every bit pattern is a valid `Option` of
-    // a function pointer; none is called before it has been checked.
+    // SAFETY: the bytes are those of a table's plain fields. Every bit pattern is a valid `Option`
+    // of a function pointer; none is called before it has been checked.
     let table = unsafe { table.as_ptr().cast::<WebSocketPlugin>().read_unaligned() };
     for (name, address) in [
         ("destroy", table.destroy.map_or(0, |f| f as usize)),

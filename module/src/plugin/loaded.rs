@@ -63,15 +63,15 @@ impl LoadedPlugin {
     ///
     /// # Safety
     ///
-    /// `init` is a function without arguments that returns a pointer or a number, and does so without
-    /// crashing. Its library stays loaded for as long as the result is used. What it returns is checked
-    /// here: a table that passes is taken for a plugin's.
+    /// `init` is a function without arguments that returns a pointer or a number, and does so
+    /// without crashing. Its library stays loaded for as long as the result is used. What it
+    /// returns is checked here: a table that passes is taken for a plugin's.
     pub unsafe fn from_init(source: Source, init: abi::Init) -> Result<Self, PluginError> {
         // SAFETY: the caller vouches for `init`.
         let table = NonNull::new(unsafe { init() }).ok_or(PluginError::Init)?;
         let on_message = inspect(table.as_ptr())?;
-        // SAFETY: `inspect` found a table that can be read as far as Rust plugins fill it. The caller
-        // keeps the library loaded, and `destroy` releases all instances first.
+        // SAFETY: `inspect` found a table that can be read as far as Rust plugins fill it. The
+        // caller keeps the library loaded, and `destroy` releases all instances first.
         let rust = unsafe { rust_plugin(table.as_ptr()) }.map_err(PluginError::Incompatible)?;
         Ok(Self {
             source,
@@ -139,8 +139,8 @@ impl LoadedPlugin {
         options: &PluginOptions,
     ) -> Result<Option<Private>, String> {
         let private = match (self.instance(options)?, self.table().on_connect) {
-            // SAFETY: `server` stays attached to the connection until `disconnect` has returned, and
-            // texts are checked to be UTF-8.
+            // SAFETY: `server` stays attached to the connection until `disconnect` has returned,
+            // and texts are checked to be UTF-8.
             (Some(instance), _) => unsafe { instance.connect(server.as_abi()) },
             // SAFETY: as above.
             (None, Some(on_connect)) => unsafe { on_connect(server.as_abi()) },
@@ -149,7 +149,8 @@ impl LoadedPlugin {
         Ok((!private.is_null()).then_some(Private(private)))
     }
 
-    /// Hands a message to the plugin, which may change the payload in place, and the byte behind it.
+    /// Hands a message to the plugin, which may change the payload in place, and the byte behind
+    /// it.
     pub fn message(
         &self,
         private: Private,
@@ -162,8 +163,9 @@ impl LoadedPlugin {
             MessageKind::Binary => abi::MESSAGE_TYPE_BINARY,
         };
         let len = payload.len();
-        // SAFETY: `private` came from `connect` on the same server. `Payload` promises that `len` bytes and
-        // one more may be written from its pointer on, which comes from a slice and so is never null.
+        // SAFETY: `private` came from `connect` on the same server. `Payload` promises that `len`
+        // bytes and one more may be written from its pointer on, which comes from a slice and so is
+        // never null.
         unsafe {
             (self.on_message)(private.0, server.as_abi(), kind, payload.as_mut_ptr(), len);
         }

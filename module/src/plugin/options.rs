@@ -19,8 +19,8 @@ impl PluginOptions {
         self.0.get(name).map(|value| &**value)
     }
 
-    /// The options of a section inside the one these options are from: its own and, by name, what it
-    /// does not set.
+    /// The options of a section inside the one these options are from: its own and, by name, what
+    /// it does not set.
     #[must_use]
     pub fn merged_with(&self, inner: &Self) -> Self {
         if inner.0.is_empty() {

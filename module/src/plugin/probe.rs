@@ -60,7 +60,8 @@ fn segment_is_executable(address: usize) -> Option<bool> {
         _size: usize,
         search: *mut c_void,
     ) -> libc::c_int {
-        // SAFETY: the linker passes a description of an object it has loaded, and the `Search` below.
+        // SAFETY: the linker passes a description of an object it has loaded, and the `Search`
+        // below.
         unsafe {
             let search = &mut *search.cast::<Search>();
             let object = &*object;
@@ -117,7 +118,8 @@ fn map_is_executable(address: usize) -> bool {
 pub(super) fn is_on_stack(address: usize) -> bool {
     let mut attributes = MaybeUninit::<libc::pthread_attr_t>::uninit();
     let (mut start, mut length) = (ptr::null_mut(), 0);
-    // SAFETY: the first call fills the attributes of the calling thread, the others use and free them.
+    // SAFETY: the first call fills the attributes of the calling thread, the others use and free
+    // them.
     unsafe {
         if libc::pthread_getattr_np(libc::pthread_self(), attributes.as_mut_ptr()) != 0 {
             return false;

@@ -36,13 +36,14 @@ pub(super) fn with_status(status: c_int) -> Option<Refusal> {
 ///
 /// # Safety
 ///
-/// `refusal` is null, or points to a refusal as long as its `size` says, with as many headers and bytes as
-/// it says.
+/// `refusal` is null, or points to a refusal as long as its `size` says, with as many headers and
+/// bytes as it says.
 unsafe fn read(refusal: *const abi::Refusal) -> Option<Refusal> {
     if refusal.is_null() {
         return None;
     }
-    // SAFETY: every version begins with `size`; the caller vouches for the rest as far as it covers it.
+    // SAFETY: every version begins with `size`; the caller vouches for the rest as far as it covers
+    // it.
     let refusal = unsafe {
         let size = usize::try_from((*refusal).size).ok()?;
         (size >= size_of::<abi::Refusal>()).then(|| &*refusal)?

@@ -44,8 +44,8 @@ pub(super) struct Opening {
 }
 
 impl Opening {
-    /// What of the path lies behind the section of the configuration that names the plugin: empty, or
-    /// beginning with a slash. httpd's own `path_info` depends on which files there are. For the
+    /// What of the path lies behind the section of the configuration that names the plugin: empty,
+    /// or beginning with a slash. httpd's own `path_info` depends on which files there are. For the
     /// handler's thread.
     pub(super) fn path_info(&self) -> *const c_char {
         match &self.section {
@@ -155,9 +155,9 @@ thread_local! {
 
 /// A `WebSocketServer` and the connection behind it.
 ///
-/// It never moves and is never freed while a plugin may hold a pointer to it: plugins keep the pointer
-/// of one connection and use it on a later one of the same thread. With no connection attached every
-/// function answers as for a connection that is gone.
+/// It never moves and is never freed while a plugin may hold a pointer to it: plugins keep the
+/// pointer of one connection and use it on a later one of the same thread. With no connection
+/// attached every function answers as for a connection that is gone.
 pub struct Server {
     table: abi::ServerTable,
     attached: Mutex<Option<Arc<Attachment>>>,
@@ -197,8 +197,8 @@ impl Server {
         *self.lock() = None;
     }
 
-    /// Runs callbacks of the connection the table stands for, which is `attached`. What they call needs no
-    /// lock to find it.
+    /// Runs callbacks of the connection the table stands for, which is `attached`. What they call
+    /// needs no lock to find it.
     pub fn in_callbacks<T>(&self, attached: &Attachment, body: impl FnOnce() -> T) -> T {
         /// Puts back what was there before, also after a panic.
         struct Outer(Callee);
@@ -254,8 +254,8 @@ where
     T: Copy,
 {
     guard("a function of WebSocketServer", absent, || {
-        // SAFETY: `state` of such a table points to its `Server`, which is never freed while plugins
-        // may use it.
+        // SAFETY: `state` of such a table points to its `Server`, which is never freed while
+        // plugins may use it.
         let server = unsafe {
             server
                 .as_ref()

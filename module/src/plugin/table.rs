@@ -14,7 +14,8 @@ use crate::protocol::Opcode;
 /// number before it became a length, of 32 bits or of 64.
 const MAX_SENT: usize = i32::MAX as usize;
 
-/// The table of a [`Server`](super::Server) but for its state: null, which stands for no connection.
+/// The table of a [`Server`](super::Server) but for its state: null, which stands for no
+/// connection.
 pub(super) const TABLE: abi::ServerTable = abi::ServerTable {
     extended: EXTENDED,
     try_send_message,
@@ -275,8 +276,8 @@ unsafe fn c_str<'a>(text: *const c_char) -> Option<&'a CStr> {
     (!text.is_null()).then(|| unsafe { CStr::from_ptr(text) })
 }
 
-/// The payload of a message that a plugin sends; `None`, and a line in the error log, if there can be no
-/// such payload.
+/// The payload of a message that a plugin sends; `None`, and a line in the error log, if there can
+/// be no such payload.
 #[inline]
 unsafe fn sent_bytes<'a>(
     attached: &Attachment,
@@ -310,7 +311,7 @@ unsafe fn bytes<'a>(bytes: *const u8, length: usize) -> Option<&'a [u8]> {
     if bytes.is_null() || length > MAX_SENT {
         return None;
     }
-    // SAFETY: the plugin vouches for `length` readable bytes during the call; that they are no more than
-    // a slice may have was checked.
+    // SAFETY: the plugin vouches for `length` readable bytes during the call; that they are no more
+    // than a slice may have was checked.
     Some(unsafe { std::slice::from_raw_parts(bytes, length) })
 }

@@ -11,8 +11,8 @@
 //!              the client takes no output, or does not answer the close frame ----> Closed
 //! ```
 //!
-//! Whoever has the socket passes bytes in, does what an [`Action`] says, and reports after each pass how
-//! far its output has got. The answer says what to wait for next. Time is passed in.
+//! Whoever has the socket passes bytes in, does what an [`Action`] says, and reports after each
+//! pass how far its output has got. The answer says what to wait for next. Time is passed in.
 
 use std::time::{Duration, Instant};
 
@@ -41,12 +41,13 @@ pub enum Action<'a> {
     },
     /// Send a pong with this payload.
     Pong(&'a [u8]),
-    /// The client has closed. Answer with a close frame with this code (`None`: an empty one), and send
-    /// nothing after it.
+    /// The client has closed. Answer with a close frame with this code (`None`: an empty one), and
+    /// send nothing after it.
     Close(Option<CloseCode>),
     /// Do nothing: that was a pong.
     Nothing,
-    /// The client has broken a rule. Tell it with a close frame with this code, and send nothing after it.
+    /// The client has broken a rule. Tell it with a close frame with this code, and send nothing
+    /// after it.
     Fail(ProtocolError, CloseCode),
 }
 
@@ -103,8 +104,8 @@ pub struct Connection {
 }
 
 impl Connection {
-    /// A connection that is open. `timeout` is how long the client may go without taking any output;
-    /// `None`: for ever.
+    /// A connection that is open. `timeout` is how long the client may go without taking any
+    /// output; `None`: for ever.
     #[must_use]
     pub fn new(receiver: Receiver, version: Version, timeout: Option<Duration>) -> Self {
         Self {
@@ -138,8 +139,8 @@ impl Connection {
         self.receiver.whole_message(input)
     }
 
-    /// Takes bytes from the front of `input` up to the end of the next frame that asks for something.
-    /// `None` after taking all of them.
+    /// Takes bytes from the front of `input` up to the end of the next frame that asks for
+    /// something. `None` after taking all of them.
     #[inline]
     pub fn receive<'a>(&'a mut self, input: &'a mut Input<'_>) -> Option<Action<'a>> {
         let event = self.receiver.receive(input);
@@ -174,8 +175,8 @@ impl Connection {
         self.receiver.release();
     }
 
-    /// Output has got so far `now`: says what to wait for. With `is_leaving`, the server is about to stop
-    /// and does not wait for long.
+    /// Output has got so far `now`: says what to wait for. With `is_leaving`, the server is about
+    /// to stop and does not wait for long.
     pub fn wait_for(&mut self, output: OutputState, is_leaving: bool, now: Instant) -> Await {
         let awaited = self.awaited(output, is_leaving, now);
         if matches!(awaited, Await::Nothing(_)) {

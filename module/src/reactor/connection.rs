@@ -21,8 +21,8 @@ use crate::transport::{Custody, Transport};
 /// `SECONDS_TO_LINGER`).
 const LINGER: Duration = Duration::from_secs(2);
 
-/// When to ask again whether the hooks of the handover have run, for the first time; each time later it
-/// takes twice as long, as a hook of another module may take for ever.
+/// When to ask again whether the hooks of the handover have run, for the first time; each time
+/// later it takes twice as long, as a hook of another module may take for ever.
 const FIRST_RECHECK: Duration = Duration::from_millis(1);
 
 /// The longest time until then.
@@ -67,8 +67,8 @@ pub struct Handover {
     pub connection: Arc<Connection>,
     /// What goes there.
     pub session: Session,
-    /// Its bytes. The session gets them when the MPM's thread no longer uses the connection's memory:
-    /// a plugin's thread might send at once.
+    /// Its bytes. The session gets them when the MPM's thread no longer uses the connection's
+    /// memory: a plugin's thread might send at once.
     pub transport: Transport,
 }
 
@@ -102,8 +102,8 @@ impl Connection {
         self.output.get().and_then(Weak::upgrade)
     }
 
-    /// Begins with a session whose bytes are in `transport`. The handshake's thread calls it when it no
-    /// longer uses the connection.
+    /// Begins with a session whose bytes are in `transport`. The handshake's thread calls it when
+    /// it no longer uses the connection.
     pub fn adopt(self: &Arc<Self>, session: Session, transport: Transport, custody: Custody) {
         session.output().open(transport);
         // Nobody else sets it: this happens once.
@@ -127,9 +127,10 @@ impl Connection {
         self.home.enqueue(self);
     }
 
-    /// Decides whether the next turn lets others go first: if the last one was heavy and there is more to
-    /// do, or two in a row were. A single heavy turn of a client that sends little proves nothing: its
-    /// thread may have waited for a processor, and behind the heavy ones the client would wait for long.
+    /// Decides whether the next turn lets others go first: if the last one was heavy and there is
+    /// more to do, or two in a row were. A single heavy turn of a client that sends little proves
+    /// nothing: its thread may have waited for a processor, and behind the heavy ones the client
+    /// would wait for long.
     fn note_weight(&self, was_heavy: bool, has_more: bool) {
         let is_second = self.was_heavy.swap(was_heavy, Ordering::Relaxed);
         self.is_heavy
@@ -279,11 +280,13 @@ impl Life {
         self.is_leaving = session.is_some_and(|session| session.output().is_leaving());
     }
 
-    /// Ends the request, when the handover is complete, then waits until the client has closed its side.
+    /// Ends the request, when the handover is complete, then waits until the client has closed its
+    /// side.
     fn close(&mut self, buffer: &mut [u8]) -> Outcome {
         let now = Instant::now();
         let Some(until) = self.linger_until else {
-            // The end of the request updates the scoreboard of the MPM's thread if that is still there.
+            // The end of the request updates the scoreboard of the MPM's thread if that is still
+            // there.
             if !self.custody.is_handed_over() {
                 let recheck = self.recheck;
                 self.recheck = (2 * recheck).min(LAST_RECHECK);

@@ -41,7 +41,8 @@ impl Doze {
     pub(super) fn sleep(&self, is_busy: impl FnOnce() -> bool) {
         let mut is_stopping = self.lock();
         self.is_asleep.store(true, Ordering::Relaxed);
-        // Either this sees that there is something to do, or who brought it sees that the thread sleeps.
+        // Either this sees that there is something to do, or who brought it sees that the thread
+        // sleeps.
         fence(Ordering::SeqCst);
         if is_busy() {
             self.is_asleep.store(false, Ordering::Relaxed);

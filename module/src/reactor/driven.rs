@@ -7,10 +7,11 @@ use super::ready::Queued;
 
 /// A connection, as its loop and the threads of the pool see it.
 pub(super) trait Driven: Queued + Send + Sync + 'static {
-    /// Takes a turn, which begins `now`, unless one is going on: that will be followed by another. Gives
-    /// the time at its end, if it did. Panics nowhere.
+    /// Takes a turn, which begins `now`, unless one is going on: that will be followed by another.
+    /// Gives the time at its end, if it did. Panics nowhere.
     ///
-    /// `is_watched` says that the monitor calls [`stop_gathering`](Self::stop_gathering) if it takes long.
+    /// `is_watched` says that the monitor calls [`stop_gathering`](Self::stop_gathering) if it
+    /// takes long.
     fn turn(self: &Arc<Self>, buffer: &mut [u8], now: Instant, is_watched: bool)
     -> Option<Instant>;
 

@@ -25,7 +25,8 @@ use crate::output::Output;
 use crate::session::is_heavy;
 use crate::transport::Custody;
 
-/// What turns have sent to other connections waits for no longer than this while there are more turns.
+/// What turns have sent to other connections waits for no longer than this while there are more
+/// turns.
 const HOLD: Duration = Duration::from_millis(2);
 
 /// A loop writes for so long before it looks for other things to do.
@@ -37,8 +38,8 @@ const OUTPUTS: usize = 16;
 /// The token of the descriptor that interrupts a wait.
 const INTERRUPT: u64 = u64::MAX;
 
-/// After so many ticks of the monitor a turn is worth a thread beyond the limit, even if it computes: one
-/// second.
+/// After so many ticks of the monitor a turn is worth a thread beyond the limit, even if it
+/// computes: one second.
 const LONG: u32 = 200;
 
 /// The threads that loops have for what blocks.
@@ -137,8 +138,8 @@ impl<C: Driven> EventLoop<C> {
         })
     }
 
-    /// Runs the loop until another thread takes it over or everything has ended. Gives itself back if
-    /// it has to be run on.
+    /// Runs the loop until another thread takes it over or everything has ended. Gives itself back
+    /// if it has to be run on.
     pub(super) fn run(self: &Arc<Self>, scratch: &mut Scratch) -> Option<Arc<Self>> {
         self.runner.store(thread::current(), Ordering::Relaxed);
         waking::begin(Arc::<Self>::clone(self));
@@ -152,14 +153,15 @@ impl<C: Driven> EventLoop<C> {
         is_to_run_on.then(|| Arc::clone(self))
     }
 
-    /// Takes the turns of all that are ready and were quick the last time, and then, for as long as a
-    /// turn may take, of those that were not: these wait for each other, but those do not wait for them.
-    /// What the turns have sent to other connections is written at the end, when no more turns are due or
-    /// it has waited for long. Returns whether the thread still owns the loop.
+    /// Takes the turns of all that are ready and were quick the last time, and then, for as long as
+    /// a turn may take, of those that were not: these wait for each other, but those do not wait
+    /// for them. What the turns have sent to other connections is written at the end, when no more
+    /// turns are due or it has waited for long. Returns whether the thread still owns the loop.
     fn run_pass(&self, scratch: &mut Scratch) -> bool {
         let (mut next, ready, started) = self.wait(&mut scratch.events);
         if ready == 0 && !self.ready.has_heavy() {
-            // Threads may be sending to many: a loop that writes for each of them keeps them from it.
+            // Threads may be sending to many: a loop that writes for each of them keeps them from
+            // it.
             std::thread::yield_now();
         }
         let mut now = started;
@@ -241,8 +243,8 @@ impl<C: Driven> EventLoop<C> {
         self.is_stopping.load(Ordering::SeqCst) && lock(&self.registry).connections.is_empty()
     }
 
-    /// Waits for something to do and puts it into the queue. Gives the first of those that were quick the
-    /// last time, how many there are, and the time.
+    /// Waits for something to do and puts it into the queue. Gives the first of those that were
+    /// quick the last time, how many there are, and the time.
     fn wait(&self, events: &mut Vec<epoll::Event>) -> (Option<Arc<C>>, usize, Instant) {
         let timeout = self.begin_wait();
         waking::wake_others();
@@ -297,13 +299,13 @@ impl<C: Driven> EventLoop<C> {
         Timespec::try_from(due.saturating_duration_since(Instant::now())).ok()
     }
 
-    /// Gives the loop to another thread if `turn`, which the monitor has seen for so many ticks, still
-    /// goes on, and has written what its callbacks have sent.
+    /// Gives the loop to another thread if `turn`, which the monitor has seen for so many ticks,
+    /// still goes on, and has written what its callbacks have sent.
     ///
-    /// A thread that computes, or waits for a processor, is no reason to mistrust the plugin: with all
-    /// threads blocked, its turns would then wait for another plugin's. Nor is it worth a thread beyond
-    /// the limit, unless it takes very long. One that waits for a processor gets it no sooner if another
-    /// thread wants it too.
+    /// A thread that computes, or waits for a processor, is no reason to mistrust the plugin: with
+    /// all threads blocked, its turns would then wait for another plugin's. Nor is it worth a
+    /// thread beyond the limit, unless it takes very long. One that waits for a processor gets it
+    /// no sooner if another thread wants it too.
     pub(super) fn take_over(self: &Arc<Self>, turn: u64, ticks: u32, is_computing: bool) {
         // The turn's own, if it still goes on.
         let connection = self.ready.lock().current().map(Arc::clone);
@@ -361,9 +363,9 @@ impl<C: Driven> EventLoop<C> {
         }
     }
 
-    /// Whether a thread of a plugin that sends a message had better write it by itself. A single message
-    /// goes out at once that way, whatever the loop is doing. The next ones are left to the loop, until it
-    /// comes to it: what is sent meanwhile is written together.
+    /// Whether a thread of a plugin that sends a message had better write it by itself. A single
+    /// message goes out at once that way, whatever the loop is doing. The next ones are left to the
+    /// loop, until it comes to it: what is sent meanwhile is written together.
     pub(super) fn lets_write(&self) -> bool {
         let this = ptr::from_ref(self).addr();
         let pass = self.pass.load(Ordering::Relaxed);

@@ -21,8 +21,8 @@ pub(super) trait Fallible {
     fn give_up(&mut self) -> bool;
 }
 
-/// Takes a turn. If that panics, the session ends, and the connection is closed as after any other; if
-/// it panics on that way too, the connection is closed without a word.
+/// Takes a turn. If that panics, the session ends, and the connection is closed as after any other;
+/// if it panics on that way too, the connection is closed without a word.
 pub(super) fn turn<T: Fallible>(life: &mut T, take: impl FnOnce(&mut T) -> Outcome) -> Outcome {
     let outcome = guard("a turn of a connection", None, || Some(take(life)));
     outcome.unwrap_or_else(|| {

@@ -23,8 +23,8 @@ pub(super) trait Job: Send + 'static {
     /// A thread's own memory.
     type Scratch: Default;
 
-    /// Whether it must not wait until a callback returns: it goes first, if need be on a thread beyond
-    /// the limit.
+    /// Whether it must not wait until a callback returns: it goes first, if need be on a thread
+    /// beyond the limit.
     fn is_urgent(&self) -> bool;
 
     /// Does it. What is given back is done next, by whatever thread is free.
@@ -77,14 +77,15 @@ impl<J: Job> Pool<J> {
         } else {
             state.jobs.push_back(job);
         }
-        // More threads than there are processors only help if some are blocked: `ensure_threads` looks.
+        // More threads than there are processors only help if some are blocked: `ensure_threads`
+        // looks.
         let may_grow = state.busy.len() + state.idle < self.processors;
         self.spawn_if_needed(&mut state, may_grow);
         self.changed.notify_one();
     }
 
-    /// Whether jobs wait that no thread is free for. Starts as many as help, if there may be more: an
-    /// earlier try can have failed, and threads that computed can have blocked since.
+    /// Whether jobs wait that no thread is free for. Starts as many as help, if there may be more:
+    /// an earlier try can have failed, and threads that computed can have blocked since.
     pub(super) fn ensure_threads(self: &Arc<Self>) -> bool {
         let Some(busy) = self.busy_while_jobs_wait() else {
             return false;
@@ -112,8 +113,8 @@ impl<J: Job> Pool<J> {
         self.running() >= self.threads.max
     }
 
-    /// Starts a thread if a job waits for one, within the limit if it `may_grow`. Returns whether there
-    /// is another.
+    /// Starts a thread if a job waits for one, within the limit if it `may_grow`. Returns whether
+    /// there is another.
     fn spawn_if_needed(self: &Arc<Self>, state: &mut State<J>, may_grow: bool) -> bool {
         let urgent = state.jobs.iter().take_while(|job| job.is_urgent());
         let is_allowed =
@@ -191,8 +192,8 @@ impl<J: Job> Pool<J> {
         job
     }
 
-    /// Lets the threads end when there are no more jobs. Returns whether they did before `deadline`, if
-    /// there is one.
+    /// Lets the threads end when there are no more jobs. Returns whether they did before
+    /// `deadline`, if there is one.
     pub(super) fn stop(&self, deadline: Option<Instant>) -> bool {
         let mut state = self.lock();
         state.is_stopping = true;

@@ -7,7 +7,8 @@ use crate::sync::{AtomicBool, Mutex, MutexGuard, Ordering, PoisonError};
 
 /// What can be put into a queue, where it stands once at most.
 pub(super) trait Queued {
-    /// Whether it still has to be put into the queue; afterwards it counts as put until its turn begins.
+    /// Whether it still has to be put into the queue; afterwards it counts as put until its turn
+    /// begins.
     fn mark_queued(&self) -> bool;
 
     /// Whether its last turn took long.
@@ -16,13 +17,13 @@ pub(super) trait Queued {
 
 /// Queues that any thread puts into, and the wait of the thread that takes.
 ///
-/// Connections have two lanes: those whose last turn was short do not queue behind those whose turns take
-/// long. What is to be written (`O`) has a lane of its own.
+/// Connections have two lanes: those whose last turn was short do not queue behind those whose
+/// turns take long. What is to be written (`O`) has a lane of its own.
 pub(super) struct Ready<T, O> {
     /// The thread that runs the loop is waiting, or about to.
     is_waiting: AtomicBool,
-    /// There may be something in a lane other than the light one. A hint: what another thread puts may be
-    /// seen late, but not later than the next wait begins.
+    /// There may be something in a lane other than the light one. A hint: what another thread puts
+    /// may be seen late, but not later than the next wait begins.
     has_heavy: AtomicBool,
     has_outputs: AtomicBool,
     queue: Mutex<Queue<T, O>>,
@@ -52,11 +53,11 @@ impl<T: Queued, O> Ready<T, O> {
         }
     }
 
-    /// Begins a wait. Returns whether there is nothing to do, so that it may last: it is interrupted when
-    /// something is put.
+    /// Begins a wait. Returns whether there is nothing to do, so that it may last: it is
+    /// interrupted when something is put.
     pub(super) fn begin_wait(&self) -> bool {
-        // Before the look into the queue: who puts something after it sees that there is a wait, as both
-        // take the lock in between.
+        // Before the look into the queue: who puts something after it sees that there is a wait, as
+        // both take the lock in between.
         self.is_waiting.store(true, Ordering::Relaxed);
         let queue = self.lock();
         let has_heavy = !queue.heavy.is_empty();
@@ -70,8 +71,8 @@ impl<T: Queued, O> Ready<T, O> {
         self.is_waiting.store(false, Ordering::Relaxed);
     }
 
-    /// Whether the loop has to be interrupted to learn of what was done before this call, under a lock
-    /// that the loop takes before it waits.
+    /// Whether the loop has to be interrupted to learn of what was done before this call, under a
+    /// lock that the loop takes before it waits.
     pub(super) fn is_waiting(&self) -> bool {
         self.is_waiting.load(Ordering::Relaxed)
     }
@@ -127,8 +128,8 @@ impl<T: Queued, O> Ready<T, O> {
         queue.take(item)
     }
 
-    /// Moves some of what is to be written into `outputs`, those that were put first. Returns whether
-    /// there is any.
+    /// Moves some of what is to be written into `outputs`, those that were put first. Returns
+    /// whether there is any.
     pub(super) fn take_outputs(&self, outputs: &mut Vec<Arc<O>>, most: usize) -> bool {
         if !self.has_outputs.load(Ordering::Relaxed) {
             return false;

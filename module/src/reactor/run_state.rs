@@ -9,9 +9,9 @@ use crate::sync::{AtomicBool, Mutex, MutexGuard, Ordering, PoisonError};
 ///   Resting ------> Queued -------> Running -----> Resting, or Queued if it was woken meanwhile
 /// ```
 ///
-/// It counts as queued until a turn begins, however many queues it goes through until then. Who wakes it
-/// changes something first; who takes a turn looks for changes after [`begin`](Self::begin). So there is
-/// always a turn after the last change.
+/// It counts as queued until a turn begins, however many queues it goes through until then. Who
+/// wakes it changes something first; who takes a turn looks for changes after
+/// [`begin`](Self::begin). So there is always a turn after the last change.
 pub(super) struct RunState<T> {
     is_queued: AtomicBool,
     state: Mutex<State<T>>,
@@ -46,8 +46,8 @@ impl<T> RunState<T> {
         self.lock().life = Some(life);
     }
 
-    /// For whoever has taken it from the queue: begins a turn, unless one is going on, which will be
-    /// followed by another. What happens from now on asks for one more turn. A turn that is not
+    /// For whoever has taken it from the queue: begins a turn, unless one is going on, which will
+    /// be followed by another. What happens from now on asks for one more turn. A turn that is not
     /// [ended](Self::end) is the last.
     pub(super) fn begin(&self) -> Option<T> {
         // Not just a store: the turn has to see what those did who found it queued.

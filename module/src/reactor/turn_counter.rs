@@ -2,8 +2,9 @@
 
 use crate::sync::{AtomicU64, Ordering};
 
-/// Counts the turns of a loop, so that a turn that goes on can be told from the next, and which of two
-/// threads owns the loop: the upper half changes with the owner, the lower half is odd during a turn.
+/// Counts the turns of a loop, so that a turn that goes on can be told from the next, and which of
+/// two threads owns the loop: the upper half changes with the owner, the lower half is odd during a
+/// turn.
 #[derive(Default)]
 pub(super) struct TurnCounter(AtomicU64);
 

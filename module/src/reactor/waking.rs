@@ -50,9 +50,9 @@ pub(super) fn begin_turn(turn: u64) {
     });
 }
 
-/// Whether this thread wakes `event_loop` at the end of its pass. A thread whose loop was taken over wakes
-/// it at once: its callback may block for ever. The monitor, which takes loops over, wakes all loops for
-/// what was put before.
+/// Whether this thread wakes `event_loop` at the end of its pass. A thread whose loop was taken
+/// over wakes it at once: its callback may block for ever. The monitor, which takes loops over,
+/// wakes all loops for what was put before.
 pub(super) fn wakes_later<L: Sleeper + 'static>(event_loop: &Arc<L>) -> bool {
     let later = TO_WAKE.try_with(|to_wake| {
         let mut to_wake = to_wake.borrow_mut();

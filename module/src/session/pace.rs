@@ -1,14 +1,16 @@
 //! How much of what a client has sent is handled at a time.
 //!
-//! A turn takes about [`TURN`], however many messages arrive and however long callbacks take. Between two
-//! messages of one read no clock is asked; instead the reads become as short as it takes.
+//! A turn takes about [`TURN`], however many messages arrive and however long callbacks take.
+//! Between two messages of one read no clock is asked; instead the reads become as short as it
+//! takes.
 
 use std::time::{Duration, Instant};
 
 /// How long a turn takes, while there is more to do.
 const TURN: Duration = Duration::from_micros(250);
 
-/// The bytes of the first read: as one-byte messages, whose echo costs 100 ns each, half a millisecond.
+/// The bytes of the first read: as one-byte messages, whose echo costs 100 ns each, half a
+/// millisecond.
 const FIRST: usize = 32 * 1024;
 
 /// The fewest bytes of a read that may take all there is.
@@ -78,7 +80,8 @@ pub fn is_long(turn: Duration) -> bool {
     turn > 2 * TURN
 }
 
-/// Whether a turn that took so long is to be followed by a look for clients that have waited meanwhile.
+/// Whether a turn that took so long is to be followed by a look for clients that have waited
+/// meanwhile.
 #[must_use]
 pub fn is_heavy(turns: Duration) -> bool {
     turns > TURN / 2
@@ -89,7 +92,8 @@ mod tests {
     use super::{FIRST, MAX, MIN, Pace, TURN};
     use std::time::{Duration, Instant};
 
-    /// Handles reads that take so long for each byte, until the turn is over. Gives the time it took.
+    /// Handles reads that take so long for each byte, until the turn is over. Gives the time it
+    /// took.
     fn turn(pace: &mut Pace, nanoseconds: u64) -> Duration {
         let began = Instant::now();
         let mut now = began;

@@ -39,8 +39,8 @@ impl Plugged {
         }
     }
 
-    /// The request is about to end: from now on the plugin does without it. For the handler's thread,
-    /// before the first turn.
+    /// The request is about to end: from now on the plugin does without it. For the handler's
+    /// thread, before the first turn.
     pub fn outlive_request(&mut self) {
         self.attachment.outlive_request();
         self.memory = None;

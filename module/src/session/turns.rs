@@ -41,7 +41,8 @@ enum Rest {
     HeldBack,
 }
 
-/// A connection that its application has accepted. Dropping it ends the connection for the application.
+/// A connection that its application has accepted. Dropping it ends the connection for the
+/// application.
 pub struct Session<A: Application = Plugged, S: Stream = Transport> {
     connection: Connection,
     output: Arc<Output<S>>,
@@ -61,8 +62,9 @@ impl<A: Application, S: Stream> Session<A, S> {
         }
     }
 
-    /// Reads what has arrived, runs callbacks and writes what that brings about. `buffer` holds bytes
-    /// only during the call. `now` is the time; `was_long` says that the turn before [was](super::is_long).
+    /// Reads what has arrived, runs callbacks and writes what that brings about. `buffer` holds
+    /// bytes only during the call. `now` is the time; `was_long` says that the turn before
+    /// [was](super::is_long).
     pub fn turn(&mut self, buffer: &mut [u8], now: Instant, was_long: bool) -> Next {
         self.pace.begin(now, was_long);
         let is_held_up = self.connection.is_paused() && is_full(&self.output.write());
@@ -224,8 +226,8 @@ fn is_full(progress: &Progress) -> bool {
 }
 
 impl<A: Application, S: Stream> Drop for Session<A, S> {
-    /// From here on sends return at once; everything else stays valid until `disconnect` has returned;
-    /// then the stream is given back.
+    /// From here on sends return at once; everything else stays valid until `disconnect` has
+    /// returned; then the stream is given back.
     fn drop(&mut self) {
         self.output.seal();
         self.application

@@ -7,8 +7,8 @@ use rustix::net::Shutdown;
 use crate::httpd::socket::{Drained, Socket};
 use crate::httpd::suspend::Suspended;
 
-/// A connection that is this module's to close. Dropped without [`close`](Self::close), a suspended one
-/// stays open until the child exits.
+/// A connection that is this module's to close. Dropped without [`close`](Self::close), a suspended
+/// one stays open until the child exits.
 pub enum Custody {
     /// httpd has its request and its memory.
     Suspended(Suspended),
@@ -26,8 +26,8 @@ impl Custody {
         }
     }
 
-    /// Ends what there is of a request, whose [`Transport`](super::Transport) must be gone, and tells the
-    /// client that nothing more comes. Never waits for the client.
+    /// Ends what there is of a request, whose [`Transport`](super::Transport) must be gone, and
+    /// tells the client that nothing more comes. Never waits for the client.
     pub fn finish(&mut self) {
         match self {
             Self::Suspended(suspended) => suspended.finish(),

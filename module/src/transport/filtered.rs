@@ -1,7 +1,8 @@
 //! Bytes that pass through the filters of a connection (TLS, anything unknown).
 //!
-//! The core's filters are bypassed (`httpd/bottom.rs`) unless a module has put something next to them. Then
-//! they get pieces small enough that the core output filter never waits for the client (core_filters.c).
+//! The core's filters are bypassed (`httpd/bottom.rs`) unless a module has put something next to
+//! them. Then they get pieces small enough that the core output filter never waits for the client
+//! (core_filters.c).
 
 use std::io::{self, IoSlice};
 use std::mem;
@@ -14,8 +15,8 @@ use crate::httpd::brigades::Input;
 use crate::httpd::conn::Conn;
 use crate::httpd::socket::Acknowledged;
 
-/// What is passed to the core output filter at a time: the most that fits one TLS record, far from the
-/// 64 KiB (`FlushMaxThreshold`) at which it starts to block.
+/// What is passed to the core output filter at a time: the most that fits one TLS record, far from
+/// the 64 KiB (`FlushMaxThreshold`) at which it starts to block.
 const PASS_SIZE: usize = 16 * 1024;
 
 /// What is passed at a time where that filter is bypassed, and sent together.
@@ -24,8 +25,8 @@ const SEND_SIZE: usize = 4 * PASS_SIZE;
 /// How often filters that have given nothing are asked again at a time.
 const MOST_TRIES: usize = 16;
 
-/// So many records, or pieces of them, are read at a time: a client decides how short they are, and who
-/// sends to it waits meanwhile for the lock of the stream.
+/// So many records, or pieces of them, are read at a time: a client decides how short they are, and
+/// who sends to it waits meanwhile for the lock of the stream.
 const MOST_PIECES: usize = 128;
 
 /// So much is passed at a time, for the same reason.
@@ -53,8 +54,8 @@ impl Filtered {
         }
     }
 
-    /// Reads until the buffer is full, there is nothing more or others should have their turn: mod_ssl
-    /// gives 8 KiB at a time.
+    /// Reads until the buffer is full, there is nothing more or others should have their turn:
+    /// mod_ssl gives 8 KiB at a time.
     fn fill(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         let mut filled = 0;
         self.is_dry = false;
@@ -79,10 +80,11 @@ impl Filtered {
     }
 
     /// A non-blocking read that finds nothing may succeed without bytes. So does the core filter's
-    /// first read at the end of the client's bytes, which mod_ssl passes on as "try again"; the next
-    /// one reports the end, of which the poller will not tell again. And mod_ssl says "try again" after
-    /// each record without data (TLS 1.3 key updates), although more may have been read already. Before
-    /// httpd 2.4.60 it refuses renegotiation, which it does not allow a client, only when it is asked again.
+    /// first read at the end of the client's bytes, which mod_ssl passes on as "try again"; the
+    /// next one reports the end, of which the poller will not tell again. And mod_ssl says "try
+    /// again" after each record without data (TLS 1.3 key updates), although more may have been
+    /// read already. Before httpd 2.4.60 it refuses renegotiation, which it does not allow a
+    /// client, only when it is asked again.
     ///
     /// A client may send such records for ever: [`io::ErrorKind::Interrupted`] after some.
     fn read_piece(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
@@ -117,8 +119,8 @@ impl Filtered {
         self.conn.bottom().is_none_or(Bottom::has_moved)
     }
 
-    /// Whether the end is still to be found; then the next read asks the socket, whatever the last one
-    /// found.
+    /// Whether the end is still to be found; then the next read asks the socket, whatever the last
+    /// one found.
     fn look_again(&mut self) -> bool {
         if !mem::take(&mut self.must_find_end) {
             return false;
@@ -163,7 +165,8 @@ impl Stream for Filtered {
         if let Some(bottom) = self.conn.bottom() {
             bottom.begin_read();
         }
-        // Answers of mod_ssl that wait may keep the client from being read from. Failures show again.
+        // Answers of mod_ssl that wait may keep the client from being read from. Failures show
+        // again.
         let _ = self.flush();
         let mut result = self.fill(buffer);
         if let Some(bottom) = self.conn.bottom() {

@@ -1,8 +1,8 @@
 //! The bytes of a stream of HTTP/2 (RFC 8441), which pass through the filters of mod_http2.
 //!
-//! mod_http2 waits while its buffer is full, and takes any amount when it is empty (`httpd/beam.rs`). So a
-//! piece is passed only when the one before was taken. As nothing tells when to look whether it was, a
-//! writer looks again after a while.
+//! mod_http2 waits while its buffer is full, and takes any amount when it is empty
+//! (`httpd/beam.rs`). So a piece is passed only when the one before was taken. As nothing tells
+//! when to look whether it was, a writer looks again after a while.
 
 use std::io::{self, IoSlice};
 use std::mem;
@@ -58,8 +58,8 @@ impl Stream for Http2Stream {
     /// mod_http2 gives the end like other input.
     fn find_end(&mut self) {}
 
-    /// mod_http2 marks the end of the body first, as the request has none, although the stream goes on
-    /// (h2_c2.c, `h2_c2_filter_in`). The next such mark is the end of the stream.
+    /// mod_http2 marks the end of the body first, as the request has none, although the stream goes
+    /// on (h2_c2.c, `h2_c2_filter_in`). The next such mark is the end of the stream.
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         loop {
             match self.beam.read(buffer)? {

@@ -16,8 +16,8 @@ pub trait Stream: Send {
     /// When the process has no descriptors left.
     fn descriptor(&self) -> io::Result<Arc<OwnedFd>>;
 
-    /// How long to wait before trying to write again when the client has taken nothing for `pending`;
-    /// `None`: the descriptor becomes writable.
+    /// How long to wait before trying to write again when the client has taken nothing for
+    /// `pending`; `None`: the descriptor becomes writable.
     fn retry_interval(&self, _pending: Duration) -> Option<Duration> {
         None
     }
@@ -32,9 +32,9 @@ pub trait Stream: Send {
     ///
     /// # Errors
     ///
-    /// [`io::ErrorKind::WouldBlock`] when nothing has arrived, [`io::ErrorKind::Interrupted`] when others
-    /// should have their turn, [`io::ErrorKind::ResourceBusy`] when nothing is read before the client has
-    /// taken output; anything else ends the connection.
+    /// [`io::ErrorKind::WouldBlock`] when nothing has arrived, [`io::ErrorKind::Interrupted`] when
+    /// others should have their turn, [`io::ErrorKind::ResourceBusy`] when nothing is read before
+    /// the client has taken output; anything else ends the connection.
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize>;
 
     /// Writes what the connection takes. Returns how many bytes that were.
@@ -51,8 +51,8 @@ pub trait Stream: Send {
     /// As for [`write`](Self::write).
     fn write_pieces(&mut self, pieces: &[IoSlice<'_>]) -> io::Result<usize>;
 
-    /// Pushes on what was written but is held back on this side of the client. Returns whether nothing is
-    /// left to push.
+    /// Pushes on what was written but is held back on this side of the client. Returns whether
+    /// nothing is left to push.
     ///
     /// # Errors
     ///
@@ -61,7 +61,8 @@ pub trait Stream: Send {
         Ok(true)
     }
 
-    /// Whether the client has taken anything since this was last asked. It may have without that it shows.
+    /// Whether the client has taken anything since this was last asked. It may have without that it
+    /// shows.
     fn has_progressed(&mut self) -> bool;
 
     /// Gives up a client that is gone or does not read.

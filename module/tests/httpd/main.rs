@@ -172,8 +172,8 @@ fn contexts() -> Result<Vec<Context>> {
 }
 
 /// Cases that keep all threads of the only child busy at once. The event MPM before 2.4.53 may then
-/// stop accepting, and not notice when a thread becomes idle again (PR 65769), with and without this
-/// module. With one thread it serves one request.
+/// stop accepting, and not notice when a thread becomes idle again (PR 65769), with and without
+/// this module. With one thread it serves one request.
 const OF_FEW_THREADS: [&str; 3] = [
     "a kept WebSocketServer reaches a later connection or nothing",
     "graceful restarts during a storm of connections cause no crash and no loss",

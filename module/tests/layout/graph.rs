@@ -7,8 +7,8 @@ use crate::sources::Edge;
 /// Arrows between nodes of a graph, and the uses they stand for.
 type Arrows<'a> = BTreeMap<&'a str, BTreeMap<&'a str, &'a Edge>>;
 
-/// The shortest circle of files that use each other, or of modules that do. A module is its file and
-/// all files in its folder.
+/// The shortest circle of files that use each other, or of modules that do. A module is its file
+/// and all files in its folder.
 pub(crate) fn shortest_circle<'a>(edges: &[&'a Edge]) -> Option<Vec<&'a Edge>> {
     let of_files = circle(edges, Some);
     let folders: BTreeSet<_> = edges.iter().flat_map(|edge| folders(&edge.from)).collect();

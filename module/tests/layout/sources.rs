@@ -70,8 +70,8 @@ impl Sources {
         self.modules.values().map(|module| &*module.file)
     }
 
-    /// Every use of another file's items. A file of modules that re-exports an item does not use it, and
-    /// who uses the re-export uses the file that defines the item.
+    /// Every use of another file's items. A file of modules that re-exports an item does not use
+    /// it, and who uses the re-export uses the file that defines the item.
     pub(crate) fn edges(&self) -> Vec<Edge> {
         let mut edges = Vec::new();
         for (path, module) in &self.modules {
@@ -128,8 +128,8 @@ impl Sources {
         self.modules.insert(path, module);
     }
 
-    /// The file that defines what `name` stands for in a module; `None` if that is a module, or an item
-    /// of another crate.
+    /// The file that defines what `name` stands for in a module; `None` if that is a module, or an
+    /// item of another crate.
     fn definition(&self, from: &[String], name: &[String]) -> Option<&str> {
         let (first, rest) = name.split_first()?;
         match &**first {
@@ -239,7 +239,8 @@ impl<'ast> Visit<'ast> for Paths {
 }
 
 impl Paths {
-    /// What is between the brackets of a macro is not parsed: paths are names with `::` between them.
+    /// What is between the brackets of a macro is not parsed: paths are names with `::` between
+    /// them.
     fn visit_tokens(&mut self, tokens: TokenStream) {
         let mut current: Option<Name> = None;
         let mut colons = 0;

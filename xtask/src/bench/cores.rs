@@ -36,8 +36,8 @@ impl Cores {
         on_cores(&set([self.server]), start)
     }
 
-    /// As [`Cores::on_servers`], with `count` cores. The load generator's is among them if the others do
-    /// not suffice.
+    /// As [`Cores::on_servers`], with `count` cores. The load generator's is among them if the
+    /// others do not suffice.
     ///
     /// # Errors
     /// There are not so many, and those of `start`.

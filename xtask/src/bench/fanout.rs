@@ -131,8 +131,8 @@ impl FanoutResults {
         self.table_of(title, columns.collect(), |runs, &place| cell(&runs[place]))
     }
 
-    /// A row for each shape. `cell` gets the runs of all contenders, and what stands beside the name of
-    /// the column.
+    /// A row for each shape. `cell` gets the runs of all contenders, and what stands beside the
+    /// name of the column.
     fn table_of<C>(
         &self,
         title: &str,

@@ -28,7 +28,8 @@ impl Workspace {
         self.build(profile, is_served)
     }
 
-    /// Builds the package in `folder` of the workspace, which has a shared library, and nothing else.
+    /// Builds the package in `folder` of the workspace, which has a shared library, and nothing
+    /// else.
     ///
     /// # Errors
     /// The build fails; Cargo has said why.

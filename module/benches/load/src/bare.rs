@@ -1,5 +1,5 @@
-//! What the floors do with bytes: no checks at all. Opcodes, masks, lengths and UTF-8 are taken as they
-//! come.
+//! What the floors do with bytes: no checks at all. Opcodes, masks, lengths and UTF-8 are taken as
+//! they come.
 
 use std::ops::Range;
 

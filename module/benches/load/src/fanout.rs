@@ -25,8 +25,8 @@ pub struct Measurement {
     own_cpu: Duration,
 }
 
-/// One of the clients sends `shape.in_flight` messages in one piece, and the next when every client has
-/// got all of them; for `duration`, or as long as the last of them takes.
+/// One of the clients sends `shape.in_flight` messages in one piece, and the next when every client
+/// has got all of them; for `duration`, or as long as the last of them takes.
 ///
 /// # Errors
 /// A connection cannot be opened or breaks, or a message is wrong, missing or not meant to be.

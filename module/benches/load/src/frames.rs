@@ -1,7 +1,8 @@
 //! The bytes that go out and that must come back (RFC 6455, section 5.2).
 //!
-//! The same messages come over and over, so both directions are some frames repeated for ever: what is
-//! to be sent or expected next is a slice of a block of frames, found by the position in the stream.
+//! The same messages come over and over, so both directions are some frames repeated for ever: what
+//! is to be sent or expected next is a slice of a block of frames, found by the position in the
+//! stream.
 
 /// A first byte for a text message of one frame.
 pub const FIN_TEXT: u8 = 0x81;

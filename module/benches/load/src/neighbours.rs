@@ -76,8 +76,8 @@ pub struct Measurement {
     sent: f64,
 }
 
-/// Has greedy clients keep the server busy, and measures for `duration` how long the echoes of quiet
-/// ones take.
+/// Has greedy clients keep the server busy, and measures for `duration` how long the echoes of
+/// quiet ones take.
 ///
 /// # Errors
 /// A connection cannot be opened or breaks, or an echo is wrong.

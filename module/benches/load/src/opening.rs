@@ -36,7 +36,8 @@ pub struct Opener {
 }
 
 impl Opener {
-    /// For `address`, a port on the loopback interface; over TLS if `tls`, whatever the certificate.
+    /// For `address`, a port on the loopback interface; over TLS if `tls`, whatever the
+    /// certificate.
     ///
     /// # Errors
     /// TLS cannot be set up.
@@ -73,8 +74,8 @@ impl Opener {
         Ok(transport)
     }
 
-    /// Connects, without a word of HTTP. Calls on the connection wait for the server, for 10 seconds
-    /// at most.
+    /// Connects, without a word of HTTP. Calls on the connection wait for the server, for 10
+    /// seconds at most.
     ///
     /// # Errors
     /// The server cannot be reached.

@@ -1,7 +1,7 @@
 //! The third experiment: connections that come and go, in every way a client may end one.
 //!
-//! The request of each carries a number, so that its line in the access log can be told from others:
-//! `?waits=NUMBER` if its client waits for the 101, or else `?leaves=NUMBER`.
+//! The request of each carries a number, so that its line in the access log can be told from
+//! others: `?waits=NUMBER` if its client waits for the 101, or else `?leaves=NUMBER`.
 
 use std::fmt::{self, Display, Formatter};
 use std::io::{self, ErrorKind};
@@ -260,8 +260,8 @@ fn expect(stream: &mut dyn ReadWrite, received: &mut Vec<u8>, expected: &[u8]) -
     }
 }
 
-/// Answers the server's close frame and waits for the end, in order or not: a server that stops does
-/// not wait for the answer.
+/// Answers the server's close frame and waits for the end, in order or not: a server that stops
+/// does not wait for the answer.
 fn leave(stream: &mut dyn ReadWrite) -> Result<Talk> {
     let _ = stream.write_all(&close_frame());
     let mut buffer = [0; 256];

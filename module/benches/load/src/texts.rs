@@ -65,8 +65,8 @@ impl Texts {
     /// What the client sends. `window` bytes of it can be looked at in one piece.
     ///
     /// It is compressed here, ahead of the run. With context takeover the texts are compressed
-    /// twice, one time after the other: the second time each refers to what precedes it in every later
-    /// round too, so these frames can be repeated for ever.
+    /// twice, one time after the other: the second time each refers to what precedes it in every
+    /// later round too, so these frames can be repeated for ever.
     ///
     /// # Errors
     /// The compressor fails.

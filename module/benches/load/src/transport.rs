@@ -62,8 +62,8 @@ impl Transport {
         matches!(self, Self::Tls(tls) if tls.session.wants_write())
     }
 
-    /// The bytes both ways, with calls that wait, for as long as the socket has not been told to return
-    /// at once.
+    /// The bytes both ways, with calls that wait, for as long as the socket has not been told to
+    /// return at once.
     pub fn blocking(&mut self) -> Box<dyn ReadWrite + '_> {
         match self {
             Self::Plain(socket) => Box::new(socket),

@@ -78,8 +78,8 @@ impl Connection {
         })
     }
 
-    /// Does all that somebody asks for, until so many threads that send have ended. Gives what the last
-    /// turn of the session found.
+    /// Does all that somebody asks for, until so many threads that send have ended. Gives what the
+    /// last turn of the session found.
     pub(super) fn drive(&self, senders: usize) -> Progress {
         let mut found = Progress::At(OutputState::Written { has_close: false });
         while let Some(due) = self.home.wait(|state| state.ended_senders >= senders) {

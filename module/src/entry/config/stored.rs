@@ -28,7 +28,8 @@ pub unsafe fn of<'a>(request: Request) -> &'a Config {
 ///
 /// The result must not outlive the vector.
 pub unsafe fn in_vector<'a>(vector: *mut sys::ap_conf_vector_t) -> &'a Config {
-    // SAFETY: the pointer of this module comes from `create` or `merge` and lives as long as the vector.
+    // SAFETY: the pointer of this module comes from `create` or `merge` and lives as long as the
+    // vector.
     unsafe { &**slot::<Config>(vector) }
 }
 

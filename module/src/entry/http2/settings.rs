@@ -64,8 +64,8 @@ impl Settings {
         self.websockets.values().any(|serves| *serves)
     }
 
-    /// Notes a directive of the main server, or of a virtual host. `name` is in lower case. mod_http2 looks
-    /// only at the main server for the number of its threads.
+    /// Notes a directive of the main server, or of a virtual host. `name` is in lower case.
+    /// mod_http2 looks only at the main server for the number of its threads.
     fn note(&mut self, name: &str, arguments: &str, host: Option<usize>) {
         let value = arguments.trim_ascii();
         let value = value

@@ -1,8 +1,8 @@
 //! Which plugins an `.htaccess` file may load.
 //!
-//! A library is code that runs in httpd's processes. Whoever may write an `.htaccess` file is usually
-//! trusted with one folder, not with that. So by default such a file chooses among the plugins that
-//! the server's own configuration names (`WebSocketHtaccessPlugins`).
+//! A library is code that runs in httpd's processes. Whoever may write an `.htaccess` file is
+//! usually trusted with one folder, not with that. So by default such a file chooses among the
+//! plugins that the server's own configuration names (`WebSocketHtaccessPlugins`).
 
 use std::ffi::{CStr, CString};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -11,7 +11,8 @@ use super::files::{file, is_same_file};
 use crate::entry::config::{HtaccessPlugins, htaccess_plugins};
 use crate::httpd::pool::Pool;
 
-/// A library and its init function, as a `WebSocketHandler` of the server's configuration names them.
+/// A library and its init function, as a `WebSocketHandler` of the server's configuration names
+/// them.
 #[derive(PartialEq, Eq)]
 struct Named {
     library: CString,

@@ -43,8 +43,8 @@ const STT_NOTYPE: u8 = 0;
 const STT_FUNC: u8 = 2;
 const STT_GNU_IFUNC: u8 = 10;
 
-/// Makes sure that `address`, which the linker gave for a symbol of `library`, may be called. Returns
-/// the library that holds the function if it is another one, on which `library` depends.
+/// Makes sure that `address`, which the linker gave for a symbol of `library`, may be called.
+/// Returns the library that holds the function if it is another one, on which `library` depends.
 pub(super) fn check(address: *const c_void, library: &Path) -> Result<Option<PathBuf>, NotInit> {
     if !is_executable(address.addr()) {
         return Err(NotInit::NotAFunction);

@@ -20,8 +20,8 @@ const INTERVAL: Duration = Duration::from_millis(250);
 
 static WATCH: Mutex<Option<Watch>> = Mutex::new(None);
 
-/// Ends the process when event-driven connections are left after [`PATIENCE`] and its threads have no
-/// requests to serve any more.
+/// Ends the process when event-driven connections are left after [`PATIENCE`] and its threads have
+/// no requests to serve any more.
 ///
 /// # Errors
 ///
@@ -63,6 +63,7 @@ pub(in crate::entry) fn leave() -> ! {
         Level::Warning,
         "a callback of a plugin is stuck; the process ends without it",
     );
-    // SAFETY: ends the process without running anything that the stuck callback might then find gone.
+    // SAFETY: ends the process without running anything that the stuck callback might then find
+    // gone.
     unsafe { libc::_exit(0) }
 }

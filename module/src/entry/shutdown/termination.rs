@@ -49,8 +49,8 @@ pub(super) fn watch(action: impl Fn() + Send + 'static) -> io::Result<()> {
     Ok(())
 }
 
-/// signal-hook has interrupted system calls taken up again, but the MPM wakes its own main thread with
-/// the signal, which waits in one (`ap_mpm_podx_check`).
+/// signal-hook has interrupted system calls taken up again, but the MPM wakes its own main thread
+/// with the signal, which waits in one (`ap_mpm_podx_check`).
 fn interrupt_system_calls() {
     let mut action = MaybeUninit::<libc::sigaction>::uninit();
     // SAFETY: the first call fills the structure the second one reads, with one flag less.
@@ -70,13 +70,14 @@ fn is_from_parent(origin: &Origin) -> bool {
         .is_some_and(|sender| Some(sender.pid) == parent)
 }
 
-/// Ends the thread and waits for it. From then on the signal is ignored: the process is about to end.
+/// Ends the thread and waits for it. From then on the signal is ignored: the process is about to
+/// end.
 pub(super) fn stop() {
     let watch = WATCH.lock().unwrap_or_else(PoisonError::into_inner).take();
     if let Some(Watch { handle, thread }) = watch {
         handle.close();
-        // SAFETY: changes how this process takes a signal. The handler lies in this library, which is
-        // unmapped before the process has ended.
+        // SAFETY: changes how this process takes a signal. The handler lies in this library, which
+        // is unmapped before the process has ended.
         unsafe { libc::signal(SIGTERM, libc::SIG_IGN) };
         // It only fails if the thread panicked, and then it has ended too.
         let _ = thread.join();

@@ -1,8 +1,8 @@
 //! Settings that httpd accepts and that have no effect, or not the one meant.
 //!
-//! They are warnings: the C module starts with all of them. None is given where a request could make
-//! sense of the setting after all, through a section not looked into, an `.htaccess` file, or another
-//! module.
+//! They are warnings: the C module starts with all of them. None is given where a request could
+//! make sense of the setting after all, through a section not looked into, an `.htaccess` file, or
+//! another module.
 
 use std::collections::BTreeMap;
 

@@ -17,8 +17,8 @@ unsafe impl Send for Warning {}
 /// Those about the configuration being read, until its pool is destroyed.
 static WARNINGS: Mutex<Vec<Warning>> = Mutex::new(Vec::new());
 
-/// Warns of something in the configuration of `server`, which lives in `pool`: once for each start, or,
-/// if the text stands in an `.htaccess` file, at once.
+/// Warns of something in the configuration of `server`, which lives in `pool`: once for each start,
+/// or, if the text stands in an `.htaccess` file, at once.
 pub(in crate::entry) fn warn(pool: Pool, server: *const sys::server_rec, text: String) {
     if state::is_serving() {
         // SAFETY: the server of the request that the file is read for.

@@ -13,8 +13,8 @@ use crate::httpd::sys;
 /// So much is read at a time: the longest records of TLS, four of them.
 const READ_SIZE: usize = 4 * (16 * 1024 + 256);
 
-/// With so many bytes waiting to be sent nothing more is read: mod_ssl answers some records by itself
-/// (changes of keys, handshakes that are refused), and a client need not read the answers.
+/// With so many bytes waiting to be sent nothing more is read: mod_ssl answers some records by
+/// itself (changes of keys, handshakes that are refused), and a client need not read the answers.
 const COLLECT_LIMIT: usize = 256 * 1024;
 
 thread_local! {
@@ -67,12 +67,14 @@ impl Channel {
         self.is_held_back = false;
     }
 
-    /// Whether the filters above, which have given nothing, would get more bytes if they were asked again.
+    /// Whether the filters above, which have given nothing, would get more bytes if they were asked
+    /// again.
     pub(super) fn holds_input(&self) -> bool {
         !self.is_held_back && (self.taken < self.received.len() || !self.is_dry)
     }
 
-    /// Whether there may be more bytes, which the filters above get when the client has taken output.
+    /// Whether there may be more bytes, which the filters above get when the client has taken
+    /// output.
     pub(super) fn is_held_back(&self) -> bool {
         self.is_held_back
     }

@@ -27,7 +27,8 @@ impl Throttle {
         Self(Mutex::new(Seen::NOTHING))
     }
 
-    /// Whether to log a cause: it has not been logged in the last minute, and no more than 32 others have.
+    /// Whether to log a cause: it has not been logged in the last minute, and no more than 32
+    /// others have.
     pub fn admits(&self, cause: &impl Hash) -> bool {
         let mut seen = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         seen.admits(cause, Instant::now())

@@ -1,10 +1,10 @@
 //! The requests that lead to the one httpd is answering.
 //!
-//! An internal redirect (mod_rewrite in a directory, `Action`, the `Location` header of a CGI program,
-//! a local `ErrorDocument`) makes a new request whose `prev` is the redirected one. All requests of such a
-//! chain share one pool, one connection and the protocol filters; the *outermost* one is what the client
-//! asked for. A request made to build a part of another one's page (mod_include) is a sub-request: it
-//! has a `main`.
+//! An internal redirect (mod_rewrite in a directory, `Action`, the `Location` header of a CGI
+//! program, a local `ErrorDocument`) makes a new request whose `prev` is the redirected one. All
+//! requests of such a chain share one pool, one connection and the protocol filters; the
+//! *outermost* one is what the client asked for. A request made to build a part of another one's
+//! page (mod_include) is a sub-request: it has a `main`.
 
 use std::ffi::c_int;
 use std::fmt;
@@ -67,8 +67,8 @@ impl Request {
         })
     }
 
-    /// Whether a WebSocket may take the place of this request's response: not in a part of a page, not
-    /// where an error has to be reported, and not behind a response. For the handler's thread.
+    /// Whether a WebSocket may take the place of this request's response: not in a part of a page,
+    /// not where an error has to be reported, and not behind a response. For the handler's thread.
     ///
     /// # Errors
     ///
@@ -95,8 +95,8 @@ impl Request {
         self.get().prev.is_null() && self.get().main.is_null()
     }
 
-    /// The method, in its own letters: the client's, also where a redirect has made it `GET`, as those
-    /// of CGI programs do.
+    /// The method, in its own letters: the client's, also where a redirect has made it `GET`, as
+    /// those of CGI programs do.
     #[must_use]
     pub fn method(&self) -> &[u8] {
         if self.is_outermost() {

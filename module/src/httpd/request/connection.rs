@@ -29,9 +29,9 @@ impl Request {
         self.send_switching_protocols();
     }
 
-    /// Has httpd close the connection as soon as the response to this request has been written, without
-    /// waiting for the client to close its side: meanwhile the connection would keep its descriptor.
-    /// A stream of HTTP/2 ends as usual. For the handler's thread.
+    /// Has httpd close the connection as soon as the response to this request has been written,
+    /// without waiting for the client to close its side: meanwhile the connection would keep its
+    /// descriptor. A stream of HTTP/2 ends as usual. For the handler's thread.
     pub fn close_at_once(self) {
         let connection = self.get().connection;
         // SAFETY: the request's connection lives longer than its pool, whose clean-up runs when the
@@ -49,34 +49,34 @@ impl Request {
     }
 
     /// The connection, whose bytes have been the handler's since
-    /// [`switch_protocols`](Self::switch_protocols). For the handler's thread, once; it drops the result
-    /// before it returns.
+    /// [`switch_protocols`](Self::switch_protocols). For the handler's thread, once; it drops the
+    /// result before it returns.
     ///
     /// # Errors
     ///
     /// When the client is gone, or the process has no descriptor left.
     pub fn take_connection(self) -> io::Result<Conn> {
         self.check_client()?;
-        // SAFETY: the handler has the connection to itself until it returns; plugins use the request's
-        // pool from one thread at a time.
+        // SAFETY: the handler has the connection to itself until it returns; plugins use the
+        // request's pool from one thread at a time.
         unsafe { Conn::of_thread(self.get().connection) }
     }
 
-    /// The same for a connection that the handler is going to [`suspend`](Self::suspend). The adopter drops
-    /// the result before it destroys the connection.
+    /// The same for a connection that the handler is going to [`suspend`](Self::suspend). The
+    /// adopter drops the result before it destroys the connection.
     ///
     /// # Errors
     ///
     /// When the client is gone.
     pub fn take_connection_to_suspend(self) -> io::Result<Conn> {
         self.check_client()?;
-        // SAFETY: the handler has the connection to itself until it hands it to the adopter; plugins use
-        // the request's pool from one thread at a time.
+        // SAFETY: the handler has the connection to itself until it hands it to the adopter;
+        // plugins use the request's pool from one thread at a time.
         unsafe { Conn::to_suspend(self.get().connection) }
     }
 
-    /// Has the MPM's treatment of the socket tell how the child stops, where httpd does not. For the
-    /// handler's thread, which drops the result before it returns.
+    /// Has the MPM's treatment of the socket tell how the child stops, where httpd does not. For
+    /// the handler's thread, which drops the result before it returns.
     #[must_use]
     pub fn watch_socket(self) -> Option<Served> {
         // SAFETY: the connection and its socket live until the handler has returned.
@@ -94,8 +94,8 @@ impl Request {
         unsafe { Duplicate::of(self.get().connection) }
     }
 
-    /// Takes the connection, which has left HTTP, away from httpd: its socket, and what has come right
-    /// behind the request. For the handler's thread, which must answer
+    /// Takes the connection, which has left HTTP, away from httpd: its socket, and what has come
+    /// right behind the request. For the handler's thread, which must answer
     /// [`Answer::Done`](crate::httpd::answer::Answer) next.
     ///
     /// # Errors
@@ -106,8 +106,8 @@ impl Request {
         unsafe { duplicate.detach(self.0.as_ptr()) }
     }
 
-    /// What becomes readable when a stream of an HTTP/2 connection has input; `None` when the client has
-    /// ended the stream with its request. For the handler's thread.
+    /// What becomes readable when a stream of an HTTP/2 connection has input; `None` when the
+    /// client has ended the stream with its request. For the handler's thread.
     ///
     /// # Errors
     ///
@@ -124,8 +124,8 @@ impl Request {
     /// When the client is gone.
     pub fn take_http2_stream(self) -> io::Result<Beam> {
         self.check_client()?;
-        // SAFETY: the handler has the secondary connection to itself until it returns, and drops the
-        // stream before; plugins use the request's pool from one thread at a time.
+        // SAFETY: the handler has the secondary connection to itself until it returns, and drops
+        // the stream before; plugins use the request's pool from one thread at a time.
         Ok(unsafe { Beam::new(self.0.as_ptr()) })
     }
 

@@ -1,8 +1,8 @@
 //! What a client has acknowledged of what was sent to it.
 //!
-//! A socket that is full takes bytes again only when the client has made room for many: it is writable when a
-//! third of its buffer is free, and takes some when a whole packet is. So a client that reads slowly looks
-//! for long like one that does not read. TCP knows better.
+//! A socket that is full takes bytes again only when the client has made room for many: it is
+//! writable when a third of its buffer is free, and takes some when a whole packet is. So a client
+//! that reads slowly looks for long like one that does not read. TCP knows better.
 
 use std::mem;
 use std::os::fd::{AsFd, AsRawFd};
@@ -12,7 +12,8 @@ use std::os::fd::{AsFd, AsRawFd};
 pub struct Acknowledged(u64);
 
 impl Acknowledged {
-    /// Whether there are more than when this was last asked; not on a socket that does not count them.
+    /// Whether there are more than when this was last asked; not on a socket that does not count
+    /// them.
     pub fn has_grown(&mut self, socket: impl AsFd) -> bool {
         let Some(total) = total(socket) else {
             return false;

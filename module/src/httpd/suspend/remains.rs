@@ -1,8 +1,8 @@
 //! The memory of connections that are closed while a thread of the MPM may still write to it.
 //!
-//! What a connection holds besides memory is given back at once: its descriptor, and its place in the
-//! MPM's count, for which a child that stops waits. The memory follows when the thread has gone on, or
-//! stays: no time that passes proves anything.
+//! What a connection holds besides memory is given back at once: its descriptor, and its place in
+//! the MPM's count, for which a child that stops waits. The memory follows when the thread has gone
+//! on, or stays: no time that passes proves anything.
 
 use std::mem;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -16,8 +16,8 @@ struct Remains {
     thread: MpmThread,
 }
 
-// SAFETY: the pool is only used by whoever has taken the value out of `REMAINS`; the thread's place in
-// the scoreboard is for all.
+// SAFETY: the pool is only used by whoever has taken the value out of `REMAINS`; the thread's place
+// in the scoreboard is for all.
 unsafe impl Send for Remains {}
 
 /// At most one for each thread of the MPM, and those that are about to be freed.
@@ -27,8 +27,8 @@ static REMAINS: Mutex<Vec<Remains>> = Mutex::new(Vec::new());
 ///
 /// # Safety
 ///
-/// The pool is live and that of a connection of the event MPM, which has been handed over by `thread`.
-/// Nobody uses it or the connection from now on, but for that thread's last writes.
+/// The pool is live and that of a connection of the event MPM, which has been handed over by
+/// `thread`. Nobody uses it or the connection from now on, but for that thread's last writes.
 pub(super) unsafe fn bury(pool: *mut sys::apr_pool_t, thread: MpmThread) {
     if thread.has_gone_on() {
         // SAFETY: the caller vouches for the pool.
@@ -56,11 +56,11 @@ pub(super) fn free() {
     }
 }
 
-/// Runs the clean-ups of the pool. Its memory stays what it is: that of a connection has an allocator of
-/// its own (event.c, `listener_thread`), which keeps everything.
+/// Runs the clean-ups of the pool. Its memory stays what it is: that of a connection has an
+/// allocator of its own (event.c, `listener_thread`), which keeps everything.
 unsafe fn empty(pool: *mut sys::apr_pool_t) {
-    // SAFETY: the caller vouches for the pool. A lock of the allocator might be among what the clean-ups
-    // destroy; nobody needs it any more.
+    // SAFETY: the caller vouches for the pool. A lock of the allocator might be among what the
+    // clean-ups destroy; nobody needs it any more.
     unsafe {
         let allocator = sys::apr_pool_allocator_get(pool);
         if sys::apr_allocator_owner_get(allocator) != pool {

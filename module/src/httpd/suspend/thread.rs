@@ -1,9 +1,9 @@
 //! Whether a thread of the MPM has gone on from a connection it has handed over.
 //!
 //! After the last hook of a handover the thread writes to the connection twice more (event.c,
-//! `notify_suspend`), and nothing tells when it has. But whatever it does later tells that it has: it
-//! takes its next connection, which runs one of two hooks on it, or it reports to the scoreboard that it
-//! is ready for one.
+//! `notify_suspend`), and nothing tells when it has. But whatever it does later tells that it has:
+//! it takes its next connection, which runs one of two hooks on it, or it reports to the scoreboard
+//! that it is ready for one.
 
 use std::cell::Cell;
 use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
@@ -33,7 +33,8 @@ pub(super) struct MpmThread {
 }
 
 impl MpmThread {
-    /// This thread, which runs the hooks of a handover. `worker` is its place in the scoreboard, or null.
+    /// This thread, which runs the hooks of a handover. `worker` is its place in the scoreboard, or
+    /// null.
     ///
     /// # Safety
     ///
@@ -61,17 +62,18 @@ impl MpmThread {
         self.taken.load(Ordering::Acquire) != self.before || self.is_ready()
     }
 
-    /// Whether it reports that it is ready, as it does behind each connection. Of another report nothing
-    /// follows: when the child stops gracefully, the MPM has all threads report
+    /// Whether it reports that it is ready, as it does behind each connection. Of another report
+    /// nothing follows: when the child stops gracefully, the MPM has all threads report
     /// `SERVER_GRACEFUL`, whatever they do (event.c, `close_listeners`).
     fn is_ready(&self) -> bool {
         if self.worker.is_null() {
             return false;
         }
         // SAFETY: the scoreboard lives as long as the process (`current`). Threads in C write these
-        // fields, each with one instruction; between a thread's last use of a connection and its report
-        // is the lock of the queue of idle threads, and the load orders what follows. A thread of
-        // another process that gets the same place writes its process's number before it reports.
+        // fields, each with one instruction; between a thread's last use of a connection and its
+        // report is the lock of the queue of idle threads, and the load orders what follows. A
+        // thread of another process that gets the same place writes its process's number before it
+        // reports.
         unsafe {
             let status = AtomicU8::from_ptr(&raw mut (*self.worker).status);
             let is_ready = i32::from(status.load(Ordering::Acquire)) == sys::SERVER_READY;

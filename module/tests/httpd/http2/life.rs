@@ -169,9 +169,10 @@ fn stop(context: &Context) -> Result<()> {
     Ok(())
 }
 
-/// The first httpd not seen to lose a request behind a reset. In earlier ones mod_http2 may take what
-/// arrives behind the reset of a stream for output and send it back to the client, with and without
-/// this module: `ev_stream_closed` (h2_session.c) passes on the brigade that is being read from.
+/// The first httpd not seen to lose a request behind a reset. In earlier ones mod_http2 may take
+/// what arrives behind the reset of a stream for output and send it back to the client, with and
+/// without this module: `ev_stream_closed` (h2_session.c) passes on the brigade that is being read
+/// from.
 const KEEPS_INPUT_AFTER_RESET: Version = Version(2, 4, 63);
 
 fn cycles(context: &Context) -> Result<()> {

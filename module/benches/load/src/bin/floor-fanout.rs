@@ -1,8 +1,8 @@
 //! The least a server can do that sends every message to all: read, unmask, and write what one read
 //! brought to each socket in one piece.
 //!
-//! As `floor`, it is one thread with one epoll and no checks, but for close frames, which are not for all. A client that takes no more keeps what
-//! waits for it in memory, however much that is.
+//! As `floor`, it is one thread with one epoll and no checks, but for close frames, which are not
+//! for all. A client that takes no more keeps what waits for it in memory, however much that is.
 
 use std::collections::BTreeMap;
 use std::io::{self, ErrorKind, Write};

@@ -1,8 +1,8 @@
 //! The least an echo server can do: read, unmask, write back all that one read brought.
 //!
-//! One thread, one epoll, the kernel's socket buffers, and no checks at all: opcodes, masks, lengths
-//! and UTF-8 are taken as they come, and the opening handshake is answered without a look at it. It
-//! measures this machine and its kernel; it is not a server anybody should run.
+//! One thread, one epoll, the kernel's socket buffers, and no checks at all: opcodes, masks,
+//! lengths and UTF-8 are taken as they come, and the opening handshake is answered without a look
+//! at it. It measures this machine and its kernel; it is not a server anybody should run.
 
 use std::collections::HashMap;
 use std::io::{self, ErrorKind, Write};

@@ -41,8 +41,8 @@ struct Options {
     /// Open so many connections and leave them idle
     #[arg(long, group = "experiment")]
     idle: Option<usize>,
-    /// Measure quiet clients beside greedy ones: messages, pings, unread-pings, uploads or idle, and how
-    /// many
+    /// Measure quiet clients beside greedy ones: messages, pings, unread-pings, uploads or idle,
+    /// and how many
     #[arg(long, group = "experiment", value_name = "LOAD:CLIENTS")]
     neighbours: Option<neighbours::Load>,
     /// Send every message to all: CONNECTIONSxBYTESxIN_FLIGHT; the server has to do so

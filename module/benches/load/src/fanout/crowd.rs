@@ -23,9 +23,9 @@ const EVENTS: usize = 1024;
 /// The client that speaks.
 const SPEAKER: usize = 0;
 
-/// How long to sleep before looking what else has come. If this waited for events instead, the server
-/// would have to wake it again and again, message by message, and the cost of that, which depends on who
-/// is faster, would be part of the measurement.
+/// How long to sleep before looking what else has come. If this waited for events instead, the
+/// server would have to wake it again and again, message by message, and the cost of that, which
+/// depends on who is faster, would be part of the measurement.
 const PAUSE: Duration = Duration::from_micros(50);
 
 const AT_ONCE: Timespec = Timespec {

@@ -70,8 +70,8 @@ impl Quiet {
         })
     }
 
-    /// Sends for so long. Gives how long echoes took from when their message was due; those that are
-    /// missing at the end count with what they have taken so far.
+    /// Sends for so long. Gives how long echoes took from when their message was due; those that
+    /// are missing at the end count with what they have taken so far.
     pub(super) fn run(&mut self, duration: Duration) -> Result<Histogram<u64>> {
         let end = Instant::now() + duration;
         let mut delays = Histogram::new_with_bounds(1, LONGEST, DIGITS)?;
