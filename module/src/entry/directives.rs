@@ -5,6 +5,7 @@
 #![allow(unsafe_code)]
 
 mod command;
+mod times;
 mod values;
 
 use std::sync::Arc;
