@@ -18,6 +18,7 @@
 //! A connection is registered once, edge-triggered, for both directions; its state, not the poller,
 //! keeps turns from overlapping, so that stale or double wake-ups are harmless.
 
+mod alarm;
 mod connection;
 mod doze;
 mod driven;
@@ -30,6 +31,7 @@ mod ready;
 mod run_state;
 mod scratch;
 mod threads;
+mod timers;
 mod turn_counter;
 mod waking;
 

@@ -165,9 +165,9 @@ impl Driven for Connection {
         self.was_long.store(is_long(took), Ordering::Relaxed);
         match outcome {
             Outcome::Wait(deadline) => {
-                if let Some(deadline) = life.arm(deadline) {
-                    self.home
-                        .set_timer(deadline, self.token.load(Ordering::Acquire));
+                if let Some(deadline) = life.arm(deadline, ended) {
+                    let token = self.token.load(Ordering::Acquire);
+                    self.home.set_timer(token, deadline, ended);
                 }
                 if self.state.end(life) {
                     self.home.enqueue(self);
@@ -308,11 +308,11 @@ impl Life {
     }
 
     /// The timer that has to be set so that there is a turn at `deadline`, if none comes earlier.
-    fn arm(&mut self, deadline: Option<Instant>) -> Option<Instant> {
+    fn arm(&mut self, deadline: Option<Instant>, now: Instant) -> Option<Instant> {
         let deadline = deadline?;
         let is_armed = self
             .armed
-            .is_some_and(|armed| armed > Instant::now() && armed <= deadline);
+            .is_some_and(|armed| armed > now && armed <= deadline);
         if is_armed {
             return None;
         }

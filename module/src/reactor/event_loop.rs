@@ -1,7 +1,6 @@
 //! One poller, and the connections whose turn it is.
 
 use std::cell::RefCell;
-use std::collections::BTreeSet;
 use std::io;
 use std::mem;
 use std::os::fd::OwnedFd;
@@ -13,10 +12,12 @@ use std::time::{Duration, Instant};
 use rustix::event::{EventfdFlags, Timespec, epoll, eventfd};
 use slab::Slab;
 
+use super::alarm::Alarm;
 use super::doze::Doze;
 use super::driven::Driven;
 use super::ready::Ready;
 use super::scratch::Scratch;
+use super::timers::Timers;
 use super::turn_counter::TurnCounter;
 use super::waking::{self, Sleeper};
 use crate::httpd::guard::guard;
@@ -37,6 +38,9 @@ const OUTPUTS: usize = 16;
 
 /// The token of the descriptor that interrupts a wait.
 const INTERRUPT: u64 = u64::MAX;
+
+/// The token of the alarm.
+const ALARM: u64 = u64::MAX - 1;
 
 /// After so many ticks of the monitor a turn is worth a thread beyond the limit, even if it
 /// computes: one second.
@@ -77,18 +81,10 @@ pub(super) struct EventLoop<C> {
 /// The connections of a loop, and when they want a turn.
 struct Registry<C> {
     connections: Slab<Arc<C>>,
-    timers: BTreeSet<(Instant, usize)>,
-}
-
-impl<C> Registry<C> {
-    /// The token of a connection whose timer has run out.
-    fn take_due(&mut self, now: Instant) -> Option<usize> {
-        let (due, _) = self.timers.first()?;
-        if *due > now {
-            return None;
-        }
-        self.timers.pop_first().map(|(_, token)| token)
-    }
+    timers: Timers,
+    /// Wakes the loop for the next timer. A wait with a time limit would cost the system a timer
+    /// for each wait.
+    alarm: Alarm,
 }
 
 thread_local! {
@@ -121,13 +117,16 @@ impl<C: Driven> EventLoop<C> {
             epoll::EventData::new_u64(INTERRUPT),
             flags,
         )?;
+        let alarm = Alarm::new()?;
+        epoll::add(&poller, &alarm, epoll::EventData::new_u64(ALARM), flags)?;
         Ok(Self {
             poller,
             interrupter,
             runner: AtomicI32::new(0),
             registry: Mutex::new(Registry {
                 connections: Slab::new(),
-                timers: BTreeSet::new(),
+                timers: Timers::new(Instant::now()),
+                alarm,
             }),
             ready: Ready::new(),
             pass: AtomicU64::new(0),
@@ -258,10 +257,28 @@ impl<C: Driven> EventLoop<C> {
         self.ready.end_wait();
         self.pass.fetch_add(1, Ordering::Relaxed);
         let now = Instant::now();
+        let (first, count, busy) = self.collect(events, now);
+        for connection in busy {
+            guard("a write during a turn", (), || connection.write());
+        }
+        (first, count, now)
+    }
+
+    /// Puts what is ready into the queue. Gives the first of those that were quick the last time,
+    /// how many there are, and those in the queue already that may wait for a thread.
+    fn collect(
+        &self,
+        events: &[epoll::Event],
+        now: Instant,
+    ) -> (Option<Arc<C>>, usize, Vec<Arc<C>>) {
         let mut busy = Vec::new();
         let mut ready = self.ready.lock();
         let mut registry = lock(&self.registry);
+        let registry = &mut *registry;
         for event in events.iter() {
+            if event.data.u64() == ALARM {
+                registry.alarm.has_rung();
+            }
             let connection = token_of(event).and_then(|token| registry.connections.get(token));
             if let Some(connection) = connection {
                 let over =
@@ -276,27 +293,19 @@ impl<C: Driven> EventLoop<C> {
                 }
             }
         }
-        while let Some(token) = registry.take_due(now) {
+        registry.timers.take_due(now, |token| {
             if let Some(connection) = registry.connections.get(token) {
                 self.ready.put_locked(&mut ready, connection);
             }
-        }
+        });
+        registry.alarm.ring_at(registry.timers.next(), now);
         let count = ready.light();
-        let first = ready.take_light();
-        drop((ready, registry));
-        for connection in busy {
-            guard("a write during a turn", (), || connection.write());
-        }
-        (first, count, now)
+        (ready.take_light(), count, busy)
     }
 
     /// Begins a wait. Gives how long it may take at most; `None`: until something happens.
     fn begin_wait(&self) -> Option<Timespec> {
-        if !self.ready.begin_wait() {
-            return Some(Timespec::default());
-        }
-        let (due, _) = lock(&self.registry).timers.first().copied()?;
-        Timespec::try_from(due.saturating_duration_since(Instant::now())).ok()
+        (!self.ready.begin_wait()).then(Timespec::default)
     }
 
     /// Gives the loop to another thread if `turn`, which the monitor has seen for so many ticks,
@@ -387,15 +396,12 @@ impl<C: Driven> EventLoop<C> {
         let _ = rustix::io::write(&self.interrupter, &1u64.to_ne_bytes());
     }
 
-    pub(super) fn set_timer(&self, due: Instant, token: usize) {
-        let is_first = {
-            let mut registry = lock(&self.registry);
-            registry.timers.insert((due, token));
-            registry.timers.first() == Some(&(due, token))
-        };
-        if is_first && self.ready.is_waiting() {
-            self.interrupt();
-        }
+    /// Has a connection's turn taken at `due`, in place of what was set before. It is `now`.
+    pub(super) fn set_timer(&self, token: usize, due: Instant, now: Instant) {
+        let mut registry = lock(&self.registry);
+        registry.timers.set(token, due, now);
+        let next = registry.timers.next();
+        registry.alarm.ring_at(next, now);
     }
 
     /// Makes a connection known; the token stands for it.
@@ -418,7 +424,11 @@ impl<C: Driven> EventLoop<C> {
     pub(super) fn remove(&self, token: usize, holding: &Custody) {
         // A connection that could not be registered is not there.
         let _ = epoll::delete(&self.poller, holding);
-        lock(&self.registry).connections.try_remove(token);
+        let mut registry = lock(&self.registry);
+        registry.timers.cancel(token);
+        let removed = registry.connections.try_remove(token);
+        drop(registry);
+        drop(removed);
         if self.is_stopping.load(Ordering::SeqCst) {
             self.interrupt();
         }
@@ -426,9 +436,9 @@ impl<C: Driven> EventLoop<C> {
 }
 
 fn token_of(event: &epoll::Event) -> Option<usize> {
-    usize::try_from(event.data.u64())
-        .ok()
-        .filter(|token| *token as u64 != INTERRUPT)
+    let data = event.data.u64();
+    let is_token = data != INTERRUPT && data != ALARM;
+    usize::try_from(data).ok().filter(|_| is_token)
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
