@@ -10,6 +10,7 @@ mod origin;
 mod plain;
 mod record;
 mod redirects;
+mod refused;
 mod shutdown;
 mod startup;
 mod status;

@@ -10,12 +10,14 @@
 //!   connection closes and what it waits for.
 //! * Sending: [`FrameHeader::encode`] makes the header of a frame, and [`ClosePayload`] the payload
 //!   of a close frame.
+//! * What is told of a connection when it has ended: [`Account`].
 //! * Compression, the only extension (permessage-deflate, RFC 7692): [`ClientHandshake::deflate`]
 //!   negotiates it, [`Receiver::with_deflate`] inflates, and [`Deflater`] compresses.
 
 #![forbid(unsafe_code)]
 #![warn(unreachable_pub)]
 
+mod account;
 mod close;
 mod connection;
 mod deflate;
@@ -36,6 +38,7 @@ mod recycling;
 mod utf8;
 mod version;
 
+pub use account::{Account, Closer, Closing, Traffic};
 pub use close::{CloseFrame, ClosePayload};
 pub use connection::{Action, Await, Connection, End};
 pub use deflate::{DeflateContext, DeflateLevel, DeflateParameters, Deflater};

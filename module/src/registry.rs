@@ -8,7 +8,7 @@ use websocket_plugin::CloseCode;
 use crate::flusher;
 use crate::httpd::scoreboard::{Counted, Kind, count};
 use crate::output::Output;
-use crate::protocol::ClosePayload;
+use crate::protocol::{ClosePayload, Closer};
 
 static STATE: Mutex<State> = Mutex::new(State {
     next: 0,
@@ -115,7 +115,8 @@ pub fn shut_down(stop: Stop) {
 }
 
 fn send_away(output: &Arc<Output>) {
-    output.go_away(&ClosePayload::new(CloseCode::GOING_AWAY, ""));
+    let payload = ClosePayload::new(CloseCode::GOING_AWAY, "");
+    output.go_away(Closer::Shutdown, &payload);
 }
 
 impl Drop for Registration {

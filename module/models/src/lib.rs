@@ -17,6 +17,8 @@ mod turns_model;
 
 use surroundings::{compression, protocol};
 
+#[path = "../../src/protocol/account.rs"]
+mod account;
 #[path = "../../src/buffers.rs"]
 mod buffers;
 #[path = "../../src/reactor/doze.rs"]

@@ -9,7 +9,14 @@ pub(crate) mod protocol {
         Close,
     }
 
+    pub(crate) use crate::account::{Closer, Closing, Traffic};
     pub(crate) use crate::output_state::OutputState;
+
+    impl Opcode {
+        pub(crate) fn is_control(self) -> bool {
+            self == Self::Close
+        }
+    }
 
     /// No extension is negotiated.
     #[derive(Clone, Copy, Debug)]

@@ -1,5 +1,7 @@
 //! What the error log says of a refused origin.
 
+use super::config::Config;
+use super::refused::{Cause, log_refusal};
 use crate::httpd::log::{Level, Throttle};
 use crate::httpd::request::Request;
 use crate::protocol::{OriginPolicy, Site};
@@ -16,13 +18,8 @@ static THROTTLE: Throttle = Throttle::new();
 /// page is to connect. Warns once a minute of each pair of origins, as nobody would find a line of
 /// level `info`; and of no more than a few dozen a minute, as a client can name any origin. What is
 /// beyond that is logged as `info`.
-pub fn log_refused(
-    request: &Request,
-    policy: OriginPolicy,
-    origin: &[u8],
-    site: &Site<'_>,
-    trusted: &[Box<str>],
-) {
+pub fn log_refused(request: &Request, config: &Config, origin: &[u8], site: &Site<'_>) {
+    let (policy, trusted) = (config.origin_policy(), config.trusted_origins());
     let expected = match policy {
         OriginPolicy::Trusted => named(trusted),
         _ => format!("'{site}'"),
@@ -38,7 +35,7 @@ pub fn log_refused(
         "the origin '{origin}' is refused, expected is {expected} (WebSocketOriginCheck \
          {policy}); if its pages may connect, {remedy}"
     );
-    request.log(level, &text);
+    log_refusal(request, config, level, Cause::Origin, &text);
 }
 
 fn named(trusted: &[Box<str>]) -> String {

@@ -8,6 +8,7 @@ use super::config::{self, Config};
 use super::http2::settings;
 use super::http2::{Full, Place};
 use super::origin::log_refused;
+use super::refused::{Cause, log_refusal, place};
 use super::{redirects, shutdown};
 use crate::blocking::Driver;
 use crate::compression::Compression;
@@ -21,7 +22,8 @@ use crate::httpd::request::Request;
 use crate::output::{Framing, Home, Output, QUEUE_LIMIT};
 use crate::plugin::{Attachment, LoadedPlugin, ServerLease};
 use crate::protocol::{
-    self, ClientHandshake, HandshakeError, Limits, Receiver, RequestHead, SUPPORTED_VERSIONS, Site,
+    self, ClientHandshake, DeflateParameters, HandshakeError, Limits, Receiver, RequestHead,
+    SUPPORTED_VERSIONS, Site,
 };
 use crate::reactor::{Connection, Handover, Reactor, Threads};
 use crate::registry::{Holder, register};
@@ -42,20 +44,20 @@ fn serve(request: Request, config: &Config) -> Result<Answer, Refusal> {
     let handshake = match ClientHandshake::parse(&head(&request)) {
         Ok(Some(handshake)) => handshake,
         Ok(None) => return Ok(Answer::Declined),
-        Err(error) => return Err(bad_handshake(request, error)),
+        Err(error) => return Err(bad_handshake(request, config, error)),
     };
     if let Err(error) = config.check() {
-        request.log(Level::Error, &error);
+        log_refusal(&request, config, Level::Error, Cause::Configuration, &error);
         return Err(INTERNAL_SERVER_ERROR);
     }
     let Some(plugin) = config.plugin() else {
         let uri = String::from_utf8_lossy(request.uri());
         let text = format!("no WebSocketHandler is set for {uri}");
-        request.log(Level::Error, &text);
+        log_refusal(&request, config, Level::Error, Cause::Configuration, &text);
         return Err(INTERNAL_SERVER_ERROR);
     };
     check_origin(&request, config, &handshake)?;
-    check_descriptors(&request)?;
+    check_descriptors(&request, config)?;
     let opening = Opening {
         request,
         handshake,
@@ -92,8 +94,9 @@ fn head(request: &Request) -> RequestHead<'_> {
     }
 }
 
-fn bad_handshake(request: Request, error: HandshakeError) -> Refusal {
-    request.log(Level::Info, &format!("bad opening handshake: {error}"));
+fn bad_handshake(request: Request, config: &Config, error: HandshakeError) -> Refusal {
+    let text = error.to_string();
+    log_refusal(&request, config, Level::Info, Cause::Handshake, &text);
     match error {
         HandshakeError::Version => BAD_REQUEST.header(c"Sec-WebSocket-Version", SUPPORTED_VERSIONS),
         HandshakeError::Body => {
@@ -105,11 +108,9 @@ fn bad_handshake(request: Request, error: HandshakeError) -> Refusal {
     }
 }
 
-fn out_of_resources(request: &Request, error: &io::Error) -> Refusal {
-    request.log(
-        Level::Error,
-        &format!("the connection cannot be served: {error}"),
-    );
+fn out_of_resources(request: &Request, config: &Config, error: &io::Error) -> Refusal {
+    let text = format!("the connection cannot be served: {error}");
+    log_refusal(request, config, Level::Error, Cause::Resources, &text);
     for_now()
 }
 
@@ -118,10 +119,10 @@ fn for_now() -> Refusal {
     SERVICE_UNAVAILABLE.header(c"Retry-After", "10")
 }
 
-fn check_descriptors(request: &Request) -> Result<(), Refusal> {
+fn check_descriptors(request: &Request, config: &Config) -> Result<(), Refusal> {
     descriptors::check().map_err(|shortage| {
-        let text = format!("the handshake is refused: {shortage}");
-        request.log(Level::Info, &text);
+        let text = shortage.to_string();
+        log_refusal(request, config, Level::Info, Cause::Resources, &text);
         request.close_at_once();
         for_now()
     })
@@ -129,8 +130,14 @@ fn check_descriptors(request: &Request) -> Result<(), Refusal> {
 
 /// Refuses a WebSocket over HTTP/2 that would leave too few threads to others. Threads of the child
 /// may soon be free; of a connection's own WebSockets the client knows best.
-fn too_many_streams(request: &Request, full: Full) -> Refusal {
-    request.log(Level::Info, &full.to_string());
+fn too_many_streams(request: &Request, config: &Config, full: Full) -> Refusal {
+    log_refusal(
+        request,
+        config,
+        Level::Info,
+        Cause::Http2,
+        &full.to_string(),
+    );
     match full {
         Full::Connection(_) => SERVICE_UNAVAILABLE,
         _ => for_now(),
@@ -151,7 +158,7 @@ fn check_origin(
     let bytes: Vec<_> = trusted.iter().map(|origin| origin.as_bytes()).collect();
     match handshake.origin {
         Some(origin) if !policy.allows(Some(origin), &site, &bytes) => {
-            log_refused(request, policy, origin, &site, trusted);
+            log_refused(request, config, origin, &site);
             Err(FORBIDDEN)
         }
         _ => Ok(()),
@@ -191,16 +198,16 @@ impl Opening<'_> {
         } = self;
         let _place = match Place::take(connection, config.h2_max_streams(), settings::limits()) {
             Ok(place) => place,
-            Err(full) => return Err(too_many_streams(request, full)),
+            Err(full) => return Err(too_many_streams(request, config, full)),
         };
         match request.http2_input() {
             Ok(Some(input)) => self.block(Some(input)),
             Ok(None) => {
-                let text = "bad opening handshake: the client has ended the stream with it";
-                request.log(Level::Info, text);
+                let text = "the client has ended the stream with it";
+                log_refusal(request, config, Level::Info, Cause::Handshake, text);
                 Err(BAD_REQUEST)
             }
-            Err(error) => Err(out_of_resources(request, &error)),
+            Err(error) => Err(out_of_resources(request, config, &error)),
         }
     }
 
@@ -208,7 +215,7 @@ impl Opening<'_> {
     /// HTTP/2 connection.
     fn block(&self, input: Option<OwnedFd>) -> Result<Answer, Refusal> {
         Driver::with_current(|driver| self.drive(driver, input))
-            .unwrap_or_else(|error| Err(out_of_resources(&self.request, &error)))
+            .unwrap_or_else(|error| Err(self.out_of_resources(&error)))
     }
 
     fn drive(&self, driver: &mut Driver, input: Option<OwnedFd>) -> Result<Answer, Refusal> {
@@ -240,7 +247,7 @@ impl Opening<'_> {
     fn suspend(&self, reactor: &Reactor) -> Result<Answer, Refusal> {
         let duplicate = self
             .duplicate_descriptor()
-            .map_err(|error| out_of_resources(&self.request, &error))?;
+            .map_err(|error| self.out_of_resources(&error))?;
         let connection = reactor.prepare(Arc::clone(self.plugin));
         let home = Arc::<Connection>::clone(&connection);
         let holder = if duplicate.is_some() {
@@ -294,9 +301,33 @@ impl Opening<'_> {
         Answer::Done
     }
 
+    fn out_of_resources(&self, error: &io::Error) -> Refusal {
+        out_of_resources(&self.request, self.config, error)
+    }
+
     fn log_loss(&self, error: &io::Error) {
         let text = format!("the client is gone: {error}");
         self.request.log(Level::Info, &text);
+    }
+
+    /// Logs the handshake that was accepted, if handshakes are logged.
+    fn trace(&self, deflate: Option<DeflateParameters>) {
+        if !self.request.is_logged(Level::Trace2) {
+            return;
+        }
+        let Self {
+            handshake, config, ..
+        } = self;
+        let origin = handshake.origin.map(String::from_utf8_lossy);
+        let text = format!(
+            "the handshake is accepted: version {}, subprotocols {}, origin {}, compression {}{}",
+            handshake.version.number(),
+            list(&handshake.subprotocols),
+            origin.as_deref().unwrap_or("none"),
+            if deflate.is_some() { "on" } else { "off" },
+            place(config),
+        );
+        self.request.log(Level::Trace2, &text);
     }
 
     /// Asks the plugin and sends the 101 response.
@@ -315,7 +346,7 @@ impl Opening<'_> {
         request.clear_response_headers();
         let memory = request
             .share_memory()
-            .map_err(|error| out_of_resources(request, &error))?;
+            .map_err(|error| self.out_of_resources(&error))?;
         let policy = config.compression();
         let deflate = policy.and_then(|policy| handshake.deflate(policy.context));
         let compression = policy
@@ -337,7 +368,7 @@ impl Opening<'_> {
                 output.shut();
                 server.detach();
                 let answer = attachment.take_refusal();
-                return Err(by_plugin(*request, refusal.err(), answer));
+                return Err(by_plugin(*request, config, refusal.err(), answer));
             }
         };
         let limits = Limits {
@@ -362,15 +393,31 @@ impl Opening<'_> {
             request.set_response_header(c"Sec-WebSocket-Extensions", answer.as_bytes());
         }
         request.switch_protocols();
+        self.trace(deflate);
         Ok(session)
     }
 }
 
+fn list(names: &[&str]) -> String {
+    if names.is_empty() {
+        return "none".into();
+    }
+    names.join(", ")
+}
+
 /// The refusal of a plugin that has failed with an error, named an answer, or done neither.
-fn by_plugin(request: Request, error: Option<String>, answer: Option<Refusal>) -> Refusal {
+fn by_plugin(
+    request: Request,
+    config: &Config,
+    error: Option<String>,
+    answer: Option<Refusal>,
+) -> Refusal {
     if let Some(error) = error {
-        request.log(Level::Error, &error);
+        log_refusal(&request, config, Level::Error, Cause::Failure, &error);
         return INTERNAL_SERVER_ERROR;
     }
-    answer.unwrap_or(FORBIDDEN)
+    let refusal = answer.unwrap_or(FORBIDDEN);
+    let text = format!("the plugin answers {}", refusal.status());
+    log_refusal(&request, config, Level::Info, Cause::Plugin, &text);
+    refusal
 }

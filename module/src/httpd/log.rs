@@ -21,8 +21,12 @@ pub enum Level {
     Info,
     /// Details for developers.
     Debug,
-    /// The finest details.
+    /// The finest details, of plugins.
     Trace,
+    /// Each handshake.
+    Trace2,
+    /// Each message and control frame.
+    Trace4,
 }
 
 impl Level {
@@ -33,6 +37,8 @@ impl Level {
             Self::Info => sys::APLOG_INFO,
             Self::Debug => sys::APLOG_DEBUG,
             Self::Trace => sys::APLOG_TRACE1,
+            Self::Trace2 => sys::APLOG_TRACE2,
+            Self::Trace4 => sys::APLOG_TRACE4,
         }
     }
 }
@@ -73,6 +79,36 @@ pub unsafe fn server_line(server: *const sys::server_rec, level: Level, message:
 /// `request` points to a live `request_rec`.
 pub unsafe fn request_line(request: *const sys::request_rec, level: Level, message: &str) {
     debug_assert!(!ptr::eq(request, ptr::null()));
+    // SAFETY: the caller vouches for `request`.
+    if unsafe { !is_logged(request, level) } {
+        return;
+    }
+    // SAFETY: as above; a request has a connection for as long as it lives. Log lines are written
+    // before this returns, and nothing that writes them keeps the records it is shown.
+    unsafe {
+        if (*(*request).connection).sbh.is_null() {
+            let mut connection = ptr::read((*request).connection);
+            connection.sbh = PLACE.0.as_ptr().cast_mut().cast();
+            let mut request = ptr::read(request);
+            request.connection = &raw mut connection;
+            return write_request_line(&raw const request, level, message);
+        }
+        write_request_line(request, level, message);
+    }
+}
+
+/// What httpd gets to see as the place in the scoreboard of a connection that no thread of the MPM
+/// serves: `ap_sb_handle_t` has the numbers of a child and of a thread, and for these httpd finds
+/// no entry. A client without any place is called `remote` in the error log, as if it were a server
+/// behind this one.
+struct Place([c_int; 4]);
+
+static PLACE: Place = Place([-1; 4]);
+
+/// # Safety
+///
+/// As for [`request_line`].
+unsafe fn write_request_line(request: *const sys::request_rec, level: Level, message: &str) {
     let message = printable(message);
     // SAFETY: the caller vouches for `request`; the format takes the one C string it is given.
     unsafe {
@@ -89,11 +125,23 @@ pub unsafe fn request_line(request: *const sys::request_rec, level: Level, messa
     }
 }
 
+/// Whether `LogLevel` has lines of this level written for a request.
+///
+/// # Safety
+///
+/// `request` points to a live `request_rec`.
+pub unsafe fn is_logged(request: *const sys::request_rec, level: Level) -> bool {
+    // SAFETY: the caller vouches for `request`; the index is this module's.
+    unsafe { sys::ap_get_request_module_loglevel(request, module_index()) >= level.number() }
+}
+
 /// A client whose request is gone.
 pub struct Client {
     server: *const sys::server_rec,
     /// As httpd would write it.
     name: Box<str>,
+    /// What is written behind each line.
+    suffix: Box<str>,
 }
 
 // SAFETY: the server is only handed to `ap_log_error_`, which any thread may call.
@@ -102,23 +150,30 @@ unsafe impl Send for Client {}
 unsafe impl Sync for Client {}
 
 impl Client {
-    /// A client at this address, of this server.
+    /// A client at this address, of this server. `suffix` is written behind each line.
     ///
     /// # Safety
     ///
     /// `server` is live as long as the result.
-    pub unsafe fn new(server: *const sys::server_rec, address: &[u8], port: u16) -> Self {
+    pub unsafe fn new(
+        server: *const sys::server_rec,
+        address: &[u8],
+        port: u16,
+        suffix: String,
+    ) -> Self {
         let address = String::from_utf8_lossy(address);
         Self {
             server,
             name: format!("[client {address}:{port}]").into(),
+            suffix: suffix.into(),
         }
     }
 
     /// Writes a line about this client to the error log. For any thread.
     pub fn log(&self, level: Level, message: &str) {
+        let Self { name, suffix, .. } = self;
         // SAFETY: the server is live (`new`).
-        unsafe { server_line(self.server, level, &format!("{} {message}", self.name)) }
+        unsafe { server_line(self.server, level, &format!("{name} {message}{suffix}")) }
     }
 }
 

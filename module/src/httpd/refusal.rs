@@ -56,6 +56,12 @@ impl Refusal {
         }
     }
 
+    /// The status.
+    #[must_use]
+    pub const fn status(&self) -> u16 {
+        self.status
+    }
+
     /// With one more header, besides others of the same name.
     #[must_use]
     pub fn header(mut self, name: &CStr, value: impl Into<Vec<u8>>) -> Self {

@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use websocket_plugin::abi;
 
-use super::log::{Client, Level, request_line};
+use super::log::{Client, Level, is_logged, request_line};
 use super::pool::{Pool, bytes};
 use super::sys;
 
@@ -251,8 +251,35 @@ impl Request {
 
     /// Writes a line about this request to the error log. For any thread.
     pub fn log(&self, level: Level, message: &str) {
+        let trace = self.trace();
         // SAFETY: the request is live.
-        unsafe { request_line(self.0.as_ptr(), level, message) }
+        unsafe { request_line(self.0.as_ptr(), level, &format!("{message}{trace}")) }
+    }
+
+    /// Whether lines of this level are written. For any thread.
+    #[must_use]
+    pub fn is_logged(&self, level: Level) -> bool {
+        // SAFETY: the request is live.
+        unsafe { is_logged(self.0.as_ptr(), level) }
+    }
+
+    /// What each line ends with: the `traceparent` of the request (W3C Trace Context), if it has a
+    /// good one.
+    fn trace(&self) -> String {
+        let parent = self.header(c"traceparent").and_then(traceparent);
+        parent.map_or_else(String::new, |parent| format!(", traceparent {parent}"))
+    }
+
+    /// Sets a note for the access log (`%{...}n`). For the one thread that uses the connection.
+    pub fn set_note(&self, name: &CStr, value: &str) {
+        // SAFETY: no other thread writes to the table, which copies what it is given.
+        unsafe {
+            sys::apr_table_set(
+                self.get().notes,
+                name.as_ptr(),
+                self.pool().copy(value.as_bytes()),
+            );
+        }
     }
 
     /// Copies a text into the request's pool. For the handler's thread.
@@ -298,6 +325,32 @@ impl Request {
         // SAFETY: the address of the client is there as long as the request.
         let port = unsafe { self.get().useragent_addr.as_ref() }.map_or(0, |address| address.port);
         // SAFETY: a server lives as long as the process that serves requests for it.
-        unsafe { Client::new(self.get().server, address, port) }
+        unsafe { Client::new(self.get().server, address, port, self.trace()) }
+    }
+}
+
+/// The longest `traceparent` that is logged. The one of version 00 has 55 bytes.
+const LONGEST_TRACEPARENT: usize = 64;
+
+/// The value of a `traceparent` header, if it is made of what that may contain.
+fn traceparent(value: &[u8]) -> Option<&str> {
+    let is_good = (1..=LONGEST_TRACEPARENT).contains(&value.len())
+        && value
+            .iter()
+            .all(|byte| byte.is_ascii_hexdigit() || *byte == b'-');
+    str::from_utf8(value).ok().filter(|_| is_good)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::traceparent;
+
+    #[test]
+    fn a_traceparent_is_hexadecimal_digits_and_dashes_and_not_long() {
+        let good = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
+        assert_eq!(traceparent(good.as_bytes()), Some(good));
+        for bad in ["", "00 1", "x", "00-\n", &"0".repeat(65)] {
+            assert_eq!(traceparent(bad.as_bytes()), None, "{bad:?}");
+        }
     }
 }

@@ -2,6 +2,7 @@
 //! it.
 
 use std::ffi::{CStr, CString, c_char};
+use std::fmt;
 use std::ptr;
 
 use super::pool::{Pool, bytes};
@@ -27,7 +28,10 @@ pub enum Section {
 
 /// A regular expression of httpd's.
 #[derive(Debug)]
-pub struct Regex(*const sys::ap_regex_t);
+pub struct Regex {
+    compiled: *const sys::ap_regex_t,
+    pattern: Box<str>,
+}
 
 // SAFETY: the expression is compiled once, and only read from then on.
 unsafe impl Send for Regex {}
@@ -40,7 +44,10 @@ impl Regex {
         // SAFETY: the pool is live; the result is null or lives as long.
         let regex =
             unsafe { sys::ap_pregcomp(pool.as_ptr(), pattern.as_ptr(), sys::AP_REG_EXTENDED) };
-        (!regex.is_null()).then_some(Self(regex))
+        (!regex.is_null()).then(|| Self {
+            compiled: regex,
+            pattern: pattern.to_string_lossy().into(),
+        })
     }
 
     /// Where the first match ends.
@@ -49,7 +56,8 @@ impl Regex {
         let mut places = [sys::ap_regmatch_t { rm_so: 0, rm_eo: 0 }];
         // SAFETY: the pool of the configuration, in which the expression is, lives as long as
         // requests for that configuration do; there is room for one match.
-        let result = unsafe { sys::ap_regexec(self.0, text.as_ptr(), 1, places.as_mut_ptr(), 0) };
+        let result =
+            unsafe { sys::ap_regexec(self.compiled, text.as_ptr(), 1, places.as_mut_ptr(), 0) };
         (result == 0).then_some(usize::try_from(places[0].rm_eo).ok()?)
     }
 }
@@ -136,6 +144,21 @@ impl Section {
             // Somebody has changed the path since the section was found to hold for it.
             None => request.path_info_ptr(),
         }
+    }
+}
+
+/// As an administrator writes it.
+impl fmt::Display for Section {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (name, of) = match self {
+            Self::Server => return f.write_str("the server"),
+            Self::Files => return f.write_str("<Files>"),
+            Self::Location(path) => ("Location", String::from_utf8_lossy(path)),
+            Self::LocationMatch(regex) => ("LocationMatch", (&*regex.pattern).into()),
+            Self::Directory(path) => ("Directory", String::from_utf8_lossy(path)),
+            Self::DirectoryMatch(regex) => ("DirectoryMatch", (&*regex.pattern).into()),
+        };
+        write!(f, "<{name} \"{of}\">")
     }
 }
 

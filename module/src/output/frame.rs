@@ -2,13 +2,17 @@
 
 use std::sync::Arc;
 
+use crate::protocol::{Closer, Traffic};
+
 /// A frame to send, encoded: a whole message or a control frame.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Frame<'a> {
     pub(super) header: &'a [u8],
     pub(super) payload: &'a [u8],
-    /// Whether it is a close frame.
-    pub(super) is_close: bool,
+    /// Who closes the connection with it, if it is a close frame.
+    pub(super) closes: Option<Closer>,
+    /// What it counts as.
+    pub(super) traffic: Traffic,
     /// The same bytes, header and payload, where other connections are sent them too.
     pub(super) shared: Option<&'a Arc<[u8]>>,
 }
@@ -18,6 +22,10 @@ pub(super) struct Frame<'a> {
 pub(super) const LARGE: usize = 48 * 1024;
 
 impl Frame<'_> {
+    pub(super) fn is_close(&self) -> bool {
+        self.closes.is_some()
+    }
+
     pub(super) fn len(&self) -> usize {
         self.header.len() + self.payload.len()
     }

@@ -166,13 +166,15 @@ impl Writing {
 #[cfg(test)]
 mod tests {
     use super::{Frame, Frames, IoSlice, MOST_PIECES, Writing};
+    use crate::protocol::Traffic;
     use std::sync::Arc;
 
     fn own(payload: &[u8]) -> Frame<'_> {
         Frame {
             header: b"(",
             payload,
-            is_close: false,
+            closes: None,
+            traffic: Traffic::default(),
             shared: None,
         }
     }
@@ -181,7 +183,8 @@ mod tests {
         Frame {
             header: &bytes[..1],
             payload: &bytes[1..],
-            is_close: false,
+            closes: None,
+            traffic: Traffic::default(),
             shared: Some(bytes),
         }
     }

@@ -3,7 +3,7 @@
 use super::frame::Frame;
 use super::queue::Closed;
 use crate::compression::Compression;
-use crate::protocol::{FrameHeader, Opcode, Rsv};
+use crate::protocol::{Closer, FrameHeader, Opcode, Rsv, Traffic};
 
 /// Puts messages into frames, compressed where that was agreed on.
 pub struct Framing {
@@ -51,11 +51,15 @@ fn compressed(
 ) -> Result<bool, Closed> {
     compression.compress(message, |compressed| {
         let (payload, rsv) = compressed.map_or((message, Rsv::NONE), |it| (it, Rsv::RSV1));
-        with_frame(opcode, payload, rsv, offer)
+        let traffic = Traffic::message(message.len());
+        with_frame(opcode, payload, rsv, |frame| {
+            offer(Frame { traffic, ..frame })
+        })
     })
 }
 
-/// Runs `body` with a whole message, or a control frame, as it is.
+/// Runs `body` with a whole message, or a control frame, as it is. A close frame is taken to be the
+/// plugin's.
 #[inline]
 pub(super) fn plain<T>(opcode: Opcode, payload: &[u8], body: impl FnOnce(Frame<'_>) -> T) -> T {
     with_frame(opcode, payload, Rsv::NONE, body)
@@ -70,7 +74,12 @@ fn with_frame<T>(opcode: Opcode, payload: &[u8], rsv: Rsv, body: impl FnOnce(Fra
     body(Frame {
         header: &header.encode(),
         payload,
-        is_close: opcode == Opcode::Close,
+        closes: (opcode == Opcode::Close).then_some(Closer::Plugin),
+        traffic: if opcode.is_control() {
+            Traffic::default()
+        } else {
+            Traffic::message(payload.len())
+        },
         shared: None,
     })
 }

@@ -5,6 +5,7 @@ use std::mem;
 use super::caller::Caller;
 use super::frame::Frame;
 use super::frames::{Frames, Writing};
+use crate::protocol::{Closer, Closing, Traffic};
 
 /// The connection takes no more messages: it is closing or gone.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -45,6 +46,10 @@ pub(super) struct Queue {
     is_open: bool,
     is_sealed: bool,
     has_close: bool,
+    /// What was accepted for the client.
+    sent: Traffic,
+    /// Who has closed the connection, and how.
+    closing: Option<Closing>,
     /// Somebody has been asked to write, and has not taken the frames yet.
     is_due: bool,
     /// The session writes what the connection's own callbacks send, at the end of its turn, so
@@ -67,6 +72,8 @@ impl Queue {
             is_open: false,
             is_sealed: false,
             has_close: false,
+            sent: Traffic::default(),
+            closing: None,
             is_due: false,
             is_gathering: gathers,
             is_in_callback: false,
@@ -81,16 +88,16 @@ impl Queue {
     /// [`Closed`] after [`seal`](Self::seal) or a close frame.
     #[inline]
     pub(super) fn push(&mut self, frame: Frame<'_>, caller: Caller) -> Result<Offer, Closed> {
-        if !self.takes_messages()? && !frame.is_close {
+        if !self.takes_messages()? && !frame.is_close() {
             return Ok(Offer::Full);
         }
         if self.frames.push(frame).is_err() {
             return Ok(Offer::NoMemory);
         }
         self.waiting += frame.len();
-        if frame.is_close {
-            self.has_close = true;
-            self.seal();
+        self.sent.add(frame.traffic);
+        if let Some(closer) = frame.closes {
+            self.close(closer, frame.payload);
         }
         Ok(if self.is_due || self.is_gathered(caller) {
             Offer::Accepted
@@ -98,6 +105,23 @@ impl Queue {
             self.is_due = true;
             Offer::Due
         })
+    }
+
+    #[cold]
+    fn close(&mut self, closer: Closer, payload: &[u8]) {
+        self.has_close = true;
+        self.note_closing(|| Closing::with_frame(closer, payload));
+        self.seal();
+    }
+
+    /// Remembers how the connection was closed. The first to close it counts.
+    pub(super) fn note_closing(&mut self, closing: impl FnOnce() -> Closing) {
+        self.closing.get_or_insert_with(closing);
+    }
+
+    /// What was accepted for the client, and how the connection was closed, if it was.
+    pub(super) fn account(&self) -> (Traffic, Option<Closing>) {
+        (self.sent, self.closing.clone())
     }
 
     fn is_gathered(&self, caller: Caller) -> bool {
@@ -114,10 +138,11 @@ impl Queue {
         if self.is_sealed {
             return Err(Closed);
         }
-        if self.waiting > 0 || frame.is_close {
+        if self.waiting > 0 || frame.is_close() {
             return Ok(false);
         }
         self.waiting = frame.len();
+        self.sent.add(frame.traffic);
         Ok(true)
     }
 
@@ -218,28 +243,36 @@ impl Queue {
 
 #[cfg(test)]
 mod tests {
-    use super::{Caller, Closed, Frame, Level, Offer, Queue, Writing};
+    use super::{Caller, Closed, Closer, Closing, Frame, Level, Offer, Queue, Traffic, Writing};
 
     const LIMIT: usize = 8;
+
+    const NONE: Traffic = Traffic {
+        messages: 0,
+        bytes: 0,
+    };
 
     const TEXT: Frame<'_> = Frame {
         header: b"\x81\x01",
         payload: b"a",
-        is_close: false,
+        closes: None,
+        traffic: Traffic::message(1),
         shared: None,
     };
 
     const PONG: Frame<'_> = Frame {
         header: b"\x8a\x02",
         payload: b"bc",
-        is_close: false,
+        closes: None,
+        traffic: NONE,
         shared: None,
     };
 
     const CLOSE: Frame<'_> = Frame {
         header: b"\x88\x02",
         payload: b"\x03\xe8",
-        is_close: true,
+        closes: Some(Closer::Plugin),
+        traffic: NONE,
         shared: None,
     };
 
@@ -247,7 +280,8 @@ mod tests {
     const LARGE: Frame<'_> = Frame {
         header: b"\x82\x07",
         payload: b"larger!",
-        is_close: false,
+        closes: None,
+        traffic: Traffic::message(7),
         shared: None,
     };
 
@@ -385,5 +419,35 @@ mod tests {
         assert_eq!(queue.level(), empty);
         assert!(taken(&mut queue).is_empty());
         assert_eq!(queue.push(TEXT, Caller::Own), Err(Closed));
+    }
+
+    #[test]
+    fn messages_count_when_they_are_accepted_and_control_frames_do_not() {
+        let mut queue = queue();
+        assert_eq!(queue.bypass(&TEXT), Ok(true));
+        queue.written(TEXT.len());
+        for frame in [TEXT, PONG, LARGE] {
+            queue.push(frame, Caller::Own).unwrap();
+        }
+        assert_eq!(queue.push(TEXT, Caller::Own), Ok(Offer::Full));
+        assert_eq!(queue.bypass(&TEXT), Ok(false));
+        queue.push(CLOSE, Caller::Own).unwrap();
+        assert_eq!(queue.push(TEXT, Caller::Own), Err(Closed));
+        let (messages, bytes) = (3, 1 + 1 + 7);
+        assert_eq!(queue.account().0, Traffic { messages, bytes });
+    }
+
+    #[test]
+    fn the_first_to_close_is_the_one_who_did() {
+        let mut queue = queue();
+        assert_eq!(queue.account().1, None);
+        queue.push(CLOSE, Caller::Thread).unwrap();
+        queue.note_closing(|| Closing::without_frame(Closer::Lost));
+        let by_plugin = Closing::with_frame(Closer::Plugin, CLOSE.payload);
+        assert_eq!(queue.account().1, Some(by_plugin));
+        let mut queue = self::queue();
+        queue.note_closing(|| Closing::with_frame(Closer::Client, b"\x03\xe9"));
+        queue.push(CLOSE, Caller::Own).unwrap();
+        assert_eq!(queue.account().1.unwrap().code, 1001);
     }
 }

@@ -11,7 +11,7 @@ use super::framing::{self, Framing};
 use super::queue::{Closed, Offer, Queue};
 use super::sharing::with_shared;
 use super::writer::{self, Progress, Shared, Writer, Written};
-use crate::protocol::{Opcode, OutputState};
+use crate::protocol::{Closer, Closing, Opcode, OutputState, Traffic};
 use crate::sync::{
     AtomicBool, AtomicUsize, Mutex, MutexGuard, Ordering, PoisonError, TryLockError, wait_until,
 };
@@ -139,6 +139,43 @@ impl<S: Stream> Output<S> {
         self.offer(opcode, payload, caller)
     }
 
+    /// Closes the connection with the payload of a close frame.
+    ///
+    /// # Errors
+    ///
+    /// [`Closed`] when it is closing already, or gone.
+    pub fn close(
+        self: &Arc<Self>,
+        closer: Closer,
+        payload: &[u8],
+        caller: Caller,
+    ) -> Result<(), Closed> {
+        framing::plain(Opcode::Close, payload, |frame| {
+            let closes = Some(closer);
+            // A close frame needs no room.
+            self.offer_frame(Frame { closes, ..frame }, caller)
+                .map(drop)
+        })
+    }
+
+    /// Queues the last frame, which the session writes at the end of its turn: the answer to a close
+    /// frame of the client, or one of the server's own. `closing` is how the connection is closed.
+    pub fn answer_close(&self, closing: Closing, payload: &[u8]) {
+        self.note_closing(|| closing);
+        self.answer(Opcode::Close, payload);
+    }
+
+    /// Remembers how the connection was closed. The first to close it counts.
+    pub fn note_closing(&self, closing: impl FnOnce() -> Closing) {
+        self.shared.queue().note_closing(closing);
+    }
+
+    /// What was accepted for the client, and how the connection was closed, if it was.
+    #[must_use]
+    pub fn account(&self) -> (Traffic, Option<Closing>) {
+        self.shared.queue().account()
+    }
+
     /// Queues the answer to a frame; the session writes it at the end of its turn.
     pub fn answer(&self, opcode: Opcode, payload: &[u8]) {
         // A connection that is closing needs no answer; a full queue means that the client does not
@@ -184,7 +221,7 @@ impl<S: Stream> Output<S> {
                 return Err(Closed);
             }
         }
-        if frame.is_close {
+        if frame.is_close() {
             self.shared.room.notify_all();
         }
         Ok(true)
@@ -409,10 +446,10 @@ impl<S: Stream> Output<S> {
 
     /// Tells the client that the server goes away, with the payload of a close frame, and the
     /// session not to wait for it for long.
-    pub fn go_away(self: &Arc<Self>, payload: &[u8]) {
+    pub fn go_away(self: &Arc<Self>, closer: Closer, payload: &[u8]) {
         self.is_leaving.store(true, Ordering::Release);
         // Closed already: the session only has to hurry.
-        let _ = self.send(Opcode::Close, payload, Caller::Thread);
+        let _ = self.close(closer, payload, Caller::Thread);
         self.wake();
     }
 

@@ -52,13 +52,15 @@ fn is_equal(bytes: &[u8], frame: Frame<'_>) -> bool {
 #[cfg(test)]
 mod tests {
     use super::{Caller, Frame, with_shared};
+    use crate::protocol::Traffic;
     use std::sync::Arc;
 
     fn shared(header: &[u8], payload: &[u8], caller: Caller) -> Option<Arc<[u8]>> {
         let frame = Frame {
             header,
             payload,
-            is_close: false,
+            closes: None,
+            traffic: Traffic::default(),
             shared: None,
         };
         with_shared(frame, caller, |frame| frame.shared.map(Arc::clone))

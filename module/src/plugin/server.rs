@@ -15,6 +15,7 @@ use crate::httpd::refusal::Refusal;
 use crate::httpd::request::Request;
 use crate::httpd::section::Section;
 use crate::output::{Caller, Output};
+use crate::protocol::Account;
 
 /// The connection a [`Server`] stands for at the moment.
 pub struct Attachment {
@@ -25,6 +26,10 @@ pub struct Attachment {
     is_open: AtomicBool,
     /// The answer to the client, if the plugin has named one and refuses.
     refusal: Mutex<Option<Refusal>>,
+    /// Where the plugin was set.
+    section: Option<Arc<Section>>,
+    /// Whether each frame is logged.
+    traces_frames: bool,
 }
 
 /// Where a connection comes from.
@@ -39,20 +44,6 @@ enum Origin {
 pub(super) struct Opening {
     pub(super) request: Request,
     pub(super) subprotocols: Vec<*const c_char>,
-    /// Where the plugin was set.
-    section: Option<Arc<Section>>,
-}
-
-impl Opening {
-    /// What of the path lies behind the section of the configuration that names the plugin: empty,
-    /// or beginning with a slash. httpd's own `path_info` depends on which files there are. For the
-    /// handler's thread.
-    pub(super) fn path_info(&self) -> *const c_char {
-        match &self.section {
-            Some(section) => section.path_behind(self.request),
-            None => self.request.path_info_ptr(),
-        }
-    }
 }
 
 // SAFETY: the pointers lead to texts that stay as they are for as long as the request lives.
@@ -78,11 +69,45 @@ impl Attachment {
             origin: RwLock::new(Origin::Request(Opening {
                 request,
                 subprotocols,
-                section,
             })),
             is_open: AtomicBool::new(false),
             refusal: Mutex::new(None),
+            section,
+            traces_frames: request.is_logged(Level::Trace4),
         }
+    }
+
+    /// What of the path lies behind the section of the configuration that names the plugin: empty,
+    /// or beginning with a slash. httpd's own `path_info` depends on which files there are. For the
+    /// handler's thread.
+    pub(super) fn path_info(&self, request: Request) -> *const c_char {
+        match &self.section {
+            Some(section) => section.path_behind(request),
+            None => request.path_info_ptr(),
+        }
+    }
+
+    /// Whether each frame is to be logged.
+    #[inline]
+    #[must_use]
+    pub const fn traces_frames(&self) -> bool {
+        self.traces_frames
+    }
+
+    /// Tells the error log how the connection has ended, and the access log, if its line is not
+    /// written yet. For the one thread that uses the connection, when the plugin does not use the
+    /// request any more.
+    pub fn note_end(&self, account: &Account) {
+        let section = self.section.as_ref();
+        let place = section.map_or_else(String::new, |section| format!("; {section}"));
+        self.log(
+            Level::Info,
+            &format!("the WebSocket has ended: {account}{place}"),
+        );
+        self.with_request(|opening| {
+            note_end(opening.request, account);
+            Some(())
+        });
     }
 
     /// Response headers set from now on change nothing.
@@ -142,6 +167,26 @@ impl Attachment {
             let is_early = !self.is_open.load(Ordering::Acquire);
             is_early.then(|| opening.request.set_response_header(name, value))
         });
+    }
+}
+
+/// Sets the notes for the access log.
+fn note_end(request: Request, account: &Account) {
+    let Account {
+        closing,
+        received,
+        sent,
+        ..
+    } = account;
+    request.set_note(c"websocket-closed-by", closing.by.word());
+    for (name, number) in [
+        (c"websocket-close-code", closing.code.into()),
+        (c"websocket-messages-in", received.messages),
+        (c"websocket-bytes-in", received.bytes),
+        (c"websocket-messages-out", sent.messages),
+        (c"websocket-bytes-out", sent.bytes),
+    ] {
+        request.set_note(name, &number.to_string());
     }
 }
 

@@ -130,6 +130,7 @@ unsafe extern "system" fn send(
     unsafe {
         with_attached(server, 0, |attached, caller| {
             let payload = sent_bytes(attached, payload, length)?;
+            trace_sent(attached, opcode(kind), payload.len());
             attached.output().send(opcode(kind), payload, caller).ok()?;
             Some(payload.len())
         })
@@ -146,6 +147,7 @@ unsafe extern "system" fn send_message(
     unsafe {
         with_attached(server, abi::SEND_CLOSED, |attached, caller| {
             let payload = sent_bytes(attached, payload, length)?;
+            trace_sent(attached, opcode(kind), payload.len());
             attached.output().send(opcode(kind), payload, caller).ok()?;
             Some(abi::SEND_ACCEPTED)
         })
@@ -162,6 +164,7 @@ unsafe extern "system" fn try_send_message(
     unsafe {
         with_attached(server, abi::SEND_CLOSED, |attached, caller| {
             let payload = sent_bytes(attached, payload, length)?;
+            trace_sent(attached, opcode(kind), payload.len());
             let output = attached.output();
             let is_accepted = output.try_send(opcode(kind), payload, caller).ok()?;
             Some(if is_accepted {
@@ -185,7 +188,7 @@ unsafe extern "system" fn request_info(
                 Some(match item {
                     abi::REQUEST_METHOD => request.method_ptr(),
                     abi::REQUEST_URI => request.target_ptr(),
-                    abi::REQUEST_PATH_INFO => opening.path_info(),
+                    abi::REQUEST_PATH_INFO => attached.path_info(request),
                     abi::REQUEST_QUERY => request.query_ptr(),
                     abi::REQUEST_USER => request.user_ptr(),
                     abi::REQUEST_CLIENT_ADDRESS => request.client_address_ptr(),
@@ -256,8 +259,19 @@ unsafe extern "system" fn close(server: *const abi::WebSocketServer) {
     // SAFETY: a plugin passes the table it was given.
     unsafe {
         with_attached(server, (), |attached, caller| {
+            trace_sent(attached, Opcode::Close, 0);
             attached.output().send(Opcode::Close, &[], caller).ok()
         });
+    }
+}
+
+/// Logs a frame that the plugin sends, if frames are logged.
+#[inline]
+fn trace_sent(attached: &Attachment, opcode: Opcode, length: usize) {
+    if attached.traces_frames() {
+        let kind = format!("{opcode:?}").to_lowercase();
+        let text = format!("the plugin sends a {kind} frame of {length} bytes");
+        attached.log(Level::Trace4, &text);
     }
 }
 

@@ -18,7 +18,9 @@ use std::time::{Duration, Instant};
 
 use websocket_plugin::CloseCode;
 
-use super::{Event, Input, MessageKind, OutputState, Payload, ProtocolError, Receiver, Version};
+use super::{
+    CloseFrame, Event, Input, MessageKind, OutputState, Payload, ProtocolError, Receiver, Version,
+};
 
 #[cfg(test)]
 mod tests;
@@ -41,9 +43,9 @@ pub enum Action<'a> {
     },
     /// Send a pong with this payload.
     Pong(&'a [u8]),
-    /// The client has closed. Answer with a close frame with this code (`None`: an empty one), and
-    /// send nothing after it.
-    Close(Option<CloseCode>),
+    /// The client has closed, with this close frame (`None`: an empty one). Answer with a close frame
+    /// with the same code, and send nothing after it.
+    Close(Option<CloseFrame<'a>>),
     /// Do nothing: that was a pong.
     Nothing,
     /// The client has broken a rule. Tell it with a close frame with this code, and send nothing
@@ -244,8 +246,7 @@ fn action<'a>(
         Ok(Event::Pong(_)) => Action::Nothing,
         Ok(Event::Close(frame)) => {
             *state = State::Finishing;
-            // Section 5.5.1: the answer carries the status that was received.
-            Action::Close(frame.map(|frame| frame.code))
+            Action::Close(frame)
         }
         Err(error) => {
             *state = State::Finishing;

@@ -17,6 +17,16 @@ pub enum Version {
 }
 
 impl Version {
+    /// The value of `Sec-WebSocket-Version`.
+    #[must_use]
+    pub const fn number(self) -> u8 {
+        match self {
+            Self::V7 => 7,
+            Self::V8 => 8,
+            Self::V13 => 13,
+        }
+    }
+
     /// Only exact values are valid. Other spellings of these numbers, such as `013`, are malformed.
     pub(super) fn parse(value: &[u8]) -> Option<Self> {
         match value {

@@ -1,7 +1,7 @@
 //! What a session needs of the plugin.
 
 use crate::httpd::log::Level;
-use crate::protocol::{MessageKind, Payload};
+use crate::protocol::{Account, MessageKind, Payload};
 
 /// What a session hands the client's messages to.
 pub trait Application {
@@ -13,6 +13,12 @@ pub trait Application {
 
     /// The connection has ended: nothing can be sent any more. Called once.
     fn disconnect(&self);
+
+    /// The connection has ended like this. Called once, after `disconnect`.
+    fn ended(&self, account: &Account);
+
+    /// Whether each frame is to be logged, with [`Level::Trace4`].
+    fn traces_frames(&self) -> bool;
 
     /// Writes a line about the connection to the error log.
     fn log(&self, level: Level, text: &str);

@@ -6,7 +6,7 @@ use super::application::Application;
 use crate::httpd::log::Level;
 use crate::httpd::memory::SharedMemory;
 use crate::plugin::{Attachment, LoadedPlugin, Private, ServerLease};
-use crate::protocol::{MessageKind, Payload};
+use crate::protocol::{Account, MessageKind, Payload};
 use crate::registry::Registration;
 
 /// A plugin that has accepted a connection, and all that it was given for it.
@@ -60,6 +60,14 @@ impl Application for Plugged {
     fn disconnect(&self) {
         self.plugin.disconnect(self.private, &self.server);
         self.server.detach();
+    }
+
+    fn ended(&self, account: &Account) {
+        self.attachment.note_end(account);
+    }
+
+    fn traces_frames(&self) -> bool {
+        self.attachment.traces_frames()
     }
 
     fn log(&self, level: Level, text: &str) {

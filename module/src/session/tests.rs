@@ -13,7 +13,9 @@ use super::application::Application;
 use super::{Next, Session};
 use crate::httpd::log::Level;
 use crate::output::{Caller, Closed, Framing, Home, Output};
-use crate::protocol::{Connection, Limits, MessageKind, Opcode, Payload, Receiver, Version};
+use crate::protocol::{
+    Account, Closer, Connection, Limits, MessageKind, Opcode, Payload, Receiver, Version,
+};
 use crate::transport::Stream;
 
 const LIMIT: usize = 4096;
@@ -183,15 +185,18 @@ struct Plugin {
 }
 
 #[derive(Default)]
-struct Events(RefCell<Vec<String>>);
+struct Events {
+    happened: RefCell<Vec<String>>,
+    account: RefCell<Option<Account>>,
+}
 
 impl Events {
     fn push(&self, event: String) {
-        self.0.borrow_mut().push(event);
+        self.happened.borrow_mut().push(event);
     }
 
     fn take(&self) -> Vec<String> {
-        self.0.take()
+        self.happened.take()
     }
 }
 
@@ -208,6 +213,14 @@ impl Application for Plugin {
 
     fn disconnect(&self) {
         self.events.push("disconnect".into());
+    }
+
+    fn ended(&self, account: &Account) {
+        *self.events.account.borrow_mut() = Some(account.clone());
+    }
+
+    fn traces_frames(&self) -> bool {
+        false
     }
 
     fn log(&self, _: Level, text: &str) {
@@ -509,7 +522,7 @@ fn a_full_queue_refuses_whole_messages() {
 #[test]
 fn a_server_that_leaves_closes_and_waits_a_second() {
     let mut case = Case::silent();
-    case.output.go_away(b"\x03\xe9");
+    case.output.go_away(Closer::Shutdown, b"\x03\xe9");
     assert!(case.home.wakes() > 0);
     case.home.write();
     let before = Instant::now();
@@ -534,4 +547,69 @@ fn a_panic_in_a_callback_leaves_a_session_that_can_be_ended() {
     assert_eq!(case.events.take(), ["message a", "disconnect"]);
     let sent = case.output.send(Opcode::Text, b"late", Caller::Callback);
     assert_eq!(sent, Err(Closed));
+}
+
+/// How a case ends: who closed it, the code and the reason.
+fn closing(mut case: Case) -> (Closer, u16, String) {
+    case.drop_session();
+    let account = case.events.account.take().expect("each session has one");
+    let closing = account.closing;
+    (closing.by, closing.code, closing.reason.into())
+}
+
+#[test]
+fn the_account_counts_messages_in_both_directions_and_no_control_frames() {
+    let mut case = Case::echo();
+    case.wire
+        .send(&[text("hello"), frame(0x89, b"ping"), text(""), text("a")]);
+    case.turn();
+    case.drop_session();
+    let account = case.events.account.take().unwrap();
+    assert_eq!((account.received.messages, account.received.bytes), (3, 6));
+    assert_eq!(account.sent, account.received);
+}
+
+#[test]
+fn the_account_names_the_one_who_closed_first() {
+    let mut case = Case::silent();
+    case.wire.send(&[frame(0x88, b"\x03\xe8bye")]);
+    case.turn();
+    assert_eq!(closing(case), (Closer::Client, 1000, "bye".into()));
+
+    let mut case = Case::silent();
+    case.output
+        .send(Opcode::Close, b"\x0f\xa0go", Caller::Callback)
+        .unwrap();
+    case.wire.send(&[frame(0x88, b"\x03\xe8bye")]);
+    case.turn();
+    assert_eq!(closing(case), (Closer::Plugin, 4000, "go".into()));
+
+    let mut case = Case::silent();
+    case.wire.send(&[vec![0xff, 0x80]]);
+    case.turn();
+    assert_eq!(closing(case), (Closer::Error, 1002, String::new()));
+
+    let mut case = Case::silent();
+    case.output.go_away(Closer::Shutdown, b"\x03\xe9");
+    case.wire.end();
+    case.turn();
+    assert_eq!(closing(case), (Closer::Shutdown, 1001, String::new()));
+}
+
+#[test]
+fn the_account_tells_a_lost_client_from_a_slow_one() {
+    let mut case = Case::silent();
+    case.wire.end();
+    case.turn();
+    assert_eq!(closing(case), (Closer::Lost, 1006, String::new()));
+
+    let mut case = Case::silent();
+    case.wire.script(|script| script.is_lost = true);
+    case.turn();
+    assert_eq!(closing(case), (Closer::Lost, 1006, String::new()));
+
+    let mut case = Case::silent();
+    case.output.fail(io::ErrorKind::TimedOut.into());
+    case.turn();
+    assert_eq!(closing(case), (Closer::Timeout, 1006, String::new()));
 }

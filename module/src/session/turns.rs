@@ -4,12 +4,17 @@ use std::io;
 use std::sync::Arc;
 use std::time::Instant;
 
+use websocket_plugin::CloseCode;
+
 use super::application::Application;
 use super::pace::Pace;
 use super::plugged::Plugged;
 use crate::httpd::log::Level;
 use crate::output::{Output, Progress};
-use crate::protocol::{Action, Await, ClosePayload, Connection, End, Input, Opcode, OutputState};
+use crate::protocol::{
+    Account, Action, Await, CloseFrame, ClosePayload, Closer, Closing, Connection, End, Input,
+    MessageKind, Opcode, OutputState, Payload, ProtocolError, Traffic,
+};
 use crate::transport::Stream;
 use crate::transport::Transport;
 
@@ -48,6 +53,9 @@ pub struct Session<A: Application = Plugged, S: Stream = Transport> {
     output: Arc<Output<S>>,
     application: A,
     pace: Pace,
+    began: Instant,
+    /// The client's messages.
+    received: Traffic,
 }
 
 impl<A: Application, S: Stream> Session<A, S> {
@@ -59,6 +67,8 @@ impl<A: Application, S: Stream> Session<A, S> {
             output,
             application,
             pace: Pace::new(),
+            began: Instant::now(),
+            received: Traffic::default(),
         }
     }
 
@@ -151,20 +161,24 @@ impl<A: Application, S: Stream> Session<A, S> {
             output,
             application,
             pace,
+            received,
+            ..
         } = self;
+        let traces = application.traces_frames();
         let handler = Handler {
             output,
             application,
+            traces,
         };
         let (read, may_be_more) = if let Some(space) = connection.spare() {
             let (read, more) = output.read(pace.limit(space))?;
-            handler.in_callbacks(|| handler.handle_filled(connection, read));
+            handler.in_callbacks(|| handler.handle_filled(connection, read, received));
             (read, more)
         } else {
             let room = buffer.len() - Input::BEHIND;
             let (read, more) = output.read(pace.limit(&mut buffer[..room]))?;
             let input = Input::new(buffer, read);
-            handler.in_callbacks(|| handler.handle_input(connection, input));
+            handler.in_callbacks(|| handler.handle_input(connection, input, received));
             (read, more)
         };
         if read == 0 {
@@ -182,7 +196,9 @@ impl<A: Application, S: Stream> Session<A, S> {
             Progress::At(output) => output,
             Progress::Broken(error) => {
                 let text = format!("the connection is lost: {error}");
-                self.application.log(Level::Info, &text);
+                self.application.log(Level::Debug, &text);
+                self.output
+                    .note_closing(|| Closing::without_frame(closer_of(&error)));
                 self.connection.lose();
                 return Next::Ended;
             }
@@ -205,10 +221,23 @@ impl<A: Application, S: Stream> Session<A, S> {
         }
     }
 
+    /// What is to be told of the connection, when nothing more can be sent.
+    fn account(&self) -> Account {
+        let (sent, closing) = self.output.account();
+        Account {
+            closing: closing.unwrap_or_else(|| Closing::without_frame(Closer::Lost)),
+            received: self.received,
+            sent,
+            open: self.began.elapsed(),
+        }
+    }
+
     fn note(&self, end: End) {
         match end {
             End::Finished => {}
             End::OutputTimedOut => {
+                self.output
+                    .note_closing(|| Closing::without_frame(Closer::Timeout));
                 let text = "the client takes no output; dropping the connection";
                 self.application.log(Level::Info, text);
                 self.output.fail(io::ErrorKind::TimedOut.into());
@@ -218,6 +247,15 @@ impl<A: Application, S: Stream> Session<A, S> {
                 self.application.log(Level::Debug, text);
             }
         }
+    }
+}
+
+/// Who ends a connection that fails with this error.
+fn closer_of(error: &io::Error) -> Closer {
+    match error.kind() {
+        io::ErrorKind::TimedOut => Closer::Timeout,
+        io::ErrorKind::OutOfMemory => Closer::Error,
+        _ => Closer::Lost,
     }
 }
 
@@ -232,6 +270,7 @@ impl<A: Application, S: Stream> Drop for Session<A, S> {
         self.output.seal();
         self.application
             .in_callbacks(|| self.application.disconnect());
+        self.application.ended(&self.account());
         self.output.shut();
     }
 }
@@ -240,6 +279,8 @@ impl<A: Application, S: Stream> Drop for Session<A, S> {
 struct Handler<'a, A, S> {
     output: &'a Arc<Output<S>>,
     application: &'a A,
+    /// Whether frames are logged.
+    traces: bool,
 }
 
 impl<A: Application, S: Stream> Handler<'_, A, S> {
@@ -248,40 +289,91 @@ impl<A: Application, S: Stream> Handler<'_, A, S> {
             .in_callback(|| self.application.in_callbacks(body));
     }
 
-    fn handle_input(&self, connection: &mut Connection, mut input: Input<'_>) {
+    fn handle_input(
+        &self,
+        connection: &mut Connection,
+        mut input: Input<'_>,
+        received: &mut Traffic,
+    ) {
         loop {
             while let Some((kind, mut payload)) = connection.whole_message(&mut input) {
-                self.application.message(kind, &mut payload);
+                self.deliver(kind, &mut payload, received);
             }
             match connection.receive(&mut input) {
-                Some(action) => self.handle(action),
+                Some(action) => self.handle(action, received),
                 None => return,
             }
         }
     }
 
-    fn handle_filled(&self, connection: &mut Connection, read: usize) {
+    fn handle_filled(&self, connection: &mut Connection, read: usize, received: &mut Traffic) {
         if let Some(action) = connection.filled(read) {
-            self.handle(action);
+            self.handle(action, received);
         }
     }
 
-    fn handle(&self, action: Action<'_>) {
-        match action {
-            Action::Deliver { kind, mut payload } => self.application.message(kind, &mut payload),
-            Action::Pong(payload) => self.output.answer(Opcode::Pong, payload),
-            Action::Nothing => {}
-            Action::Close(code) => {
-                let payload = code.map(|code| ClosePayload::new(code, ""));
-                let payload = payload.as_deref().unwrap_or_default();
-                self.output.answer(Opcode::Close, payload);
-            }
-            Action::Fail(error, code) => {
-                let text = format!("closing with {code}: {error}");
-                self.application.log(Level::Info, &text);
-                let payload = ClosePayload::new(code, "");
-                self.output.answer(Opcode::Close, &payload);
-            }
+    #[inline]
+    fn deliver(&self, kind: MessageKind, payload: &mut Payload<'_>, received: &mut Traffic) {
+        received.add(Traffic::message(payload.len()));
+        if self.traces {
+            self.trace(|| {
+                let kind = format!("{kind:?}").to_lowercase();
+                format!("received a {kind} message of {} bytes", payload.len())
+            });
         }
+        self.application.message(kind, payload);
+    }
+
+    #[cold]
+    fn trace(&self, text: impl FnOnce() -> String) {
+        self.application.log(Level::Trace4, &text());
+    }
+
+    fn handle(&self, action: Action<'_>, received: &mut Traffic) {
+        match action {
+            Action::Deliver { kind, mut payload } => self.deliver(kind, &mut payload, received),
+            Action::Pong(payload) => {
+                if self.traces {
+                    self.trace(|| format!("received a ping of {} bytes", payload.len()));
+                }
+                self.output.answer(Opcode::Pong, payload);
+            }
+            Action::Nothing => {
+                if self.traces {
+                    self.trace(|| "received a pong".into());
+                }
+            }
+            Action::Close(frame) => self.answer_close(frame),
+            Action::Fail(error, code) => self.fail(error, code),
+        }
+    }
+
+    fn answer_close(&self, frame: Option<CloseFrame<'_>>) {
+        let of_client = frame.map(|frame| ClosePayload::new(frame.code, frame.reason));
+        let of_client = of_client.as_deref().unwrap_or_default();
+        // Section 5.5.1: the answer carries the status that was received.
+        let answer = frame.map(|frame| ClosePayload::new(frame.code, ""));
+        let closing = Closing::with_frame(Closer::Client, of_client);
+        if self.traces {
+            self.trace(|| format!("received a close frame with code {}", closing.code));
+        }
+        self.output
+            .answer_close(closing, answer.as_deref().unwrap_or_default());
+    }
+
+    fn fail(&self, error: ProtocolError, code: CloseCode) {
+        let text = format!("closing with {code}: {error}");
+        self.application.log(Level::Info, &text);
+        let payload = ClosePayload::new(code, "");
+        let closing = Closing::with_frame(closer_of_violation(error), &payload);
+        self.output.answer_close(closing, &payload);
+    }
+}
+
+/// Who ends a connection for such a violation.
+const fn closer_of_violation(error: ProtocolError) -> Closer {
+    match error {
+        ProtocolError::TooBig(_) => Closer::Limit,
+        _ => Closer::Error,
     }
 }

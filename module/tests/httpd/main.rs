@@ -22,6 +22,7 @@ mod handshake;
 mod htaccess;
 mod http2;
 mod life;
+mod logs;
 mod malformed;
 mod messages;
 mod mistakes;
@@ -80,6 +81,7 @@ const THEMES: &[&[Case]] = &[
     gate::CASES,
     byte_counts::CASES,
     life::CASES,
+    logs::CASES,
     endurance::CASES,
     crowd::CASES,
     slow_reader::CASES,

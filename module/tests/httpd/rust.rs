@@ -96,10 +96,9 @@ fn ask(client: &mut Client, question: &str, answer: &str) -> Result<()> {
     client.expect_text(answer)
 }
 
-/// The client's name in httpd's error log. It follows the word `client`, or `remote` if no thread
-/// of the MPM serves it.
+/// The client's name in httpd's error log.
 fn name_in_log(client: &Client) -> Result<String> {
-    Ok(format!(" {}] ", client.stream.local_addr()?))
+    Ok(format!("[client {}] ", client.stream.local_addr()?))
 }
 
 /// Waits for a line with `text` in the error log. The line must contain all the `others`, too.

@@ -1,7 +1,5 @@
 use std::time::{Duration, Instant};
 
-use websocket_plugin::CloseCode;
-
 use super::{Action, Await, Connection, End, OutputState};
 use crate::protocol::{Input, Limits, Receiver, Version};
 
@@ -50,7 +48,10 @@ fn asked(connection: &mut Connection, bytes: &[u8]) -> Vec<String> {
             Action::Deliver { kind, payload } => format!("{kind:?} {}", payload.len()),
             Action::Pong(payload) => format!("pong {payload:?}"),
             Action::Nothing => continue,
-            Action::Close(code) => format!("close {:?}", code.map(CloseCode::get)),
+            Action::Close(code) => {
+                let code = code.map(|frame| frame.code.get());
+                format!("close {code:?}")
+            }
             Action::Fail(error, code) => format!("{error:?} {}", code.get()),
         });
     }
