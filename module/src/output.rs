@@ -18,6 +18,7 @@
 //! `module/models` tries how threads may interleave in here.
 
 mod caller;
+mod chunk;
 mod frame;
 mod frames;
 mod framing;
@@ -28,7 +29,6 @@ mod writer;
 
 pub use caller::Caller;
 pub use framing::Framing;
-#[cfg(test)]
 pub use queue::Closed;
-pub use sending::{Home, Output, QUEUE_LIMIT, Retry};
+pub use sending::{Home, Output, QUEUE_LIMIT, Queued, Retry};
 pub use writer::Progress;

@@ -41,6 +41,7 @@ mod transport {
 #[path = "../../src/output"]
 mod output {
     mod caller;
+    mod chunk;
     mod frame;
     mod frames;
     mod framing;
@@ -52,7 +53,7 @@ mod output {
     pub(crate) use caller::Caller;
     pub(crate) use framing::Framing;
     pub(crate) use queue::Closed;
-    pub(crate) use sending::{Home, Output};
+    pub(crate) use sending::{Home, Output, Queued};
     pub(crate) use writer::Progress;
 }
 #[path = "../../src/reactor/ready.rs"]

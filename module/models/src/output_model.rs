@@ -4,7 +4,7 @@ mod parties;
 
 use std::time::Duration;
 
-use crate::output::{Caller, Closed, Progress};
+use crate::output::{Caller, Closed, Progress, Queued};
 use crate::output_state::OutputState;
 use crate::protocol::Opcode;
 use parties::{Connection, Kind};
@@ -26,8 +26,20 @@ fn length(messages: &[&[u8]]) -> usize {
     messages.iter().map(|message| 1 + message.len()).sum()
 }
 
+/// As the table of a plugin does.
 fn send(connection: &Connection, message: &[u8], caller: Caller) -> Result<(), Closed> {
-    connection.output.send(Opcode::Text, message, caller)
+    let output = &connection.output;
+    if caller != Caller::Own {
+        match output.queue(Opcode::Text, message, caller)? {
+            Queued::Accepted => return Ok(()),
+            Queued::Due => {
+                output.tell_home(caller);
+                return Ok(());
+            }
+            Queued::No => {}
+        }
+    }
+    output.send(Opcode::Text, message, caller)
 }
 
 fn close(connection: &Connection) -> Result<(), Closed> {

@@ -1,11 +1,10 @@
 //! A frame to send.
 
-use std::sync::Arc;
-
+use super::chunk::Piece;
 use crate::protocol::{Closer, Traffic};
 
 /// A frame to send, encoded: a whole message or a control frame.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy)]
 pub(super) struct Frame<'a> {
     pub(super) header: &'a [u8],
     pub(super) payload: &'a [u8],
@@ -14,7 +13,7 @@ pub(super) struct Frame<'a> {
     /// What it counts as.
     pub(super) traffic: Traffic,
     /// The same bytes, header and payload, where other connections are sent them too.
-    pub(super) shared: Option<&'a Arc<[u8]>>,
+    pub(super) shared: Option<&'a Piece>,
 }
 
 /// Payloads of so many bytes are written from where they lie if that is possible, which saves a

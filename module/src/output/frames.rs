@@ -1,12 +1,13 @@
 //! Frames in the order they are sent: bytes of this connection, and frames that connections share.
 
 use std::cell::Cell;
-use std::collections::VecDeque;
 use std::io::IoSlice;
 use std::mem;
 use std::ops::Range;
-use std::sync::Arc;
 
+use smallvec::SmallVec;
+
+use super::chunk::{NoMemory, Piece};
 use super::frame::Frame;
 use crate::buffers;
 
@@ -14,8 +15,9 @@ use crate::buffers;
 /// frame.
 const FIRST_ROOM: Range<usize> = 1024..16 * 1024;
 
-/// The most pieces of one write.
-pub(super) const MOST_PIECES: usize = 16;
+/// The most pieces of one write that are shared. No more of them wait either, unless each keeps
+/// little memory beyond its own bytes.
+const MOST_PIECES: usize = 16;
 
 thread_local! {
     /// Buffers that frames are collected in, between two connections.
@@ -27,25 +29,18 @@ thread_local! {
 pub(super) struct Frames {
     bytes: Vec<u8>,
     /// Each with the number of `bytes` that go before it.
-    shared: VecDeque<(usize, Arc<[u8]>)>,
+    pieces: SmallVec<[(usize, Piece); 1]>,
 }
-
-/// There is no memory for a frame.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct NoMemory;
 
 impl Frames {
     pub(super) fn is_empty(&self) -> bool {
-        self.bytes.is_empty() && self.shared.is_empty()
+        self.bytes.is_empty() && self.pieces.is_empty()
     }
 
     /// Adds a frame.
     #[inline]
     pub(super) fn push(&mut self, frame: Frame<'_>) -> Result<(), NoMemory> {
-        if let Some(shared) = frame.shared {
-            self.shared.try_reserve(1).map_err(|_| NoMemory)?;
-            self.shared
-                .push_back((self.bytes.len(), Arc::clone(shared)));
+        if frame.shared.is_some_and(|piece| self.share(piece)) {
             return Ok(());
         }
         if self.bytes.is_empty() {
@@ -62,22 +57,41 @@ impl Frames {
         self.bytes.extend_from_slice(frame.payload);
         Ok(())
     }
+
+    /// Adds a piece. Returns whether that was done; otherwise its bytes are to be copied.
+    #[inline]
+    fn share(&mut self, piece: &Piece) -> bool {
+        let at = self.bytes.len();
+        if let Some((last, before)) = self.pieces.last_mut()
+            && *last == at
+            && before.extend(piece)
+        {
+            return true;
+        }
+        let is_worth_it = self.pieces.len() < MOST_PIECES || piece.is_most_of_its_chunk();
+        let has_room = is_worth_it && self.pieces.try_reserve(1).is_ok();
+        if has_room {
+            self.pieces.push((at, piece.clone()));
+        }
+        has_room
+    }
 }
 
 /// Frames that are being written.
 #[derive(Default)]
 pub(super) struct Writing {
+    /// The next of the pieces is the last one here.
     frames: Frames,
     /// So many of the bytes are written.
     offset: usize,
-    /// So many of the first shared frame are.
-    shared_offset: usize,
+    /// So many of the next piece are.
+    piece_offset: usize,
 }
 
 impl Writing {
     /// Whether nothing is left.
     pub(super) fn is_done(&self) -> bool {
-        self.offset == self.frames.bytes.len() && self.frames.shared.is_empty()
+        self.offset == self.frames.bytes.len() && self.frames.pieces.is_empty()
     }
 
     /// Takes all of `frames`. Nothing is left of what was taken before.
@@ -88,55 +102,54 @@ impl Writing {
         if !frames.is_empty() {
             buffers::recycle(&BUFFERS, &mut self.frames.bytes);
             self.frames = mem::take(frames);
+            self.frames.pieces.reverse();
         }
     }
 
-    /// The next bytes to write, where they all lie together.
-    pub(super) fn together(&self) -> Option<&[u8]> {
-        self.frames
-            .shared
-            .is_empty()
-            .then(|| &self.frames.bytes[self.offset..])
-    }
-
-    /// The next bytes to write, in pieces. Returns how many pieces there are.
-    pub(super) fn pieces<'a>(&'a self, pieces: &mut [IoSlice<'a>; MOST_PIECES]) -> usize {
-        let (mut count, mut offset) = (0, self.offset);
-        let mut skipped = self.shared_offset;
-        let mut add = |bytes: &'a [u8]| {
-            if !bytes.is_empty() && count < MOST_PIECES {
-                pieces[count] = IoSlice::new(bytes);
-                count += 1;
+    /// Runs `body` with the bytes to write next, in as many slices as they lie in.
+    pub(super) fn with_slices<T>(&self, body: impl FnOnce(&[IoSlice<'_>]) -> T) -> T {
+        let Frames { bytes, pieces } = &self.frames;
+        if pieces.is_empty() {
+            return body(&[IoSlice::new(&bytes[self.offset..])]);
+        }
+        let next = pieces.iter().rev().take(MOST_PIECES);
+        let held: SmallVec<[_; MOST_PIECES]> =
+            next.map(|(at, piece)| (*at, piece.bytes())).collect();
+        let mut slices = SmallVec::<[_; 4 * MOST_PIECES]>::new();
+        let mut add = |bytes| {
+            if !<[u8]>::is_empty(bytes) {
+                slices.push(IoSlice::new(bytes));
             }
         };
-        for (at, shared) in self.frames.shared.iter().take(MOST_PIECES) {
-            add(&self.frames.bytes[offset..*at]);
-            add(&shared[mem::take(&mut skipped)..]);
+        let (mut offset, mut skipped) = (self.offset, self.piece_offset);
+        for (at, piece) in &held {
+            add(&bytes[offset..*at]);
+            add(&piece.get()[mem::take(&mut skipped)..]);
             offset = *at;
         }
-        if self.frames.shared.len() <= MOST_PIECES {
-            add(&self.frames.bytes[offset..]);
+        if held.len() == pieces.len() {
+            add(&bytes[offset..]);
         }
-        count
+        body(&slices)
     }
 
     /// So many bytes more are written.
     pub(super) fn advance(&mut self, mut written: usize) {
-        while let Some((at, shared)) = self.frames.shared.front() {
+        while let Some((at, piece)) = self.frames.pieces.last() {
             let before = at - self.offset;
             if written < before {
                 break;
             }
             written -= before;
             self.offset = *at;
-            let left = shared.len() - self.shared_offset;
+            let left = piece.len() - self.piece_offset;
             if written < left {
-                self.shared_offset += written;
+                self.piece_offset += written;
                 return;
             }
             written -= left;
-            self.shared_offset = 0;
-            self.frames.shared.pop_front();
+            self.piece_offset = 0;
+            self.frames.pieces.pop();
         }
         self.offset += written;
     }
@@ -157,7 +170,7 @@ impl Writing {
         if self.is_done() {
             self.frames.bytes.clear();
             self.offset = 0;
-            self.frames.shared = VecDeque::new();
+            self.frames.pieces = SmallVec::new();
             buffers::recycle(&BUFFERS, &mut self.frames.bytes);
         }
     }
@@ -165,81 +178,99 @@ impl Writing {
 
 #[cfg(test)]
 mod tests {
-    use super::{Frame, Frames, IoSlice, MOST_PIECES, Writing};
+    use super::{Frame, Frames, MOST_PIECES, Piece, Writing};
     use crate::protocol::Traffic;
-    use std::sync::Arc;
 
-    fn own(payload: &[u8]) -> Frame<'_> {
+    /// A frame that shares `piece`, if there is one.
+    fn frame<'a>(payload: &'a [u8], piece: Option<&'a Piece>) -> Frame<'a> {
         Frame {
             header: b"(",
             payload,
             closes: None,
             traffic: Traffic::default(),
-            shared: None,
+            shared: piece,
         }
     }
 
-    fn shared(bytes: &Arc<[u8]>) -> Frame<'_> {
-        Frame {
-            header: &bytes[..1],
-            payload: &bytes[1..],
-            closes: None,
-            traffic: Traffic::default(),
-            shared: Some(bytes),
-        }
-    }
-
-    /// Writes it all, at most so many bytes at a time.
-    fn written(frames: &mut Frames, most: usize) -> Vec<u8> {
+    /// Writes it all, at most so many bytes at a time. Gives the bytes, and the number of slices
+    /// each time.
+    fn written(frames: &mut Frames, most: usize) -> (Vec<u8>, Vec<usize>) {
         let mut writing = Writing::default();
         writing.take(frames);
-        let mut written = Vec::new();
+        let (mut written, mut counts) = (Vec::new(), Vec::new());
         while !writing.is_done() {
-            let mut pieces = [IoSlice::new(&[]); MOST_PIECES];
-            let count = writing.pieces(&mut pieces);
-            assert!(count > 0);
-            let mut next: Vec<_> = pieces[..count].iter().flat_map(|p| p.to_vec()).collect();
-            if let Some(together) = writing.together() {
-                assert_eq!(together, next);
-            }
-            next.truncate(most);
-            written.extend_from_slice(&next);
-            writing.advance(next.len());
+            let taken = writing.with_slices(|slices| {
+                counts.push(slices.len());
+                let mut next: Vec<_> = slices.iter().flat_map(|slice| slice.to_vec()).collect();
+                next.truncate(most);
+                written.extend_from_slice(&next);
+                next.len()
+            });
+            assert!(taken > 0);
+            writing.advance(taken);
         }
         writing.release();
-        written
+        (written, counts)
     }
 
     #[test]
     fn frames_keep_their_order_however_they_are_kept_and_written() {
-        let bytes: Arc<[u8]> = b"(shared".to_vec().into();
         for pattern in ["o", "s", "os", "so", "ossoos", "ssss"] {
             let pattern = pattern.repeat(7);
             for most in [1, 3, 8, 1000] {
                 let mut frames = Frames::default();
                 let mut expected = Vec::new();
-                for kind in pattern.chars() {
-                    let frame = match kind {
-                        's' => shared(&bytes),
-                        _ => own(b"own"),
-                    };
-                    frames.push(frame).unwrap();
-                    expected.extend_from_slice(frame.header);
-                    expected.extend_from_slice(frame.payload);
+                let mut last = Piece::empty();
+                for (name, kind) in (b'0'..).zip(pattern.chars()) {
+                    let payload = [name; 3];
+                    last.append([b"(", &payload], true).unwrap();
+                    frames
+                        .push(frame(&payload, (kind == 's').then_some(&last)))
+                        .unwrap();
+                    expected.extend_from_slice(b"(");
+                    expected.extend_from_slice(&payload);
                 }
-                assert_eq!(written(&mut frames, most), expected, "{pattern} {most}");
+                assert_eq!(written(&mut frames, most).0, expected, "{pattern} {most}");
             }
         }
-        assert_eq!(Arc::strong_count(&bytes), 1, "nothing is kept");
+    }
+
+    #[test]
+    fn pieces_that_follow_each_other_are_one_slice() {
+        let (mut frames, mut last) = (Frames::default(), Piece::empty());
+        for _ in 0..100 {
+            last.append([b"(", b"shared"], true).unwrap();
+            frames.push(frame(b"shared", Some(&last))).unwrap();
+        }
+        let (bytes, counts) = written(&mut frames, usize::MAX);
+        assert_eq!(bytes, b"(shared".repeat(100));
+        assert_eq!(counts, [1]);
+    }
+
+    #[test]
+    fn many_small_pieces_are_copied_so_that_their_chunks_need_not_be_kept() {
+        let mut frames = Frames::default();
+        let pieces = [(); 100].map(|()| {
+            let mut piece = Piece::empty();
+            piece.append([b"(", b"shared"], true).unwrap();
+            piece
+        });
+        for piece in &pieces {
+            frames.push(frame(b"shared", Some(piece))).unwrap();
+        }
+        assert_eq!(frames.pieces.len(), MOST_PIECES);
+        let (bytes, counts) = written(&mut frames, usize::MAX);
+        assert_eq!(bytes, b"(shared".repeat(100));
+        assert_eq!(counts, [MOST_PIECES + 1]);
     }
 
     #[test]
     fn the_rest_of_a_frame_goes_first() {
-        let frame = own(b"hello");
-        for cut in 0..=frame.len() {
+        let frame = frame(b"hello", None);
+        for cut in 0..frame.len() {
             let mut writing = Writing::default();
             writing.add_rest(frame, cut).unwrap();
-            assert_eq!(writing.together().unwrap(), &b"(hello"[cut..]);
+            writing.with_slices(|slices| assert_eq!(&*slices[0], &b"(hello"[cut..]));
         }
     }
 }

@@ -34,12 +34,22 @@ impl Framing {
         takes_messages: impl FnOnce() -> Result<bool, Closed>,
         offer: impl FnOnce(Frame<'_>) -> Result<bool, Closed>,
     ) -> Result<bool, Closed> {
-        match &self.compression {
-            Some(compression) if compression.concerns(opcode, message) => {
+        match self.compression_of(opcode, message) {
+            Some(compression) => {
                 Ok(takes_messages()? && compressed(compression, opcode, message, offer)?)
             }
-            _ => plain(opcode, message, offer),
+            None => plain(opcode, message, offer),
         }
+    }
+
+    /// Whether the message is compressed.
+    pub(super) fn compresses(&self, opcode: Opcode, message: &[u8]) -> bool {
+        self.compression_of(opcode, message).is_some()
+    }
+
+    fn compression_of(&self, opcode: Opcode, message: &[u8]) -> Option<&Compression> {
+        let compression = self.compression.as_deref()?;
+        compression.concerns(opcode, message).then_some(compression)
     }
 }
 

@@ -293,7 +293,7 @@ mod tests {
     fn taken(queue: &mut Queue) -> Vec<u8> {
         let mut writing = Writing::default();
         queue.take(0, &mut writing);
-        writing.together().unwrap_or_default().to_vec()
+        writing.with_slices(|slices| slices.iter().flat_map(|slice| slice.to_vec()).collect())
     }
 
     #[test]

@@ -24,6 +24,17 @@ pub const QUEUE_LIMIT: usize = 16 * 1024 * 1024;
 /// When to try to write again; `None`: when the connection's descriptor becomes writable.
 pub type Retry = Option<Instant>;
 
+/// What became of a message that was to be queued, and nothing else.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Queued {
+    /// It is in the queue, and somebody is going to write it.
+    Accepted,
+    /// It is in the queue, and the connection's home is to be [told](Output::tell_home).
+    Due,
+    /// It is not: it takes more than that to send it.
+    No,
+}
+
 /// What drives a connection: a loop, or a thread that waits for this one connection.
 pub trait Home<S = Transport>: Send + Sync {
     /// Has the session take a turn soon. May be called from any thread, any number of times.
@@ -176,6 +187,33 @@ impl<S: Stream> Output<S> {
         self.shared.queue().account()
     }
 
+    /// Queues a message if that is all there is to do.
+    ///
+    /// # Errors
+    ///
+    /// As for [`send`](Self::send).
+    #[inline]
+    pub fn queue(&self, opcode: Opcode, payload: &[u8], caller: Caller) -> Result<Queued, Closed> {
+        if payload.len() >= LARGE || opcode.is_control() || self.framing.compresses(opcode, payload)
+        {
+            return Ok(Queued::No);
+        }
+        framing::plain(opcode, payload, |frame| {
+            Ok(match self.push(frame, caller)? {
+                Offer::Accepted => Queued::Accepted,
+                Offer::Due => Queued::Due,
+                Offer::Full | Offer::NoMemory => Queued::No,
+            })
+        })
+    }
+
+    #[inline]
+    fn push(&self, frame: Frame<'_>, caller: Caller) -> Result<Offer, Closed> {
+        with_shared(frame, caller, |frame| {
+            self.shared.queue().push(frame, caller)
+        })
+    }
+
     /// Queues the answer to a frame; the session writes it at the end of its turn.
     pub fn answer(&self, opcode: Opcode, payload: &[u8]) {
         // A connection that is closing needs no answer; a full queue means that the client does not
@@ -208,10 +246,7 @@ impl<S: Stream> Output<S> {
         if frame.payload.len() >= LARGE && self.write_directly(frame, caller)? {
             return Ok(true);
         }
-        let offered = with_shared(frame, caller, |frame| {
-            self.shared.queue().push(frame, caller)
-        })?;
-        match offered {
+        match self.push(frame, caller)? {
             Offer::Full => return Ok(false),
             Offer::Accepted => {}
             Offer::Due => self.tell_home(caller),
@@ -227,7 +262,8 @@ impl<S: Stream> Output<S> {
         Ok(true)
     }
 
-    fn tell_home(self: &Arc<Self>, caller: Caller) {
+    /// Sees to it that what waits is written soon.
+    pub fn tell_home(self: &Arc<Self>, caller: Caller) {
         if self.home.write_soon(self, caller) {
             self.write_or_leave();
         }

@@ -5,47 +5,69 @@
 //! share it.
 
 use std::cell::Cell;
-use std::ops::Range;
-use std::sync::Arc;
 
 use super::caller::Caller;
+use super::chunk::Piece;
 use super::frame::{Frame, LARGE};
 
-/// The sizes in bytes of payloads that are shared. Shorter ones are copied in less time than it
-/// takes to keep account of pieces, and longer ones are written from where they lie.
-const SHARED: Range<usize> = 512..LARGE;
+/// Payloads of so many bytes are shared already where they are sent for the first time. Of shorter
+/// ones the first connection gets a copy: most are for one connection only, and copying them twice
+/// takes less time than to keep account of pieces.
+const COPIED: usize = 512;
+
+/// The frame that a thread sent last.
+struct Last {
+    piece: Piece,
+    /// Whether a connection may have it.
+    is_shared: bool,
+}
 
 thread_local! {
-    /// The frame this thread sent last.
-    static LAST: Cell<Option<Arc<[u8]>>> = const { Cell::new(None) };
+    static LAST: Cell<Option<Last>> = const { Cell::new(None) };
 }
 
 /// Runs `body` with the frame, which is shared if that is worth it. A connection's own callbacks
-/// answer, each time with something else.
+/// answer, each time with something else. Frames of [`LARGE`] payloads are written from where they
+/// lie.
 #[inline]
 pub(super) fn with_shared<T>(
     frame: Frame<'_>,
     caller: Caller,
     body: impl FnOnce(Frame<'_>) -> T,
 ) -> T {
-    if caller == Caller::Own || !SHARED.contains(&frame.payload.len()) {
+    if caller == Caller::Own || frame.payload.len() >= LARGE {
         return body(frame);
     }
     // A thread that is ending remembers nothing.
     let last = LAST.try_with(Cell::take).ok().flatten();
-    let bytes = last
-        .filter(|last| is_equal(last, frame))
-        .unwrap_or_else(|| [frame.header, frame.payload].concat().into());
+    let mut last = last.unwrap_or_else(|| Last {
+        piece: Piece::empty(),
+        is_shared: false,
+    });
+    let is_known = is_equal(&last.piece, frame);
+    if !is_known {
+        let parts = [frame.header, frame.payload];
+        if last.piece.append(parts, last.is_shared).is_err() {
+            // There may be enough for a copy.
+            return body(frame);
+        }
+    }
+    last.is_shared &= is_known;
+    last.is_shared |= is_known || frame.payload.len() >= COPIED;
     let result = body(Frame {
-        shared: Some(&bytes),
+        shared: last.is_shared.then_some(&last.piece),
         ..frame
     });
-    let _ = LAST.try_with(|last| last.set(Some(bytes)));
+    let _ = LAST.try_with(|kept| kept.set(Some(last)));
     result
 }
 
-fn is_equal(bytes: &[u8], frame: Frame<'_>) -> bool {
-    let (header, payload) = bytes.split_at(bytes.len().min(frame.header.len()));
+fn is_equal(piece: &Piece, frame: Frame<'_>) -> bool {
+    if piece.len() != frame.len() {
+        return false;
+    }
+    let bytes = piece.bytes();
+    let (header, payload) = bytes.get().split_at(frame.header.len());
     header == frame.header && payload == frame.payload
 }
 
@@ -53,9 +75,8 @@ fn is_equal(bytes: &[u8], frame: Frame<'_>) -> bool {
 mod tests {
     use super::{Caller, Frame, with_shared};
     use crate::protocol::Traffic;
-    use std::sync::Arc;
 
-    fn shared(header: &[u8], payload: &[u8], caller: Caller) -> Option<Arc<[u8]>> {
+    fn shared(header: &[u8], payload: &[u8], caller: Caller) -> Option<Vec<u8>> {
         let frame = Frame {
             header,
             payload,
@@ -63,25 +84,41 @@ mod tests {
             traffic: Traffic::default(),
             shared: None,
         };
-        with_shared(frame, caller, |frame| frame.shared.map(Arc::clone))
+        with_shared(frame, caller, |frame| {
+            frame.shared.map(|piece| piece.bytes().get().to_vec())
+        })
     }
 
     #[test]
-    fn equal_frames_that_follow_each_other_are_one() {
-        let first = shared(b"\x82", &[1; 600], Caller::Callback).unwrap();
-        let second = shared(b"\x82", &[1; 600], Caller::Thread).unwrap();
-        assert!(Arc::ptr_eq(&first, &second));
-        for (header, payload) in [(b"\x81", [1; 600]), (b"\x82", [2; 600])] {
-            let other = shared(header, &payload, Caller::Callback).unwrap();
-            assert!(!Arc::ptr_eq(&first, &other));
-            assert_eq!(*other, [&header[..], &payload].concat());
+    fn a_frame_is_shared_from_the_second_time_on_and_a_longer_one_at_once() {
+        for round in [1, 2] {
+            for (length, first) in [
+                (10, None),
+                (600, Some([&[0x82][..], &[round; 600]].concat())),
+            ] {
+                let payload = vec![round; length];
+                let whole = [&[0x82][..], &payload].concat();
+                assert_eq!(shared(b"\x82", &payload, Caller::Callback), first);
+                for caller in [Caller::Thread, Caller::Callback] {
+                    assert_eq!(shared(b"\x82", &payload, caller), Some(whole.clone()));
+                }
+            }
         }
     }
 
     #[test]
-    fn answers_and_frames_of_other_sizes_are_not_shared() {
-        assert!(shared(b"\x82", &[1; 600], Caller::Own).is_none());
-        assert!(shared(b"\x82", &[1; 100], Caller::Callback).is_none());
-        assert!(shared(b"\x82", &[1; 48 * 1024], Caller::Callback).is_none());
+    fn frames_that_differ_are_not_taken_for_equal() {
+        assert_eq!(shared(b"\x81", &[1; 10], Caller::Thread), None);
+        assert_eq!(shared(b"\x82", &[1; 10], Caller::Thread), None);
+        assert_eq!(shared(b"\x82", &[2; 10], Caller::Thread), None);
+        assert_eq!(shared(b"\x82", &[2; 9], Caller::Thread), None);
+    }
+
+    #[test]
+    fn answers_and_large_frames_are_not_shared() {
+        for _ in 0..2 {
+            assert_eq!(shared(b"\x82", &[1; 600], Caller::Own), None);
+            assert_eq!(shared(b"\x82", &[1; 48 * 1024], Caller::Callback), None);
+        }
     }
 }

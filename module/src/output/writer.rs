@@ -5,7 +5,7 @@ use std::mem;
 use std::time::Instant;
 
 use super::frame::Frame;
-use super::frames::{MOST_PIECES, Writing};
+use super::frames::Writing;
 use super::queue::{Closed, Level, Queue};
 use crate::protocol::OutputState;
 use crate::sync::{Condvar, Mutex, MutexGuard, PoisonError};
@@ -150,7 +150,11 @@ impl<S: Stream> Writer<S> {
                     return Ok(Written::Taken);
                 }
             }
-            match write(stream, &self.writing) {
+            let taken = self.writing.with_slices(|slices| match slices {
+                [slice] => stream.write(slice),
+                slices => stream.write_pieces(slices),
+            });
+            match taken {
                 Ok(taken) => {
                     self.writing.advance(taken);
                     self.pending_since = None;
@@ -251,15 +255,6 @@ impl<S: Stream> Writer<S> {
     pub(super) fn release(&mut self) {
         self.writing.release();
     }
-}
-
-fn write<S: Stream>(stream: &mut S, writing: &Writing) -> io::Result<usize> {
-    if let Some(bytes) = writing.together() {
-        return stream.write(bytes);
-    }
-    let mut pieces = [IoSlice::new(&[]); MOST_PIECES];
-    let count = writing.pieces(&mut pieces);
-    stream.write_pieces(&pieces[..count])
 }
 
 /// The same error once more; system errors keep their code.

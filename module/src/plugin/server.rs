@@ -14,8 +14,8 @@ use crate::httpd::log::{Client, Level};
 use crate::httpd::refusal::Refusal;
 use crate::httpd::request::Request;
 use crate::httpd::section::Section;
-use crate::output::{Caller, Output};
-use crate::protocol::Account;
+use crate::output::{Caller, Closed, Output, Queued};
+use crate::protocol::{Account, Opcode};
 
 /// The connection a [`Server`] stands for at the moment.
 pub struct Attachment {
@@ -205,7 +205,15 @@ thread_local! {
 /// attached every function answers as for a connection that is gone.
 pub struct Server {
     table: abi::ServerTable,
-    attached: Mutex<Option<Arc<Attachment>>>,
+    attached: Mutex<Option<Attached>>,
+}
+
+/// A connection, and what senders need of it.
+#[derive(Clone)]
+struct Attached {
+    output: Arc<Output>,
+    attachment: Arc<Attachment>,
+    traces_frames: bool,
 }
 
 // SAFETY: the table does not change after `new`; the rest is behind a lock.
@@ -234,7 +242,11 @@ impl Server {
 
     /// From now on the table stands for this connection.
     pub fn attach(&self, attachment: Arc<Attachment>) {
-        *self.lock() = Some(attachment);
+        *self.lock() = Some(Attached {
+            output: Arc::clone(&attachment.output),
+            traces_frames: attachment.traces_frames(),
+            attachment,
+        });
     }
 
     /// From now on the table stands for no connection.
@@ -271,17 +283,63 @@ impl Server {
             let attachment = unsafe { attachment.as_ref() }?;
             return body(attachment, Caller::Own);
         }
-        let caller = if server.is_null() {
-            Caller::Thread
-        } else {
-            Caller::Callback
-        };
         let attached = self.lock().clone()?;
-        body(&attached, caller)
+        body(&attached.attachment, caller_of(server))
     }
 
-    fn lock(&self) -> MutexGuard<'_, Option<Arc<Attachment>>> {
+    /// Sends a message to the connection the table stands for, by `send` if that takes more than
+    /// to queue it. Returns whether the message was accepted.
+    ///
+    /// # Errors
+    ///
+    /// [`Closed`] when there is no connection, and those of `send`.
+    #[inline]
+    pub(super) fn send(
+        &self,
+        opcode: Opcode,
+        payload: &[u8],
+        send: impl FnOnce(&Attachment, Caller) -> Result<bool, Closed>,
+    ) -> Result<bool, Closed> {
+        let (server, attachment) = CALLEE.get();
+        if ptr::eq(server, self) {
+            // SAFETY: the caller of `in_callbacks`, which this thread is in, holds the attachment.
+            let attachment = unsafe { attachment.as_ref() }.ok_or(Closed)?;
+            return send(attachment, Caller::Own);
+        }
+        let caller = caller_of(server);
+        // A message to many connections costs what memory it touches: usually no count of
+        // references, and nothing of the connection but its queue.
+        let (attached, queued) = {
+            let attached = self.lock();
+            let attached = attached.as_ref().ok_or(Closed)?;
+            let queued = if attached.traces_frames {
+                Queued::No
+            } else {
+                attached.output.queue(opcode, payload, caller)?
+            };
+            if queued == Queued::Accepted {
+                return Ok(true);
+            }
+            (attached.clone(), queued)
+        };
+        if queued == Queued::Due {
+            attached.output.tell_home(caller);
+            return Ok(true);
+        }
+        send(&attached.attachment, caller)
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Option<Attached>> {
         self.attached.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Who calls, where the callbacks of `server` are running and it is not the one that is called.
+fn caller_of(server: *const Server) -> Caller {
+    if server.is_null() {
+        Caller::Thread
+    } else {
+        Caller::Callback
     }
 }
 
@@ -298,6 +356,24 @@ pub(super) unsafe fn with_attached<T>(
 where
     T: Copy,
 {
+    // SAFETY: as for `with_server`.
+    unsafe { with_server(server, absent, |server| server.with_attached(body)) }
+}
+
+/// Runs the body of a table function on its server.
+///
+/// # Safety
+///
+/// `server` is null or a table that a [`Server`] has made, or a copy of one.
+#[inline]
+pub(super) unsafe fn with_server<T>(
+    server: *const abi::WebSocketServer,
+    absent: T,
+    body: impl FnOnce(&Server) -> Option<T>,
+) -> T
+where
+    T: Copy,
+{
     guard("a function of WebSocketServer", absent, || {
         // SAFETY: `state` of such a table points to its `Server`, which is never freed while
         // plugins may use it.
@@ -306,8 +382,6 @@ where
                 .as_ref()
                 .and_then(|table| table.state.cast::<Server>().as_ref())
         };
-        server
-            .and_then(|server| server.with_attached(body))
-            .unwrap_or(absent)
+        server.and_then(body).unwrap_or(absent)
     })
 }

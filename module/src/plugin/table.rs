@@ -2,12 +2,14 @@
 
 use std::ffi::{CStr, c_char, c_int};
 use std::ptr;
+use std::sync::Arc;
 
 use websocket_plugin::abi;
 
 use super::refusing::{self, refuse};
-use super::server::{Attachment, with_attached};
+use super::server::{Attachment, with_attached, with_server};
 use crate::httpd::log::{Level, log_server};
+use crate::output::{Caller, Closed, Output};
 use crate::protocol::Opcode;
 
 /// The longest message a plugin may send, in bytes. Longer ones are mistakes: what was a negative
@@ -126,14 +128,10 @@ unsafe extern "system" fn send(
     payload: *const u8,
     length: usize,
 ) -> usize {
-    // SAFETY: a plugin passes the table it was given.
-    unsafe {
-        with_attached(server, 0, |attached, caller| {
-            let payload = sent_bytes(attached, payload, length)?;
-            trace_sent(attached, opcode(kind), payload.len());
-            attached.output().send(opcode(kind), payload, caller).ok()?;
-            Some(payload.len())
-        })
+    // SAFETY: a plugin passes the table it was given and as many bytes as it says.
+    match unsafe { send_waiting(server, kind, payload, length) } {
+        abi::SEND_ACCEPTED => length,
+        _ => 0,
     }
 }
 
@@ -143,15 +141,8 @@ unsafe extern "system" fn send_message(
     payload: *const u8,
     length: usize,
 ) -> c_int {
-    // SAFETY: a plugin passes the table it was given and as many bytes as it says.
-    unsafe {
-        with_attached(server, abi::SEND_CLOSED, |attached, caller| {
-            let payload = sent_bytes(attached, payload, length)?;
-            trace_sent(attached, opcode(kind), payload.len());
-            attached.output().send(opcode(kind), payload, caller).ok()?;
-            Some(abi::SEND_ACCEPTED)
-        })
-    }
+    // SAFETY: as above.
+    unsafe { send_waiting(server, kind, payload, length) }
 }
 
 unsafe extern "system" fn try_send_message(
@@ -160,14 +151,64 @@ unsafe extern "system" fn try_send_message(
     payload: *const u8,
     length: usize,
 ) -> c_int {
+    let opcode = opcode(kind);
+    // SAFETY: as above.
+    unsafe {
+        send_by(
+            server,
+            opcode,
+            payload,
+            length,
+            |payload, output, caller| output.try_send(opcode, payload, caller),
+        )
+    }
+}
+
+/// Sends a message and waits for room in the queue if there is none.
+#[inline]
+unsafe fn send_waiting(
+    server: *const abi::WebSocketServer,
+    kind: c_int,
+    payload: *const u8,
+    length: usize,
+) -> c_int {
+    let opcode = opcode(kind);
+    // SAFETY: as for the caller.
+    unsafe {
+        send_by(
+            server,
+            opcode,
+            payload,
+            length,
+            |payload, output, caller| output.send(opcode, payload, caller).map(|()| true),
+        )
+    }
+}
+
+/// Sends a message, by `send` if that takes more than to queue it.
+#[inline]
+unsafe fn send_by(
+    server: *const abi::WebSocketServer,
+    opcode: Opcode,
+    payload: *const u8,
+    length: usize,
+    send: impl FnOnce(&[u8], &Arc<Output>, Caller) -> Result<bool, Closed>,
+) -> c_int {
     // SAFETY: a plugin passes the table it was given and as many bytes as it says.
     unsafe {
-        with_attached(server, abi::SEND_CLOSED, |attached, caller| {
-            let payload = sent_bytes(attached, payload, length)?;
-            trace_sent(attached, opcode(kind), payload.len());
-            let output = attached.output();
-            let is_accepted = output.try_send(opcode(kind), payload, caller).ok()?;
-            Some(if is_accepted {
+        with_server(server, abi::SEND_CLOSED, |server| {
+            let Some(payload) = bytes(payload, length) else {
+                server.with_attached(|attached, _| {
+                    refuse_to_send(attached, payload.is_null(), length);
+                    Some(())
+                });
+                return None;
+            };
+            let sent = server.send(opcode, payload, |attached, caller| {
+                trace_sent(attached, opcode, length);
+                send(payload, attached.output(), caller)
+            });
+            Some(if sent.ok()? {
                 abi::SEND_ACCEPTED
             } else {
                 abi::SEND_FULL
@@ -288,22 +329,6 @@ const fn opcode(kind: c_int) -> Opcode {
 unsafe fn c_str<'a>(text: *const c_char) -> Option<&'a CStr> {
     // SAFETY: a plugin passes null or a terminated string that stays valid during the call.
     (!text.is_null()).then(|| unsafe { CStr::from_ptr(text) })
-}
-
-/// The payload of a message that a plugin sends; `None`, and a line in the error log, if there can
-/// be no such payload.
-#[inline]
-unsafe fn sent_bytes<'a>(
-    attached: &Attachment,
-    payload: *const u8,
-    length: usize,
-) -> Option<&'a [u8]> {
-    // SAFETY: as for `bytes`.
-    let payload_bytes = unsafe { bytes(payload, length) };
-    if payload_bytes.is_none() {
-        refuse_to_send(attached, payload.is_null(), length);
-    }
-    payload_bytes
 }
 
 #[cold]
