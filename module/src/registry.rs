@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use websocket_plugin::CloseCode;
 
 use crate::flusher;
-use crate::httpd::scoreboard::{Counted, Kind, count};
+use crate::httpd::scoreboard::{Account, Counted, Kind, count};
 use crate::output::Output;
 use crate::protocol::{ClosePayload, Closer};
 
@@ -56,9 +56,14 @@ pub struct Registration {
     _counted: Counted,
 }
 
-/// Has the client behind `output` told when the child stops, at once if it is stopping already.
+/// Has the client behind `output` told when the child stops, at once if it is stopping already. The
+/// connection counts in `account`.
 #[must_use]
-pub fn register(output: &Arc<Output>, holder: Holder) -> Registration {
+pub fn register(
+    output: &Arc<Output>,
+    holder: Holder,
+    account: Option<&'static Account>,
+) -> Registration {
     let (id, stop) = {
         let mut state = lock();
         let id = state.next;
@@ -73,7 +78,7 @@ pub fn register(output: &Arc<Output>, holder: Holder) -> Registration {
     }
     Registration {
         id,
-        _counted: count(kind(holder)),
+        _counted: count(kind(holder), account),
     }
 }
 

@@ -30,6 +30,7 @@ pub mod c_plugin;
 pub mod command;
 pub mod demo;
 pub mod httpd;
+pub mod openmetrics;
 pub mod port;
 pub mod process;
 pub mod python;

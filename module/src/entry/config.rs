@@ -171,6 +171,14 @@ impl Config {
         self.section.as_ref()
     }
 
+    /// What counters call the place where the plugin was set.
+    #[must_use]
+    pub fn place(&self) -> String {
+        self.section
+            .as_ref()
+            .map_or_else(|| "server".into(), |section| section.name())
+    }
+
     /// Which plugins an `.htaccess` file may name.
     #[must_use]
     pub fn htaccess_plugins(&self) -> HtaccessPlugins {

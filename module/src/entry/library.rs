@@ -55,6 +55,8 @@ fn open_plugin(
     let address = find(handle, symbol).map_err(|reason| {
         format!("WebSocketHandler: could not find {name} in {shown_path}: {reason}")
     })?;
+    let file_name = shown_path.rsplit('/').next().unwrap_or_default();
+    let label = format!("{name} in {file_name}");
     let name = format!("{name} in {shown_path}");
     let refused = |reason: &dyn Display| format!("WebSocketHandler: {name} {reason}");
     let helper = symbol::check(address, file(path)).map_err(|reason| refused(&reason.text()))?;
@@ -63,6 +65,7 @@ fn open_plugin(
     let init = unsafe { mem::transmute::<*mut c_void, abi::Init>(address) };
     let source = Source {
         name: helper.map_or_else(|| name.clone(), |helper| of_helper(&name, &helper)),
+        label,
         is_of_request,
     };
     // SAFETY: as above; the library stays loaded until the clean-up below has run, because APR

@@ -143,6 +143,9 @@ unsafe extern "C" fn handler(request: *mut sys::request_rec) -> c_int {
             // SAFETY: httpd passes a live request and leaves it to this thread until the handler
             // returns.
             let request = unsafe { Request::new(request) };
+            if request.handler() == status::HANDLER.as_bytes() {
+                return status::handle(request).into_status();
+            }
             if request.handler() != HANDLER.as_bytes() {
                 return sys::DECLINED;
             }

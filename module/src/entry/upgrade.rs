@@ -19,6 +19,7 @@ use crate::httpd::log::{Level, log_server};
 use crate::httpd::mpm;
 use crate::httpd::refusal::Refusal;
 use crate::httpd::request::Request;
+use crate::httpd::scoreboard;
 use crate::output::{Framing, Home, Output, QUEUE_LIMIT};
 use crate::plugin::{Attachment, LoadedPlugin, ServerLease};
 use crate::protocol::{
@@ -375,10 +376,11 @@ impl Opening<'_> {
             max_message_size: config.max_message_size(),
             allow_reserved_status_codes: config.allow_reserved_status_codes(),
         };
+        let account = scoreboard::account(&config.place(), &plugin.source().label);
         let plugin = (Arc::clone(plugin), private, server);
         let receiver = Receiver::with_deflate(limits, deflate);
         let connection = protocol::Connection::new(receiver, handshake.version, output.timeout());
-        let registration = register(&output, holder);
+        let registration = register(&output, holder, account);
         let plugged = Plugged::new(plugin, Arc::clone(&attachment), registration, memory);
         let session = Session::new(connection, output, plugged);
         shutdown::expect();

@@ -102,6 +102,18 @@ impl Request {
         (!master.is_null()).then(|| master.addr())
     }
 
+    /// Whether the method is GET or HEAD.
+    #[must_use]
+    pub fn is_get(&self) -> bool {
+        self.get().method_number == sys::M_GET
+    }
+
+    /// The query string, empty if there is none.
+    #[must_use]
+    pub fn query(&self) -> &[u8] {
+        self.text(self.get().args).unwrap_or_default()
+    }
+
     /// Whether httpd's own handler, the last of all, has nothing to serve for this request, as it
     /// would say with 404 (core.c, `default_handler`).
     #[must_use]

@@ -119,6 +119,19 @@ impl Section {
         }
     }
 
+    /// A name for counters: the path of a location, or the kind of another section.
+    #[must_use]
+    pub fn name(&self) -> String {
+        match self {
+            Self::Server => "server".into(),
+            Self::Location(path) => String::from_utf8_lossy(path).into_owned(),
+            Self::LocationMatch(_) => "LocationMatch".into(),
+            Self::Directory(folder) => format!("Directory {}", String::from_utf8_lossy(folder)),
+            Self::DirectoryMatch(_) => "DirectoryMatch".into(),
+            Self::Files => "Files".into(),
+        }
+    }
+
     /// What of the path of a request lies behind this section: empty, or beginning with a slash.
     /// For the handler's thread. The text lives as long as the request.
     pub fn path_behind(&self, request: Request) -> *const c_char {

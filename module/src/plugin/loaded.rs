@@ -26,6 +26,8 @@ unsafe impl Send for Private {}
 pub struct Source {
     /// What the administrator calls it.
     pub name: String,
+    /// A shorter name, for counters.
+    pub label: String,
     /// An `.htaccess` file names it: it is unloaded when the request has ended.
     pub is_of_request: bool,
 }

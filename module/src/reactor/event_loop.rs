@@ -21,6 +21,7 @@ use super::timers::Timers;
 use super::turn_counter::TurnCounter;
 use super::waking::{self, Sleeper};
 use crate::httpd::guard::guard;
+use crate::httpd::scoreboard::{self, Gauge};
 use crate::httpd::thread;
 use crate::output::Output;
 use crate::session::is_heavy;
@@ -235,7 +236,11 @@ impl<C: Driven> EventLoop<C> {
         waking::begin_turn(turn);
         self.doze.wake();
         let ended = connection.turn(buffer, now, true);
-        self.turns.end(turn).then(|| ended.unwrap_or(now))
+        if self.turns.end(turn) {
+            return Some(ended.unwrap_or(now));
+        }
+        scoreboard::change_gauge(Gauge::Blocked, -1);
+        None
     }
 
     fn has_ended(&self) -> bool {
@@ -329,6 +334,7 @@ impl<C: Driven> EventLoop<C> {
             }
         }
         if is_taken_over {
+            scoreboard::change_gauge(Gauge::Blocked, 1);
             self.workers.run(Arc::clone(self));
         } else {
             // The loop's own thread is busy, and nobody else is going to.

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 
 use super::threads::Threads;
 use crate::httpd::guard::guard;
+use crate::httpd::scoreboard::{self, Gauge};
 use crate::httpd::thread::{self, spawn};
 
 #[cfg(test)]
@@ -132,6 +133,7 @@ impl<J: Job> Pool<J> {
             return false;
         };
         state.running += 1;
+        scoreboard::change_gauge(Gauge::Threads, 1);
         state.idle += 1;
         state.handles.retain(|handle| !handle.is_finished());
         state.handles.push(handle);
@@ -156,6 +158,7 @@ impl<J: Job> Pool<J> {
         state.idle += 1;
         if let Some(place) = state.busy.iter().position(|busy| *busy == thread) {
             state.busy.swap_remove(place);
+            scoreboard::change_gauge(Gauge::Blocked, -1);
         }
         drop(state);
         if let Some(next) = next {
@@ -179,6 +182,7 @@ impl<J: Job> Pool<J> {
             let left = idle_until.saturating_duration_since(Instant::now());
             if state.is_stopping || is_extra || is_spare && left.is_zero() {
                 state.running -= 1;
+                scoreboard::change_gauge(Gauge::Threads, -1);
                 break None;
             }
             let limit = if is_spare { left } else { IDLE_LIMIT };
@@ -188,6 +192,7 @@ impl<J: Job> Pool<J> {
         state.idle -= 1;
         if job.as_ref().is_some_and(|job| !job.is_urgent()) {
             state.busy.push(thread);
+            scoreboard::change_gauge(Gauge::Blocked, 1);
         }
         job
     }

@@ -102,6 +102,7 @@ const THEMES: &[&[Case]] = &[
     redirects::life::CASES,
     redirects::fuzz::CASES,
     status::CASES,
+    status::pages::CASES,
     config::CASES,
     http2::settings::CASES,
     htaccess::CASES,

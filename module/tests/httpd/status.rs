@@ -1,5 +1,7 @@
 //! The page of mod_status.
 
+pub(crate) mod pages;
+
 use std::io::{Read, Write};
 use std::net::TcpStream;
 

@@ -86,6 +86,21 @@ impl Request {
         }
     }
 
+    /// Sends a page with status 200 and the response headers. For the handler's thread.
+    pub fn send_page(self, media_type: &CStr, body: &[u8]) {
+        let media_type = self.keep(media_type.to_bytes());
+        let request = self.0.as_ptr();
+        // SAFETY: the request is live, this is its handler's thread and nothing has been sent yet;
+        // the text lives in the request's pool, and `body` is read during the call.
+        unsafe {
+            sys::ap_set_content_type(request, media_type);
+            let length = c_int::try_from(body.len()).unwrap_or(c_int::MAX);
+            sys::ap_set_content_length(request, length.into());
+            // Nothing can be done about a client that is gone.
+            let _ = sys::ap_rwrite(body.as_ptr().cast::<c_void>(), length, request);
+        }
+    }
+
     /// Adds to the response headers what other modules have for every response, and leaves out what
     /// would spoil the opening of a WebSocket. For the handler's thread, as the last thing before
     /// the headers of the opening are set.

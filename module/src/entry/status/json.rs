@@ -1,0 +1,76 @@
+//! The report as JSON, for programs and for the page.
+
+use serde_json::{Map, Value, json};
+
+use super::words::{CAUSES, closer_word};
+use crate::httpd::scoreboard::{CODES, Distribution, Process, Report, Series};
+
+/// The report as a text.
+pub(super) fn text(report: &Report) -> String {
+    let Report {
+        began,
+        processes,
+        series,
+    } = report;
+    let value = json!({
+        "since": began,
+        "processes": processes.iter().map(process).collect::<Vec<_>>(),
+        "series": series.iter().map(of_series).collect::<Vec<_>>(),
+    });
+    value.to_string()
+}
+
+fn process(process: &Process) -> Value {
+    json!({
+        "pid": process.pid,
+        "event_driven": process.open.event_driven,
+        "detached": process.open.detached,
+        "with_thread": process.open.with_thread,
+        "threads": process.threads,
+        "threads_blocked": process.blocked,
+        "draining": process.is_draining,
+    })
+}
+
+fn of_series(series: &Series) -> Value {
+    let traffic = |[messages, bytes]: [u64; 2]| json!({ "messages": messages, "bytes": bytes });
+    let closed = series.closed.iter().map(|closed| {
+        json!({
+            "by": closer_word(closed.by),
+            "code": CODES[closed.code],
+            "count": closed.count,
+        })
+    });
+    let refused = CAUSES.into_iter().zip(series.refused);
+    let refused: Map<_, _> = refused
+        .map(|(cause, count)| (cause.into(), count.into()))
+        .collect();
+    json!({
+        "location": series.location,
+        "plugin": series.plugin,
+        "open": series.open,
+        "accepted": series.accepted,
+        "queued_bytes": series.queued,
+        "received": traffic(series.received),
+        "sent": traffic(series.sent),
+        "compression": {
+            "received": { "plain": series.inflated[1], "compressed": series.inflated[0] },
+            "sent": { "plain": series.deflated[0], "compressed": series.deflated[1] },
+        },
+        "turn_seconds": distribution(&series.turns),
+        "ping_seconds": distribution(&series.pings),
+        "closed": closed.collect::<Vec<_>>(),
+        "refused": refused,
+    })
+}
+
+/// The counts are those of each bucket by itself; the last has no bound (`null`).
+fn distribution(distribution: &Distribution) -> Value {
+    let buckets = distribution.buckets();
+    let buckets = buckets.iter().map(|(bound, count)| json!([bound, count]));
+    json!({
+        "count": distribution.count(),
+        "sum": distribution.sum().as_secs_f64(),
+        "buckets": buckets.collect::<Vec<_>>(),
+    })
+}

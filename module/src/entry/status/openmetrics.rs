@@ -1,0 +1,256 @@
+//! The report in the text format of OpenMetrics, for Prometheus and the like.
+
+use std::fmt;
+
+use prometheus_client::collector::Collector;
+use prometheus_client::encoding::text::encode;
+use prometheus_client::encoding::{DescriptorEncoder, MetricEncoder, NoLabelSet};
+use prometheus_client::metrics::MetricType;
+use prometheus_client::registry::{Registry, Unit};
+
+use super::words::{CAUSES, closer_word};
+use crate::httpd::scoreboard::{CODES, Distribution, Open, Process, Report, Series};
+
+/// The media type of the text.
+pub(super) const MEDIA_TYPE: &std::ffi::CStr =
+    c"application/openmetrics-text; version=1.0.0; charset=utf-8";
+
+/// The report as text.
+pub(super) fn text(report: Report) -> Result<String, fmt::Error> {
+    let mut registry = Registry::with_prefix("websocket");
+    registry.register_collector(Box::new(Collected(report)));
+    let mut text = String::new();
+    encode(&mut text, &registry)?;
+    Ok(text)
+}
+
+#[derive(Debug)]
+struct Collected(Report);
+
+/// Labels and a value.
+type Sample<'a> = (Vec<(&'static str, &'a str)>, u64);
+
+impl Collector for Collected {
+    fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> fmt::Result {
+        let Report {
+            began,
+            processes,
+            series,
+        } = &self.0;
+        let mut families = Families(&mut encoder);
+        families.one(
+            "start_time",
+            "Since when is counted",
+            Some(&Unit::Seconds),
+            *began,
+        )?;
+        of_processes(&mut families, processes)?;
+        of_connections(&mut families, series)?;
+        of_messages(&mut families, series)?;
+        families.histogram(
+            "turn",
+            "Turns of connections that handed messages to the plugin, from the read to the end of \
+             the callbacks",
+            series.iter().map(|series| (series, &series.turns)),
+        )?;
+        families.histogram(
+            "ping",
+            "From a ping to its pong",
+            series.iter().map(|series| (series, &series.pings)),
+        )
+    }
+}
+
+fn of_processes(families: &mut Families<'_, '_>, processes: &[Process]) -> fmt::Result {
+    let sum = |value: fn(&Process) -> u64| processes.iter().map(value).sum();
+    families.one(
+        "processes",
+        "Processes that may have WebSockets",
+        None,
+        processes.len() as u64,
+    )?;
+    families.one(
+        "processes_draining",
+        "Processes that serve their WebSockets to the end and take no more",
+        None,
+        sum(|process| process.is_draining.into()),
+    )?;
+    families.one(
+        "threads",
+        "Threads of the module for event-driven WebSockets",
+        None,
+        sum(|process| process.threads),
+    )?;
+    families.one(
+        "threads_blocked",
+        "Those of them that are given to callbacks that block",
+        None,
+        sum(|process| process.blocked),
+    )?;
+    let open = processes
+        .iter()
+        .fold(Open::default(), |sum, process| sum.plus(process.open));
+    let drivers = [
+        ("event", open.event_driven),
+        ("detached", open.detached),
+        ("thread", open.with_thread),
+    ];
+    families.gauge(
+        "driven_connections",
+        "Open WebSockets by what drives them",
+        None,
+        drivers
+            .into_iter()
+            .map(|(driver, open)| (vec![("driver", driver)], open)),
+    )
+}
+
+fn of_connections(families: &mut Families<'_, '_>, all: &[Series]) -> fmt::Result {
+    let each = |value: fn(&Series) -> u64| all.iter().map(move |one| (labels(one), value(one)));
+    families.gauge("connections", "Open WebSockets", None, each(|one| one.open))?;
+    families.counter(
+        "connections_accepted",
+        "WebSockets that were opened",
+        None,
+        each(|one| one.accepted),
+    )?;
+    let closed = all.iter().flat_map(|one| {
+        one.closed.iter().map(|closed| {
+            let mut labels = labels(one);
+            labels.push(("by", closer_word(closed.by)));
+            labels.push(("code", CODES[closed.code]));
+            (labels, closed.count)
+        })
+    });
+    families.counter(
+        "connections_closed",
+        "WebSockets that have ended, by who closed them first and by status code",
+        None,
+        closed,
+    )?;
+    let refused = all.iter().flat_map(|one| {
+        CAUSES.into_iter().zip(one.refused).map(|(cause, count)| {
+            let mut labels = labels(one);
+            labels.push(("cause", cause));
+            (labels, count)
+        })
+    });
+    let text = "Handshakes that were refused";
+    families.counter("handshakes_refused", text, None, refused)
+}
+
+fn of_messages(families: &mut Families<'_, '_>, all: &[Series]) -> fmt::Result {
+    let both = |values: fn(&Series) -> [u64; 2]| {
+        all.iter().flat_map(move |one| {
+            ["received", "sent"]
+                .into_iter()
+                .zip(values(one))
+                .map(|(direction, value)| {
+                    let mut labels = labels(one);
+                    labels.push(("direction", direction));
+                    (labels, value)
+                })
+        })
+    };
+    families.counter(
+        "messages",
+        "Messages from clients, and for clients",
+        None,
+        both(|one| [one.received[0], one.sent[0]]),
+    )?;
+    families.counter(
+        "message",
+        "Bytes of these messages, as the plugin sees them",
+        Some(&Unit::Bytes),
+        both(|one| [one.received[1], one.sent[1]]),
+    )?;
+    families.counter(
+        "compression_plain",
+        "Bytes of messages that were compressed, as the plugin sees them",
+        Some(&Unit::Bytes),
+        both(|one| [one.inflated[1], one.deflated[0]]),
+    )?;
+    families.counter(
+        "compression_compressed",
+        "Bytes of the same messages on the wire",
+        Some(&Unit::Bytes),
+        both(|one| [one.inflated[0], one.deflated[1]]),
+    )?;
+    families.gauge(
+        "queued",
+        "Bytes that wait for clients to take them",
+        Some(&Unit::Bytes),
+        all.iter().map(|one| (labels(one), one.queued)),
+    )
+}
+
+fn labels(series: &Series) -> Vec<(&'static str, &str)> {
+    vec![("location", &*series.location), ("plugin", &*series.plugin)]
+}
+
+/// Writes families of metrics.
+struct Families<'a, 'b>(&'a mut DescriptorEncoder<'b>);
+
+impl Families<'_, '_> {
+    fn one(&mut self, name: &str, help: &str, unit: Option<&Unit>, value: u64) -> fmt::Result {
+        let mut family = self.begin(name, help, unit, MetricType::Gauge)?;
+        family.encode_gauge(&value)
+    }
+
+    fn gauge<'a>(
+        &mut self,
+        name: &str,
+        help: &str,
+        unit: Option<&Unit>,
+        samples: impl Iterator<Item = Sample<'a>>,
+    ) -> fmt::Result {
+        let mut family = self.begin(name, help, unit, MetricType::Gauge)?;
+        for (labels, value) in samples {
+            family.encode_family(&labels)?.encode_gauge(&value)?;
+        }
+        Ok(())
+    }
+
+    fn counter<'a>(
+        &mut self,
+        name: &str,
+        help: &str,
+        unit: Option<&Unit>,
+        samples: impl Iterator<Item = Sample<'a>>,
+    ) -> fmt::Result {
+        let mut family = self.begin(name, help, unit, MetricType::Counter)?;
+        for (labels, value) in samples {
+            let mut metric = family.encode_family(&labels)?;
+            metric.encode_counter::<NoLabelSet, _, u64>(&value, None)?;
+        }
+        Ok(())
+    }
+
+    fn histogram<'a>(
+        &mut self,
+        name: &str,
+        help: &str,
+        samples: impl Iterator<Item = (&'a Series, &'a Distribution)>,
+    ) -> fmt::Result {
+        let unit = Unit::Seconds;
+        let mut family = self.begin(name, help, Some(&unit), MetricType::Histogram)?;
+        for (series, distribution) in samples {
+            let labels = labels(series);
+            let (sum, count) = (distribution.sum().as_secs_f64(), distribution.count());
+            let buckets = distribution.buckets();
+            let mut metric = family.encode_family(&labels)?;
+            metric.encode_histogram::<NoLabelSet>(sum, count, &buckets, None)?;
+        }
+        Ok(())
+    }
+
+    fn begin<'s>(
+        &'s mut self,
+        name: &'s str,
+        help: &str,
+        unit: Option<&'s Unit>,
+        kind: MetricType,
+    ) -> Result<MetricEncoder<'s>, fmt::Error> {
+        self.0.encode_descriptor(name, help, unit, kind)
+    }
+}

@@ -1,0 +1,110 @@
+//! The shared memory of this process, and its own part of it.
+
+use std::ffi::CStr;
+use std::io;
+use std::sync::OnceLock;
+
+use super::layout::Board;
+use super::ledger::{Account, Gauge, Ledger};
+use super::names;
+use super::slot::{Kind, Slot};
+use crate::httpd::sys;
+
+/// What the parent process keeps the memory by. It names the layout too: a restart may load another
+/// version of this module.
+const KEY: &CStr = c"mod_websocket.scoreboard.2";
+
+/// Set by the parent process, before it forks.
+pub(super) static BOARD: OnceLock<Board> = OnceLock::new();
+
+/// What this child counts in.
+pub(super) static OWN: OnceLock<Own> = OnceLock::new();
+
+/// The part of a child.
+pub(super) struct Own {
+    /// `None`: all slots were taken.
+    slot: Option<&'static Slot>,
+    pub(super) ledger: &'static Ledger,
+}
+
+/// Makes the shared memory, or finds what an earlier configuration has made.
+///
+/// # Errors
+///
+/// When the system has no such memory.
+///
+/// # Safety
+///
+/// This is the parent process, without other threads, and `server` is live.
+pub unsafe fn share(server: *const sys::server_rec) -> io::Result<()> {
+    // SAFETY: the caller vouches for the process and its server.
+    let board = unsafe { Board::share(KEY, (*(*server).process).pool)? };
+    BOARD.get_or_init(|| board);
+    Ok(())
+}
+
+/// Takes a slot for this child. Should all be taken, it counts in the ledger for such children, and
+/// its gauges are not shown.
+pub fn enter() {
+    let Some(board) = BOARD.get() else { return };
+    let pid = rustix::process::getpid().as_raw_nonzero().get();
+    let place = board.take_slot(pid.unsigned_abs());
+    OWN.get_or_init(|| Own {
+        slot: place.map(|place| &board.slots[place]),
+        ledger: board.ledger(place),
+    });
+}
+
+/// Frees the slot of a child that has ended, in whatever way. For the parent process.
+pub fn leave(pid: i32) {
+    if let Some(board) = BOARD.get() {
+        board.free_slot(pid.unsigned_abs());
+    }
+}
+
+/// Where this child counts what belongs to WebSockets of a location and a plugin, both by the names
+/// to be shown; `None` without shared memory.
+#[must_use]
+pub fn account(location: &str, plugin: &str) -> Option<&'static Account> {
+    let (board, own) = (BOARD.get()?, OWN.get()?);
+    Some(
+        own.ledger
+            .account(names::find_or_add(board.names, location, plugin)),
+    )
+}
+
+/// Changes a gauge of this child by so much.
+pub fn change_gauge(gauge: Gauge, more: i64) {
+    if let Some(own) = OWN.get() {
+        own.ledger.change(gauge, more);
+    }
+}
+
+/// Counts a WebSocket for as long as it lives.
+pub struct Counted {
+    kind: Kind,
+    account: Option<&'static Account>,
+}
+
+/// Counts a WebSocket that has just been accepted.
+#[must_use]
+pub fn count(kind: Kind, account: Option<&'static Account>) -> Counted {
+    if let Some(slot) = OWN.get().and_then(|own| own.slot) {
+        slot.change(kind, 1);
+    }
+    if let Some(account) = account {
+        account.begin();
+    }
+    Counted { kind, account }
+}
+
+impl Drop for Counted {
+    fn drop(&mut self) {
+        if let Some(slot) = OWN.get().and_then(|own| own.slot) {
+            slot.change(self.kind, -1);
+        }
+        if let Some(account) = self.account {
+            account.end();
+        }
+    }
+}

@@ -1,0 +1,251 @@
+//! The pages of `SetHandler websocket-status`.
+
+use std::io::{Read, Write};
+use std::net::TcpStream;
+
+use anyhow::{Context as _, Result, ensure};
+use rustix::process::{Pid, Signal, kill_process};
+use serde_json::Value;
+use xtask::httpd::Httpd;
+use xtask::openmetrics::Parser;
+use xtask::server_root::Mpm;
+use xtask::workspace::Workspace;
+
+use crate::support::{Client, Context, Driver, Handshake, PATIENCE, cases, wait_until};
+
+cases! {
+    "websocket-status: JSON counts open and accepted WebSockets by location and plugin" => json,
+    "websocket-status: the text of OpenMetrics is what the strict parser takes" => openmetrics,
+    "websocket-status: totals survive killed processes and restarts, open WebSockets do not" => totals,
+    "websocket-status: while nothing is wrong both probes answer 200" => probes,
+    "websocket-status: threads count, and those that callbacks block" => threads,
+    "websocket-status: without JavaScript the page is a table" => page,
+    "websocket-status: only GET and HEAD are answered, other queries get 404" => requests,
+}
+
+/// Where the pages are.
+pub(crate) const LOCATION: &str =
+    "<Location /ws-status>\nSetHandler websocket-status\n</Location>\n";
+
+/// The answer to a request for one of the pages: head and body.
+pub(crate) fn ask(httpd: &Httpd, method: &str, query: &str) -> Result<(String, String)> {
+    let mut stream = TcpStream::connect(httpd.address())?;
+    stream.set_read_timeout(Some(PATIENCE))?;
+    let request = format!("{method} /ws-status{query} HTTP/1.0\r\nHost: localhost\r\n\r\n");
+    stream.write_all(request.as_bytes())?;
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer)?;
+    let (head, body) = answer.split_once("\r\n\r\n").context("no head")?;
+    Ok((head.to_owned(), body.to_owned()))
+}
+
+/// The body of a page.
+pub(crate) fn get(httpd: &Httpd, query: &str) -> Result<String> {
+    let (head, body) = ask(httpd, "GET", query)?;
+    ensure!(head.starts_with("HTTP/1.1 200 "), "{head}");
+    Ok(body)
+}
+
+pub(crate) fn report(httpd: &Httpd) -> Result<Value> {
+    Ok(serde_json::from_str(&get(httpd, "?format=json")?)?)
+}
+
+/// What the report says of a location.
+pub(crate) fn series(report: &Value, location: &str) -> Result<Value> {
+    let all = report["series"].as_array().context("no series")?;
+    let found = all.iter().find(|series| series["location"] == location);
+    found
+        .cloned()
+        .with_context(|| format!("no {location} in {report}"))
+}
+
+/// Waits until the report on a location is as expected.
+pub(crate) fn await_series(
+    httpd: &Httpd,
+    location: &str,
+    mut is_expected: impl FnMut(&Value) -> bool,
+) -> Result<Value> {
+    let mut last = Value::Null;
+    let waited = wait_until("the report is as expected", || {
+        last = series(&report(httpd)?, location)?;
+        Ok(is_expected(&last))
+    });
+    waited
+        .with_context(|| last.to_string())
+        .map(|()| last.clone())
+}
+
+fn open(httpd: &Httpd, path: &str, count: usize) -> Result<Vec<Client>> {
+    let open = |_| Client::open(httpd.address(), &Handshake::to(path));
+    (0..count).map(open).collect()
+}
+
+fn json(context: &Context) -> Result<()> {
+    let httpd = context.start(LOCATION)?;
+    ensure!(report(&httpd)?["series"] == Value::Array(Vec::new()));
+    let mut echoes = open(&httpd, "/echo", 3)?;
+    let _twin = open(&httpd, "/twin_a", 1)?;
+    let now = report(&httpd)?;
+    let echo = series(&now, "/echo")?;
+    ensure!(echo["plugin"] == "echo_init in echo.so", "{echo}");
+    ensure!(
+        (&echo["open"], &echo["accepted"]) == (&3.into(), &3.into()),
+        "{echo}"
+    );
+    let twin = series(&now, "/twin_a")?;
+    ensure!((&twin["open"], &twin["accepted"]) == (&1.into(), &1.into()));
+    let processes = now["processes"].as_array().context("no processes")?;
+    let kinds = ["event_driven", "detached", "with_thread"];
+    let numbers = processes
+        .iter()
+        .flat_map(|process| kinds.map(|kind| process[kind].as_u64()));
+    ensure!(numbers.flatten().sum::<u64>() == 4, "{now}");
+    echoes.swap_remove(0).close()?;
+    await_series(&httpd, "/echo", |echo| {
+        echo["open"] == 2 && echo["accepted"] == 3
+    })?;
+    Ok(())
+}
+
+fn openmetrics(context: &Context) -> Result<()> {
+    let target = Workspace::find()?.target_dir().to_owned();
+    let Some(parser) = Parser::install_if_possible(&target)? else {
+        return Ok(());
+    };
+    let odd = "/odd\"\\name";
+    let location = context.plugins().location(r#""/odd\"\\name""#, "echo", "");
+    let httpd = context.start(&(LOCATION.to_owned() + &location))?;
+    let _one = open(&httpd, "/echo", 2)?;
+    let _other = open(&httpd, "/odd%22%5Cname", 1)?;
+    let (head, text) = ask(&httpd, "GET", "?format=openmetrics")?;
+    ensure!(
+        head.contains("Content-Type: application/openmetrics-text; version=1.0.0; charset=utf-8"),
+        "{head}"
+    );
+    let samples = parser.parse(&text)?;
+    let value = |name: &str, location: &str| {
+        let is_it = |sample: &&xtask::openmetrics::Sample| {
+            sample.name == name && sample.labels["location"] == location
+        };
+        samples.iter().find(is_it).map(|sample| sample.value)
+    };
+    ensure!(
+        value("websocket_connections", "/echo") == Some(2.0),
+        "{text}"
+    );
+    ensure!(
+        value("websocket_connections_accepted_total", odd) == Some(1.0),
+        "{text}"
+    );
+    Ok(())
+}
+
+fn totals(context: &Context) -> Result<()> {
+    let httpd = context.start(LOCATION)?;
+    let clients = open(&httpd, "/echo", 3)?;
+    let mut last = 0;
+    let mut accepted = |open: u64, expected: u64| {
+        await_series(&httpd, "/echo", |echo| {
+            let accepted = echo["accepted"].as_u64().unwrap_or_default();
+            assert!(accepted >= last, "a total went down: {echo}");
+            last = accepted;
+            (echo["open"].as_u64(), accepted) == (Some(open), expected)
+        })
+    };
+    accepted(3, 3)?;
+    httpd.restart()?;
+    accepted(0, 3)?;
+    drop(clients);
+    let clients = open(&httpd, "/echo", 2)?;
+    accepted(2, 5)?;
+    if context.mpm != Mpm::Prefork {
+        for pid in httpd.child_pids()? {
+            let pid = Pid::from_raw(i32::try_from(pid)?).context("no process")?;
+            kill_process(pid, Signal::KILL)?;
+        }
+        accepted(0, 5)?;
+    }
+    drop(clients);
+    let _clients = open(&httpd, "/echo", 1)?;
+    wait_until("the new processes count on", || {
+        let echo = series(&report(&httpd)?, "/echo")?;
+        Ok(echo["open"] == 1 && echo["accepted"] == 6)
+    })
+}
+
+fn probes(context: &Context) -> Result<()> {
+    let httpd = context.start(LOCATION)?;
+    ensure!(get(&httpd, "?probe=live")? == "live\n");
+    ensure!(get(&httpd, "?probe=ready")? == "ready\n");
+    Ok(())
+}
+
+fn threads(context: &Context) -> Result<()> {
+    if context.driver != Driver::Event {
+        return Ok(());
+    }
+    let keeper = context.plugins().handler_with("gate", "gatekeeper_init");
+    let config = format!(
+        "{LOCATION}WebSocketThreads 2 16\n\
+         <Location /gatekeeper>\nSetHandler websocket-handler\n{keeper}\n</Location>\n"
+    );
+    let httpd = context.start_small(8, &config)?;
+    let figures = || {
+        let report = report(&httpd)?;
+        let process = &report["processes"][0];
+        anyhow::Ok(["threads", "threads_blocked"].map(|name| process[name].as_u64()))
+    };
+    ensure!(figures()? == [Some(0), Some(0)]);
+    let mut blocked = Vec::new();
+    for _ in 0..5 {
+        let mut client = Client::open(httpd.address(), &Handshake::to("/gate"))?;
+        client.text("wait")?;
+        client.expect_text("waiting")?;
+        blocked.push(client);
+    }
+    wait_until("five threads are blocked, and others are there", || {
+        let [threads, blocked] = figures()?;
+        Ok(blocked == Some(5) && threads >= Some(7))
+    })?;
+    Client::open(httpd.address(), &Handshake::to("/gatekeeper"))?.echo("release")?;
+    wait_until("no thread is blocked", || Ok(figures()?[1] == Some(0)))
+}
+
+fn page(context: &Context) -> Result<()> {
+    let httpd = context.start(LOCATION)?;
+    ensure!(get(&httpd, "")?.contains("No WebSocket has been opened yet"));
+    let _clients = open(&httpd, "/echo", 3)?;
+    let (head, html) = ask(&httpd, "GET", "")?;
+    for header in [
+        "Content-Type: text/html; charset=utf-8",
+        "Cache-Control: no-store",
+        "Content-Security-Policy: default-src 'none'",
+    ] {
+        ensure!(head.contains(header), "{head}");
+    }
+    let row = "<th scope=\"row\">/echo</th><td class=\"name\">echo_init in echo.so</td><td>3</td>";
+    ensure!(html.contains(row), "{html}");
+    ensure!(get(&httpd, "?asset=page.css")?.contains("color-scheme: light dark"));
+    Ok(())
+}
+
+fn requests(context: &Context) -> Result<()> {
+    let httpd = context.start(LOCATION)?;
+    let (head, body) = ask(&httpd, "HEAD", "?format=json")?;
+    ensure!(
+        head.starts_with("HTTP/1.1 200 ") && body.is_empty(),
+        "{head}"
+    );
+    for query in [
+        "?format=xml",
+        "?probe=",
+        "?asset=../page.css",
+        "?format=json&x",
+    ] {
+        let (head, _) = ask(&httpd, "GET", query)?;
+        ensure!(head.starts_with("HTTP/1.1 404 "), "{query}: {head}");
+    }
+    let (head, _) = ask(&httpd, "POST", "?format=json")?;
+    ensure!(!head.starts_with("HTTP/1.1 200 "), "{head}");
+    Ok(())
+}
