@@ -10,6 +10,8 @@ use xtask::browser::{Browser, Policy, TEST_BROWSER};
 use xtask::command::run;
 
 use crate::privileges::Privileges;
+#[cfg(target_os = "linux")]
+use crate::sanitizer;
 
 /// A requirement of building or testing, and the packages that provide it.
 struct Need {
@@ -111,6 +113,16 @@ const BROWSER: [Need; 1] = [Need {
     homebrew: &["chromedriver", "chromium"],
 }];
 
+/// `cargo xtask test --asan` preloads it.
+#[cfg(target_os = "linux")]
+const SANITIZER: [Need; 1] = [Need {
+    what: "clang's AddressSanitizer",
+    is_met: sanitizer::has_runtime,
+    debian: &["libclang-rt-dev"],
+    fedora: &["compiler-rt"],
+    homebrew: &["llvm"],
+}];
+
 /// Installs missing packages.
 ///
 /// # Errors
@@ -133,6 +145,15 @@ pub(crate) fn install_python_if_possible() {
     if let Err(error) = install_python() {
         eprintln!("warning: {error:#}");
     }
+}
+
+/// Installs the runtime that the tests with AddressSanitizer preload.
+///
+/// # Errors
+/// As [`install_missing`].
+#[cfg(target_os = "linux")]
+pub(crate) fn install_sanitizer() -> Result<()> {
+    install(&SANITIZER)
 }
 
 /// Installs the proxies for the tests in CI. Elsewhere the tests use the proxies that are

@@ -12,6 +12,8 @@ use xtask::command::run;
 use xtask::server_root::TEST_PRELOAD;
 use xtask::workspace::{TEST_MODULE, Workspace};
 
+use crate::packages;
+
 /// The target must be given, because build scripts would otherwise be instrumented, too.
 const TARGET: &str = "x86_64-unknown-linux-gnu";
 
@@ -25,8 +27,9 @@ const ASAN_OPTIONS: &str = "abort_on_error=1:detect_leaks=0";
 /// Builds the module with the sanitizer, and makes `tests`, which start httpd, load it.
 ///
 /// # Errors
-/// There is no runtime, or the build fails.
+/// The runtime cannot be installed, or the build fails.
 pub(crate) fn use_address_sanitizer(workspace: &Workspace, tests: &mut Command) -> Result<()> {
+    packages::install_sanitizer()?;
     let runtime = runtime()?;
     let target_dir = workspace.target_dir().join("asan");
     run(workspace
@@ -45,9 +48,12 @@ pub(crate) fn use_address_sanitizer(workspace: &Workspace, tests: &mut Command) 
     Ok(())
 }
 
+/// Whether the runtime is installed.
+pub(crate) fn has_runtime() -> bool {
+    runtime().is_ok()
+}
+
 fn runtime() -> Result<PathBuf> {
     let found = glob::glob(RUNTIME)?.filter_map(Result::ok).max();
-    found.with_context(|| {
-        format!("no {RUNTIME}: install clang's runtime (Debian: apt install libclang-rt-14-dev)")
-    })
+    found.with_context(|| format!("no {RUNTIME}"))
 }
