@@ -34,6 +34,7 @@ mod threads;
 mod timers;
 mod turn_counter;
 mod waking;
+mod weight;
 
 use std::io;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};

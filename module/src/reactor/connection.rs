@@ -9,6 +9,7 @@ use super::event_loop::EventLoop;
 use super::mishap::{self, Fallible, Outcome};
 use super::ready::Queued;
 use super::run_state::RunState;
+use super::weight::Weight;
 use crate::httpd::guard::guard;
 use crate::httpd::socket::Drained;
 use crate::httpd::suspend::{Adopter, Suspended};
@@ -35,11 +36,8 @@ pub struct Connection {
     token: AtomicUsize,
     /// The poller has said that the client has closed its side. It says so once.
     is_over: AtomicBool,
-    /// The next turn lets others go first, see [`Connection::note_weight`].
-    is_heavy: AtomicBool,
-    /// The last turn took long enough for that.
-    was_heavy: AtomicBool,
-    /// It took longer than a turn should.
+    weight: Weight,
+    /// The last turn took longer than a turn should.
     was_long: AtomicBool,
     /// That of the session. It keeps this alive, not the other way round.
     output: OnceLock<Weak<Output>>,
@@ -90,8 +88,7 @@ impl Connection {
             plugin,
             token: AtomicUsize::new(usize::MAX),
             is_over: AtomicBool::new(false),
-            is_heavy: AtomicBool::new(false),
-            was_heavy: AtomicBool::new(false),
+            weight: Weight::default(),
             was_long: AtomicBool::new(false),
             output: OnceLock::new(),
             state: RunState::new(),
@@ -126,16 +123,6 @@ impl Connection {
         // Bytes may wait in httpd's filters, where the poller does not see them.
         self.home.enqueue(self);
     }
-
-    /// Decides whether the next turn lets others go first: if the last one was heavy and there is
-    /// more to do, or two in a row were. A single heavy turn of a client that sends little proves
-    /// nothing: its thread may have waited for a processor, and behind the heavy ones the client
-    /// would wait for long.
-    fn note_weight(&self, was_heavy: bool, has_more: bool) {
-        let is_second = self.was_heavy.swap(was_heavy, Ordering::Relaxed);
-        self.is_heavy
-            .store(was_heavy && (has_more || is_second), Ordering::Relaxed);
-    }
 }
 
 impl Driven for Connection {
@@ -161,7 +148,8 @@ impl Driven for Connection {
         });
         let ended = Instant::now();
         let took = ended.saturating_duration_since(now);
-        self.note_weight(is_heavy(took), matches!(outcome, Outcome::Again));
+        self.weight
+            .note(is_heavy(took), matches!(outcome, Outcome::Again));
         self.was_long.store(is_long(took), Ordering::Relaxed);
         match outcome {
             Outcome::Wait(deadline) => {
@@ -222,7 +210,7 @@ impl Queued for Connection {
     }
 
     fn is_heavy(&self) -> bool {
-        self.is_heavy.load(Ordering::Relaxed)
+        self.weight.is_heavy()
     }
 }
 
