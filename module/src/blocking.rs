@@ -7,7 +7,7 @@ use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
@@ -98,7 +98,8 @@ impl Driver {
                     let mut interest = PollFlags::empty();
                     interest.set(PollFlags::IN, read);
                     interest.set(PollFlags::OUT, write);
-                    self.waker.wait(descriptor, interest, deadline);
+                    let left = deadline.map(|at| at.saturating_duration_since(session.ended()));
+                    self.waker.wait(descriptor, interest, left);
                 }
                 Next::Again => {}
                 Next::Ended => break,
@@ -131,12 +132,9 @@ impl Waker {
         })
     }
 
-    /// Waits until the connection is ready, someone calls [`Home::wake`], or `deadline`.
-    fn wait(&self, descriptor: &OwnedFd, interest: PollFlags, deadline: Option<Instant>) {
-        let timeout = deadline.map(|deadline| {
-            let left = deadline.saturating_duration_since(Instant::now());
-            Timespec::try_from(left).unwrap_or_default()
-        });
+    /// Waits until the connection is ready, someone calls [`Home::wake`], or for as long as `limit`.
+    fn wait(&self, descriptor: &OwnedFd, interest: PollFlags, limit: Option<Duration>) {
+        let timeout = limit.map(|limit| Timespec::try_from(limit).unwrap_or_default());
         let mut waited_for = [
             PollFd::new(&self.receiver, PollFlags::IN),
             PollFd::new(descriptor, interest),

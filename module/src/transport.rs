@@ -132,6 +132,10 @@ impl Stream for Transport {
         self.stream_mut().has_progressed()
     }
 
+    fn bytes_taken(&self) -> Option<u64> {
+        self.stream().bytes_taken()
+    }
+
     fn abort(&mut self) {
         self.stream_mut().abort();
     }

@@ -18,6 +18,12 @@ pub(crate) mod protocol {
         }
     }
 
+    /// What a connection asks of its output.
+    pub(crate) trait Outgoing {
+        fn messages_sent(&self) -> u64;
+        fn bytes_taken(&self) -> Option<u64>;
+    }
+
     /// No extension is negotiated.
     #[derive(Clone, Copy, Debug)]
     pub(crate) struct Rsv;

@@ -1,7 +1,9 @@
 //! The configuration of a directory, location or server, and how sections merge.
 
+mod lifespan;
 mod stored;
 
+pub use lifespan::LifespanConfig;
 pub use stored::{create, htaccess_plugins, in_vector, merge, of, threads};
 
 use std::sync::Arc;
@@ -64,6 +66,7 @@ pub struct Config {
     pub(super) compression_level: Option<DeflateLevel>,
     pub(super) compression_threshold: Option<u64>,
     pub(super) compression_context: Option<DeflateContext>,
+    pub(super) lifespan: LifespanConfig,
     pub(super) event_driven: Option<bool>,
     pub(super) detach: Option<bool>,
     /// Only at servers and virtual hosts.
@@ -129,6 +132,12 @@ impl Config {
                     .unwrap_or(DEFAULT_COMPRESSION_THRESHOLD),
                 context: self.compression_context.unwrap_or_default(),
             })
+    }
+
+    /// How long connections live, and how.
+    #[must_use]
+    pub fn lifespan(&self) -> LifespanConfig {
+        self.lifespan
     }
 
     /// Whether a connection may leave its thread after the 101 response, where the MPM allows it.
@@ -205,6 +214,7 @@ impl Config {
             compression_level: inner.compression_level.or(self.compression_level),
             compression_threshold: inner.compression_threshold.or(self.compression_threshold),
             compression_context: inner.compression_context.or(self.compression_context),
+            lifespan: self.lifespan.merged_with(inner.lifespan),
             event_driven: inner.event_driven.or(self.event_driven),
             detach: inner.detach.or(self.detach),
             h2_max_streams: inner.h2_max_streams.or(self.h2_max_streams),

@@ -5,6 +5,7 @@
 #![allow(unsafe_code)]
 
 mod command;
+mod lifespan;
 mod times;
 mod values;
 
@@ -23,7 +24,7 @@ use values::{
 };
 
 #[repr(transparent)]
-pub(super) struct Table([sys::command_rec; 18]);
+pub(super) struct Table([sys::command_rec; 22]);
 
 // SAFETY: the table holds constants and pointers to constants; nobody writes to it.
 unsafe impl Sync for Table {}
@@ -94,6 +95,26 @@ pub(super) static TABLE: Table = Table([
         c"WebSocketCompressionContext",
         &(compression_context as _),
         c"Shared (default): no memory of earlier messages. Connection: one for each connection",
+    ),
+    one(
+        c"WebSocketPingInterval",
+        &(lifespan::ping_interval as _),
+        c"How long a client may be silent before it is pinged, or Off; default 30s",
+    ),
+    one(
+        c"WebSocketPingTimeout",
+        &(lifespan::ping_timeout as _),
+        c"How long a pinged client may give no sign of life; default 20s",
+    ),
+    one(
+        c"WebSocketIdleTimeout",
+        &(lifespan::idle_timeout as _),
+        c"How long a connection may go without a message, or Off (default)",
+    ),
+    one(
+        c"WebSocketMaxLifetime",
+        &(lifespan::max_lifetime as _),
+        c"How long a connection may last, or Off (default)",
     ),
     flag(
         c"WebSocketEventDriven",

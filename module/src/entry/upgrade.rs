@@ -3,6 +3,7 @@
 use std::io;
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
+use std::time::Instant;
 
 use super::config::{self, Config};
 use super::http2::settings;
@@ -379,7 +380,13 @@ impl Opening<'_> {
         let account = scoreboard::account(&config.place(), &plugin.source().label);
         let plugin = (Arc::clone(plugin), private, server);
         let receiver = Receiver::with_deflate(limits, deflate);
-        let connection = protocol::Connection::new(receiver, handshake.version, output.timeout());
+        let connection = protocol::Connection::new(
+            receiver,
+            handshake.version,
+            output.timeout(),
+            &config.lifespan().lifespan(),
+            Instant::now(),
+        );
         let registration = register(&output, holder, account);
         let plugged = Plugged::new(plugin, Arc::clone(&attachment), registration, memory);
         let session = Session::new(connection, output, plugged);

@@ -11,7 +11,7 @@ use super::framing::{self, Framing};
 use super::queue::{Closed, Offer, Queue};
 use super::sharing::with_shared;
 use super::writer::{self, Progress, Shared, Writer, Written};
-use crate::protocol::{Closer, Closing, Opcode, OutputState, Traffic};
+use crate::protocol::{Closer, Closing, Opcode, Outgoing, OutputState, Traffic};
 use crate::sync::{
     AtomicBool, AtomicUsize, Mutex, MutexGuard, Ordering, PoisonError, TryLockError, wait_until,
 };
@@ -569,6 +569,16 @@ impl<S: Stream> Output<S> {
             Err(TryLockError::Poisoned(poisoned)) => Some(poisoned.into_inner()),
             Err(TryLockError::WouldBlock) => None,
         }
+    }
+}
+
+impl<S: Stream> Outgoing for Output<S> {
+    fn messages_sent(&self) -> u64 {
+        self.account().0.messages
+    }
+
+    fn bytes_taken(&self) -> Option<u64> {
+        self.with_stream(|stream| stream.bytes_taken()).flatten()
     }
 }
 

@@ -18,8 +18,10 @@ use std::time::{Duration, Instant};
 
 use websocket_plugin::CloseCode;
 
+use super::keepalive::{Findings, Keepalive};
 use super::{
-    CloseFrame, Event, Input, MessageKind, OutputState, Payload, ProtocolError, Receiver, Version,
+    CloseFrame, Due, Ending, Event, Input, Lifespan, MessageKind, Outgoing, OutputState, Payload,
+    ProtocolError, Receiver, Version,
 };
 
 #[cfg(test)]
@@ -103,20 +105,72 @@ pub struct Connection {
     state: State,
     /// The client has to take output before it is read from.
     is_paused: bool,
+    keepalive: Keepalive,
 }
 
 impl Connection {
-    /// A connection that is open. `timeout` is how long the client may go without taking any
+    /// A connection that is open `now`. `timeout` is how long the client may go without taking any
     /// output; `None`: for ever.
     #[must_use]
-    pub fn new(receiver: Receiver, version: Version, timeout: Option<Duration>) -> Self {
+    pub fn new(
+        receiver: Receiver,
+        version: Version,
+        timeout: Option<Duration>,
+        lifespan: &Lifespan,
+        now: Instant,
+    ) -> Self {
         Self {
             receiver,
             version,
             timeout,
             state: State::Open,
             is_paused: false,
+            keepalive: Keepalive::new(lifespan, now),
         }
+    }
+
+    /// A turn begins.
+    pub fn begin(&mut self, now: Instant) {
+        self.keepalive.begin(now);
+    }
+
+    /// Bytes of the client were read.
+    pub fn heard(&mut self) {
+        self.keepalive.heard();
+    }
+
+    /// How long the client took to answer the last ping that it has answered.
+    #[must_use]
+    pub fn round_trip(&self) -> Option<Duration> {
+        self.keepalive.round_trip()
+    }
+
+    /// What is due at the end of a turn, when everything is written that the client takes. So many
+    /// messages of the client have been `received`. It may have sent more than was read if
+    /// `has_unread`.
+    pub fn due(
+        &mut self,
+        output: OutputState,
+        has_unread: bool,
+        received: u64,
+        outgoing: &impl Outgoing,
+    ) -> Option<Due> {
+        if self.state != State::Open {
+            return None;
+        }
+        let findings = Findings {
+            output,
+            // A client that takes nothing is not read from.
+            has_unread: has_unread && !output.is_full(),
+            messages_received: received,
+        };
+        self.keepalive.due(findings, outgoing)
+    }
+
+    /// The status code for a client whose connection ends for this reason.
+    #[must_use]
+    pub fn code_for(&self, ending: Ending) -> CloseCode {
+        ending.close_code(self.version)
     }
 
     /// Whether bytes of the client are of interest.
@@ -146,7 +200,7 @@ impl Connection {
     #[inline]
     pub fn receive<'a>(&'a mut self, input: &'a mut Input<'_>) -> Option<Action<'a>> {
         let event = self.receiver.receive(input);
-        action(event, self.version, &mut self.state)
+        action(event, self.version, &mut self.state, &mut self.keepalive)
     }
 
     /// Where the next bytes may be read to directly. See [`Receiver::spare`].
@@ -157,7 +211,7 @@ impl Connection {
     /// So many bytes were read into [`spare`](Self::spare).
     pub fn filled(&mut self, read: usize) -> Option<Action<'_>> {
         let event = self.receiver.filled(read);
-        action(event, self.version, &mut self.state)
+        action(event, self.version, &mut self.state, &mut self.keepalive)
     }
 
     /// The client sends no more bytes, or nobody wants them any more.
@@ -212,10 +266,13 @@ impl Connection {
         if deadline.is_some_and(|deadline| deadline <= now) {
             return Await::Nothing(end);
         }
+        let is_open = self.state == State::Open;
+        let check_at = self.keepalive.check_at().filter(|_| is_open);
+        let deadline = deadline.into_iter().chain(retry.flatten()).chain(check_at);
         Await::Events {
             read: self.is_reading() && !self.is_paused,
             write: retry.is_some(),
-            deadline: deadline.into_iter().chain(retry.flatten()).min(),
+            deadline: deadline.min(),
         }
     }
 
@@ -239,11 +296,15 @@ fn action<'a>(
     received: Result<Option<Event<'a>>, ProtocolError>,
     version: Version,
     state: &mut State,
+    keepalive: &mut Keepalive,
 ) -> Option<Action<'a>> {
     Some(match received.transpose()? {
         Ok(Event::Message { kind, payload }) => Action::Deliver { kind, payload },
         Ok(Event::Ping(payload)) => Action::Pong(payload),
-        Ok(Event::Pong(_)) => Action::Nothing,
+        Ok(Event::Pong(payload)) => {
+            keepalive.pong(payload);
+            Action::Nothing
+        }
         Ok(Event::Close(frame)) => {
             *state = State::Finishing;
             Action::Close(frame)

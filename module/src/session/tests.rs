@@ -14,7 +14,7 @@ use super::{Next, Session};
 use crate::httpd::log::Level;
 use crate::output::{Caller, Closed, Framing, Home, Output};
 use crate::protocol::{
-    Account, Closer, Connection, Limits, MessageKind, Opcode, Payload, Receiver, Version,
+    Account, Closer, Connection, Lifespan, Limits, MessageKind, Opcode, Payload, Receiver, Version,
 };
 use crate::transport::Stream;
 
@@ -252,6 +252,13 @@ impl Case {
     }
 
     fn new(on_message: impl FnOnce(Arc<Output<Wire>>) -> OnMessage) -> Self {
+        Self::living(&Lifespan::default(), on_message)
+    }
+
+    fn living(
+        lifespan: &Lifespan,
+        on_message: impl FnOnce(Arc<Output<Wire>>) -> OnMessage,
+    ) -> Self {
         let (wire, home) = (Wire::default(), Arc::new(Loop::default()));
         let timeout = Some(Duration::from_secs(60));
         let output = Output::new(LIMIT, timeout, Arc::clone(&home) as _, Framing::new(None));
@@ -266,7 +273,9 @@ impl Case {
             on_message: on_message(Arc::clone(&output)),
             events: Rc::clone(&events),
         };
-        let connection = Connection::new(Receiver::new(limits), Version::V13, timeout);
+        let receiver = Receiver::new(limits);
+        let started = Instant::now();
+        let connection = Connection::new(receiver, Version::V13, timeout, lifespan, started);
         let session = Session::new(connection, Arc::clone(&output), plugin);
         Self {
             wire,
@@ -278,8 +287,12 @@ impl Case {
     }
 
     fn turn(&mut self) -> Next {
+        self.turn_at(Instant::now())
+    }
+
+    fn turn_at(&mut self, now: Instant) -> Next {
         let session = self.session.as_mut().unwrap();
-        session.turn(&mut [0; 1024], Instant::now(), false)
+        session.turn(&mut [0; 1024], now, false)
     }
 
     fn drop_session(&mut self) {

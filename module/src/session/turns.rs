@@ -12,8 +12,8 @@ use super::plugged::Plugged;
 use crate::httpd::log::Level;
 use crate::output::{Output, Progress};
 use crate::protocol::{
-    Account, Action, Await, CloseFrame, ClosePayload, Closer, Closing, Connection, End, Input,
-    MessageKind, Opcode, OutputState, Payload, ProtocolError, Traffic,
+    Account, Action, Await, CloseFrame, ClosePayload, Closer, Closing, Connection, Due, End,
+    Ending, Input, MessageKind, Opcode, OutputState, Payload, ProtocolError, Traffic,
 };
 use crate::transport::Stream;
 use crate::transport::Transport;
@@ -54,6 +54,7 @@ pub struct Session<A: Application = Plugged, S: Stream = Transport> {
     application: A,
     pace: Pace,
     began: Instant,
+    ended: Instant,
     /// The client's messages.
     received: Traffic,
 }
@@ -62,14 +63,22 @@ impl<A: Application, S: Stream> Session<A, S> {
     /// A session for a connection that is open.
     #[must_use]
     pub fn new(connection: Connection, output: Arc<Output<S>>, application: A) -> Self {
+        let began = Instant::now();
         Self {
             connection,
             output,
             application,
             pace: Pace::new(),
-            began: Instant::now(),
+            began,
+            ended: began,
             received: Traffic::default(),
         }
+    }
+
+    /// When the last turn ended.
+    #[must_use]
+    pub fn ended(&self) -> Instant {
+        self.ended
     }
 
     /// Reads what has arrived, runs callbacks and writes what that brings about. `buffer` holds
@@ -77,13 +86,14 @@ impl<A: Application, S: Stream> Session<A, S> {
     /// [was](super::is_long).
     pub fn turn(&mut self, buffer: &mut [u8], now: Instant, was_long: bool) -> Next {
         self.pace.begin(now, was_long);
+        self.connection.begin(now);
         let is_held_up = self.connection.is_paused() && is_full(&self.output.write());
         let rest = match () {
             () if !self.connection.is_reading() => Rest::Nothing,
             () if is_held_up => Rest::More,
             () => self.read(buffer),
         };
-        match self.next() {
+        match self.next(rest) {
             Next::Wait {
                 read: true,
                 write,
@@ -183,6 +193,8 @@ impl<A: Application, S: Stream> Session<A, S> {
         };
         if read == 0 {
             connection.finish();
+        } else {
+            connection.heard();
         }
         if !connection.is_reading() {
             output.seal();
@@ -190,21 +202,28 @@ impl<A: Application, S: Stream> Session<A, S> {
         Ok(may_be_more)
     }
 
-    /// Writes what waits and finds out what the session waits for.
-    fn next(&mut self) -> Next {
-        let output = match self.output.settle() {
-            Progress::At(output) => output,
-            Progress::Broken(error) => {
-                let text = format!("the connection is lost: {error}");
-                self.application.log(Level::Debug, &text);
-                self.output
-                    .note_closing(|| Closing::without_frame(closer_of(&error)));
-                self.connection.lose();
-                return Next::Ended;
+    /// Writes what waits, does what is due and finds out what the session waits for. The client may
+    /// have sent a `rest`.
+    fn next(&mut self, rest: Rest) -> Next {
+        let output = loop {
+            let output = match self.output.settle() {
+                Progress::At(output) => output,
+                Progress::Broken(error) => return self.lose(&error),
+            };
+            let (has_unread, received) = (rest == Rest::More, self.received.messages);
+            let due = self
+                .connection
+                .due(output, has_unread, received, &*self.output);
+            match due {
+                None => break output,
+                Some(Due::Ping(payload)) => self.output.answer(Opcode::Ping, &payload),
+                Some(Due::End(Ending::Silent)) => return self.give_up(),
+                Some(Due::End(ending)) => self.close(ending),
             }
         };
         let is_leaving = self.output.is_leaving();
-        match self.connection.wait_for(output, is_leaving, Instant::now()) {
+        self.ended = Instant::now();
+        match self.connection.wait_for(output, is_leaving, self.ended) {
             Await::Events {
                 read,
                 write,
@@ -219,6 +238,39 @@ impl<A: Application, S: Stream> Session<A, S> {
                 Next::Ended
             }
         }
+    }
+
+    fn lose(&mut self, error: &io::Error) -> Next {
+        let text = format!("the connection is lost: {error}");
+        self.application.log(Level::Debug, &text);
+        self.output
+            .note_closing(|| Closing::without_frame(closer_of(error)));
+        self.connection.lose();
+        Next::Ended
+    }
+
+    /// A silent client is told why the connection ends, and not waited for.
+    fn give_up(&mut self) -> Next {
+        self.close(Ending::Silent);
+        let is_written = matches!(
+            self.output.write(),
+            Progress::At(OutputState::Written { .. })
+        );
+        if !is_written {
+            self.output.fail(io::ErrorKind::TimedOut.into());
+        }
+        self.connection.lose();
+        Next::Ended
+    }
+
+    /// Begins the closing handshake.
+    fn close(&mut self, ending: Ending) {
+        let code = self.connection.code_for(ending);
+        let text = format!("closing with {code}: {ending}");
+        self.application.log(Level::Info, &text);
+        let payload = ClosePayload::new(code, ending.reason());
+        let closing = Closing::with_frame(Closer::Timeout, &payload);
+        self.output.answer_close(closing, &payload);
     }
 
     /// What is to be told of the connection, when nothing more can be sent.

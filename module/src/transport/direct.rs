@@ -124,6 +124,10 @@ impl<C: Carrier> Stream for Direct<C> {
         self.acknowledged.has_grown(self.carrier.socket())
     }
 
+    fn bytes_taken(&self) -> Option<u64> {
+        Acknowledged::total(self.carrier.socket())
+    }
+
     fn abort(&mut self) {
         self.carrier.abort();
     }

@@ -227,6 +227,10 @@ impl Stream for Filtered {
         has_sent || has_acknowledged
     }
 
+    fn bytes_taken(&self) -> Option<u64> {
+        Acknowledged::total(self.conn.socket())
+    }
+
     fn abort(&mut self) {
         self.conn.abort();
     }

@@ -65,6 +65,11 @@ pub trait Stream: Send {
     /// shows.
     fn has_progressed(&mut self) -> bool;
 
+    /// How many bytes the client's system has taken so far, if that can be known.
+    fn bytes_taken(&self) -> Option<u64> {
+        None
+    }
+
     /// Gives up a client that is gone or does not read.
     fn abort(&mut self);
 }

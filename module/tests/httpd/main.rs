@@ -22,6 +22,7 @@ mod gate;
 mod handshake;
 mod htaccess;
 mod http2;
+mod keepalive;
 mod life;
 mod logs;
 mod malformed;
@@ -84,6 +85,8 @@ const THEMES: &[&[Case]] = &[
     byte_counts::CASES,
     life::CASES,
     logs::CASES,
+    keepalive::CASES,
+    keepalive::settings::CASES,
     endurance::CASES,
     crowd::CASES,
     slow_reader::CASES,

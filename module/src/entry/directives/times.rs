@@ -11,7 +11,6 @@ const LONGEST: Duration = Duration::from_secs(365 * 24 * 60 * 60);
 /// # Errors
 ///
 /// What is allowed.
-#[allow(dead_code, reason = "directives that use it are about to follow")]
 pub(super) fn parse_time(directive: &str, least: Duration, text: &str) -> Result<Duration, String> {
     time(text)
         .filter(|time| (least..=LONGEST).contains(time))
@@ -23,7 +22,6 @@ pub(super) fn parse_time(directive: &str, least: Duration, text: &str) -> Result
 /// # Errors
 ///
 /// What is allowed.
-#[allow(dead_code, reason = "directives that use it are about to follow")]
 pub(super) fn parse_time_or(
     word: &str,
     directive: &str,

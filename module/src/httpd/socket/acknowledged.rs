@@ -15,10 +15,16 @@ impl Acknowledged {
     /// Whether there are more than when this was last asked; not on a socket that does not count
     /// them.
     pub fn has_grown(&mut self, socket: impl AsFd) -> bool {
-        let Some(total) = total(socket) else {
+        let Some(total) = Self::total(socket) else {
             return false;
         };
         mem::replace(&mut self.0, total) != total
+    }
+
+    /// How many bytes the client of a socket has acknowledged so far; `None` on a socket that does
+    /// not count them.
+    pub fn total(socket: impl AsFd) -> Option<u64> {
+        total(socket)
     }
 }
 

@@ -1,7 +1,7 @@
 use std::time::{Duration, Instant};
 
 use super::{Action, Await, Connection, End, OutputState};
-use crate::protocol::{Input, Limits, Receiver, Version};
+use crate::protocol::{Input, Lifespan, Limits, Receiver, Version};
 
 const TIMEOUT: Duration = Duration::from_secs(60);
 
@@ -29,7 +29,9 @@ fn with_timeout(timeout: Option<Duration>) -> Connection {
         max_message_size: 1000,
         allow_reserved_status_codes: false,
     };
-    Connection::new(Receiver::new(limits), Version::V13, timeout)
+    let lifespan = Lifespan::default();
+    let receiver = Receiver::new(limits);
+    Connection::new(receiver, Version::V13, timeout, &lifespan, Instant::now())
 }
 
 /// A frame of the client, masked with zeros.

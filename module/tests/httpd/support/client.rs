@@ -74,6 +74,16 @@ impl Client {
     }
 }
 
+impl<S> Client<S> {
+    /// The same client with its stream in another form.
+    pub(crate) fn map<T>(self, form: impl FnOnce(S) -> T) -> Client<T> {
+        Client {
+            stream: form(self.stream),
+            buffer: self.buffer,
+        }
+    }
+}
+
 impl<S: Read + Write> Client<S> {
     pub(crate) fn over(stream: S) -> Self {
         Self {

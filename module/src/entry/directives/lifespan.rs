@@ -1,0 +1,45 @@
+//! Directives that say how long connections live, and how.
+
+use std::time::Duration;
+
+use super::command::{Argument, Directive};
+use super::times::{parse_time, parse_time_or};
+
+/// The shortest time of these: to look more often would cost more than it could tell.
+const LEAST: Duration = Duration::from_millis(100);
+
+pub(super) fn ping_interval(
+    directive: &mut Directive<'_>,
+    time: Argument<'_>,
+) -> Result<(), String> {
+    let time = parse_time_or("Off", "WebSocketPingInterval", LEAST, &time.text())?;
+    directive.config.lifespan.ping_interval = Some(time);
+    Ok(())
+}
+
+pub(super) fn ping_timeout(
+    directive: &mut Directive<'_>,
+    time: Argument<'_>,
+) -> Result<(), String> {
+    let time = parse_time("WebSocketPingTimeout", LEAST, &time.text())?;
+    directive.config.lifespan.ping_timeout = Some(time);
+    Ok(())
+}
+
+pub(super) fn idle_timeout(
+    directive: &mut Directive<'_>,
+    time: Argument<'_>,
+) -> Result<(), String> {
+    let time = parse_time_or("Off", "WebSocketIdleTimeout", LEAST, &time.text())?;
+    directive.config.lifespan.idle_timeout = Some(time);
+    Ok(())
+}
+
+pub(super) fn max_lifetime(
+    directive: &mut Directive<'_>,
+    time: Argument<'_>,
+) -> Result<(), String> {
+    let time = parse_time_or("Off", "WebSocketMaxLifetime", LEAST, &time.text())?;
+    directive.config.lifespan.max_lifetime = Some(time);
+    Ok(())
+}

@@ -1,0 +1,51 @@
+//! Why a connection ends by itself.
+
+use std::fmt;
+
+use websocket_plugin::CloseCode;
+
+use crate::protocol::Version;
+
+/// Why a connection ends by itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ending {
+    /// The client has not answered a ping, nor sent or taken anything else since.
+    Silent,
+    /// No message has come or gone.
+    Idle,
+    /// The connection is as old as it may get.
+    Aged,
+}
+
+impl Ending {
+    /// The status code for the client (RFC 6455, section 7.4.1). RFC 6455 has none for a ping
+    /// without answer; 1011 is what servers usually send. The drafts have none of the new ones.
+    #[must_use]
+    pub const fn close_code(self, version: Version) -> CloseCode {
+        match (self, version) {
+            (Self::Silent, Version::V13) => CloseCode::INTERNAL_ERROR,
+            (Self::Aged, Version::V13) => CloseCode::SERVICE_RESTART,
+            _ => CloseCode::GOING_AWAY,
+        }
+    }
+
+    /// The reason in the close frame, for developers.
+    #[must_use]
+    pub const fn reason(self) -> &'static str {
+        match self {
+            Self::Silent => "ping timeout",
+            Self::Idle => "idle timeout",
+            Self::Aged => "maximum lifetime",
+        }
+    }
+}
+
+impl fmt::Display for Ending {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Silent => "the client has not answered a ping, nor sent or taken anything since",
+            Self::Idle => "no message came or went within WebSocketIdleTimeout",
+            Self::Aged => "the connection has reached WebSocketMaxLifetime",
+        })
+    }
+}
