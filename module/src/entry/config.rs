@@ -4,15 +4,17 @@ mod lifespan;
 mod stored;
 
 pub use lifespan::LifespanConfig;
-pub use stored::{create, htaccess_plugins, in_vector, merge, of, threads};
+pub use stored::{create, drain_rate, drain_time, htaccess_plugins, in_vector, merge, of, threads};
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use crate::compression::CompressionPolicy;
 use crate::httpd::section::Section;
 use crate::plugin::{LoadedPlugin, PluginOptions};
 use crate::protocol::{DeflateContext, DeflateLevel, OriginPolicy};
 use crate::reactor::Threads;
+use crate::registry::{DrainTime, Rate};
 
 /// 32 MiB.
 pub const DEFAULT_MAX_MESSAGE_SIZE: u64 = 33_554_432;
@@ -23,6 +25,12 @@ pub const DEFAULT_COMPRESSION_THRESHOLD: u64 = 256;
 /// mod_http2 serves at least two streams of a connection at a time, whatever the client does: one
 /// of them is left for ordinary requests.
 pub const DEFAULT_H2_MAX_STREAMS: usize = 1;
+
+/// As long as people and programs need to come back one after the other.
+pub const DEFAULT_DRAIN_TIME: DrainTime = DrainTime::Limited(Duration::from_secs(5 * 60));
+
+/// So many clients that come back in a second cost a server little.
+pub const DEFAULT_DRAIN_RATE: Rate = Rate(500);
 
 /// The value of `SetHandler` and `AddHandler` that selects this module.
 pub const HANDLER: &str = "websocket-handler";
@@ -69,10 +77,13 @@ pub struct Config {
     pub(super) lifespan: LifespanConfig,
     pub(super) event_driven: Option<bool>,
     pub(super) detach: Option<bool>,
+    pub(super) drain_time: Option<DrainTime>,
     /// Only at servers and virtual hosts.
     pub(super) h2_max_streams: Option<usize>,
     /// Only at the main server.
     pub(super) threads: Option<Threads>,
+    /// Only at the main server.
+    pub(super) drain_rate: Option<Rate>,
     /// Only at the main server.
     pub(super) htaccess_plugins: Option<HtaccessPlugins>,
 }
@@ -152,6 +163,12 @@ impl Config {
         self.detach.unwrap_or(false)
     }
 
+    /// How long a connection may stay in a child that ends.
+    #[must_use]
+    pub fn drain_time(&self) -> DrainTime {
+        self.drain_time.unwrap_or(DEFAULT_DRAIN_TIME)
+    }
+
     /// Whether plugin and directives go together.
     ///
     /// # Errors
@@ -217,8 +234,10 @@ impl Config {
             lifespan: self.lifespan.merged_with(inner.lifespan),
             event_driven: inner.event_driven.or(self.event_driven),
             detach: inner.detach.or(self.detach),
+            drain_time: inner.drain_time.or(self.drain_time),
             h2_max_streams: inner.h2_max_streams.or(self.h2_max_streams),
             threads: inner.threads.or(self.threads),
+            drain_rate: inner.drain_rate.or(self.drain_rate),
             htaccess_plugins: inner.htaccess_plugins.or(self.htaccess_plugins),
         }
     }
@@ -226,8 +245,9 @@ impl Config {
 
 #[cfg(test)]
 mod tests {
-    use super::Config;
+    use super::{Config, DEFAULT_DRAIN_TIME};
     use crate::protocol::{DeflateContext, DeflateLevel, OriginPolicy};
+    use crate::registry::DrainTime;
     use std::sync::Arc;
 
     #[test]
@@ -283,6 +303,20 @@ mod tests {
         };
         let merged = section("https://a.example").merged_with(&section("https://b.example"));
         assert_eq!(merged.trusted_origins(), &["https://b.example".into()]);
+    }
+
+    #[test]
+    fn a_drain_time_is_inherited_and_may_be_set_anew() {
+        let section = |drain_time| Config {
+            drain_time,
+            ..Config::default()
+        };
+        assert_eq!(section(None).drain_time(), DEFAULT_DRAIN_TIME);
+        let unlimited = section(Some(DrainTime::Unlimited));
+        let merged = unlimited.merged_with(&section(None));
+        assert_eq!(merged.drain_time(), DrainTime::Unlimited);
+        let merged = unlimited.merged_with(&section(Some(DEFAULT_DRAIN_TIME)));
+        assert_eq!(merged.drain_time(), DEFAULT_DRAIN_TIME);
     }
 
     #[test]

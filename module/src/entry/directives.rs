@@ -16,15 +16,15 @@ use super::library;
 use super::startup::Subject;
 use crate::httpd::sys;
 use crate::protocol::form_to_use;
-use command::{Argument, Directive, END, each, flag, of_server, one, two};
+use command::{Argument, Directive, END, each, flag, of_configuration, of_server, one, two};
 use values::{
     parse_compression_context, parse_compression_level, parse_compression_threshold,
-    parse_h2_max_streams, parse_htaccess_plugins, parse_origin_check, parse_plain_requests,
-    parse_size, parse_threads,
+    parse_drain_rate, parse_drain_time, parse_h2_max_streams, parse_htaccess_plugins,
+    parse_origin_check, parse_plain_requests, parse_size, parse_threads,
 };
 
 #[repr(transparent)]
-pub(super) struct Table([sys::command_rec; 22]);
+pub(super) struct Table([sys::command_rec; 24]);
 
 // SAFETY: the table holds constants and pointers to constants; nobody writes to it.
 unsafe impl Sync for Table {}
@@ -126,6 +126,16 @@ pub(super) static TABLE: Table = Table([
         &(detach as _),
         c"On lets httpd forget connections after the handshake (Rust plugins); default Off",
     ),
+    of_configuration(one(
+        c"WebSocketDrainTime",
+        &(drain_time as _),
+        c"How long WebSockets stay open when their process ends: a time or Unlimited; default 5min",
+    )),
+    of_server(one(
+        c"WebSocketDrainRate",
+        &(drain_rate as _),
+        c"Most WebSockets that a process which ends closes in a second; default 500",
+    )),
     of_server(two(
         c"WebSocketThreads",
         &(threads as _),
@@ -236,6 +246,17 @@ fn event_driven(config: &mut Config, on: bool) {
 
 fn detach(config: &mut Config, on: bool) {
     config.detach = Some(on);
+}
+
+fn drain_time(directive: &mut Directive<'_>, time: Argument<'_>) -> Result<(), String> {
+    directive.config.drain_time = Some(parse_drain_time(&time.text())?);
+    Ok(())
+}
+
+fn drain_rate(directive: &mut Directive<'_>, rate: Argument<'_>) -> Result<(), String> {
+    directive.only_in_main_server("WebSocketDrainRate")?;
+    directive.config.drain_rate = Some(parse_drain_rate(&rate.text())?);
+    Ok(())
 }
 
 fn h2_max_streams(directive: &mut Directive<'_>, count: Argument<'_>) -> Result<(), String> {

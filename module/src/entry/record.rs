@@ -3,7 +3,7 @@
 #![allow(unsafe_code)]
 
 use std::cell::UnsafeCell;
-use std::ffi::{c_int, c_long, c_void};
+use std::ffi::{c_char, c_int, c_long, c_void};
 use std::ptr;
 
 use super::config::HANDLER;
@@ -13,10 +13,9 @@ use crate::httpd::guard::guard;
 use crate::httpd::log::{Level, log_server};
 use crate::httpd::pool::Pool;
 use crate::httpd::request::Request;
-use crate::httpd::{bottom, filters, memory, mpm, scoreboard, slot, suspend, sys};
+use crate::httpd::{bottom, filters, generation, memory, mpm, scoreboard, slot, suspend, sys};
 use crate::reactor::Reactor;
-use crate::registry::Stop;
-use crate::{flusher, protocol, registry};
+use crate::{flusher, protocol};
 
 /// The record `LoadModule websocket_module` names.
 #[repr(transparent)]
@@ -113,6 +112,12 @@ unsafe extern "C" fn register_hooks(_pool: *mut sys::apr_pool_t) {
         );
         sys::ap_hook_child_status(
             Some(child_status),
+            ptr::null(),
+            ptr::null(),
+            sys::APR_HOOK_MIDDLE,
+        );
+        sys::ap_hook_error_log(
+            Some(error_log),
             ptr::null(),
             ptr::null(),
             sys::APR_HOOK_MIDDLE,
@@ -218,6 +223,11 @@ unsafe extern "C" fn post_config(
             let text = format!("the server status will not show WebSockets: {error}");
             log_server(Level::Warning, &text);
         }
+        // SAFETY: as above.
+        if let Err(error) = unsafe { generation::begin(server) } {
+            let text = format!("clients will not be told a stop from a restart: {error}");
+            log_server(Level::Warning, &text);
+        }
     });
     sys::OK
 }
@@ -225,6 +235,7 @@ unsafe extern "C" fn post_config(
 unsafe extern "C" fn child_init(pool: *mut sys::apr_pool_t, _server: *mut sys::server_rec) {
     guard("child_init", (), || {
         scoreboard::enter();
+        generation::enter();
         protocol::look_for_memory_with(memory::is_available);
         // SAFETY: the child's own pool lives until the child exits; nothing else runs yet.
         let pool = unsafe { Pool::new(pool) };
@@ -234,8 +245,7 @@ unsafe extern "C" fn child_init(pool: *mut sys::apr_pool_t, _server: *mut sys::s
             return pool.before_destroy(flusher::disable);
         }
         pool.before_destroy(|| {
-            // The MPM waits for the connections it knows of, not for detached ones.
-            registry::shut_down(Stop::AtOnce);
+            shutdown::wait_for_detached();
             let has_ended = Reactor::stop();
             flusher::stop();
             shutdown::finish();
@@ -244,6 +254,12 @@ unsafe extern "C" fn child_init(pool: *mut sys::apr_pool_t, _server: *mut sys::s
             }
         });
     });
+}
+
+/// Any process calls this for each line it logs.
+unsafe extern "C" fn error_log(_info: *const sys::ap_errorlog_info, _line: *const c_char) {
+    // A panic would be logged.
+    generation::note_line();
 }
 
 /// The parent process calls this.

@@ -6,11 +6,12 @@
 
 #![allow(unsafe_code)]
 
-mod departure;
+mod cause;
+mod draining;
 mod termination;
 mod watch;
 
-pub(super) use departure::leave;
+pub(super) use draining::leave;
 
 use std::ffi::{c_char, c_int};
 use std::io;
@@ -21,8 +22,9 @@ use std::time::Duration;
 
 use crate::httpd::guard::guard;
 use crate::httpd::log::{Level, log_server};
-use crate::httpd::{mpm, served, sys};
-use crate::registry::{self, Stop};
+use crate::httpd::{generation, mpm, served, sys};
+use crate::registry;
+use cause::{code, code_at_once};
 use watch::{Over, Watch};
 
 /// How often the state of the MPM is looked at.
@@ -68,27 +70,28 @@ unsafe extern "C" fn child_stopping(_pool: *mut sys::apr_pool_t, graceful: c_int
         return;
     }
     guard("child_stopping", (), || {
-        stop(if graceful == 0 {
-            Stop::AtOnce
+        if graceful == 0 {
+            stop_at_once();
         } else {
-            Stop::Graceful
-        });
+            drain();
+        }
     });
 }
 
-/// Tells clients that the server goes away: on a graceful stop those whose connections no thread of
-/// the MPM serves, as nothing else would ever end them; the others live on in this child until they
-/// end, as with the C module, or until httpd's parent process asks again.
-fn stop(stop: Stop) {
-    registry::shut_down(stop);
-    if stop == Stop::AtOnce {
-        return;
-    }
-    let watched =
-        termination::watch(|| registry::shut_down(Stop::AtOnce)).and_then(|()| departure::watch());
-    if let Err(error) = watched {
-        let text = format!("this process may take long to stop: {error}");
+/// Closes all connections now.
+fn stop_at_once() {
+    generation::note_hard();
+    registry::shut_down(code_at_once());
+}
+
+/// Lets connections live on until their time has come, or httpd's parent process asks again.
+fn drain() {
+    let drained =
+        termination::watch(|| registry::shut_down(code_at_once())).and_then(|()| draining::begin());
+    if let Err(error) = drained {
+        let text = format!("the WebSockets of this process end with it, now: {error}");
         log_server(Level::Warning, &text);
+        registry::shut_down(code());
     }
 }
 
@@ -117,10 +120,11 @@ fn watch() -> io::Result<()> {
 fn look(over: &Over) {
     while !over.wait(LOOK_INTERVAL) {
         if mpm::is_stopping() {
-            stop(Stop::Graceful);
             // Which of both it is shows in what the MPM does with the sockets.
             if !over.wait(SETTLED_AFTER) && served::is_any_socket_closed() {
-                stop(Stop::AtOnce);
+                stop_at_once();
+            } else {
+                drain();
             }
             return;
         }
@@ -133,11 +137,25 @@ fn look(over: &Over) {
     }
 }
 
+/// Keeps the child until the connections have ended that httpd does not know of, then closes all
+/// that are left. The threads of the MPM have ended.
+pub(super) fn wait_for_detached() {
+    if draining::is_running() {
+        registry::wait_until_drained();
+    }
+    let code = if draining::is_running() {
+        code()
+    } else {
+        code_at_once()
+    };
+    registry::shut_down(code);
+}
+
 /// Ends the threads that wait for the end of the child, which has come, and waits for them.
 pub(super) fn finish() {
     stop_looking();
     termination::stop();
-    departure::stop();
+    draining::stop();
 }
 
 fn stop_looking() {

@@ -17,6 +17,7 @@ use crate::httpd::lines::{self, Line};
 use crate::httpd::log::{Level, log_server, server_line};
 use crate::httpd::pool::Pool;
 use crate::httpd::{mpm, state, sys};
+use crate::registry::DrainTime;
 use mistakes::Facts;
 pub(super) use warnings::warn;
 
@@ -108,14 +109,30 @@ pub(super) fn log_warnings() {
     if sections().is_empty() {
         return;
     }
+    for text in about_retirements().into_iter().chain(about_http2) {
+        log_server(Level::Warning, &text);
+    }
+}
+
+/// Warns of settings that end children while WebSockets are open in them, which then stay for the
+/// drain time only.
+fn about_retirements() -> Option<String> {
+    let DrainTime::Limited(time) = config::drain_time() else {
+        return None;
+    };
     let retirements = if mpm::is_async() {
         mpm::retirements()
     } else {
         Vec::new()
     };
-    for text in retirements.into_iter().chain(about_http2) {
-        log_server(Level::Warning, &text);
-    }
+    (!retirements.is_empty()).then(|| {
+        format!(
+            "httpd ends processes early because of {}; their WebSockets are closed with 1012 within \
+             {} s (WebSocketDrainTime)",
+            retirements.join(" and "),
+            time.as_secs()
+        )
+    })
 }
 
 fn facts(sections: &[Section], main: *mut sys::server_rec) -> Facts {

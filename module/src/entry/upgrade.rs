@@ -387,7 +387,7 @@ impl Opening<'_> {
             &config.lifespan().lifespan(),
             Instant::now(),
         );
-        let registration = register(&output, holder, account);
+        let registration = register(&output, holder, config.drain_time(), account);
         let plugged = Plugged::new(plugin, Arc::clone(&attachment), registration, memory);
         let session = Session::new(connection, output, plugged);
         shutdown::expect();

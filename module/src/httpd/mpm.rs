@@ -1,6 +1,7 @@
 //! What the multi-processing module can do.
 
 use std::ffi::c_int;
+use std::time::Duration;
 
 use super::sys;
 
@@ -28,8 +29,8 @@ pub fn is_stopping() -> bool {
     query(sys::AP_MPMQ_MPM_STATE) == sys::AP_MPMQ_STOPPING
 }
 
-/// Which settings let the MPM end connections that hold no thread, as it takes their children for
-/// idle: they leave the threads idle that the MPM counts.
+/// Which settings have the MPM end children that have open connections, and what to set instead. Those
+/// that hold no thread leave the threads idle that the MPM counts.
 pub fn retirements() -> Vec<String> {
     let workers = query(sys::AP_MPMQ_MAX_DAEMONS).saturating_mul(query(sys::AP_MPMQ_MAX_THREADS));
     let spare = query(sys::AP_MPMQ_MAX_SPARE_THREADS);
@@ -37,15 +38,11 @@ pub fn retirements() -> Vec<String> {
     let mut retirements = Vec::new();
     if spare < workers {
         retirements.push(format!(
-            "MaxSpareThreads {spare} makes httpd end children, and their WebSockets, when many \
-             threads are idle; set it to MaxRequestWorkers ({workers})"
+            "MaxSpareThreads {spare} (set it to MaxRequestWorkers, {workers})"
         ));
     }
     if requests > 0 {
-        retirements.push(format!(
-            "MaxConnectionsPerChild {requests} makes httpd end children, and their WebSockets, after \
-             so many connections; set it to 0"
-        ));
+        retirements.push(format!("MaxConnectionsPerChild {requests} (set it to 0)"));
     }
     retirements
 }
@@ -81,6 +78,26 @@ pub fn is_child_idle() -> bool {
 /// How many children there may be at a time, those that are about to end not counted.
 pub fn most_children() -> usize {
     usize::try_from(query(sys::AP_MPMQ_HARD_LIMIT_DAEMONS)).unwrap_or(0)
+}
+
+/// How many children serve requests at a time, at most.
+pub fn needed_children() -> usize {
+    usize::try_from(query(sys::AP_MPMQ_MAX_DAEMONS)).unwrap_or(0)
+}
+
+/// The number of the configuration that children of this process would get; in a child, its own.
+pub fn generation() -> c_int {
+    query(sys::AP_MPMQ_GENERATION)
+}
+
+/// How long a graceful stop may take, if that is limited (`GracefulShutdownTimeout`).
+pub fn graceful_stop_limit() -> Option<Duration> {
+    // SAFETY: set while the configuration is read, and not changed while children serve.
+    let seconds = unsafe { sys::ap_graceful_shutdown_timeout };
+    u64::try_from(seconds)
+        .ok()
+        .filter(|seconds| *seconds > 0)
+        .map(Duration::from_secs)
 }
 
 /// How many threads a child serves requests with.

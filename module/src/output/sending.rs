@@ -484,7 +484,13 @@ impl<S: Stream> Output<S> {
     /// session not to wait for it for long.
     pub fn go_away(self: &Arc<Self>, closer: Closer, payload: &[u8]) {
         self.is_leaving.store(true, Ordering::Release);
-        // Closed already: the session only has to hurry.
+        self.say_goodbye(closer, payload);
+    }
+
+    /// Sends a close frame with this payload, unless there has been one, and has the session wait
+    /// for the answer. Never waits itself.
+    pub fn say_goodbye(self: &Arc<Self>, closer: Closer, payload: &[u8]) {
+        // Closed already: the session only has to look again.
         let _ = self.close(closer, payload, Caller::Thread);
         self.wake();
     }

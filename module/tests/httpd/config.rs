@@ -185,6 +185,22 @@ fn bad_arguments(context: &Context) -> Result<()> {
             vec!["WebSocketH2MaxStreams not allowed in <Location>"],
         ),
         (
+            "WebSocketDrainTime 5parsecs",
+            vec!["WebSocketDrainTime", "5min", "or Unlimited", "'5parsecs'"],
+        ),
+        (
+            "WebSocketDrainRate 0",
+            vec!["WebSocketDrainRate", "from 1 to 1000000", "'0'"],
+        ),
+        (
+            "<Location /x>\nWebSocketDrainRate 3\n</Location>",
+            vec!["WebSocketDrainRate not allowed in <Location>"],
+        ),
+        (
+            "<VirtualHost *:80>\nWebSocketDrainRate 3\n</VirtualHost>",
+            vec!["WebSocketDrainRate", "<VirtualHost>"],
+        ),
+        (
             "WebSocketHtaccessPlugins Some",
             vec!["Named, Any or None", "'Some'"],
         ),
@@ -230,7 +246,8 @@ fn contexts(context: &Context) -> Result<()> {
          WebSocketOriginCheck tRUSTED\nWebSocketTrustedOrigin http://a http://b\n\
          WebSocketTrustedOrigin http://c\nWebSocketAllowReservedStatusCodes on\n\
          WebSocketCompression on\nWebSocketCompressionLevel 9\n\
-         WebSocketCompressionThreshold 0\nWebSocketCompressionContext shared\n"
+         WebSocketCompressionThreshold 0\nWebSocketCompressionContext shared\n\
+         WebSocketDrainTime 90s\n"
     );
     for (start, end) in [
         ("", ""),

@@ -17,11 +17,11 @@ use crate::support::{Client, Context, Driver, Frame, Handshake, cases, wait_unti
 
 cases! {
     "10,000 idle connections take no threads, still echo, and leave room for requests" => idle,
-    "a graceful restart closes 2,000 connections with 1001" => graceful,
-    "a graceful stop closes 2,000 connections with 1001" => graceful_stop,
-    "a hard restart closes 2,000 connections with 1001" => restart,
+    "WebSocketDrainTime 0: a graceful restart closes 2,000 connections with 1012" => graceful,
+    "WebSocketDrainTime 0: a graceful stop closes 2,000 connections with 1001" => graceful_stop,
+    "a hard restart closes 2,000 connections with 1012" => restart,
     "stop closes 2,000 connections with 1001" => stop,
-    "a stuck callback does not keep other connections from being closed with 1001" => stuck,
+    "a stuck callback does not keep other connections from being closed" => stuck,
 }
 
 /// The longest time that an old child may take to end.
@@ -39,7 +39,7 @@ const SIZING: Sizing = Sizing {
 fn start(context: &Context) -> Result<Httpd> {
     let root = context.root()?.sizing(SIZING);
     root.config(context.plugins().locations())
-        .config("WebSocketThreads 2 64")
+        .config("WebSocketThreads 2 64\nWebSocketDrainTime 0")
         .start()
 }
 
@@ -88,14 +88,14 @@ fn get_status(httpd: &Httpd) -> Result<()> {
 }
 
 fn graceful(context: &Context) -> Result<()> {
-    goodbyes(context, None, |httpd| {
+    goodbyes(context, None, 1012, |httpd| {
         httpd.graceful()?;
         Ok(Some(httpd))
     })
 }
 
 fn graceful_stop(context: &Context) -> Result<()> {
-    goodbyes(context, None, |mut httpd| {
+    goodbyes(context, None, 1001, |mut httpd| {
         httpd.graceful_stop()?;
         httpd.wait(GONE_WITHIN + NOISE)?;
         Ok(Some(httpd))
@@ -103,14 +103,14 @@ fn graceful_stop(context: &Context) -> Result<()> {
 }
 
 fn restart(context: &Context) -> Result<()> {
-    goodbyes(context, None, |httpd| {
+    goodbyes(context, None, 1012, |httpd| {
         httpd.restart()?;
         Ok(Some(httpd))
     })
 }
 
 fn stop(context: &Context) -> Result<()> {
-    goodbyes(context, None, |httpd| {
+    goodbyes(context, None, 1001, |httpd| {
         ensure!(httpd.stop()?.success());
         Ok(None)
     })
@@ -118,28 +118,29 @@ fn stop(context: &Context) -> Result<()> {
 
 fn stuck(context: &Context) -> Result<()> {
     type End = fn(Httpd) -> Result<Option<Httpd>>;
-    let ends: [End; 2] = [
-        |httpd| {
+    let ends: [(u16, End); 2] = [
+        (1012, |httpd| {
             httpd.graceful()?;
             Ok(Some(httpd))
-        },
-        |httpd| {
+        }),
+        (1001, |httpd| {
             ensure!(httpd.stop()?.success());
             Ok(None)
-        },
+        }),
     ];
-    for end in ends {
-        goodbyes(context, Some("/stuck"), end)?;
+    for (code, end) in ends {
+        goodbyes(context, Some("/stuck"), code, end)?;
     }
     Ok(())
 }
 
 /// Opens connections, one of them with a callback that blocks for ever if `stuck`, and calls `end`
-/// to end their child. Every other client gets 1001, the plugin gets `on_disconnect` for each, and
+/// to end their child. Every other client gets `code`, the plugin gets `on_disconnect` for each, and
 /// the child ends in time.
 fn goodbyes(
     context: &Context,
     stuck: Option<&str>,
+    code: u16,
     end: fn(Httpd) -> Result<Option<Httpd>>,
 ) -> Result<()> {
     const COUNT: usize = 2000;
@@ -170,7 +171,7 @@ fn goodbyes(
     let took = started.elapsed();
     ensure!(took < GONE_WITHIN + NOISE, "gone after {took:?}");
     for (number, client) in clients.iter_mut().enumerate() {
-        let goodbye = client.expect(&Frame::close(1001));
+        let goodbye = client.expect(&Frame::close(code));
         goodbye.with_context(|| format!("connection {number}"))?;
         client.expect_end()?;
     }

@@ -182,7 +182,7 @@ fn held_thread_of_old_child(context: &Context) -> Result<()> {
     let child = PathBuf::from(format!("/proc/{}", httpd.child_pids()?[0]));
     let mut client = held.hold(&httpd)?;
     httpd.graceful()?;
-    client.0.expect(&Frame::close(1001))?;
+    client.0.expect(&Frame::close(1012))?;
     client.end()?;
     held.let_go()?;
     wait_until("the old child is gone", || Ok(!child.exists()))?;
@@ -212,6 +212,7 @@ impl Held {
             // Makes every block of APR a mapping of its own, which free() unmaps.
             .environment("MALLOC_MMAP_THRESHOLD_", "4096")
             .config(context.plugins().locations())
+            .config("WebSocketDrainTime 0")
             .start()?;
         Ok((httpd, held))
     }

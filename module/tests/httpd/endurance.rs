@@ -15,9 +15,8 @@ use xtask::port;
 use xtask::server_root::{Mpm, Sizing};
 use xtask::soak::{Footprint, Requests, ensure_healthy};
 
-use crate::support::frame::masked;
 use crate::support::tls::TlsStream;
-use crate::support::{Client, Context, Driver, Frame, Handshake, Opcode, cases, wait_until};
+use crate::support::{Client, Context, Driver, Handshake, cases, wait_until};
 
 cases! {
     "finished connections leave one line each in the access log and nothing else" => plain,
@@ -57,9 +56,9 @@ fn leaves_nothing<S: Socket>(
 ) -> Result<()> {
     let httpd = start(context)?;
     let warm_up = count / 3;
-    let first = storm(&httpd, 0..warm_up, Server::Stays, open)?;
+    let first = storm(&httpd, 0..warm_up, open)?;
     let before = Footprint::at_rest(&httpd, THREADS)?;
-    let rest = storm(&httpd, warm_up..count, Server::Stays, open)?;
+    let rest = storm(&httpd, warm_up..count, open)?;
     let after = Footprint::at_rest(&httpd, THREADS)?;
     ensure_healthy(&httpd.error_log()?)?;
     Requests::of(&httpd.access_log()?).ensure_one_each(first + rest)?;
@@ -80,7 +79,7 @@ fn restarts(context: &Context) -> Result<()> {
             let mut answered = 0;
             for first in (0..).step_by(100) {
                 let numbers = first..first + 100;
-                answered += storm(&httpd, numbers, Server::MayGo, open_plain)?;
+                answered += storm(&httpd, numbers, open_plain)?;
                 if is_over.load(Ordering::Relaxed) {
                     break;
                 }
@@ -150,18 +149,10 @@ fn open_tls(httpd: &Httpd) -> Result<Client<TlsStream>> {
     Client::connect_tls(httpd)
 }
 
-/// Whether the server may end connections during the storm. It must then close them with 1001.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Server {
-    Stays,
-    MayGo,
-}
-
 /// Opens and ends the connections with these numbers. Returns how many got a 101.
 fn storm<S: Socket>(
     httpd: &Httpd,
     numbers: Range<u64>,
-    server: Server,
     open: fn(&Httpd) -> Result<Client<S>>,
 ) -> Result<usize> {
     let (next, answered) = (AtomicU64::new(numbers.start), AtomicUsize::new(0));
@@ -171,7 +162,7 @@ fn storm<S: Socket>(
             if number >= numbers.end {
                 return anyhow::Ok(());
             }
-            let is_answered = cycle(open(httpd)?, number, server)
+            let is_answered = cycle(open(httpd)?, number)
                 .with_context(|| format!("connection {number}, of kind {}", number % 6))?;
             answered.fetch_add(is_answered.into(), Ordering::Relaxed);
         }
@@ -187,7 +178,7 @@ fn storm<S: Socket>(
 
 /// Of three connections, one ends after an echo, one after the 101 and one before it. Of two, one
 /// ends in order and one with a reset. Returns whether there was a 101.
-fn cycle<S: Socket>(mut client: Client<S>, number: u64, server: Server) -> Result<bool> {
+fn cycle<S: Socket>(mut client: Client<S>, number: u64) -> Result<bool> {
     let (has_answer, has_echo) = (!number.is_multiple_of(3), number % 3 == 2);
     let ends_in_order = number.is_multiple_of(2);
     let word = if has_answer { "waits" } else { "leaves" };
@@ -197,35 +188,14 @@ fn cycle<S: Socket>(mut client: Client<S>, number: u64, server: Server) -> Resul
         let response = client.response()?;
         ensure!(response.status == 101, "{response:?}");
     }
-    if has_echo && echo(&mut client, server)? && ends_in_order {
-        return close(client, server).map(|()| true);
+    if has_echo {
+        client.echo("hello")?;
+        if ends_in_order {
+            return client.close().map(|()| true);
+        }
     }
     if !ends_in_order {
         set_socket_linger(client.stream.tcp(), Some(Duration::ZERO))?;
     }
     Ok(has_answer)
-}
-
-/// Returns whether an echo came, and not a 1001.
-fn echo<S: Socket>(client: &mut Client<S>, server: Server) -> Result<bool> {
-    let sent = client.text("hello");
-    ensure!(sent.is_ok() || server == Server::MayGo, "{sent:?}");
-    let frame = client.frame()?;
-    if frame == Frame::close(1001) && server == Server::MayGo {
-        return Ok(false);
-    }
-    ensure!(frame == Frame::text("hello"), "{frame:?}");
-    Ok(true)
-}
-
-fn close<S: Socket>(mut client: Client<S>, server: Server) -> Result<()> {
-    if server == Server::Stays {
-        return client.close();
-    }
-    // The server may have ended the connection already. Its earlier output shows that.
-    let _ = client.send(masked(Opcode::CLOSE, 1000_u16.to_be_bytes()));
-    let frame = client.frame()?;
-    let is_right = [1000, 1001].map(Frame::close).contains(&frame);
-    ensure!(is_right, "{frame:?} in answer to a close frame");
-    client.expect_end()
 }

@@ -249,9 +249,9 @@ fn stop(context: &Context) -> Result<()> {
         // The process ends at once, with its only connection.
         return client.expect_end();
     }
-    client.expect_close(1001)?;
+    client.expect_close(1012)?;
     let (line, _) = next_end(&httpd, 0)?;
-    let expected = "closed by the server (shutdown) with code 1001;";
+    let expected = "closed by the server (drain) with code 1012;";
     ensure!(line.starts_with(expected), "{line}");
     Ok(())
 }

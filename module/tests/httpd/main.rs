@@ -14,6 +14,7 @@ mod config;
 mod crowd;
 mod deflate;
 mod descriptors;
+mod drain;
 mod driver;
 mod endurance;
 mod fanout;
@@ -101,6 +102,8 @@ const THEMES: &[&[Case]] = &[
     tls::restart::CASES,
     sites::CASES,
     restart::CASES,
+    drain::CASES,
+    drain::restarts::CASES,
     redirects::CASES,
     redirects::errors::CASES,
     redirects::hostile::CASES,

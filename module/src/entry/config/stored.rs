@@ -4,13 +4,14 @@
 
 use std::ffi::{c_char, c_void};
 
-use super::{Config, HtaccessPlugins};
+use super::{Config, DEFAULT_DRAIN_RATE, DEFAULT_DRAIN_TIME, HtaccessPlugins};
 use crate::httpd::guard::guard;
 use crate::httpd::pool::Pool;
 use crate::httpd::request::Request;
 use crate::httpd::slot::slot;
 use crate::httpd::sys;
 use crate::reactor::Threads;
+use crate::registry::{DrainTime, Rate};
 
 /// The configuration that holds for a request.
 ///
@@ -71,6 +72,18 @@ pub fn htaccess_plugins() -> HtaccessPlugins {
 /// The threads `WebSocketThreads` sets.
 pub fn threads() -> Option<Threads> {
     of_main_server()?.threads
+}
+
+/// How many connections a child that ends closes in a second, at most.
+pub fn drain_rate() -> Rate {
+    of_main_server()
+        .and_then(|config| config.drain_rate)
+        .unwrap_or(DEFAULT_DRAIN_RATE)
+}
+
+/// How long connections of the main server may stay in a child that ends.
+pub fn drain_time() -> DrainTime {
+    of_main_server().map_or(DEFAULT_DRAIN_TIME, Config::drain_time)
 }
 
 /// What the main server sets, while requests are served; else it may be missing.

@@ -114,6 +114,15 @@ pub(super) const fn of_server(command: sys::command_rec) -> sys::command_rec {
     }
 }
 
+/// A directive that stands anywhere but in `.htaccess` files: it decides on what the whole server
+/// has to bear.
+pub(super) const fn of_configuration(command: sys::command_rec) -> sys::command_rec {
+    sys::command_rec {
+        req_override: sys::RSRC_CONF | sys::ACCESS_CONF,
+        ..command
+    }
+}
+
 const fn named(name: &'static CStr, help: &'static CStr) -> sys::command_rec {
     sys::command_rec {
         name: name.as_ptr(),

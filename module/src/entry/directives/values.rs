@@ -1,8 +1,12 @@
 //! What the arguments of directives may be.
 
+use std::time::Duration;
+
+use super::times::parse_time_or;
 use crate::entry::config::{HtaccessPlugins, PlainRequests};
 use crate::protocol::{DeflateContext, DeflateLevel, OriginPolicy};
 use crate::reactor::Threads;
+use crate::registry::{DrainTime, Rate};
 
 /// httpd's own limit for sizes: the largest `apr_off_t`.
 const LARGEST_SIZE: u64 = i64::MAX as u64;
@@ -92,6 +96,24 @@ pub(super) fn parse_threads(min: &str, max: &str) -> Result<Threads, String> {
     }
 }
 
+pub(super) fn parse_drain_time(text: &str) -> Result<DrainTime, String> {
+    let time = parse_time_or("Unlimited", "WebSocketDrainTime", Duration::ZERO, text)?;
+    Ok(time.map_or(DrainTime::Unlimited, DrainTime::Limited))
+}
+
+/// No server has more WebSockets than this.
+const HIGHEST_RATE: u32 = 1_000_000;
+
+pub(super) fn parse_drain_rate(text: &str) -> Result<Rate, String> {
+    let digits_only = text.bytes().all(|byte| byte.is_ascii_digit());
+    match text.parse() {
+        Ok(rate @ 1..=HIGHEST_RATE) if digits_only => Ok(Rate(rate)),
+        _ => Err(format!(
+            "WebSocketDrainRate must be a number from 1 to {HIGHEST_RATE}, not '{text}'"
+        )),
+    }
+}
+
 /// More WebSockets than this on one connection are a mistake.
 const MOST_STREAMS: usize = 10_000;
 
@@ -108,9 +130,10 @@ pub(super) fn parse_h2_max_streams(text: &str) -> Result<usize, String> {
 #[cfg(test)]
 mod tests {
     use super::{
-        DeflateContext, DeflateLevel, OriginPolicy, PlainRequests, Threads,
-        parse_compression_context, parse_compression_level, parse_compression_threshold,
-        parse_h2_max_streams, parse_origin_check, parse_plain_requests, parse_size, parse_threads,
+        DeflateContext, DeflateLevel, DrainTime, Duration, OriginPolicy, PlainRequests, Rate,
+        Threads, parse_compression_context, parse_compression_level, parse_compression_threshold,
+        parse_drain_rate, parse_drain_time, parse_h2_max_streams, parse_origin_check,
+        parse_plain_requests, parse_size, parse_threads,
     };
 
     #[test]
@@ -159,6 +182,30 @@ mod tests {
             let expected =
                 format!("WebSocketPlainRequests must be Explain or Decline, not '{bad}'");
             assert_eq!(message, expected);
+        }
+    }
+
+    #[test]
+    fn a_drain_time_may_be_zero_or_unlimited() {
+        let limited = |seconds| Ok(DrainTime::Limited(Duration::from_secs(seconds)));
+        assert_eq!(parse_drain_time("0"), limited(0));
+        assert_eq!(parse_drain_time("10min"), limited(600));
+        assert_eq!(parse_drain_time("unLimited"), Ok(DrainTime::Unlimited));
+        for bad in ["", "-1", "Off", "never"] {
+            let message = parse_drain_time(bad).unwrap_err();
+            let end = format!("from 0 to 8760h, or Unlimited, not '{bad}'");
+            assert!(message.starts_with("WebSocketDrainTime must be ") && message.ends_with(&end));
+        }
+    }
+
+    #[test]
+    fn a_drain_rate_is_positive() {
+        assert_eq!(parse_drain_rate("1"), Ok(Rate(1)));
+        assert_eq!(parse_drain_rate("1000000"), Ok(Rate(1_000_000)));
+        for bad in ["", "0", "-1", "+1", "1000001", "1/s"] {
+            let expected =
+                format!("WebSocketDrainRate must be a number from 1 to 1000000, not '{bad}'");
+            assert_eq!(parse_drain_rate(bad), Err(expected));
         }
     }
 

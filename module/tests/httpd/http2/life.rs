@@ -18,8 +18,8 @@ use crate::support::{Client, Context, Frame, Handshake, Opcode, cases, wait_unti
 cases! {
     "HTTP/2: on_disconnect is called once, however the client leaves" => disconnects,
     "HTTP/2: the server status counts WebSockets, each with a thread" => counted,
-    "HTTP/2: a graceful restart closes with 1001" => graceful,
-    "HTTP/2: a graceful stop waits for no WebSocket" => graceful_stop,
+    "HTTP/2: WebSocketDrainTime 0: a graceful restart closes with 1012" => graceful,
+    "HTTP/2: WebSocketDrainTime 0: a graceful stop waits for no WebSocket" => graceful_stop,
     "HTTP/2: stop and restart end WebSockets in time" => stop,
     "HTTP/2: 200 times opened, used, closed or reset on one connection" => cycles,
 }
@@ -100,7 +100,7 @@ fn counted(context: &Context) -> Result<()> {
 }
 
 fn graceful(context: &Context) -> Result<()> {
-    let httpd = start(context, "")?;
+    let httpd = start(context, "WebSocketDrainTime 0")?;
     let old = httpd.child_pids()?;
     let http2 = connect(&httpd)?;
     let journal = Journal::new(context)?;
@@ -110,11 +110,11 @@ fn graceful(context: &Context) -> Result<()> {
     let mut silent = http2.open(&Handshake::to("/echo"))?;
     silent.echo("hello")?;
     httpd.graceful()?;
-    answering.expect(&Frame::close(1001))?;
-    answering.send(masked(Opcode::CLOSE, 1001_u16.to_be_bytes()))?;
+    answering.expect(&Frame::close(1012))?;
+    answering.send(masked(Opcode::CLOSE, 1012_u16.to_be_bytes()))?;
     answering.expect_end()?;
     journal.expect_one_disconnect(SOON)?;
-    silent.expect(&Frame::close(1001))?;
+    silent.expect(&Frame::close(1012))?;
     silent.expect_end()?;
     http2.expect_end()?;
     wait_until("the old children end", || {
@@ -126,7 +126,7 @@ fn graceful(context: &Context) -> Result<()> {
 }
 
 fn graceful_stop(context: &Context) -> Result<()> {
-    let mut httpd = start(context, "")?;
+    let mut httpd = start(context, "WebSocketDrainTime 0")?;
     let http2 = connect(&httpd)?;
     let journal = Journal::new(context)?;
     let mut client = http2.open(&journal.handshake("/journal"))?;

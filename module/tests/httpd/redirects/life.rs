@@ -16,7 +16,7 @@ cases! {
     "redirects: a child serves many of them, in sequence and at once" => many,
     "redirects: a plugin may use the request of its handshake" => request,
     "redirects: clients that leave around the 101 response are survived" => lost_clients,
-    "redirects: a hard restart closes with 1001" => restart,
+    "redirects: a hard restart closes with 1012" => restart,
 }
 
 fn many(context: &Context) -> Result<()> {
@@ -112,7 +112,7 @@ fn restart(context: &Context) -> Result<()> {
     let clients = paths.iter().map(open).collect::<Result<Vec<_>>>()?;
     site.restart()?;
     for mut client in clients {
-        client.expect_close(1001)?;
+        client.expect_close(1012)?;
     }
     converse(site.open(&Handshake::to("/rewritten/socket"))?)?;
     ensure_healthy(&site.error_log()?)

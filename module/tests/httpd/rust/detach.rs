@@ -26,8 +26,8 @@ cases! {
     "WebSocketDetach: threads may send while messages arrive" => threads,
     "WebSocketDetach: a panic closes the connection and is logged with the client" => panics,
     "WebSocketDetach: the access log line is written at the upgrade" => access_log,
-    "WebSocketDetach: a graceful restart closes with 1001" => graceful,
-    "WebSocketDetach: stop closes with 1001" => stop,
+    "WebSocketDetach: a graceful restart keeps open connections" => graceful,
+    "WebSocketDetach: a hard restart closes with 1012" => stop,
     "WebSocketDetach: restarts under traffic cause no crash" => restarts_under_traffic,
     "WebSocketDetach: httpd does not count the connections" => beyond_the_limit,
     "WebSocketDetach: the last descriptors are reserved for requests" => descriptor_limit,
@@ -254,12 +254,8 @@ fn graceful(context: &Context) -> Result<()> {
     old.echo("before")?;
     let name = name_in_log(&old)?;
     httpd.graceful()?;
-    if is_effective(context) {
-        old.expect_close(1001)?;
-    } else if context.driver == Driver::Blocking {
-        old.echo("still here")?;
-        old.close()?;
-    }
+    old.echo("still here")?;
+    old.close()?;
     expect_gone(&httpd, &name)?;
     open(&httpd, "/hermit")?.close()?;
     wait_until(
@@ -279,7 +275,7 @@ fn stop(context: &Context) -> Result<()> {
     httpd.restart()?;
     if context.mpm != Mpm::Prefork {
         for client in &mut clients {
-            client.expect_close(1001)?;
+            client.expect_close(1012)?;
             expect_gone(&httpd, &name_in_log(client)?)?;
         }
     }

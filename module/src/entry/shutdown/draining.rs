@@ -1,0 +1,164 @@
+//! The end of the connections of a child that stops gracefully, and of the child itself.
+//!
+//! A thread closes each connection when its time has come. It looks around now and then, as httpd
+//! tells a child that is ending nothing more: httpd may stop, be told to end at once, or lack a
+//! place for new children.
+//!
+//! The child ends with its last connection (event.c, `listener_thread`), and one in whose callback
+//! a plugin hangs never ends. So the thread ends the process when only such are left.
+
+use std::io;
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use super::cause::{code, code_at_once};
+use super::watch::{Over, Watch};
+use crate::entry::config;
+use crate::httpd::log::{Level, log_server};
+use crate::httpd::{generation, mpm, slots};
+use crate::registry::{self, Left};
+
+/// How often to look around.
+const INTERVAL: Duration = Duration::from_millis(250);
+
+/// When a child is told to end, it may take so long until a stop can be told from the end of a
+/// child that httpd has no more use for.
+const TOLD_APART_AFTER: Duration = Duration::from_millis(200);
+
+/// How long clients may take to answer the last close frames.
+const POLITENESS: Duration = Duration::from_secs(3);
+
+/// How long connections may take to end when no client is waited for.
+const PATIENCE: Duration = Duration::from_secs(4);
+
+/// A graceful stop is over by so much before its limit.
+const RESERVE: Duration = Duration::from_secs(2);
+
+static WATCH: Mutex<Option<Watch>> = Mutex::new(None);
+
+/// Begins.
+///
+/// # Errors
+///
+/// When the process can have no more threads.
+pub(super) fn begin() -> io::Result<()> {
+    let mut watch = WATCH.lock().unwrap_or_else(PoisonError::into_inner);
+    if watch.is_none() {
+        let began = Instant::now();
+        let count = registry::drain(config::drain_rate());
+        *watch = Some(Watch::start("ws-drain", move |over| drain(over, began))?);
+        if count > 0 {
+            let text = format!(
+                "this process is ending; its {count} WebSockets stay open for now \
+                 (WebSocketDrainTime)"
+            );
+            log_server(Level::Info, &text);
+        }
+    }
+    Ok(())
+}
+
+/// Whether the thread runs.
+pub(super) fn is_running() -> bool {
+    WATCH
+        .lock()
+        .unwrap_or_else(PoisonError::into_inner)
+        .is_some()
+}
+
+/// Ends the thread and waits for it.
+pub(super) fn stop() {
+    let watch = WATCH.lock().unwrap_or_else(PoisonError::into_inner).take();
+    if let Some(watch) = watch {
+        watch.end();
+    }
+}
+
+fn drain(over: &Over, began: Instant) {
+    while !is_told_apart() && began.elapsed() < TOLD_APART_AFTER {
+        if over.wait(TOLD_APART_AFTER / 20) {
+            return;
+        }
+    }
+    let mut drain = Drain::default();
+    loop {
+        drain.look_around();
+        let next = registry::close_due(code());
+        drain.look_after();
+        let left = next.map(|next| next.saturating_duration_since(Instant::now()));
+        if over.wait(left.map_or(INTERVAL, |left| left.min(INTERVAL))) {
+            return;
+        }
+    }
+}
+
+fn is_told_apart() -> bool {
+    generation::is_superseded() || generation::is_stopping()
+}
+
+/// What the thread knows and has done.
+#[derive(Default)]
+struct Drain {
+    is_limited: bool,
+    is_hurried: bool,
+    is_hard: bool,
+    /// What was left the last time, and since when.
+    left: Option<(Left, Instant)>,
+}
+
+impl Drain {
+    /// Finds out what httpd does not tell.
+    fn look_around(&mut self) {
+        if !self.is_limited && generation::is_stopping() {
+            self.is_limited = true;
+            if let Some(limit) = mpm::graceful_stop_limit() {
+                registry::limit(limit - RESERVE.min(limit / 4));
+            }
+        }
+        if !self.is_hurried && slots::are_short() {
+            self.is_hurried = true;
+            self.hurry();
+        }
+        if !self.is_hard && generation::is_hard() && slots::is_nobody_serving() {
+            self.is_hard = true;
+            registry::shut_down(code_at_once());
+        }
+    }
+
+    fn hurry(&self) {
+        let count = registry::hurry();
+        if count > 0 {
+            let text = format!(
+                "httpd has no place left for new processes (ServerLimit); this one, which is ending, \
+                 closes its {count} WebSockets before WebSocketDrainTime is over"
+            );
+            log_server(Level::Warning, &text);
+        }
+    }
+
+    /// Looks after those that were told to end and do not.
+    fn look_after(&mut self) {
+        let left = registry::left();
+        let since = match self.left {
+            Some((before, since)) if before == left => since,
+            _ => Instant::now(),
+        };
+        self.left = Some((left, since));
+        match left {
+            Left::Told if since.elapsed() >= POLITENESS => registry::hurry_told(code()),
+            Left::Leaving if since.elapsed() >= PATIENCE && mpm::is_child_idle() => leave(),
+            _ => {}
+        }
+    }
+}
+
+/// Ends the process although a callback is stuck.
+pub(in crate::entry) fn leave() -> ! {
+    log_server(
+        Level::Warning,
+        "a callback of a plugin is stuck; the process ends without it",
+    );
+    // SAFETY: ends the process without running anything that the stuck callback might then find
+    // gone.
+    unsafe { libc::_exit(0) }
+}

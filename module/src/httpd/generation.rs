@@ -1,0 +1,164 @@
+//! Why a child ends: httpd is restarted, has no more use for it, or stops.
+//!
+//! httpd tells a child only whether to end gracefully. The rest shows in numbers. The parent
+//! process counts its configurations (generations), and counts on before it tells the children of a
+//! restart. What it does not do before a stop is told here: the parent logs a line then ("shutting
+//! down gracefully"), while it is stopping and still has the generation it was configured with.
+//! The hook of that line notes it in memory shared by all. A hard stop is noted by the children it
+//! reaches, for those that are ending already: nobody would tell these for seconds.
+
+use std::ffi::{c_int, c_void};
+use std::io;
+use std::ptr;
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicBool, AtomicI32, Ordering};
+
+use super::error::check;
+use super::{mpm, sys};
+
+/// What the parent process keeps the memory by. It names the layout too: a restart may load another
+/// version of this module.
+const KEY: &std::ffi::CStr = c"mod_websocket.generation.1";
+
+/// What all processes of this httpd see.
+#[repr(C)]
+struct Shared {
+    /// The generation that the configuration was last read for.
+    configured: AtomicI32,
+    /// httpd stops gracefully, for good.
+    is_stopping: AtomicBool,
+    /// Children were told to end at once.
+    is_hard: AtomicBool,
+}
+
+/// Set by the parent process, before it forks.
+static SHARED: OnceLock<&Shared> = OnceLock::new();
+
+/// The process that reads the configuration.
+static PARENT: AtomicI32 = AtomicI32::new(0);
+
+/// The generation of this child.
+static OWN: OnceLock<c_int> = OnceLock::new();
+
+/// Makes the shared memory, or finds what an earlier configuration has made; notes that a new
+/// configuration has been read.
+///
+/// # Errors
+///
+/// When the system has no such memory.
+///
+/// # Safety
+///
+/// This is the parent process, without other threads, and `server` is live.
+pub unsafe fn begin(server: *const sys::server_rec) -> io::Result<()> {
+    // SAFETY: httpd hands out what was kept by this key, which only this function does. The memory
+    // is mapped as long as the process runs, and so is a child's copy of the mapping.
+    let shared = unsafe {
+        let mut retained = sys::ap_retained_data_get(KEY.as_ptr()).cast::<*const Shared>();
+        if retained.is_null() {
+            let memory = allocate((*(*server).process).pool)?;
+            retained =
+                sys::ap_retained_data_create(KEY.as_ptr(), size_of::<*const Shared>()).cast();
+            retained.write(memory);
+        }
+        &*retained.read()
+    };
+    shared
+        .configured
+        .store(mpm::generation(), Ordering::Release);
+    shared.is_hard.store(false, Ordering::Release);
+    PARENT.store(process_id(), Ordering::Relaxed);
+    SHARED.get_or_init(|| shared);
+    Ok(())
+}
+
+/// # Safety
+///
+/// `pool` lives as long as the process.
+unsafe fn allocate(pool: *mut sys::apr_pool_t) -> io::Result<*const Shared> {
+    let size = size_of::<Shared>();
+    let mut memory = ptr::null_mut();
+    // SAFETY: the caller vouches for the pool. APR aligns the memory for every basic type. Zeros
+    // are valid for all fields.
+    unsafe {
+        check(sys::apr_shm_create(
+            &raw mut memory,
+            size,
+            ptr::null(),
+            pool,
+        ))?;
+        let start: *mut c_void = sys::apr_shm_baseaddr_get(memory);
+        start.write_bytes(0, size);
+        Ok(start.cast())
+    }
+}
+
+/// To be called whenever a line is logged, by any process: in the parent, it may be the line of a
+/// stop.
+pub fn note_line() {
+    let Some(shared) = SHARED.get() else { return };
+    let is_parent = PARENT.load(Ordering::Relaxed) == process_id();
+    let is_configured = || mpm::generation() == shared.configured.load(Ordering::Acquire);
+    if is_parent && mpm::is_stopping() && is_configured() {
+        shared.is_stopping.store(true, Ordering::Release);
+    }
+}
+
+/// This process is a child that begins to serve.
+pub fn enter() {
+    OWN.get_or_init(mpm::generation);
+}
+
+/// The generation of this child.
+pub fn own() -> c_int {
+    OWN.get().copied().unwrap_or_default()
+}
+
+/// Notes in a child that it was told to end at once.
+pub fn note_hard() {
+    if let Some(shared) = SHARED.get() {
+        shared.is_hard.store(true, Ordering::Release);
+    }
+}
+
+/// Whether children were told to end at once.
+pub fn is_hard() -> bool {
+    SHARED
+        .get()
+        .is_some_and(|shared| shared.is_hard.load(Ordering::Acquire))
+}
+
+/// Whether httpd stops gracefully. This may show some milliseconds after children were told to end.
+pub fn is_stopping() -> bool {
+    SHARED
+        .get()
+        .is_some_and(|shared| shared.is_stopping.load(Ordering::Acquire))
+}
+
+/// Whether there has been a restart since this child began to serve.
+pub fn is_superseded() -> bool {
+    running().is_some_and(|running| running != own())
+}
+
+/// Whether httpd has begun a restart and not read its configuration yet. For a child that is told
+/// to end at once: otherwise it is a stop.
+pub fn is_restarting() -> bool {
+    let configured = SHARED
+        .get()
+        .map(|shared| shared.configured.load(Ordering::Acquire));
+    running().is_some_and(|running| configured.is_some_and(|configured| configured != running))
+}
+
+/// The generation of children that the parent process starts.
+pub(super) fn running() -> Option<c_int> {
+    // SAFETY: the scoreboard lives as long as the process. The parent process may be writing the
+    // number.
+    unsafe {
+        let global = sys::ap_get_scoreboard_global();
+        (!global.is_null()).then(|| (&raw const (*global).running_generation).read_volatile())
+    }
+}
+
+fn process_id() -> i32 {
+    rustix::process::getpid().as_raw_nonzero().get()
+}
