@@ -2,6 +2,8 @@
 //!
 //! Few files here call C, and say so with `allow(unsafe_code)`.
 
+mod admission;
+mod capacity;
 mod config;
 mod directives;
 mod http2;

@@ -22,6 +22,7 @@ pub mod log;
 pub mod memory;
 pub mod mpm;
 pub mod pool;
+pub mod quota;
 pub mod refusal;
 pub mod request;
 pub mod scoreboard;

@@ -39,7 +39,8 @@ pub struct ServerRoot {
     _removed_on_drop: Option<TempDir>,
     readable_pages: Option<ReadableFolder>,
     mpm: Mpm,
-    sizing: Sizing,
+    /// `None`: the configuration has the numbers of processes and threads itself.
+    sizing: Option<Sizing>,
     port: u16,
     tls_port: Option<u16>,
     ipv6: bool,
@@ -75,7 +76,7 @@ impl ServerRoot {
             _removed_on_drop: None,
             readable_pages: None,
             mpm: Mpm::Event,
-            sizing: Sizing::default(),
+            sizing: Some(Sizing::default()),
             port: port::free_port()?,
             tls_port: None,
             ipv6: false,
@@ -113,6 +114,14 @@ impl ServerRoot {
     /// Sets the numbers of processes and threads.
     #[must_use]
     pub fn sizing(self, sizing: Sizing) -> Self {
+        let sizing = Some(sizing);
+        Self { sizing, ..self }
+    }
+
+    /// Leaves the numbers of processes and threads to [`ServerRoot::config`], or to httpd.
+    #[must_use]
+    pub fn without_sizing(self) -> Self {
+        let sizing = None;
         Self { sizing, ..self }
     }
 

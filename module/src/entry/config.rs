@@ -1,9 +1,11 @@
 //! The configuration of a directory, location or server, and how sections merge.
 
 mod lifespan;
+mod limits;
 mod stored;
 
 pub use lifespan::LifespanConfig;
+pub use limits::LimitsConfig;
 pub use stored::{create, drain_rate, drain_time, htaccess_plugins, in_vector, merge, of, threads};
 
 use std::sync::Arc;
@@ -78,6 +80,7 @@ pub struct Config {
     pub(super) event_driven: Option<bool>,
     pub(super) detach: Option<bool>,
     pub(super) drain_time: Option<DrainTime>,
+    pub(super) limits: LimitsConfig,
     /// Only at servers and virtual hosts.
     pub(super) h2_max_streams: Option<usize>,
     /// Only at the main server.
@@ -169,6 +172,12 @@ impl Config {
         self.drain_time.unwrap_or(DEFAULT_DRAIN_TIME)
     }
 
+    /// How much there may be of something.
+    #[must_use]
+    pub fn limits(&self) -> LimitsConfig {
+        self.limits
+    }
+
     /// Whether plugin and directives go together.
     ///
     /// # Errors
@@ -235,6 +244,7 @@ impl Config {
             event_driven: inner.event_driven.or(self.event_driven),
             detach: inner.detach.or(self.detach),
             drain_time: inner.drain_time.or(self.drain_time),
+            limits: self.limits.merged_with(inner.limits),
             h2_max_streams: inner.h2_max_streams.or(self.h2_max_streams),
             threads: inner.threads.or(self.threads),
             drain_rate: inner.drain_rate.or(self.drain_rate),

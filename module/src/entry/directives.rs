@@ -6,6 +6,7 @@
 
 mod command;
 mod lifespan;
+mod limits;
 mod times;
 mod values;
 
@@ -24,7 +25,7 @@ use values::{
 };
 
 #[repr(transparent)]
-pub(super) struct Table([sys::command_rec; 24]);
+pub(super) struct Table([sys::command_rec; 25]);
 
 // SAFETY: the table holds constants and pointers to constants; nobody writes to it.
 unsafe impl Sync for Table {}
@@ -135,6 +136,11 @@ pub(super) static TABLE: Table = Table([
         c"WebSocketDrainRate",
         &(drain_rate as _),
         c"Most WebSockets that a process which ends closes in a second; default 500",
+    )),
+    of_configuration(one(
+        c"WebSocketReserve",
+        &(limits::reserve as _),
+        c"Percent of the connections of httpd that are kept for other requests; default 10",
     )),
     of_server(two(
         c"WebSocketThreads",

@@ -13,7 +13,9 @@ use crate::httpd::guard::guard;
 use crate::httpd::log::{Level, log_server};
 use crate::httpd::pool::Pool;
 use crate::httpd::request::Request;
-use crate::httpd::{bottom, filters, generation, memory, mpm, scoreboard, slot, suspend, sys};
+use crate::httpd::{
+    bottom, filters, generation, memory, mpm, quota, scoreboard, slot, suspend, sys,
+};
 use crate::reactor::Reactor;
 use crate::{flusher, protocol};
 
@@ -228,6 +230,11 @@ unsafe extern "C" fn post_config(
             let text = format!("clients will not be told a stop from a restart: {error}");
             log_server(Level::Warning, &text);
         }
+        // SAFETY: as above.
+        if let Err(error) = unsafe { quota::share(server) } {
+            let text = format!("limits of the number of WebSockets do not hold: {error}");
+            log_server(Level::Warning, &text);
+        }
     });
     sys::OK
 }
@@ -236,6 +243,7 @@ unsafe extern "C" fn child_init(pool: *mut sys::apr_pool_t, _server: *mut sys::s
     guard("child_init", (), || {
         scoreboard::enter();
         generation::enter();
+        quota::enter();
         protocol::look_for_memory_with(memory::is_available);
         // SAFETY: the child's own pool lives until the child exits; nothing else runs yet.
         let pool = unsafe { Pool::new(pool) };
@@ -271,7 +279,10 @@ unsafe extern "C" fn child_status(
     state: sys::mpm_child_status,
 ) {
     if state == sys::MPM_CHILD_EXITED {
-        guard("child_status", (), || scoreboard::leave(pid));
+        guard("child_status", (), || {
+            scoreboard::leave(pid);
+            quota::leave(pid);
+        });
     }
 }
 

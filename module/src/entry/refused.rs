@@ -21,6 +21,8 @@ pub enum Cause {
     Resources,
     /// There are as many WebSockets over HTTP/2 as there may be.
     Http2,
+    /// What is left of httpd's connections or threads is for other requests.
+    Reserve,
 }
 
 impl Cause {
@@ -35,6 +37,7 @@ impl Cause {
             Self::Failure => "failure",
             Self::Resources => "resources",
             Self::Http2 => "http2",
+            Self::Reserve => "reserve",
         }
     }
 }

@@ -22,7 +22,7 @@ use std::time::Duration;
 
 use crate::httpd::guard::guard;
 use crate::httpd::log::{Level, log_server};
-use crate::httpd::{generation, mpm, served, sys};
+use crate::httpd::{generation, mpm, quota, served, sys};
 use crate::registry;
 use cause::{code, code_at_once};
 use watch::{Over, Watch};
@@ -80,12 +80,14 @@ unsafe extern "C" fn child_stopping(_pool: *mut sys::apr_pool_t, graceful: c_int
 
 /// Closes all connections now.
 fn stop_at_once() {
+    quota::note_leaving();
     generation::note_hard();
     registry::shut_down(code_at_once());
 }
 
 /// Lets connections live on until their time has come, or httpd's parent process asks again.
 fn drain() {
+    quota::note_leaving();
     let drained =
         termination::watch(|| registry::shut_down(code_at_once())).and_then(|()| draining::begin());
     if let Err(error) = drained {

@@ -11,6 +11,7 @@ mod warnings;
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
+use super::capacity;
 use super::config::{self, Config};
 use super::http2::settings;
 use crate::httpd::lines::{self, Line};
@@ -102,6 +103,7 @@ pub(super) fn check(pool: Pool, main: *mut sys::server_rec) -> bool {
 /// have them take threads.
 pub(super) fn log_warnings() {
     let about_http2 = settings::read_settings();
+    let about_capacity = capacity::read_settings();
     if state::is_rehearsal() {
         return;
     }
@@ -109,7 +111,11 @@ pub(super) fn log_warnings() {
     if sections().is_empty() {
         return;
     }
-    for text in about_retirements().into_iter().chain(about_http2) {
+    for text in about_retirements()
+        .into_iter()
+        .chain(about_capacity)
+        .chain(about_http2)
+    {
         log_server(Level::Warning, &text);
     }
 }

@@ -5,6 +5,7 @@ use std::os::fd::OwnedFd;
 use std::sync::Arc;
 use std::time::Instant;
 
+use super::admission::{admit, for_now};
 use super::config::{self, Config};
 use super::http2::settings;
 use super::http2::{Full, Place};
@@ -114,11 +115,6 @@ fn out_of_resources(request: &Request, config: &Config, error: &io::Error) -> Re
     let text = format!("the connection cannot be served: {error}");
     log_refusal(request, config, Level::Error, Cause::Resources, &text);
     for_now()
-}
-
-/// A refusal that a client which understands `Retry-After` answers by asking again in ten seconds.
-fn for_now() -> Refusal {
-    SERVICE_UNAVAILABLE.header(c"Retry-After", "10")
 }
 
 fn check_descriptors(request: &Request, config: &Config) -> Result<(), Refusal> {
@@ -345,6 +341,7 @@ impl Opening<'_> {
             config,
             plugin,
         } = self;
+        let place = admit(request, config, holder)?;
         request.clear_response_headers();
         let memory = request
             .share_memory()
@@ -388,7 +385,8 @@ impl Opening<'_> {
             Instant::now(),
         );
         let registration = register(&output, holder, config.drain_time(), account);
-        let plugged = Plugged::new(plugin, Arc::clone(&attachment), registration, memory);
+        let counted = (registration, place);
+        let plugged = Plugged::new(plugin, Arc::clone(&attachment), counted, memory);
         let session = Session::new(connection, output, plugged);
         shutdown::expect();
         attachment.set_open();

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use super::application::Application;
 use crate::httpd::log::Level;
 use crate::httpd::memory::SharedMemory;
+use crate::httpd::quota::Place;
 use crate::plugin::{Attachment, LoadedPlugin, Private, ServerLease};
 use crate::protocol::{Account, MessageKind, Payload};
 use crate::registry::Registration;
@@ -16,6 +17,7 @@ pub struct Plugged {
     server: ServerLease,
     attachment: Arc<Attachment>,
     _registration: Registration,
+    _place: Place,
     /// Dropped last, when the plugin no longer uses the request.
     memory: Option<SharedMemory>,
 }
@@ -26,7 +28,7 @@ impl Plugged {
     pub fn new(
         (plugin, private, server): (Arc<LoadedPlugin>, Private, ServerLease),
         attachment: Arc<Attachment>,
-        registration: Registration,
+        (registration, place): (Registration, Place),
         memory: SharedMemory,
     ) -> Self {
         Self {
@@ -35,6 +37,7 @@ impl Plugged {
             server,
             attachment,
             _registration: registration,
+            _place: place,
             memory: Some(memory),
         }
     }

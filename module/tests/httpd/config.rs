@@ -201,6 +201,11 @@ fn bad_arguments(context: &Context) -> Result<()> {
             vec!["WebSocketDrainRate", "<VirtualHost>"],
         ),
         (
+            "WebSocketReserve 100",
+            vec!["WebSocketReserve", "percent from 0 to 99", "'100'"],
+        ),
+        ("WebSocketReserve 10%", vec!["from 0 to 99", "'10%'"]),
+        (
             "WebSocketHtaccessPlugins Some",
             vec!["Named, Any or None", "'Some'"],
         ),
@@ -247,7 +252,7 @@ fn contexts(context: &Context) -> Result<()> {
          WebSocketTrustedOrigin http://c\nWebSocketAllowReservedStatusCodes on\n\
          WebSocketCompression on\nWebSocketCompressionLevel 9\n\
          WebSocketCompressionThreshold 0\nWebSocketCompressionContext shared\n\
-         WebSocketDrainTime 90s\n"
+         WebSocketDrainTime 90s\nWebSocketReserve 20\n"
     );
     for (start, end) in [
         ("", ""),

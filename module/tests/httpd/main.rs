@@ -10,6 +10,7 @@ mod blocking;
 mod broadcast;
 mod byte_counts;
 mod c_abi;
+mod capacity;
 mod config;
 mod crowd;
 mod deflate;
@@ -90,6 +91,7 @@ const THEMES: &[&[Case]] = &[
     keepalive::settings::CASES,
     endurance::CASES,
     crowd::CASES,
+    capacity::CASES,
     slow_reader::CASES,
     steady_reader::CASES,
     try_send::CASES,

@@ -52,7 +52,9 @@ impl Display for Config<'_> {
         )?;
         self.server(f)?;
         self.modules(f)?;
-        writeln!(f, "\n{}", self.root.sizing.directives(self.root.mpm))?;
+        if let Some(sizing) = self.root.sizing {
+            writeln!(f, "\n{}", sizing.directives(self.root.mpm))?;
+        }
         self.content(f)?;
         if let Some(port) = self.root.tls_port {
             self.tls_host(f, port)?;
