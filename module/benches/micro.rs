@@ -20,6 +20,7 @@ const NEUTRAL_KEY: MaskingKey = MaskingKey([0; 4]);
 
 const LIMITS: Limits = Limits {
     max_message_size: 32 * 1024 * 1024,
+    max_fragments: 16_384,
     allow_reserved_status_codes: false,
 };
 

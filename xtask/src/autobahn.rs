@@ -105,6 +105,7 @@ impl Setup {
                  SetHandler websocket-handler\n\
                  WebSocketHandler {} echo_init\n\
                  WebSocketCompression On\n\
+                 WebSocketMaxFragments 100000\n\
                  </Location>",
                 quoted(&plugin)
             ));

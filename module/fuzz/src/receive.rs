@@ -78,6 +78,7 @@ impl From<u8> for Settings {
     /// The lowest bit allows reserved status codes. The next two select the longest message.
     fn from(byte: u8) -> Self {
         let limits = Limits {
+            max_fragments: u32::MAX,
             allow_reserved_status_codes: byte & 1 != 0,
             max_message_size: [32 * 1024 * 1024, 1, 1000, u64::MAX][usize::from(byte >> 1 & 3)],
         };

@@ -18,6 +18,7 @@ const MAX_MESSAGE_SIZE: u32 = 1 << 20;
 
 const LIMITS: Limits = Limits {
     max_message_size: MAX_MESSAGE_SIZE as u64,
+    max_fragments: u32::MAX,
     allow_reserved_status_codes: false,
 };
 

@@ -21,6 +21,9 @@ use crate::registry::{DrainTime, Rate};
 /// 32 MiB.
 pub const DEFAULT_MAX_MESSAGE_SIZE: u64 = 33_554_432;
 
+/// Clients that send a message piece by piece send far fewer frames.
+pub const DEFAULT_MAX_FRAGMENTS: u32 = 16_384;
+
 /// Messages of fewer bytes are not compressed: what they get shorter by is not worth the time.
 pub const DEFAULT_COMPRESSION_THRESHOLD: u64 = 256;
 
@@ -68,6 +71,7 @@ pub struct Config {
     pub(super) section: Option<Arc<Section>>,
     pub(super) options: PluginOptions,
     pub(super) max_message_size: Option<u64>,
+    pub(super) max_fragments: Option<u32>,
     pub(super) origin_policy: Option<OriginPolicy>,
     pub(super) trusted_origins: Option<Arc<Vec<Box<str>>>>,
     pub(super) plain_requests: Option<PlainRequests>,
@@ -108,6 +112,12 @@ impl Config {
     #[must_use]
     pub fn max_message_size(&self) -> u64 {
         self.max_message_size.unwrap_or(DEFAULT_MAX_MESSAGE_SIZE)
+    }
+
+    /// Most frames a message may have.
+    #[must_use]
+    pub fn max_fragments(&self) -> u32 {
+        self.max_fragments.unwrap_or(DEFAULT_MAX_FRAGMENTS)
     }
 
     /// How the origin of a handshake is checked.
@@ -227,6 +237,7 @@ impl Config {
             section: inner.section.clone().or_else(|| self.section.clone()),
             options: self.options.merged_with(&inner.options),
             max_message_size: inner.max_message_size.or(self.max_message_size),
+            max_fragments: inner.max_fragments.or(self.max_fragments),
             origin_policy: inner.origin_policy.or(self.origin_policy),
             trusted_origins: inner
                 .trusted_origins

@@ -21,11 +21,11 @@ use command::{Argument, Directive, END, each, flag, of_configuration, of_server,
 use values::{
     parse_compression_context, parse_compression_level, parse_compression_threshold,
     parse_drain_rate, parse_drain_time, parse_h2_max_streams, parse_htaccess_plugins,
-    parse_origin_check, parse_plain_requests, parse_size, parse_threads,
+    parse_max_fragments, parse_origin_check, parse_plain_requests, parse_size, parse_threads,
 };
 
 #[repr(transparent)]
-pub(super) struct Table([sys::command_rec; 25]);
+pub(super) struct Table([sys::command_rec; 27]);
 
 // SAFETY: the table holds constants and pointers to constants; nobody writes to it.
 unsafe impl Sync for Table {}
@@ -113,6 +113,16 @@ pub(super) static TABLE: Table = Table([
         c"How long a connection may go without a message, or Off (default)",
     ),
     one(
+        c"WebSocketMessageTimeout",
+        &(lifespan::message_timeout as _),
+        c"How long half a message may wait for more of it, or Off; default 60s",
+    ),
+    one(
+        c"WebSocketMaxFragments",
+        &(max_fragments as _),
+        c"Most frames of a message from a client; default 16384",
+    ),
+    one(
         c"WebSocketMaxLifetime",
         &(lifespan::max_lifetime as _),
         c"How long a connection may last, or Off (default)",
@@ -198,6 +208,11 @@ fn max_message_size(directive: &mut Directive<'_>, size: Argument<'_>) -> Result
 fn old_max_message_size(directive: &mut Directive<'_>, size: Argument<'_>) -> Result<(), String> {
     directive.config.max_message_size = Some(parse_size("MaxMessageSize", &size.text())?);
     directive.warn("MaxMessageSize is deprecated; use WebSocketMaxMessageSize instead");
+    Ok(())
+}
+
+fn max_fragments(directive: &mut Directive<'_>, count: Argument<'_>) -> Result<(), String> {
+    directive.config.max_fragments = Some(parse_max_fragments(&count.text())?);
     Ok(())
 }
 

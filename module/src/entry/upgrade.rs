@@ -372,6 +372,7 @@ impl Opening<'_> {
         };
         let limits = Limits {
             max_message_size: config.max_message_size(),
+            max_fragments: config.max_fragments(),
             allow_reserved_status_codes: config.allow_reserved_status_codes(),
         };
         let account = scoreboard::account(&config.place(), &plugin.source().label);

@@ -163,8 +163,15 @@ impl Connection {
             // A client that takes nothing is not read from.
             has_unread: has_unread && !output.is_full(),
             messages_received: received,
+            unfinished: self.receiver.unfinished(),
         };
-        self.keepalive.due(findings, outgoing)
+        let due = self.keepalive.due(findings, outgoing);
+        if due == Some(Due::End(Ending::Stuck)) {
+            // An answer to the close frame could only follow the rest of the message.
+            self.receiver.give_up();
+            self.state = State::Finishing;
+        }
+        due
     }
 
     /// The status code for a client whose connection ends for this reason.

@@ -44,6 +44,8 @@ pub enum ProtocolError {
     /// A message or the payload of a control frame is longer than this limit in bytes (section
     /// 10.4).
     TooBig(u64),
+    /// A message has more frames than this limit (section 10.4).
+    TooManyFragments(u32),
     /// The server has no memory for the message. This is not the client's fault.
     NoMemory,
 }
@@ -56,6 +58,7 @@ impl ProtocolError {
             (Self::TextNotUtf8 | Self::ReasonNotUtf8 | Self::NotDeflate, _) => {
                 CloseCode::INVALID_PAYLOAD
             }
+            (Self::TooManyFragments(_), Version::V13) => CloseCode::POLICY_VIOLATION,
             (Self::TooBig(_), Version::V13) => CloseCode::MESSAGE_TOO_BIG,
             (Self::NoMemory, Version::V13) => CloseCode::TRY_AGAIN_LATER,
             // The drafts have only one status code for this.
@@ -92,6 +95,9 @@ impl fmt::Display for ProtocolError {
             Self::NotDeflate => "a compressed message cannot be inflated",
             Self::TooBig(limit) => {
                 return write!(f, "a payload exceeds the limit of {limit} bytes");
+            }
+            Self::TooManyFragments(limit) => {
+                return write!(f, "a message has more than {limit} fragments");
             }
             Self::NoMemory => "there is no memory left for the message",
         })
@@ -146,6 +152,16 @@ mod tests {
                 ProtocolError::TooBig(1),
                 Version::V7,
                 CloseCode::FRAME_TOO_LARGE,
+            ),
+            (
+                ProtocolError::TooManyFragments(1),
+                Version::V13,
+                CloseCode::POLICY_VIOLATION,
+            ),
+            (
+                ProtocolError::TooManyFragments(1),
+                Version::V8,
+                CloseCode::PROTOCOL_ERROR,
             ),
             (
                 ProtocolError::NoMemory,

@@ -31,6 +31,9 @@ pub struct Lifespan {
     pub ping_timeout: Duration,
     /// The connection ends after so long without a message in either direction, or a quarter later.
     pub idle_timeout: Option<Duration>,
+    /// The connection ends if a frame or message has begun and nothing more of it arrives for so
+    /// long.
+    pub message_timeout: Option<Duration>,
     /// The connection ends after so long.
     pub lifetime: Option<Duration>,
 }
@@ -63,6 +66,8 @@ pub(super) struct Findings {
     pub(super) has_unread: bool,
     /// How many messages of the client have arrived.
     pub(super) messages_received: u64,
+    /// If a frame or message has begun and not ended: a number that changes when more arrives.
+    pub(super) unfinished: Option<u32>,
 }
 
 /// The times of a connection, and what they are measured from.
@@ -71,6 +76,7 @@ pub(super) struct Keepalive {
     ping_interval: Millis,
     ping_timeout: Millis,
     idle_timeout: Millis,
+    message_timeout: Millis,
     ends: Option<Instant>,
     /// When the turn that goes on began.
     now: Instant,
@@ -86,6 +92,11 @@ pub(super) struct Keepalive {
     /// Messages in both directions at the last look.
     messages: u64,
     idle_since: Instant,
+    /// What was found last of an unfinished frame or message, and since when it has not changed.
+    progress: u32,
+    progress_at: Instant,
+    /// The client was not read from, as it takes no output.
+    was_paused: bool,
 }
 
 /// A ping that the client has not answered.
@@ -112,6 +123,7 @@ impl Keepalive {
             ping_interval: Millis::of(lifespan.ping_interval),
             ping_timeout: Millis::of(Some(lifespan.ping_timeout)),
             idle_timeout: Millis::of(lifespan.idle_timeout),
+            message_timeout: Millis::of(lifespan.message_timeout),
             ends,
             now,
             check_at: ends,
@@ -121,6 +133,9 @@ impl Keepalive {
             round_trip: None,
             messages: 0,
             idle_since: now,
+            progress: 0,
+            progress_at: now,
+            was_paused: false,
         };
         keepalive.look_at(keepalive.ping_interval.after(now));
         keepalive.look_at(keepalive.idle_timeout.part(LOOKS).after(now));
@@ -161,6 +176,7 @@ impl Keepalive {
 
     /// What is due, if anything is. After an end nothing more is.
     pub(super) fn due(&mut self, findings: Findings, outgoing: &impl Outgoing) -> Option<Due> {
+        self.note_progress(findings);
         if self.check_at.is_none_or(|at| self.now < at) {
             return None;
         }
@@ -181,6 +197,8 @@ impl Keepalive {
     ) -> Result<Option<Due>, Ending> {
         let look = self.check_age()?;
         self.look_at(look);
+        let look = self.check_progress(findings)?;
+        self.look_at(look);
         let look = self.check_idleness(findings, outgoing)?;
         self.look_at(look);
         let (ping, look) = self.check_silence(findings, outgoing)?;
@@ -192,6 +210,31 @@ impl Keepalive {
         match self.ends {
             Some(ends) if ends <= self.now => Err(Ending::Aged),
             ends => Ok(ends),
+        }
+    }
+
+    /// Notes whether more has arrived of an unfinished frame or message. While the client takes no
+    /// output, nothing more can.
+    fn note_progress(&mut self, findings: Findings) {
+        let Some(progress) = findings.unfinished else {
+            return;
+        };
+        let is_paused = findings.output.is_full();
+        if progress != self.progress || is_paused || self.was_paused {
+            self.progress = progress;
+            self.progress_at = self.now;
+            self.was_paused = is_paused;
+            self.look_at(self.message_timeout.after(self.now));
+        }
+    }
+
+    fn check_progress(&self, findings: Findings) -> Result<Look, Ending> {
+        let due = findings
+            .unfinished
+            .and_then(|_| self.message_timeout.after(self.progress_at));
+        match due {
+            Some(due) if due <= self.now && !findings.has_unread => Err(Ending::Stuck),
+            due => Ok(due.map(|due| due.max(self.now))),
         }
     }
 

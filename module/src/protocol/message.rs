@@ -73,6 +73,8 @@ impl MessageKind {
 pub(super) struct Assembly {
     /// The type of the message in progress.
     kind: Option<MessageKind>,
+    /// The number of its frames that have begun.
+    fragments: u32,
     /// The payload up to `len`, then room that is already initialized. The buffer outlives the
     /// message, so that the next one can use it.
     bytes: Vec<u8>,
@@ -85,6 +87,7 @@ pub(super) struct Assembly {
 impl Assembly {
     pub(super) fn begin(&mut self, kind: MessageKind) {
         self.kind = Some(kind);
+        self.fragments = 1;
         self.len = 0;
         self.validated = 0;
     }
@@ -92,6 +95,16 @@ impl Assembly {
     #[inline]
     pub(super) fn is_under_way(&self) -> bool {
         self.kind.is_some()
+    }
+
+    /// Another frame of the message begins.
+    pub(super) fn go_on(&mut self) {
+        self.fragments = self.fragments.saturating_add(1);
+    }
+
+    /// The number of frames of the message in progress that have begun.
+    pub(super) fn fragments(&self) -> u32 {
+        self.fragments
     }
 
     /// The number of bytes of the message in progress that have arrived.

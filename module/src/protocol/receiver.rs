@@ -43,6 +43,8 @@ pub struct Receiver {
     header: PartialHeader,
     control: ControlPayload,
     message: Assembly,
+    /// Changes when something arrives of what is unfinished.
+    progress: u32,
     /// Set if compression was negotiated.
     inflater: Option<Box<Inflater>>,
 }
@@ -106,6 +108,7 @@ impl Receiver {
             header: PartialHeader::default(),
             control: ControlPayload::default(),
             message: Assembly::default(),
+            progress: 0,
             inflater: deflate.map(|agreed| Box::new(Inflater::new(&agreed))),
         }
     }
@@ -203,6 +206,31 @@ impl Receiver {
         self.message.release();
     }
 
+    /// If a frame or message has begun and not ended: a number that changes when more of it arrives.
+    /// Frames without payload, and control frames inside a message, are no progress.
+    #[must_use]
+    pub fn unfinished(&self) -> Option<u32> {
+        let is_between = match self.state {
+            State::Header => self.header.is_empty() && !self.message.is_under_way(),
+            State::Payload(_) => false,
+            State::Failed(_) | State::Done => true,
+        };
+        (!is_between).then_some(self.progress)
+    }
+
+    /// Ignores all further bytes, and frees what has arrived of a message.
+    pub fn give_up(&mut self) {
+        self.stop();
+    }
+
+    /// Something of an unfinished frame or message has arrived. Control frames count only outside
+    /// of messages.
+    fn note_progress(&mut self, is_control: bool) {
+        if !is_control || !self.message.is_under_way() {
+            self.progress = self.progress.wrapping_add(1);
+        }
+    }
+
     /// The rules for the next header.
     #[inline(always)]
     fn rules(&self) -> Rules<'_> {
@@ -261,7 +289,11 @@ impl Receiver {
                         message: &self.message,
                         inflater: self.inflater.as_deref(),
                     };
+                    let is_any = !input.is_empty();
                     let Some(header) = self.header.take(input, rules)? else {
+                        if is_any {
+                            self.note_progress(true);
+                        }
                         return Ok(None);
                     };
                     self.begin_frame(header, input)?
@@ -302,7 +334,11 @@ impl Receiver {
                 return Ok(Some(Ready::WholeControl(opcode, place)));
             }
             self.control.clear();
+            self.note_progress(true);
+        } else if opcode == Opcode::Continuation {
+            self.message.go_on();
         } else if let Some(kind) = MessageKind::begun_by(opcode) {
+            self.note_progress(false);
             self.message.begin(kind);
             if let Some(inflater) = self.inflater.as_mut().filter(|_| rsv != Rsv::NONE) {
                 inflater.begin();
@@ -323,6 +359,7 @@ impl Receiver {
     fn take_payload(&mut self, frame: Frame, input: &mut Input<'_>) -> Result<(), ProtocolError> {
         let piece = input.take_some(frame.missing);
         let n = piece.len();
+        self.note_progress(frame.opcode.is_control());
         if frame.opcode.is_control() {
             self.control.append(piece, frame.key);
         } else if let Some(inflater) = self.inflater.as_mut().filter(|_| frame.is_compressed) {
@@ -347,6 +384,7 @@ impl Receiver {
             return Ok(None);
         };
         assert!(n <= frame.missing, "the spare room was shorter");
+        self.note_progress(false);
         self.message.absorb(n, frame.key, frame.received)?;
         let frame = frame.after(n);
         self.state = State::Payload(frame);

@@ -266,6 +266,7 @@ impl Case {
         output.open(wire.clone());
         let limits = Limits {
             max_message_size: 1 << 20,
+            max_fragments: 16_384,
             allow_reserved_status_codes: false,
         };
         let events = Rc::new(Events::default());

@@ -425,7 +425,7 @@ impl<A: Application, S: Stream> Handler<'_, A, S> {
 /// Who ends a connection for such a violation.
 const fn closer_of_violation(error: ProtocolError) -> Closer {
     match error {
-        ProtocolError::TooBig(_) => Closer::Limit,
+        ProtocolError::TooBig(_) | ProtocolError::TooManyFragments(_) => Closer::Limit,
         _ => Closer::Error,
     }
 }

@@ -47,6 +47,7 @@ mod swarm;
 mod threads;
 mod tls;
 mod try_send;
+mod unfinished;
 
 use std::env;
 use std::process::ExitCode;
@@ -89,6 +90,7 @@ const THEMES: &[&[Case]] = &[
     logs::CASES,
     keepalive::CASES,
     keepalive::settings::CASES,
+    unfinished::CASES,
     endurance::CASES,
     crowd::CASES,
     capacity::CASES,

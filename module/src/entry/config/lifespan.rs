@@ -13,12 +13,16 @@ const DEFAULT_PING_INTERVAL: Duration = Duration::from_secs(30);
 /// How long it may then take to answer.
 const DEFAULT_PING_TIMEOUT: Duration = Duration::from_secs(20);
 
+/// How long half a frame or message is kept without more of it.
+const DEFAULT_MESSAGE_TIMEOUT: Duration = Duration::from_secs(60);
+
 /// The times of one section; `None` where a directive does not stand in it, `Some(None)` for `Off`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct LifespanConfig {
     pub(in crate::entry) ping_interval: Option<Option<Duration>>,
     pub(in crate::entry) ping_timeout: Option<Duration>,
     pub(in crate::entry) idle_timeout: Option<Option<Duration>>,
+    pub(in crate::entry) message_timeout: Option<Option<Duration>>,
     pub(in crate::entry) max_lifetime: Option<Option<Duration>>,
 }
 
@@ -29,6 +33,7 @@ impl LifespanConfig {
             ping_interval: inner.ping_interval.or(self.ping_interval),
             ping_timeout: inner.ping_timeout.or(self.ping_timeout),
             idle_timeout: inner.idle_timeout.or(self.idle_timeout),
+            message_timeout: inner.message_timeout.or(self.message_timeout),
             max_lifetime: inner.max_lifetime.or(self.max_lifetime),
         }
     }
@@ -46,6 +51,9 @@ impl LifespanConfig {
             ping_interval: self.ping_interval.unwrap_or(Some(DEFAULT_PING_INTERVAL)),
             ping_timeout: self.ping_timeout.unwrap_or(DEFAULT_PING_TIMEOUT),
             idle_timeout: self.idle_timeout.flatten(),
+            message_timeout: self
+                .message_timeout
+                .unwrap_or(Some(DEFAULT_MESSAGE_TIMEOUT)),
             lifetime: lifetime.map(|lifetime| varied(lifetime, random)),
         }
     }
@@ -66,11 +74,12 @@ mod tests {
     const SECOND: Duration = Duration::from_secs(1);
 
     #[test]
-    fn silent_clients_are_pinged_and_nothing_else_ends_a_connection_by_default() {
+    fn by_default_silence_and_half_messages_end_a_connection_and_age_does_not() {
         let expected = Lifespan {
             ping_interval: Some(30 * SECOND),
             ping_timeout: 20 * SECOND,
             idle_timeout: None,
+            message_timeout: Some(60 * SECOND),
             lifetime: None,
         };
         assert_eq!(LifespanConfig::default().lifespan(), expected);
@@ -82,6 +91,7 @@ mod tests {
             ping_interval: Some(Some(SECOND)),
             ping_timeout: Some(2 * SECOND),
             idle_timeout: Some(Some(3 * SECOND)),
+            message_timeout: Some(Some(5 * SECOND)),
             max_lifetime: Some(Some(4 * SECOND)),
         };
         let inner = LifespanConfig {
@@ -93,6 +103,7 @@ mod tests {
             ping_interval: Some(None),
             ping_timeout: Some(2 * SECOND),
             idle_timeout: Some(None),
+            message_timeout: Some(Some(5 * SECOND)),
             max_lifetime: Some(Some(4 * SECOND)),
         };
         assert_eq!(outer.merged_with(inner), expected);

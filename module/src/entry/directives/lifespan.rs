@@ -35,6 +35,15 @@ pub(super) fn idle_timeout(
     Ok(())
 }
 
+pub(super) fn message_timeout(
+    directive: &mut Directive<'_>,
+    time: Argument<'_>,
+) -> Result<(), String> {
+    let time = parse_time_or("Off", "WebSocketMessageTimeout", LEAST, &time.text())?;
+    directive.config.lifespan.message_timeout = Some(time);
+    Ok(())
+}
+
 pub(super) fn max_lifetime(
     directive: &mut Directive<'_>,
     time: Argument<'_>,

@@ -114,6 +114,17 @@ pub(super) fn parse_drain_rate(text: &str) -> Result<Rate, String> {
     }
 }
 
+pub(super) fn parse_max_fragments(text: &str) -> Result<u32, String> {
+    let digits_only = text.bytes().all(|byte| byte.is_ascii_digit());
+    match text.parse() {
+        Ok(count @ 1..) if digits_only => Ok(count),
+        _ => Err(format!(
+            "WebSocketMaxFragments must be a number from 1 to {}, not '{text}'",
+            u32::MAX
+        )),
+    }
+}
+
 /// More WebSockets than this on one connection are a mistake.
 const MOST_STREAMS: usize = 10_000;
 
@@ -132,8 +143,8 @@ mod tests {
     use super::{
         DeflateContext, DeflateLevel, DrainTime, Duration, OriginPolicy, PlainRequests, Rate,
         Threads, parse_compression_context, parse_compression_level, parse_compression_threshold,
-        parse_drain_rate, parse_drain_time, parse_h2_max_streams, parse_origin_check,
-        parse_plain_requests, parse_size, parse_threads,
+        parse_drain_rate, parse_drain_time, parse_h2_max_streams, parse_max_fragments,
+        parse_origin_check, parse_plain_requests, parse_size, parse_threads,
     };
 
     #[test]
@@ -219,6 +230,16 @@ mod tests {
                     .unwrap_err()
                     .contains(&format!("from 1 to 10000, not '{bad}'"))
             );
+        }
+    }
+
+    #[test]
+    fn a_number_of_fragments_is_positive() {
+        assert_eq!(parse_max_fragments("1"), Ok(1));
+        assert_eq!(parse_max_fragments("4294967295"), Ok(u32::MAX));
+        for bad in ["", "0", "-1", "+1", "4294967296", "Off"] {
+            let message = parse_max_fragments(bad).unwrap_err();
+            assert!(message.contains(&format!("from 1 to 4294967295, not '{bad}'")));
         }
     }
 

@@ -27,6 +27,7 @@ fn connection() -> Connection {
 fn with_timeout(timeout: Option<Duration>) -> Connection {
     let limits = Limits {
         max_message_size: 1000,
+        max_fragments: 16_384,
         allow_reserved_status_codes: false,
     };
     let lifespan = Lifespan::default();

@@ -10,6 +10,7 @@ const PINGED: Lifespan = Lifespan {
     ping_interval: Some(Duration::from_secs(30)),
     ping_timeout: Duration::from_secs(20),
     idle_timeout: None,
+    message_timeout: None,
     lifetime: None,
 };
 
@@ -20,6 +21,7 @@ struct Case {
     output: OutputState,
     has_unread: bool,
     received: u64,
+    unfinished: Option<u32>,
     sent: Cell<u64>,
     taken: Cell<Option<u64>>,
     /// How often the bytes taken were asked for: that is a system call.
@@ -46,6 +48,7 @@ impl Case {
             output: WRITTEN,
             has_unread: false,
             received: 0,
+            unfinished: None,
             sent: Cell::new(0),
             taken: Cell::new(Some(1000)),
             asked: Cell::new(0),
@@ -69,6 +72,7 @@ impl Case {
             output: self.output,
             has_unread: self.has_unread,
             messages_received: self.received,
+            unfinished: self.unfinished,
         };
         let mut keepalive = std::mem::replace(
             &mut self.keepalive,
@@ -86,10 +90,14 @@ impl Case {
     }
 
     fn pending_since(&mut self, second: u64) {
+        self.pending(second, 1);
+    }
+
+    fn pending(&mut self, second: u64, waiting: usize) {
         self.output = OutputState::Pending {
             since: self.at(second),
             retry: None,
-            waiting: 1,
+            waiting,
         };
     }
 }
@@ -254,6 +262,62 @@ fn a_connection_ends_when_it_is_old_however_busy_it_is() {
     assert_eq!(case.next(), None);
 }
 
+/// Half a message is kept for 60 s.
+const KEPT: Lifespan = Lifespan {
+    ping_interval: None,
+    ping_timeout: Duration::ZERO,
+    idle_timeout: None,
+    message_timeout: Some(Duration::from_secs(60)),
+    lifetime: None,
+};
+
+const STUCK: Option<Due> = Some(Due::End(Ending::Stuck));
+
+#[test]
+fn half_a_message_may_take_any_time_as_long_as_more_arrives() {
+    let mut case = Case::new(&KEPT);
+    assert_eq!(case.next(), None, "there is nothing to wait for");
+    for second in (0..500).step_by(50) {
+        case.unfinished = Some(u32::try_from(second).unwrap() + 1);
+        assert_eq!(case.hear(second), None, "{second}");
+    }
+    // Pongs are no progress.
+    assert_eq!(case.hear(460), None);
+    assert_eq!(case.hear(509), None);
+    assert_eq!(case.hear(510), STUCK);
+}
+
+#[test]
+fn the_time_begins_anew_with_the_next_message() {
+    let mut case = Case::new(&KEPT);
+    case.unfinished = Some(1);
+    assert_eq!(case.hear(0), None);
+    case.unfinished = None;
+    assert_eq!(case.hear(1), None);
+    assert_eq!(case.turn(60), None);
+    assert_eq!(case.next(), None);
+    case.unfinished = Some(2);
+    assert_eq!(case.hear(100), None);
+    assert_eq!(case.turn(159), None);
+    assert_eq!(case.turn(160), STUCK);
+}
+
+#[test]
+fn a_client_that_is_not_read_from_cannot_finish_its_message() {
+    let mut case = Case::new(&KEPT);
+    case.unfinished = Some(1);
+    assert_eq!(case.hear(0), None);
+    case.pending(10, 1 << 20);
+    assert_eq!(case.turn(10), None);
+    assert_eq!(case.turn(70), None);
+    case.output = WRITTEN;
+    assert_eq!(case.turn(120), None, "it may go on from here");
+    case.has_unread = true;
+    assert_eq!(case.turn(180), None, "there is more to read");
+    case.has_unread = false;
+    assert_eq!(case.turn(181), STUCK);
+}
+
 #[test]
 fn the_earliest_of_all_times_is_waited_for() {
     let all = Lifespan {
@@ -276,6 +340,7 @@ fn an_ending_has_a_code_of_the_version() {
     for (ending, code) in [
         (Ending::Silent, 1011),
         (Ending::Idle, 1001),
+        (Ending::Stuck, 1008),
         (Ending::Aged, 1012),
     ] {
         assert_eq!(ending.close_code(Version::V13).get(), code);

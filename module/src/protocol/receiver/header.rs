@@ -155,6 +155,11 @@ impl Rules<'_> {
         }
         match (start.opcode, self.message.is_under_way()) {
             (Opcode::Continuation, false) => Err(ProtocolError::UnexpectedContinuation),
+            (Opcode::Continuation, true)
+                if self.message.fragments() >= self.limits.max_fragments =>
+            {
+                Err(ProtocolError::TooManyFragments(self.limits.max_fragments))
+            }
             (Opcode::Text | Opcode::Binary, true) => Err(ProtocolError::InterruptedMessage),
             (opcode, _) if opcode.is_control() && !start.fin => {
                 Err(ProtocolError::FragmentedControl)

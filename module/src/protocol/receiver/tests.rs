@@ -17,6 +17,7 @@ const KEY: MaskingKey = MaskingKey([0x37, 0xfa, 0x21, 0x3d]);
 
 const LIMITS: Limits = Limits {
     max_message_size: 32 * 1024 * 1024,
+    max_fragments: 16_384,
     allow_reserved_status_codes: false,
 };
 

@@ -32,6 +32,7 @@ impl Place {
     fn mistake(self, bytes: &[u8]) -> Option<ProtocolError> {
         let limits = Limits {
             max_message_size: self.max_message_size,
+            max_fragments: 16_384,
             allow_reserved_status_codes: false,
         };
         let deflate = self.deflate.then(DeflateParameters::default);

@@ -1,7 +1,7 @@
 //! One line for each rule about frames and messages (RFC 6455, sections 5.1 to 5.5).
 
 use super::{LIMITS, Outcome, check, frame, header, text};
-use crate::protocol::{FrameHeader, Limits, Opcode, ProtocolError};
+use crate::protocol::{FrameHeader, Input, Limits, Opcode, ProtocolError, Receiver};
 use Opcode::{Binary, Close, Continuation, Ping, Pong, Text};
 
 #[test]
@@ -312,4 +312,73 @@ fn the_limit_applies_to_announced_fragments_and_control_payloads() {
     for (name, bytes, expected) in cases {
         check(name, limits, &bytes, &expected);
     }
+}
+
+#[test]
+fn a_message_has_a_limited_number_of_fragments_those_without_payload_included() {
+    let limits = Limits {
+        max_fragments: 3,
+        ..LIMITS
+    };
+    let more = || frame(false, Continuation, "");
+    let last = || frame(true, Continuation, "c");
+    let at_limit = [frame(false, Text, "a"), more(), last()].concat();
+    // The first byte of the frame makes it certain.
+    let above = [frame(false, Text, "a"), more(), more(), vec![0x80]].concat();
+    let too_many = Outcome::Error(ProtocolError::TooManyFragments(3));
+    check(
+        "at the limit, twice",
+        limits,
+        &at_limit.repeat(2),
+        &[text("ac"), text("ac")],
+    );
+    check("above", limits, &above, &[too_many]);
+}
+
+/// Whether something is unfinished after these bytes, and more of it than before them.
+fn progress(receiver: &mut Receiver, bytes: &[u8]) -> Option<bool> {
+    let before = receiver.unfinished();
+    let mut buffer = [bytes, &[0]].concat();
+    let mut input = Input::new(&mut buffer, bytes.len());
+    while receiver.receive(&mut input).unwrap().is_some() {}
+    receiver.unfinished().map(|after| Some(after) != before)
+}
+
+#[test]
+fn what_is_unfinished_is_told_and_whether_more_of_it_arrives() {
+    let mut receiver = Receiver::new(LIMITS);
+    let ping = frame(true, Ping, "ping");
+    let large = frame(true, Binary, vec![b'x'; 100_000]);
+    for (name, bytes, expected) in [
+        ("a whole message", &frame(true, Text, "ab")[..], None),
+        ("half a header", &ping[..1], Some(true)),
+        ("nothing", b"", Some(false)),
+        ("half a ping", &ping[1..8], Some(true)),
+        ("the rest", &ping[8..], None),
+        ("a fragment", &frame(false, Text, "ab"), Some(true)),
+        ("a whole ping", &ping, Some(false)),
+        ("half a ping inside", &ping[..8], Some(false)),
+        ("the rest of it", &ping[8..], Some(false)),
+        (
+            "an empty fragment",
+            &frame(false, Continuation, ""),
+            Some(false),
+        ),
+        (
+            "another fragment",
+            &frame(false, Continuation, "c"),
+            Some(true),
+        ),
+        ("the last fragment", &frame(true, Continuation, ""), None),
+        ("a part of a long frame", &large[..50], Some(true)),
+    ] {
+        assert_eq!(progress(&mut receiver, bytes), expected, "{name}");
+    }
+    // Read directly into the message.
+    let before = receiver.unfinished();
+    receiver.spare().unwrap()[0] = 0;
+    receiver.filled(1).unwrap();
+    assert!(receiver.unfinished() != before);
+    receiver.give_up();
+    assert_eq!(receiver.unfinished(), None);
 }
