@@ -4,7 +4,7 @@
 //! others: `?waits=NUMBER` if its client waits for the 101, or else `?leaves=NUMBER`.
 
 use std::fmt::{self, Display, Formatter};
-use std::io::{self, ErrorKind};
+use std::io;
 use std::ops::Range;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread;
@@ -21,9 +21,8 @@ use crate::transport::{ReadWrite, Transport};
 /// Length of the one message on a connection, in bytes.
 const SIZE: usize = 32;
 
-/// A close frame with status 1000, and one with 1001, as a server sends them.
+/// A close frame with status 1000, as a server sends it.
 const NORMAL: [u8; 4] = [0x88, 2, 0x03, 0xe8];
-const GOING_AWAY: [u8; 4] = [0x88, 2, 0x03, 0xe9];
 
 /// What is to be done.
 #[derive(Clone, Debug)]
@@ -32,8 +31,8 @@ pub struct Plan {
     pub cycles: Range<u64>,
     /// How many there are at a time.
     pub clients: usize,
-    /// The server may go away, and then has to send 1001.
-    pub restarts: bool,
+    /// How many more there are, all the time: they outlive restarts of the server.
+    pub survivors: usize,
     /// Some requests are redirected by the server, and some refused.
     pub redirects: bool,
 }
@@ -94,7 +93,7 @@ pub struct Measurement {
     answered: u64,
     refused: u64,
     echoed: u64,
-    goodbyes: u64,
+    survived: usize,
 }
 
 #[derive(Default)]
@@ -105,8 +104,6 @@ struct Counts {
     answered: AtomicU64,
     refused: AtomicU64,
     echoed: AtomicU64,
-    /// 1001 where an echo or the answer to a close frame was due.
-    goodbyes: AtomicU64,
 }
 
 /// Opens and ends the connections of `plan`. Now and then a line `done=NUMBER` is printed: how many
@@ -119,6 +116,9 @@ pub fn soak(opener: &Opener, plan: &Plan) -> Result<Measurement> {
         next: AtomicU64::new(plan.cycles.start),
         ..Counts::default()
     };
+    let survivors = (0..plan.survivors)
+        .map(|_| open(&mut opener.clone()))
+        .collect::<Result<Vec<_>>>()?;
     let start = Instant::now();
     thread::scope(|scope| {
         let client = || {
@@ -134,12 +134,17 @@ pub fn soak(opener: &Opener, plan: &Plan) -> Result<Measurement> {
             result.unwrap_or_else(|_| bail!("a client has panicked"))
         })
     })?;
+    let elapsed = start.elapsed();
+    let survived = survivors.len();
+    for survivor in survivors {
+        survive(survivor).context("a connection that was open all the time")?;
+    }
     Ok(Measurement {
-        elapsed: start.elapsed(),
+        elapsed,
         answered: counts.answered.into_inner(),
         refused: counts.refused.into_inner(),
         echoed: counts.echoed.into_inner(),
-        goodbyes: counts.goodbyes.into_inner(),
+        survived,
     })
 }
 
@@ -158,7 +163,7 @@ fn client(mut opener: Opener, plan: &Plan, counts: &Counts) -> Result<()> {
         } else {
             Way::Straight
         };
-        cycle(&mut opener, number, (way, life, ending), plan, counts)
+        cycle(&mut opener, number, (way, life, ending), counts)
             .with_context(|| format!("connection {number} ({way:?}, {life:?}, {ending:?})"))?;
         if (number - start + 1).is_multiple_of(step) {
             println!("done={}", number - start + 1);
@@ -171,7 +176,6 @@ fn cycle(
     opener: &mut Opener,
     number: u64,
     (way, life, end): (Way, Life, End),
-    plan: &Plan,
     counts: &Counts,
 ) -> Result<()> {
     let mut transport = opener.connect()?;
@@ -190,12 +194,9 @@ fn cycle(
     } else if life != Life::Ask {
         let (_, mut received) = take_answer(&mut stream)?;
         counts.answered.fetch_add(1, Ordering::Relaxed);
-        if life == Life::Echo && talk(&mut *stream, &mut received, end, counts)? == Talk::Cut {
-            ensure!(
-                plan.restarts,
-                "1001, though nobody has asked the server to stop"
-            );
-            counts.goodbyes.fetch_add(1, Ordering::Relaxed);
+        if life == Life::Echo {
+            talk(&mut *stream, &mut received, end)?;
+            counts.echoed.fetch_add(1, Ordering::Relaxed);
         }
     }
     drop(stream);
@@ -205,52 +206,42 @@ fn cycle(
     Ok(())
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Talk {
-    Finished,
-    /// The server has gone away.
-    Cut,
+/// Opens a connection that asks for no number.
+fn open(opener: &mut Opener) -> Result<(Transport, Vec<u8>)> {
+    let mut transport = opener.connect()?;
+    let mut stream = transport.blocking();
+    let path = opener.path().to_owned();
+    opener.ask(&mut stream, &path)?;
+    let (_, received) = take_answer(&mut stream)?;
+    drop(stream);
+    Ok((transport, received))
+}
+
+/// Has a message echoed by a connection that has been open for long, and closes it.
+fn survive((mut transport, mut received): (Transport, Vec<u8>)) -> Result<()> {
+    talk(&mut *transport.blocking(), &mut received, End::Close)
 }
 
 /// Has a message echoed, and closes if the connection is to end so.
-fn talk(
-    stream: &mut dyn ReadWrite,
-    received: &mut Vec<u8>,
-    end: End,
-    counts: &Counts,
-) -> Result<Talk> {
+fn talk(stream: &mut dyn ReadWrite, received: &mut Vec<u8>, end: End) -> Result<()> {
     let texts = Texts::ascii(SIZE);
-    let echo = &unmasked(texts.text(0), false)[..];
-    // The server may have gone by now; what it has sent before tells.
-    let _ = stream.write_all(&masked(texts.text(0), false));
-    if expect(stream, received, echo).context("no echo")? == Talk::Cut {
-        return leave(stream);
-    }
-    counts.echoed.fetch_add(1, Ordering::Relaxed);
+    stream.write_all(&masked(texts.text(0), false))?;
+    expect(stream, received, &unmasked(texts.text(0), false)).context("no echo")?;
     if end == End::Reset {
-        return Ok(Talk::Finished);
+        return Ok(());
     }
-    let _ = stream.write_all(&close_frame());
-    if expect(stream, received, &NORMAL).context("no answer to the close frame")? == Talk::Cut {
-        return leave(stream);
-    }
+    stream.write_all(&close_frame())?;
+    expect(stream, received, &NORMAL).context("no answer to the close frame")?;
     let left = stream.read(&mut [0; 64]).context("no end")?;
     ensure!(left == 0, "{left} bytes where the connection should end");
-    Ok(Talk::Finished)
+    Ok(())
 }
 
-/// Waits for `expected`, or for a close frame with 1001.
-fn expect(stream: &mut dyn ReadWrite, received: &mut Vec<u8>, expected: &[u8]) -> Result<Talk> {
-    loop {
-        if received.starts_with(expected) {
-            received.drain(..expected.len());
-            return Ok(Talk::Finished);
-        }
-        if received.starts_with(&GOING_AWAY) {
-            return Ok(Talk::Cut);
-        }
+/// Waits for `expected`.
+fn expect(stream: &mut dyn ReadWrite, received: &mut Vec<u8>, expected: &[u8]) -> Result<()> {
+    while !received.starts_with(expected) {
         ensure!(
-            expected.starts_with(received) || GOING_AWAY.starts_with(received),
+            expected.starts_with(received),
             "{received:?} instead of {expected:?}"
         );
         let mut buffer = [0; 256];
@@ -258,28 +249,8 @@ fn expect(stream: &mut dyn ReadWrite, received: &mut Vec<u8>, expected: &[u8]) -
         ensure!(n > 0, "the connection ended after {received:?}");
         received.extend_from_slice(&buffer[..n]);
     }
-}
-
-/// Answers the server's close frame and waits for the end, in order or not: a server that stops
-/// does not wait for the answer.
-fn leave(stream: &mut dyn ReadWrite) -> Result<Talk> {
-    let _ = stream.write_all(&close_frame());
-    let mut buffer = [0; 256];
-    loop {
-        match stream.read(&mut buffer) {
-            Ok(0) => return Ok(Talk::Cut),
-            Ok(_) => {}
-            Err(error) if is_end(&error) => return Ok(Talk::Cut),
-            Err(error) => return Err(error).context("no end after 1001"),
-        }
-    }
-}
-
-fn is_end(error: &io::Error) -> bool {
-    matches!(
-        error.kind(),
-        ErrorKind::ConnectionReset | ErrorKind::BrokenPipe | ErrorKind::UnexpectedEof
-    )
+    received.drain(..expected.len());
+    Ok(())
 }
 
 /// Goes away with a TCP reset.
@@ -293,12 +264,12 @@ impl Display for Measurement {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
         write!(
             f,
-            "elapsed_ns={} answered={} refused={} echoed={} goodbyes={}",
+            "elapsed_ns={} answered={} refused={} echoed={} survived={}",
             self.elapsed.as_nanos(),
             self.answered,
             self.refused,
             self.echoed,
-            self.goodbyes
+            self.survived
         )
     }
 }

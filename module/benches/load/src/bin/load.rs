@@ -57,9 +57,9 @@ struct Options {
     /// How many of them there are at a time
     #[arg(long, requires = "cycles", default_value_t = 8)]
     clients: usize,
-    /// The server may go away while they are open, and has to say so
-    #[arg(long, requires = "cycles")]
-    restarts: bool,
+    /// How many more are open all the time, through restarts of the server
+    #[arg(long, requires = "cycles", default_value_t = 0)]
+    survivors: usize,
     /// Some of them ask for /rewritten, /action and /denied, which is refused
     #[arg(long, requires = "cycles")]
     redirects: bool,
@@ -102,7 +102,7 @@ fn main() -> Result<()> {
         let plan = soak::Plan {
             cycles: options.first..options.first + cycles,
             clients: options.clients,
-            restarts: options.restarts,
+            survivors: options.survivors,
             redirects: options.redirects,
         };
         println!("{}", soak::soak(&opener, &plan)?);
