@@ -15,7 +15,7 @@ cases! {
     "data that a plugin cannot use closes with 1007 or 1003" => bad_data,
     "a message over the limit closes with 1009" => too_big,
     "a text that is not UTF-8 makes the browser fail the connection" => not_utf8,
-    "a restart closes with 1001, and the page reconnects" => restart,
+    "a restart closes with 1012, and the page reconnects" => restart,
     "a crash of the server is 1006, and the page reconnects" => death,
     "after Disconnect the page does not reconnect" => disconnect,
 }
@@ -126,7 +126,7 @@ fn not_utf8(context: &Context) -> Result<()> {
 }
 
 fn restart(context: &Context) -> Result<()> {
-    let httpd = context.start("")?;
+    let httpd = context.start("WebSocketDrainTime 0")?;
     let page = context.open_on(&httpd, "echo.html")?;
     page.await_state("echo", "open")?;
     if context.transport == Transport::H2 {
@@ -135,7 +135,7 @@ fn restart(context: &Context) -> Result<()> {
     } else {
         httpd.restart()?;
     }
-    page.await_text("echo-last-code", "1001")?;
+    page.await_text("echo-last-code", "1012")?;
     page.await_text("echo-last-clean", "yes")?;
     comes_back(&page)
 }
