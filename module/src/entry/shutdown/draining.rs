@@ -31,6 +31,9 @@ const POLITENESS: Duration = Duration::from_secs(3);
 /// How long connections may take to end when no client is waited for.
 const PATIENCE: Duration = Duration::from_secs(4);
 
+/// Places for children are short when they have been for so long: the parent looks once a second.
+const SHORT_FOR: Duration = Duration::from_secs(1);
+
 /// A graceful stop is over by so much before its limit.
 const RESERVE: Duration = Duration::from_secs(2);
 
@@ -101,6 +104,7 @@ fn is_told_apart() -> bool {
 struct Drain {
     is_limited: bool,
     is_hurried: bool,
+    short_since: Option<Instant>,
     is_hard: bool,
     /// What was left the last time, and since when.
     left: Option<(Left, Instant)>,
@@ -115,9 +119,9 @@ impl Drain {
                 registry::limit(limit - RESERVE.min(limit / 4));
             }
         }
-        if !self.is_hurried && slots::are_short() {
+        if !self.is_hurried && self.is_place_needed() {
             self.is_hurried = true;
-            self.hurry();
+            hurry();
         }
         if !self.is_hard && generation::is_hard() && slots::is_nobody_serving() {
             self.is_hard = true;
@@ -125,15 +129,15 @@ impl Drain {
         }
     }
 
-    fn hurry(&self) {
-        let count = registry::hurry();
-        if count > 0 {
-            let text = format!(
-                "httpd has no place left for new processes (ServerLimit); this one, which is ending, \
-                 closes its {count} WebSockets before WebSocketDrainTime is over"
-            );
-            log_server(Level::Warning, &text);
+    /// Whether places for children have been short for a while. Several restarts in a row fill all
+    /// places for a moment.
+    fn is_place_needed(&mut self) -> bool {
+        if !slots::are_short() {
+            self.short_since = None;
+            return false;
         }
+        let since = self.short_since.get_or_insert_with(Instant::now);
+        since.elapsed() >= SHORT_FOR
     }
 
     /// Looks after those that were told to end and do not.
@@ -149,6 +153,17 @@ impl Drain {
             Left::Leaving if since.elapsed() >= PATIENCE && mpm::is_child_idle() => leave(),
             _ => {}
         }
+    }
+}
+
+fn hurry() {
+    let count = registry::hurry();
+    if count > 0 {
+        let text = format!(
+            "httpd has no place left for new processes (ServerLimit); this one, which is ending, \
+             closes its {count} WebSockets before WebSocketDrainTime is over"
+        );
+        log_server(Level::Warning, &text);
     }
 }
 
