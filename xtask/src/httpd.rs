@@ -16,7 +16,7 @@ use rustix::process::Signal;
 
 use self::process::ProcessGroup;
 pub use self::status::Status;
-use crate::server_root::ServerRoot;
+use crate::server_root::{ConfigCheck, ServerRoot};
 
 /// The longest time for a start or a reload. It usually takes 0.1 s, but loaded machines are slow.
 const READY_WITHIN: Duration = Duration::from_secs(30);
@@ -163,6 +163,27 @@ impl Httpd {
     /// As [`Httpd::graceful`].
     pub fn restart(&self) -> Result<()> {
         self.reload(Signal::HUP)
+    }
+
+    /// Asks for a graceful restart as `apachectl graceful` does (`httpd -k graceful`): it checks the
+    /// configuration first, and does nothing if that is wrong. Returns at once.
+    ///
+    /// # Errors
+    /// httpd cannot be run.
+    pub fn ask_for_graceful(&self) -> Result<ConfigCheck> {
+        let output = self.root.command()?.args(["-k", "graceful"]).output()?;
+        Ok(ConfigCheck {
+            ok: output.status.success(),
+            message: String::from_utf8_lossy(&output.stderr).into_owned(),
+        })
+    }
+
+    /// Sends the signal of a graceful restart (SIGUSR1). Returns at once.
+    ///
+    /// # Errors
+    /// httpd has already ended.
+    pub fn signal_graceful(&self) -> Result<()> {
+        self.processes.signal_leader(Signal::USR1)
     }
 
     /// Asks httpd to end after finishing its requests (SIGWINCH). Returns at once; [`Httpd::wait`]

@@ -19,6 +19,7 @@ mod drain;
 mod driver;
 mod endurance;
 mod fanout;
+mod faults;
 mod fuzz;
 mod gate;
 mod handshake;
@@ -108,6 +109,7 @@ const THEMES: &[&[Case]] = &[
     restart::CASES,
     drain::CASES,
     drain::restarts::CASES,
+    faults::CASES,
     redirects::CASES,
     redirects::errors::CASES,
     redirects::hostile::CASES,

@@ -18,6 +18,7 @@ use crate::support::{Client, Context, Frame, Handshake, Opcode, cases, wait_unti
 cases! {
     "HTTP/2: on_disconnect is called once, however the client leaves" => disconnects,
     "HTTP/2: the server status counts WebSockets, each with a thread" => counted,
+    "HTTP/2: WebSockets live on through graceful restarts" => live_on,
     "HTTP/2: WebSocketDrainTime 0: a graceful restart closes with 1012" => graceful,
     "HTTP/2: WebSocketDrainTime 0: a graceful stop waits for no WebSocket" => graceful_stop,
     "HTTP/2: stop and restart end WebSockets in time" => stop,
@@ -97,6 +98,35 @@ fn counted(context: &Context) -> Result<()> {
     counters(1, 4).expect(&httpd)?;
     http2.abandon();
     counters(0, 4).expect(&httpd)
+}
+
+fn live_on(context: &Context) -> Result<()> {
+    let httpd = start(context, "")?;
+    let old = httpd.child_pids()?;
+    for connect in WAYS {
+        let http2 = connect(&httpd)?;
+        let journal = Journal::new(context)?;
+        let mut client = http2.open(&journal.handshake("/journal"))?;
+        client.echo("before")?;
+        let payload = vec![b'x'; 1 << 20];
+        for _ in 0..3 {
+            httpd.graceful()?;
+            client.echo("still here")?;
+            client.binary(&payload)?;
+            client.expect(&Frame::binary(&payload))?;
+            connect(&httpd)?.open(&Handshake::to("/echo"))?.close()?;
+        }
+        ensure!(journal.count("disconnect")? == 0);
+        client.close()?;
+        journal.expect_one_disconnect(SOON)?;
+        // The server told the client at the first restart to send no more requests.
+        http2.expect_end()?;
+    }
+    wait_until("the old children end", || {
+        let children = httpd.child_pids()?;
+        Ok(!children.iter().any(|child| old.contains(child)))
+    })?;
+    ensure_healthy(&httpd.error_log()?)
 }
 
 fn graceful(context: &Context) -> Result<()> {

@@ -64,7 +64,7 @@ impl Plugins {
             dir.path().join("rust"),
             &include,
         )?;
-        for name in ["few_threads", "held_thread"] {
+        for name in ["few_threads", "held_thread", "jumping_clock"] {
             let source = folders[1].join(format!("system/{name}.c"));
             c_plugin::compile(source, dir.path().join("system"), &include)?;
         }
