@@ -1,22 +1,36 @@
 //! Whether there is room for another WebSocket, before its plugin is asked.
 
+use std::time::Duration;
+
 use super::capacity;
-use super::config::Config;
+use super::config::{self, Config};
 use super::refused::{Cause, log_refusal};
 use crate::httpd::log::{Level, Throttle};
-use crate::httpd::quota::{Burden, Place};
+use crate::httpd::quota::{self, Burden, Host, Place};
 use crate::httpd::refusal::Refusal;
 use crate::httpd::request::Request;
 use crate::registry::Holder;
 
-/// How many seconds a client is asked to wait.
-const RETRY_AFTER: &str = "10";
+/// How long a client is asked to wait, where nobody knows.
+const SOME_TIME: Duration = Duration::from_secs(10);
+
+/// The server can bear no more for now.
+const UNAVAILABLE: u16 = 503;
+
+/// The client asks for too much (RFC 6585, section 4).
+const TOO_MANY_REQUESTS: u16 = 429;
 
 static THROTTLE: Throttle = Throttle::new();
 
 /// A refusal that a client which understands `Retry-After` answers by asking again in ten seconds.
 pub(super) fn for_now() -> Refusal {
-    Refusal::new(503).header(c"Retry-After", RETRY_AFTER)
+    refusal(UNAVAILABLE, SOME_TIME)
+}
+
+/// A refusal that asks the client to wait for so long.
+fn refusal(status: u16, wait: Duration) -> Refusal {
+    let seconds = wait.as_secs() + u64::from(wait.subsec_nanos() > 0);
+    Refusal::new(status).header(c"Retry-After", seconds.max(1).to_string())
 }
 
 /// Counts a WebSocket that is going to be opened, if there is room for it.
@@ -25,12 +39,14 @@ pub(super) fn for_now() -> Refusal {
 ///
 /// There is not.
 pub(super) fn admit(request: &Request, config: &Config, holder: Holder) -> Result<Place, Refusal> {
-    let burden = burden(holder);
-    let place = Place::take(burden);
-    capacity::check(burden, config.limits().reserve(burden)).map_err(|full| {
-        log(request, config, Cause::Reserve, &full.to_string());
-        for_now()
-    })?;
+    let admission = Admission { request, config };
+    admission.check_rate()?;
+    let (burden, host) = (burden(holder), admission.host());
+    // What counts too much is given back when it is dropped.
+    let mut place = Place::take(burden, host);
+    admission.check_client(&mut place)?;
+    admission.check_server(host)?;
+    admission.check_capacity(burden)?;
     Ok(place)
 }
 
@@ -44,12 +60,77 @@ fn burden(holder: Holder) -> Burden {
     }
 }
 
-/// Warns of a cause once a minute in this process: there may be many refusals in a second.
-fn log(request: &Request, config: &Config, cause: Cause, text: &str) {
-    let level = if THROTTLE.admits(&cause) {
-        Level::Warning
-    } else {
-        Level::Debug
-    };
-    log_refusal(request, config, level, cause, text);
+struct Admission<'a> {
+    request: &'a Request,
+    config: &'a Config,
+}
+
+impl Admission<'_> {
+    fn check_rate(&self) -> Result<(), Refusal> {
+        let Some(rate) = self.config.limits().handshake_rate() else {
+            return Ok(());
+        };
+        let client = quota::client(self.request.client_address());
+        quota::count_handshake(client, rate).map_err(|wait| {
+            let text = "the client asks too often (WebSocketHandshakeRate)";
+            self.log(Cause::HandshakeRate, text);
+            refusal(TOO_MANY_REQUESTS, wait)
+        })
+    }
+
+    fn check_client(&self, place: &mut Place) -> Result<(), Refusal> {
+        let Some(most) = self.config.limits().max_per_client() else {
+            return Ok(());
+        };
+        let client = quota::client(self.request.client_address());
+        if place.count_for(client, most) <= most {
+            return Ok(());
+        }
+        let text =
+            format!("the client has {most} WebSockets already (WebSocketMaxConnectionsPerClient)");
+        self.log(Cause::Client, &text);
+        Err(refusal(TOO_MANY_REQUESTS, SOME_TIME))
+    }
+
+    /// The virtual host of the request, if it has a limit that is not that of the whole server.
+    fn host(&self) -> Option<Host> {
+        let most = self.config.limits().max_connections();
+        if most.is_none() || most == config::max_connections() {
+            return None;
+        }
+        quota::host(&self.request.virtual_host()?)
+    }
+
+    fn check_server(&self, host: Option<Host>) -> Result<(), Refusal> {
+        let of_server = config::max_connections().map(|most| (most, quota::count(), "server"));
+        let of_host = host.zip(self.config.limits().max_connections());
+        let of_host = of_host.map(|(host, most)| (most, quota::count_of(host), "virtual host"));
+        for (most, count, whose) in of_server.into_iter().chain(of_host) {
+            if count > most {
+                let text =
+                    format!("the {whose} has {most} WebSockets already (WebSocketMaxConnections)");
+                self.log(Cause::Connections, &text);
+                return Err(for_now());
+            }
+        }
+        Ok(())
+    }
+
+    fn check_capacity(&self, burden: Burden) -> Result<(), Refusal> {
+        let reserve = self.config.limits().reserve(burden);
+        capacity::check(burden, reserve).map_err(|full| {
+            self.log(Cause::Reserve, &full.to_string());
+            for_now()
+        })
+    }
+
+    /// Warns of a cause once a minute in this process: there may be many refusals in a second.
+    fn log(&self, cause: Cause, text: &str) {
+        let level = if THROTTLE.admits(&cause) {
+            Level::Warning
+        } else {
+            Level::Debug
+        };
+        log_refusal(self.request, self.config, level, cause, text);
+    }
 }

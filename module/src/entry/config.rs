@@ -6,7 +6,10 @@ mod stored;
 
 pub use lifespan::LifespanConfig;
 pub use limits::LimitsConfig;
-pub use stored::{create, drain_rate, drain_time, htaccess_plugins, in_vector, merge, of, threads};
+pub use stored::{
+    create, drain_rate, drain_time, htaccess_plugins, in_vector, max_connections, merge, of,
+    threads,
+};
 
 use std::sync::Arc;
 use std::time::Duration;

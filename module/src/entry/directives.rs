@@ -17,7 +17,9 @@ use super::library;
 use super::startup::Subject;
 use crate::httpd::sys;
 use crate::protocol::form_to_use;
-use command::{Argument, Directive, END, each, flag, of_configuration, of_server, one, two};
+use command::{
+    Argument, Directive, END, each, flag, of_configuration, of_server, one, one_or_two, two,
+};
 use values::{
     parse_compression_context, parse_compression_level, parse_compression_threshold,
     parse_drain_rate, parse_drain_time, parse_h2_max_streams, parse_htaccess_plugins,
@@ -25,7 +27,7 @@ use values::{
 };
 
 #[repr(transparent)]
-pub(super) struct Table([sys::command_rec; 27]);
+pub(super) struct Table([sys::command_rec; 30]);
 
 // SAFETY: the table holds constants and pointers to constants; nobody writes to it.
 unsafe impl Sync for Table {}
@@ -151,6 +153,21 @@ pub(super) static TABLE: Table = Table([
         c"WebSocketReserve",
         &(limits::reserve as _),
         c"Percent of the connections of httpd that are kept for other requests; default 10",
+    )),
+    of_server(one(
+        c"WebSocketMaxConnections",
+        &(limits::max_connections as _),
+        c"Most WebSockets of the server or virtual host; default Off",
+    )),
+    of_configuration(one(
+        c"WebSocketMaxConnectionsPerClient",
+        &(limits::max_per_client as _),
+        c"Most WebSockets of one client address; default Off",
+    )),
+    of_configuration(one_or_two(
+        c"WebSocketHandshakeRate",
+        &(limits::handshake_rate as _),
+        c"Handshakes of one client address, such as 10/s, and how many at once; default Off",
     )),
     of_server(two(
         c"WebSocketThreads",

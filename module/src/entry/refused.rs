@@ -23,6 +23,12 @@ pub enum Cause {
     Http2,
     /// What is left of httpd's connections or threads is for other requests.
     Reserve,
+    /// The server or virtual host has as many WebSockets as it may have.
+    Connections,
+    /// The client has as many as it may have.
+    Client,
+    /// The client asks too often.
+    HandshakeRate,
 }
 
 impl Cause {
@@ -38,6 +44,9 @@ impl Cause {
             Self::Resources => "resources",
             Self::Http2 => "http2",
             Self::Reserve => "reserve",
+            Self::Connections => "connections",
+            Self::Client => "client",
+            Self::HandshakeRate => "rate",
         }
     }
 }

@@ -1,74 +1,81 @@
-//! How many WebSockets all children have that httpd has to bear, for limits that hold for all of
-//! them.
+//! How many WebSockets all children have, for limits that hold for all of them.
 //!
 //! The counters lie in memory that the parent process shares with its children. Each child counts
 //! in a place of its own, which the parent clears when the child has ended, in whatever way: so
 //! nothing is counted for ever that a killed child has left. Who opens a WebSocket counts it first
 //! and looks at the sums then: so two who do that at once cannot both get the last place.
 
+mod clients;
+mod rates;
+mod slot;
+
 use std::ffi::{CStr, c_void};
+use std::hash::{BuildHasher as _, DefaultHasher, Hasher as _, RandomState};
 use std::io;
 use std::ptr;
 use std::slice;
 use std::sync::OnceLock;
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::Duration;
 
 use super::error::check;
 use super::{mpm, sys};
+use crate::protocol::Rate;
+use clients::Entry;
+use rates::Cell;
+use slot::{HOSTS, Slot};
+
+pub use clients::ClientKey;
+pub use slot::{Burden, InUse};
 
 /// What the parent process keeps the memory by. It names the layout too: a restart may load another
 /// version of this module.
-const KEY: &CStr = c"mod_websocket.quota.1";
+const KEY: &CStr = c"mod_websocket.quota.2";
 
 /// So many old children for each new one still have a place, after restarts in a row.
 const GENERATIONS: usize = 4;
 
-/// The counters of one child.
-#[derive(Default)]
+/// WebSockets of clients that are limited; more are not counted.
+const ENTRIES: usize = 1 << 17;
+
+/// Clients whose handshakes are limited, at a time.
+const CELLS: usize = 1 << 16;
+
+/// The start of the memory; all of it begins as zeros.
 #[repr(C)]
-struct Slot {
-    /// 0: the slot is free.
-    pid: AtomicU32,
-    /// Not 0: the child is ending, and accepts no connections any more.
-    is_leaving: AtomicU32,
-    /// WebSockets the MPM knows and that hold no thread.
-    connections: AtomicU32,
-    /// WebSockets that each hold a thread of the MPM, or a process.
-    threads: AtomicU32,
+struct Head {
+    /// Keeps clients from knowing where they are counted.
+    seed: AtomicU64,
+    /// There is, or was, something in `entries`.
+    has_entries: AtomicBool,
+    /// Which virtual host has which number: hashes of their names.
+    hosts: [AtomicU64; HOSTS],
+    cells: [Cell; CELLS],
+    entries: [Entry; ENTRIES],
 }
 
 /// What the parent process keeps.
 #[repr(C)]
 struct Retained {
-    slots: *const Slot,
-    count: usize,
+    head: *const Head,
+    slots: usize,
+}
+
+#[derive(Clone, Copy)]
+struct Quota {
+    head: &'static Head,
+    slots: &'static [Slot],
 }
 
 /// Set by the parent process, before it forks.
-static SLOTS: OnceLock<&[Slot]> = OnceLock::new();
+static QUOTA: OnceLock<Quota> = OnceLock::new();
 
 /// That of this child.
 static OWN: OnceLock<&Slot> = OnceLock::new();
 
-/// What a WebSocket takes of what the MPM has.
+/// A virtual host that may have a limit of its own.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Burden {
-    /// A connection without a thread.
-    Connection,
-    /// A thread of the MPM, or a process.
-    Thread,
-    /// Nothing: httpd has forgotten it, or it counts elsewhere.
-    Nothing,
-}
-
-/// What WebSockets take in all children that accept connections.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct InUse {
-    /// Connections without a thread.
-    pub connections: usize,
-    /// Threads of the MPM, or processes.
-    pub threads: usize,
-}
+pub struct Host(usize);
 
 /// Makes the shared memory, or finds what an earlier configuration has made.
 ///
@@ -82,47 +89,57 @@ pub struct InUse {
 pub unsafe fn share(server: *const sys::server_rec) -> io::Result<()> {
     // SAFETY: httpd hands out what was kept by this key, which only this function does. The memory
     // is mapped as long as the process runs, and so is a child's copy of the mapping.
-    let slots = unsafe {
+    let quota = unsafe {
         let mut retained = sys::ap_retained_data_get(KEY.as_ptr()).cast::<Retained>();
         if retained.is_null() {
-            let (slots, count) = allocate((*(*server).process).pool)?;
+            let (head, slots) = allocate((*(*server).process).pool)?;
             retained = sys::ap_retained_data_create(KEY.as_ptr(), size_of::<Retained>()).cast();
-            retained.write(Retained { slots, count });
+            retained.write(Retained { head, slots });
         }
-        let Retained { slots, count } = retained.read();
-        slice::from_raw_parts(slots, count)
+        let Retained { head, slots } = retained.read();
+        Quota {
+            head: &*head,
+            slots: slice::from_raw_parts(head.add(1).cast(), slots),
+        }
     };
-    SLOTS.get_or_init(|| slots);
+    QUOTA.get_or_init(|| quota);
     Ok(())
 }
 
-/// The memory, and how many slots it has.
+/// The memory, and how many slots follow its head.
 ///
 /// # Safety
 ///
 /// `pool` lives as long as the process.
-unsafe fn allocate(pool: *mut sys::apr_pool_t) -> io::Result<(*const Slot, usize)> {
-    let count = GENERATIONS * mpm::most_children();
-    let size = count * size_of::<Slot>();
+unsafe fn allocate(pool: *mut sys::apr_pool_t) -> io::Result<(*const Head, usize)> {
+    let slots = GENERATIONS * mpm::most_children();
+    let size = size_of::<Head>() + slots * size_of::<Slot>();
     let mut memory = ptr::null_mut();
-    // SAFETY: the caller vouches for the pool. APR aligns the memory for every basic type.
+    // SAFETY: the caller vouches for the pool. APR aligns the memory for every basic type. The
+    // system gives new memory filled with zeros, and takes none for pages that nobody writes to.
     unsafe {
         let created = sys::apr_shm_create(&raw mut memory, size, ptr::null(), pool);
         check(created)?;
         let start: *mut c_void = sys::apr_shm_baseaddr_get(memory);
-        start.write_bytes(0, size);
-        Ok((start.cast(), count))
+        let head = start.cast::<Head>();
+        let seed = RandomState::new().build_hasher().finish();
+        (*head).seed.store(seed, Ordering::Relaxed);
+        Ok((head, slots))
     }
 }
 
 fn slots() -> &'static [Slot] {
-    SLOTS.get().copied().unwrap_or_default()
+    QUOTA.get().map_or(&[], |quota| quota.slots)
+}
+
+fn pid() -> u32 {
+    let pid = rustix::process::getpid().as_raw_nonzero().get();
+    pid.unsigned_abs()
 }
 
 /// Takes a slot for this child. Should all be taken, its WebSockets do not count.
 pub fn enter() {
-    let pid = rustix::process::getpid().as_raw_nonzero().get();
-    if let Some(slot) = slots().iter().find(|slot| slot.take(pid.unsigned_abs())) {
+    if let Some(slot) = slots().iter().find(|slot| slot.take(pid())) {
         OWN.get_or_init(|| slot);
     }
 }
@@ -130,120 +147,126 @@ pub fn enter() {
 /// This child accepts no connections any more.
 pub fn note_leaving() {
     if let Some(slot) = OWN.get() {
-        slot.is_leaving.store(1, Ordering::Relaxed);
+        slot.note_leaving();
     }
 }
 
-/// Frees the slot of a child that has ended, in whatever way.
+/// Frees what a child has counted that has ended, in whatever way.
 pub fn leave(pid: i32) {
-    let is_its = |slot: &&Slot| slot.pid.load(Ordering::Acquire) == pid.unsigned_abs();
-    if let Some(slot) = slots().iter().find(is_its) {
-        slot.free();
+    let pid = pid.unsigned_abs();
+    if let Some(quota) = QUOTA.get() {
+        if let Some(slot) = quota.slots.iter().find(|slot| slot.is_of(pid)) {
+            slot.free();
+        }
+        // To look at untouched memory takes memory.
+        if quota.head.has_entries.load(Ordering::Relaxed) {
+            clients::clear(&quota.head.entries, pid);
+        }
     }
 }
 
 /// How many children are ending that still have a place among those of httpd.
 #[must_use]
 pub fn leaving_children() -> usize {
-    let slots = slots().iter().filter(|slot| slot.is_used());
-    slots.filter(|slot| slot.is_leaving()).count()
+    slots().iter().filter(|slot| slot.is_leaving()).count()
 }
 
 /// What the WebSockets take that are open or about to be.
 #[must_use]
 pub fn in_use() -> InUse {
-    sum(slots())
+    slot::sum(slots())
 }
 
-fn sum(slots: &[Slot]) -> InUse {
-    let mut sum = InUse::default();
-    for slot in slots.iter().filter(|slot| !slot.is_leaving()) {
-        let read = |counter: &AtomicU32| counter.load(Ordering::SeqCst) as usize;
-        sum.connections += read(&slot.connections);
-        sum.threads += read(&slot.threads);
-    }
-    sum
+/// How many WebSockets there are in all children.
+#[must_use]
+pub fn count() -> usize {
+    slots().iter().map(Slot::count).sum()
+}
+
+/// The same, of one virtual host.
+#[must_use]
+pub fn count_of(host: Host) -> usize {
+    slots().iter().map(|slot| slot.count_of(host.0)).sum()
+}
+
+/// The virtual host of this name; `None` if too many have limits.
+#[must_use]
+pub fn host(name: &[u8]) -> Option<Host> {
+    let mut hasher = DefaultHasher::new();
+    hasher.write(name);
+    let name = hasher.finish().max(1);
+    let hosts = &QUOTA.get()?.head.hosts;
+    let is_its = |place: &AtomicU64| {
+        let taken = place.compare_exchange(0, name, Ordering::AcqRel, Ordering::Acquire);
+        taken.map_or_else(|other| other == name, |_| true)
+    };
+    hosts.iter().position(is_its).map(Host)
+}
+
+/// Who is taken to be one client, whose address this is.
+#[must_use]
+pub fn client(address: &[u8]) -> ClientKey {
+    let seed = QUOTA
+        .get()
+        .map_or(0, |quota| quota.head.seed.load(Ordering::Relaxed));
+    ClientKey::new(address, seed)
+}
+
+/// Counts a handshake of a client.
+///
+/// # Errors
+///
+/// It may not make another one for so long.
+pub fn count_handshake(client: ClientKey, rate: Rate) -> Result<(), Duration> {
+    let Some(quota) = QUOTA.get() else {
+        return Ok(());
+    };
+    let now = rustix::time::clock_gettime(rustix::time::ClockId::Monotonic);
+    let seconds = Duration::from_secs(now.tv_sec.unsigned_abs());
+    let now = seconds + Duration::from_nanos(now.tv_nsec.unsigned_abs());
+    rates::count(&quota.head.cells, client, rate, now)
 }
 
 /// What one WebSocket takes, until this is dropped.
-pub struct Place(Option<&'static AtomicU32>);
+pub struct Place {
+    burden: Burden,
+    host: Option<Host>,
+    entry: Option<&'static Entry>,
+}
 
 impl Place {
-    /// Counts a WebSocket that is going to be opened.
+    /// Counts a WebSocket that is going to be opened, for a virtual host too if that has a limit.
     #[must_use]
-    pub fn take(burden: Burden) -> Self {
-        let counter = OWN.get().and_then(|slot| slot.counter(burden));
-        if let Some(counter) = counter {
-            counter.fetch_add(1, Ordering::SeqCst);
+    pub fn take(burden: Burden, host: Option<Host>) -> Self {
+        if let Some(slot) = OWN.get() {
+            slot.add(burden, host.map(|host| host.0));
         }
-        Self(counter)
+        Self {
+            burden,
+            host,
+            entry: None,
+        }
+    }
+
+    /// Counts it for its client, which may have `most`. Returns how many the client has then.
+    pub fn count_for(&mut self, client: ClientKey, most: usize) -> usize {
+        let claimed = QUOTA.get().and_then(|quota| {
+            quota.head.has_entries.store(true, Ordering::Relaxed);
+            clients::claim(&quota.head.entries, client, pid(), most)
+        });
+        let (entry, count) = claimed.unzip();
+        self.entry = entry;
+        count.unwrap_or(0)
     }
 }
 
 impl Drop for Place {
     fn drop(&mut self) {
-        if let Some(counter) = self.0 {
-            counter.fetch_sub(1, Ordering::SeqCst);
+        if let Some(slot) = OWN.get() {
+            slot.remove(self.burden, self.host.map(|host| host.0));
         }
-    }
-}
-
-impl Slot {
-    /// Whether the slot was free, and is this child's now.
-    fn take(&self, pid: u32) -> bool {
-        self.pid
-            .compare_exchange(0, pid, Ordering::AcqRel, Ordering::Relaxed)
-            .is_ok()
-    }
-
-    fn free(&self) {
-        for counter in [&self.connections, &self.threads, &self.is_leaving] {
-            counter.store(0, Ordering::SeqCst);
+        if let Some(entry) = self.entry {
+            entry.free();
         }
-        self.pid.store(0, Ordering::Release);
-    }
-
-    fn is_used(&self) -> bool {
-        self.pid.load(Ordering::Acquire) != 0
-    }
-
-    fn is_leaving(&self) -> bool {
-        self.is_leaving.load(Ordering::Relaxed) != 0
-    }
-
-    fn counter(&self, burden: Burden) -> Option<&AtomicU32> {
-        match burden {
-            Burden::Connection => Some(&self.connections),
-            Burden::Thread => Some(&self.threads),
-            Burden::Nothing => None,
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::{Burden, InUse, Ordering, Slot, sum};
-
-    #[test]
-    fn the_sums_leave_out_children_that_are_ending_and_what_a_dead_one_had() {
-        let slots = [Slot::default(), Slot::default()];
-        for (pid, slot) in (1..).zip(&slots) {
-            assert!(slot.take(pid) && !slot.take(7));
-            for burden in [Burden::Connection, Burden::Connection, Burden::Thread] {
-                let counter = slot.counter(burden).unwrap();
-                counter.fetch_add(1, Ordering::SeqCst);
-            }
-            assert!(slot.counter(Burden::Nothing).is_none());
-        }
-        let in_use = |connections, threads| InUse {
-            connections,
-            threads,
-        };
-        assert_eq!(sum(&slots), in_use(4, 2));
-        slots[0].is_leaving.store(1, Ordering::Relaxed);
-        assert_eq!(sum(&slots), in_use(2, 1));
-        slots[0].free();
-        assert!(slots[0].take(7) && !slots[0].is_leaving());
-        assert_eq!(sum(&slots), in_use(2, 1));
     }
 }

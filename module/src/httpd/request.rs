@@ -187,6 +187,30 @@ impl Request {
         self.get().useragent_ip
     }
 
+    /// The same.
+    #[must_use]
+    pub fn client_address(&self) -> &[u8] {
+        self.text(self.client_address_ptr()).unwrap_or_default()
+    }
+
+    /// What tells apart the virtual host of the request from others, also after a restart: its name
+    /// and its first address. `None` for the main server.
+    #[must_use]
+    pub fn virtual_host(&self) -> Option<Vec<u8>> {
+        // SAFETY: a request has a server for as long as it lives, and a virtual host an address.
+        let (server, address) = unsafe {
+            let server = &*self.get().server;
+            (server, server.addrs.as_ref())
+        };
+        if server.is_virtual == 0 {
+            return None;
+        }
+        let name = self.text(server.server_hostname).unwrap_or_default();
+        let place = address.and_then(|address| self.text(address.virthost));
+        let port = address.map_or(0, |address| address.host_port);
+        Some([name, place.unwrap_or_default(), &port.to_be_bytes()].join(&b' '))
+    }
+
     /// `http` or `https`.
     #[must_use]
     pub fn scheme_ptr(&self) -> *const c_char {
@@ -333,7 +357,7 @@ impl Request {
     /// Who the error log names when the request is gone.
     #[must_use]
     pub fn client(&self) -> Client {
-        let address = self.text(self.get().useragent_ip).unwrap_or_default();
+        let address = self.client_address();
         // SAFETY: the address of the client is there as long as the request.
         let port = unsafe { self.get().useragent_addr.as_ref() }.map_or(0, |address| address.port);
         // SAFETY: a server lives as long as the process that serves requests for it.

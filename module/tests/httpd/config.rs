@@ -201,6 +201,31 @@ fn bad_arguments(context: &Context) -> Result<()> {
             vec!["WebSocketDrainRate", "<VirtualHost>"],
         ),
         (
+            "WebSocketMaxConnections 0",
+            vec![
+                "WebSocketMaxConnections",
+                "from 1 to 10000000, or Off",
+                "'0'",
+            ],
+        ),
+        (
+            "<Location /x>\nWebSocketMaxConnections 3\n</Location>",
+            vec!["WebSocketMaxConnections not allowed in <Location>"],
+        ),
+        (
+            "WebSocketMaxConnectionsPerClient many",
+            vec!["from 1 to 10000, or Off", "'many'"],
+        ),
+        (
+            "WebSocketHandshakeRate 10",
+            vec!["WebSocketHandshakeRate", "10/s, 30/min or 100/h", "'10'"],
+        ),
+        ("WebSocketHandshakeRate 10/s 0", vec!["'10/s 0'"]),
+        (
+            "WebSocketHandshakeRate 1/s 2 3",
+            vec!["WebSocketHandshakeRate takes 1-2 arguments"],
+        ),
+        (
             "WebSocketReserve 100",
             vec!["WebSocketReserve", "percent from 0 to 99", "'100'"],
         ),
@@ -252,7 +277,8 @@ fn contexts(context: &Context) -> Result<()> {
          WebSocketTrustedOrigin http://c\nWebSocketAllowReservedStatusCodes on\n\
          WebSocketCompression on\nWebSocketCompressionLevel 9\n\
          WebSocketCompressionThreshold 0\nWebSocketCompressionContext shared\n\
-         WebSocketDrainTime 90s\nWebSocketReserve 20\n"
+         WebSocketDrainTime 90s\nWebSocketReserve 20\n\
+         WebSocketMaxConnectionsPerClient 5\nWebSocketHandshakeRate 10/s 50\n"
     );
     for (start, end) in [
         ("", ""),

@@ -27,6 +27,7 @@ mod htaccess;
 mod http2;
 mod keepalive;
 mod life;
+mod limits;
 mod logs;
 mod malformed;
 mod messages;
@@ -88,6 +89,7 @@ const THEMES: &[&[Case]] = &[
     gate::CASES,
     byte_counts::CASES,
     life::CASES,
+    limits::CASES,
     logs::CASES,
     keepalive::CASES,
     keepalive::settings::CASES,

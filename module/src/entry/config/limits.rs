@@ -1,14 +1,19 @@
 //! What `WebSocketReserve` and the limits set, in one section.
 
 use crate::httpd::quota::Burden;
+use crate::protocol::Rate;
 
 /// Percent of what the MPM can hold.
 pub const DEFAULT_RESERVE: u8 = 10;
 
-/// The limits of one section; `None` where a directive does not stand in it.
+/// The limits of one section; `None` where a directive does not stand in it, `Some(None)` for `Off`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct LimitsConfig {
     pub(in crate::entry) reserve: Option<u8>,
+    /// Only at servers and virtual hosts.
+    pub(in crate::entry) max_connections: Option<Option<usize>>,
+    pub(in crate::entry) max_per_client: Option<Option<usize>>,
+    pub(in crate::entry) handshake_rate: Option<Option<Rate>>,
 }
 
 impl LimitsConfig {
@@ -22,26 +27,75 @@ impl LimitsConfig {
         })
     }
 
+    /// How many WebSockets the server or virtual host may have.
+    #[must_use]
+    pub fn max_connections(self) -> Option<usize> {
+        self.max_connections.flatten()
+    }
+
+    /// How many WebSockets a client may have.
+    #[must_use]
+    pub fn max_per_client(self) -> Option<usize> {
+        self.max_per_client.flatten()
+    }
+
+    /// How often a client may ask for a WebSocket.
+    #[must_use]
+    pub fn handshake_rate(self) -> Option<Rate> {
+        self.handshake_rate.flatten()
+    }
+
     /// The section `inner` inside this one: what it sets counts, the rest is inherited.
     pub(super) fn merged_with(self, inner: Self) -> Self {
         Self {
             reserve: inner.reserve.or(self.reserve),
+            max_connections: inner.max_connections.or(self.max_connections),
+            max_per_client: inner.max_per_client.or(self.max_per_client),
+            handshake_rate: inner.handshake_rate.or(self.handshake_rate),
         }
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{Burden, LimitsConfig};
+    use super::{Burden, LimitsConfig, Rate};
+    use std::time::Duration;
 
     #[test]
     fn a_tenth_is_kept_unless_an_outer_or_inner_section_says_otherwise() {
-        let section = |reserve| LimitsConfig { reserve };
+        let section = |reserve| LimitsConfig {
+            reserve,
+            ..LimitsConfig::default()
+        };
         let reserve = |config: LimitsConfig| config.reserve(Burden::Connection);
         assert_eq!(reserve(section(None)), 10);
         assert_eq!(section(None).reserve(Burden::Thread), 0);
         assert_eq!(reserve(section(Some(20)).merged_with(section(None))), 20);
         assert_eq!(reserve(section(Some(20)).merged_with(section(Some(0)))), 0);
         assert_eq!(section(Some(20)).reserve(Burden::Thread), 20);
+    }
+
+    #[test]
+    fn limits_are_off_are_inherited_one_by_one_and_can_be_switched_off_again() {
+        let nothing = LimitsConfig::default();
+        assert_eq!(nothing.max_connections(), None);
+        assert_eq!(nothing.max_per_client(), None);
+        assert_eq!(nothing.handshake_rate(), None);
+        let rate = Rate::new(10, Duration::from_secs(1), 5);
+        let outer = LimitsConfig {
+            max_connections: Some(Some(100)),
+            max_per_client: Some(Some(5)),
+            handshake_rate: Some(rate),
+            ..nothing
+        };
+        assert_eq!(outer.merged_with(nothing), outer);
+        let inner = LimitsConfig {
+            max_per_client: Some(None),
+            ..nothing
+        };
+        let merged = outer.merged_with(inner);
+        assert_eq!(merged.max_per_client(), None);
+        assert_eq!(merged.max_connections(), Some(100));
+        assert_eq!(merged.handshake_rate(), rate);
     }
 }

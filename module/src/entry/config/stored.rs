@@ -69,6 +69,11 @@ pub fn htaccess_plugins() -> HtaccessPlugins {
     of_main_server().map_or_else(HtaccessPlugins::default, Config::htaccess_plugins)
 }
 
+/// How many WebSockets there may be in all servers and virtual hosts.
+pub fn max_connections() -> Option<usize> {
+    of_main_server()?.limits().max_connections()
+}
+
 /// The threads `WebSocketThreads` sets.
 pub fn threads() -> Option<Threads> {
     of_main_server()?.threads

@@ -90,6 +90,18 @@ pub(super) const fn two(
     }
 }
 
+/// A directive with one argument or two; the second is empty if it is missing.
+pub(super) const fn one_or_two(
+    name: &'static CStr,
+    set: &'static SetTwo,
+    help: &'static CStr,
+) -> sys::command_rec {
+    sys::command_rec {
+        args_how: sys::TAKE12,
+        ..two(name, set, help)
+    }
+}
+
 /// A directive that is `On` or `Off`.
 pub(super) const fn flag(
     name: &'static CStr,

@@ -1,0 +1,166 @@
+//! Which clients have how many WebSockets.
+//!
+//! Each WebSocket that is counted has an entry, with the process that serves it, near the place
+//! that its client's key stands for. There is no other count, so what a killed child has left is
+//! gone when its entries are cleared.
+
+use std::hash::{DefaultHasher, Hasher as _};
+use std::net::IpAddr;
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+
+/// One WebSocket.
+#[derive(Debug, Default)]
+#[repr(C)]
+pub(super) struct Entry {
+    /// The process; 0: the entry is free.
+    owner: AtomicU32,
+    _unused: u32,
+    /// The key; 0: it is just being written.
+    client: AtomicU64,
+}
+
+/// Who a client is taken to be: all with the same number are one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ClientKey(u64);
+
+impl ClientKey {
+    /// The client with this address, as text. The addresses of an IPv6 network of 64 bits belong to
+    /// one client. `seed` keeps clients from knowing which others they are taken for.
+    #[must_use]
+    pub fn new(address: &[u8], seed: u64) -> Self {
+        let mut hasher = DefaultHasher::new();
+        hasher.write_u64(seed);
+        match parse(address) {
+            Some(IpAddr::V4(address)) => hasher.write(&address.octets()),
+            Some(IpAddr::V6(address)) => hasher.write(&address.octets()[..8]),
+            None => hasher.write(address),
+        }
+        Self(hasher.finish().max(1))
+    }
+
+    /// Where to look first among so many entries.
+    pub(super) fn home(self, entries: usize) -> usize {
+        usize::try_from(self.0 % (entries as u64).max(1)).unwrap_or(0)
+    }
+
+    /// Another part of it.
+    pub(super) fn tag(self) -> u64 {
+        self.0 >> 44
+    }
+}
+
+fn parse(address: &[u8]) -> Option<IpAddr> {
+    let text = str::from_utf8(address).ok()?;
+    // The interface of a link-local address.
+    let (text, _) = text.split_once('%').unwrap_or((text, ""));
+    text.parse()
+        .ok()
+        .map(|address: IpAddr| address.to_canonical())
+}
+
+/// The entry of a WebSocket that process `owner` is going to open for a client, and how many that
+/// client has then; `None` if the entries that are looked at are all taken. So many are looked at
+/// that `most` of this client fit among many others.
+pub(super) fn claim(
+    entries: &[Entry],
+    client: ClientKey,
+    owner: u32,
+    most: usize,
+) -> Option<(&Entry, usize)> {
+    let window = most.saturating_mul(4).saturating_add(64).min(entries.len());
+    let home = client.home(entries.len());
+    let near = || entries.iter().cycle().skip(home).take(window);
+    let own = near().find(|entry| entry.take(owner))?;
+    own.client.store(client.0, Ordering::SeqCst);
+    Some((own, near().filter(|entry| entry.is_of(client)).count()))
+}
+
+/// Frees the entries of a process that has ended.
+pub(super) fn clear(entries: &[Entry], owner: u32) {
+    for entry in entries {
+        if entry.owner.load(Ordering::Acquire) == owner {
+            entry.free();
+        }
+    }
+}
+
+impl Entry {
+    fn take(&self, owner: u32) -> bool {
+        self.owner
+            .compare_exchange(0, owner, Ordering::SeqCst, Ordering::Relaxed)
+            .is_ok()
+    }
+
+    fn is_of(&self, client: ClientKey) -> bool {
+        self.client.load(Ordering::SeqCst) == client.0
+    }
+
+    pub(super) fn free(&self) {
+        self.client.store(0, Ordering::SeqCst);
+        self.owner.store(0, Ordering::SeqCst);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{ClientKey, Entry, claim, clear};
+
+    fn entries(count: usize) -> Vec<Entry> {
+        std::iter::repeat_with(Entry::default).take(count).collect()
+    }
+
+    fn key(address: &str) -> ClientKey {
+        ClientKey::new(address.as_bytes(), 7)
+    }
+
+    #[test]
+    fn a_client_is_an_address_or_a_network_of_64_bits() {
+        for (one, other, is_same) in [
+            ("192.0.2.1", "192.0.2.1", true),
+            ("192.0.2.1", "192.0.2.2", false),
+            ("::ffff:192.0.2.1", "192.0.2.1", true),
+            ("2001:db8:1:2::1", "2001:db8:1:2:ffff::2", true),
+            ("2001:db8:1:2::1", "2001:db8:1:3::1", false),
+            ("fe80::1%eth0", "fe80::2%eth1", true),
+            ("unix", "unix", true),
+            ("unix", "", false),
+        ] {
+            assert_eq!(key(one) == key(other), is_same, "{one} {other}");
+        }
+        assert_ne!(key("192.0.2.1"), ClientKey::new(b"192.0.2.1", 8));
+    }
+
+    #[test]
+    fn each_client_is_counted_by_itself_and_entries_are_used_again() {
+        let entries = entries(256);
+        let [one, other] = ["192.0.2.1", "192.0.2.2"].map(key);
+        for count in 1..=20 {
+            assert_eq!(claim(&entries, one, 5, 20).unwrap().1, count);
+        }
+        let (entry, count) = claim(&entries, other, 6, 20).unwrap();
+        assert_eq!(count, 1);
+        entry.free();
+        assert_eq!(claim(&entries, other, 6, 20).unwrap().1, 1);
+    }
+
+    #[test]
+    fn what_a_dead_process_had_is_gone() {
+        let entries = entries(128);
+        let client = key("192.0.2.1");
+        for owner in [5, 6, 5, 5] {
+            claim(&entries, client, owner, 4).unwrap();
+        }
+        clear(&entries, 5);
+        assert_eq!(claim(&entries, client, 7, 4).unwrap().1, 2);
+    }
+
+    #[test]
+    fn there_may_be_no_entry_left() {
+        let entries = entries(4);
+        for _ in 0..4 {
+            assert!(claim(&entries, key("192.0.2.1"), 5, 100).is_some());
+        }
+        assert!(claim(&entries, key("192.0.2.1"), 5, 100).is_none());
+        assert!(claim(&[], key("192.0.2.1"), 5, 100).is_none());
+    }
+}

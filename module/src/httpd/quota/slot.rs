@@ -1,0 +1,180 @@
+//! What one child counts.
+
+use std::sync::atomic::{AtomicU32, Ordering};
+
+/// So many virtual hosts may have limits of their own.
+pub(super) const HOSTS: usize = 128;
+
+/// The counters of one child.
+#[repr(C)]
+pub(super) struct Slot {
+    /// 0: the slot is free.
+    pid: AtomicU32,
+    /// Not 0: the child is ending, and accepts no connections any more.
+    is_leaving: AtomicU32,
+    /// All WebSockets.
+    all: AtomicU32,
+    /// Those the MPM knows and that hold no thread.
+    connections: AtomicU32,
+    /// Those that each hold a thread of the MPM, or a process.
+    threads: AtomicU32,
+    /// Those of virtual hosts with limits.
+    hosts: [AtomicU32; HOSTS],
+}
+
+/// What a WebSocket takes of what the MPM has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Burden {
+    /// A connection without a thread.
+    Connection,
+    /// A thread of the MPM, or a process.
+    Thread,
+    /// Nothing: httpd has forgotten it, or it counts elsewhere.
+    Nothing,
+}
+
+/// What WebSockets take in all children that accept connections.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct InUse {
+    /// Connections without a thread.
+    pub connections: usize,
+    /// Threads of the MPM, or processes.
+    pub threads: usize,
+}
+
+pub(super) fn sum(slots: &[Slot]) -> InUse {
+    let mut sum = InUse::default();
+    for slot in slots.iter().filter(|slot| !slot.is_leaving()) {
+        sum.connections += read(&slot.connections);
+        sum.threads += read(&slot.threads);
+    }
+    sum
+}
+
+fn read(counter: &AtomicU32) -> usize {
+    counter.load(Ordering::SeqCst) as usize
+}
+
+impl Slot {
+    /// Whether the slot was free, and is this child's now.
+    pub(super) fn take(&self, pid: u32) -> bool {
+        self.pid
+            .compare_exchange(0, pid, Ordering::AcqRel, Ordering::Relaxed)
+            .is_ok()
+    }
+
+    pub(super) fn is_of(&self, pid: u32) -> bool {
+        self.pid.load(Ordering::Acquire) == pid
+    }
+
+    pub(super) fn free(&self) {
+        let counters = [
+            &self.all,
+            &self.connections,
+            &self.threads,
+            &self.is_leaving,
+        ];
+        for counter in counters.into_iter().chain(&self.hosts) {
+            counter.store(0, Ordering::SeqCst);
+        }
+        self.pid.store(0, Ordering::Release);
+    }
+
+    pub(super) fn note_leaving(&self) {
+        self.is_leaving.store(1, Ordering::Relaxed);
+    }
+
+    /// A free slot is not leaving.
+    pub(super) fn is_leaving(&self) -> bool {
+        self.is_leaving.load(Ordering::Relaxed) != 0
+    }
+
+    pub(super) fn count(&self) -> usize {
+        read(&self.all)
+    }
+
+    pub(super) fn count_of(&self, host: usize) -> usize {
+        self.hosts.get(host).map_or(0, read)
+    }
+
+    pub(super) fn add(&self, burden: Burden, host: Option<usize>) {
+        for counter in self.counters(burden, host) {
+            counter.fetch_add(1, Ordering::SeqCst);
+        }
+    }
+
+    pub(super) fn remove(&self, burden: Burden, host: Option<usize>) {
+        for counter in self.counters(burden, host) {
+            counter.fetch_sub(1, Ordering::SeqCst);
+        }
+    }
+
+    fn counters(&self, burden: Burden, host: Option<usize>) -> impl Iterator<Item = &AtomicU32> {
+        let of_burden = match burden {
+            Burden::Connection => Some(&self.connections),
+            Burden::Thread => Some(&self.threads),
+            Burden::Nothing => None,
+        };
+        let of_host = host.and_then(|host| self.hosts.get(host));
+        [Some(&self.all), of_burden, of_host].into_iter().flatten()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{AtomicU32, Burden, HOSTS, InUse, Slot, sum};
+
+    fn slot() -> Slot {
+        Slot {
+            pid: AtomicU32::new(0),
+            is_leaving: AtomicU32::new(0),
+            all: AtomicU32::new(0),
+            connections: AtomicU32::new(0),
+            threads: AtomicU32::new(0),
+            hosts: [const { AtomicU32::new(0) }; HOSTS],
+        }
+    }
+
+    #[test]
+    fn what_the_mpm_has_to_bear_leaves_out_children_that_are_ending_and_what_a_dead_one_had() {
+        let slots = [slot(), slot()];
+        for (pid, slot) in (1..).zip(&slots) {
+            assert!(slot.take(pid) && !slot.take(7) && slot.is_of(pid));
+            for burden in [Burden::Connection, Burden::Connection, Burden::Thread] {
+                slot.add(burden, None);
+            }
+            slot.add(Burden::Nothing, None);
+        }
+        let in_use = |connections, threads| InUse {
+            connections,
+            threads,
+        };
+        assert_eq!(sum(&slots), in_use(4, 2));
+        slots[1].remove(Burden::Connection, None);
+        slots[0].note_leaving();
+        assert_eq!(sum(&slots), in_use(1, 1));
+        slots[0].free();
+        assert!(slots[0].take(7) && !slots[0].is_leaving());
+        assert_eq!(sum(&slots), in_use(1, 1));
+    }
+
+    #[test]
+    fn each_virtual_host_is_counted_by_itself() {
+        let slot = slot();
+        slot.add(Burden::Connection, Some(3));
+        slot.add(Burden::Nothing, Some(3));
+        slot.add(Burden::Thread, None);
+        slot.add(Burden::Thread, Some(4));
+        assert_eq!(
+            (slot.count(), slot.count_of(3), slot.count_of(4)),
+            (4, 2, 1)
+        );
+        slot.remove(Burden::Nothing, Some(3));
+        assert_eq!(
+            (slot.count(), slot.count_of(3), slot.count_of(1000)),
+            (3, 1, 0)
+        );
+        slot.free();
+        assert_eq!((slot.count(), slot.count_of(3)), (0, 0));
+    }
+}
