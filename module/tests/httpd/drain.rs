@@ -12,6 +12,7 @@ use xtask::server_root::{Mpm, Sizing};
 
 use crate::support::frame::masked;
 use crate::support::server::ensure_healthy;
+use crate::support::spread::open_in_two_children;
 use crate::support::{Client, Context, Driver, Frame, Handshake, Opcode, cases, wait_until};
 
 cases! {
@@ -23,6 +24,7 @@ cases! {
     "a graceful stop closes connections with 1001 within GracefulShutdownTimeout" => stop_limit,
     "a graceful stop also ends what survived a graceful restart" => stop_after_restart,
     "a hard restart ends what survived a graceful restart, with 1012 and at once" => hard_restart,
+    "WebSocketDetach: a hard restart ends what survived a graceful restart" => detached_hard_restart,
     "a child that httpd retires keeps its connections for WebSocketDrainTime" => retired,
     "old children close connections early when there is no place left for new ones" => hurry,
     "WebSocketDetach: an old child lives for its connections and closes them as others" => detached,
@@ -224,10 +226,22 @@ fn hard_restart(context: &Context) -> Result<()> {
     if !is_threaded(context) {
         return Ok(());
     }
-    let httpd = context.start("")?;
-    let mut clients = open_many(&httpd, "/echo", 2)?;
+    check_hard_restart(&context.start("")?, "/echo")
+}
+
+fn detached_hard_restart(context: &Context) -> Result<()> {
+    if context.driver != Driver::Event {
+        return Ok(());
+    }
+    let location = context.plugins().rust_location("/hermit", "hermit");
+    let root = context.root()?.config(location);
+    check_hard_restart(&root.config("WebSocketDetach On").start()?, "/hermit")
+}
+
+fn check_hard_restart(httpd: &Httpd, target: &str) -> Result<()> {
+    let mut clients = open_many(httpd, target, 2)?;
     httpd.graceful()?;
-    clients.extend(open_many(&httpd, "/echo", 2)?);
+    clients.extend(open_many(httpd, target, 2)?);
     for client in &mut clients {
         // A connection that is still being handed over would end with its thread.
         for _ in 0..50 {
@@ -256,7 +270,9 @@ fn retired(context: &Context) -> Result<()> {
         .config("StartServers 3\nMaxSpareThreads 6\nWebSocketDrainTime 8s")
         .config("LogLevel websocket:info")
         .start()?;
-    let mut clients = open_many(&httpd, "/echo", 30)?;
+    // At most one of the two stays.
+    let (mut clients, _) = open_in_two_children(&httpd, "/echo")?;
+    let count = clients.len();
     httpd.wait_for_log("WebSockets stay open for now", crate::support::PATIENCE)?;
     for client in &mut clients {
         client.echo("still here")?;
@@ -274,7 +290,7 @@ fn retired(context: &Context) -> Result<()> {
             }
         }
     }
-    ensure!(left < 30, "no child with connections was retired");
+    ensure!(left < count, "no child with connections was retired");
     let warning = "MaxSpareThreads 6 (set it to MaxRequestWorkers, 16)";
     ensure!(httpd.error_log()?.contains(warning));
     ensure_healthy(&httpd.error_log()?)

@@ -11,11 +11,11 @@ use anyhow::{Context as _, Result, ensure};
 use rustix::process::{Pid, Signal, kill_process};
 use tempfile::TempDir;
 use xtask::httpd::Httpd;
-use xtask::process::descriptors;
 use xtask::server_root::{Mpm, Sizing};
 
 use crate::support::journal::Journal;
 use crate::support::server::ensure_healthy;
+use crate::support::spread::open_in_two_children;
 use crate::support::{Client, Context, Frame, Handshake, cases, wait_until};
 
 cases! {
@@ -64,28 +64,7 @@ fn killed_child(context: &Context) -> Result<()> {
         .config(context.plugins().locations())
         .config(children)
         .start()?;
-    wait_until("there are two children", || {
-        Ok(httpd.child_pids()?.len() >= 2)
-    })?;
-    let children = httpd.child_pids()?;
-    let mut before = Vec::new();
-    for child in &children {
-        before.push(descriptors(*child)?);
-    }
-    // Connections of at least two children.
-    let mut clients = Vec::new();
-    let mut used = Vec::new();
-    while used.len() < 2 {
-        ensure!(clients.len() < 40, "one child has all connections");
-        let mut client = open(&httpd, "/echo")?;
-        client.echo("hello")?;
-        clients.push(client);
-        let both = children.iter().zip(&before);
-        used = both
-            .filter(|(child, before)| descriptors(**child).is_ok_and(|now| now > **before))
-            .map(|(child, _)| *child)
-            .collect();
-    }
+    let (clients, used) = open_in_two_children(&httpd, "/echo")?;
     let is_over = AtomicBool::new(false);
     let (lost, kept) = thread::scope(|scope| {
         let is_over = &is_over;

@@ -11,6 +11,7 @@ pub(crate) mod plugins;
 pub(crate) mod random;
 pub(crate) mod records;
 pub(crate) mod server;
+pub(crate) mod spread;
 pub(crate) mod tls;
 
 use std::thread;
