@@ -22,6 +22,7 @@ mod chunk;
 mod frame;
 mod frames;
 mod framing;
+mod policy;
 mod queue;
 mod sending;
 mod sharing;
@@ -29,6 +30,7 @@ mod writer;
 
 pub use caller::Caller;
 pub use framing::Framing;
+pub use policy::{QueuePolicy, SlowClient};
 pub use queue::Closed;
-pub use sending::{Home, Output, QUEUE_LIMIT, Queued, Retry};
+pub use sending::{Home, Output, Queued, Retry};
 pub use writer::Progress;

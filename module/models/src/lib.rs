@@ -45,6 +45,7 @@ mod output {
     mod frame;
     mod frames;
     mod framing;
+    mod policy;
     mod queue;
     mod sending;
     mod sharing;
@@ -52,6 +53,7 @@ mod output {
 
     pub(crate) use caller::Caller;
     pub(crate) use framing::Framing;
+    pub(crate) use policy::{QueuePolicy, SlowClient};
     pub(crate) use queue::Closed;
     pub(crate) use sending::{Home, Output, Queued};
     pub(crate) use writer::Progress;

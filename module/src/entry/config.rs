@@ -16,6 +16,7 @@ use std::time::Duration;
 
 use crate::compression::CompressionPolicy;
 use crate::httpd::section::Section;
+use crate::output::{QueuePolicy, SlowClient};
 use crate::plugin::{LoadedPlugin, PluginOptions};
 use crate::protocol::{DeflateContext, DeflateLevel, OriginPolicy};
 use crate::reactor::Threads;
@@ -75,6 +76,8 @@ pub struct Config {
     pub(super) options: PluginOptions,
     pub(super) max_message_size: Option<u64>,
     pub(super) max_fragments: Option<u32>,
+    pub(super) send_queue: Option<u64>,
+    pub(super) slow_client: Option<SlowClient>,
     pub(super) origin_policy: Option<OriginPolicy>,
     pub(super) trusted_origins: Option<Arc<Vec<Box<str>>>>,
     pub(super) plain_requests: Option<PlainRequests>,
@@ -121,6 +124,18 @@ impl Config {
     #[must_use]
     pub fn max_fragments(&self) -> u32 {
         self.max_fragments.unwrap_or(DEFAULT_MAX_FRAGMENTS)
+    }
+
+    /// How much may wait for a client.
+    #[must_use]
+    pub fn queue_policy(&self) -> QueuePolicy {
+        let default = QueuePolicy::default();
+        QueuePolicy {
+            limit: self.send_queue.map_or(default.limit, |limit| {
+                usize::try_from(limit).unwrap_or(usize::MAX)
+            }),
+            slow_client: self.slow_client.unwrap_or(default.slow_client),
+        }
     }
 
     /// How the origin of a handshake is checked.
@@ -241,6 +256,8 @@ impl Config {
             options: self.options.merged_with(&inner.options),
             max_message_size: inner.max_message_size.or(self.max_message_size),
             max_fragments: inner.max_fragments.or(self.max_fragments),
+            send_queue: inner.send_queue.or(self.send_queue),
+            slow_client: inner.slow_client.or(self.slow_client),
             origin_policy: inner.origin_policy.or(self.origin_policy),
             trusted_origins: inner
                 .trusted_origins

@@ -7,6 +7,7 @@
 mod command;
 mod lifespan;
 mod limits;
+mod queue;
 mod times;
 mod values;
 
@@ -27,7 +28,7 @@ use values::{
 };
 
 #[repr(transparent)]
-pub(super) struct Table([sys::command_rec; 30]);
+pub(super) struct Table([sys::command_rec; 32]);
 
 // SAFETY: the table holds constants and pointers to constants; nobody writes to it.
 unsafe impl Sync for Table {}
@@ -123,6 +124,16 @@ pub(super) static TABLE: Table = Table([
         c"WebSocketMaxFragments",
         &(max_fragments as _),
         c"Most frames of a message from a client; default 16384",
+    ),
+    one(
+        c"WebSocketSendQueue",
+        &(queue::send_queue as _),
+        c"Bytes that may wait for a client before senders do; default 16777216 (16 MiB)",
+    ),
+    one(
+        c"WebSocketSlowClient",
+        &(queue::slow_client as _),
+        c"For a client whose queue is full: Wait (default), or Close the connection",
     ),
     one(
         c"WebSocketMaxLifetime",

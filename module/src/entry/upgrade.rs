@@ -22,7 +22,7 @@ use crate::httpd::mpm;
 use crate::httpd::refusal::Refusal;
 use crate::httpd::request::Request;
 use crate::httpd::scoreboard;
-use crate::output::{Framing, Home, Output, QUEUE_LIMIT};
+use crate::output::{Framing, Home, Output};
 use crate::plugin::{Attachment, LoadedPlugin, ServerLease};
 use crate::protocol::{
     self, ClientHandshake, DeflateParameters, HandshakeError, Limits, Receiver, RequestHead,
@@ -352,7 +352,7 @@ impl Opening<'_> {
             .zip(deflate)
             .map(|(policy, agreed)| Compression::new(policy, &agreed));
         let framing = Framing::new(compression);
-        let output = Output::new(QUEUE_LIMIT, request.timeout(), home, framing);
+        let output = Output::new(config.queue_policy(), request.timeout(), home, framing);
         let attachment = Arc::new(Attachment::new(
             *request,
             Arc::clone(&output),

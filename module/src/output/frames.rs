@@ -86,6 +86,8 @@ pub(super) struct Writing {
     offset: usize,
     /// So many of the next piece are.
     piece_offset: usize,
+    /// So many bytes at the front are the rest of a frame whose beginning was written elsewhere.
+    rest: usize,
 }
 
 impl Writing {
@@ -99,6 +101,7 @@ impl Writing {
         debug_assert!(self.is_done());
         self.frames.bytes.clear();
         self.offset = 0;
+        self.rest = 0;
         if !frames.is_empty() {
             buffers::recycle(&BUFFERS, &mut self.frames.bytes);
             self.frames = mem::take(frames);
@@ -156,13 +159,42 @@ impl Writing {
 
     /// Adds what is left of a frame of which `written` bytes are written already.
     pub(super) fn add_rest(&mut self, frame: Frame<'_>, written: usize) -> Result<(), NoMemory> {
+        debug_assert!(self.is_done() && self.frames.bytes.is_empty());
         let rest = frame.len() - written;
         self.frames.bytes.try_reserve(rest).map_err(|_| NoMemory)?;
+        self.rest = if written > 0 { rest } else { 0 };
         let header = written.min(frame.header.len());
         self.frames.bytes.extend_from_slice(&frame.header[header..]);
         let payload = &frame.payload[written - header..];
         self.frames.bytes.extend_from_slice(payload);
         Ok(())
+    }
+
+    /// Forgets all frames but the one that has been written in part. Returns how many bytes of that
+    /// are left.
+    pub(super) fn cut(&mut self) -> usize {
+        let Frames { bytes, pieces } = mem::take(&mut self.frames);
+        let left = match pieces.last() {
+            Some((_, piece)) if self.piece_offset > 0 => {
+                let bytes = piece.bytes();
+                let end = frame_end(bytes.get(), 0, self.piece_offset);
+                bytes.get()[self.piece_offset..end].to_vec()
+            }
+            _ => {
+                let end = frame_end(&bytes, self.rest, self.offset);
+                bytes[self.offset..end].to_vec()
+            }
+        };
+        let len = left.len();
+        *self = Self {
+            frames: Frames {
+                bytes: left,
+                ..Frames::default()
+            },
+            rest: len,
+            ..Self::default()
+        };
+        len
     }
 
     /// Frees memory that an idle connection does not need.
@@ -174,6 +206,31 @@ impl Writing {
             buffers::recycle(&BUFFERS, &mut self.frames.bytes);
         }
     }
+}
+
+/// The end of the frame that the byte at `at` belongs to, or `at` if that begins one. Frames follow
+/// each other in `bytes` from `start` on.
+fn frame_end(bytes: &[u8], start: usize, at: usize) -> usize {
+    let mut end = start;
+    while end < at {
+        let len = frame_len(&bytes[end..]).unwrap_or(usize::MAX);
+        end = end.saturating_add(len).min(bytes.len());
+    }
+    end
+}
+
+/// The length of the frame at the front of `bytes`, which has no mask (RFC 6455, section 5.2).
+fn frame_len(bytes: &[u8]) -> Option<usize> {
+    let (head, rest) = bytes.split_first_chunk::<2>()?;
+    let (field, len) = match head[1] & 0x7f {
+        126 => (2, u16::from_be_bytes(*rest.first_chunk()?).into()),
+        127 => (
+            8,
+            usize::try_from(u64::from_be_bytes(*rest.first_chunk()?)).ok()?,
+        ),
+        len => (0, usize::from(len)),
+    };
+    (head.len() + field).checked_add(len)
 }
 
 #[cfg(test)]
@@ -271,6 +328,94 @@ mod tests {
             let mut writing = Writing::default();
             writing.add_rest(frame, cut).unwrap();
             writing.with_slices(|slices| assert_eq!(&*slices[0], &b"(hello"[cut..]));
+        }
+    }
+
+    /// A whole frame with a payload of so many bytes.
+    fn real(len: usize) -> Vec<u8> {
+        let header = match len {
+            0..126 => vec![0x82, u8::try_from(len).unwrap()],
+            126..65_536 => [&[0x82, 126][..], &u16::try_from(len).unwrap().to_be_bytes()].concat(),
+            _ => [&[0x82, 127][..], &(len as u64).to_be_bytes()].concat(),
+        };
+        [header, vec![0x77; len]].concat()
+    }
+
+    fn whole(bytes: &[u8]) -> Frame<'_> {
+        let (header, payload) = bytes.split_at(1);
+        Frame {
+            header,
+            ..frame(payload, None)
+        }
+    }
+
+    /// What is left after so many bytes were written and the rest was cut.
+    fn cut(mut writing: Writing, written: usize) -> Vec<u8> {
+        writing.advance(written);
+        let len = writing.cut();
+        let left = writing.with_slices(|slices| slices.concat_bytes());
+        assert_eq!(left.len(), len);
+        left
+    }
+
+    trait Concat {
+        fn concat_bytes(&self) -> Vec<u8>;
+    }
+
+    impl Concat for [std::io::IoSlice<'_>] {
+        fn concat_bytes(&self) -> Vec<u8> {
+            self.iter().flat_map(|slice| slice.to_vec()).collect()
+        }
+    }
+
+    #[test]
+    fn a_cut_leaves_the_rest_of_the_frame_in_progress() {
+        let lengths = [0, 3, 200, 1, 70_000, 5];
+        let all: Vec<_> = lengths.iter().map(|len| real(*len)).collect();
+        let bytes = all.concat();
+        let ends: Vec<_> = (1..=all.len()).map(|n| all[..n].concat().len()).collect();
+        for is_shared in [false, true] {
+            for written in (0..=bytes.len()).filter(|n| *n < 300 || n % 997 == 0 || *n > 70_200) {
+                let mut frames = Frames::default();
+                let mut last = Piece::empty();
+                for (number, bytes) in all.iter().enumerate() {
+                    let whole = whole(bytes);
+                    if number == 3 {
+                        last = Piece::empty();
+                    }
+                    last.append([whole.header, whole.payload], true).unwrap();
+                    let shared = (is_shared && number > 0 && number < 5).then_some(&last);
+                    frames.push(Frame { shared, ..whole }).unwrap();
+                }
+                let mut writing = Writing::default();
+                writing.take(&mut frames);
+                let is_between = written == 0 || ends.contains(&written);
+                let end = ends.iter().find(|end| **end >= written).copied();
+                let end = end.filter(|_| !is_between).unwrap_or(written);
+                assert_eq!(
+                    cut(writing, written),
+                    bytes[written..end],
+                    "{is_shared} {written}"
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn a_cut_leaves_the_rest_of_a_frame_that_was_begun_elsewhere() {
+        let bytes = real(100);
+        for begun in 0..bytes.len() {
+            for written in 0..bytes.len() - begun {
+                let mut writing = Writing::default();
+                writing.add_rest(whole(&bytes), begun).unwrap();
+                let is_begun = begun + written > 0;
+                let expected = if is_begun {
+                    &bytes[begun + written..]
+                } else {
+                    &[]
+                };
+                assert_eq!(cut(writing, written), expected, "{begun} {written}");
+            }
         }
     }
 }

@@ -189,6 +189,20 @@ impl Queue {
         self.waiting = 0;
     }
 
+    /// Forgets what was not taken by the writer, which has `kept` bytes left, and closes the
+    /// connection with `frame`, unless it is closing already.
+    pub(super) fn cut(&mut self, kept: usize, frame: Frame<'_>) {
+        self.seal();
+        self.frames = Frames::default();
+        self.waiting = kept;
+        if let Some(closer) = frame.closes.filter(|_| !self.has_close)
+            && self.frames.push(frame).is_ok()
+        {
+            self.waiting += frame.len();
+            self.close(closer, frame.payload);
+        }
+    }
+
     /// The writer has written so many of the bytes it took, which are all, and takes the others.
     /// Returns whether senders may be waiting for the room that this makes.
     pub(super) fn take(&mut self, written: usize, writing: &mut Writing) -> bool {

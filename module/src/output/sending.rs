@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use super::caller::Caller;
 use super::frame::{Frame, LARGE};
 use super::framing::{self, Framing};
+use super::policy::{QueuePolicy, SlowClient};
 use super::queue::{Closed, Offer, Queue};
 use super::sharing::with_shared;
 use super::writer::{self, Progress, Shared, Writer, Written};
@@ -18,8 +19,8 @@ use crate::sync::{
 use crate::transport::Stream;
 use crate::transport::Transport;
 
-/// A message is accepted while fewer bytes than this wait: 16 MiB.
-pub const QUEUE_LIMIT: usize = 16 * 1024 * 1024;
+/// The payload of the close frame for a client that takes too little: 1013, and why.
+const SLOW: &[u8] = b"\x03\xf5slow client";
 
 /// When to try to write again; `None`: when the connection's descriptor becomes writable.
 pub type Retry = Option<Instant>;
@@ -66,33 +67,38 @@ pub struct Output<S = Transport> {
     framing: Framing,
     home: Arc<dyn Home<S>>,
     timeout: Option<Duration>,
+    slow_client: SlowClient,
     is_leaving: AtomicBool,
+    /// What waited was forgotten.
+    is_cut: AtomicBool,
     /// The flusher has the connection on its list.
     is_scheduled: AtomicBool,
 }
 
 impl<S: Stream> Output<S> {
     /// The output of a connection whose 101 response is still to be sent. Messages wait until
-    /// [`open`](Self::open); they are accepted while fewer than `limit` bytes wait.
+    /// [`open`](Self::open); `policy` says how many.
     ///
     /// `timeout` is how long a client may go without taking any output (httpd's `Timeout`); `None`:
     /// for ever.
     #[must_use]
     pub fn new(
-        limit: usize,
+        policy: QueuePolicy,
         timeout: Option<Duration>,
         home: Arc<dyn Home<S>>,
         framing: Framing,
     ) -> Arc<Self> {
         Arc::new(Self {
-            shared: Shared::new(Queue::new(limit, home.gathers())),
+            shared: Shared::new(Queue::new(policy.limit, home.gathers())),
             writer: Mutex::new(Writer::new()),
             waiting: AtomicUsize::new(0),
             turnstile: Mutex::new(()),
             framing,
             home,
             timeout,
+            slow_client: policy.slow_client,
             is_leaving: AtomicBool::new(false),
+            is_cut: AtomicBool::new(false),
             is_scheduled: AtomicBool::new(false),
         })
     }
@@ -112,8 +118,8 @@ impl<S: Stream> Output<S> {
 
     /// Queues a message, and sees to it that it is written soon.
     ///
-    /// When the queue is full, waits until the client has made room. A client that takes nothing
-    /// for as long as the timeout is given up.
+    /// When the queue is full, waits until the client has made room, or closes the connection, as
+    /// the policy says. A client that takes nothing for as long as the timeout is given up.
     ///
     /// # Errors
     ///
@@ -315,12 +321,38 @@ impl<S: Stream> Output<S> {
             match progress {
                 // Others were faster, or the 101 response is still to be sent.
                 Progress::At(OutputState::Written { .. }) => self.wait_until_open(caller)?,
+                Progress::At(OutputState::Pending { .. })
+                    if self.slow_client == SlowClient::Close =>
+                {
+                    self.cut(SLOW);
+                    return Err(Closed);
+                }
                 Progress::At(OutputState::Pending { since, retry, .. }) => {
                     self.wait_for_room(since, retry)?;
                 }
                 Progress::Broken(_) => return Err(Closed),
             }
         }
+    }
+
+    /// Forgets what waits for the client, and closes the connection at once with `payload`. The
+    /// session learns of it in its next turn.
+    pub fn cut(&self, payload: &[u8]) {
+        let mut writer = self.writer();
+        if writer.failure().is_none() && !self.is_cut.swap(true, Ordering::AcqRel) {
+            framing::plain(Opcode::Close, payload, |frame| {
+                let closes = Some(Closer::Limit);
+                writer.cut(&self.shared, Frame { closes, ..frame });
+            });
+        }
+        drop(writer);
+        self.wake();
+    }
+
+    /// Whether [`cut`](Self::cut) was called.
+    #[must_use]
+    pub fn is_cut(&self) -> bool {
+        self.is_cut.load(Ordering::Acquire)
     }
 
     /// Waits until there is room in the queue, or it is time to look again. The client has taken

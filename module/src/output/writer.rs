@@ -72,6 +72,10 @@ const MOST_WRITTEN: usize = 1024 * 1024;
 /// The same of a message that is written from where it lies: the rest has to be copied.
 const MOST_WRITTEN_DIRECTLY: usize = 4 * MOST_WRITTEN;
 
+/// A client that takes too little is sent so much of a frame before it is told why the connection
+/// ends.
+const MOST_KEPT: usize = 64 * 1024;
+
 /// The stream of a connection and what is on its way into it.
 pub(super) struct Writer<S> {
     /// There from the 101 response to the end of the session.
@@ -110,6 +114,17 @@ impl<S: Stream> Writer<S> {
     /// Why nothing is written any more, if so.
     pub(super) fn failure(&self) -> Option<io::Error> {
         self.failure.as_ref().map(copy)
+    }
+
+    /// Forgets what waits, except the rest of the frame in progress, and closes the connection with
+    /// `frame`. Without a frame end within reach, the connection is given up.
+    pub(super) fn cut(&mut self, shared: &Shared, frame: Frame<'_>) {
+        let kept = self.writing.cut();
+        shared.queue().cut(kept, frame);
+        shared.room.notify_all();
+        if kept > MOST_KEPT {
+            self.fail(shared, io::ErrorKind::QuotaExceeded.into());
+        }
     }
 
     /// Gives the connection up, unless that has happened already.

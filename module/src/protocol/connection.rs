@@ -168,8 +168,7 @@ impl Connection {
         let due = self.keepalive.due(findings, outgoing);
         if due == Some(Due::End(Ending::Stuck)) {
             // An answer to the close frame could only follow the rest of the message.
-            self.receiver.give_up();
-            self.state = State::Finishing;
+            self.give_up();
         }
         due
     }
@@ -226,6 +225,12 @@ impl Connection {
         if self.is_reading() {
             self.state = State::Finishing;
         }
+    }
+
+    /// Nothing more is read, and what has arrived of a message is forgotten. What waits is written.
+    pub fn give_up(&mut self) {
+        self.receiver.give_up();
+        self.finish();
     }
 
     /// The connection is lost.

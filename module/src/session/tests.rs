@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 use super::application::Application;
 use super::{Next, Session};
 use crate::httpd::log::Level;
-use crate::output::{Caller, Closed, Framing, Home, Output};
+use crate::output::{Caller, Closed, Framing, Home, Output, QueuePolicy, SlowClient};
 use crate::protocol::{
     Account, Closer, Connection, Lifespan, Limits, MessageKind, Opcode, Payload, Receiver, Version,
 };
@@ -252,16 +252,21 @@ impl Case {
     }
 
     fn new(on_message: impl FnOnce(Arc<Output<Wire>>) -> OnMessage) -> Self {
-        Self::living(&Lifespan::default(), on_message)
+        Self::with(&Lifespan::default(), SlowClient::Wait, on_message)
     }
 
-    fn living(
+    fn with(
         lifespan: &Lifespan,
+        slow_client: SlowClient,
         on_message: impl FnOnce(Arc<Output<Wire>>) -> OnMessage,
     ) -> Self {
         let (wire, home) = (Wire::default(), Arc::new(Loop::default()));
         let timeout = Some(Duration::from_secs(60));
-        let output = Output::new(LIMIT, timeout, Arc::clone(&home) as _, Framing::new(None));
+        let policy = QueuePolicy {
+            limit: LIMIT,
+            slow_client,
+        };
+        let output = Output::new(policy, timeout, Arc::clone(&home) as _, Framing::new(None));
         wire.take(1 << 30);
         output.open(wire.clone());
         let limits = Limits {
@@ -626,4 +631,91 @@ fn the_account_tells_a_lost_client_from_a_slow_one() {
     case.output.fail(io::ErrorKind::TimedOut.into());
     case.turn();
     assert_eq!(closing(case), (Closer::Timeout, 1006, String::new()));
+}
+
+/// A client that takes nothing, and whose queue was filled with frames of this size.
+fn overfull(frame: usize, room: usize) -> Case {
+    let case = Case::with(&Lifespan::default(), SlowClient::Close, |_| {
+        Box::new(|_| ())
+    });
+    case.wire.script(|script| script.room = room);
+    let payload = vec![b'x'; frame];
+    let send = |output: &Arc<Output<Wire>>| output.send(Opcode::Text, &payload, Caller::Thread);
+    while send(&case.output).is_ok() {}
+    assert_eq!(send(&case.output), Err(Closed));
+    assert!(case.home.wakes() > 0, "the session learns of it");
+    case
+}
+
+#[test]
+fn a_slow_client_is_closed_behind_the_frame_in_progress() {
+    let mut case = overfull(1000, 2500);
+    assert!(matches!(
+        case.turn(),
+        Next::Wait {
+            read: false,
+            write: true,
+            deadline: Some(_)
+        }
+    ));
+    case.wire.take(1 << 20);
+    assert_eq!(case.turn(), Next::Ended);
+    let mut received = case.wire.received();
+    let close = b"\x88\x0d\x03\xf5slow client";
+    assert_eq!(received.split_off(3 * 1004), close);
+    case.drop_session();
+    assert_eq!(case.events.take(), ["disconnect"]);
+}
+
+#[test]
+fn a_slow_client_in_the_middle_of_a_long_frame_is_dropped() {
+    let mut case = overfull(100_000, 500);
+    assert_eq!(case.turn(), Next::Ended);
+    assert!(case.wire.script(|script| script.is_aborted));
+    assert_eq!(case.wire.received().len(), 500);
+}
+
+#[test]
+fn a_client_that_takes_what_has_not_been_tried_yet_is_not_slow() {
+    let case = Case::with(&Lifespan::default(), SlowClient::Close, |_| {
+        Box::new(|_| ())
+    });
+    for _ in 0..100 {
+        let sent = case
+            .output
+            .send(Opcode::Text, &[b'x'; LIMIT / 2], Caller::Callback);
+        assert_eq!(sent, Ok(()));
+    }
+}
+
+#[test]
+fn a_silent_client_is_pinged_and_then_told_why_the_connection_ends() {
+    let lifespan = Lifespan {
+        ping_interval: Some(Duration::from_secs(30)),
+        ping_timeout: Duration::from_secs(20),
+        ..Lifespan::default()
+    };
+    let mut case = Case::with(&lifespan, SlowClient::Wait, |_| Box::new(|_| ()));
+    let start = Instant::now();
+    let after = |seconds| start + Duration::from_secs(seconds);
+    assert!(matches!(
+        case.turn_at(start),
+        Next::Wait {
+            deadline: Some(_),
+            ..
+        }
+    ));
+    assert!(case.wire.received().is_empty());
+    case.turn_at(after(31));
+    assert_eq!(case.wire.received(), b"\x89\x04\0\0\0\x01");
+    case.wire.send(&[frame(0x8a, b"\0\0\0\x01")]);
+    case.turn_at(after(32));
+    case.turn_at(after(63));
+    assert_eq!(case.wire.received(), b"\x89\x04\0\0\0\x02");
+    assert_eq!(case.turn_at(after(84)), Next::Ended);
+    assert_eq!(case.wire.received(), b"\x88\x0e\x03\xf3ping timeout");
+    case.drop_session();
+    let events = case.events.take();
+    assert!(events[0].starts_with("closing with 1011"), "{events:?}");
+    assert_eq!(events[1..], ["disconnect"]);
 }

@@ -87,6 +87,9 @@ impl<A: Application, S: Stream> Session<A, S> {
     pub fn turn(&mut self, buffer: &mut [u8], now: Instant, was_long: bool) -> Next {
         self.pace.begin(now, was_long);
         self.connection.begin(now);
+        if self.output.is_cut() {
+            self.connection.give_up();
+        }
         let is_held_up = self.connection.is_paused() && is_full(&self.output.write());
         let rest = match () {
             () if !self.connection.is_reading() => Rest::Nothing,
@@ -307,6 +310,7 @@ fn closer_of(error: &io::Error) -> Closer {
     match error.kind() {
         io::ErrorKind::TimedOut => Closer::Timeout,
         io::ErrorKind::OutOfMemory => Closer::Error,
+        io::ErrorKind::QuotaExceeded => Closer::Limit,
         _ => Closer::Lost,
     }
 }

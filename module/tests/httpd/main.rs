@@ -40,6 +40,7 @@ mod refusals;
 mod response_headers;
 mod restart;
 mod rust;
+mod send_queue;
 mod sites;
 mod slow_reader;
 mod status;
@@ -94,6 +95,7 @@ const THEMES: &[&[Case]] = &[
     keepalive::CASES,
     keepalive::settings::CASES,
     unfinished::CASES,
+    send_queue::CASES,
     endurance::CASES,
     crowd::CASES,
     capacity::CASES,

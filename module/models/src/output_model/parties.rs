@@ -9,7 +9,7 @@ use std::time::Duration;
 use loom::sync::{Condvar, Mutex};
 use loom::thread::{self, JoinHandle};
 
-use crate::output::{Caller, Framing, Home, Output, Progress};
+use crate::output::{Caller, Framing, Home, Output, Progress, QueuePolicy, SlowClient};
 use crate::output_state::OutputState;
 use crate::transport::Stream;
 
@@ -43,7 +43,11 @@ impl Connection {
             state: Mutex::default(),
             changed: Condvar::new(),
         });
-        let output = Output::new(limit, timeout, Arc::clone(&home) as _, Framing::new(None));
+        let policy = QueuePolicy {
+            limit,
+            slow_client: SlowClient::Wait,
+        };
+        let output = Output::new(policy, timeout, Arc::clone(&home) as _, Framing::new(None));
         Arc::new(Self {
             output,
             client: Arc::new(Client::new(Arc::clone(&home))),
