@@ -55,7 +55,7 @@ pub use memory::look_for_memory_with;
 pub use message::MessageKind;
 pub use origin::{OriginPolicy, Site, form_to_use};
 pub use output_state::OutputState;
-pub use rate::Rate;
+pub use rate::{Excess, MessageRate, Rate};
 pub use receiver::{Event, Receiver};
 pub use recycling::free_buffers;
 pub use version::{SUPPORTED_VERSIONS, Version};

@@ -20,6 +20,7 @@ use crate::httpd::sys;
 use crate::protocol::form_to_use;
 use command::{
     Argument, Directive, END, each, flag, of_configuration, of_server, one, one_or_two, two,
+    up_to_three,
 };
 use values::{
     parse_compression_context, parse_compression_level, parse_compression_threshold,
@@ -27,8 +28,7 @@ use values::{
     parse_max_fragments, parse_origin_check, parse_plain_requests, parse_size, parse_threads,
 };
 
-#[repr(transparent)]
-pub(super) struct Table([sys::command_rec; 32]);
+pub(super) struct Table(&'static [sys::command_rec]);
 
 // SAFETY: the table holds constants and pointers to constants; nobody writes to it.
 unsafe impl Sync for Table {}
@@ -39,7 +39,7 @@ impl Table {
     }
 }
 
-pub(super) static TABLE: Table = Table([
+pub(super) static TABLE: Table = Table(&[
     two(
         c"WebSocketHandler",
         &(handler as _),
@@ -179,6 +179,11 @@ pub(super) static TABLE: Table = Table([
         c"WebSocketHandshakeRate",
         &(limits::handshake_rate as _),
         c"Handshakes of one client address, such as 10/s, and how many at once; default Off",
+    )),
+    of_configuration(up_to_three(
+        c"WebSocketMessageRate",
+        &(limits::message_rate as _),
+        c"Messages of a client on one connection, such as 10/s, how many at once, Pause or Close",
     )),
     of_server(two(
         c"WebSocketThreads",

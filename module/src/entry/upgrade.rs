@@ -388,7 +388,10 @@ impl Opening<'_> {
         let registration = register(&output, holder, config.drain_time(), account);
         let counted = (registration, place);
         let plugged = Plugged::new(plugin, Arc::clone(&attachment), counted, memory);
-        let session = Session::new(connection, output, plugged);
+        let mut session = Session::new(connection, output, plugged);
+        if let Some(limit) = config.limits().message_rate() {
+            session.limit(limit);
+        }
         shutdown::expect();
         attachment.set_open();
         // Not before: whatever the plugin and other modules have set, this is what holds.

@@ -30,6 +30,24 @@ impl Rate {
     }
 }
 
+/// What becomes of messages beyond a rate.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Excess {
+    /// They are read later.
+    Waits,
+    /// They end the connection.
+    Closes,
+}
+
+/// How often a client may send messages.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct MessageRate {
+    /// So often.
+    pub rate: Rate,
+    /// And if more come.
+    pub excess: Excess,
+}
+
 #[cfg(test)]
 mod tests {
     use super::Rate;

@@ -7,13 +7,14 @@ use std::time::Instant;
 use websocket_plugin::CloseCode;
 
 use super::application::Application;
+use super::limiter::Limiter;
 use super::pace::Pace;
 use super::plugged::Plugged;
 use crate::httpd::log::Level;
 use crate::output::{Output, Progress};
 use crate::protocol::{
     Account, Action, Await, CloseFrame, ClosePayload, Closer, Closing, Connection, Due, End,
-    Ending, Input, MessageKind, Opcode, OutputState, Payload, ProtocolError, Traffic,
+    Ending, Input, MessageKind, MessageRate, Opcode, OutputState, Payload, ProtocolError, Traffic,
 };
 use crate::transport::Stream;
 use crate::transport::Transport;
@@ -44,6 +45,8 @@ enum Rest {
     More,
     /// The same, which is read when the client has taken output.
     HeldBack,
+    /// The same, which is read when the client may send more messages.
+    Limited,
 }
 
 /// A connection that its application has accepted. Dropping it ends the connection for the
@@ -57,6 +60,7 @@ pub struct Session<A: Application = Plugged, S: Stream = Transport> {
     ended: Instant,
     /// The client's messages.
     received: Traffic,
+    limiter: Option<Box<Limiter>>,
 }
 
 impl<A: Application, S: Stream> Session<A, S> {
@@ -72,7 +76,13 @@ impl<A: Application, S: Stream> Session<A, S> {
             began,
             ended: began,
             received: Traffic::default(),
+            limiter: None,
         }
+    }
+
+    /// Limits the messages of the client.
+    pub fn limit(&mut self, limit: MessageRate) {
+        self.limiter = Some(Box::new(Limiter::new(limit, self.began)));
     }
 
     /// When the last turn ended.
@@ -94,7 +104,8 @@ impl<A: Application, S: Stream> Session<A, S> {
         let rest = match () {
             () if !self.connection.is_reading() => Rest::Nothing,
             () if is_held_up => Rest::More,
-            () => self.read(buffer),
+            () if self.resumes(now).is_some() => Rest::Limited,
+            () => self.read(buffer, now),
         };
         match self.next(rest) {
             Next::Wait {
@@ -119,6 +130,7 @@ impl<A: Application, S: Stream> Session<A, S> {
                         deadline,
                     }
                 }
+                Rest::Limited => self.wait_to_resume(now, write, deadline),
                 Rest::More | Rest::HeldBack => Next::Again,
             },
             Next::Ended => Next::Ended,
@@ -140,10 +152,27 @@ impl<A: Application, S: Stream> Session<A, S> {
         &self.output
     }
 
+    /// When the client may be read from again, if its messages are limited and not now.
+    fn resumes(&self, now: Instant) -> Option<Instant> {
+        self.limiter.as_ref()?.resumes(now)
+    }
+
+    /// Waits until the client may be read from again. A `deadline` that has passed is one that only
+    /// reading could do something about.
+    fn wait_to_resume(&mut self, now: Instant, write: bool, deadline: Option<Instant>) -> Next {
+        self.connection.release();
+        let deadline = deadline.filter(|deadline| *deadline > self.ended);
+        Next::Wait {
+            read: false,
+            write,
+            deadline: deadline.into_iter().chain(self.resumes(now)).min(),
+        }
+    }
+
     /// Reads as much as one turn may. Returns what may be left.
-    fn read(&mut self, buffer: &mut [u8]) -> Rest {
+    fn read(&mut self, buffer: &mut [u8], now: Instant) -> Rest {
         while self.connection.is_reading() {
-            match self.read_once(buffer) {
+            match self.read_once(buffer, now) {
                 Ok(true) => {
                     if is_full(&self.output.write()) {
                         return Rest::More;
@@ -160,6 +189,9 @@ impl<A: Application, S: Stream> Session<A, S> {
                     }
                 },
             }
+            if self.resumes(now).is_some() {
+                return Rest::Limited;
+            }
             if !self.pace.goes_on() {
                 return Rest::More;
             }
@@ -168,39 +200,59 @@ impl<A: Application, S: Stream> Session<A, S> {
     }
 
     /// Reads and handles the bytes of one system call. Returns whether there may be more.
-    fn read_once(&mut self, buffer: &mut [u8]) -> io::Result<bool> {
+    fn read_once(&mut self, buffer: &mut [u8], now: Instant) -> io::Result<bool> {
         let Self {
             connection,
             output,
             application,
             pace,
             received,
+            limiter,
             ..
         } = self;
-        let traces = application.traces_frames();
+        let before = received.messages;
+        let most = limiter
+            .as_ref()
+            .map_or(u64::MAX, |limiter| limiter.most(now));
         let handler = Handler {
             output,
             application,
-            traces,
+            traces: application.traces_frames(),
+            last: before.saturating_add(most),
         };
+        let mut is_in_time = true;
         let (read, may_be_more) = if let Some(space) = connection.spare() {
             let (read, more) = output.read(pace.limit(space))?;
-            handler.in_callbacks(|| handler.handle_filled(connection, read, received));
+            handler.in_callbacks(|| {
+                is_in_time = handler.handle_filled(connection, read, received);
+            });
             (read, more)
         } else {
-            let room = buffer.len() - Input::BEHIND;
+            let most = limiter
+                .as_ref()
+                .map_or(usize::MAX, |limiter| limiter.most_bytes(now));
+            let room = (buffer.len() - Input::BEHIND).min(most);
             let (read, more) = output.read(pace.limit(&mut buffer[..room]))?;
             let input = Input::new(buffer, read);
-            handler.in_callbacks(|| handler.handle_input(connection, input, received));
+            handler.in_callbacks(|| {
+                is_in_time = handler.handle_input(connection, input, received);
+            });
             (read, more)
         };
+        if let Some(limiter) = limiter {
+            limiter.count(received.messages - before, now);
+        }
         if read == 0 {
             connection.finish();
         } else {
             connection.heard();
         }
-        if !connection.is_reading() {
-            output.seal();
+        if !is_in_time {
+            self.close(Ending::Flooding);
+            self.connection.finish();
+        }
+        if !self.connection.is_reading() {
+            self.output.seal();
         }
         Ok(may_be_more)
     }
@@ -213,7 +265,8 @@ impl<A: Application, S: Stream> Session<A, S> {
                 Progress::At(output) => output,
                 Progress::Broken(error) => return self.lose(&error),
             };
-            let (has_unread, received) = (rest == Rest::More, self.received.messages);
+            let has_unread = matches!(rest, Rest::More | Rest::Limited);
+            let received = self.received.messages;
             let due = self
                 .connection
                 .due(output, has_unread, received, &*self.output);
@@ -272,7 +325,12 @@ impl<A: Application, S: Stream> Session<A, S> {
         let text = format!("closing with {code}: {ending}");
         self.application.log(Level::Info, &text);
         let payload = ClosePayload::new(code, ending.reason());
-        let closing = Closing::with_frame(Closer::Timeout, &payload);
+        let closer = if ending == Ending::Flooding {
+            Closer::Limit
+        } else {
+            Closer::Timeout
+        };
+        let closing = Closing::with_frame(closer, &payload);
         self.output.answer_close(closing, &payload);
     }
 
@@ -337,6 +395,8 @@ struct Handler<'a, A, S> {
     application: &'a A,
     /// Whether frames are logged.
     traces: bool,
+    /// The number of the last message that the client may send for now.
+    last: u64,
 }
 
 impl<A: Application, S: Stream> Handler<'_, A, S> {
@@ -345,31 +405,52 @@ impl<A: Application, S: Stream> Handler<'_, A, S> {
             .in_callback(|| self.application.in_callbacks(body));
     }
 
+    /// Returns `false` at a message that the client may not send yet.
     fn handle_input(
         &self,
         connection: &mut Connection,
         mut input: Input<'_>,
         received: &mut Traffic,
-    ) {
+    ) -> bool {
         loop {
             while let Some((kind, mut payload)) = connection.whole_message(&mut input) {
-                self.deliver(kind, &mut payload, received);
+                if !self.deliver(kind, &mut payload, received) {
+                    return false;
+                }
             }
             match connection.receive(&mut input) {
-                Some(action) => self.handle(action, received),
-                None => return,
+                Some(action) => {
+                    if !self.handle(action, received) {
+                        return false;
+                    }
+                }
+                None => return true,
             }
         }
     }
 
-    fn handle_filled(&self, connection: &mut Connection, read: usize, received: &mut Traffic) {
-        if let Some(action) = connection.filled(read) {
-            self.handle(action, received);
-        }
+    /// As [`handle_input`](Self::handle_input), of bytes that were read into the message.
+    fn handle_filled(
+        &self,
+        connection: &mut Connection,
+        read: usize,
+        received: &mut Traffic,
+    ) -> bool {
+        let action = connection.filled(read);
+        action.is_none_or(|action| self.handle(action, received))
     }
 
+    /// Returns whether the client may send the message.
     #[inline]
-    fn deliver(&self, kind: MessageKind, payload: &mut Payload<'_>, received: &mut Traffic) {
+    fn deliver(
+        &self,
+        kind: MessageKind,
+        payload: &mut Payload<'_>,
+        received: &mut Traffic,
+    ) -> bool {
+        if received.messages >= self.last {
+            return false;
+        }
         received.add(Traffic::message(payload.len()));
         if self.traces {
             self.trace(|| {
@@ -378,6 +459,7 @@ impl<A: Application, S: Stream> Handler<'_, A, S> {
             });
         }
         self.application.message(kind, payload);
+        true
     }
 
     #[cold]
@@ -385,9 +467,11 @@ impl<A: Application, S: Stream> Handler<'_, A, S> {
         self.application.log(Level::Trace4, &text());
     }
 
-    fn handle(&self, action: Action<'_>, received: &mut Traffic) {
+    fn handle(&self, action: Action<'_>, received: &mut Traffic) -> bool {
         match action {
-            Action::Deliver { kind, mut payload } => self.deliver(kind, &mut payload, received),
+            Action::Deliver { kind, mut payload } => {
+                return self.deliver(kind, &mut payload, received);
+            }
             Action::Pong(payload) => {
                 if self.traces {
                     self.trace(|| format!("received a ping of {} bytes", payload.len()));
@@ -402,6 +486,7 @@ impl<A: Application, S: Stream> Handler<'_, A, S> {
             Action::Close(frame) => self.answer_close(frame),
             Action::Fail(error, code) => self.fail(error, code),
         }
+        true
     }
 
     fn answer_close(&self, frame: Option<CloseFrame<'_>>) {

@@ -222,6 +222,14 @@ fn bad_arguments(context: &Context) -> Result<()> {
         ),
         ("WebSocketHandshakeRate 10/s 0", vec!["'10/s 0'"]),
         (
+            "WebSocketMessageRate fast",
+            vec!["WebSocketMessageRate", "10/s, 30/min", "'fast'"],
+        ),
+        (
+            "WebSocketMessageRate 10/s 5 drop",
+            vec!["WebSocketMessageRate", "Pause or Close", "'drop'"],
+        ),
+        (
             "WebSocketHandshakeRate 1/s 2 3",
             vec!["WebSocketHandshakeRate takes 1-2 arguments"],
         ),
@@ -278,7 +286,8 @@ fn contexts(context: &Context) -> Result<()> {
          WebSocketCompression on\nWebSocketCompressionLevel 9\n\
          WebSocketCompressionThreshold 0\nWebSocketCompressionContext shared\n\
          WebSocketDrainTime 90s\nWebSocketReserve 20\n\
-         WebSocketMaxConnectionsPerClient 5\nWebSocketHandshakeRate 10/s 50\n"
+         WebSocketMaxConnectionsPerClient 5\nWebSocketHandshakeRate 10/s 50\n\
+         WebSocketMessageRate 10/s 50 close\n"
     );
     for (start, end) in [
         ("", ""),

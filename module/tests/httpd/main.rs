@@ -30,6 +30,7 @@ mod life;
 mod limits;
 mod logs;
 mod malformed;
+mod message_rate;
 mod messages;
 mod mistakes;
 mod origin;
@@ -91,6 +92,7 @@ const THEMES: &[&[Case]] = &[
     byte_counts::CASES,
     life::CASES,
     limits::CASES,
+    message_rate::CASES,
     logs::CASES,
     keepalive::CASES,
     keepalive::settings::CASES,

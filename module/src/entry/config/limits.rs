@@ -1,7 +1,7 @@
 //! What `WebSocketReserve` and the limits set, in one section.
 
 use crate::httpd::quota::Burden;
-use crate::protocol::Rate;
+use crate::protocol::{MessageRate, Rate};
 
 /// Percent of what the MPM can hold.
 pub const DEFAULT_RESERVE: u8 = 10;
@@ -14,6 +14,7 @@ pub struct LimitsConfig {
     pub(in crate::entry) max_connections: Option<Option<usize>>,
     pub(in crate::entry) max_per_client: Option<Option<usize>>,
     pub(in crate::entry) handshake_rate: Option<Option<Rate>>,
+    pub(in crate::entry) message_rate: Option<Option<MessageRate>>,
 }
 
 impl LimitsConfig {
@@ -45,6 +46,12 @@ impl LimitsConfig {
         self.handshake_rate.flatten()
     }
 
+    /// How often a client may send messages on one connection.
+    #[must_use]
+    pub fn message_rate(self) -> Option<MessageRate> {
+        self.message_rate.flatten()
+    }
+
     /// The section `inner` inside this one: what it sets counts, the rest is inherited.
     pub(super) fn merged_with(self, inner: Self) -> Self {
         Self {
@@ -52,13 +59,15 @@ impl LimitsConfig {
             max_connections: inner.max_connections.or(self.max_connections),
             max_per_client: inner.max_per_client.or(self.max_per_client),
             handshake_rate: inner.handshake_rate.or(self.handshake_rate),
+            message_rate: inner.message_rate.or(self.message_rate),
         }
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{Burden, LimitsConfig, Rate};
+    use super::{Burden, LimitsConfig, MessageRate, Rate};
+    use crate::protocol::Excess;
     use std::time::Duration;
 
     #[test]
@@ -81,11 +90,16 @@ mod tests {
         assert_eq!(nothing.max_connections(), None);
         assert_eq!(nothing.max_per_client(), None);
         assert_eq!(nothing.handshake_rate(), None);
+        assert_eq!(nothing.message_rate(), None);
         let rate = Rate::new(10, Duration::from_secs(1), 5);
         let outer = LimitsConfig {
             max_connections: Some(Some(100)),
             max_per_client: Some(Some(5)),
             handshake_rate: Some(rate),
+            message_rate: Some(rate.map(|rate| MessageRate {
+                rate,
+                excess: Excess::Closes,
+            })),
             ..nothing
         };
         assert_eq!(outer.merged_with(nothing), outer);

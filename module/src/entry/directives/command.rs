@@ -23,6 +23,9 @@ pub(super) type SetOne = fn(&mut Directive<'_>, Argument<'_>) -> Result<(), Stri
 /// Applies a directive with two arguments.
 pub(super) type SetTwo = fn(&mut Directive<'_>, Argument<'_>, Argument<'_>) -> Result<(), String>;
 
+/// Applies a directive with up to three arguments; those that are missing are empty.
+pub(super) type SetThree = fn(&mut Directive<'_>, [Argument<'_>; 3]) -> Result<(), String>;
+
 /// Applies a directive that is `On` or `Off`.
 pub(super) type SetFlag = fn(&mut Config, bool);
 
@@ -99,6 +102,22 @@ pub(super) const fn one_or_two(
     sys::command_rec {
         args_how: sys::TAKE12,
         ..two(name, set, help)
+    }
+}
+
+/// A directive with one to three arguments.
+pub(super) const fn up_to_three(
+    name: &'static CStr,
+    set: &'static SetThree,
+    help: &'static CStr,
+) -> sys::command_rec {
+    sys::command_rec {
+        func: sys::cmd_func {
+            take3: Some(apply_three),
+        },
+        cmd_data: ptr::from_ref(set).cast_mut().cast(),
+        args_how: sys::TAKE123,
+        ..named(name, help)
     }
 }
 
@@ -218,6 +237,22 @@ unsafe extern "C" fn apply_two(
     }
 }
 
+unsafe extern "C" fn apply_three(
+    parms: *mut sys::cmd_parms,
+    config: *mut c_void,
+    first: *const c_char,
+    second: *const c_char,
+    third: *const c_char,
+) -> *const c_char {
+    // SAFETY: httpd's arguments, passed on as they came; `up_to_three` put a `SetThree` into the
+    // table.
+    unsafe {
+        apply(parms, config, |set: &SetThree, directive| {
+            set(directive, [first, second, third].map(|text| argument(text)))
+        })
+    }
+}
+
 unsafe extern "C" fn apply_flag(
     parms: *mut sys::cmd_parms,
     config: *mut c_void,
@@ -263,7 +298,7 @@ unsafe fn apply<T: 'static>(
     })
 }
 
-/// An argument; httpd passes none that is null.
+/// An argument; httpd passes null for one that is missing.
 unsafe fn argument<'a>(text: *const c_char) -> Argument<'a> {
     // SAFETY: the caller passes on an argument of the directive being read.
     Argument(unsafe { bytes(text) }.unwrap_or_default())

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::command::{Argument, Directive};
-use crate::protocol::Rate;
+use crate::protocol::{Excess, MessageRate, Rate};
 
 /// The largest part that may be kept for ordinary requests, in percent.
 const LARGEST_RESERVE: u8 = 99;
@@ -50,6 +50,40 @@ pub(super) fn handshake_rate(
     let rate = parse_rate("WebSocketHandshakeRate", &rate.text(), &burst.text())?;
     directive.config.limits.handshake_rate = Some(rate);
     Ok(())
+}
+
+/// What is missing is empty. The burst may be left out before the last word.
+pub(super) fn message_rate(
+    directive: &mut Directive<'_>,
+    [rate, burst, excess]: [Argument<'_>; 3],
+) -> Result<(), String> {
+    let [rate, burst, excess] = [rate, burst, excess].map(Argument::text);
+    directive.config.limits.message_rate = Some(parse_message_rate(&rate, &burst, &excess)?);
+    Ok(())
+}
+
+fn parse_message_rate(
+    rate: &str,
+    burst: &str,
+    excess: &str,
+) -> Result<Option<MessageRate>, String> {
+    let is_word = |text: &str| text.bytes().any(|byte| byte.is_ascii_alphabetic());
+    let (burst, word) = if excess.is_empty() && is_word(burst) {
+        ("", burst)
+    } else {
+        (burst, excess)
+    };
+    let excess = match word.to_ascii_lowercase().as_str() {
+        "" | "pause" => Excess::Waits,
+        "close" => Excess::Closes,
+        _ => {
+            return Err(format!(
+                "the last word of WebSocketMessageRate must be Pause or Close, not '{word}'"
+            ));
+        }
+    };
+    let rate = parse_rate("WebSocketMessageRate", rate, burst)?;
+    Ok(rate.map(|rate| MessageRate { rate, excess }))
 }
 
 fn parse_reserve(text: &str) -> Result<u8, String> {
@@ -114,8 +148,8 @@ fn number<T: std::str::FromStr>(text: &str) -> Option<T> {
 
 #[cfg(test)]
 mod tests {
-    use super::{parse_number, parse_rate, parse_reserve};
-    use crate::protocol::Rate;
+    use super::{parse_message_rate, parse_number, parse_rate, parse_reserve};
+    use crate::protocol::{Excess, MessageRate, Rate};
     use std::time::Duration;
 
     #[test]
@@ -140,6 +174,35 @@ mod tests {
             let message = format!("D must be a number from 1 to 100, or Off, not '{bad}'");
             assert_eq!(parse_number("D", 100, bad), Err(message));
         }
+    }
+
+    #[test]
+    fn a_rate_of_messages_says_what_becomes_of_more() {
+        let limit = |burst, excess| {
+            let rate = Rate::new(10, Duration::from_secs(1), burst);
+            Ok(rate.map(|rate| MessageRate { rate, excess }))
+        };
+        let parse = parse_message_rate;
+        assert_eq!(parse("10/s", "", ""), limit(10, Excess::Waits));
+        assert_eq!(parse("10/s", "20", ""), limit(20, Excess::Waits));
+        assert_eq!(parse("10/s", "20", "cLose"), limit(20, Excess::Closes));
+        assert_eq!(parse("10/s", "Close", ""), limit(10, Excess::Closes));
+        assert_eq!(parse("10/s", "paUse", ""), limit(10, Excess::Waits));
+        assert_eq!(parse("Off", "", ""), Ok(None));
+        for (burst, excess, word) in [("drop", "", "drop"), ("20", "drop", "drop")] {
+            let message = parse("10/s", burst, excess).unwrap_err();
+            assert!(message.ends_with(&format!("must be Pause or Close, not '{word}'")));
+        }
+        assert!(
+            parse("10", "20", "close")
+                .unwrap_err()
+                .contains("10/s, 30/min")
+        );
+        assert!(
+            parse("10/s", "0", "close")
+                .unwrap_err()
+                .contains("'10/s 0'")
+        );
     }
 
     #[test]

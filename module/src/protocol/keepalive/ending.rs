@@ -17,6 +17,8 @@ pub enum Ending {
     Stuck,
     /// The connection is as old as it may get.
     Aged,
+    /// The client sends more messages than it may.
+    Flooding,
 }
 
 impl Ending {
@@ -27,7 +29,7 @@ impl Ending {
     pub const fn close_code(self, version: Version) -> CloseCode {
         match (self, version) {
             (Self::Silent, Version::V13) => CloseCode::INTERNAL_ERROR,
-            (Self::Stuck, Version::V13) => CloseCode::POLICY_VIOLATION,
+            (Self::Stuck | Self::Flooding, Version::V13) => CloseCode::POLICY_VIOLATION,
             (Self::Aged, Version::V13) => CloseCode::SERVICE_RESTART,
             _ => CloseCode::GOING_AWAY,
         }
@@ -41,6 +43,7 @@ impl Ending {
             Self::Idle => "idle timeout",
             Self::Stuck => "message timeout",
             Self::Aged => "maximum lifetime",
+            Self::Flooding => "message rate",
         }
     }
 }
@@ -52,6 +55,7 @@ impl fmt::Display for Ending {
             Self::Idle => "no message came or went within WebSocketIdleTimeout",
             Self::Stuck => "nothing more of a frame or message came within WebSocketMessageTimeout",
             Self::Aged => "the connection has reached WebSocketMaxLifetime",
+            Self::Flooding => "the client sends more messages than WebSocketMessageRate allows",
         })
     }
 }
