@@ -40,7 +40,7 @@ mod recycling;
 mod utf8;
 mod version;
 
-pub use account::{Account, Closer, Closing, Traffic};
+pub use account::{Account, Closer, Closing, Milliseconds, Traffic};
 pub use close::{CloseFrame, ClosePayload};
 pub use connection::{Action, Await, Connection, End};
 pub use deflate::{DeflateContext, DeflateLevel, DeflateParameters, Deflater};

@@ -15,7 +15,7 @@ use crate::httpd::refusal::Refusal;
 use crate::httpd::request::Request;
 use crate::httpd::section::Section;
 use crate::output::{Caller, Closed, Output, Queued};
-use crate::protocol::{Account, Opcode};
+use crate::protocol::{Account, Milliseconds, Opcode};
 
 /// The connection a [`Server`] stands for at the moment.
 pub struct Attachment {
@@ -176,6 +176,7 @@ fn note_end(request: Request, account: &Account) {
         closing,
         received,
         sent,
+        ping,
         ..
     } = account;
     request.set_note(c"websocket-closed-by", closing.by.word());
@@ -187,6 +188,9 @@ fn note_end(request: Request, account: &Account) {
         (c"websocket-bytes-out", sent.bytes),
     ] {
         request.set_note(name, &number.to_string());
+    }
+    if let Some(ping) = ping {
+        request.set_note(c"websocket-ping-ms", &Milliseconds(*ping).to_string());
     }
 }
 

@@ -149,6 +149,8 @@ pub struct Account {
     pub sent: Traffic,
     /// From the 101 response to the end.
     pub open: Duration,
+    /// How long the client took to answer the last ping of the server that it has answered.
+    pub ping: Option<Duration>,
 }
 
 impl fmt::Display for Account {
@@ -158,6 +160,7 @@ impl fmt::Display for Account {
             received,
             sent,
             open,
+            ping,
         } = self;
         write!(f, "{} with code {}", closing.by.phrase(), closing.code)?;
         if !closing.reason.is_empty() {
@@ -172,7 +175,21 @@ impl fmt::Display for Account {
             sent.messages,
             sent.bytes,
             open.as_secs_f64()
-        )
+        )?;
+        match ping {
+            Some(ping) => write!(f, ", ping {} ms", Milliseconds(*ping)),
+            None => Ok(()),
+        }
+    }
+}
+
+/// A duration as a number of milliseconds.
+#[derive(Clone, Copy, Debug)]
+pub struct Milliseconds(pub Duration);
+
+impl fmt::Display for Milliseconds {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:.3}", self.0.as_secs_f64() * 1000.0)
     }
 }
 
@@ -211,11 +228,16 @@ mod tests {
             received,
             sent: Traffic::message(7),
             open: Duration::from_millis(1234),
+            ping: None,
         };
         assert_eq!(
             account.to_string(),
             "closed by the plugin with code 4000 and reason \"so 'there'\"; received 2 messages (5 \
              bytes), sent 1 (7 bytes); open for 1.234 s"
         );
+        let ping = Some(Duration::from_micros(12_345));
+        let account = Account { ping, ..account };
+        let text = account.to_string();
+        assert!(text.ends_with("open for 1.234 s, ping 12.345 ms"), "{text}");
     }
 }

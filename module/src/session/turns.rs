@@ -342,6 +342,7 @@ impl<A: Application, S: Stream> Session<A, S> {
             received: self.received,
             sent,
             open: self.began.elapsed(),
+            ping: self.connection.round_trip(),
         }
     }
 

@@ -25,6 +25,7 @@ cases! {
     "logs: the example of the README has codes, closers and counts in the access log" => access_log,
     "logs: WebSocketDetach: the access log has no notes, as its line is written at the upgrade"
         => detached_access_log,
+    "logs: the time that a client takes to answer a ping is in both logs" => ping,
     "logs: a refusal is logged with its cause, the section, the plugin and the client" => refusals,
     "logs: trace2 logs handshakes, trace4 logs frames, info neither" => traces,
     "logs: lines of a connection end with the traceparent of its handshake" => traceparent,
@@ -282,7 +283,12 @@ fn notes(httpd: &Httpd, number: usize) -> Result<String> {
 }
 
 fn access_log(context: &Context) -> Result<()> {
-    let httpd = context.start(&format_of_readme()?)?;
+    let root = context.root()?.tls_port(free_port()?);
+    let httpd = context
+        .with_http2(root)?
+        .config(context.plugins().locations())
+        .config(format_of_readme()?)
+        .start()?;
     for (number, (end, expected)) in [
         (
             (|client| {
@@ -292,15 +298,15 @@ fn access_log(context: &Context) -> Result<()> {
                 client.send(masked(Opcode::CLOSE, 1000_u16.to_be_bytes()))?;
                 client.expect_close(1000)
             }) as End,
-            "client 1000 2 305 2 305",
+            "client 1000 2 305 2 305 -",
         ),
-        (|client| client.half_close(), "lost 1006 0 0 0 0"),
+        (|client| client.half_close(), "lost 1006 0 0 0 0 -"),
         (
             |client| {
                 client.send(masked(0x83, ""))?;
                 client.expect_close(1002)
             },
-            "error 1002 0 0 0 0",
+            "error 1002 0 0 0 0 -",
         ),
     ]
     .into_iter()
@@ -311,6 +317,37 @@ fn access_log(context: &Context) -> Result<()> {
         let notes = notes(&httpd, number)?;
         ensure!(notes == expected, "{notes} instead of {expected}");
     }
+    let echoed = "client 1000 1 5 1 5 -";
+    echo_and_close(&mut Client::open_tls(&httpd, &Handshake::to("/echo"))?)?;
+    ensure!(notes(&httpd, 3)? == echoed, "TLS");
+    if context.serves_http2()? {
+        let http2 = Http2::connect(httpd.address())?;
+        echo_and_close(&mut http2.open(&Handshake::to("/echo"))?)?;
+        ensure!(notes(&httpd, 4)? == echoed, "HTTP/2");
+    }
+    Ok(())
+}
+
+fn ping(context: &Context) -> Result<()> {
+    let config = format_of_readme()? + "WebSocketPingInterval 100ms\n";
+    let httpd = context.start(&config)?;
+    let mut client = Client::open(httpd.address(), &Handshake::to("/echo"))?;
+    let began = std::time::Instant::now();
+    let ping = client.frame()?;
+    ensure!(ping.first_byte == Opcode::PING, "{ping:?}");
+    client.send(masked(Opcode::PONG, ping.payload))?;
+    client.echo("it has been read")?;
+    client.half_close()?;
+    let notes = notes(&httpd, 0)?;
+    let (counts, noted) = notes.rsplit_once(' ').context("no notes")?;
+    ensure!(counts == "lost 1006 1 16 1 16", "{notes}");
+    let took: f64 = noted.parse()?;
+    ensure!(
+        (0.0..=began.elapsed().as_secs_f64() * 1000.0).contains(&took),
+        "{took} ms"
+    );
+    let line = httpd.wait_for_log(END, PATIENCE)?;
+    ensure!(line.contains(&format!(" s, ping {noted} ms; ")), "{line}");
     Ok(())
 }
 
@@ -326,7 +363,7 @@ fn detached_access_log(context: &Context) -> Result<()> {
         .start()?;
     let mut client = Client::open(httpd.address(), &Handshake::to("/hermit"))?;
     let notes = notes(&httpd, 0)?;
-    ensure!(notes == "- - - - - -", "{notes}");
+    ensure!(notes == "- - - - - - -", "{notes}");
     echo_and_close(&mut client)
 }
 
