@@ -98,7 +98,13 @@ impl Admission<'_> {
         if most.is_none() || most == config::max_connections() {
             return None;
         }
-        quota::host(&self.request.virtual_host()?)
+        let host = quota::host(&self.request.virtual_host()?);
+        if host.is_none() && THROTTLE.admits(&"hosts") {
+            let text = "WebSocketMaxConnections does not hold for this virtual host: too many have \
+                        limits of their own";
+            self.request.log(Level::Error, text);
+        }
+        host
     }
 
     fn check_server(&self, host: Option<Host>) -> Result<(), Refusal> {

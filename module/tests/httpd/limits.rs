@@ -1,6 +1,7 @@
 //! Limits that hold for all processes together.
 
 use std::io::{Read, Write};
+use std::thread;
 
 use anyhow::{Context as _, Result, ensure};
 use rustix::process::{Pid, Signal, kill_process};
@@ -25,6 +26,7 @@ cases! {
     "limits: what killed processes had is free again" => killed,
     "limits: WebSockets over TLS and HTTP/2 and detached ones count" => transports,
     "limits: WebSockets of processes that are ending count" => graceful,
+    "limits: handshakes that come at the same time do not exceed a limit together" => at_once,
 }
 
 /// A server with a plugin at `/journal` and one at `/echo`, behind a proxy that names its clients.
@@ -331,4 +333,49 @@ fn graceful(context: &Context) -> Result<()> {
     let [first, _second] = old;
     first.close()?;
     expect_room(&httpd, &echo)?.close()
+}
+
+/// Handshakes on threads of their own, and the connections of those that were accepted.
+fn ask_at_once(httpd: &Httpd, handshake: &Handshake, count: usize) -> Result<Vec<Client>> {
+    thread::scope(|scope| {
+        let threads: Vec<_> = (0..count)
+            .map(|_| scope.spawn(|| ask(httpd, handshake)))
+            .collect();
+        let mut accepted = Vec::new();
+        for thread in threads {
+            let (response, client) = thread.join().expect("no panic")?;
+            ensure!([101, 429, 503].contains(&response.status), "{response:?}");
+            accepted.extend((response.status == 101).then_some(client));
+        }
+        Ok(accepted)
+    })
+}
+
+fn at_once(context: &Context) -> Result<()> {
+    for (config, most) in [
+        ("WebSocketMaxConnections 10", 10),
+        ("WebSocketMaxConnectionsPerClient 10", 10),
+        ("WebSocketHandshakeRate 10/h", 10),
+    ] {
+        let httpd = root(context, config)?.start()?;
+        let mut accepted = Vec::new();
+        for _ in 0..4 {
+            accepted.extend(ask_at_once(&httpd, &Handshake::to("/echo"), 20)?);
+            ensure!(
+                accepted.len() <= most,
+                "{config}: {} accepted",
+                accepted.len()
+            );
+        }
+        // Those that came together may all have been refused; one by one they are not.
+        while accepted.len() < most {
+            accepted.push(open(&httpd, &Handshake::to("/echo"))?);
+        }
+        let (response, _) = ask(&httpd, &Handshake::to("/echo"))?;
+        ensure!(
+            [429, 503].contains(&response.status),
+            "{config}: {response:?}"
+        );
+    }
+    Ok(())
 }

@@ -69,7 +69,8 @@ pub(super) fn claim(
 ) -> Option<(&Entry, usize)> {
     let window = most.saturating_mul(4).saturating_add(64).min(entries.len());
     let home = client.home(entries.len());
-    let near = || entries.iter().cycle().skip(home).take(window);
+    let (before, behind) = entries.split_at(home);
+    let near = || behind.iter().chain(before).take(window);
     let own = near().find(|entry| entry.take(owner))?;
     own.client.store(client.0, Ordering::SeqCst);
     Some((own, near().filter(|entry| entry.is_of(client)).count()))
@@ -86,9 +87,12 @@ pub(super) fn clear(entries: &[Entry], owner: u32) {
 
 impl Entry {
     fn take(&self, owner: u32) -> bool {
-        self.owner
-            .compare_exchange(0, owner, Ordering::SeqCst, Ordering::Relaxed)
-            .is_ok()
+        let (success, failure) = (Ordering::SeqCst, Ordering::Relaxed);
+        self.owner.load(Ordering::Relaxed) == 0
+            && self
+                .owner
+                .compare_exchange(0, owner, success, failure)
+                .is_ok()
     }
 
     fn is_of(&self, client: ClientKey) -> bool {

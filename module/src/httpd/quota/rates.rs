@@ -38,15 +38,9 @@ pub(super) fn count(
     now: Duration,
 ) -> Result<(), Duration> {
     let now = units(now);
-    let home = client.home(cells.len());
+    let (front, back) = cells.split_at(client.home(cells.len()));
     loop {
-        let near = || {
-            cells
-                .iter()
-                .cycle()
-                .skip(home)
-                .take(PROBES.min(cells.len()))
-        };
+        let near = || back.iter().chain(front).take(PROBES);
         let known = near().find(|cell| cell.is_of(client, now));
         let Some(cell) = known.or_else(|| near().find(|cell| cell.is_free(now))) else {
             return Ok(());
