@@ -195,18 +195,16 @@ pub fn left() -> Left {
     left.min().unwrap_or(Left::Nothing)
 }
 
-/// Whether the module's own loops still serve a connection that httpd does not know of, and nobody
-/// wants the child to end now.
-fn is_any_kept(state: &State) -> bool {
-    let is_detached = |entry: &Entry| entry.holder == Holder::Detached;
-    matches!(state.stop, Some(Stop::Graceful(_))) && state.connections.values().any(is_detached)
+/// Whether there is a connection that httpd does not know of.
+pub fn is_any_detached() -> bool {
+    lock().has_detached()
 }
 
 /// Waits until the last connection that httpd does not know of has ended, unless the child is to
 /// end now.
 pub fn wait_until_drained() {
     let mut state = lock();
-    while is_any_kept(&state) {
+    while matches!(state.stop, Some(Stop::Graceful(_))) && state.has_detached() {
         state = CHANGED.wait(state).unwrap_or_else(PoisonError::into_inner);
     }
 }
@@ -255,6 +253,11 @@ fn plan_of(state: &mut State) -> Option<&mut Plan> {
 }
 
 impl State {
+    fn has_detached(&self) -> bool {
+        let mut entries = self.connections.values();
+        entries.any(|entry| entry.holder == Holder::Detached)
+    }
+
     /// The connections that were not told to end, and how long each may stay.
     fn wishes(&self) -> Vec<Wish> {
         let open = self

@@ -296,6 +296,7 @@ unsafe extern "C" fn create_connection(
     _buckets: *mut sys::apr_bucket_alloc_t,
 ) -> *mut sys::conn_rec {
     suspend::note_taken();
+    generation::note_served();
     ptr::null_mut()
 }
 

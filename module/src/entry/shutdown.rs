@@ -142,6 +142,11 @@ fn look(over: &Over) {
 /// Keeps the child until the connections have ended that httpd does not know of, then closes all
 /// that are left. The threads of the MPM have ended.
 pub(super) fn wait_for_detached() {
+    stop_looking();
+    // Nobody has told of the end, or looked in time. If it is a hard stop, SIGTERM will tell.
+    if served::are_sockets_noted() && registry::is_any_detached() && !draining::is_running() {
+        drain();
+    }
     if draining::is_running() {
         registry::wait_until_drained();
     }
@@ -155,7 +160,6 @@ pub(super) fn wait_for_detached() {
 
 /// Ends the threads that wait for the end of the child, which has come, and waits for them.
 pub(super) fn finish() {
-    stop_looking();
     termination::stop();
     draining::stop();
 }

@@ -5,13 +5,16 @@
 //! restart. What it does not do before a stop is told here: the parent logs a line then ("shutting
 //! down gracefully"), while it is stopping and still has the generation it was configured with.
 //! The hook of that line notes it in memory shared by all. A hard stop is noted by the children it
-//! reaches, for those that are ending already: nobody would tell these for seconds.
+//! reaches, for those that are ending already: nobody would tell these for seconds. A child that fails
+//! while it starts is told the same, and must not note it; it has served no connection.
 
 use std::ffi::{c_int, c_void};
 use std::io;
 use std::ptr;
 use std::sync::OnceLock;
-use std::sync::atomic::{AtomicBool, AtomicI32, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI32, AtomicU64, Ordering};
+
+use rustix::time::{ClockId, clock_gettime};
 
 use super::error::check;
 use super::{mpm, sys};
@@ -27,15 +30,21 @@ struct Shared {
     configured: AtomicI32,
     /// httpd stops gracefully, for good.
     is_stopping: AtomicBool,
-    /// Children were told to end at once.
-    is_hard: AtomicBool,
+    /// When children were told to end at once, in seconds of the monotonic clock; 0: never.
+    hard_at: AtomicU64,
 }
+
+/// A hard stop is over by then (ap_reclaim_child_processes, mpm_unix.c).
+const HARD_FOR: u64 = 15;
 
 /// Set by the parent process, before it forks.
 static SHARED: OnceLock<&Shared> = OnceLock::new();
 
 /// The process that reads the configuration.
 static PARENT: AtomicI32 = AtomicI32::new(0);
+
+/// This child has served a connection.
+static HAS_SERVED: AtomicBool = AtomicBool::new(false);
 
 /// The generation of this child.
 static OWN: OnceLock<c_int> = OnceLock::new();
@@ -66,7 +75,7 @@ pub unsafe fn begin(server: *const sys::server_rec) -> io::Result<()> {
     shared
         .configured
         .store(mpm::generation(), Ordering::Release);
-    shared.is_hard.store(false, Ordering::Release);
+    shared.hard_at.store(0, Ordering::Release);
     PARENT.store(process_id(), Ordering::Relaxed);
     SHARED.get_or_init(|| shared);
     Ok(())
@@ -114,18 +123,34 @@ pub fn own() -> c_int {
     OWN.get().copied().unwrap_or_default()
 }
 
-/// Notes in a child that it was told to end at once.
-pub fn note_hard() {
-    if let Some(shared) = SHARED.get() {
-        shared.is_hard.store(true, Ordering::Release);
+/// To be called by a child that begins to serve a connection.
+pub fn note_served() {
+    if !HAS_SERVED.load(Ordering::Relaxed) {
+        HAS_SERVED.store(true, Ordering::Relaxed);
     }
 }
 
-/// Whether children were told to end at once.
+/// Notes in a child that it was told to end at once.
+pub fn note_hard() {
+    if let Some(shared) = SHARED.get()
+        && HAS_SERVED.load(Ordering::Relaxed)
+    {
+        shared.hard_at.store(seconds(), Ordering::Release);
+    }
+}
+
+/// Whether children were told to end at once a short while ago.
 pub fn is_hard() -> bool {
-    SHARED
+    let told = SHARED
         .get()
-        .is_some_and(|shared| shared.is_hard.load(Ordering::Acquire))
+        .map(|shared| shared.hard_at.load(Ordering::Acquire));
+    told.is_some_and(|at| at > 0 && seconds().saturating_sub(at) < HARD_FOR)
+}
+
+/// The monotonic clock, which all processes of the system share.
+fn seconds() -> u64 {
+    let now = clock_gettime(ClockId::Monotonic);
+    now.tv_sec.unsigned_abs().max(1)
 }
 
 /// Whether httpd stops gracefully. This may show some milliseconds after children were told to end.
