@@ -2,9 +2,9 @@
 
 mod closing;
 mod plan;
+mod state;
 
-use std::collections::BTreeMap;
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, Weak};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use websocket_plugin::CloseCode;
@@ -16,63 +16,13 @@ use crate::output::Output;
 use closing::{Manner, close};
 pub use plan::{DrainTime, Rate};
 use plan::{Plan, Wish};
+use state::{Entry, State, Stop};
+pub use state::{Holder, Left};
 
-static STATE: Mutex<State> = Mutex::new(State {
-    next: 0,
-    connections: BTreeMap::new(),
-    stop: None,
-});
+static STATE: Mutex<State> = Mutex::new(State::new());
 
 /// Tells [`wait_until_drained`] that a connection has ended, or that all are to end now.
 static CHANGED: Condvar = Condvar::new();
-
-struct State {
-    next: u64,
-    connections: BTreeMap<u64, Entry>,
-    stop: Option<Stop>,
-}
-
-struct Entry {
-    output: Weak<Output>,
-    holder: Holder,
-    drain_time: DrainTime,
-    /// It was told to end, in this manner.
-    told: Option<Manner>,
-}
-
-/// Who serves a connection while it is open.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Holder {
-    /// A thread of the MPM.
-    Mpm,
-    /// A thread of mod_http2.
-    Http2,
-    /// A loop of the reactor.
-    Loop,
-    /// The same, and httpd knows nothing of the connection any more.
-    Detached,
-}
-
-/// How the child stops.
-enum Stop {
-    /// Connections are closed when the plan says so.
-    Graceful(Plan),
-    /// They are closed now, with this code.
-    AtOnce(CloseCode),
-}
-
-/// What is left of a child that stops gracefully.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Left {
-    /// Connections that may stay open for now.
-    Open,
-    /// Connections that were told to end. Some of their clients are waited for.
-    Told,
-    /// Connections that were told to end, and whose clients are not waited for.
-    Leaving,
-    /// No connection that the child would have to wait for.
-    Nothing,
-}
 
 /// Keeps an entry in the registry, and counts for httpd's status page, for as long as it lives.
 pub struct Registration {
@@ -90,15 +40,12 @@ pub fn register(
     account: Option<&'static Account>,
 ) -> Registration {
     let mut state = lock();
-    let id = state.next;
-    state.next += 1;
-    let entry = Entry {
+    let id = state.add(Entry {
         output: Arc::downgrade(output),
         holder,
         drain_time,
         told: None,
-    };
-    state.connections.insert(id, entry);
+    });
     let code = match &mut state.stop {
         None => None,
         Some(Stop::AtOnce(code)) => Some(*code),
@@ -148,11 +95,8 @@ pub fn drain(rate: Rate) -> usize {
 pub fn close_due(code: CloseCode) -> Option<Instant> {
     let (due, next) = {
         let mut state = lock();
-        let Some(Stop::Graceful(plan)) = &mut state.stop else {
-            return None;
-        };
-        let due = plan.take_due(Instant::now());
-        (state.tell(due), plan_of(&mut state)?.next())
+        let due = state.plan()?.take_due(Instant::now());
+        (state.tell(due), state.plan()?.next())
     };
     for (output, manner) in due {
         close(&output, code, manner);
@@ -165,7 +109,7 @@ pub fn close_due(code: CloseCode) -> Option<Instant> {
 pub fn limit(limit: Duration) {
     let mut state = lock();
     let wishes = state.wishes();
-    if let Some(plan) = plan_of(&mut state) {
+    if let Some(plan) = state.plan() {
         plan.limit(&wishes, limit, Instant::now());
     }
 }
@@ -175,7 +119,7 @@ pub fn hurry() -> usize {
     let mut state = lock();
     let wishes = state.wishes();
     let count = wishes.len();
-    if let Some(plan) = plan_of(&mut state) {
+    if let Some(plan) = state.plan() {
         plan.hurry(wishes, Instant::now());
     }
     count
@@ -183,16 +127,7 @@ pub fn hurry() -> usize {
 
 /// What the child would have to wait for, besides what threads of the MPM serve.
 pub fn left() -> Left {
-    let state = lock();
-    let entries = state.connections.values();
-    let is_waited_for = |entry: &&Entry| entry.holder != Holder::Mpm;
-    let left = entries.filter(is_waited_for).map(|entry| match entry.told {
-        None => Left::Open,
-        Some(Manner::InOrder) => Left::Told,
-        Some(Manner::AtOnce) => Left::Leaving,
-    });
-    // Open ones first, leaving ones last.
-    left.min().unwrap_or(Left::Nothing)
+    lock().left()
 }
 
 /// Whether there is a connection that httpd does not know of.
@@ -211,16 +146,10 @@ pub fn wait_until_drained() {
 
 /// Closes all connections now, with `code`. Clients are not waited for.
 pub fn shut_down(code: CloseCode) {
-    let outputs: Vec<_> = {
+    let outputs = {
         let mut state = lock();
         state.stop = Some(Stop::AtOnce(code));
-        let entries = state.connections.values_mut();
-        entries
-            .filter_map(|entry| {
-                entry.told = Some(Manner::AtOnce);
-                entry.output.upgrade()
-            })
-            .collect()
+        state.hurry(|_| true)
     };
     CHANGED.notify_all();
     for output in &outputs {
@@ -230,61 +159,9 @@ pub fn shut_down(code: CloseCode) {
 
 /// Does not wait any longer for clients that were told to end.
 pub fn hurry_told(code: CloseCode) {
-    let outputs: Vec<_> = {
-        let mut state = lock();
-        let entries = state.connections.values_mut();
-        let told = entries.filter(|entry| entry.told == Some(Manner::InOrder));
-        told.filter_map(|entry| {
-            entry.told = Some(Manner::AtOnce);
-            entry.output.upgrade()
-        })
-        .collect()
-    };
+    let outputs = lock().hurry(|entry| entry.told == Some(Manner::InOrder));
     for output in &outputs {
         close(output, code, Manner::AtOnce);
-    }
-}
-
-fn plan_of(state: &mut State) -> Option<&mut Plan> {
-    match &mut state.stop {
-        Some(Stop::Graceful(plan)) => Some(plan),
-        _ => None,
-    }
-}
-
-impl State {
-    fn has_detached(&self) -> bool {
-        let mut entries = self.connections.values();
-        entries.any(|entry| entry.holder == Holder::Detached)
-    }
-
-    /// The connections that were not told to end, and how long each may stay.
-    fn wishes(&self) -> Vec<Wish> {
-        let open = self
-            .connections
-            .iter()
-            .filter(|(_, entry)| entry.told.is_none());
-        open.map(|(&id, entry)| Wish {
-            id,
-            drain_time: entry.drain_time,
-        })
-        .collect()
-    }
-
-    /// Notes that these are told to end. Gives those that are still there.
-    fn tell(&mut self, ids: Vec<u64>) -> Vec<(Arc<Output>, Manner)> {
-        let mut told = Vec::new();
-        for id in ids {
-            if let Some(entry) = self.connections.get_mut(&id) {
-                let manner = match entry.drain_time {
-                    DrainTime::Limited(Duration::ZERO) => Manner::AtOnce,
-                    _ => Manner::InOrder,
-                };
-                entry.told = Some(manner);
-                told.extend(entry.output.upgrade().map(|output| (output, manner)));
-            }
-        }
-        told
     }
 }
 

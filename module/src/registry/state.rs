@@ -1,0 +1,146 @@
+//! What is known of the connections of a child.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Weak};
+use std::time::Duration;
+
+use websocket_plugin::CloseCode;
+
+use super::closing::Manner;
+use super::plan::{DrainTime, Plan, Wish};
+use crate::output::Output;
+
+/// All connections of a child, by number, and whether it stops.
+pub(super) struct State {
+    next: u64,
+    pub(super) connections: BTreeMap<u64, Entry>,
+    pub(super) stop: Option<Stop>,
+}
+
+/// A connection.
+pub(super) struct Entry {
+    pub(super) output: Weak<Output>,
+    pub(super) holder: Holder,
+    pub(super) drain_time: DrainTime,
+    /// It was told to end, in this manner.
+    pub(super) told: Option<Manner>,
+}
+
+/// Who serves a connection while it is open.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Holder {
+    /// A thread of the MPM.
+    Mpm,
+    /// A thread of mod_http2.
+    Http2,
+    /// A loop of the reactor.
+    Loop,
+    /// The same, and httpd knows nothing of the connection any more.
+    Detached,
+}
+
+/// How the child stops.
+pub(super) enum Stop {
+    /// Connections are closed when the plan says so.
+    Graceful(Plan),
+    /// They are closed now, with this code.
+    AtOnce(CloseCode),
+}
+
+/// What is left of a child that stops gracefully.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Left {
+    /// Connections that may stay open for now.
+    Open,
+    /// Connections that were told to end. Some of their clients are waited for.
+    Told,
+    /// Connections that were told to end, and whose clients are not waited for.
+    Leaving,
+    /// No connection that the child would have to wait for.
+    Nothing,
+}
+
+impl State {
+    pub(super) const fn new() -> Self {
+        Self {
+            next: 0,
+            connections: BTreeMap::new(),
+            stop: None,
+        }
+    }
+
+    /// Adds a connection. Gives its number.
+    pub(super) fn add(&mut self, entry: Entry) -> u64 {
+        let id = self.next;
+        self.next += 1;
+        self.connections.insert(id, entry);
+        id
+    }
+
+    /// What is planned, if the child stops gracefully.
+    pub(super) fn plan(&mut self) -> Option<&mut Plan> {
+        match &mut self.stop {
+            Some(Stop::Graceful(plan)) => Some(plan),
+            _ => None,
+        }
+    }
+
+    /// What the child would have to wait for, besides what threads of the MPM serve.
+    pub(super) fn left(&self) -> Left {
+        let entries = self.connections.values();
+        let is_waited_for = |entry: &&Entry| entry.holder != Holder::Mpm;
+        let left = entries.filter(is_waited_for).map(|entry| match entry.told {
+            None => Left::Open,
+            Some(Manner::InOrder) => Left::Told,
+            Some(Manner::AtOnce) => Left::Leaving,
+        });
+        // Open ones first, leaving ones last.
+        left.min().unwrap_or(Left::Nothing)
+    }
+
+    /// Notes that the clients of such connections are not waited for. Gives those that are still
+    /// there.
+    pub(super) fn hurry(&mut self, which: impl Fn(&Entry) -> bool) -> Vec<Arc<Output>> {
+        let entries = self.connections.values_mut().filter(|entry| which(entry));
+        entries
+            .filter_map(|entry| {
+                entry.told = Some(Manner::AtOnce);
+                entry.output.upgrade()
+            })
+            .collect()
+    }
+
+    pub(super) fn has_detached(&self) -> bool {
+        let mut entries = self.connections.values();
+        entries.any(|entry| entry.holder == Holder::Detached)
+    }
+
+    /// The connections that were not told to end, and how long each may stay.
+    pub(super) fn wishes(&self) -> Vec<Wish> {
+        let open = self
+            .connections
+            .iter()
+            .filter(|(_, entry)| entry.told.is_none());
+        open.map(|(&id, entry)| Wish {
+            id,
+            drain_time: entry.drain_time,
+        })
+        .collect()
+    }
+
+    /// Notes that these are told to end. Gives those that are still there.
+    pub(super) fn tell(&mut self, ids: Vec<u64>) -> Vec<(Arc<Output>, Manner)> {
+        let mut told = Vec::new();
+        for id in ids {
+            if let Some(entry) = self.connections.get_mut(&id) {
+                let manner = match entry.drain_time {
+                    DrainTime::Limited(Duration::ZERO) => Manner::AtOnce,
+                    _ => Manner::InOrder,
+                };
+                entry.told = Some(manner);
+                told.extend(entry.output.upgrade().map(|output| (output, manner)));
+            }
+        }
+        told
+    }
+}
