@@ -15,6 +15,7 @@
 //! * `trimming`: when free memory is given back to the system.
 //! * `compression`: compresses what is sent.
 //! * `transport`: a connection's bytes, and who closes it.
+//! * `meter`: what connections add to the counters of the child.
 //! * `httpd`: the code that talks to httpd and APR: requests, bytes, memory, threads.
 //! * [`protocol`]: RFC 6455 itself, without I/O.
 //! * `buffers`: memory that connections have only while there are bytes in it.
@@ -36,6 +37,7 @@ mod compression;
 mod entry;
 mod flusher;
 mod httpd;
+mod meter;
 mod output;
 mod plugin;
 pub mod protocol;

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use websocket_plugin::CloseCode;
 
 use crate::flusher;
-use crate::httpd::scoreboard::{Account, Counted, Kind, count};
+use crate::httpd::scoreboard::{Account, Counted, Gauge, Kind, change_gauge, count};
 use crate::output::Output;
 
 use closing::{Manner, close};
@@ -87,6 +87,7 @@ pub fn drain(rate: Rate) -> usize {
         let mut plan = Plan::new(rate, now);
         plan.spread(state.wishes(), now);
         state.stop = Some(Stop::Graceful(plan));
+        change_gauge(Gauge::Draining, 1);
     }
     state.connections.len()
 }

@@ -13,7 +13,7 @@ use graph::shortest_circle;
 use sources::{Edge, Sources};
 
 /// The modules of the crate, from the top to the ground: each may use those below it.
-const LAYERS: [&str; 17] = [
+const LAYERS: [&str; 18] = [
     "lib",
     "entry",
     "blocking",
@@ -27,6 +27,7 @@ const LAYERS: [&str; 17] = [
     "trimming",
     "compression",
     "transport",
+    "meter",
     "httpd",
     "protocol",
     "buffers",

@@ -15,7 +15,7 @@ mod surroundings;
 mod sync;
 mod turns_model;
 
-use surroundings::{compression, protocol};
+use surroundings::{compression, meter, protocol};
 
 #[path = "../../src/protocol/account.rs"]
 mod account;

@@ -6,6 +6,7 @@ use super::capacity;
 use super::config::{self, Config};
 use super::refused::{Cause, log_refusal};
 use crate::httpd::log::{Level, Throttle};
+use crate::httpd::mpm;
 use crate::httpd::quota::{self, Burden, Host, Place};
 use crate::httpd::refusal::Refusal;
 use crate::httpd::request::Request;
@@ -58,6 +59,19 @@ fn burden(holder: Holder) -> Burden {
         Holder::Mpm => Burden::Thread,
         Holder::Detached | Holder::Http2 => Burden::Nothing,
     }
+}
+
+/// Why a WebSocket would not be admitted now that takes what most do, if so.
+pub(super) fn obstacle(config: &Config) -> Option<&'static str> {
+    let burden = if mpm::is_async() && config.is_event_driven() {
+        Burden::Connection
+    } else {
+        Burden::Thread
+    };
+    let _place = Place::take(burden, None);
+    let is_full = config::max_connections().is_some_and(|most| quota::count() > most)
+        || capacity::check(burden, config.limits().reserve(burden)).is_err();
+    is_full.then_some("full")
 }
 
 struct Admission<'a> {

@@ -151,7 +151,9 @@ unsafe extern "C" fn handler(request: *mut sys::request_rec) -> c_int {
             // returns.
             let request = unsafe { Request::new(request) };
             if request.handler() == status::HANDLER.as_bytes() {
-                return status::handle(request).into_status();
+                // SAFETY: `config::create` made every configuration httpd keeps for this module.
+                let config = unsafe { config::of(request) };
+                return status::handle(request, config).into_status();
             }
             if request.handler() != HANDLER.as_bytes() {
                 return sys::DECLINED;

@@ -1,8 +1,9 @@
-//! What the error log says of a refused handshake.
+//! What the error log and the counters say of a refused handshake.
 
 use super::config::Config;
 use crate::httpd::log::Level;
 use crate::httpd::request::Request;
+use crate::httpd::scoreboard;
 
 /// Why a handshake is refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -32,6 +33,21 @@ pub enum Cause {
 }
 
 impl Cause {
+    /// All of them, in the order of their numbers (`cause as usize`).
+    pub(super) const ALL: [Self; 11] = [
+        Self::Handshake,
+        Self::Configuration,
+        Self::Origin,
+        Self::Plugin,
+        Self::Failure,
+        Self::Resources,
+        Self::Http2,
+        Self::Reserve,
+        Self::Connections,
+        Self::Client,
+        Self::HandshakeRate,
+    ];
+
     /// The word for it in logs.
     #[must_use]
     pub const fn word(self) -> &'static str {
@@ -51,7 +67,8 @@ impl Cause {
     }
 }
 
-/// Logs that a handshake is refused: why, with details in `text`, where, and by or for which plugin.
+/// Counts and logs that a handshake is refused: why, with details in `text`, where, and by or for
+/// which plugin.
 pub(super) fn log_refusal(
     request: &Request,
     config: &Config,
@@ -62,6 +79,12 @@ pub(super) fn log_refusal(
     let place = place(config);
     let text = format!("the handshake is refused ({}): {text}{place}", cause.word());
     request.log(level, &text);
+    let plugin = config
+        .plugin()
+        .map_or("none", |plugin| &plugin.source().label);
+    if let Some(account) = scoreboard::account(&config.place(), plugin) {
+        account.refuse(cause as usize);
+    }
 }
 
 /// The section and the plugin, if there is one.
@@ -71,4 +94,18 @@ pub(super) fn place(config: &Config) -> String {
         .plugin()
         .map(|plugin| format!(", plugin {}", plugin.source().name));
     section.into_iter().chain(plugin).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Cause;
+    use crate::httpd::scoreboard::CAUSES;
+
+    #[test]
+    fn each_cause_has_a_number_that_is_counted() {
+        for (number, cause) in Cause::ALL.into_iter().enumerate() {
+            assert_eq!(cause as usize, number);
+        }
+        assert!(Cause::ALL.len() <= CAUSES);
+    }
 }

@@ -22,6 +22,7 @@ use crate::httpd::mpm;
 use crate::httpd::refusal::Refusal;
 use crate::httpd::request::Request;
 use crate::httpd::scoreboard;
+use crate::meter::Meter;
 use crate::output::{Framing, Home, Output};
 use crate::plugin::{Attachment, LoadedPlugin, ServerLease};
 use crate::protocol::{
@@ -351,7 +352,8 @@ impl Opening<'_> {
         let compression = policy
             .zip(deflate)
             .map(|(policy, agreed)| Compression::new(policy, &agreed));
-        let framing = Framing::new(compression);
+        let account = scoreboard::account(&config.place(), &plugin.source().label);
+        let framing = Framing::new(compression, Meter::new(account));
         let output = Output::new(config.queue_policy(), request.timeout(), home, framing);
         let attachment = Arc::new(Attachment::new(
             *request,
@@ -375,7 +377,6 @@ impl Opening<'_> {
             max_fragments: config.max_fragments(),
             allow_reserved_status_codes: config.allow_reserved_status_codes(),
         };
-        let account = scoreboard::account(&config.place(), &plugin.source().label);
         let plugin = (Arc::clone(plugin), private, server);
         let receiver = Receiver::with_deflate(limits, deflate);
         let connection = protocol::Connection::new(

@@ -22,5 +22,7 @@ pub use board::{Counted, account, change_gauge, count, enter, leave, share};
 pub use histogram::Distribution;
 pub use ledger::{Account, Gauge};
 pub use report::{Process, Report, is_draining, report};
+#[cfg(test)]
+pub use series::CAUSES;
 pub use series::{CODES, Series};
 pub use slot::{Kind, Open};

@@ -119,15 +119,16 @@ impl Section {
         }
     }
 
-    /// A name for counters: the path of a location, or the kind of another section.
+    /// A name for counters: the path of a location, or the kind of another section and what it
+    /// stands for.
     #[must_use]
     pub fn name(&self) -> String {
         match self {
             Self::Server => "server".into(),
             Self::Location(path) => String::from_utf8_lossy(path).into_owned(),
-            Self::LocationMatch(_) => "LocationMatch".into(),
+            Self::LocationMatch(regex) => format!("LocationMatch {}", regex.pattern),
             Self::Directory(folder) => format!("Directory {}", String::from_utf8_lossy(folder)),
-            Self::DirectoryMatch(_) => "DirectoryMatch".into(),
+            Self::DirectoryMatch(regex) => format!("DirectoryMatch {}", regex.pattern),
             Self::Files => "Files".into(),
         }
     }

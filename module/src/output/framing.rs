@@ -3,21 +3,30 @@
 use super::frame::Frame;
 use super::queue::Closed;
 use crate::compression::Compression;
+use crate::meter::Meter;
 use crate::protocol::{Closer, FrameHeader, Opcode, Rsv, Traffic};
 
 /// Puts messages into frames, compressed where that was agreed on.
 pub struct Framing {
     /// With context it has a lock, which comes before those of the output.
     compression: Option<Box<Compression>>,
+    /// Where the connection counts.
+    meter: Meter,
 }
 
 impl Framing {
-    /// Compresses if there is `compression`.
+    /// Compresses if there is `compression`. `meter` is where the connection counts.
     #[must_use]
-    pub fn new(compression: Option<Compression>) -> Self {
+    pub fn new(compression: Option<Compression>, meter: Meter) -> Self {
         Self {
             compression: compression.map(Box::new),
+            meter,
         }
+    }
+
+    /// Where the connection counts.
+    pub(super) fn meter(&self) -> Meter {
+        self.meter
     }
 
     /// Has `offer` take the frame of a message, and returns whether it did. A message that the
@@ -36,7 +45,8 @@ impl Framing {
     ) -> Result<bool, Closed> {
         match self.compression_of(opcode, message) {
             Some(compression) => {
-                Ok(takes_messages()? && compressed(compression, opcode, message, offer)?)
+                let meter = self.meter;
+                Ok(takes_messages()? && compressed(compression, opcode, message, meter, offer)?)
             }
             None => plain(opcode, message, offer),
         }
@@ -57,14 +67,19 @@ fn compressed(
     compression: &Compression,
     opcode: Opcode,
     message: &[u8],
+    meter: Meter,
     offer: impl FnOnce(Frame<'_>) -> Result<bool, Closed>,
 ) -> Result<bool, Closed> {
     compression.compress(message, |compressed| {
         let (payload, rsv) = compressed.map_or((message, Rsv::NONE), |it| (it, Rsv::RSV1));
         let traffic = Traffic::message(message.len());
-        with_frame(opcode, payload, rsv, |frame| {
+        let offered = with_frame(opcode, payload, rsv, |frame| {
             offer(Frame { traffic, ..frame })
-        })
+        })?;
+        if offered {
+            meter.deflated(message.len(), payload.len());
+        }
+        Ok(offered)
     })
 }
 

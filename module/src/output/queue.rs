@@ -48,6 +48,8 @@ pub(super) struct Queue {
     has_close: bool,
     /// What was accepted for the client.
     sent: Traffic,
+    /// What of it was counted.
+    counted: Traffic,
     /// Who has closed the connection, and how.
     closing: Option<Closing>,
     /// Somebody has been asked to write, and has not taken the frames yet.
@@ -73,6 +75,7 @@ impl Queue {
             is_sealed: false,
             has_close: false,
             sent: Traffic::default(),
+            counted: Traffic::default(),
             closing: None,
             is_due: false,
             is_gathering: gathers,
@@ -117,6 +120,13 @@ impl Queue {
     /// Remembers how the connection was closed. The first to close it counts.
     pub(super) fn note_closing(&mut self, closing: impl FnOnce() -> Closing) {
         self.closing.get_or_insert_with(closing);
+    }
+
+    /// What was accepted for the client since the last call.
+    pub(super) fn uncounted(&mut self) -> Traffic {
+        let uncounted = self.sent.since(self.counted);
+        self.counted = self.sent;
+        uncounted
     }
 
     /// What was accepted for the client, and how the connection was closed, if it was.

@@ -12,6 +12,7 @@ use super::policy::{QueuePolicy, SlowClient};
 use super::queue::{Closed, Offer, Queue};
 use super::sharing::with_shared;
 use super::writer::{self, Progress, Shared, Writer, Written};
+use crate::meter::Meter;
 use crate::protocol::{Closer, Closing, Opcode, Outgoing, OutputState, Traffic};
 use crate::sync::{
     AtomicBool, AtomicUsize, Mutex, MutexGuard, Ordering, PoisonError, TryLockError, wait_until,
@@ -89,7 +90,7 @@ impl<S: Stream> Output<S> {
         framing: Framing,
     ) -> Arc<Self> {
         Arc::new(Self {
-            shared: Shared::new(Queue::new(policy.limit, home.gathers())),
+            shared: Shared::new(Queue::new(policy.limit, home.gathers()), framing.meter()),
             writer: Mutex::new(Writer::new()),
             waiting: AtomicUsize::new(0),
             turnstile: Mutex::new(()),
@@ -185,6 +186,17 @@ impl<S: Stream> Output<S> {
     /// Remembers how the connection was closed. The first to close it counts.
     pub fn note_closing(&self, closing: impl FnOnce() -> Closing) {
         self.shared.queue().note_closing(closing);
+    }
+
+    /// Where the connection counts.
+    #[must_use]
+    pub fn meter(&self) -> Meter {
+        self.framing.meter()
+    }
+
+    /// Counts what was accepted for sending and is not counted yet.
+    pub fn count_sent(&self) {
+        self.shared.count_sent();
     }
 
     /// What was accepted for the client, and how the connection was closed, if it was.

@@ -7,6 +7,7 @@ use std::time::Instant;
 use super::frame::Frame;
 use super::frames::Writing;
 use super::queue::{Closed, Level, Queue};
+use crate::meter::Meter;
 use crate::protocol::OutputState;
 use crate::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use crate::transport::Stream;
@@ -16,18 +17,26 @@ pub(super) struct Shared {
     queue: Mutex<Queue>,
     /// There is room in the queue, or there never will be.
     pub(super) room: Condvar,
+    meter: Meter,
 }
 
 impl Shared {
-    pub(super) fn new(queue: Queue) -> Self {
+    pub(super) fn new(queue: Queue, meter: Meter) -> Self {
         Self {
             queue: Mutex::new(queue),
             room: Condvar::new(),
+            meter,
         }
     }
 
     pub(super) fn queue(&self) -> MutexGuard<'_, Queue> {
         self.queue.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Counts what was accepted and is not counted yet.
+    pub(super) fn count_sent(&self) {
+        let sent = self.queue().uncounted();
+        self.meter.sent(sent);
     }
 
     /// Accepts nothing more. Senders that wait for room give up.
@@ -88,6 +97,20 @@ pub(super) struct Writer<S> {
     pub(super) is_session_waiting: bool,
     /// Why nothing is written any more.
     failure: Option<io::Error>,
+    waiting: Waiting,
+}
+
+/// How many bytes the counters of the child say to wait for the client.
+#[derive(Default)]
+struct Waiting(usize);
+
+impl Waiting {
+    fn show(&mut self, meter: Meter, now: usize) {
+        if now != self.0 {
+            meter.queued(now, self.0);
+            self.0 = now;
+        }
+    }
 }
 
 impl<S: Stream> Writer<S> {
@@ -99,12 +122,14 @@ impl<S: Stream> Writer<S> {
             pending_since: None,
             is_session_waiting: false,
             failure: None,
+            waiting: Waiting::default(),
         }
     }
 
     /// Gives the stream back, and forgets what waits.
     pub(super) fn shut(&mut self, shared: &Shared) {
         shared.discard();
+        self.waiting.show(shared.meter, 0);
         *self = Self {
             failure: Some(io::ErrorKind::NotConnected.into()),
             ..Self::new()
@@ -134,6 +159,7 @@ impl<S: Stream> Writer<S> {
             stream.abort();
         }
         shared.discard();
+        self.waiting.show(shared.meter, 0);
     }
 
     /// Writes as much as is done in one go. `ends_turn` says that the session is about to wait, so
@@ -152,12 +178,15 @@ impl<S: Stream> Writer<S> {
                 if ends_turn {
                     queue.gather();
                 }
-                let has_close = queue.level().has_close;
+                let Level { waiting, has_close } = queue.level();
+                let sent = queue.uncounted();
                 drop(queue);
+                shared.meter.sent(sent);
                 if has_room {
                     shared.room.notify_all();
                 }
                 if self.writing.is_done() {
+                    self.waiting.show(shared.meter, waiting);
                     if stream.flush()? {
                         self.pending_since = None;
                         return Ok(Written::All { has_close });
@@ -193,10 +222,16 @@ impl<S: Stream> Writer<S> {
         !self.writing.is_done()
     }
 
-    fn count(&self, shared: &Shared, written: usize) {
-        if written > 0 && shared.queue().written(written) {
+    /// So much was written, and the client has not taken all.
+    fn count(&mut self, shared: &Shared, written: usize) {
+        let mut queue = shared.queue();
+        let has_room = queue.written(written);
+        let Level { waiting, .. } = queue.level();
+        drop(queue);
+        if has_room {
             shared.room.notify_all();
         }
+        self.waiting.show(shared.meter, waiting);
     }
 
     /// The client takes no more for now.

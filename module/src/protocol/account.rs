@@ -29,6 +29,16 @@ impl Traffic {
         }
     }
 
+    /// What has come since it was `earlier`.
+    #[inline]
+    #[must_use]
+    pub const fn since(self, earlier: Self) -> Self {
+        Self {
+            messages: self.messages.wrapping_sub(earlier.messages),
+            bytes: self.bytes.wrapping_sub(earlier.bytes),
+        }
+    }
+
     /// Adds other messages of the same direction.
     #[inline]
     pub const fn add(&mut self, more: Self) {

@@ -238,6 +238,16 @@ impl Connection {
         self.state = State::Closed;
     }
 
+    /// How long the client took to answer a ping, once for each answer.
+    pub fn take_round_trip(&mut self) -> Option<Duration> {
+        self.keepalive.take_round_trip()
+    }
+
+    /// See [`Receiver::take_inflated`].
+    pub fn take_inflated(&mut self) -> [u64; 2] {
+        self.receiver.take_inflated()
+    }
+
     /// Frees memory that an idle connection does not need.
     pub fn release(&mut self) {
         self.receiver.release();

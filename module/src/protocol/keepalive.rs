@@ -8,6 +8,7 @@ mod millis;
 #[cfg(test)]
 mod tests;
 
+use std::mem;
 use std::time::{Duration, Instant};
 
 use super::OutputState;
@@ -89,6 +90,8 @@ pub(super) struct Keepalive {
     ping_number: u32,
     /// The time from the last ping that was answered to its answer, in microseconds.
     round_trip: Option<u32>,
+    /// Nobody has taken it yet.
+    is_new: bool,
     /// Messages in both directions at the last look.
     messages: u64,
     idle_since: Instant,
@@ -131,6 +134,7 @@ impl Keepalive {
             ping: None,
             ping_number: 0,
             round_trip: None,
+            is_new: false,
             messages: 0,
             idle_since: now,
             progress: 0,
@@ -160,6 +164,7 @@ impl Keepalive {
             ping.is_answered = true;
             let took = self.now.saturating_duration_since(ping.sent);
             self.round_trip = Some(u32::try_from(took.as_micros()).unwrap_or(u32::MAX));
+            self.is_new = true;
         }
     }
 
@@ -167,6 +172,11 @@ impl Keepalive {
     pub(super) fn round_trip(&self) -> Option<Duration> {
         self.round_trip
             .map(|microseconds| Duration::from_micros(microseconds.into()))
+    }
+
+    /// The same, once for each answer.
+    pub(super) fn take_round_trip(&mut self) -> Option<Duration> {
+        mem::take(&mut self.is_new).then(|| self.round_trip())?
     }
 
     /// When to look next whether something is due.

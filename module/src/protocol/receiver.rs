@@ -200,6 +200,14 @@ impl Receiver {
         self.conclude(ready, None)
     }
 
+    /// The bytes of the compressed messages that have ended since the last call, before and after
+    /// they were inflated.
+    pub fn take_inflated(&mut self) -> [u64; 2] {
+        self.inflater
+            .as_mut()
+            .map_or([0, 0], |inflater| inflater.take_inflated())
+    }
+
     /// Frees buffers that contain nothing. Call it when the connection becomes idle. A busy
     /// connection benefits from the buffer of its last message.
     pub fn release(&mut self) {

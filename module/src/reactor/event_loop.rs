@@ -23,6 +23,7 @@ use super::waking::{self, Sleeper};
 use crate::httpd::guard::guard;
 use crate::httpd::scoreboard::{self, Gauge};
 use crate::httpd::thread;
+use crate::meter;
 use crate::output::Output;
 use crate::session::is_heavy;
 use crate::transport::Custody;
@@ -143,12 +144,14 @@ impl<C: Driven> EventLoop<C> {
     pub(super) fn run(self: &Arc<Self>, scratch: &mut Scratch) -> Option<Arc<Self>> {
         self.runner.store(thread::current(), Ordering::Relaxed);
         waking::begin(Arc::<Self>::clone(self));
+        meter::begin_passes();
         let run = || {
             while !self.has_ended() && self.run_pass(scratch) {}
             false
         };
         // No turn panics, so that whoever panics here still owns the loop.
         let is_to_run_on = guard("an event loop", true, run);
+        meter::end_passes();
         waking::end();
         is_to_run_on.then(|| Arc::clone(self))
     }
@@ -196,6 +199,7 @@ impl<C: Driven> EventLoop<C> {
         } else {
             self.write_outputs(&mut scratch.outputs, now);
         }
+        meter::end_pass();
         true
     }
 

@@ -12,6 +12,7 @@ use std::time::{Duration, Instant};
 use super::application::Application;
 use super::{Next, Session};
 use crate::httpd::log::Level;
+use crate::meter::Meter;
 use crate::output::{Caller, Closed, Framing, Home, Output, QueuePolicy, SlowClient};
 use crate::protocol::{
     Account, Closer, Connection, Lifespan, Limits, MessageKind, Opcode, Payload, Receiver, Version,
@@ -266,7 +267,12 @@ impl Case {
             limit: LIMIT,
             slow_client,
         };
-        let output = Output::new(policy, timeout, Arc::clone(&home) as _, Framing::new(None));
+        let output = Output::new(
+            policy,
+            timeout,
+            Arc::clone(&home) as _,
+            Framing::new(None, Meter::default()),
+        );
         wire.take(1 << 30);
         output.open(wire.clone());
         let limits = Limits {

@@ -100,6 +100,21 @@ impl<A: Application, S: Stream> Session<A, S> {
         if self.output.is_cut() {
             self.connection.give_up();
         }
+        let before = self.received;
+        let next = self.take_turn(buffer, now);
+        let received = self.received.since(before);
+        if received.messages > 0 {
+            let took = self.ended.saturating_duration_since(now);
+            let meter = self.output.meter();
+            meter.turn(received, self.connection.take_inflated(), took);
+        }
+        if let Some(took) = self.connection.take_round_trip() {
+            self.output.meter().ping(took);
+        }
+        next
+    }
+
+    fn take_turn(&mut self, buffer: &mut [u8], now: Instant) -> Next {
         let is_held_up = self.connection.is_paused() && is_full(&self.output.write());
         let rest = match () {
             () if !self.connection.is_reading() => Rest::Nothing,
@@ -385,7 +400,10 @@ impl<A: Application, S: Stream> Drop for Session<A, S> {
         self.output.seal();
         self.application
             .in_callbacks(|| self.application.disconnect());
-        self.application.ended(&self.account());
+        let account = self.account();
+        self.application.ended(&account);
+        self.output.count_sent();
+        self.output.meter().closed(&account.closing);
         self.output.shut();
     }
 }

@@ -9,6 +9,7 @@ use std::time::Duration;
 use loom::sync::{Condvar, Mutex};
 use loom::thread::{self, JoinHandle};
 
+use crate::meter::Meter;
 use crate::output::{Caller, Framing, Home, Output, Progress, QueuePolicy, SlowClient};
 use crate::output_state::OutputState;
 use crate::transport::Stream;
@@ -47,7 +48,12 @@ impl Connection {
             limit,
             slow_client: SlowClient::Wait,
         };
-        let output = Output::new(policy, timeout, Arc::clone(&home) as _, Framing::new(None));
+        let output = Output::new(
+            policy,
+            timeout,
+            Arc::clone(&home) as _,
+            Framing::new(None, Meter),
+        );
         Arc::new(Self {
             output,
             client: Arc::new(Client::new(Arc::clone(&home))),

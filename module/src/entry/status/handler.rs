@@ -3,6 +3,8 @@
 use std::ffi::CStr;
 
 use super::{json, openmetrics, page};
+use crate::entry::admission;
+use crate::entry::config::Config;
 use crate::httpd::answer::Answer;
 use crate::httpd::log::Level;
 use crate::httpd::refusal::{Page, Refusal};
@@ -13,7 +15,7 @@ use crate::httpd::scoreboard::{self, report};
 pub(in crate::entry) const HANDLER: &str = "websocket-status";
 
 /// Answers a request for one of the pages; the query says which.
-pub(in crate::entry) fn handle(request: Request) -> Answer {
+pub(in crate::entry) fn handle(request: Request, config: &Config) -> Answer {
     if !request.is_get() {
         return Answer::Declined;
     }
@@ -32,7 +34,7 @@ pub(in crate::entry) fn handle(request: Request) -> Answer {
             }
         },
         b"probe=live" => send(request, PLAIN, "live\n"),
-        b"probe=ready" => match obstacle() {
+        b"probe=ready" => match obstacle(config) {
             None => send(request, PLAIN, "ready\n"),
             Some(obstacle) => not_ready(request, obstacle),
         },
@@ -48,8 +50,11 @@ const POLICY: &[u8] =
 const PLAIN: &CStr = c"text/plain; charset=utf-8";
 
 /// Why no more WebSockets should be sent here, if so.
-fn obstacle() -> Option<&'static str> {
-    scoreboard::is_draining().then_some("draining")
+fn obstacle(config: &Config) -> Option<&'static str> {
+    if scoreboard::is_draining() {
+        return Some("draining");
+    }
+    admission::obstacle(config)
 }
 
 fn not_ready(request: Request, obstacle: &str) -> Answer {

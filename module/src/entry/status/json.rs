@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value, json};
 
-use super::words::{CAUSES, closer_word};
+use super::words::{closer_word, refused};
 use crate::httpd::scoreboard::{CODES, Distribution, Process, Report, Series};
 
 /// The report as a text.
@@ -41,8 +41,7 @@ fn of_series(series: &Series) -> Value {
             "count": closed.count,
         })
     });
-    let refused = CAUSES.into_iter().zip(series.refused);
-    let refused: Map<_, _> = refused
+    let refused: Map<_, _> = refused(&series.refused)
         .map(|(cause, count)| (cause.into(), count.into()))
         .collect();
     json!({

@@ -8,7 +8,7 @@ use prometheus_client::encoding::{DescriptorEncoder, MetricEncoder, NoLabelSet};
 use prometheus_client::metrics::MetricType;
 use prometheus_client::registry::{Registry, Unit};
 
-use super::words::{CAUSES, closer_word};
+use super::words::{closer_word, refused};
 use crate::httpd::scoreboard::{CODES, Distribution, Open, Process, Report, Series};
 
 /// The media type of the text.
@@ -129,7 +129,7 @@ fn of_connections(families: &mut Families<'_, '_>, all: &[Series]) -> fmt::Resul
         closed,
     )?;
     let refused = all.iter().flat_map(|one| {
-        CAUSES.into_iter().zip(one.refused).map(|(cause, count)| {
+        refused(&one.refused).map(|(cause, count)| {
             let mut labels = labels(one);
             labels.push(("cause", cause));
             (labels, count)

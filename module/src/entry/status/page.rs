@@ -5,7 +5,7 @@ use std::ffi::CStr;
 use std::fmt::Write as _;
 
 use super::escaped::Escaped;
-use super::words::{CAUSES, closer_word};
+use super::words::{closer_word, refused};
 use crate::httpd::scoreboard::{CODES, Distribution, Process, Report, Series};
 
 pub(super) const MEDIA_TYPE: &CStr = c"text/html; charset=utf-8";
@@ -134,7 +134,7 @@ fn ends(html: &mut String, all: &[Series]) -> std::fmt::Result {
             .closed
             .iter()
             .map(move |closed| row(closer_word(closed.by), CODES[closed.code], closed.count));
-        let refused = CAUSES.into_iter().zip(series.refused);
+        let refused = refused(&series.refused);
         let refused = refused.filter(|(_, count)| *count > 0);
         closed.chain(refused.map(move |(cause, count)| row("refused", cause, count)))
     });

@@ -1,14 +1,19 @@
 //! The words for what reports have numbers for.
 
-/// The words for who closed a connection, by number.
-const CLOSERS: [&str; 8] = [
-    "client", "plugin", "error", "timeout", "drain", "limit", "shutdown", "lost",
-];
+use crate::entry::refused::Cause;
+use crate::protocol::Closer;
 
 /// The word for who closed a connection, by its number in the report.
 pub(super) fn closer_word(closer: usize) -> &'static str {
-    CLOSERS.get(closer).copied().unwrap_or("other")
+    Closer::ALL
+        .get(closer)
+        .map_or("other", |closer| closer.word())
 }
 
-/// The words for why handshakes are refused, by number.
-pub(super) const CAUSES: [&str; 0] = [];
+/// Each cause of refused handshakes and how many there were, from the numbers in the report.
+pub(super) fn refused(counts: &[u64]) -> impl Iterator<Item = (&'static str, u64)> {
+    Cause::ALL
+        .into_iter()
+        .map(Cause::word)
+        .zip(counts.iter().copied())
+}

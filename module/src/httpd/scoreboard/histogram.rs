@@ -1,7 +1,5 @@
 //! How often durations were how long.
 
-#![allow(dead_code, reason = "the counters of messages come next")]
-
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
@@ -36,6 +34,13 @@ impl Histogram {
             counts: std::array::from_fn(|place| self.buckets[place].load(Ordering::Relaxed)),
             sum: Duration::from_nanos(self.nanoseconds.load(Ordering::Relaxed)),
         }
+    }
+
+    /// One more took so long.
+    pub fn note(&self, took: Duration) {
+        let mut one = Distribution::default();
+        one.note(took);
+        self.add(&one);
     }
 
     /// Counts what was counted elsewhere.

@@ -1,7 +1,5 @@
 //! What one child counts.
 
-#![allow(dead_code, reason = "the counters of messages come next")]
-
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::histogram::Histogram;
@@ -79,14 +77,14 @@ impl Account {
         add(&self.sent, [messages, bytes]);
     }
 
-    /// So many bytes of what is sent became so many by compression.
-    pub fn add_deflated(&self, before: u64, after: u64) {
-        add(&self.deflated, [before, after]);
+    /// Bytes of what is sent, before and after compression.
+    pub fn add_deflated(&self, bytes: [u64; 2]) {
+        add(&self.deflated, bytes);
     }
 
-    /// So many bytes that have come, compressed, became so many.
-    pub fn add_inflated(&self, before: u64, after: u64) {
-        add(&self.inflated, [before, after]);
+    /// Bytes of what has come compressed, before and after decompression.
+    pub fn add_inflated(&self, bytes: [u64; 2]) {
+        add(&self.inflated, bytes);
     }
 
     /// So many more bytes wait for clients than before, or fewer.
@@ -113,7 +111,8 @@ impl Account {
         }
     }
 
-    fn add_to(&self, series: &mut Series) {
+    /// Adds all that was counted.
+    pub fn add_to(&self, series: &mut Series) {
         let pair = |counters: &[AtomicU64; 2]| [read(&counters[0]), read(&counters[1])];
         series.open += read(&self.open);
         series.accepted += read(&self.accepted);

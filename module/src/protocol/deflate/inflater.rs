@@ -1,6 +1,7 @@
 //! Inflates the client's messages (RFC 7692, section 7.2.2).
 
 use std::cell::Cell;
+use std::mem;
 
 use flate2::{Decompress, FlushDecompress, Status};
 
@@ -53,6 +54,8 @@ pub(in crate::protocol) struct Inflater {
     /// The number of compressed bytes of the message that have arrived.
     arrived: usize,
     held: Held,
+    /// The bytes of whole messages, before and after, since they were asked for.
+    inflated: [u64; 2],
 }
 
 impl Inflater {
@@ -70,7 +73,13 @@ impl Inflater {
             is_at_start: true,
             arrived: 0,
             held: Held::default(),
+            inflated: [0, 0],
         }
+    }
+
+    /// The bytes of the messages that have ended since the last call, before and after.
+    pub(in crate::protocol) fn take_inflated(&mut self) -> [u64; 2] {
+        mem::take(&mut self.inflated)
     }
 
     /// Begins a compressed message.
@@ -125,7 +134,7 @@ impl Inflater {
         limit: u64,
         ahead: usize,
     ) -> Result<(), ProtocolError> {
-        let held = std::mem::take(&mut self.held);
+        let held = mem::take(&mut self.held);
         let consumed = self.advance(held.bytes(), message, limit, ahead)?;
         if let Some(consumed) = consumed {
             self.held = held;
@@ -211,6 +220,9 @@ impl Inflater {
             self.inflate_held(message, limit, usize::MAX)?;
         }
         self.is_under_way = false;
+        for (sum, more) in self.inflated.iter_mut().zip([self.arrived, message.len()]) {
+            *sum = sum.saturating_add(more as u64);
+        }
         let Some(stream) = &mut self.stream else {
             return Ok(());
         };

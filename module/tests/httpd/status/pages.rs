@@ -18,6 +18,13 @@ cases! {
     "websocket-status: the text of OpenMetrics is what the strict parser takes" => openmetrics,
     "websocket-status: totals survive killed processes and restarts, open WebSockets do not" => totals,
     "websocket-status: while nothing is wrong both probes answer 200" => probes,
+    "websocket-status: messages, bytes and turns count, each way" => traffic,
+    "websocket-status: ends count by who closed and by code, refusals by cause" => ends,
+    "websocket-status: bytes that wait for clients show, and go" => queued,
+    "websocket-status: compressed messages count before and after" => compression,
+    "websocket-status: answered pings count" => pings,
+    "websocket-status: a full server is not ready, but live" => full,
+    "websocket-status: a child that drains is shown" => draining,
     "websocket-status: threads count, and those that callbacks block" => threads,
     "websocket-status: without JavaScript the page is a table" => page,
     "websocket-status: only GET and HEAD are answered, other queries get 404" => requests,
@@ -159,10 +166,15 @@ fn totals(context: &Context) -> Result<()> {
     let clients = open(&httpd, "/echo", 2)?;
     accepted(2, 5)?;
     if context.mpm != Mpm::Prefork {
-        for pid in httpd.child_pids()? {
-            let pid = Pid::from_raw(i32::try_from(pid)?).context("no process")?;
+        let children = httpd.child_pids()?;
+        for pid in &children {
+            let pid = Pid::from_raw(i32::try_from(*pid)?).context("no process")?;
             kill_process(pid, Signal::KILL)?;
         }
+        // A process that is ending may still accept the connection for the status.
+        wait_until("the processes are gone", || {
+            Ok(!httpd.child_pids()?.iter().any(|pid| children.contains(pid)))
+        })?;
         accepted(0, 5)?;
     }
     drop(clients);
@@ -178,6 +190,172 @@ fn probes(context: &Context) -> Result<()> {
     ensure!(get(&httpd, "?probe=live")? == "live\n");
     ensure!(get(&httpd, "?probe=ready")? == "ready\n");
     Ok(())
+}
+
+fn traffic(context: &Context) -> Result<()> {
+    let httpd = context.start(LOCATION)?;
+    let mut clients = open(&httpd, "/echo", 2)?;
+    for client in &mut clients {
+        for text in ["", "abc", "x"] {
+            client.echo(text)?;
+        }
+    }
+    let echo = await_series(&httpd, "/echo", |echo| {
+        [&echo["received"], &echo["sent"]]
+            .iter()
+            .all(|count| count["messages"] == 6)
+    })?;
+    ensure!(
+        echo["received"]["bytes"] == 8 && echo["sent"]["bytes"] == 8,
+        "{echo}"
+    );
+    let turns = &echo["turn_seconds"];
+    ensure!(turns["count"] == 6, "{echo}");
+    let buckets = turns["buckets"].as_array().context("no buckets")?;
+    ensure!(
+        buckets
+            .iter()
+            .filter_map(|bucket| bucket[1].as_u64())
+            .sum::<u64>()
+            == 6
+    );
+    Ok(())
+}
+
+fn ends(context: &Context) -> Result<()> {
+    let httpd = context.start(LOCATION)?;
+    for client in open(&httpd, "/echo", 2)? {
+        client.close()?;
+    }
+    open(&httpd, "/echo", 1)?.swap_remove(0).reset()?;
+    let mut bad = open(&httpd, "/echo", 1)?.swap_remove(0);
+    bad.send([0xff, 0x80])?;
+    bad.expect_close(1002)?;
+    let mut stop = Client::ask(httpd.address(), &Handshake::to("/echo").version(14))?;
+    ensure!(stop.status == 400);
+    let foreign = Handshake::to("/echo").header("Origin", "http://elsewhere.example");
+    stop = Client::ask(httpd.address(), &foreign)?;
+    ensure!(stop.status == 403);
+    let echo = await_series(&httpd, "/echo", |echo| echo["open"] == 0)?;
+    let expected = serde_json::json!([
+        { "by": "client", "code": "1000", "count": 2 },
+        { "by": "error", "code": "1002", "count": 1 },
+        { "by": "lost", "code": "1006", "count": 1 },
+    ]);
+    ensure!(echo["closed"] == expected, "{echo}");
+    let refused = &echo["refused"];
+    ensure!(
+        (&refused["handshake"], &refused["origin"]) == (&1.into(), &1.into()),
+        "{echo}"
+    );
+    Ok(())
+}
+
+/// More than sockets take.
+const LARGE: usize = 8 << 20;
+
+fn queued(context: &Context) -> Result<()> {
+    let httpd = context.start(LOCATION)?;
+    let mut client = open(&httpd, "/echo", 1)?.swap_remove(0);
+    client.binary(vec![0; LARGE])?;
+    await_series(&httpd, "/echo", |echo| {
+        echo["queued_bytes"].as_u64() > Some(0)
+    })?;
+    ensure!(client.frame()?.payload.len() == LARGE);
+    await_series(&httpd, "/echo", |echo| echo["queued_bytes"] == 0)?;
+    // What a client never takes is forgotten when it goes.
+    client.binary(vec![0; LARGE])?;
+    await_series(&httpd, "/echo", |echo| {
+        echo["queued_bytes"].as_u64() > Some(0)
+    })?;
+    client.reset()?;
+    await_series(&httpd, "/echo", |echo| echo["queued_bytes"] == 0)?;
+    Ok(())
+}
+
+fn compression(context: &Context) -> Result<()> {
+    let httpd = context.start(&format!("{LOCATION}WebSocketCompression On\n"))?;
+    let offer = Handshake::to("/echo").header("Sec-WebSocket-Extensions", "permessage-deflate");
+    let mut client = Client::open(httpd.address(), &offer)?;
+    // "Hello", compressed (RFC 7692, section 7.2.3.1), with RSV1 and a key of zeros.
+    let hello = [0xf2, 0x48, 0xcd, 0xc9, 0xc9, 0x07, 0x00];
+    client.send([&[0xc1, 0x80 | 7, 0, 0, 0, 0], &hello[..]].concat())?;
+    client.expect_text("Hello")?;
+    client.text("a".repeat(1000))?;
+    ensure!(client.frame()?.first_byte == 0xc1, "it is not compressed");
+    let echo = await_series(&httpd, "/echo", |echo| echo["sent"]["messages"] == 2)?;
+    let compression = &echo["compression"];
+    let expected = serde_json::json!({ "plain": 5, "compressed": 7 });
+    ensure!(compression["received"] == expected, "{echo}");
+    let sent = &compression["sent"];
+    ensure!(
+        sent["plain"] == 1000 && sent["compressed"].as_u64() < Some(100),
+        "{echo}"
+    );
+    Ok(())
+}
+
+fn pings(context: &Context) -> Result<()> {
+    let httpd = context.start(&format!("{LOCATION}WebSocketPingInterval 100ms\n"))?;
+    let mut client = open(&httpd, "/echo", 1)?.swap_remove(0);
+    let ping = client.frame()?;
+    ensure!(ping.first_byte == 0x89, "{ping:?}");
+    client.send(
+        [
+            &[0x8a, 0x80 | u8::try_from(ping.payload.len())?, 0, 0, 0, 0],
+            &*ping.payload,
+        ]
+        .concat(),
+    )?;
+    await_series(&httpd, "/echo", |echo| echo["ping_seconds"]["count"] == 1)?;
+    Ok(())
+}
+
+fn full(context: &Context) -> Result<()> {
+    let httpd = context.start(&format!("{LOCATION}WebSocketMaxConnections 2\n"))?;
+    let mut clients = open(&httpd, "/echo", 1)?;
+    ensure!(get(&httpd, "?probe=ready")? == "ready\n");
+    clients.append(&mut open(&httpd, "/echo", 1)?);
+    let (head, body) = ask(&httpd, "GET", "?probe=ready")?;
+    ensure!(
+        head.starts_with("HTTP/1.1 503 ") && body == "full\n",
+        "{head} {body}"
+    );
+    ensure!(
+        head.contains("Retry-After: 10") && head.contains("Cache-Control: no-store"),
+        "{head}"
+    );
+    ensure!(get(&httpd, "?probe=live")? == "live\n");
+    clients.swap_remove(0).close()?;
+    wait_until("the server is ready again", || {
+        Ok(ask(&httpd, "GET", "?probe=ready")?.1 == "ready\n")
+    })
+}
+
+fn draining(context: &Context) -> Result<()> {
+    if context.driver != Driver::Event {
+        return Ok(());
+    }
+    let httpd = context.start(LOCATION)?;
+    let client = open(&httpd, "/echo", 1)?;
+    httpd.graceful()?;
+    let count = || {
+        let report = report(&httpd)?;
+        let processes = report["processes"].as_array().context("no processes")?;
+        anyhow::Ok(
+            processes
+                .iter()
+                .filter(|process| process["draining"] == true)
+                .count(),
+        )
+    };
+    wait_until("a process drains", || Ok(count()? > 0))?;
+    ensure!(
+        get(&httpd, "?probe=ready")? == "ready\n",
+        "new children are ready"
+    );
+    drop(client);
+    wait_until("it is gone", || Ok(count()? == 0))
 }
 
 fn threads(context: &Context) -> Result<()> {
