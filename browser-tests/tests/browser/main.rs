@@ -11,6 +11,7 @@ mod live;
 mod origin;
 mod pages;
 mod refusal;
+mod status;
 mod support;
 
 use std::process::ExitCode;
@@ -33,6 +34,7 @@ const THEMES: &[&[Case]] = &[
     chat::CASES,
     live::CASES,
     origin::CASES,
+    status::CASES,
 ];
 
 /// Starting a browser takes about a second of CPU time.

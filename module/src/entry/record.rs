@@ -6,7 +6,7 @@ use std::cell::UnsafeCell;
 use std::ffi::{c_char, c_int, c_long, c_void};
 use std::ptr;
 
-use super::config::HANDLER;
+use super::config::{Config, HANDLER};
 use super::{config, directives, plain, redirects, shutdown, startup, status, upgrade};
 use crate::httpd::answer::Answer;
 use crate::httpd::guard::guard;
@@ -153,7 +153,7 @@ unsafe extern "C" fn handler(request: *mut sys::request_rec) -> c_int {
             if request.handler() == status::HANDLER.as_bytes() {
                 // SAFETY: `config::create` made every configuration httpd keeps for this module.
                 let config = unsafe { config::of(request) };
-                return status::handle(request, config).into_status();
+                return serve_status(request, config);
             }
             if request.handler() != HANDLER.as_bytes() {
                 return sys::DECLINED;
@@ -174,6 +174,20 @@ unsafe extern "C" fn handler(request: *mut sys::request_rec) -> c_int {
             redirects::settle(request, answer).into_status()
         },
     )
+}
+
+/// Serves a page of the status, or its WebSocket.
+fn serve_status(request: Request, config: &Config) -> c_int {
+    if request.wants_websocket() && request.check_chain().is_ok() {
+        let failed = Answer::Status(500);
+        let answer = guard("the opening handshake", failed, || {
+            upgrade::handle(request, &status::config_for(config))
+        });
+        if answer != Answer::Declined {
+            return redirects::settle(request, answer).into_status();
+        }
+    }
+    status::handle(request, config).into_status()
 }
 
 /// Serves what our handler and all others have left to httpd's own.

@@ -7,9 +7,11 @@ mod escaped;
 mod handler;
 mod hook;
 mod json;
+mod live;
 mod openmetrics;
 mod page;
 mod words;
 
 pub(super) use handler::{HANDLER, handle};
 pub(super) use hook::hook;
+pub(super) use live::config_for;

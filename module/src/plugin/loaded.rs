@@ -35,14 +35,24 @@ pub struct Source {
 /// A plugin as `WebSocketHandler` loaded it.
 pub struct LoadedPlugin {
     source: Source,
-    table: NonNull<abi::WebSocketPlugin>,
-    on_message: abi::OnMessage,
+    code: Code,
     rust: Option<RustPlugin>,
     /// Of a Rust plugin, one for each set of options in use.
     instances: Mutex<Vec<(PluginOptions, Arc<Instance>)>>,
     /// How many turns in a row have to be short until the plugin counts as quick again.
     slowness: AtomicU32,
     destroyed: AtomicBool,
+}
+
+/// What serves the connections.
+enum Code {
+    /// That of a library, whose table this is.
+    Library {
+        table: NonNull<abi::WebSocketPlugin>,
+        on_message: abi::OnMessage,
+    },
+    /// The module's own: it accepts every connection, and answers each message with this text.
+    BuiltIn(fn() -> String),
 }
 
 /// A plugin whose callbacks were found to block is quick again after so many short turns.
@@ -77,8 +87,7 @@ impl LoadedPlugin {
         let rust = unsafe { rust_plugin(table.as_ptr()) }.map_err(PluginError::Incompatible)?;
         Ok(Self {
             source,
-            table,
-            on_message,
+            code: Code::Library { table, on_message },
             rust,
             instances: Mutex::default(),
             slowness: AtomicU32::new(0),
@@ -86,10 +95,31 @@ impl LoadedPlugin {
         })
     }
 
-    fn table(&self) -> &abi::WebSocketPlugin {
-        // SAFETY: checked by `from_init`; the plugin keeps its table until `destroy`, after which
-        // nobody calls (see there).
-        unsafe { self.table.as_ref() }
+    /// A part of the module that serves connections as a plugin does: it accepts all of them, and
+    /// answers each message with what `answer` returns.
+    #[must_use]
+    pub fn built_in(name: &str, answer: fn() -> String) -> Self {
+        Self {
+            source: Source {
+                name: name.into(),
+                label: name.into(),
+                is_of_request: false,
+            },
+            code: Code::BuiltIn(answer),
+            rust: None,
+            instances: Mutex::default(),
+            slowness: AtomicU32::new(0),
+            destroyed: AtomicBool::new(false),
+        }
+    }
+
+    fn table(&self) -> Option<&abi::WebSocketPlugin> {
+        match &self.code {
+            // SAFETY: checked by `from_init`; the plugin keeps its table until `destroy`, after
+            // which nobody calls (see there).
+            Code::Library { table, .. } => Some(unsafe { table.as_ref() }),
+            Code::BuiltIn(_) => None,
+        }
     }
 
     /// Configures a Rust plugin with `options`, unless it is already. A C plugin has no options.
@@ -140,7 +170,10 @@ impl LoadedPlugin {
         server: &Server,
         options: &PluginOptions,
     ) -> Result<Option<Private>, String> {
-        let private = match (self.instance(options)?, self.table().on_connect) {
+        let private = match (
+            self.instance(options)?,
+            self.table().and_then(|table| table.on_connect),
+        ) {
             // SAFETY: `server` stays attached to the connection until `disconnect` has returned,
             // and texts are checked to be UTF-8.
             (Some(instance), _) => unsafe { instance.connect(server.as_abi()) },
@@ -160,6 +193,10 @@ impl LoadedPlugin {
         kind: MessageKind,
         payload: &mut Payload<'_>,
     ) {
+        let on_message = match &self.code {
+            Code::Library { on_message, .. } => *on_message,
+            Code::BuiltIn(answer) => return server.send_text(&answer()),
+        };
         let kind = match kind {
             MessageKind::Text => abi::MESSAGE_TYPE_TEXT,
             MessageKind::Binary => abi::MESSAGE_TYPE_BINARY,
@@ -169,13 +206,13 @@ impl LoadedPlugin {
         // bytes and one more may be written from its pointer on, which comes from a slice and so is
         // never null.
         unsafe {
-            (self.on_message)(private.0, server.as_abi(), kind, payload.as_mut_ptr(), len);
+            on_message(private.0, server.as_abi(), kind, payload.as_mut_ptr(), len);
         }
     }
 
     /// Tells the plugin that a connection it accepted has ended.
     pub fn disconnect(&self, private: Private, server: &Server) {
-        if let Some(on_disconnect) = self.table().on_disconnect {
+        if let Some(on_disconnect) = self.table().and_then(|table| table.on_disconnect) {
             // SAFETY: `private` came from `connect` on the same server and is not used again.
             unsafe { on_disconnect(private.0, server.as_abi()) }
         }
@@ -184,7 +221,7 @@ impl LoadedPlugin {
     /// Whether it was written in Rust, and so needs no request after `connect`.
     #[must_use]
     pub fn is_rust(&self) -> bool {
-        self.rust.is_some()
+        self.rust.is_some() || matches!(self.code, Code::BuiltIn(_))
     }
 
     /// Where it comes from.
@@ -224,9 +261,13 @@ impl LoadedPlugin {
             return;
         }
         self.instances().clear();
-        if let Some(destroy) = self.table().destroy {
+        let Code::Library { table, .. } = &self.code else {
+            return;
+        };
+        // SAFETY: as in `table`.
+        if let Some(destroy) = unsafe { table.as_ref() }.destroy {
             // SAFETY: called once, with the table init returned.
-            unsafe { destroy(self.table.as_ptr()) }
+            unsafe { destroy(table.as_ptr()) }
         }
     }
 }

@@ -275,6 +275,14 @@ impl Server {
         body()
     }
 
+    /// Sends a text to the client, unless the connection is closing.
+    pub(super) fn send_text(&self, text: &str) {
+        self.with_attached(|attached, caller| {
+            let sent = attached.output.send(Opcode::Text, text.as_bytes(), caller);
+            sent.ok()
+        });
+    }
+
     /// Calls `body` with the connection the table stands for, if any.
     #[inline]
     pub(super) fn with_attached<T>(

@@ -22,6 +22,8 @@ pub(in crate::entry) fn handle(request: Request, config: &Config) -> Answer {
     match request.query() {
         b"" => send(request, page::MEDIA_TYPE, &page::html(&report())),
         b"asset=page.css" => send(request, c"text/css; charset=utf-8", page::STYLE),
+        b"asset=page.js" => send(request, c"text/javascript; charset=utf-8", page::SCRIPT),
+        b"part=tables" => send(request, page::MEDIA_TYPE, &page::tables(&report())),
         b"format=json" => send(request, c"application/json", &json::text(&report())),
         b"format=openmetrics" => match openmetrics::text(report()) {
             Ok(text) => send(request, openmetrics::MEDIA_TYPE, &text),

@@ -13,6 +13,9 @@ pub(super) const MEDIA_TYPE: &CStr = c"text/html; charset=utf-8";
 /// What goes around the tables.
 const FRAME: &str = include_str!("page.html");
 
+/// What makes it live.
+pub(super) const SCRIPT: &str = include_str!("page.js");
+
 /// What it looks like.
 pub(super) const STYLE: &str = include_str!("page.css");
 

@@ -27,6 +27,8 @@ cases! {
     "websocket-status: a child that drains is shown" => draining,
     "websocket-status: threads count, and those that callbacks block" => threads,
     "websocket-status: without JavaScript the page is a table" => page,
+    "websocket-status: a WebSocket of the page answers each message with the tables" => live,
+    "websocket-status: a page of another site cannot open the WebSocket" => foreign,
     "websocket-status: only GET and HEAD are answered, other queries get 404" => requests,
 }
 
@@ -404,6 +406,40 @@ fn page(context: &Context) -> Result<()> {
     let row = "<th scope=\"row\">/echo</th><td class=\"name\">echo_init in echo.so</td><td>3</td>";
     ensure!(html.contains(row), "{html}");
     ensure!(get(&httpd, "?asset=page.css")?.contains("color-scheme: light dark"));
+    ensure!(get(&httpd, "?asset=page.js")?.contains("new WebSocket"));
+    ensure!(get(&httpd, "?part=tables")?.contains(row));
+    Ok(())
+}
+
+fn live(context: &Context) -> Result<()> {
+    // Neither the plugin nor the settings around the page are its own.
+    let around = format!(
+        "{}\nWebSocketDetach Off\n{LOCATION}",
+        context.plugins().handler("mutex")
+    );
+    let httpd = context.start(&around)?;
+    let _echoes = open(&httpd, "/echo", 3)?;
+    let mut page = open(&httpd, "/ws-status", 1)?.swap_remove(0);
+    for _ in 0..2 {
+        page.text("tables")?;
+        let tables = page.next_text()?;
+        ensure!(tables.starts_with("<dl id=\"sums\""), "{tables}");
+        ensure!(tables.contains("<th scope=\"row\">/echo</th>"), "{tables}");
+    }
+    let own = report(&httpd)?;
+    let all = own["series"].as_array().context("no series")?;
+    let own = all
+        .iter()
+        .find(|series| series["plugin"] == "websocket-status");
+    ensure!(own.context("it is not counted")?["open"] == 1);
+    page.text("x".repeat(126))?;
+    page.expect_close(1009)
+}
+
+fn foreign(context: &Context) -> Result<()> {
+    let httpd = context.start(LOCATION)?;
+    let handshake = Handshake::to("/ws-status").header("Origin", "http://elsewhere.example");
+    ensure!(Client::ask(httpd.address(), &handshake)?.status == 403);
     Ok(())
 }
 
