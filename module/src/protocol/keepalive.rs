@@ -19,6 +19,10 @@ use millis::Millis;
 /// takes that although the client hangs. A ping is 6 bytes long, or up to 80 over TLS.
 const PROOF: u64 = 128;
 
+/// When to look again whether a client has anything to say, of which more was to be read. It may
+/// not be read from at once, as its messages are limited.
+const RECHECK: Duration = Duration::from_millis(100);
+
 /// An idle connection looks so often within the idle timeout whether something was sent, because
 /// senders note no time.
 const LOOKS: u32 = 4;
@@ -243,8 +247,10 @@ impl Keepalive {
             .unfinished
             .and_then(|_| self.message_timeout.after(self.progress_at));
         match due {
-            Some(due) if due <= self.now && !findings.has_unread => Err(Ending::Stuck),
-            due => Ok(due.map(|due| due.max(self.now))),
+            Some(due) if due > self.now => Ok(Some(due)),
+            Some(_) if findings.has_unread => Ok(Some(self.now + RECHECK)),
+            Some(_) => Err(Ending::Stuck),
+            None => Ok(None),
         }
     }
 
@@ -321,7 +327,7 @@ impl Keepalive {
                 (ping.taken, ping.bytes) = (self.now, bytes);
                 due = self.ping_timeout.after(self.now);
             } else if findings.has_unread {
-                due = Some(self.now);
+                due = Some(self.now + RECHECK);
             } else {
                 return Err(Ending::Silent);
             }
