@@ -33,9 +33,14 @@ pub const DELAY: Duration = Duration::from_millis(5);
 /// How often to see whether a client still has to be waited for.
 const RECHECK: Duration = Duration::from_secs(1);
 
+/// The shortest time between two reliefs. Connections take a while to give up their memory.
+const RELIEF_INTERVAL: Duration = Duration::from_millis(50);
+
 static STATE: Mutex<State> = Mutex::new(State {
     due: VecDeque::new(),
     trimming: Trimming::NONE,
+    relief: None,
+    last_relief: None,
     thread: None,
 });
 
@@ -46,6 +51,9 @@ struct State {
     /// Connections with output held back, and until when; the earliest first.
     due: VecDeque<(Instant, Arc<Output>)>,
     trimming: Trimming,
+    /// What is to be run to have less memory held, and when.
+    relief: Option<(Instant, fn())>,
+    last_relief: Option<Instant>,
     thread: Option<Flusher>,
 }
 
@@ -88,6 +96,34 @@ pub fn note_end() {
     if state.trimming.note_end(Instant::now()) {
         state.run(|_| true);
     }
+}
+
+/// Much memory has been freed. It is given back to the system.
+pub fn note_release() {
+    let mut state = lock();
+    state.trimming.schedule(Instant::now());
+    state.run(|_| true);
+}
+
+/// Has the thread run `relief` soon, which has connections give up memory. It returns to the system
+/// a second later.
+pub fn run_soon(relief: fn()) {
+    let now = Instant::now();
+    let mut state = lock();
+    if state.relief.is_none() {
+        let earliest = state.last_relief.map(|last| last + RELIEF_INTERVAL);
+        state.relief = Some((earliest.map_or(now, |earliest| earliest.max(now)), relief));
+        state.run(|_| true);
+    }
+}
+
+fn take_relief() -> Option<fn()> {
+    let now = Instant::now();
+    let mut state = lock();
+    let (_, relief) = state.relief.take_if(|(due, _)| *due <= now)?;
+    state.last_relief = Some(now);
+    state.trimming.schedule(now);
+    Some(relief)
 }
 
 fn start() -> io::Result<Flusher> {
@@ -135,6 +171,9 @@ fn run(interrupts: &UnixStream) {
     while !IS_STOPPING.load(Ordering::SeqCst) {
         if lock().trimming.begin(Instant::now()) {
             give_back_free_memory();
+        }
+        if let Some(relief) = take_relief() {
+            guard("the relief of memory", (), relief);
         }
         while let Some(output) = next_due() {
             output.begin_help();
@@ -198,7 +237,9 @@ fn wait(interrupts: &UnixStream, waiting: &[Waiting]) -> Vec<bool> {
     let due = {
         let state = lock();
         let output = state.due.front().map(|(due, _)| *due);
-        output.into_iter().chain(state.trimming.due()).min()
+        let relief = state.relief.map(|(due, _)| due);
+        let due = output.into_iter().chain(relief);
+        due.chain(state.trimming.due()).min()
     };
     let timeout = due.map(|due| due.saturating_duration_since(Instant::now()));
     // No client is waited for longer than its session would want: see whether it is still needed.

@@ -19,6 +19,7 @@
 //! * `httpd`: the code that talks to httpd and APR: requests, bytes, memory, threads.
 //! * [`protocol`]: RFC 6455 itself, without I/O.
 //! * `buffers`: memory that connections have only while there are bytes in it.
+//! * `budget`: the memory that clients hold.
 //! * `sync`: mutexes and atomics, which models replace.
 
 #![deny(unsafe_code)]
@@ -32,6 +33,7 @@ compile_error!("a panic would end httpd instead of a connection: build with `pan
 
 mod batch;
 mod blocking;
+mod budget;
 mod buffers;
 mod compression;
 mod entry;

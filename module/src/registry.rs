@@ -2,6 +2,7 @@
 
 mod closing;
 mod plan;
+mod relief;
 mod state;
 
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
@@ -9,6 +10,7 @@ use std::time::{Duration, Instant};
 
 use websocket_plugin::CloseCode;
 
+use crate::budget;
 use crate::flusher;
 use crate::httpd::scoreboard::{Account, Counted, Gauge, Kind, change_gauge, count};
 use crate::output::Output;
@@ -39,6 +41,7 @@ pub fn register(
     drain_time: DrainTime,
     account: Option<&'static Account>,
 ) -> Registration {
+    budget::relieve_with(|| flusher::run_soon(relieve));
     let mut state = lock();
     let id = state.add(Entry {
         output: Arc::downgrade(output),
@@ -62,6 +65,19 @@ pub fn register(
         id,
         _counted: count(kind(holder), account),
     }
+}
+
+/// Has connections closed if clients hold too much memory.
+fn relieve() {
+    let Some(overdraft) = budget::overdraft() else {
+        return;
+    };
+    let outputs: Vec<_> = {
+        let state = lock();
+        let entries = state.connections.values();
+        entries.filter_map(|entry| entry.output.upgrade()).collect()
+    };
+    relief::relieve(overdraft, outputs);
 }
 
 /// What the status page calls such a connection.

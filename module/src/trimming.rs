@@ -40,6 +40,12 @@ impl Trimming {
         true
     }
 
+    /// Schedules a trim, although few connections have ended: they had much.
+    pub fn schedule(&mut self, now: Instant) {
+        let earliest = self.last.map(|last| last + INTERVAL);
+        self.due = self.due.or(earliest.max(Some(now + DELAY)));
+    }
+
     /// The time of the next trim, if one is due.
     #[must_use]
     pub fn due(&self) -> Option<Instant> {
@@ -81,6 +87,18 @@ mod tests {
         assert!(trimming.begin(start + DELAY));
         assert_eq!(trimming.due(), None);
         assert!(!trimming.begin(start + DELAY));
+    }
+
+    #[test]
+    fn a_trim_can_be_asked_for() {
+        let start = Instant::now();
+        let mut trimming = Trimming::NONE;
+        trimming.schedule(start);
+        trimming.schedule(start + DELAY / 2);
+        assert_eq!(trimming.due(), Some(start + DELAY));
+        assert!(trimming.begin(start + DELAY));
+        trimming.schedule(start + DELAY);
+        assert_eq!(trimming.due(), Some(start + DELAY + INTERVAL));
     }
 
     #[test]

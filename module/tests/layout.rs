@@ -13,7 +13,7 @@ use graph::shortest_circle;
 use sources::{Edge, Sources};
 
 /// The modules of the crate, from the top to the ground: each may use those below it.
-const LAYERS: [&str; 18] = [
+const LAYERS: [&str; 19] = [
     "lib",
     "entry",
     "blocking",
@@ -31,6 +31,7 @@ const LAYERS: [&str; 18] = [
     "httpd",
     "protocol",
     "buffers",
+    "budget",
     "sync",
 ];
 

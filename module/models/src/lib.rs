@@ -19,6 +19,9 @@ use surroundings::{compression, meter, protocol};
 
 #[path = "../../src/protocol/account.rs"]
 mod account;
+#[allow(dead_code, reason = "nothing of it concerns threads")]
+#[path = "../../src/budget.rs"]
+mod budget;
 #[path = "../../src/buffers.rs"]
 mod buffers;
 #[path = "../../src/reactor/doze.rs"]

@@ -7,8 +7,8 @@ mod stored;
 pub use lifespan::LifespanConfig;
 pub use limits::LimitsConfig;
 pub use stored::{
-    create, drain_rate, drain_time, htaccess_plugins, in_vector, max_connections, merge, of,
-    threads,
+    create, drain_rate, drain_time, htaccess_plugins, in_vector, max_connections, memory_limit,
+    merge, of, threads,
 };
 
 use std::sync::Arc;
@@ -27,6 +27,9 @@ pub const DEFAULT_MAX_MESSAGE_SIZE: u64 = 33_554_432;
 
 /// Clients that send a message piece by piece send far fewer frames.
 pub const DEFAULT_MAX_FRAGMENTS: u32 = 16_384;
+
+/// 256 MiB.
+pub const DEFAULT_MEMORY_LIMIT: u64 = 268_435_456;
 
 /// Messages of fewer bytes are not compressed: what they get shorter by is not worth the time.
 pub const DEFAULT_COMPRESSION_THRESHOLD: u64 = 256;
@@ -93,6 +96,8 @@ pub struct Config {
     pub(super) limits: LimitsConfig,
     /// Only at servers and virtual hosts.
     pub(super) h2_max_streams: Option<usize>,
+    /// Only at the main server; `Some(None)` for `Off`.
+    pub(super) memory_limit: Option<Option<u64>>,
     /// Only at the main server.
     pub(super) threads: Option<Threads>,
     /// Only at the main server.
@@ -277,6 +282,7 @@ impl Config {
             drain_time: inner.drain_time.or(self.drain_time),
             limits: self.limits.merged_with(inner.limits),
             h2_max_streams: inner.h2_max_streams.or(self.h2_max_streams),
+            memory_limit: inner.memory_limit.or(self.memory_limit),
             threads: inner.threads.or(self.threads),
             drain_rate: inner.drain_rate.or(self.drain_rate),
             htaccess_plugins: inner.htaccess_plugins.or(self.htaccess_plugins),

@@ -185,6 +185,11 @@ pub(super) static TABLE: Table = Table(&[
         &(limits::message_rate as _),
         c"Messages of a client on one connection, such as 10/s, how many at once, Pause or Close",
     )),
+    of_server(one(
+        c"WebSocketMemoryLimit",
+        &(queue::memory_limit as _),
+        c"Bytes that unfinished messages and queues of a process may take, or Off; default 256 MiB",
+    )),
     of_server(two(
         c"WebSocketThreads",
         &(threads as _),

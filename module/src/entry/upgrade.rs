@@ -13,6 +13,7 @@ use super::origin::log_refused;
 use super::refused::{Cause, log_refusal, place};
 use super::{redirects, shutdown};
 use crate::blocking::Driver;
+use crate::budget;
 use crate::compression::Compression;
 use crate::httpd::answer::Answer;
 use crate::httpd::descriptors;
@@ -344,6 +345,7 @@ impl Opening<'_> {
         } = self;
         let place = admit(request, config, holder)?;
         request.clear_response_headers();
+        budget::set_limit(config::memory_limit());
         let memory = request
             .share_memory()
             .map_err(|error| self.out_of_resources(&error))?;

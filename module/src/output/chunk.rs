@@ -3,6 +3,8 @@
 use std::ops::Range;
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard, TryLockError};
 
+use crate::budget;
+
 /// The room in bytes of a chunk, unless its first frame needs more.
 const ROOM: usize = 16 * 1024;
 
@@ -13,6 +15,15 @@ const ROOM: usize = 16 * 1024;
 /// chunk while somebody reads.
 #[derive(Default)]
 struct Chunk(RwLock<Vec<u8>>);
+
+impl Drop for Chunk {
+    fn drop(&mut self) {
+        let bytes = self.0.get_mut().unwrap_or_else(PoisonError::into_inner);
+        if bytes.capacity() > 0 {
+            budget::subtract(bytes.capacity());
+        }
+    }
+}
 
 /// A part of a chunk: one frame, or several that follow each other.
 #[derive(Clone)]
@@ -109,7 +120,11 @@ fn fill(bytes: &mut Vec<u8>, start: u32, parts: [&[u8]; 2]) -> Result<Range<u32>
     } else {
         length
     };
+    let before = bytes.capacity();
     bytes.try_reserve_exact(room).map_err(|_| NoMemory)?;
+    if bytes.capacity() > before {
+        budget::add(bytes.capacity() - before);
+    }
     for part in parts {
         bytes.extend_from_slice(part);
     }

@@ -37,6 +37,12 @@ impl Frames {
         self.bytes.is_empty() && self.pieces.is_empty()
     }
 
+    /// The bytes that nobody shares.
+    #[inline]
+    pub(super) fn own_len(&self) -> usize {
+        self.bytes.len()
+    }
+
     /// Adds a frame.
     #[inline]
     pub(super) fn push(&mut self, frame: Frame<'_>) -> Result<(), NoMemory> {
@@ -94,6 +100,12 @@ impl Writing {
     /// Whether nothing is left.
     pub(super) fn is_done(&self) -> bool {
         self.offset == self.frames.bytes.len() && self.frames.pieces.is_empty()
+    }
+
+    /// The bytes that nobody shares.
+    #[inline]
+    pub(super) fn own_len(&self) -> usize {
+        self.frames.bytes.len()
     }
 
     /// Takes all of `frames`. Nothing is left of what was taken before.

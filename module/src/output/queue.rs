@@ -5,6 +5,7 @@ use std::mem;
 use super::caller::Caller;
 use super::frame::Frame;
 use super::frames::{Frames, Writing};
+use crate::budget::Charge;
 use crate::protocol::{Closer, Closing, Traffic};
 
 /// The connection takes no more messages: it is closing or gone.
@@ -40,6 +41,8 @@ pub(super) struct Queue {
     frames: Frames,
     /// Bytes accepted and not yet written, including those the writer has taken.
     waiting: usize,
+    /// What is counted of `frames`.
+    charge: Charge,
     /// A message is accepted while fewer bytes wait.
     limit: usize,
     /// There is a stream to write to.
@@ -70,6 +73,7 @@ impl Queue {
         Self {
             frames: Frames::default(),
             waiting: 0,
+            charge: Charge::default(),
             limit,
             is_open: false,
             is_sealed: false,
@@ -98,6 +102,7 @@ impl Queue {
             return Ok(Offer::NoMemory);
         }
         self.waiting += frame.len();
+        self.charge.set(self.frames.own_len());
         self.sent.add(frame.traffic);
         if let Some(closer) = frame.closes {
             self.close(closer, frame.payload);
@@ -197,6 +202,7 @@ impl Queue {
         self.seal();
         self.frames = Frames::default();
         self.waiting = 0;
+        self.charge.set(0);
     }
 
     /// Forgets what was not taken by the writer, which has `kept` bytes left, and closes the
@@ -205,6 +211,7 @@ impl Queue {
         self.seal();
         self.frames = Frames::default();
         self.waiting = kept;
+        self.charge.set(0);
         if let Some(closer) = frame.closes.filter(|_| !self.has_close)
             && self.frames.push(frame).is_ok()
         {
@@ -218,6 +225,7 @@ impl Queue {
     pub(super) fn take(&mut self, written: usize, writing: &mut Writing) -> bool {
         self.is_due = false;
         writing.take(&mut self.frames);
+        self.charge.set(0);
         self.written(written)
     }
 

@@ -12,6 +12,7 @@ use super::policy::{QueuePolicy, SlowClient};
 use super::queue::{Closed, Offer, Queue};
 use super::sharing::with_shared;
 use super::writer::{self, Progress, Shared, Writer, Written};
+use crate::budget;
 use crate::meter::Meter;
 use crate::protocol::{Closer, Closing, Opcode, Outgoing, OutputState, Traffic};
 use crate::sync::{
@@ -72,6 +73,8 @@ pub struct Output<S = Transport> {
     is_leaving: AtomicBool,
     /// What waited was forgotten.
     is_cut: AtomicBool,
+    /// The bytes that the session holds of an unfinished message, about.
+    unfinished: AtomicUsize,
     /// The flusher has the connection on its list.
     is_scheduled: AtomicBool,
 }
@@ -100,6 +103,7 @@ impl<S: Stream> Output<S> {
             slow_client: policy.slow_client,
             is_leaving: AtomicBool::new(false),
             is_cut: AtomicBool::new(false),
+            unfinished: AtomicUsize::new(0),
             is_scheduled: AtomicBool::new(false),
         })
     }
@@ -227,9 +231,11 @@ impl<S: Stream> Output<S> {
 
     #[inline]
     fn push(&self, frame: Frame<'_>, caller: Caller) -> Result<Offer, Closed> {
-        with_shared(frame, caller, |frame| {
+        let offered = with_shared(frame, caller, |frame| {
             self.shared.queue().push(frame, caller)
-        })
+        });
+        budget::relieve();
+        offered
     }
 
     /// Queues the answer to a frame; the session writes it at the end of its turn.
@@ -359,6 +365,17 @@ impl<S: Stream> Output<S> {
         }
         drop(writer);
         self.wake();
+    }
+
+    /// The session holds about so many bytes of an unfinished message.
+    pub fn set_unfinished(&self, bytes: usize) {
+        self.unfinished.store(bytes, Ordering::Relaxed);
+    }
+
+    /// How many bytes the client holds, with what waits for it.
+    #[must_use]
+    pub fn held(&self) -> usize {
+        self.shared.queue().level().waiting + self.unfinished.load(Ordering::Relaxed)
     }
 
     /// Whether [`cut`](Self::cut) was called.

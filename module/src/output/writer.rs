@@ -7,6 +7,7 @@ use std::time::Instant;
 use super::frame::Frame;
 use super::frames::Writing;
 use super::queue::{Closed, Level, Queue};
+use crate::budget::Charge;
 use crate::meter::Meter;
 use crate::protocol::OutputState;
 use crate::sync::{Condvar, Mutex, MutexGuard, PoisonError};
@@ -91,6 +92,8 @@ pub(super) struct Writer<S> {
     pub(super) stream: Option<S>,
     /// Frames taken from the queue.
     writing: Writing,
+    /// What is counted of them.
+    charge: Charge,
     /// Since when the client has taken nothing although something waits.
     pending_since: Option<Instant>,
     /// The session waits for the client to take more.
@@ -119,6 +122,7 @@ impl<S: Stream> Writer<S> {
         Self {
             stream: None,
             writing: Writing::default(),
+            charge: Charge::default(),
             pending_since: None,
             is_session_waiting: false,
             failure: None,
@@ -145,6 +149,7 @@ impl<S: Stream> Writer<S> {
     /// `frame`. Without a frame end within reach, the connection is given up.
     pub(super) fn cut(&mut self, shared: &Shared, frame: Frame<'_>) {
         let kept = self.writing.cut();
+        self.charge.set(kept);
         shared.queue().cut(kept, frame);
         shared.room.notify_all();
         if kept > MOST_KEPT {
@@ -182,6 +187,7 @@ impl<S: Stream> Writer<S> {
                 let sent = queue.uncounted();
                 drop(queue);
                 shared.meter.sent(sent);
+                self.charge.set(self.writing.own_len());
                 if has_room {
                     shared.room.notify_all();
                 }
@@ -297,6 +303,7 @@ impl<S: Stream> Writer<S> {
             self.fail(shared, io::ErrorKind::OutOfMemory.into());
             return Err(Closed);
         }
+        self.charge.set(self.writing.own_len());
         self.count(shared, written);
         Ok(true)
     }

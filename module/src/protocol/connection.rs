@@ -227,6 +227,12 @@ impl Connection {
         }
     }
 
+    /// The memory that an unfinished message takes, in bytes.
+    #[must_use]
+    pub fn held(&self) -> usize {
+        self.receiver.held()
+    }
+
     /// Nothing more is read, and what has arrived of a message is forgotten. What waits is written.
     pub fn give_up(&mut self) {
         self.receiver.give_up();

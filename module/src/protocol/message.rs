@@ -97,6 +97,12 @@ impl Assembly {
         self.kind.is_some()
     }
 
+    /// The memory that the buffer takes, in bytes.
+    #[inline]
+    pub(super) fn held(&self) -> usize {
+        self.bytes.capacity()
+    }
+
     /// Another frame of the message begins.
     pub(super) fn go_on(&mut self) {
         self.fragments = self.fragments.saturating_add(1);

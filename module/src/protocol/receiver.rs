@@ -226,6 +226,13 @@ impl Receiver {
         (!is_between).then_some(self.progress)
     }
 
+    /// The memory that an unfinished message takes, in bytes.
+    #[must_use]
+    pub fn held(&self) -> usize {
+        let inflater = self.inflater.as_deref().map_or(0, Inflater::held);
+        self.message.held() + inflater
+    }
+
     /// Ignores all further bytes, and frees what has arrived of a message.
     pub fn give_up(&mut self) {
         self.stop();

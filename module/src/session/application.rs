@@ -20,6 +20,9 @@ pub trait Application {
     /// Whether each frame is to be logged, with [`Level::Trace4`].
     fn traces_frames(&self) -> bool;
 
+    /// The connection has ended and freed much memory.
+    fn freed_much(&self);
+
     /// Writes a line about the connection to the error log.
     fn log(&self, level: Level, text: &str);
 }

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use super::application::Application;
+use crate::flusher;
 use crate::httpd::log::Level;
 use crate::httpd::memory::SharedMemory;
 use crate::httpd::quota::Place;
@@ -71,6 +72,10 @@ impl Application for Plugged {
 
     fn traces_frames(&self) -> bool {
         self.attachment.traces_frames()
+    }
+
+    fn freed_much(&self) {
+        flusher::note_release();
     }
 
     fn log(&self, level: Level, text: &str) {

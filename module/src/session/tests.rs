@@ -224,6 +224,10 @@ impl Application for Plugin {
         false
     }
 
+    fn freed_much(&self) {
+        self.events.push("freed much".into());
+    }
+
     fn log(&self, _: Level, text: &str) {
         self.events.push(text.into());
     }
@@ -724,4 +728,21 @@ fn a_silent_client_is_pinged_and_then_told_why_the_connection_ends() {
     let events = case.events.take();
     assert!(events[0].starts_with("closing with 1011"), "{events:?}");
     assert_eq!(events[1..], ["disconnect"]);
+}
+
+#[test]
+fn a_connection_that_ends_with_half_a_long_message_frees_it_and_says_so() {
+    let mut case = Case::echo();
+    let mut long = vec![0x82, 0xff];
+    long.extend((1_u64 << 20).to_be_bytes());
+    long.extend([0; 4]);
+    case.wire.send(&[long]);
+    case.turn();
+    // A part at a time, as much as a turn reads.
+    for _ in 0..17 {
+        case.wire.send(&[vec![0; 61_680]]);
+        while case.turn() == Next::Again {}
+    }
+    case.drop_session();
+    assert_eq!(case.events.take(), ["disconnect", "freed much"]);
 }

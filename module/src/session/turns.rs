@@ -10,6 +10,7 @@ use super::application::Application;
 use super::limiter::Limiter;
 use super::pace::Pace;
 use super::plugged::Plugged;
+use crate::budget::{self, Charge};
 use crate::httpd::log::Level;
 use crate::output::{Output, Progress};
 use crate::protocol::{
@@ -18,6 +19,10 @@ use crate::protocol::{
 };
 use crate::transport::Stream;
 use crate::transport::Transport;
+
+/// A connection that ends with so many bytes of an unfinished message, or waiting for its client,
+/// leaves memory that is worth giving back to the system.
+const MUCH: usize = 1024 * 1024;
 
 /// What a driver waits for before the next turn.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -58,6 +63,8 @@ pub struct Session<A: Application = Plugged, S: Stream = Transport> {
     pace: Pace,
     began: Instant,
     ended: Instant,
+    /// What is counted of an unfinished message.
+    charge: Charge,
     /// The client's messages.
     received: Traffic,
     limiter: Option<Box<Limiter>>,
@@ -75,6 +82,7 @@ impl<A: Application, S: Stream> Session<A, S> {
             pace: Pace::new(),
             began,
             ended: began,
+            charge: Charge::default(),
             received: Traffic::default(),
             limiter: None,
         }
@@ -111,6 +119,11 @@ impl<A: Application, S: Stream> Session<A, S> {
         if let Some(took) = self.connection.take_round_trip() {
             self.output.meter().ping(took);
         }
+        let held = self.connection.held();
+        if self.charge.set(held) {
+            self.output.set_unfinished(held);
+        }
+        budget::relieve();
         next
     }
 
@@ -397,6 +410,7 @@ impl<A: Application, S: Stream> Drop for Session<A, S> {
     /// From here on sends return at once; everything else stays valid until `disconnect` has
     /// returned; then the stream is given back.
     fn drop(&mut self) {
+        let held = self.output.held();
         self.output.seal();
         self.application
             .in_callbacks(|| self.application.disconnect());
@@ -405,6 +419,10 @@ impl<A: Application, S: Stream> Drop for Session<A, S> {
         self.output.count_sent();
         self.output.meter().closed(&account.closing);
         self.output.shut();
+        if held >= MUCH {
+            self.connection.give_up();
+            self.application.freed_much();
+        }
     }
 }
 

@@ -30,6 +30,7 @@ mod life;
 mod limits;
 mod logs;
 mod malformed;
+mod memory_limit;
 mod message_rate;
 mod messages;
 mod mistakes;
@@ -98,6 +99,7 @@ const THEMES: &[&[Case]] = &[
     keepalive::settings::CASES,
     unfinished::CASES,
     send_queue::CASES,
+    memory_limit::CASES,
     endurance::CASES,
     crowd::CASES,
     capacity::CASES,

@@ -4,7 +4,9 @@
 
 use std::ffi::{c_char, c_void};
 
-use super::{Config, DEFAULT_DRAIN_RATE, DEFAULT_DRAIN_TIME, HtaccessPlugins};
+use super::{
+    Config, DEFAULT_DRAIN_RATE, DEFAULT_DRAIN_TIME, DEFAULT_MEMORY_LIMIT, HtaccessPlugins,
+};
 use crate::httpd::guard::guard;
 use crate::httpd::pool::Pool;
 use crate::httpd::request::Request;
@@ -72,6 +74,13 @@ pub fn htaccess_plugins() -> HtaccessPlugins {
 /// How many WebSockets there may be in all servers and virtual hosts.
 pub fn max_connections() -> Option<usize> {
     of_main_server()?.limits().max_connections()
+}
+
+/// How many bytes unfinished messages and queues of a child may take; `None`: any number.
+pub fn memory_limit() -> Option<usize> {
+    let limit = of_main_server().and_then(|config| config.memory_limit);
+    let limit = limit.unwrap_or(Some(DEFAULT_MEMORY_LIMIT))?;
+    Some(usize::try_from(limit).unwrap_or(usize::MAX))
 }
 
 /// The threads `WebSocketThreads` sets.

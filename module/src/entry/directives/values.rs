@@ -19,7 +19,7 @@ pub(super) fn parse_compression_threshold(text: &str) -> Result<u64, String> {
     parse_bytes("WebSocketCompressionThreshold", 0, text)
 }
 
-fn parse_bytes(directive: &str, least: u64, text: &str) -> Result<u64, String> {
+pub(super) fn parse_bytes(directive: &str, least: u64, text: &str) -> Result<u64, String> {
     let digits_only = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
     match text.parse() {
         Ok(size) if digits_only && (least..=LARGEST_SIZE).contains(&size) => Ok(size),

@@ -20,6 +20,11 @@ impl Held {
         self.is_any
     }
 
+    /// The memory that it takes, in bytes.
+    pub(super) fn memory(&self) -> usize {
+        self.bytes.capacity()
+    }
+
     /// The bytes that are not inflated yet.
     pub(super) fn bytes(&self) -> &[u8] {
         &self.bytes[self.consumed..]

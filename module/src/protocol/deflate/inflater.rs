@@ -82,6 +82,17 @@ impl Inflater {
         mem::take(&mut self.inflated)
     }
 
+    /// The memory that the message in progress takes here, in bytes. The context, which lasts, does
+    /// not count.
+    pub(in crate::protocol) fn held(&self) -> usize {
+        let is_stream_of_message = self.is_under_way && !matches!(self.context, Context::Stream);
+        let stream = match self.stream {
+            Some(_) if is_stream_of_message => INFLATER_SIZE,
+            _ => 0,
+        };
+        self.held.memory() + stream
+    }
+
     /// Begins a compressed message.
     pub(in crate::protocol) fn begin(&mut self) {
         self.is_under_way = true;

@@ -1,0 +1,199 @@
+//! The memory of this process that clients hold: halves of messages, and what waits for slow ones.
+//!
+//! It is counted in steps, so that short messages cost a comparison and touch nothing that threads
+//! share.
+
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+
+/// What one holder has less of than this is not counted, and neither is a change by less.
+pub const STEP: usize = 32 * 1024;
+
+/// The budget of this process.
+static CHILD: Budget = Budget::new();
+
+/// What is called when too much is held. It must not wait.
+static RELIEF: OnceLock<fn()> = OnceLock::new();
+
+/// How many bytes are held, and how many may be.
+struct Budget {
+    held: AtomicUsize,
+    limit: AtomicUsize,
+    is_exceeded: AtomicBool,
+}
+
+impl Budget {
+    const fn new() -> Self {
+        Self {
+            held: AtomicUsize::new(0),
+            limit: AtomicUsize::new(usize::MAX),
+            is_exceeded: AtomicBool::new(false),
+        }
+    }
+
+    fn add(&self, bytes: usize) {
+        let held = self.held.fetch_add(bytes, Ordering::Relaxed) + bytes;
+        if held > self.limit.load(Ordering::Relaxed) {
+            self.is_exceeded.store(true, Ordering::Relaxed);
+        }
+    }
+
+    fn subtract(&self, bytes: usize) {
+        self.held.fetch_sub(bytes, Ordering::Relaxed);
+    }
+
+    /// Whether more is held than may be, and something was added since this was last asked.
+    fn take_excess(&self) -> bool {
+        self.is_exceeded.load(Ordering::Relaxed) && self.is_exceeded.swap(false, Ordering::Relaxed)
+    }
+
+    fn overdraft(&self) -> Option<Overdraft> {
+        let (held, limit) = (
+            self.held.load(Ordering::Relaxed),
+            self.limit.load(Ordering::Relaxed),
+        );
+        (held > limit).then(|| Overdraft {
+            held,
+            limit,
+            excess: held - limit / 8 * 7,
+        })
+    }
+}
+
+/// Too much is held.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Overdraft {
+    /// So many bytes.
+    pub held: usize,
+    /// So many are allowed.
+    pub limit: usize,
+    /// So many are to be given up: a little more than necessary, so that this is not done again at
+    /// once.
+    pub excess: usize,
+}
+
+/// Sets how many bytes may be held; `None`: any number.
+pub fn set_limit(limit: Option<usize>) {
+    let limit = limit.unwrap_or(usize::MAX);
+    CHILD.limit.store(limit, Ordering::Relaxed);
+}
+
+/// Sets the function that is called when too much is held. It must not wait for anything.
+pub fn relieve_with(relief: fn()) {
+    RELIEF.get_or_init(|| relief);
+}
+
+/// Has something given up if too much is held. For whoever may have added something, without locks.
+#[inline]
+pub fn relieve() {
+    if CHILD.take_excess()
+        && let Some(relief) = RELIEF.get()
+    {
+        relief();
+    }
+}
+
+/// Whether too much is held, and how much.
+#[must_use]
+pub fn overdraft() -> Option<Overdraft> {
+    CHILD.overdraft()
+}
+
+/// So many bytes more are held, by no connection alone.
+pub fn add(bytes: usize) {
+    CHILD.add(bytes);
+}
+
+/// So many of those are not any more.
+pub fn subtract(bytes: usize) {
+    CHILD.subtract(bytes);
+}
+
+/// What one holder is counted with. Dropping it gives that back.
+#[derive(Debug, Default)]
+pub struct Charge(usize);
+
+impl Charge {
+    /// It holds so many bytes now. Returns whether that has changed what it is counted with.
+    #[inline]
+    pub fn set(&mut self, bytes: usize) -> bool {
+        if bytes < self.0 + STEP && self.0 < bytes + STEP {
+            return false;
+        }
+        self.change(bytes - bytes % STEP);
+        true
+    }
+
+    /// What it is counted with, in bytes.
+    #[cfg(test)]
+    fn bytes(&self) -> usize {
+        self.0
+    }
+
+    #[cold]
+    fn change(&mut self, to: usize) {
+        let from = std::mem::replace(&mut self.0, to);
+        if to > from {
+            CHILD.add(to - from);
+        } else {
+            CHILD.subtract(from - to);
+        }
+    }
+}
+
+impl Drop for Charge {
+    fn drop(&mut self) {
+        if self.0 > 0 {
+            self.change(0);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Budget, Charge, Ordering, Overdraft, STEP};
+
+    #[test]
+    fn a_charge_follows_in_steps() {
+        let mut charge = Charge::default();
+        for (bytes, has_changed, charged) in [
+            (STEP - 1, false, 0),
+            (STEP, true, 1),
+            (2 * STEP - 1, false, 1),
+            (1, false, 1),
+            (0, true, 0),
+            (100 * STEP + 7, true, 100),
+            (99 * STEP + 1, false, 100),
+            (99 * STEP, true, 99),
+            (0, true, 0),
+        ] {
+            assert_eq!(charge.set(bytes), has_changed, "{bytes}");
+            assert_eq!(charge.bytes(), charged * STEP, "{bytes}");
+        }
+    }
+
+    #[test]
+    fn an_excess_is_told_once_until_more_is_added() {
+        let budget = Budget::new();
+        budget.add(1 << 40);
+        assert!(!budget.take_excess(), "there is no limit");
+        assert_eq!(budget.overdraft(), None);
+        budget.subtract(1 << 40);
+        budget.limit.store(800, Ordering::Relaxed);
+        budget.add(800);
+        assert!(!budget.take_excess());
+        budget.add(1);
+        assert!(budget.take_excess());
+        assert!(!budget.take_excess());
+        let expected = Overdraft {
+            held: 801,
+            limit: 800,
+            excess: 101,
+        };
+        assert_eq!(budget.overdraft(), Some(expected));
+        budget.add(1);
+        assert!(budget.take_excess());
+        budget.subtract(2);
+        assert_eq!(budget.overdraft(), None);
+    }
+}
