@@ -29,6 +29,7 @@ cases! {
     "websocket-status: without JavaScript the page is a table" => page,
     "websocket-status: a WebSocket of the page answers each message with the tables" => live,
     "websocket-status: a page of another site cannot open the WebSocket" => foreign,
+    "websocket-status: the Grafana dashboard asks for metrics that there are" => dashboard,
     "websocket-status: only GET and HEAD are answered, other queries get 404" => requests,
 }
 
@@ -440,6 +441,40 @@ fn foreign(context: &Context) -> Result<()> {
     let httpd = context.start(LOCATION)?;
     let handshake = Handshake::to("/ws-status").header("Origin", "http://elsewhere.example");
     ensure!(Client::ask(httpd.address(), &handshake)?.status == 403);
+    Ok(())
+}
+
+/// The dashboard that the repository has.
+const DASHBOARD: &str = include_str!("../../../../docs/grafana-dashboard.json");
+
+fn dashboard(context: &Context) -> Result<()> {
+    let httpd = context.start(LOCATION)?;
+    open(&httpd, "/echo", 1)?.swap_remove(0).close()?;
+    await_series(&httpd, "/echo", |echo| echo["open"] == 0)?;
+    let text = get(&httpd, "?format=openmetrics")?;
+    let is_name = |c: char| c.is_ascii_alphanumeric() || c == '_';
+    let has = |metric: &str| {
+        let mut names = text
+            .lines()
+            .filter_map(|line| line.split(|c| !is_name(c)).next());
+        names.any(|name| name == metric)
+    };
+    let dashboard: Value = serde_json::from_str(DASHBOARD)?;
+    let panels = dashboard["panels"].as_array().context("no panels")?;
+    let targets = panels
+        .iter()
+        .filter_map(|panel| panel["targets"].as_array())
+        .flatten();
+    let mut metrics = 0;
+    for target in targets {
+        let expression = target["expr"].as_str().context("no expression")?;
+        let words = expression.split(|c| !is_name(c));
+        for metric in words.filter(|word| word.starts_with("websocket_")) {
+            ensure!(has(metric), "no {metric} in {text}");
+            metrics += 1;
+        }
+    }
+    ensure!(metrics >= panels.len(), "{metrics}");
     Ok(())
 }
 
