@@ -450,11 +450,25 @@ impl<A: Application, S: Stream> Handler<'_, A, S> {
         received: &mut Traffic,
     ) -> bool {
         loop {
+            // In registers, and one comparison for all that seldom happens.
+            let mut whole = Traffic::default();
+            let quick = if self.traces {
+                0
+            } else {
+                self.last.saturating_sub(received.messages)
+            };
             while let Some((kind, mut payload)) = connection.whole_message(&mut input) {
-                if !self.deliver(kind, &mut payload, received) {
+                let length = payload.len();
+                if whole.messages >= quick
+                    && !self.admits(received.messages + whole.messages, kind, length)
+                {
+                    received.add(whole);
                     return false;
                 }
+                whole.add(Traffic::message(length));
+                self.application.message(kind, &mut payload);
             }
+            received.add(whole);
             match connection.receive(&mut input) {
                 Some(action) => {
                     if !self.handle(action, received) {
@@ -478,25 +492,30 @@ impl<A: Application, S: Stream> Handler<'_, A, S> {
     }
 
     /// Returns whether the client may send the message.
-    #[inline]
     fn deliver(
         &self,
         kind: MessageKind,
         payload: &mut Payload<'_>,
         received: &mut Traffic,
     ) -> bool {
-        if received.messages >= self.last {
+        if !self.admits(received.messages, kind, payload.len()) {
             return false;
         }
         received.add(Traffic::message(payload.len()));
-        if self.traces {
-            self.trace(|| {
-                let kind = format!("{kind:?}").to_lowercase();
-                format!("received a {kind} message of {} bytes", payload.len())
-            });
-        }
         self.application.message(kind, payload);
         true
+    }
+
+    /// Whether the client may send another message, after `number` others. Logs it, if frames are
+    /// logged.
+    #[cold]
+    fn admits(&self, number: u64, kind: MessageKind, length: usize) -> bool {
+        let admits = number < self.last;
+        if admits && self.traces {
+            let kind = format!("{kind:?}").to_lowercase();
+            self.trace(|| format!("received a {kind} message of {length} bytes"));
+        }
+        admits
     }
 
     #[cold]
