@@ -135,6 +135,24 @@ impl<S: Stream> Output<S> {
         payload: &[u8],
         caller: Caller,
     ) -> Result<(), Closed> {
+        match self.queue(opcode, payload, caller)? {
+            Queued::Accepted => Ok(()),
+            Queued::Due => {
+                self.tell_home(caller);
+                Ok(())
+            }
+            Queued::No => self.send_otherwise(opcode, payload, caller),
+        }
+    }
+
+    /// Sends what takes more than to queue it.
+    #[inline(never)]
+    fn send_otherwise(
+        self: &Arc<Self>,
+        opcode: Opcode,
+        payload: &[u8],
+        caller: Caller,
+    ) -> Result<(), Closed> {
         if self.offer(opcode, payload, caller)? {
             return Ok(());
         }
@@ -231,9 +249,14 @@ impl<S: Stream> Output<S> {
 
     #[inline]
     fn push(&self, frame: Frame<'_>, caller: Caller) -> Result<Offer, Closed> {
-        let offered = with_shared(frame, caller, |frame| {
+        let offered = if caller == Caller::Own {
+            // The answers of callbacks, which are seldom equal.
             self.shared.queue().push(frame, caller)
-        });
+        } else {
+            with_shared(frame, caller, |frame| {
+                self.shared.queue().push(frame, caller)
+            })
+        };
         budget::relieve();
         offered
     }

@@ -310,10 +310,15 @@ unsafe extern "system" fn close(server: *const abi::WebSocketServer) {
 #[inline]
 fn trace_sent(attached: &Attachment, opcode: Opcode, length: usize) {
     if attached.traces_frames() {
-        let kind = format!("{opcode:?}").to_lowercase();
-        let text = format!("the plugin sends a {kind} frame of {length} bytes");
-        attached.log(Level::Trace4, &text);
+        trace(attached, opcode, length);
     }
+}
+
+#[cold]
+fn trace(attached: &Attachment, opcode: Opcode, length: usize) {
+    let kind = format!("{opcode:?}").to_lowercase();
+    let text = format!("the plugin sends a {kind} frame of {length} bytes");
+    attached.log(Level::Trace4, &text);
 }
 
 const fn opcode(kind: c_int) -> Opcode {
