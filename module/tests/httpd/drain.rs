@@ -25,6 +25,7 @@ cases! {
     "a graceful stop also ends what survived a graceful restart" => stop_after_restart,
     "a hard restart ends what survived a graceful restart, with 1012 and at once" => hard_restart,
     "WebSocketDetach: a hard restart ends what survived a graceful restart" => detached_hard_restart,
+    "timers, threads and blocked callbacks of an old child go on" => goes_on,
     "a child that httpd retires keeps its connections for WebSocketDrainTime" => retired,
     "old children close connections early when there is no place left for new ones" => hurry,
     "WebSocketDetach: an old child lives for its connections and closes them as others" => detached,
@@ -252,6 +253,37 @@ fn check_hard_restart(httpd: &Httpd, target: &str) -> Result<()> {
     httpd.restart()?;
     closings(clients, 1012)?;
     // No child had to be told twice.
+    ensure_healthy(&httpd.error_log()?)
+}
+
+fn goes_on(context: &Context) -> Result<()> {
+    let directives = "WebSocketPingInterval 300ms\nWebSocketPingTimeout 4s";
+    let pinged = context.plugins().location("/pinged", "echo", directives);
+    let httpd = context.start(&pinged)?;
+    let mut silent = open(&httpd, "/pinged")?;
+    let mut late = open(&httpd, "/late")?;
+    let handshake = Handshake::to("/stuck").header("X-Before", "1");
+    let mut stuck = Client::open(httpd.address(), &handshake)?;
+    httpd.graceful()?;
+    // More than can have come before.
+    let deadline = Instant::now() + Duration::from_secs(1);
+    let mut messages = 0;
+    while messages < 10 || Instant::now() < deadline {
+        let frame = late.frame().context("a message of a thread")?;
+        ensure!(frame.first_byte == Opcode::TEXT, "{frame:?}");
+        messages += 1;
+    }
+    stuck.text("block")?;
+    let before = stuck
+        .frame()
+        .context("what a callback sends before it blocks")?;
+    ensure!(before.first_byte == Opcode::BINARY, "{before:?}");
+    for number in 0..2 {
+        let ping = silent.frame().with_context(|| format!("ping {number}"))?;
+        ensure!(ping.first_byte == Opcode::PING, "{ping:?}");
+        silent.send(masked(Opcode::PONG, &ping.payload))?;
+    }
+    silent.echo("still here")?;
     ensure_healthy(&httpd.error_log()?)
 }
 
