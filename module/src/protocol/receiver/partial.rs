@@ -58,20 +58,12 @@ impl PartialHeader {
     }
 }
 
-/// The payload of a control frame in progress.
-#[derive(Debug)]
+/// The payload of a control frame in progress. Most connections never have one that arrives in
+/// pieces, so it takes no room in them.
+#[derive(Debug, Default)]
 pub(super) struct ControlPayload {
-    bytes: [u8; MAX_CONTROL_PAYLOAD as usize],
+    bytes: Option<Box<[u8; MAX_CONTROL_PAYLOAD as usize]>>,
     len: usize,
-}
-
-impl Default for ControlPayload {
-    fn default() -> Self {
-        Self {
-            bytes: [0; MAX_CONTROL_PAYLOAD as usize],
-            len: 0,
-        }
-    }
 }
 
 impl ControlPayload {
@@ -81,13 +73,16 @@ impl ControlPayload {
 
     /// Appends and unmasks `piece`, which must fit into a control frame.
     pub(super) fn append(&mut self, piece: &[u8], key: MaskingKey) {
-        let slot = &mut self.bytes[self.len..][..piece.len()];
+        let bytes = self
+            .bytes
+            .get_or_insert_with(|| Box::new([0; MAX_CONTROL_PAYLOAD as usize]));
+        let slot = &mut bytes[self.len..][..piece.len()];
         slot.copy_from_slice(piece);
         key.apply(slot, self.len);
         self.len += piece.len();
     }
 
     pub(super) fn bytes(&self) -> &[u8] {
-        &self.bytes[..self.len]
+        self.bytes.as_ref().map_or(&[], |bytes| &bytes[..self.len])
     }
 }
