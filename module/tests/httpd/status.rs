@@ -14,6 +14,7 @@ use crate::support::{Client, Context, Driver, Handshake, PATIENCE, cases, wait_u
 
 cases! {
     "the server status counts open and accepted WebSockets" => counts,
+    "the server status counts messages, bytes and refusals" => traffic,
     "the server status shows which process has WebSockets" => page,
     "the server status counts detached WebSockets separately" => detached,
     "after a graceful restart the server status still counts all WebSockets" => graceful,
@@ -108,6 +109,33 @@ fn counts(context: &Context) -> Result<()> {
     ensure!(Counters::ask(&httpd)? == Counters::new(context, 2, 4));
     drop(clients);
     Counters::new(context, 0, 4).expect(&httpd)
+}
+
+fn traffic(context: &Context) -> Result<()> {
+    let httpd = context.start("")?;
+    let mut client = open(&httpd, "/echo", 1)?.swap_remove(0);
+    client.echo("hello")?;
+    client.echo("")?;
+    let refused = Handshake::to("/echo").version(14);
+    ensure!(Client::ask(httpd.address(), &refused)?.status == 400);
+    wait_until("the server status counts all of it", || {
+        let answer = get(&httpd, "auto")?;
+        let expected = [
+            "WebSocketsRefused: 1",
+            "WebSocketsMessagesReceived: 2",
+            "WebSocketsMessagesSent: 2",
+            "WebSocketsBytesReceived: 5",
+            "WebSocketsBytesSent: 5",
+            "WebSocketsBytesQueued: 0",
+        ];
+        Ok(expected
+            .iter()
+            .all(|line| answer.lines().any(|shown| shown == *line)))
+    })?;
+    let html = get(&httpd, "")?;
+    let text = "Messages received: 2 (5 bytes); sent: 2 (5 bytes); queued: 0 bytes";
+    ensure!(html.contains(text), "{html}");
+    Ok(())
 }
 
 fn page(context: &Context) -> Result<()> {

@@ -55,10 +55,20 @@ fn lines(report: &Report) -> String {
         detached,
         with_thread,
     } = open(report);
-    let accepted = accepted(report);
+    let Sums {
+        accepted,
+        received,
+        sent,
+        queued,
+        refused,
+    } = Sums::of(report);
     format!(
         "WebSocketsEventDriven: {event_driven}\nWebSocketsDetached: {detached}\n\
-         WebSocketsWithThread: {with_thread}\nWebSocketsAccepted: {accepted}\n"
+         WebSocketsWithThread: {with_thread}\nWebSocketsAccepted: {accepted}\n\
+         WebSocketsRefused: {refused}\nWebSocketsMessagesReceived: {}\n\
+         WebSocketsMessagesSent: {}\nWebSocketsBytesReceived: {}\nWebSocketsBytesSent: {}\n\
+         WebSocketsBytesQueued: {queued}\n",
+        received[0], sent[0], received[1], sent[1]
     )
 }
 
@@ -69,11 +79,20 @@ fn page(report: &Report, has_table: bool) -> String {
         detached,
         with_thread,
     } = open(report);
-    let accepted = accepted(report);
+    let Sums {
+        accepted,
+        received,
+        sent,
+        queued,
+        refused,
+    } = Sums::of(report);
     let mut page = format!(
         "<hr>\n<h2>WebSockets</h2>\n<dl>\n\
          <dt>Open: {event_driven} event-driven, {detached} detached, {with_thread} with a thread</dt>\n\
-         <dt>Accepted since httpd was started: {accepted}</dt>\n</dl>\n"
+         <dt>Accepted since httpd was started: {accepted}; refused: {refused}</dt>\n\
+         <dt>Messages received: {} ({} bytes); sent: {} ({} bytes); queued: {queued} bytes</dt>\n\
+         </dl>\n",
+        received[0], received[1], sent[0], sent[1]
     );
     let is_used = |process: &&Process| process.open != Open::default();
     let processes: Vec<_> = report.processes.iter().filter(is_used).collect();
@@ -98,6 +117,29 @@ fn open(report: &Report) -> Open {
     processes.fold(Open::default(), |sum, process| sum.plus(process.open))
 }
 
-fn accepted(report: &Report) -> u64 {
-    report.series.iter().map(|series| series.accepted).sum()
+/// What is shown of all locations together.
+#[derive(Default)]
+struct Sums {
+    accepted: u64,
+    /// Messages and bytes.
+    received: [u64; 2],
+    sent: [u64; 2],
+    queued: u64,
+    refused: u64,
+}
+
+impl Sums {
+    fn of(report: &Report) -> Self {
+        let mut sums = Self::default();
+        for series in &report.series {
+            sums.accepted += series.accepted;
+            sums.received[0] += series.received[0];
+            sums.received[1] += series.received[1];
+            sums.sent[0] += series.sent[0];
+            sums.sent[1] += series.sent[1];
+            sums.queued += series.queued;
+            sums.refused += series.refused.iter().sum::<u64>();
+        }
+        sums
+    }
 }
