@@ -152,11 +152,10 @@ pub fn is_any_detached() -> bool {
     lock().has_detached()
 }
 
-/// Waits until the last connection that httpd does not know of has ended, unless the child is to
-/// end now.
+/// Waits until the last connection that a loop serves has ended, unless the child is to end now.
 pub fn wait_until_drained() {
     let mut state = lock();
-    while matches!(state.stop, Some(Stop::Graceful(_))) && state.has_detached() {
+    while matches!(state.stop, Some(Stop::Graceful(_))) && state.has_looped() {
         state = CHANGED.wait(state).unwrap_or_else(PoisonError::into_inner);
     }
 }

@@ -165,8 +165,8 @@ impl Httpd {
         self.reload(Signal::HUP)
     }
 
-    /// Asks for a graceful restart as `apachectl graceful` does (`httpd -k graceful`): it checks the
-    /// configuration first, and does nothing if that is wrong. Returns at once.
+    /// Asks for a graceful restart as `apachectl graceful` does (`httpd -k graceful`): it checks
+    /// the configuration first, and does nothing if that is wrong. Returns at once.
     ///
     /// # Errors
     /// httpd cannot be run.

@@ -269,7 +269,7 @@ unsafe extern "C" fn child_init(pool: *mut sys::apr_pool_t, _server: *mut sys::s
             return pool.before_destroy(flusher::disable);
         }
         pool.before_destroy(|| {
-            shutdown::wait_for_detached();
+            shutdown::wait_for_loops();
             let has_ended = Reactor::stop();
             flusher::stop();
             shutdown::finish();

@@ -139,9 +139,10 @@ fn look(over: &Over) {
     }
 }
 
-/// Keeps the child until the connections have ended that httpd does not know of, then closes all
-/// that are left. The threads of the MPM have ended.
-pub(super) fn wait_for_detached() {
+/// Keeps the child until the connections of its loops have ended, then closes all that are left.
+/// The threads of the MPM have ended. They do not wait for detached connections, nor for one that
+/// was accepted in the last moment: the MPM counts it too late (event.c, `process_socket`).
+pub(super) fn wait_for_loops() {
     stop_looking();
     // Nobody has told of the end, or looked in time. If it is a hard stop, SIGTERM will tell.
     if served::are_sockets_noted() && registry::is_any_detached() && !draining::is_running() {

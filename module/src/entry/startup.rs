@@ -133,8 +133,8 @@ fn about_retirements() -> Option<String> {
     };
     (!retirements.is_empty()).then(|| {
         format!(
-            "httpd ends processes early because of {}; their WebSockets are closed with 1012 within \
-             {} s (WebSocketDrainTime)",
+            "httpd ends processes early because of {}; their WebSockets are closed with 1012 \
+             within {} s (WebSocketDrainTime)",
             retirements.join(" and "),
             time.as_secs()
         )

@@ -5,8 +5,8 @@
 //! restart. What it does not do before a stop is told here: the parent logs a line then ("shutting
 //! down gracefully"), while it is stopping and still has the generation it was configured with.
 //! The hook of that line notes it in memory shared by all. A hard stop is noted by the children it
-//! reaches, for those that are ending already: nobody would tell these for seconds. A child that fails
-//! while it starts is told the same, and must not note it; it has served no connection.
+//! reaches, for those that are ending already: nobody would tell these for seconds. A child that
+//! fails while it starts is told the same, and must not note it; it has served no connection.
 
 use std::ffi::{c_int, c_void};
 use std::io;

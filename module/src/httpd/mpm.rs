@@ -29,8 +29,8 @@ pub fn is_stopping() -> bool {
     query(sys::AP_MPMQ_MPM_STATE) == sys::AP_MPMQ_STOPPING
 }
 
-/// Which settings have the MPM end children that have open connections, and what to set instead. Those
-/// that hold no thread leave the threads idle that the MPM counts.
+/// Which settings have the MPM end children that have open connections, and what to set instead.
+/// Those that hold no thread leave the threads idle that the MPM counts.
 pub fn retirements() -> Vec<String> {
     let workers = query(sys::AP_MPMQ_MAX_DAEMONS).saturating_mul(query(sys::AP_MPMQ_MAX_THREADS));
     let spare = query(sys::AP_MPMQ_MAX_SPARE_THREADS);

@@ -110,6 +110,13 @@ impl State {
             .collect()
     }
 
+    /// Whether a loop serves a connection.
+    pub(super) fn has_looped(&self) -> bool {
+        let mut entries = self.connections.values();
+        entries.any(|entry| matches!(entry.holder, Holder::Loop | Holder::Detached))
+    }
+
+    /// Whether there is a connection that httpd does not know of.
     pub(super) fn has_detached(&self) -> bool {
         let mut entries = self.connections.values();
         entries.any(|entry| entry.holder == Holder::Detached)

@@ -24,7 +24,8 @@ cases! {
     "a graceful stop closes connections with 1001 within GracefulShutdownTimeout" => stop_limit,
     "a graceful stop also ends what survived a graceful restart" => stop_after_restart,
     "a hard restart ends what survived a graceful restart, with 1012 and at once" => hard_restart,
-    "WebSocketDetach: a hard restart ends what survived a graceful restart" => detached_hard_restart,
+    "WebSocketDetach: a hard restart ends what survived a graceful restart"
+        => detached_hard_restart,
     "timers, threads and blocked callbacks of an old child go on" => goes_on,
     "a child that httpd retires keeps its connections for WebSocketDrainTime" => retired,
     "old children close connections early when there is no place left for new ones" => hurry,
