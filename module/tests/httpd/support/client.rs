@@ -161,15 +161,32 @@ impl<S: Read + Write> Client<S> {
         }
     }
 
-    /// The payload of the next frame, which must be text.
+    /// The next frame that is no ping. Answers pings: on a busy machine the client may have been
+    /// silent for as long as the server lets it.
+    fn frame_behind_pings(&mut self) -> Result<Frame> {
+        loop {
+            let frame = self.frame()?;
+            if frame.first_byte != Opcode::PING {
+                return Ok(frame);
+            }
+            self.send(masked(Opcode::PONG, frame.payload))?;
+        }
+    }
+
+    /// The payload of the next frame, which must be text. Pings are answered.
     pub(crate) fn next_text(&mut self) -> Result<String> {
-        let frame = self.frame()?;
+        let frame = self.frame_behind_pings()?;
         ensure!(frame.first_byte == Opcode::TEXT, "not a text: {frame:?}");
         Ok(String::from_utf8(frame.payload)?)
     }
 
+    /// Waits for this frame. Pings that come before it are answered, unless it is one.
     pub(crate) fn expect(&mut self, expected: &Frame) -> Result<()> {
-        let frame = self.frame()?;
+        let frame = if expected.first_byte == Opcode::PING {
+            self.frame()?
+        } else {
+            self.frame_behind_pings()?
+        };
         ensure!(frame == *expected, "{frame:?} instead of {expected:?}");
         Ok(())
     }
