@@ -12,7 +12,7 @@ use websocket_plugin::CloseCode;
 
 use crate::budget;
 use crate::flusher;
-use crate::httpd::scoreboard::{Account, Counted, Gauge, Kind, change_gauge, count};
+use crate::httpd::scoreboard::{Account, Counted, Kind, begin_drain, count};
 use crate::output::Output;
 
 use closing::{Manner, close};
@@ -103,7 +103,7 @@ pub fn drain(rate: Rate) -> usize {
         let mut plan = Plan::new(rate, now);
         plan.spread(state.wishes(), now);
         state.stop = Some(Stop::Graceful(plan));
-        change_gauge(Gauge::Draining, 1);
+        begin_drain();
     }
     state.connections.len()
 }

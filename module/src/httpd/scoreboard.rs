@@ -18,10 +18,12 @@ mod report;
 mod series;
 mod slot;
 
-pub use board::{Counted, account, change_gauge, count, enter, leave, share};
+pub use board::{
+    Counted, account, begin_drain, change_gauge, count, enter, is_draining, leave, share,
+};
 pub use histogram::Distribution;
 pub use ledger::{Account, Gauge};
-pub use report::{Process, Report, is_draining, report};
+pub use report::{Process, Report, report};
 #[cfg(test)]
 pub use series::CAUSES;
 pub use series::{CODES, Series};

@@ -3,6 +3,7 @@
 use std::ffi::CStr;
 use std::io;
 use std::sync::OnceLock;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::layout::Board;
 use super::ledger::{Account, Gauge, Ledger};
@@ -18,13 +19,18 @@ const KEY: &CStr = c"mod_websocket.scoreboard.2";
 pub(super) static BOARD: OnceLock<Board> = OnceLock::new();
 
 /// What this child counts in.
-pub(super) static OWN: OnceLock<Own> = OnceLock::new();
+static OWN: OnceLock<Own> = OnceLock::new();
+
+/// Of this child alone: others may count in its ledger.
+static IS_DRAINING: AtomicBool = AtomicBool::new(false);
 
 /// The part of a child.
-pub(super) struct Own {
+struct Own {
     /// `None`: all slots were taken.
     slot: Option<&'static Slot>,
-    pub(super) ledger: &'static Ledger,
+    ledger: &'static Ledger,
+    /// Whether no other child counts in the ledger.
+    is_alone: bool,
 }
 
 /// Makes the shared memory, or finds what an earlier configuration has made.
@@ -43,13 +49,14 @@ pub unsafe fn share(server: *const sys::server_rec) -> io::Result<()> {
     Ok(())
 }
 
-/// Takes a slot for this child. Should all be taken, it counts in the ledger for such children, and
-/// its gauges are not shown.
+/// Takes a slot for this child. Should all be taken, it counts in the ledger for such children. What
+/// one of those has open when it is killed is then shown for ever.
 pub fn enter() {
     let Some(board) = BOARD.get() else { return };
     let pid = rustix::process::getpid().as_raw_nonzero().get();
     let place = board.take_slot(pid.unsigned_abs());
     OWN.get_or_init(|| Own {
+        is_alone: place.is_some_and(|place| board.has_own_ledger(place)),
         slot: place.map(|place| &board.slots[place]),
         ledger: board.ledger(place),
     });
@@ -73,9 +80,22 @@ pub fn account(location: &str, plugin: &str) -> Option<&'static Account> {
     )
 }
 
+/// This child takes no more connections, and serves those it has to their ends.
+pub fn begin_drain() {
+    if !IS_DRAINING.swap(true, Ordering::Relaxed) {
+        change_gauge(Gauge::Draining, 1);
+    }
+}
+
+/// Whether this child does so.
+#[must_use]
+pub fn is_draining() -> bool {
+    IS_DRAINING.load(Ordering::Relaxed)
+}
+
 /// Changes a gauge of this child by so much.
 pub fn change_gauge(gauge: Gauge, more: i64) {
-    if let Some(own) = OWN.get() {
+    if let Some(own) = OWN.get().filter(|own| own.is_alone) {
         own.ledger.change(gauge, more);
     }
 }

@@ -1,6 +1,6 @@
 //! The sums over all children, at a moment.
 
-use super::board::{BOARD, OWN};
+use super::board::BOARD;
 use super::layout::Board;
 use super::ledger::Gauge;
 use super::names::Name;
@@ -45,13 +45,6 @@ pub fn report() -> Report {
         processes: processes(board),
         series: series(board),
     })
-}
-
-/// Whether this child serves its connections to their ends and takes no more.
-#[must_use]
-pub fn is_draining() -> bool {
-    OWN.get()
-        .is_some_and(|own| own.ledger.gauge(Gauge::Draining) > 0)
 }
 
 fn processes(board: &Board) -> Vec<Process> {
