@@ -308,7 +308,10 @@ impl Keepalive {
         });
         self.ping_number = self.ping_number.wrapping_add(1);
         let ping = Due::Ping(self.ping_number.to_be_bytes());
-        Ok((Some(ping), self.ping_timeout.after(self.now)))
+        // An answer may make the next ping due earlier than the end of a connection without one.
+        let next = self.ping_interval.after(self.now);
+        let look = self.ping_timeout.after(self.now).into_iter().chain(next);
+        Ok((Some(ping), look.min()))
     }
 
     /// Whether a client that has sent nothing since the last ping is still waited for.

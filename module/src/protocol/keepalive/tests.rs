@@ -128,6 +128,23 @@ fn a_client_that_answers_lives_and_one_that_does_not_is_gone_after_both_times() 
 }
 
 #[test]
+fn an_interval_shorter_than_the_timeout_is_kept() {
+    let mut case = Case::new(&Lifespan {
+        ping_interval: Some(Duration::from_secs(5)),
+        ..PINGED
+    });
+    assert_eq!(case.turn(5), ping(1));
+    assert_eq!(case.hear(6), None);
+    assert_eq!(case.next(), Some(10));
+    assert_eq!(case.turn(10), None);
+    assert_eq!(case.next(), Some(11));
+    assert_eq!(case.turn(11), ping(2));
+    assert_eq!(case.turn(16), None);
+    assert_eq!(case.next(), Some(31), "no ping while one is not answered");
+    assert_eq!(case.turn(31), SILENT);
+}
+
+#[test]
 fn a_client_that_sends_anything_is_not_pinged() {
     let mut case = Case::new(&PINGED);
     for second in (10..300).step_by(10) {
