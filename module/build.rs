@@ -46,6 +46,7 @@ const FUNCTIONS: &[&str] = &[
     "ap_response_code_string",
     "ap_retained_data_create",
     "ap_retained_data_get",
+    "ap_run_generate_log_id",
     "ap_run_handler",
     "ap_run_http_scheme",
     "ap_run_insert_error_filter",

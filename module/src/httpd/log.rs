@@ -105,6 +105,29 @@ struct Place([c_int; 4]);
 
 static PLACE: Place = Place([-1; 4]);
 
+/// Gives a request and its connection the ids that httpd would give them with their first line. It
+/// takes memory from their pools for that, which only the thread that has them may do, and lines come
+/// from other threads, too.
+///
+/// # Safety
+///
+/// `request` points to a live `request_rec`, and this is its handler's thread.
+pub unsafe fn give_ids(request: *mut sys::request_rec) {
+    // SAFETY: the caller vouches for both records; the ids live in their pools. Nobody else reads
+    // or writes the fields yet.
+    unsafe {
+        let connection = (*request).connection;
+        if (*connection).log_id.is_null() {
+            let id = &raw mut (*connection).log_id;
+            sys::ap_run_generate_log_id(connection, ptr::null(), id);
+        }
+        if (*request).log_id.is_null() {
+            let id = &raw mut (*request).log_id;
+            sys::ap_run_generate_log_id(connection, request, id);
+        }
+    }
+}
+
 /// # Safety
 ///
 /// As for [`request_line`].

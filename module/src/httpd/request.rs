@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use websocket_plugin::abi;
 
-use super::log::{Client, Level, is_logged, request_line};
+use super::log::{Client, Level, give_ids, is_logged, request_line};
 use super::pool::{Pool, bytes};
 use super::sys;
 
@@ -322,6 +322,12 @@ impl Request {
     #[must_use]
     pub fn keep(&self, text: &[u8]) -> *const c_char {
         self.pool().copy(text)
+    }
+
+    /// Lets any thread write lines about the request to the error log. For the handler's thread.
+    pub fn let_threads_log(&self) {
+        // SAFETY: the request is live, and this is its handler's thread.
+        unsafe { give_ids(self.0.as_ptr()) }
     }
 
     /// Sets a response header. For the handler's thread, before the response is sent.

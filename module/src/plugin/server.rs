@@ -60,6 +60,7 @@ impl Attachment {
         subprotocols: &[&str],
         section: Option<Arc<Section>>,
     ) -> Self {
+        request.let_threads_log();
         let subprotocols = subprotocols
             .iter()
             .map(|name| request.keep(name.as_bytes()))

@@ -10,6 +10,7 @@ cases! {
     "Rust plugins log only the levels of LogLevel" => log_level,
     "Rust plugins log from other threads without a client" => threads,
     "Rust plugins write one line for each record" => one_line,
+    "Rust plugins: all lines of a connection have the same ids" => ids,
 }
 
 const ALL: &str = "LogLevel websocket:trace8";
@@ -78,4 +79,29 @@ fn one_line(context: &Context) -> Result<()> {
     ask(&mut client, "info %s%n\u{1b}[31m\nforged line", "logged")?;
     expect_log(&httpd, "[Scribe] %s%n", &["forged line"])?;
     client.close()
+}
+
+fn ids(context: &Context) -> Result<()> {
+    let config = location(context, "/scribe", "scribe", "");
+    let format = "ErrorLogFormat \"<%{c}L %L> %M\"\n";
+    let httpd = context.root()?.config(config).config(format).start()?;
+    let mut client = open(&httpd, "/scribe")?;
+    for number in 0..3 {
+        ask(&mut client, &format!("warn number {number}"), "logged")?;
+    }
+    client.close()?;
+    httpd.wait_for_log("the WebSocket has ended", PATIENCE)?;
+    let log = httpd.error_log()?;
+    let of_connection =
+        |line: &&str| line.contains("[Scribe] number") || line.contains("has ended");
+    let lines: Vec<_> = log.lines().filter(of_connection).collect();
+    ensure!(lines.len() == 4, "{log}");
+    let ids = |line: &str| line.split_once('>').map(|(ids, _)| ids.to_owned());
+    let first = ids(lines[0]).context("no ids")?;
+    ensure!(first != "<- -", "no ids: {log}");
+    ensure!(
+        lines.iter().all(|line| ids(line).as_ref() == Some(&first)),
+        "{lines:#?}"
+    );
+    Ok(())
 }
