@@ -189,7 +189,9 @@ impl Driven for Connection {
 
     fn write(&self) {
         if let Some(output) = self.output() {
-            output.write_for_session();
+            // The session is not woken: it has a turn, or will have one, and looks then. Woken at
+            // each write it would never rest while its callback blocks.
+            let _ = output.write();
         }
     }
 

@@ -6,11 +6,11 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
 use xtask::httpd::Httpd;
-use xtask::process::threads;
+use xtask::process::{cpu_ticks, threads};
 
 use crate::support::journal::Journal;
 use crate::support::server::ensure_healthy;
-use crate::support::{Client, Context, Driver, Handshake, cases, latency, wait_until};
+use crate::support::{Client, Context, Driver, Frame, Handshake, cases, latency, wait_until};
 
 cases! {
     "twenty blocked callbacks delay no other connection, not even of their plugin" => twenty,
@@ -19,6 +19,7 @@ cases! {
         => grows_and_shrinks,
     "callbacks that hold all threads delay no other plugin" => all_threads,
     "output that waits while a callback blocks uses no descriptors" => waiting_output,
+    "a connection that is closed while its callback blocks keeps no thread busy" => closed_meanwhile,
 }
 
 /// The prefix of the names of the threads that run event loops and callbacks.
@@ -200,6 +201,29 @@ fn waiting_output(context: &Context) -> Result<()> {
     }
     Ok(())
 }
+
+fn closed_meanwhile(context: &Context) -> Result<()> {
+    let Some((httpd, child)) = start(context, "2 64\nWebSocketDrainTime 0")? else {
+        return Ok(());
+    };
+    let mut blocked = blocked(&httpd, 4)?;
+    httpd.graceful()?;
+    for client in &mut blocked {
+        client.expect(&Frame::close(1012))?;
+    }
+    // The child waits some seconds for the callbacks.
+    let before = cpu_ticks(child)?;
+    thread::sleep(MEASURED);
+    let used = cpu_ticks(child)? - before;
+    ensure!(
+        used < 15,
+        "{used} ticks of processor time within {MEASURED:?}"
+    );
+    Ok(())
+}
+
+/// How long the use of the processor is measured.
+const MEASURED: Duration = Duration::from_millis(500);
 
 /// The number of descriptors of a child without those of its threads: while callbacks block, the
 /// pool starts threads, as many as the machine's speed requires, and reads the CPU time of each
