@@ -250,13 +250,13 @@ impl Place {
 
     /// Counts it for its client, which may have `most`. Returns how many the client has then.
     pub fn count_for(&mut self, client: ClientKey, most: usize) -> usize {
-        let claimed = QUOTA.get().and_then(|quota| {
-            quota.head.has_entries.store(true, Ordering::Relaxed);
-            clients::claim(&quota.head.entries, client, pid(), most)
-        });
-        let (entry, count) = claimed.unzip();
+        let Some(quota) = QUOTA.get() else {
+            return 0;
+        };
+        quota.head.has_entries.store(true, Ordering::Relaxed);
+        let (entry, count) = clients::claim(&quota.head.entries, client, pid(), most);
         self.entry = entry;
-        count.unwrap_or(0)
+        count
     }
 }
 

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 /// So often in the long run, and so many times at once.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Rate {
     interval: Duration,
     burst: u32,

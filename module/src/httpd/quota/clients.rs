@@ -4,7 +4,7 @@
 //! that its client's key stands for. There is no other count, so what a killed child has left is
 //! gone when its entries are cleared.
 
-use std::hash::{DefaultHasher, Hasher as _};
+use std::hash::{DefaultHasher, Hash, Hasher as _};
 use std::net::IpAddr;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
@@ -38,6 +38,14 @@ impl ClientKey {
         Self(hasher.finish().max(1))
     }
 
+    /// The same client where something else counts: what `about` stands for.
+    pub(super) fn about(self, about: impl Hash) -> Self {
+        let mut hasher = DefaultHasher::new();
+        hasher.write_u64(self.0);
+        about.hash(&mut hasher);
+        Self(hasher.finish().max(1))
+    }
+
     /// Where to look first among so many entries.
     pub(super) fn home(self, entries: usize) -> usize {
         usize::try_from(self.0 % (entries as u64).max(1)).unwrap_or(0)
@@ -59,21 +67,25 @@ fn parse(address: &[u8]) -> Option<IpAddr> {
 }
 
 /// The entry of a WebSocket that process `owner` is going to open for a client, and how many that
-/// client has then; `None` if the entries that are looked at are all taken. So many are looked at
-/// that `most` of this client fit among many others.
+/// client has then. So many entries are looked at that `most` of this client fit among many others;
+/// if all of them are taken, the WebSocket gets none, and those of others may keep it from being
+/// limited.
 pub(super) fn claim(
     entries: &[Entry],
     client: ClientKey,
     owner: u32,
     most: usize,
-) -> Option<(&Entry, usize)> {
+) -> (Option<&Entry>, usize) {
     let window = most.saturating_mul(4).saturating_add(64).min(entries.len());
     let home = client.home(entries.len());
     let (before, behind) = entries.split_at(home);
     let near = || behind.iter().chain(before).take(window);
-    let own = near().find(|entry| entry.take(owner))?;
-    own.client.store(client.0, Ordering::SeqCst);
-    Some((own, near().filter(|entry| entry.is_of(client)).count()))
+    let own = near().find(|entry| entry.take(owner));
+    if let Some(own) = own {
+        own.client.store(client.0, Ordering::SeqCst);
+    }
+    let count = near().filter(|entry| entry.is_of(client)).count();
+    (own, count + usize::from(own.is_none()))
 }
 
 /// Frees the entries of a process that has ended.
@@ -139,12 +151,12 @@ mod tests {
         let entries = entries(256);
         let [one, other] = ["192.0.2.1", "192.0.2.2"].map(key);
         for count in 1..=20 {
-            assert_eq!(claim(&entries, one, 5, 20).unwrap().1, count);
+            assert_eq!(claim(&entries, one, 5, 20).1, count);
         }
-        let (entry, count) = claim(&entries, other, 6, 20).unwrap();
+        let (entry, count) = claim(&entries, other, 6, 20);
         assert_eq!(count, 1);
-        entry.free();
-        assert_eq!(claim(&entries, other, 6, 20).unwrap().1, 1);
+        entry.unwrap().free();
+        assert_eq!(claim(&entries, other, 6, 20).1, 1);
     }
 
     #[test]
@@ -152,19 +164,34 @@ mod tests {
         let entries = entries(128);
         let client = key("192.0.2.1");
         for owner in [5, 6, 5, 5] {
-            claim(&entries, client, owner, 4).unwrap();
+            claim(&entries, client, owner, 4);
         }
         clear(&entries, 5);
-        assert_eq!(claim(&entries, client, 7, 4).unwrap().1, 2);
+        assert_eq!(claim(&entries, client, 7, 4).1, 2);
+    }
+
+    #[test]
+    fn a_client_is_limited_although_its_own_websockets_take_all_entries_nearby() {
+        let entries = entries(1024);
+        let client = key("192.0.2.1");
+        for count in 1..=200 {
+            assert_eq!(claim(&entries, client, 5, 1000).1, count);
+        }
+        // In another section it may have 5.
+        let (entry, count) = claim(&entries, client, 5, 5);
+        assert!(entry.is_none() && count > 5);
     }
 
     #[test]
     fn there_may_be_no_entry_left() {
         let entries = entries(4);
         for _ in 0..4 {
-            assert!(claim(&entries, key("192.0.2.1"), 5, 100).is_some());
+            assert!(claim(&entries, key("192.0.2.1"), 5, 100).0.is_some());
         }
-        assert!(claim(&entries, key("192.0.2.1"), 5, 100).is_none());
-        assert!(claim(&[], key("192.0.2.1"), 5, 100).is_none());
+        assert!(claim(&entries, key("192.0.2.1"), 5, 100).0.is_none());
+        let (entry, count) = claim(&entries, key("192.0.2.2"), 5, 100);
+        assert!(entry.is_none());
+        assert_eq!(count, 1);
+        assert!(claim(&[], key("192.0.2.1"), 5, 100).0.is_none());
     }
 }

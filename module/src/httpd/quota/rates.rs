@@ -26,7 +26,8 @@ const TIME: u64 = (1 << TIME_BITS) - 1;
 /// So many places are looked at for a client. If others use all of them, it is not limited.
 const PROBES: usize = 8;
 
-/// Counts one act of a client at the time `now`, if it may act.
+/// Counts one act of a client at the time `now`, if it may act. Acts at different rates are counted
+/// by themselves: what uses up a strict rate says nothing of a generous one.
 ///
 /// # Errors
 ///
@@ -38,6 +39,7 @@ pub(super) fn count(
     now: Duration,
 ) -> Result<(), Duration> {
     let now = units(now);
+    let client = client.about(rate);
     let (front, back) = cells.split_at(client.home(cells.len()));
     loop {
         let near = || back.iter().chain(front).take(PROBES);
@@ -123,6 +125,19 @@ mod tests {
             assert_eq!(count(&cells, key(client), rate, SECOND), Ok(()), "{client}");
             assert!(count(&cells, key(client), rate, SECOND).is_err());
         }
+    }
+
+    #[test]
+    fn a_strict_rate_does_not_use_up_a_generous_one() {
+        let cells = cells(64);
+        let strict = Rate::new(1, SECOND * 3600, 1).unwrap();
+        let generous = Rate::new(10, SECOND, 2).unwrap();
+        for rate in [strict, generous] {
+            assert_eq!(count(&cells, key(1), rate, SECOND), Ok(()));
+        }
+        assert!(count(&cells, key(1), strict, SECOND).is_err());
+        assert_eq!(count(&cells, key(1), generous, SECOND), Ok(()));
+        assert!(count(&cells, key(1), generous, SECOND).is_err());
     }
 
     #[test]
