@@ -43,11 +43,12 @@ pub fn register(
 ) -> Registration {
     budget::relieve_with(|| flusher::run_soon(relieve));
     let mut state = lock();
+    let ends_now = matches!(state.stop, Some(Stop::AtOnce(_)));
     let id = state.add(Entry {
         output: Arc::downgrade(output),
         holder,
         drain_time,
-        told: None,
+        told: ends_now.then_some(Manner::AtOnce),
     });
     let code = match &mut state.stop {
         None => None,

@@ -2,7 +2,7 @@
 
 use std::io;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use websocket_plugin::CloseCode;
 
@@ -23,6 +23,9 @@ use crate::transport::Transport;
 /// A connection that ends with so many bytes of an unfinished message, or waiting for its client,
 /// leaves memory that is worth giving back to the system.
 const MUCH: usize = 1024 * 1024;
+
+/// When a turn that reads nothing comes after one at the earliest.
+const LOOK_AGAIN: Duration = Duration::from_millis(100);
 
 /// What a driver waits for before the next turn.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -185,11 +188,11 @@ impl<A: Application, S: Stream> Session<A, S> {
         self.limiter.as_ref()?.resumes(now)
     }
 
-    /// Waits until the client may be read from again. A `deadline` that has passed is one that only
-    /// reading could do something about.
+    /// Waits until the client may be read from again. A `deadline` that has passed may be one that
+    /// only reading could do something about, or one of the output that came during the turn.
     fn wait_to_resume(&mut self, now: Instant, write: bool, deadline: Option<Instant>) -> Next {
         self.connection.release();
-        let deadline = deadline.filter(|deadline| *deadline > self.ended);
+        let deadline = deadline.map(|deadline| deadline.max(self.ended + LOOK_AGAIN));
         Next::Wait {
             read: false,
             write,
