@@ -43,6 +43,8 @@ pub(super) struct Queue {
     waiting: usize,
     /// What is counted of `frames`.
     charge: Charge,
+    /// The bytes that the writer keeps of what it took, written or not: it frees them together.
+    taken: usize,
     /// A message is accepted while fewer bytes wait.
     limit: usize,
     /// There is a stream to write to.
@@ -74,6 +76,7 @@ impl Queue {
             frames: Frames::default(),
             waiting: 0,
             charge: Charge::default(),
+            taken: 0,
             limit,
             is_open: false,
             is_sealed: false,
@@ -202,7 +205,18 @@ impl Queue {
         self.seal();
         self.frames = Frames::default();
         self.waiting = 0;
+        self.taken = 0;
         self.charge.set(0);
+    }
+
+    /// The memory in bytes that the frames take, at least: those that the writer has taken, too.
+    pub(super) fn held(&self) -> usize {
+        self.waiting.max(self.taken + self.frames.own_len())
+    }
+
+    /// The writer keeps so many bytes of a message that [bypassed](Self::bypass) the queue.
+    pub(super) fn note_rest(&mut self, bytes: usize) {
+        self.taken = bytes;
     }
 
     /// Forgets what was not taken by the writer, which has `kept` bytes left, and closes the
@@ -211,6 +225,7 @@ impl Queue {
         self.seal();
         self.frames = Frames::default();
         self.waiting = kept;
+        self.taken = kept;
         self.charge.set(0);
         if let Some(closer) = frame.closes.filter(|_| !self.has_close)
             && self.frames.push(frame).is_ok()
@@ -225,6 +240,7 @@ impl Queue {
     pub(super) fn take(&mut self, written: usize, writing: &mut Writing) -> bool {
         self.is_due = false;
         writing.take(&mut self.frames);
+        self.taken = writing.own_len();
         self.charge.set(0);
         self.written(written)
     }
@@ -427,6 +443,24 @@ mod tests {
         queue.end_wait();
         assert!(!queue.written(1));
         assert!(!queue.needs_help());
+    }
+
+    #[test]
+    fn what_the_writer_has_taken_is_held_until_all_of_it_is_written() {
+        let mut queue = queue();
+        let mut writing = Writing::default();
+        assert_eq!(queue.push(LARGE, Caller::Own), Ok(Offer::Due));
+        assert_eq!(queue.held(), LARGE.len());
+        queue.take(0, &mut writing);
+        queue.written(LARGE.len() - 1);
+        assert_eq!((queue.level().waiting, queue.held()), (1, LARGE.len()));
+        assert_eq!(queue.push(PONG, Caller::Own), Ok(Offer::Due));
+        assert_eq!(queue.held(), LARGE.len() + PONG.len());
+        writing.advance(LARGE.len());
+        queue.take(1, &mut writing);
+        assert_eq!(queue.held(), PONG.len());
+        queue.discard();
+        assert_eq!(queue.held(), 0);
     }
 
     #[test]

@@ -395,10 +395,10 @@ impl<S: Stream> Output<S> {
         self.unfinished.store(bytes, Ordering::Relaxed);
     }
 
-    /// How many bytes the client holds, with what waits for it.
+    /// How many bytes the client holds: of what is sent to it, and of what it sends.
     #[must_use]
     pub fn held(&self) -> usize {
-        self.shared.queue().level().waiting + self.unfinished.load(Ordering::Relaxed)
+        self.shared.queue().held() + self.unfinished.load(Ordering::Relaxed)
     }
 
     /// Whether [`cut`](Self::cut) was called.

@@ -303,7 +303,9 @@ impl<S: Stream> Writer<S> {
             self.fail(shared, io::ErrorKind::OutOfMemory.into());
             return Err(Closed);
         }
-        self.charge.set(self.writing.own_len());
+        let kept = self.writing.own_len();
+        self.charge.set(kept);
+        shared.queue().note_rest(kept);
         self.count(shared, written);
         Ok(true)
     }
