@@ -90,7 +90,9 @@ fn many_halves(context: &Context) -> Result<()> {
         ensure!(is_echo || is_close || !has_sent, "{frame:?}");
         kept += usize::from(is_echo);
     }
-    ensure!((4..=8).contains(&kept), "{kept} kept");
+    // Nine of them are too many, and seven may stay. The last three may come when the first ones
+    // are complete.
+    ensure!((4..=10).contains(&kept), "{kept} kept");
     Ok(())
 }
 
