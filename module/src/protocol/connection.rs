@@ -33,6 +33,10 @@ const CLOSE_LIMIT: Duration = Duration::from_secs(5);
 /// The same when the server is about to stop.
 const LEAVE_LIMIT: Duration = Duration::from_secs(1);
 
+/// The longest time that a client may take for what waits when the server is about to stop, even if
+/// it takes something all the time.
+const LEAVE_TOTAL: Duration = Duration::from_secs(3);
+
 /// What the client's bytes ask for.
 #[derive(Debug)]
 pub enum Action<'a> {
@@ -105,6 +109,11 @@ pub struct Connection {
     state: State,
     /// The client has to take output before it is read from.
     is_paused: bool,
+    /// By then the client has to have taken what waits, once the connection is to end. A client that
+    /// takes a little now and then would keep it open for ever.
+    ends_by: Option<Instant>,
+    /// The server was about to stop already when this was last looked at.
+    is_leaving: bool,
     keepalive: Keepalive,
 }
 
@@ -125,6 +134,8 @@ impl Connection {
             timeout,
             state: State::Open,
             is_paused: false,
+            ends_by: None,
+            is_leaving: false,
             keepalive: Keepalive::new(lifespan, now),
         }
     }
@@ -166,6 +177,10 @@ impl Connection {
             unfinished: self.receiver.unfinished(),
         };
         let due = self.keepalive.due(findings, outgoing);
+        if matches!(due, Some(Due::End(_))) {
+            let now = self.keepalive.now();
+            self.ends_by = self.timeout.and_then(|timeout| now.checked_add(timeout));
+        }
         if due == Some(Due::End(Ending::Stuck)) {
             // An answer to the close frame could only follow the rest of the message.
             self.give_up();
@@ -276,8 +291,14 @@ impl Connection {
                 return Await::Nothing(End::Finished);
             }
             (OutputState::Pending { since, retry, .. }, _) => {
+                if is_leaving && !self.is_leaving {
+                    self.is_leaving = true;
+                    let soon = now + LEAVE_TOTAL;
+                    self.ends_by = Some(self.ends_by.map_or(soon, |ends_by| ends_by.min(soon)));
+                }
                 let limit = self.output_limit(is_leaving);
                 let deadline = limit.and_then(|limit| since.checked_add(limit));
+                let deadline = deadline.into_iter().chain(self.ends_by).min();
                 (deadline, Some(retry), End::OutputTimedOut)
             }
             (OutputState::Written { has_close: false }, _) => (None, None, End::Finished),

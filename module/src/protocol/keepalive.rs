@@ -155,6 +155,11 @@ impl Keepalive {
         self.now = now;
     }
 
+    /// When the turn that goes on began.
+    pub(super) fn now(&self) -> Instant {
+        self.now
+    }
+
     /// Bytes of the client were read.
     pub(super) fn heard(&mut self) {
         self.heard = self.now;

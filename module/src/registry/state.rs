@@ -85,14 +85,16 @@ impl State {
         }
     }
 
-    /// What the child would have to wait for, besides what threads of the MPM serve.
+    /// What the child would have to wait for. httpd itself waits for what threads of the MPM serve;
+    /// but clients of those that were told to end may have to be hurried.
     pub(super) fn left(&self) -> Left {
-        let entries = self.connections.values();
-        let is_waited_for = |entry: &&Entry| entry.holder != Holder::Mpm;
-        let left = entries.filter(is_waited_for).map(|entry| match entry.told {
-            None => Left::Open,
-            Some(Manner::InOrder) => Left::Told,
-            Some(Manner::AtOnce) => Left::Leaving,
+        let left = self.connections.values().filter_map(|entry| {
+            let is_waited_for = entry.holder != Holder::Mpm;
+            match entry.told {
+                Some(Manner::InOrder) => Some(Left::Told),
+                None => is_waited_for.then_some(Left::Open),
+                Some(Manner::AtOnce) => is_waited_for.then_some(Left::Leaving),
+            }
         });
         // Open ones first, leaving ones last.
         left.min().unwrap_or(Left::Nothing)

@@ -1,7 +1,7 @@
 use std::time::{Duration, Instant};
 
 use super::{Action, Await, Connection, End, OutputState};
-use crate::protocol::{Input, Lifespan, Limits, Receiver, Version};
+use crate::protocol::{Due, Ending, Input, Lifespan, Limits, Outgoing, Receiver, Version};
 
 const TIMEOUT: Duration = Duration::from_secs(60);
 
@@ -235,4 +235,57 @@ fn a_lost_connection_is_over() {
     assert!(!connection.is_reading());
     let end = connection.wait_for(WRITTEN, false, Instant::now());
     assert_eq!(end, Await::Nothing(End::Finished));
+}
+
+#[test]
+fn a_client_that_takes_little_by_little_is_not_waited_for_when_the_server_stops() {
+    let mut connection = connection();
+    let began = Instant::now();
+    for progress in [0, 1, 2] {
+        let now = began + seconds(progress);
+        let wait = connection.wait_for(pending(now, 1000), progress > 0, now);
+        assert!(matches!(wait, Await::Events { .. }), "{progress}");
+    }
+    // It began to leave one second after the start.
+    let now = began + seconds(4);
+    let end = connection.wait_for(pending(now, 1000), true, now);
+    assert_eq!(end, Await::Nothing(End::OutputTimedOut));
+}
+
+#[test]
+fn a_client_that_takes_little_by_little_does_not_outlive_the_lifetime_by_more_than_the_timeout() {
+    let lifespan = Lifespan {
+        lifetime: Some(seconds(100)),
+        ..Lifespan::default()
+    };
+    let began = Instant::now();
+    let receiver = connection().receiver;
+    let timeout = Some(seconds(60));
+    let mut connection = Connection::new(receiver, Version::V13, timeout, &lifespan, began);
+    let mut at = |second| {
+        let now = began + seconds(second);
+        connection.begin(now);
+        let due = connection.due(pending(now, 1000), false, 0, &Silence);
+        (due, connection.wait_for(pending(now, 1000), false, now))
+    };
+    assert!(matches!(at(99), (None, Await::Events { .. })));
+    assert!(matches!(
+        at(100),
+        (Some(Due::End(Ending::Aged)), Await::Events { .. })
+    ));
+    assert!(matches!(at(159).1, Await::Events { .. }));
+    assert_eq!(at(160).1, Await::Nothing(End::OutputTimedOut));
+}
+
+/// Nothing is sent, and nothing known of what is taken.
+struct Silence;
+
+impl Outgoing for Silence {
+    fn messages_sent(&self) -> u64 {
+        0
+    }
+
+    fn bytes_taken(&self) -> Option<u64> {
+        None
+    }
 }
