@@ -19,18 +19,21 @@
 
 mod caller;
 mod chunk;
+mod ending;
 mod frame;
 mod frames;
 mod framing;
+mod object;
 mod policy;
 mod queue;
 mod sending;
 mod sharing;
 mod writer;
+mod writes;
 
 pub use caller::Caller;
 pub use framing::Framing;
+pub use object::{Home, Output, Queued, Retry};
 pub use policy::{QueuePolicy, SlowClient};
 pub use queue::Closed;
-pub use sending::{Home, Output, Queued, Retry};
 pub use writer::Progress;

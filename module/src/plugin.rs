@@ -2,6 +2,7 @@
 
 #![allow(unsafe_code)]
 
+mod attachment;
 mod inspection;
 mod lease;
 mod loaded;
@@ -11,8 +12,8 @@ mod refusing;
 mod server;
 mod table;
 
+pub use attachment::Attachment;
 pub use lease::ServerLease;
 pub use loaded::{LoadedPlugin, Private, Source};
 pub use options::PluginOptions;
 pub use probe::is_executable;
-pub use server::Attachment;

@@ -6,6 +6,7 @@
 //! time, and the turn says what to wait for next.
 
 mod application;
+mod handler;
 mod limiter;
 mod pace;
 mod plugged;

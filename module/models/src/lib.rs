@@ -45,20 +45,23 @@ mod transport {
 mod output {
     mod caller;
     mod chunk;
+    mod ending;
     mod frame;
     mod frames;
     mod framing;
+    mod object;
     mod policy;
     mod queue;
     mod sending;
     mod sharing;
     mod writer;
+    mod writes;
 
     pub(crate) use caller::Caller;
     pub(crate) use framing::Framing;
+    pub(crate) use object::{Home, Output, Queued};
     pub(crate) use policy::{QueuePolicy, SlowClient};
     pub(crate) use queue::Closed;
-    pub(crate) use sending::{Home, Output, Queued};
     pub(crate) use writer::Progress;
 }
 #[path = "../../src/reactor/ready.rs"]

@@ -45,6 +45,18 @@ impl Page {
 }
 
 impl Refusal {
+    /// 400: the request is not a good handshake.
+    pub const BAD_REQUEST: Self = Self::new(400);
+
+    /// 403: the client may not connect.
+    pub const FORBIDDEN: Self = Self::new(403);
+
+    /// 500: the server is at fault.
+    pub const INTERNAL_SERVER_ERROR: Self = Self::new(500);
+
+    /// 503: the server has too much to do.
+    pub const SERVICE_UNAVAILABLE: Self = Self::new(503);
+
     /// A refusal with this status (300 to 599), without further headers, and with httpd's page for
     /// it.
     #[must_use]

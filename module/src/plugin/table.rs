@@ -6,8 +6,9 @@ use std::sync::Arc;
 
 use websocket_plugin::abi;
 
+use super::attachment::Attachment;
 use super::refusing::{self, refuse};
-use super::server::{Attachment, with_attached, with_server};
+use super::server::{with_attached, with_server};
 use crate::httpd::log::{Level, log_server};
 use crate::output::{Caller, Closed, Output};
 use crate::protocol::Opcode;

@@ -3,21 +3,19 @@
 use std::cell::RefCell;
 use std::io;
 use std::mem;
-use std::os::fd::OwnedFd;
 use std::ptr;
 use std::sync::atomic::{AtomicBool, AtomicI32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use rustix::event::{EventfdFlags, Timespec, epoll, eventfd};
-use slab::Slab;
+use rustix::event::{Timespec, epoll};
 
-use super::alarm::Alarm;
 use super::doze::Doze;
 use super::driven::Driven;
+use super::members::Members;
+use super::poller::{Poller, Source};
 use super::ready::Ready;
 use super::scratch::Scratch;
-use super::timers::Timers;
 use super::turn_counter::TurnCounter;
 use super::waking::{self, Sleeper};
 use crate::httpd::guard::guard;
@@ -37,12 +35,6 @@ const WRITE_LIMIT: Duration = Duration::from_millis(1);
 
 /// So many connections are written to between two looks at the clock.
 const OUTPUTS: usize = 16;
-
-/// The token of the descriptor that interrupts a wait.
-const INTERRUPT: u64 = u64::MAX;
-
-/// The token of the alarm.
-const ALARM: u64 = u64::MAX - 1;
 
 /// After so many ticks of the monitor a turn is worth a thread beyond the limit, even if it
 /// computes: one second.
@@ -65,11 +57,10 @@ pub(super) trait Workers<C>: Send + Sync {
 
 /// A loop. One thread at a time runs it; everything else is for any thread.
 pub(super) struct EventLoop<C> {
-    poller: OwnedFd,
-    interrupter: OwnedFd,
+    poller: Poller,
     /// The system's number of the thread that runs the loop.
     runner: AtomicI32,
-    registry: Mutex<Registry<C>>,
+    members: Mutex<Members<C>>,
     ready: Ready<C, Output>,
     /// Changes each time the loop has looked for something to do.
     pass: AtomicU64,
@@ -78,15 +69,6 @@ pub(super) struct EventLoop<C> {
     /// The sleep of the monitor.
     doze: Arc<Doze>,
     is_stopping: Arc<AtomicBool>,
-}
-
-/// The connections of a loop, and when they want a turn.
-struct Registry<C> {
-    connections: Slab<Arc<C>>,
-    timers: Timers,
-    /// Wakes the loop for the next timer. A wait with a time limit would cost the system a timer
-    /// for each wait.
-    alarm: Alarm,
 }
 
 thread_local! {
@@ -110,26 +92,11 @@ impl<C: Driven> EventLoop<C> {
         doze: Arc<Doze>,
         is_stopping: Arc<AtomicBool>,
     ) -> io::Result<Self> {
-        let poller = epoll::create(epoll::CreateFlags::CLOEXEC)?;
-        let interrupter = eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)?;
-        let flags = epoll::EventFlags::IN | epoll::EventFlags::ET;
-        epoll::add(
-            &poller,
-            &interrupter,
-            epoll::EventData::new_u64(INTERRUPT),
-            flags,
-        )?;
-        let alarm = Alarm::new()?;
-        epoll::add(&poller, &alarm, epoll::EventData::new_u64(ALARM), flags)?;
+        let mut members = Members::new()?;
         Ok(Self {
-            poller,
-            interrupter,
+            poller: Poller::new(members.alarm())?,
             runner: AtomicI32::new(0),
-            registry: Mutex::new(Registry {
-                connections: Slab::new(),
-                timers: Timers::new(Instant::now()),
-                alarm,
-            }),
+            members: Mutex::new(members),
             ready: Ready::new(),
             pass: AtomicU64::new(0),
             turns: TurnCounter::default(),
@@ -248,7 +215,7 @@ impl<C: Driven> EventLoop<C> {
     }
 
     fn has_ended(&self) -> bool {
-        self.is_stopping.load(Ordering::SeqCst) && lock(&self.registry).connections.is_empty()
+        self.is_stopping.load(Ordering::SeqCst) && self.members().is_empty()
     }
 
     /// Waits for something to do and puts it into the queue. Gives the first of those that were
@@ -256,13 +223,7 @@ impl<C: Driven> EventLoop<C> {
     fn wait(&self, events: &mut Vec<epoll::Event>) -> (Option<Arc<C>>, usize, Instant) {
         let timeout = self.begin_wait();
         waking::wake_others();
-        events.clear();
-        // An interrupted wait found nothing; the loop comes back to it.
-        let _ = epoll::wait(
-            &self.poller,
-            rustix::buffer::spare_capacity(events),
-            timeout.as_ref(),
-        );
+        self.poller.wait(events, timeout.as_ref());
         self.ready.end_wait();
         self.pass.fetch_add(1, Ordering::Relaxed);
         let now = Instant::now();
@@ -282,13 +243,16 @@ impl<C: Driven> EventLoop<C> {
     ) -> (Option<Arc<C>>, usize, Vec<Arc<C>>) {
         let mut busy = Vec::new();
         let mut ready = self.ready.lock();
-        let mut registry = lock(&self.registry);
-        let registry = &mut *registry;
+        let mut members = self.members();
         for event in events.iter() {
-            if event.data.u64() == ALARM {
-                registry.alarm.has_rung();
-            }
-            let connection = token_of(event).and_then(|token| registry.connections.get(token));
+            let connection = match Source::of(event) {
+                Source::Connection(token) => members.get(token),
+                Source::Alarm => {
+                    members.alarm().has_rung();
+                    None
+                }
+                Source::Interrupt => None,
+            };
             if let Some(connection) = connection {
                 let over =
                     epoll::EventFlags::RDHUP | epoll::EventFlags::HUP | epoll::EventFlags::ERR;
@@ -302,12 +266,9 @@ impl<C: Driven> EventLoop<C> {
                 }
             }
         }
-        registry.timers.take_due(now, |token| {
-            if let Some(connection) = registry.connections.get(token) {
-                self.ready.put_locked(&mut ready, connection);
-            }
+        members.take_due(now, |connection| {
+            self.ready.put_locked(&mut ready, connection);
         });
-        registry.alarm.ring_at(registry.timers.next(), now);
         let count = ready.light();
         (ready.take_light(), count, busy)
     }
@@ -402,55 +363,40 @@ impl<C: Driven> EventLoop<C> {
 
     /// Ends a wait of the thread that runs the loop.
     pub(super) fn interrupt(&self) {
-        // It only fails when there have been 2^64 interrupts.
-        let _ = rustix::io::write(&self.interrupter, &1u64.to_ne_bytes());
+        self.poller.interrupt();
     }
 
     /// Has a connection's turn taken at `due`, in place of what was set before. It is `now`.
     pub(super) fn set_timer(&self, token: usize, due: Instant, now: Instant) {
-        let mut registry = lock(&self.registry);
-        registry.timers.set(token, due, now);
-        let next = registry.timers.next();
-        registry.alarm.ring_at(next, now);
+        self.members().set_timer(token, due, now);
     }
 
     /// Makes a connection known; the token stands for it.
     pub(super) fn insert(&self, connection: Arc<C>) -> usize {
-        lock(&self.registry).connections.insert(connection)
+        self.members().insert(connection)
     }
 
-    pub(super) fn register(&self, holding: &Custody, token: usize) -> io::Result<()> {
-        use epoll::EventFlags as Flags;
-        let flags = Flags::IN | Flags::OUT | Flags::RDHUP | Flags::ET;
-        epoll::add(
-            &self.poller,
-            holding,
-            epoll::EventData::new_u64(token as u64),
-            flags,
-        )?;
-        Ok(())
+    /// Has the connection's turn taken whenever something happens to its socket.
+    ///
+    /// # Errors
+    ///
+    /// When the system has no memory for it.
+    pub(super) fn register(&self, custody: &Custody, token: usize) -> io::Result<()> {
+        self.poller.register(custody, token)
     }
 
-    pub(super) fn remove(&self, token: usize, holding: &Custody) {
-        // A connection that could not be registered is not there.
-        let _ = epoll::delete(&self.poller, holding);
-        let mut registry = lock(&self.registry);
-        registry.timers.cancel(token);
-        let removed = registry.connections.try_remove(token);
-        drop(registry);
+    /// Forgets a connection that has ended.
+    pub(super) fn remove(&self, token: usize, custody: &Custody) {
+        self.poller.remove(custody);
+        // Dropped without the lock.
+        let removed = self.members().remove(token);
         drop(removed);
         if self.is_stopping.load(Ordering::SeqCst) {
             self.interrupt();
         }
     }
-}
 
-fn token_of(event: &epoll::Event) -> Option<usize> {
-    let data = event.data.u64();
-    let is_token = data != INTERRUPT && data != ALARM;
-    usize::try_from(data).ok().filter(|_| is_token)
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+    fn members(&self) -> MutexGuard<'_, Members<C>> {
+        self.members.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }

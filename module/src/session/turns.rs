@@ -1,28 +1,23 @@
 //! The turns of a session.
 
+mod ending;
+
 use std::io;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use websocket_plugin::CloseCode;
-
 use super::application::Application;
+use super::handler::Handler;
 use super::limiter::Limiter;
 use super::pace::Pace;
 use super::plugged::Plugged;
 use crate::budget::{self, Charge};
-use crate::httpd::log::Level;
 use crate::output::{Output, Progress};
 use crate::protocol::{
-    Account, Action, Await, CloseFrame, ClosePayload, Closer, Closing, Connection, Due, End,
-    Ending, Input, MessageKind, MessageRate, Opcode, OutputState, Payload, ProtocolError, Traffic,
+    Await, Connection, Due, Ending, Input, MessageRate, Opcode, OutputState, Traffic,
 };
 use crate::transport::Stream;
 use crate::transport::Transport;
-
-/// A connection that ends with so many bytes of an unfinished message, or waiting for its client,
-/// leaves memory that is worth giving back to the system.
-const MUCH: usize = 1024 * 1024;
 
 /// When a turn that reads nothing comes after one at the earliest.
 const LOOK_AGAIN: Duration = Duration::from_millis(100);
@@ -326,254 +321,8 @@ impl<A: Application, S: Stream> Session<A, S> {
             }
         }
     }
-
-    fn lose(&mut self, error: &io::Error) -> Next {
-        let text = format!("the connection is lost: {error}");
-        self.application.log(Level::Debug, &text);
-        self.output
-            .note_closing(|| Closing::without_frame(closer_of(error)));
-        self.connection.lose();
-        Next::Ended
-    }
-
-    /// A silent client is told why the connection ends, and not waited for.
-    fn give_up(&mut self) -> Next {
-        self.close(Ending::Silent);
-        let is_written = matches!(
-            self.output.write(),
-            Progress::At(OutputState::Written { .. })
-        );
-        if !is_written {
-            self.output.fail(io::ErrorKind::TimedOut.into());
-        }
-        self.connection.lose();
-        Next::Ended
-    }
-
-    /// Begins the closing handshake.
-    fn close(&mut self, ending: Ending) {
-        let code = self.connection.code_for(ending);
-        let text = format!("closing with {code}: {ending}");
-        self.application.log(Level::Info, &text);
-        let payload = ClosePayload::new(code, ending.reason());
-        let closer = if ending == Ending::Flooding {
-            Closer::Limit
-        } else {
-            Closer::Timeout
-        };
-        let closing = Closing::with_frame(closer, &payload);
-        self.output.answer_close(closing, &payload);
-    }
-
-    /// What is to be told of the connection, when nothing more can be sent.
-    fn account(&self) -> Account {
-        let (sent, closing) = self.output.account();
-        Account {
-            closing: closing.unwrap_or_else(|| Closing::without_frame(Closer::Lost)),
-            received: self.received,
-            sent,
-            open: self.began.elapsed(),
-            ping: self.connection.round_trip(),
-        }
-    }
-
-    fn note(&self, end: End) {
-        match end {
-            End::Finished => {}
-            End::OutputTimedOut => {
-                self.output
-                    .note_closing(|| Closing::without_frame(Closer::Timeout));
-                let text = "the client takes no output; dropping the connection";
-                self.application.log(Level::Info, text);
-                self.output.fail(io::ErrorKind::TimedOut.into());
-            }
-            End::CloseTimedOut => {
-                let text = "the client did not answer the close frame";
-                self.application.log(Level::Debug, text);
-            }
-        }
-    }
-}
-
-/// Who ends a connection that fails with this error.
-fn closer_of(error: &io::Error) -> Closer {
-    match error.kind() {
-        io::ErrorKind::TimedOut => Closer::Timeout,
-        io::ErrorKind::OutOfMemory => Closer::Error,
-        io::ErrorKind::QuotaExceeded => Closer::Limit,
-        _ => Closer::Lost,
-    }
 }
 
 fn is_full(progress: &Progress) -> bool {
     matches!(progress, Progress::At(output) if OutputState::is_full(*output))
-}
-
-impl<A: Application, S: Stream> Drop for Session<A, S> {
-    /// From here on sends return at once; everything else stays valid until `disconnect` has
-    /// returned; then the stream is given back.
-    fn drop(&mut self) {
-        let held = self.output.held();
-        self.output.seal();
-        self.application
-            .in_callbacks(|| self.application.disconnect());
-        let account = self.account();
-        self.application.ended(&account);
-        self.output.count_sent();
-        self.output.meter().closed(&account.closing);
-        self.output.shut();
-        if held >= MUCH {
-            self.connection.give_up();
-            self.application.freed_much();
-        }
-    }
-}
-
-/// Does what the client's bytes ask for.
-struct Handler<'a, A, S> {
-    output: &'a Arc<Output<S>>,
-    application: &'a A,
-    /// Whether frames are logged.
-    traces: bool,
-    /// The number of the last message that the client may send for now.
-    last: u64,
-}
-
-impl<A: Application, S: Stream> Handler<'_, A, S> {
-    fn in_callbacks(&self, body: impl FnOnce()) {
-        self.output
-            .in_callback(|| self.application.in_callbacks(body));
-    }
-
-    /// Returns `false` at a message that the client may not send yet.
-    fn handle_input(
-        &self,
-        connection: &mut Connection,
-        mut input: Input<'_>,
-        received: &mut Traffic,
-    ) -> bool {
-        loop {
-            // In registers, and one comparison for all that seldom happens.
-            let mut whole = Traffic::default();
-            let quick = if self.traces {
-                0
-            } else {
-                self.last.saturating_sub(received.messages)
-            };
-            while let Some((kind, mut payload)) = connection.whole_message(&mut input) {
-                let length = payload.len();
-                if whole.messages >= quick
-                    && !self.admits(received.messages + whole.messages, kind, length)
-                {
-                    received.add(whole);
-                    return false;
-                }
-                whole.add(Traffic::message(length));
-                self.application.message(kind, &mut payload);
-            }
-            received.add(whole);
-            match connection.receive(&mut input) {
-                Some(action) => {
-                    if !self.handle(action, received) {
-                        return false;
-                    }
-                }
-                None => return true,
-            }
-        }
-    }
-
-    /// As [`handle_input`](Self::handle_input), of bytes that were read into the message.
-    fn handle_filled(
-        &self,
-        connection: &mut Connection,
-        read: usize,
-        received: &mut Traffic,
-    ) -> bool {
-        let action = connection.filled(read);
-        action.is_none_or(|action| self.handle(action, received))
-    }
-
-    /// Returns whether the client may send the message.
-    fn deliver(
-        &self,
-        kind: MessageKind,
-        payload: &mut Payload<'_>,
-        received: &mut Traffic,
-    ) -> bool {
-        if !self.admits(received.messages, kind, payload.len()) {
-            return false;
-        }
-        received.add(Traffic::message(payload.len()));
-        self.application.message(kind, payload);
-        true
-    }
-
-    /// Whether the client may send another message, after `number` others. Logs it, if frames are
-    /// logged.
-    #[cold]
-    fn admits(&self, number: u64, kind: MessageKind, length: usize) -> bool {
-        let admits = number < self.last;
-        if admits && self.traces {
-            let kind = format!("{kind:?}").to_lowercase();
-            self.trace(|| format!("received a {kind} message of {length} bytes"));
-        }
-        admits
-    }
-
-    #[cold]
-    fn trace(&self, text: impl FnOnce() -> String) {
-        self.application.log(Level::Trace4, &text());
-    }
-
-    fn handle(&self, action: Action<'_>, received: &mut Traffic) -> bool {
-        match action {
-            Action::Deliver { kind, mut payload } => {
-                return self.deliver(kind, &mut payload, received);
-            }
-            Action::Pong(payload) => {
-                if self.traces {
-                    self.trace(|| format!("received a ping of {} bytes", payload.len()));
-                }
-                self.output.answer(Opcode::Pong, payload);
-            }
-            Action::Nothing => {
-                if self.traces {
-                    self.trace(|| "received a pong".into());
-                }
-            }
-            Action::Close(frame) => self.answer_close(frame),
-            Action::Fail(error, code) => self.fail(error, code),
-        }
-        true
-    }
-
-    fn answer_close(&self, frame: Option<CloseFrame<'_>>) {
-        let of_client = frame.map(|frame| ClosePayload::new(frame.code, frame.reason));
-        let of_client = of_client.as_deref().unwrap_or_default();
-        // Section 5.5.1: the answer carries the status that was received.
-        let answer = frame.map(|frame| ClosePayload::new(frame.code, ""));
-        let closing = Closing::with_frame(Closer::Client, of_client);
-        if self.traces {
-            self.trace(|| format!("received a close frame with code {}", closing.code));
-        }
-        self.output
-            .answer_close(closing, answer.as_deref().unwrap_or_default());
-    }
-
-    fn fail(&self, error: ProtocolError, code: CloseCode) {
-        let text = format!("closing with {code}: {error}");
-        self.application.log(Level::Info, &text);
-        let payload = ClosePayload::new(code, "");
-        let closing = Closing::with_frame(closer_of_violation(error), &payload);
-        self.output.answer_close(closing, &payload);
-    }
-}
-
-/// Who ends a connection for such a violation.
-const fn closer_of_violation(error: ProtocolError) -> Closer {
-    match error {
-        ProtocolError::TooBig(_) | ProtocolError::TooManyFragments(_) => Closer::Limit,
-        _ => Closer::Error,
-    }
 }

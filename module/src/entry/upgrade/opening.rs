@@ -1,0 +1,306 @@
+//! Asks the plugin, sends the 101 response and hands the session to what drives it.
+
+use std::io;
+use std::os::fd::OwnedFd;
+use std::sync::Arc;
+use std::time::Instant;
+
+use crate::blocking::Driver;
+use crate::budget;
+use crate::compression::Compression;
+use crate::entry::admission::{admit, for_now};
+use crate::entry::config::{self, Config};
+use crate::entry::http2::{Full, Place, settings};
+use crate::entry::refused::{Cause, log_refusal, place};
+use crate::entry::shutdown;
+use crate::httpd::answer::Answer;
+use crate::httpd::detached::Duplicate;
+use crate::httpd::log::Level;
+use crate::httpd::refusal::Refusal;
+use crate::httpd::request::Request;
+use crate::httpd::scoreboard;
+use crate::meter::Meter;
+use crate::output::{Framing, Home, Output};
+use crate::plugin::{Attachment, LoadedPlugin, ServerLease};
+use crate::protocol::{self, ClientHandshake, DeflateParameters, Limits, Receiver};
+use crate::reactor::{Connection, Handover, Reactor};
+use crate::registry::{Holder, register};
+use crate::session::{Plugged, Session};
+use crate::transport::{Stream as _, Transport};
+
+/// A good handshake whose plugin is still to be asked.
+pub(super) struct Opening<'a> {
+    pub(super) request: Request,
+    pub(super) handshake: ClientHandshake<'a>,
+    pub(super) config: &'a Config,
+    pub(super) plugin: &'a Arc<LoadedPlugin>,
+}
+
+impl Opening<'_> {
+    /// Serves a stream of an HTTP/2 connection until it ends, with this thread, which is
+    /// mod_http2's.
+    pub(super) fn serve_stream(&self, connection: usize) -> Result<Answer, Refusal> {
+        let Self {
+            request, config, ..
+        } = self;
+        let _place = match Place::take(connection, config.h2_max_streams(), settings::limits()) {
+            Ok(place) => place,
+            Err(full) => return Err(too_many_streams(request, config, full)),
+        };
+        match request.http2_input() {
+            Ok(Some(input)) => self.block(Some(input)),
+            Ok(None) => {
+                let text = "the client has ended the stream with it";
+                log_refusal(request, config, Level::Info, Cause::Handshake, text);
+                Err(Refusal::BAD_REQUEST)
+            }
+            Err(error) => Err(out_of_resources(request, config, &error)),
+        }
+    }
+
+    /// Serves the connection with this thread until it ends. `input` is that of a stream of an
+    /// HTTP/2 connection.
+    pub(super) fn block(&self, input: Option<OwnedFd>) -> Result<Answer, Refusal> {
+        Driver::with_current(|driver| self.drive(driver, input))
+            .unwrap_or_else(|error| Err(self.out_of_resources(&error)))
+    }
+
+    fn drive(&self, driver: &mut Driver, input: Option<OwnedFd>) -> Result<Answer, Refusal> {
+        let holder = if input.is_some() {
+            Holder::Http2
+        } else {
+            Holder::Mpm
+        };
+        let mut session = self.accept(driver.server(), driver.home(), holder)?;
+        let request = self.request;
+        let opened = match input {
+            Some(input) => request
+                .take_http2_stream()
+                .map(|beam| Transport::of_stream(beam, input)),
+            None => request.take_connection().and_then(Transport::of_connection),
+        };
+        match opened.and_then(|stream| Ok((stream.descriptor()?, stream))) {
+            Ok((descriptor, stream)) => {
+                session.output().open(stream);
+                let _served = self.request.watch_socket();
+                driver.drive(&mut session, &descriptor);
+            }
+            Err(error) => self.log_loss(&error),
+        }
+        Ok(Answer::Done)
+    }
+
+    /// Leaves the connection to `reactor`.
+    pub(super) fn suspend(&self, reactor: &Reactor) -> Result<Answer, Refusal> {
+        let duplicate = self
+            .duplicate_descriptor()
+            .map_err(|error| self.out_of_resources(&error))?;
+        let connection = reactor.prepare(Arc::clone(self.plugin));
+        let home = Arc::<Connection>::clone(&connection);
+        let holder = if duplicate.is_some() {
+            Holder::Detached
+        } else {
+            Holder::Loop
+        };
+        let session = self.accept(ServerLease::take(), home, holder)?;
+        if let Some(duplicate) = duplicate {
+            return Ok(self.detach(duplicate, &connection, session));
+        }
+        let opened = self.request.take_connection_to_suspend();
+        Ok(match opened.and_then(Transport::of_connection) {
+            Ok(transport) => {
+                let handover = Handover {
+                    connection,
+                    session,
+                    transport,
+                };
+                self.request.suspend(Box::new(handover));
+                Answer::Suspended
+            }
+            Err(error) => {
+                self.log_loss(&error);
+                Answer::Done
+            }
+        })
+    }
+
+    /// What the connection is to be detached with, if it may be.
+    fn duplicate_descriptor(&self) -> io::Result<Option<Duplicate>> {
+        if !self.config.is_detached() || self.plugin.source().is_of_request {
+            return Ok(None);
+        }
+        self.request.duplicate_descriptor()
+    }
+
+    /// Leaves the connection to its loop and lets httpd forget it.
+    fn detach(
+        &self,
+        duplicate: Duplicate,
+        connection: &Arc<Connection>,
+        mut session: Session,
+    ) -> Answer {
+        session.application().outlive_request();
+        let detached = self.request.detach(duplicate);
+        match detached.and_then(|(socket, early)| Transport::detached(socket, early)) {
+            Ok((transport, custody)) => connection.adopt(session, transport, custody),
+            Err(error) => self.log_loss(&error),
+        }
+        Answer::Done
+    }
+
+    fn out_of_resources(&self, error: &io::Error) -> Refusal {
+        out_of_resources(&self.request, self.config, error)
+    }
+
+    fn log_loss(&self, error: &io::Error) {
+        let text = format!("the client is gone: {error}");
+        self.request.log(Level::Info, &text);
+    }
+
+    /// Logs the handshake that was accepted, if handshakes are logged.
+    fn trace(&self, deflate: Option<DeflateParameters>) {
+        if !self.request.is_logged(Level::Trace2) {
+            return;
+        }
+        let Self {
+            handshake, config, ..
+        } = self;
+        let origin = handshake.origin.map(String::from_utf8_lossy);
+        let text = format!(
+            "the handshake is accepted: version {}, subprotocols {}, origin {}, compression {}{}",
+            handshake.version.number(),
+            list(&handshake.subprotocols),
+            origin.as_deref().unwrap_or("none"),
+            if deflate.is_some() { "on" } else { "off" },
+            place(config),
+        );
+        self.request.log(Level::Trace2, &text);
+    }
+
+    /// Asks the plugin and sends the 101 response.
+    fn accept(
+        &self,
+        server: ServerLease,
+        home: Arc<dyn Home>,
+        holder: Holder,
+    ) -> Result<Session, Refusal> {
+        let Self {
+            request,
+            handshake,
+            config,
+            plugin,
+        } = self;
+        let place = admit(request, config, holder)?;
+        request.clear_response_headers();
+        budget::set_limit(config::memory_limit());
+        let memory = request
+            .share_memory()
+            .map_err(|error| self.out_of_resources(&error))?;
+        let policy = config.compression();
+        let deflate = policy.and_then(|policy| handshake.deflate(policy.context));
+        let compression = policy
+            .zip(deflate)
+            .map(|(policy, agreed)| Compression::new(policy, &agreed));
+        let account = scoreboard::account(&config.place(), &plugin.source().label);
+        let framing = Framing::new(compression, Meter::new(account));
+        let output = Output::new(config.queue_policy(), request.timeout(), home, framing);
+        let attachment = Arc::new(Attachment::new(
+            *request,
+            Arc::clone(&output),
+            &handshake.subprotocols,
+            config.section().cloned(),
+        ));
+        server.attach(Arc::clone(&attachment));
+        let connect = || plugin.connect(&server, config.options());
+        let private = match output.in_callback(|| server.in_callbacks(&attachment, connect)) {
+            Ok(Some(private)) => private,
+            refusal => {
+                output.shut();
+                server.detach();
+                let answer = attachment.take_refusal();
+                return Err(by_plugin(*request, config, refusal.err(), answer));
+            }
+        };
+        let limits = Limits {
+            max_message_size: config.max_message_size(),
+            max_fragments: config.max_fragments(),
+            allow_reserved_status_codes: config.allow_reserved_status_codes(),
+        };
+        let plugin = (Arc::clone(plugin), private, server);
+        let receiver = Receiver::with_deflate(limits, deflate);
+        let connection = protocol::Connection::new(
+            receiver,
+            handshake.version,
+            output.timeout(),
+            &config.lifespan().lifespan(),
+            Instant::now(),
+        );
+        let registration = register(&output, holder, config.drain_time(), account);
+        let counted = (registration, place);
+        let plugged = Plugged::new(plugin, Arc::clone(&attachment), counted, memory);
+        let mut session = Session::new(connection, output, plugged);
+        if let Some(limit) = config.limits().message_rate() {
+            session.limit(limit);
+        }
+        shutdown::expect();
+        attachment.set_open();
+        // Not before: whatever the plugin and other modules have set, this is what holds.
+        request.add_headers_of_all_responses();
+        request.set_response_header(c"Upgrade", b"websocket");
+        request.set_response_header(c"Connection", b"Upgrade");
+        request.set_response_header(c"Sec-WebSocket-Accept", handshake.accept().as_bytes());
+        if let Some(deflate) = deflate {
+            let answer = deflate.to_string();
+            request.set_response_header(c"Sec-WebSocket-Extensions", answer.as_bytes());
+        }
+        request.switch_protocols();
+        self.trace(deflate);
+        Ok(session)
+    }
+}
+
+fn out_of_resources(request: &Request, config: &Config, error: &io::Error) -> Refusal {
+    let text = format!("the connection cannot be served: {error}");
+    log_refusal(request, config, Level::Error, Cause::Resources, &text);
+    for_now()
+}
+
+/// Refuses a WebSocket over HTTP/2 that would leave too few threads to others. Threads of the child
+/// may soon be free; of a connection's own WebSockets the client knows best.
+fn too_many_streams(request: &Request, config: &Config, full: Full) -> Refusal {
+    log_refusal(
+        request,
+        config,
+        Level::Info,
+        Cause::Http2,
+        &full.to_string(),
+    );
+    match full {
+        Full::Connection(_) => Refusal::SERVICE_UNAVAILABLE,
+        _ => for_now(),
+    }
+}
+
+fn list(names: &[&str]) -> String {
+    if names.is_empty() {
+        return "none".into();
+    }
+    names.join(", ")
+}
+
+/// The refusal of a plugin that has failed with an error, named an answer, or done neither.
+fn by_plugin(
+    request: Request,
+    config: &Config,
+    error: Option<String>,
+    answer: Option<Refusal>,
+) -> Refusal {
+    if let Some(error) = error {
+        log_refusal(&request, config, Level::Error, Cause::Failure, &error);
+        return Refusal::INTERNAL_SERVER_ERROR;
+    }
+    let refusal = answer.unwrap_or(Refusal::FORBIDDEN);
+    let text = format!("the plugin answers {}", refusal.status());
+    log_refusal(&request, config, Level::Info, Cause::Plugin, &text);
+    refusal
+}

@@ -1,0 +1,190 @@
+//! The connection behind a plugin's table: its request, its client and its output.
+
+use std::ffi::{CStr, c_char};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
+
+use crate::httpd::log::{Client, Level};
+use crate::httpd::refusal::Refusal;
+use crate::httpd::request::Request;
+use crate::httpd::section::Section;
+use crate::output::Output;
+use crate::protocol::{Account, Milliseconds};
+
+/// The connection a [`Server`] stands for at the moment.
+pub struct Attachment {
+    output: Arc<Output>,
+    /// Not needed to send.
+    origin: RwLock<Origin>,
+    /// Set when the 101 response has been sent and headers can no longer be changed.
+    is_open: AtomicBool,
+    /// The answer to the client, if the plugin has named one and refuses.
+    refusal: Mutex<Option<Refusal>>,
+    /// Where the plugin was set.
+    section: Option<Arc<Section>>,
+    /// Whether each frame is logged.
+    traces_frames: bool,
+}
+
+/// Where a connection comes from.
+enum Origin {
+    /// A request that is still there.
+    Request(Opening),
+    /// A request that has ended.
+    Client(Client),
+}
+
+/// A request, and the subprotocols it offers: texts in its pool.
+pub(super) struct Opening {
+    pub(super) request: Request,
+    pub(super) subprotocols: Vec<*const c_char>,
+}
+
+// SAFETY: the pointers lead to texts that stay as they are for as long as the request lives.
+unsafe impl Send for Opening {}
+// SAFETY: as above.
+unsafe impl Sync for Opening {}
+
+impl Attachment {
+    /// Describes a connection to its plugin, which is set in `section`.
+    #[must_use]
+    pub fn new(
+        request: Request,
+        output: Arc<Output>,
+        subprotocols: &[&str],
+        section: Option<Arc<Section>>,
+    ) -> Self {
+        request.let_threads_log();
+        let subprotocols = subprotocols
+            .iter()
+            .map(|name| request.keep(name.as_bytes()))
+            .collect();
+        Self {
+            output,
+            origin: RwLock::new(Origin::Request(Opening {
+                request,
+                subprotocols,
+            })),
+            is_open: AtomicBool::new(false),
+            refusal: Mutex::new(None),
+            section,
+            traces_frames: request.is_logged(Level::Trace4),
+        }
+    }
+
+    /// What of the path lies behind the section of the configuration that names the plugin: empty,
+    /// or beginning with a slash. httpd's own `path_info` depends on which files there are. For the
+    /// handler's thread.
+    pub(super) fn path_info(&self, request: Request) -> *const c_char {
+        match &self.section {
+            Some(section) => section.path_behind(request),
+            None => request.path_info_ptr(),
+        }
+    }
+
+    /// Whether each frame is to be logged.
+    #[inline]
+    #[must_use]
+    pub const fn traces_frames(&self) -> bool {
+        self.traces_frames
+    }
+
+    /// Tells the error log how the connection has ended, and the access log, if its line is not
+    /// written yet. For the one thread that uses the connection, when the plugin does not use the
+    /// request any more.
+    pub fn note_end(&self, account: &Account) {
+        let section = self.section.as_ref();
+        let place = section.map_or_else(String::new, |section| format!("; {section}"));
+        self.log(
+            Level::Info,
+            &format!("the WebSocket has ended: {account}{place}"),
+        );
+        self.with_request(|opening| {
+            note_end(opening.request, account);
+            Some(())
+        });
+    }
+
+    /// Response headers set from now on change nothing.
+    pub fn set_open(&self) {
+        self.is_open.store(true, Ordering::Release);
+    }
+
+    /// Names the answer to the client, if `on_connect` is to refuse.
+    pub(super) fn reject(&self, refusal: Refusal) {
+        *self.refusal() = Some(refusal);
+    }
+
+    /// The answer the plugin named.
+    #[must_use]
+    pub fn take_refusal(&self) -> Option<Refusal> {
+        self.refusal().take()
+    }
+
+    fn refusal(&self) -> MutexGuard<'_, Option<Refusal>> {
+        self.refusal.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The request is about to end: waits until nobody uses it any more, and sees to it that nobody
+    /// will.
+    pub fn outlive_request(&self) {
+        let mut origin = self.origin.write().unwrap_or_else(PoisonError::into_inner);
+        if let Origin::Request(Opening { request, .. }) = &*origin {
+            *origin = Origin::Client(request.client());
+        }
+    }
+
+    /// Runs `body` with the request, which stays there meanwhile, unless it has ended.
+    pub(super) fn with_request<T>(&self, body: impl FnOnce(&Opening) -> Option<T>) -> Option<T> {
+        let origin = self.origin.read().unwrap_or_else(PoisonError::into_inner);
+        match &*origin {
+            Origin::Request(opening) => body(opening),
+            Origin::Client(_) => None,
+        }
+    }
+
+    /// Writes a line about the connection to the error log.
+    pub fn log(&self, level: Level, message: &str) {
+        let origin = self.origin.read().unwrap_or_else(PoisonError::into_inner);
+        match &*origin {
+            Origin::Request(opening) => opening.request.log(level, message),
+            Origin::Client(client) => client.log(level, message),
+        }
+    }
+
+    pub(super) fn output(&self) -> &Arc<Output> {
+        &self.output
+    }
+
+    /// Sets a response header, as long as that changes anything.
+    pub(super) fn set_header(&self, name: &CStr, value: &[u8]) {
+        self.with_request(|opening| {
+            let is_early = !self.is_open.load(Ordering::Acquire);
+            is_early.then(|| opening.request.set_response_header(name, value))
+        });
+    }
+}
+
+/// Sets the notes for the access log.
+fn note_end(request: Request, account: &Account) {
+    let Account {
+        closing,
+        received,
+        sent,
+        ping,
+        ..
+    } = account;
+    request.set_note(c"websocket-closed-by", closing.by.word());
+    for (name, number) in [
+        (c"websocket-close-code", closing.code.into()),
+        (c"websocket-messages-in", received.messages),
+        (c"websocket-bytes-in", received.bytes),
+        (c"websocket-messages-out", sent.messages),
+        (c"websocket-bytes-out", sent.bytes),
+    ] {
+        request.set_note(name, &number.to_string());
+    }
+    if let Some(ping) = ping {
+        request.set_note(c"websocket-ping-ms", &Milliseconds(*ping).to_string());
+    }
+}

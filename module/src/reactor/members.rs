@@ -1,0 +1,78 @@
+//! The connections of a loop, and when they want a turn.
+
+use std::io;
+use std::sync::Arc;
+use std::time::Instant;
+
+use slab::Slab;
+
+use super::alarm::Alarm;
+use super::timers::Timers;
+
+/// The connections of a loop. A token stands for each.
+pub(super) struct Members<C> {
+    connections: Slab<Arc<C>>,
+    timers: Timers,
+    /// Wakes the loop for the next timer. A wait with a time limit would cost the system a timer
+    /// for each wait.
+    alarm: Alarm,
+}
+
+impl<C> Members<C> {
+    /// None yet.
+    ///
+    /// # Errors
+    ///
+    /// When the process has no descriptors left.
+    pub(super) fn new() -> io::Result<Self> {
+        Ok(Self {
+            connections: Slab::new(),
+            timers: Timers::new(Instant::now()),
+            alarm: Alarm::new()?,
+        })
+    }
+
+    pub(super) fn alarm(&mut self) -> &mut Alarm {
+        &mut self.alarm
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.connections.is_empty()
+    }
+
+    pub(super) fn get(&self, token: usize) -> Option<&Arc<C>> {
+        self.connections.get(token)
+    }
+
+    /// Makes a connection known. Returns the token that stands for it.
+    pub(super) fn insert(&mut self, connection: Arc<C>) -> usize {
+        self.connections.insert(connection)
+    }
+
+    /// Forgets a connection and its timer. The caller drops it without the lock.
+    pub(super) fn remove(&mut self, token: usize) -> Option<Arc<C>> {
+        self.timers.cancel(token);
+        self.connections.try_remove(token)
+    }
+
+    /// Has a connection's turn taken at `due`, in place of what was set before. It is `now`.
+    pub(super) fn set_timer(&mut self, token: usize, due: Instant, now: Instant) {
+        self.timers.set(token, due, now);
+        self.alarm.ring_at(self.timers.next(), now);
+    }
+
+    /// Gives `each` the connections whose time has come. It is `now`.
+    pub(super) fn take_due(&mut self, now: Instant, mut each: impl FnMut(&Arc<C>)) {
+        let Self {
+            connections,
+            timers,
+            alarm,
+        } = self;
+        timers.take_due(now, |token| {
+            if let Some(connection) = connections.get(token) {
+                each(connection);
+            }
+        });
+        alarm.ring_at(timers.next(), now);
+    }
+}

@@ -1,0 +1,163 @@
+//! What the client's bytes ask for.
+
+use std::sync::Arc;
+
+use websocket_plugin::CloseCode;
+
+use super::application::Application;
+use crate::httpd::log::Level;
+use crate::output::Output;
+use crate::protocol::{
+    Action, CloseFrame, ClosePayload, Closer, Closing, Connection, Input, MessageKind, Opcode,
+    Payload, ProtocolError, Traffic,
+};
+use crate::transport::Stream;
+
+/// Does what the client's bytes ask for.
+pub(super) struct Handler<'a, A, S> {
+    pub(super) output: &'a Arc<Output<S>>,
+    pub(super) application: &'a A,
+    /// Whether frames are logged.
+    pub(super) traces: bool,
+    /// The number of the last message that the client may send for now.
+    pub(super) last: u64,
+}
+
+impl<A: Application, S: Stream> Handler<'_, A, S> {
+    pub(super) fn in_callbacks(&self, body: impl FnOnce()) {
+        self.output
+            .in_callback(|| self.application.in_callbacks(body));
+    }
+
+    /// Returns `false` at a message that the client may not send yet.
+    pub(super) fn handle_input(
+        &self,
+        connection: &mut Connection,
+        mut input: Input<'_>,
+        received: &mut Traffic,
+    ) -> bool {
+        loop {
+            // In registers, and one comparison for all that seldom happens.
+            let mut whole = Traffic::default();
+            let quick = if self.traces {
+                0
+            } else {
+                self.last.saturating_sub(received.messages)
+            };
+            while let Some((kind, mut payload)) = connection.whole_message(&mut input) {
+                let length = payload.len();
+                if whole.messages >= quick
+                    && !self.admits(received.messages + whole.messages, kind, length)
+                {
+                    received.add(whole);
+                    return false;
+                }
+                whole.add(Traffic::message(length));
+                self.application.message(kind, &mut payload);
+            }
+            received.add(whole);
+            match connection.receive(&mut input) {
+                Some(action) => {
+                    if !self.handle(action, received) {
+                        return false;
+                    }
+                }
+                None => return true,
+            }
+        }
+    }
+
+    /// As [`handle_input`](Self::handle_input), of bytes that were read into the message.
+    pub(super) fn handle_filled(
+        &self,
+        connection: &mut Connection,
+        read: usize,
+        received: &mut Traffic,
+    ) -> bool {
+        let action = connection.filled(read);
+        action.is_none_or(|action| self.handle(action, received))
+    }
+
+    /// Returns whether the client may send the message.
+    fn deliver(
+        &self,
+        kind: MessageKind,
+        payload: &mut Payload<'_>,
+        received: &mut Traffic,
+    ) -> bool {
+        if !self.admits(received.messages, kind, payload.len()) {
+            return false;
+        }
+        received.add(Traffic::message(payload.len()));
+        self.application.message(kind, payload);
+        true
+    }
+
+    /// Whether the client may send another message, after `number` others. Logs it, if frames are
+    /// logged.
+    #[cold]
+    fn admits(&self, number: u64, kind: MessageKind, length: usize) -> bool {
+        let admits = number < self.last;
+        if admits && self.traces {
+            let kind = format!("{kind:?}").to_lowercase();
+            self.trace(|| format!("received a {kind} message of {length} bytes"));
+        }
+        admits
+    }
+
+    #[cold]
+    fn trace(&self, text: impl FnOnce() -> String) {
+        self.application.log(Level::Trace4, &text());
+    }
+
+    fn handle(&self, action: Action<'_>, received: &mut Traffic) -> bool {
+        match action {
+            Action::Deliver { kind, mut payload } => {
+                return self.deliver(kind, &mut payload, received);
+            }
+            Action::Pong(payload) => {
+                if self.traces {
+                    self.trace(|| format!("received a ping of {} bytes", payload.len()));
+                }
+                self.output.answer(Opcode::Pong, payload);
+            }
+            Action::Nothing => {
+                if self.traces {
+                    self.trace(|| "received a pong".into());
+                }
+            }
+            Action::Close(frame) => self.answer_close(frame),
+            Action::Fail(error, code) => self.fail(error, code),
+        }
+        true
+    }
+
+    fn answer_close(&self, frame: Option<CloseFrame<'_>>) {
+        let of_client = frame.map(|frame| ClosePayload::new(frame.code, frame.reason));
+        let of_client = of_client.as_deref().unwrap_or_default();
+        // Section 5.5.1: the answer carries the status that was received.
+        let answer = frame.map(|frame| ClosePayload::new(frame.code, ""));
+        let closing = Closing::with_frame(Closer::Client, of_client);
+        if self.traces {
+            self.trace(|| format!("received a close frame with code {}", closing.code));
+        }
+        self.output
+            .answer_close(closing, answer.as_deref().unwrap_or_default());
+    }
+
+    fn fail(&self, error: ProtocolError, code: CloseCode) {
+        let text = format!("closing with {code}: {error}");
+        self.application.log(Level::Info, &text);
+        let payload = ClosePayload::new(code, "");
+        let closing = Closing::with_frame(closer_of_violation(error), &payload);
+        self.output.answer_close(closing, &payload);
+    }
+}
+
+/// Who ends a connection for such a violation.
+const fn closer_of_violation(error: ProtocolError) -> Closer {
+    match error {
+        ProtocolError::TooBig(_) | ProtocolError::TooManyFragments(_) => Closer::Limit,
+        _ => Closer::Error,
+    }
+}

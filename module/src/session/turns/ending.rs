@@ -1,0 +1,113 @@
+//! How a session ends, and what is told of it.
+
+use std::io;
+
+use super::{Next, Session};
+use crate::httpd::log::Level;
+use crate::output::Progress;
+use crate::protocol::{Account, ClosePayload, Closer, Closing, End, Ending, OutputState};
+use crate::session::application::Application;
+use crate::transport::Stream;
+
+/// A connection that ends with so many bytes of an unfinished message, or waiting for its client,
+/// leaves memory that is worth giving back to the system.
+const MUCH: usize = 1024 * 1024;
+
+impl<A: Application, S: Stream> Session<A, S> {
+    pub(super) fn lose(&mut self, error: &io::Error) -> Next {
+        let text = format!("the connection is lost: {error}");
+        self.application.log(Level::Debug, &text);
+        self.output
+            .note_closing(|| Closing::without_frame(closer_of(error)));
+        self.connection.lose();
+        Next::Ended
+    }
+
+    /// A silent client is told why the connection ends, and not waited for.
+    pub(super) fn give_up(&mut self) -> Next {
+        self.close(Ending::Silent);
+        let is_written = matches!(
+            self.output.write(),
+            Progress::At(OutputState::Written { .. })
+        );
+        if !is_written {
+            self.output.fail(io::ErrorKind::TimedOut.into());
+        }
+        self.connection.lose();
+        Next::Ended
+    }
+
+    /// Begins the closing handshake.
+    pub(super) fn close(&mut self, ending: Ending) {
+        let code = self.connection.code_for(ending);
+        let text = format!("closing with {code}: {ending}");
+        self.application.log(Level::Info, &text);
+        let payload = ClosePayload::new(code, ending.reason());
+        let closer = if ending == Ending::Flooding {
+            Closer::Limit
+        } else {
+            Closer::Timeout
+        };
+        let closing = Closing::with_frame(closer, &payload);
+        self.output.answer_close(closing, &payload);
+    }
+
+    /// What is to be told of the connection, when nothing more can be sent.
+    fn account(&self) -> Account {
+        let (sent, closing) = self.output.account();
+        Account {
+            closing: closing.unwrap_or_else(|| Closing::without_frame(Closer::Lost)),
+            received: self.received,
+            sent,
+            open: self.began.elapsed(),
+            ping: self.connection.round_trip(),
+        }
+    }
+
+    pub(super) fn note(&self, end: End) {
+        match end {
+            End::Finished => {}
+            End::OutputTimedOut => {
+                self.output
+                    .note_closing(|| Closing::without_frame(Closer::Timeout));
+                let text = "the client takes no output; dropping the connection";
+                self.application.log(Level::Info, text);
+                self.output.fail(io::ErrorKind::TimedOut.into());
+            }
+            End::CloseTimedOut => {
+                let text = "the client did not answer the close frame";
+                self.application.log(Level::Debug, text);
+            }
+        }
+    }
+}
+
+/// Who ends a connection that fails with this error.
+fn closer_of(error: &io::Error) -> Closer {
+    match error.kind() {
+        io::ErrorKind::TimedOut => Closer::Timeout,
+        io::ErrorKind::OutOfMemory => Closer::Error,
+        io::ErrorKind::QuotaExceeded => Closer::Limit,
+        _ => Closer::Lost,
+    }
+}
+
+impl<A: Application, S: Stream> Drop for Session<A, S> {
+    /// From here on sends return at once; everything else stays valid until `disconnect` has
+    /// returned; then the stream is given back.
+    fn drop(&mut self) {
+        let held = self.output.held();
+        self.output.seal();
+        self.application
+            .in_callbacks(|| self.application.disconnect());
+        let account = self.account();
+        self.application.ended(&account);
+        self.output.count_sent();
+        self.output.meter().closed(&account.closing);
+        self.output.shut();
+        if held >= MUCH {
+            self.connection.give_up();
+            self.application.freed_much();
+        }
+    }
+}
