@@ -35,7 +35,9 @@ impl<S: Stream> Output<S> {
         payload: &[u8],
         caller: Caller,
     ) -> Result<(), Closed> {
-        match self.queue(opcode, payload, caller)? {
+        let queued = self.queue(opcode, payload, caller)?;
+        budget::relieve();
+        match queued {
             Queued::Accepted => Ok(()),
             Queued::Due => {
                 self.tell_home(caller);
@@ -79,7 +81,8 @@ impl<S: Stream> Output<S> {
         self.offer(opcode, payload, caller)
     }
 
-    /// Queues a message if that is all there is to do.
+    /// Queues a message if that is all there is to do. It takes no lock but the queue's. The caller
+    /// has [memory relieved](budget::relieve) if need be when it holds no other lock any more.
     ///
     /// # Errors
     ///
@@ -101,16 +104,14 @@ impl<S: Stream> Output<S> {
 
     #[inline]
     fn push(&self, frame: Frame<'_>, caller: Caller) -> Result<Offer, Closed> {
-        let offered = if caller == Caller::Own {
+        if caller == Caller::Own {
             // The answers of callbacks, which are seldom equal.
             self.shared.queue().push(frame, caller)
         } else {
             with_shared(frame, caller, |frame| {
                 self.shared.queue().push(frame, caller)
             })
-        };
-        budget::relieve();
-        offered
+        }
     }
 
     /// Queues the answer to a frame; the session writes it at the end of its turn.
@@ -149,7 +150,9 @@ impl<S: Stream> Output<S> {
         if frame.payload.len() >= LARGE && self.write_directly(frame, caller)? {
             return Ok(true);
         }
-        match self.push(frame, caller)? {
+        let offered = self.push(frame, caller)?;
+        budget::relieve();
+        match offered {
             Offer::Full => return Ok(false),
             Offer::Accepted => {}
             Offer::Due => self.tell_home(caller),

@@ -8,6 +8,7 @@ use websocket_plugin::abi;
 
 use super::attachment::Attachment;
 use crate::batch;
+use crate::budget;
 use crate::httpd::guard::guard;
 use crate::output::{Caller, Closed, Output, Queued};
 use crate::protocol::Opcode;
@@ -31,14 +32,22 @@ pub struct Server {
 }
 
 /// A connection, and what senders need of it.
-#[derive(Clone)]
 struct Attached {
     output: Arc<Output>,
     attachment: Arc<Attachment>,
     traces_frames: bool,
 }
 
-// SAFETY: the table does not change after `new`; the rest is behind a lock.
+/// What is left to do for a message that was to be queued.
+enum Rest {
+    Nothing,
+    /// To tell the connection's home that something waits.
+    Tell(Arc<Output>),
+    /// To send it.
+    Send(Arc<Attachment>),
+}
+
+// SAFETY: the table does not change after `create`; the rest is behind a lock.
 unsafe impl Send for Server {}
 // SAFETY: as above.
 unsafe impl Sync for Server {}
@@ -115,8 +124,10 @@ impl Server {
             let attachment = unsafe { attachment.as_ref() }?;
             return body(attachment, Caller::Own);
         }
-        let attached = self.lock().clone()?;
-        body(&attached.attachment, caller_of(server))
+        let attached = self.lock();
+        let attachment = Arc::clone(&attached.as_ref()?.attachment);
+        drop(attached);
+        body(&attachment, caller_of(server))
     }
 
     /// Sends a message to the connection the table stands for, by `send` if that takes more than
@@ -139,26 +150,35 @@ impl Server {
             return send(attachment, Caller::Own);
         }
         let caller = caller_of(server);
-        // A message to many connections costs what memory it touches: usually no count of
-        // references, and nothing of the connection but its queue.
-        let (attached, queued) = {
-            let attached = self.lock();
-            let attached = attached.as_ref().ok_or(Closed)?;
-            let queued = if attached.traces_frames {
-                Queued::No
-            } else {
-                attached.output.queue(opcode, payload, caller)?
-            };
-            if queued == Queued::Accepted {
-                return Ok(true);
+        match self.queue(opcode, payload, caller)? {
+            Rest::Nothing => budget::relieve(),
+            Rest::Tell(output) => {
+                budget::relieve();
+                output.tell_home(caller);
             }
-            (attached.clone(), queued)
-        };
-        if queued == Queued::Due {
-            attached.output.tell_home(caller);
-            return Ok(true);
+            Rest::Send(attachment) => return send(&attachment, caller),
         }
-        send(&attached.attachment, caller)
+        Ok(true)
+    }
+
+    /// Queues a message if that is all there is to do. A message to many connections costs what
+    /// memory it touches: this touches no count of references that it need not, and nothing of the
+    /// connection but its output. The lock keeps the output where it is, so nothing is done under it
+    /// that takes another lock than the queue's.
+    #[inline]
+    fn queue(&self, opcode: Opcode, payload: &[u8], caller: Caller) -> Result<Rest, Closed> {
+        let attached = self.lock();
+        let attached = attached.as_ref().ok_or(Closed)?;
+        let queued = if attached.traces_frames {
+            Queued::No
+        } else {
+            attached.output.queue(opcode, payload, caller)?
+        };
+        Ok(match queued {
+            Queued::Accepted => Rest::Nothing,
+            Queued::Due => Rest::Tell(Arc::clone(&attached.output)),
+            Queued::No => Rest::Send(Arc::clone(&attached.attachment)),
+        })
     }
 
     fn lock(&self) -> MutexGuard<'_, Option<Attached>> {

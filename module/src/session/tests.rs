@@ -1,6 +1,6 @@
 //! Sessions with a stream and an application that do as they are told.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
 use std::io::{self, IoSlice};
 use std::os::fd::OwnedFd;
@@ -11,9 +11,10 @@ use std::time::{Duration, Instant};
 
 use super::application::Application;
 use super::{Next, Session};
+use crate::budget;
 use crate::httpd::log::Level;
 use crate::meter::Meter;
-use crate::output::{Caller, Closed, Framing, Home, Output, QueuePolicy, SlowClient};
+use crate::output::{Caller, Closed, Framing, Home, Output, QueuePolicy, Queued, SlowClient};
 use crate::protocol::{
     Account, Closer, Connection, Lifespan, Limits, MessageKind, Opcode, Payload, Receiver, Version,
 };
@@ -745,4 +746,34 @@ fn a_connection_that_ends_with_half_a_long_message_frees_it_and_says_so() {
     }
     case.drop_session();
     assert_eq!(case.events.take(), ["disconnect", "freed much"]);
+}
+
+thread_local! {
+    static RELIEFS: Cell<usize> = const { Cell::new(0) };
+}
+
+#[test]
+fn memory_is_relieved_after_a_message_was_queued_and_not_while_locks_may_be_held() {
+    budget::relieve_with(|| RELIEFS.set(RELIEFS.get() + 1));
+    budget::set_limit(Some(0));
+    let message = [0; 40_000];
+    let silent = Case::silent();
+    let queued = silent.output.queue(Opcode::Binary, &message, Caller::Own);
+    assert_eq!(queued, Ok(Queued::Accepted));
+    assert_eq!(
+        RELIEFS.get(),
+        0,
+        "whoever queues may hold the lock of a plugin's table"
+    );
+    // Other tests' sessions may take the excess that this one has caused.
+    let others = std::iter::repeat_with(Case::silent);
+    others
+        .take(1000)
+        .inspect(|other| {
+            let sent = other.output.send(Opcode::Binary, &message, Caller::Own);
+            assert_eq!(sent, Ok(()));
+        })
+        .find(|_| RELIEFS.get() > 0)
+        .expect("a send asks whether memory is to be relieved");
+    budget::set_limit(None);
 }
