@@ -41,6 +41,13 @@ pub fn proportional_kib(pid: u32) -> Result<u64> {
     kib(&format!("/proc/{pid}/smaps_rollup"), "Pss:")
 }
 
+/// The part of [`proportional_kib`] that is in shared memory segments. Kernels before 5.4 do not tell:
+/// 0.
+#[must_use]
+pub fn shared_kib(pid: u32) -> u64 {
+    kib(&format!("/proc/{pid}/smaps_rollup"), "Pss_Shmem:").unwrap_or(0)
+}
+
 /// The number of open descriptors.
 ///
 /// # Errors

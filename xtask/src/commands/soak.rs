@@ -40,6 +40,9 @@ const ALLOWANCE_OVER_TLS_KIB: u64 = 4096;
 /// How many connections are open from before the first restart until after the last.
 const SURVIVORS: u64 = 100;
 
+/// How many threads httpd has besides those that these connections hold.
+const IDLE_THREADS: u32 = 25;
+
 #[derive(Args)]
 pub(crate) struct Options {
     /// The number of connections
@@ -64,6 +67,20 @@ pub(crate) struct Options {
     /// The number of simultaneous connections
     #[arg(long, default_value_t = 8)]
     clients: u64,
+}
+
+impl Options {
+    /// How many connections stay open during the restarts.
+    fn survivors(&self) -> u64 {
+        if self.restarts > 0 { SURVIVORS } else { 0 }
+    }
+
+    /// How many threads httpd has, or processes with prefork.
+    fn threads(&self) -> u32 {
+        let has_loops = self.mpm == Mpm::Event && !self.blocking;
+        let held = if has_loops { 0 } else { self.survivors() };
+        IDLE_THREADS + u32::try_from(held).unwrap_or(u32::MAX)
+    }
 }
 
 pub(super) fn soak(options: &Options) -> Result<()> {
@@ -120,7 +137,7 @@ fn start(workspace: &Workspace, options: &Options) -> Result<Httpd> {
         .mpm(options.mpm)
         .sizing(Sizing {
             processes: 1,
-            threads: 25,
+            threads: options.threads(),
         })
         .load_module("websocket_module", module_of(&libraries)?.canonicalize()?)
         // If each thread had its own heap, memory would grow until every heap has reached its
@@ -214,7 +231,11 @@ impl Soak<'_> {
             redirects,
             ..
         } = *self.options;
-        let survivors = if restarts > 0 { SURVIVORS } else { 0 };
+        let survivors = if restarts > 0 {
+            self.options.survivors()
+        } else {
+            0 // during the warm-up
+        };
         let address = self.httpd.address();
         let address = self.httpd.tls_address().unwrap_or(address);
         let mut command = self.programs.command("load");

@@ -1,12 +1,13 @@
 //! The system resources that an idle httpd uses.
 
-use std::thread;
 use std::time::Duration;
+use std::{io, thread};
 
 use anyhow::{Context, Result, bail, ensure};
+use rustix::io::Errno;
 
 use crate::httpd::{Httpd, Status, poll};
-use crate::process::{descriptors, proportional_kib, threads};
+use crate::process::{descriptors, proportional_kib, shared_kib, threads};
 
 /// The longest time until the last connections, children and threads have ended. A client gets two
 /// seconds, a child five and a thread ten.
@@ -35,7 +36,8 @@ pub struct Footprint {
 pub struct Share {
     /// The number of open descriptors.
     pub descriptors: usize,
-    /// The memory in KiB (PSS): private pages, and a proportional share of shared ones.
+    /// The memory in KiB (PSS): private pages, and a proportional share of shared ones. Without shared
+    /// memory segments: their size is fixed at start, and a process gets the pages that it looks at.
     pub memory_kib: u64,
 }
 
@@ -64,10 +66,17 @@ impl Footprint {
 
     fn now(httpd: &Httpd) -> Result<Self> {
         let children = httpd.child_pids()?;
-        let shares = children.iter().map(|&pid| Share::of(pid));
-        let shares = shares.collect::<Result<Vec<_>>>()?;
+        let mut shares = Vec::new();
+        for &pid in &children {
+            match Share::of(pid) {
+                Ok(share) => shares.push(share),
+                // Its parent has yet to take note.
+                Err(error) if has_ended(&error) => {}
+                Err(error) => return Err(error),
+            }
+        }
         Ok(Self {
-            children: children.len(),
+            children: shares.len(),
             child: shares.into_iter().fold(Share::default(), Share::larger),
             parent: Share::of(httpd.pid())?,
         })
@@ -114,7 +123,7 @@ impl Share {
         let share = || -> Result<Self> {
             Ok(Self {
                 descriptors: descriptors(pid)?,
-                memory_kib: proportional_kib(pid)?,
+                memory_kib: proportional_kib(pid)?.saturating_sub(shared_kib(pid)),
             })
         };
         share().with_context(|| format!("process {pid}"))
@@ -133,6 +142,15 @@ impl Share {
             memory_kib: self.memory_kib.max(other.memory_kib),
         }
     }
+}
+
+/// Whether a process could not be measured because it has ended.
+fn has_ended(error: &anyhow::Error) -> bool {
+    let error = error.root_cause().downcast_ref::<io::Error>();
+    error.is_some_and(|error| {
+        let is_zombie = error.raw_os_error() == Some(Errno::SRCH.raw_os_error());
+        is_zombie || error.kind() == io::ErrorKind::NotFound
+    })
 }
 
 /// The largest number of WebSocket threads in a child.
