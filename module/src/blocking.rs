@@ -13,7 +13,7 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
 use crate::batch;
 use crate::flusher;
-use crate::output::{Caller, Home, Output};
+use crate::output::{Caller, Home, Output, Wake};
 use crate::plugin::ServerLease;
 use crate::protocol::free_buffers;
 use crate::session::{Next, Session};
@@ -79,10 +79,11 @@ impl Driver {
         self.server.lend()
     }
 
-    /// What drives the sessions of this thread.
+    /// What drives the sessions of this thread, and wakes them.
     #[must_use]
-    pub fn home(&self) -> Arc<dyn Home> {
-        Arc::<Waker>::clone(&self.waker)
+    pub fn home(&self) -> (Arc<dyn Home>, Arc<dyn Wake>) {
+        let waker = &self.waker;
+        (Arc::<Waker>::clone(waker), Arc::<Waker>::clone(waker))
     }
 
     /// Drives `session`, whose connection has this descriptor, to its end.
@@ -132,7 +133,7 @@ impl Waker {
         })
     }
 
-    /// Waits until the connection is ready, someone calls [`Home::wake`], or for as long as `limit`.
+    /// Waits until the connection is ready, someone calls [`Wake::wake`], or for as long as `limit`.
     fn wait(&self, descriptor: &OwnedFd, interest: PollFlags, limit: Option<Duration>) {
         let timeout = limit.map(|limit| Timespec::try_from(limit).unwrap_or_default());
         let mut waited_for = [
@@ -160,11 +161,13 @@ impl Waker {
     }
 }
 
-impl Home for Waker {
+impl Wake for Waker {
     fn wake(self: Arc<Self>) {
         self.ring();
     }
+}
 
+impl Home for Waker {
     fn write_soon(&self, output: &Arc<Output>, caller: Caller) -> bool {
         match caller {
             // The session writes at the end of its turn.

@@ -22,6 +22,7 @@ pub mod log;
 pub mod memory;
 pub mod mpm;
 pub mod pool;
+pub mod prefetch;
 pub mod quota;
 pub mod refusal;
 pub mod request;

@@ -33,7 +33,7 @@ mod writes;
 
 pub use caller::Caller;
 pub use framing::Framing;
-pub use object::{Home, Output, Queued, Retry};
+pub use object::{Home, Output, Queued, Retry, Wake};
 pub use policy::{QueuePolicy, SlowClient};
 pub use queue::Closed;
 pub use writer::Progress;

@@ -9,6 +9,7 @@ mod loaded;
 mod options;
 mod probe;
 mod refusing;
+mod sequence;
 mod server;
 mod table;
 

@@ -117,7 +117,7 @@ impl Reactor {
         let loops = (0..threads.min)
             .map(|_| {
                 let workers = Box::new(Arc::clone(&pool));
-                EventLoop::new(workers, monitor.doze(), Arc::clone(&is_stopping)).map(Arc::new)
+                EventLoop::new(workers, monitor.doze(), Arc::clone(&is_stopping))
             })
             .collect::<io::Result<Vec<_>>>()?;
         let reactor = Self {

@@ -59,7 +59,7 @@ mod output {
 
     pub(crate) use caller::Caller;
     pub(crate) use framing::Framing;
-    pub(crate) use object::{Home, Output, Queued};
+    pub(crate) use object::{Home, Output, Queued, Wake};
     pub(crate) use policy::{QueuePolicy, SlowClient};
     pub(crate) use queue::Closed;
     pub(crate) use writer::Progress;

@@ -31,11 +31,14 @@ pub enum Queued {
     No,
 }
 
-/// What drives a connection: a loop, or a thread that waits for this one connection.
-pub trait Home<S = Transport>: Send + Sync {
+/// What has a session take its turns.
+pub trait Wake: Send + Sync {
     /// Has the session take a turn soon. May be called from any thread, any number of times.
     fn wake(self: Arc<Self>);
+}
 
+/// What drives a connection: a loop, or a thread that waits for this one connection.
+pub trait Home<S = Transport>: Send + Sync {
     /// Something waits in `output`, sent by `caller`. Either the home has it written soon, or it
     /// returns `true`: then the caller writes it now.
     #[must_use]
@@ -52,15 +55,19 @@ pub trait Home<S = Transport>: Send + Sync {
 
 /// The output of one connection, shared by its session and everybody who sends, and the stream it
 /// goes to.
+// What a sender needs comes first, as a message to many connections costs mainly the cache lines it
+// touches.
+#[repr(C)]
 pub struct Output<S = Transport> {
+    pub(super) framing: Framing,
+    pub(super) home: Arc<dyn Home<S>>,
     pub(super) shared: Shared,
     writer: Mutex<Writer<S>>,
     /// Threads that wait for the writer, and the place where they do. A session that reads again
     /// and again lets them go first; it might take the lock anew before they are awake.
     waiting: AtomicUsize,
     turnstile: Mutex<()>,
-    pub(super) framing: Framing,
-    pub(super) home: Arc<dyn Home<S>>,
+    session: Arc<dyn Wake>,
     pub(super) timeout: Option<Duration>,
     pub(super) slow_client: SlowClient,
     pub(super) is_leaving: AtomicBool,
@@ -76,6 +83,8 @@ impl<S: Stream> Output<S> {
     /// The output of a connection whose 101 response is still to be sent. Messages wait until
     /// [`open`](Self::open); `policy` says how many.
     ///
+    /// `home` writes what is sent, `session` takes turns.
+    ///
     /// `timeout` is how long a client may go without taking any output (httpd's `Timeout`); `None`:
     /// for ever.
     #[must_use]
@@ -83,15 +92,17 @@ impl<S: Stream> Output<S> {
         policy: QueuePolicy,
         timeout: Option<Duration>,
         home: Arc<dyn Home<S>>,
+        session: Arc<dyn Wake>,
         framing: Framing,
     ) -> Arc<Self> {
         Arc::new(Self {
             shared: Shared::new(Queue::new(policy.limit, home.gathers()), framing.meter()),
+            framing,
+            home,
             writer: Mutex::new(Writer::new()),
             waiting: AtomicUsize::new(0),
             turnstile: Mutex::new(()),
-            framing,
-            home,
+            session,
             timeout,
             slow_client: policy.slow_client,
             is_leaving: AtomicBool::new(false),
@@ -181,7 +192,7 @@ impl<S: Stream> Output<S> {
 
     /// Has the session take a turn.
     pub(super) fn wake(&self) {
-        Arc::clone(&self.home).wake();
+        Arc::clone(&self.session).wake();
     }
 
     pub(super) fn writer(&self) -> MutexGuard<'_, Writer<S>> {

@@ -39,27 +39,13 @@ pub(super) struct Level {
 
 /// A bounded queue of frames, with all that decides whether it takes another. It knows no thread
 /// and no socket; [`Output`](super::Output) does.
+// A sender changes what comes before `frames`, and these: few cache lines.
+#[repr(C)]
 pub(super) struct Queue {
-    /// Frames in the order they were accepted, not yet taken by the writer.
-    frames: Frames,
-    /// Bytes accepted and not yet written, including those the writer has taken.
-    waiting: usize,
-    /// What is counted of `frames`.
-    charge: Charge,
-    /// The bytes that the writer keeps of what it took, written or not: it frees them together.
-    taken: usize,
-    /// A message is accepted while fewer bytes wait.
-    limit: usize,
     /// There is a stream to write to.
     is_open: bool,
     is_sealed: bool,
     has_close: bool,
-    /// What was accepted for the client.
-    sent: Traffic,
-    /// What of it was counted.
-    counted: Traffic,
-    /// Who has closed the connection, and how.
-    closing: Option<Closing>,
     /// Somebody has been asked to write, and has not taken the frames yet.
     is_due: bool,
     /// The session writes what the connection's own callbacks send, at the end of its turn, so
@@ -67,8 +53,24 @@ pub(super) struct Queue {
     is_gathering: bool,
     /// A callback of the connection runs, so its session cannot wait for the client.
     is_in_callback: bool,
+    /// Bytes accepted and not yet written, including those the writer has taken.
+    waiting: usize,
+    /// A message is accepted while fewer bytes wait.
+    limit: usize,
+    /// What is counted of `frames`.
+    charge: Charge,
+    /// What was accepted for the client.
+    sent: Traffic,
+    /// Frames in the order they were accepted, not yet taken by the writer.
+    frames: Frames,
+    /// The bytes that the writer keeps of what it took, written or not: it frees them together.
+    taken: usize,
+    /// What was counted of `sent`.
+    counted: Traffic,
     /// Senders that wait for room.
     senders: usize,
+    /// Who has closed the connection, and how.
+    closing: Option<Closing>,
 }
 
 impl Queue {

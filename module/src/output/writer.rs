@@ -14,6 +14,7 @@ use crate::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use crate::transport::Stream;
 
 /// The queue of a connection, and the senders that wait for room in it.
+#[repr(C)]
 pub(super) struct Shared {
     queue: Mutex<Queue>,
     /// There is room in the queue, or there never will be.

@@ -13,7 +13,7 @@ use super::weight::Weight;
 use crate::httpd::guard::guard;
 use crate::httpd::socket::Drained;
 use crate::httpd::suspend::{Adopter, Suspended};
-use crate::output::{Caller, Home, Output};
+use crate::output::{Home, Output, Wake};
 use crate::plugin::LoadedPlugin;
 use crate::session::{Next, Session, is_heavy, is_long};
 use crate::transport::{Custody, Transport};
@@ -93,6 +93,12 @@ impl Connection {
             output: OnceLock::new(),
             state: RunState::new(),
         })
+    }
+
+    /// The loop.
+    #[must_use]
+    pub fn home(&self) -> Arc<dyn Home> {
+        Arc::<EventLoop<Self>>::clone(&self.home)
     }
 
     fn output(&self) -> Option<Arc<Output>> {
@@ -216,25 +222,9 @@ impl Queued for Connection {
     }
 }
 
-impl Home for Connection {
+impl Wake for Connection {
     fn wake(self: Arc<Self>) {
         self.home.enqueue(&self);
-    }
-
-    fn write_soon(&self, output: &Arc<Output>, caller: Caller) -> bool {
-        if caller == Caller::Thread && self.home.lets_write() {
-            return true;
-        }
-        self.home.write_soon(output);
-        false
-    }
-
-    fn help(&self, output: &Arc<Output>) {
-        self.home.write_soon(output);
-    }
-
-    fn gathers(&self) -> bool {
-        true
     }
 }
 

@@ -5,7 +5,7 @@ use std::io;
 use std::mem;
 use std::ptr;
 use std::sync::atomic::{AtomicBool, AtomicI32, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
 use rustix::event::{Timespec, epoll};
@@ -19,10 +19,11 @@ use super::scratch::Scratch;
 use super::turn_counter::TurnCounter;
 use super::waking::{self, Sleeper};
 use crate::httpd::guard::guard;
+use crate::httpd::prefetch::prefetch;
 use crate::httpd::scoreboard::{self, Gauge};
 use crate::httpd::thread;
 use crate::meter;
-use crate::output::Output;
+use crate::output::{Caller, Home, Output};
 use crate::session::is_heavy;
 use crate::transport::Custody;
 
@@ -57,6 +58,7 @@ pub(super) trait Workers<C>: Send + Sync {
 
 /// A loop. One thread at a time runs it; everything else is for any thread.
 pub(super) struct EventLoop<C> {
+    this: Weak<Self>,
     poller: Poller,
     /// The system's number of the thread that runs the loop.
     runner: AtomicI32,
@@ -86,15 +88,43 @@ impl<C: Driven> Sleeper for EventLoop<C> {
     }
 }
 
+impl<C: Driven> Home for EventLoop<C> {
+    fn write_soon(&self, output: &Arc<Output>, caller: Caller) -> bool {
+        if caller == Caller::Thread && self.lets_write() {
+            return true;
+        }
+        self.help(output);
+        false
+    }
+
+    /// Has `output` written at the end of this pass.
+    fn help(&self, output: &Arc<Output>) {
+        if self.ready.put_output(output) && !waking::wakes_later(&self.this) {
+            self.interrupt();
+        }
+    }
+
+    fn gathers(&self) -> bool {
+        true
+    }
+}
+
 impl<C: Driven> EventLoop<C> {
+    /// A loop that nobody runs yet.
+    ///
+    /// # Errors
+    ///
+    /// When the process has no descriptors left.
     pub(super) fn new(
         workers: Box<dyn Workers<C>>,
         doze: Arc<Doze>,
         is_stopping: Arc<AtomicBool>,
-    ) -> io::Result<Self> {
+    ) -> io::Result<Arc<Self>> {
         let mut members = Members::new()?;
-        Ok(Self {
-            poller: Poller::new(members.alarm())?,
+        let poller = Poller::new(members.alarm())?;
+        Ok(Arc::new_cyclic(|this| Self {
+            this: Weak::clone(this),
+            poller,
             runner: AtomicI32::new(0),
             members: Mutex::new(members),
             ready: Ready::new(),
@@ -103,7 +133,7 @@ impl<C: Driven> EventLoop<C> {
             workers,
             doze,
             is_stopping,
-        })
+        }))
     }
 
     /// Runs the loop until another thread takes it over or everything has ended. Gives itself back
@@ -175,7 +205,11 @@ impl<C: Driven> EventLoop<C> {
         waking::wake_others();
         let mut now = started;
         while now - started < WRITE_LIMIT && self.ready.take_outputs(outputs, OUTPUTS) {
-            for output in outputs.drain(..) {
+            let mut outputs = outputs.drain(..);
+            while let Some(output) = outputs.next() {
+                if let Some(next) = outputs.as_slice().first() {
+                    prefetch(&**next);
+                }
                 // A panic costs its own connection.
                 let is_written = guard("a write", false, || {
                     output.write_for_session();
@@ -329,13 +363,6 @@ impl<C: Driven> EventLoop<C> {
         }
     }
 
-    /// Has `output` written at the end of this pass.
-    pub(super) fn write_soon(self: &Arc<Self>, output: &Arc<Output>) {
-        if self.ready.put_output(output) && !waking::wakes_later(self) {
-            self.interrupt();
-        }
-    }
-
     /// Ends a wait that began before there was something to do.
     pub(super) fn wake_if_waiting(&self) {
         if self.ready.is_waiting() {
@@ -346,7 +373,7 @@ impl<C: Driven> EventLoop<C> {
     /// Whether a thread of a plugin that sends a message had better write it by itself. A single
     /// message goes out at once that way, whatever the loop is doing. The next ones are left to the
     /// loop, until it comes to it: what is sent meanwhile is written together.
-    pub(super) fn lets_write(&self) -> bool {
+    fn lets_write(&self) -> bool {
         let this = ptr::from_ref(self).addr();
         let pass = self.pass.load(Ordering::Relaxed);
         // A thread that ends remembers nothing.

@@ -3,7 +3,7 @@
 //! They begin when this one does, so that they find all that a pass brings about.
 
 use std::cell::RefCell;
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 
 /// A loop, for the threads that wake it.
 pub(super) trait Sleeper {
@@ -53,7 +53,7 @@ pub(super) fn begin_turn(turn: u64) {
 /// Whether this thread wakes `event_loop` at the end of its pass. A thread whose loop was taken
 /// over wakes it at once: its callback may block for ever. The monitor, which takes loops over,
 /// wakes all loops for what was put before.
-pub(super) fn wakes_later<L: Sleeper + 'static>(event_loop: &Arc<L>) -> bool {
+pub(super) fn wakes_later<L: Sleeper + 'static>(event_loop: &Weak<L>) -> bool {
     let later = TO_WAKE.try_with(|to_wake| {
         let mut to_wake = to_wake.borrow_mut();
         let Some(to_wake) = to_wake.as_mut() else {
@@ -62,10 +62,13 @@ pub(super) fn wakes_later<L: Sleeper + 'static>(event_loop: &Arc<L>) -> bool {
         if !to_wake.event_loop.is_in_turn(to_wake.turn) {
             return false;
         }
-        let this = Arc::as_ptr(event_loop).addr();
+        let this = Weak::as_ptr(event_loop).addr();
         let is_known = |other: &Arc<dyn Sleeper>| Arc::as_ptr(other).addr() == this;
         if !to_wake.others.iter().any(is_known) {
-            to_wake.others.push(Arc::<L>::clone(event_loop));
+            let Some(event_loop) = event_loop.upgrade() else {
+                return false;
+            };
+            to_wake.others.push(event_loop);
         }
         true
     });
@@ -102,13 +105,17 @@ mod tests {
         }
     }
 
+    fn is_woken_later(event_loop: &Arc<Loop>) -> bool {
+        wakes_later(&Arc::downgrade(event_loop))
+    }
+
     #[test]
     fn other_loops_are_woken_once_at_the_end_of_a_pass() {
         let [own, other] = [(); 2].map(|()| Arc::new(Loop::default()));
         begin(Arc::<Loop>::clone(&own));
         own.turn.store(7, Ordering::Relaxed);
         begin_turn(7);
-        assert!(wakes_later(&other) && wakes_later(&other));
+        assert!(is_woken_later(&other) && is_woken_later(&other));
         assert_eq!(other.woken.load(Ordering::Relaxed), 0);
         wake_others();
         wake_others();
@@ -119,19 +126,19 @@ mod tests {
     #[test]
     fn a_thread_without_a_loop_of_its_own_wakes_at_once() {
         let [own, other] = [(); 2].map(|()| Arc::new(Loop::default()));
-        assert!(!wakes_later(&other));
+        assert!(!is_woken_later(&other));
         begin(Arc::<Loop>::clone(&own));
         begin_turn(0);
-        assert!(wakes_later(&other));
+        assert!(is_woken_later(&other));
         // Another thread takes over.
         own.turn.store(1 << 32, Ordering::Relaxed);
-        assert!(!wakes_later(&other) && !wakes_later(&own));
+        assert!(!is_woken_later(&other) && !is_woken_later(&own));
         end();
         assert_eq!(
             other.woken.load(Ordering::Relaxed),
             1,
             "what was put before"
         );
-        assert!(!wakes_later(&other));
+        assert!(!is_woken_later(&other));
     }
 }

@@ -14,7 +14,7 @@ use super::{Next, Session};
 use crate::budget;
 use crate::httpd::log::Level;
 use crate::meter::Meter;
-use crate::output::{Caller, Closed, Framing, Home, Output, QueuePolicy, Queued, SlowClient};
+use crate::output::{Caller, Closed, Framing, Home, Output, QueuePolicy, Queued, SlowClient, Wake};
 use crate::protocol::{
     Account, Closer, Connection, Lifespan, Limits, MessageKind, Opcode, Payload, Receiver, Version,
 };
@@ -159,11 +159,13 @@ impl Loop {
     }
 }
 
-impl Home<Wire> for Loop {
+impl Wake for Loop {
     fn wake(self: Arc<Self>) {
         *self.wakes.lock().unwrap() += 1;
     }
+}
 
+impl Home<Wire> for Loop {
     fn write_soon(&self, output: &Arc<Output<Wire>>, _: Caller) -> bool {
         self.due.lock().unwrap().push(Arc::clone(output));
         false
@@ -276,6 +278,7 @@ impl Case {
             policy,
             timeout,
             Arc::clone(&home) as _,
+            Arc::clone(&home) as _,
             Framing::new(None, Meter::default()),
         );
         wire.take(1 << 30);
@@ -360,7 +363,8 @@ fn what_callbacks_send_to_another_connection_is_written_once_at_the_end_of_the_p
     });
     let messages: Vec<_> = (0..16).map(|_| text("m")).collect();
     speaker.wire.send(&messages);
-    assert_eq!(speaker.turn(), READ);
+    // On a busy machine one turn may be too short for all of them.
+    while speaker.turn() == Next::Again {}
     assert!(receiver.wire.received().is_empty());
     assert_eq!(receiver.home.write(), 1);
     assert_eq!(receiver.wire.received(), b"\x81\x01m".repeat(16));

@@ -10,7 +10,7 @@ use loom::sync::{Condvar, Mutex};
 use loom::thread::{self, JoinHandle};
 
 use crate::meter::Meter;
-use crate::output::{Caller, Framing, Home, Output, Progress, QueuePolicy, SlowClient};
+use crate::output::{Caller, Framing, Home, Output, Progress, QueuePolicy, SlowClient, Wake};
 use crate::output_state::OutputState;
 use crate::transport::Stream;
 
@@ -51,6 +51,7 @@ impl Connection {
         let output = Output::new(
             policy,
             timeout,
+            Arc::clone(&home) as _,
             Arc::clone(&home) as _,
             Framing::new(None, Meter),
         );
@@ -163,11 +164,13 @@ impl Driver {
     }
 }
 
-impl Home<Socket> for Driver {
+impl Wake for Driver {
     fn wake(self: Arc<Self>) {
         self.change(|state| state.due.is_turn = true);
     }
+}
 
+impl Home<Socket> for Driver {
     fn write_soon(&self, output: &Arc<Output<Socket>>, caller: Caller) -> bool {
         if caller == Caller::Thread && self.kind != Kind::Loop {
             return true;

@@ -20,7 +20,7 @@ use crate::httpd::refusal::Refusal;
 use crate::httpd::request::Request;
 use crate::httpd::scoreboard;
 use crate::meter::Meter;
-use crate::output::{Framing, Home, Output};
+use crate::output::{Framing, Home, Output, Wake};
 use crate::plugin::{Attachment, LoadedPlugin, ServerLease};
 use crate::protocol::{self, ClientHandshake, DeflateParameters, Limits, Receiver};
 use crate::reactor::{Connection, Handover, Reactor};
@@ -96,13 +96,13 @@ impl Opening<'_> {
             .duplicate_descriptor()
             .map_err(|error| self.out_of_resources(&error))?;
         let connection = reactor.prepare(Arc::clone(self.plugin));
-        let home = Arc::<Connection>::clone(&connection);
+        let wake = Arc::<Connection>::clone(&connection);
         let holder = if duplicate.is_some() {
             Holder::Detached
         } else {
             Holder::Loop
         };
-        let session = self.accept(ServerLease::take(), home, holder)?;
+        let session = self.accept(ServerLease::take(), (connection.home(), wake), holder)?;
         if let Some(duplicate) = duplicate {
             return Ok(self.detach(duplicate, &connection, session));
         }
@@ -181,7 +181,7 @@ impl Opening<'_> {
     fn accept(
         &self,
         server: ServerLease,
-        home: Arc<dyn Home>,
+        (home, wake): (Arc<dyn Home>, Arc<dyn Wake>),
         holder: Holder,
     ) -> Result<Session, Refusal> {
         let Self {
@@ -203,7 +203,13 @@ impl Opening<'_> {
             .map(|(policy, agreed)| Compression::new(policy, &agreed));
         let account = scoreboard::account(&config.place(), &plugin.source().label);
         let framing = Framing::new(compression, Meter::new(account));
-        let output = Output::new(config.queue_policy(), request.timeout(), home, framing);
+        let output = Output::new(
+            config.queue_policy(),
+            request.timeout(),
+            home,
+            wake,
+            framing,
+        );
         let attachment = Arc::new(Attachment::new(
             *request,
             Arc::clone(&output),
