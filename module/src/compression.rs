@@ -9,6 +9,8 @@
 use std::cell::Cell;
 use std::sync::{Mutex, MutexGuard};
 
+use smallvec::SmallVec;
+
 use crate::buffers::with_kept;
 use crate::protocol::{DeflateContext, DeflateLevel, DeflateParameters, Deflater, Opcode};
 
@@ -104,6 +106,46 @@ impl Compression {
             }
             queued
         })
+    }
+}
+
+/// The compressed forms of one message, for many connections.
+#[derive(Default)]
+pub struct CompressedOnce(SmallVec<[Form; 1]>);
+
+/// What a compressor with these settings makes of a message; `None`: nothing shorter.
+type Form = (Settings, Option<Box<[u8]>>);
+
+impl Compression {
+    /// Whether the compressed form of a message is the same for all connections with the same
+    /// settings.
+    #[must_use]
+    pub fn is_shared(&self) -> bool {
+        self.own.is_none()
+    }
+
+    /// The compressed form of a message, which is compressed once for all connections with the same
+    /// settings; `None` if it must be sent uncompressed. Only where it
+    /// [is shared](Self::is_shared).
+    pub fn compress_once<'c>(
+        &self,
+        message: &[u8],
+        forms: &'c mut CompressedOnce,
+    ) -> Option<&'c [u8]> {
+        let known = forms
+            .0
+            .iter()
+            .position(|(other, _)| *other == self.settings);
+        let known = known.unwrap_or_else(|| {
+            let form = Tools::with(|tools| {
+                let (deflater, buffer) = tools.get(self.settings)?;
+                deflater.forget();
+                deflater.deflate(message, buffer).map(Box::from)
+            });
+            forms.0.push((self.settings, form));
+            forms.0.len() - 1
+        });
+        forms.0[known].1.as_deref()
     }
 }
 

@@ -17,6 +17,7 @@
 //!
 //! `module/models` tries how threads may interleave in here.
 
+mod broadcast;
 mod caller;
 mod chunk;
 mod ending;
@@ -31,6 +32,7 @@ mod sharing;
 mod writer;
 mod writes;
 
+pub use broadcast::Broadcast;
 pub use caller::Caller;
 pub use framing::Framing;
 pub use object::{Home, Output, Queued, Retry, Wake};

@@ -70,7 +70,22 @@ pub(crate) mod compression {
         ) -> Result<bool, E> {
             queue(None)
         }
+
+        pub(crate) fn is_shared(&self) -> bool {
+            false
+        }
+
+        pub(crate) fn compress_once<'c>(
+            &self,
+            _: &[u8],
+            _: &'c mut CompressedOnce,
+        ) -> Option<&'c [u8]> {
+            None
+        }
     }
+
+    #[derive(Default)]
+    pub(crate) struct CompressedOnce;
 }
 
 /// Nothing is counted.

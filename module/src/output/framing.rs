@@ -2,7 +2,7 @@
 
 use super::frame::Frame;
 use super::queue::Closed;
-use crate::compression::Compression;
+use crate::compression::{CompressedOnce, Compression};
 use crate::meter::Meter;
 use crate::protocol::{Closer, FrameHeader, Opcode, Rsv, Traffic};
 
@@ -52,6 +52,24 @@ impl Framing {
         }
     }
 
+    /// As [`encode`](Self::encode), for a message to many connections: it is compressed once for all
+    /// with the same settings.
+    pub(super) fn encode_once(
+        &self,
+        (opcode, message): (Opcode, &[u8]),
+        forms: &mut CompressedOnce,
+        takes_messages: impl FnOnce() -> Result<bool, Closed>,
+        offer: impl FnOnce(Frame<'_>) -> Result<bool, Closed>,
+    ) -> Result<bool, Closed> {
+        match self.compression_of(opcode, message) {
+            Some(compression) if compression.is_shared() => {
+                let form = compression.compress_once(message, forms);
+                offer_form(opcode, message, form, self.meter, offer)
+            }
+            _ => self.encode(opcode, message, takes_messages, offer),
+        }
+    }
+
     /// Whether the message is compressed.
     pub(super) fn compresses(&self, opcode: Opcode, message: &[u8]) -> bool {
         self.compression_of(opcode, message).is_some()
@@ -70,17 +88,28 @@ fn compressed(
     meter: Meter,
     offer: impl FnOnce(Frame<'_>) -> Result<bool, Closed>,
 ) -> Result<bool, Closed> {
-    compression.compress(message, |compressed| {
-        let (payload, rsv) = compressed.map_or((message, Rsv::NONE), |it| (it, Rsv::RSV1));
-        let traffic = Traffic::message(message.len());
-        let offered = with_frame(opcode, payload, rsv, |frame| {
-            offer(Frame { traffic, ..frame })
-        })?;
-        if offered {
-            meter.deflated(message.len(), payload.len());
-        }
-        Ok(offered)
+    compression.compress(message, |form| {
+        offer_form(opcode, message, form, meter, offer)
     })
+}
+
+/// Has `offer` take the frame of a message in its compressed form, if it has one.
+fn offer_form(
+    opcode: Opcode,
+    message: &[u8],
+    form: Option<&[u8]>,
+    meter: Meter,
+    offer: impl FnOnce(Frame<'_>) -> Result<bool, Closed>,
+) -> Result<bool, Closed> {
+    let (payload, rsv) = form.map_or((message, Rsv::NONE), |form| (form, Rsv::RSV1));
+    let traffic = Traffic::message(message.len());
+    let offered = with_frame(opcode, payload, rsv, |frame| {
+        offer(Frame { traffic, ..frame })
+    })?;
+    if offered {
+        meter.deflated(message.len(), payload.len());
+    }
+    Ok(offered)
 }
 
 /// Runs `body` with a whole message, or a control frame, as it is. A close frame is taken to be the

@@ -18,7 +18,7 @@ use crate::sync::wait_until;
 use crate::transport::Stream;
 
 /// The payload of the close frame for a client that takes too little: 1013, and why.
-const SLOW: &[u8] = b"\x03\xf5slow client";
+pub(super) const SLOW: &[u8] = b"\x03\xf5slow client";
 
 impl<S: Stream> Output<S> {
     /// Queues a message, and sees to it that it is written soon.

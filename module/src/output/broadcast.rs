@@ -1,0 +1,81 @@
+//! One message for many connections.
+
+use std::sync::Arc;
+
+use super::caller::Caller;
+use super::object::{Output, Queued};
+use super::queue::Closed;
+use super::sending::SLOW;
+use crate::compression::CompressedOnce;
+use crate::protocol::Opcode;
+use crate::transport::{Stream, Transport};
+
+/// A message that many connections are sent. It waits for no client: a connection whose queue is
+/// full is closed with 1013.
+///
+/// Its frame is encoded once, and compressed once for all connections with the same settings.
+/// Connections that are sent it compressed come [last](Self::finish), so that each form is queued
+/// for all its takers in a row: this is what makes them share it (`sharing.rs`).
+pub struct Broadcast<'m, S = Transport> {
+    opcode: Opcode,
+    payload: &'m [u8],
+    compressing: Vec<(Arc<Output<S>>, Caller)>,
+}
+
+impl<'m, S: Stream> Broadcast<'m, S> {
+    /// A text or binary message.
+    #[must_use]
+    pub fn new(opcode: Opcode, payload: &'m [u8]) -> Self {
+        Self {
+            opcode,
+            payload,
+            compressing: Vec::new(),
+        }
+    }
+
+    /// Sends it to a connection.
+    pub fn send(&mut self, output: &Arc<Output<S>>, caller: Caller) {
+        match output.queue(self.opcode, self.payload, caller) {
+            Ok(Queued::Accepted) | Err(Closed) => {}
+            Ok(Queued::Due) => output.tell_home(caller),
+            Ok(Queued::No) if output.framing.compresses(self.opcode, self.payload) => {
+                self.compressing.push((Arc::clone(output), caller));
+            }
+            Ok(Queued::No) => {
+                let sent = output.try_send(self.opcode, self.payload, caller);
+                cut_if_full(output, sent);
+            }
+        }
+    }
+
+    /// Sends it to the connections that are sent it compressed.
+    pub fn finish(self) {
+        let mut forms = CompressedOnce::default();
+        for (output, caller) in &self.compressing {
+            let mut offer = || {
+                let takes_messages = || output.shared.queue().takes_messages();
+                let message = (self.opcode, self.payload);
+                let framing = &output.framing;
+                framing.encode_once(message, &mut forms, takes_messages, |frame| {
+                    output.offer_frame(frame, *caller)
+                })
+            };
+            let sent = match offer() {
+                Ok(false) => {
+                    // The client may take what has not been tried yet.
+                    output.write_for_session();
+                    offer()
+                }
+                sent => sent,
+            };
+            cut_if_full(output, sent);
+        }
+    }
+}
+
+/// Closes a connection that has not accepted the message: the client does not keep up.
+fn cut_if_full<S: Stream>(output: &Output<S>, sent: Result<bool, Closed>) {
+    if sent == Ok(false) {
+        output.cut(SLOW);
+    }
+}
