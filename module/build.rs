@@ -50,6 +50,7 @@ const FUNCTIONS: &[&str] = &[
     "ap_run_handler",
     "ap_run_http_scheme",
     "ap_run_insert_error_filter",
+    "ap_runtime_dir_relative",
     "ap_rwrite",
     "ap_send_error_response",
     "ap_send_interim_response",
@@ -193,6 +194,7 @@ const CONSTANTS: &[&str] = &[
     "ap_server_conf",
     "apr_bucket_type_eos",
     "apr_bucket_type_socket",
+    "ap_unixd_config",
 ];
 
 const MISSING_APXS: &str = "\

@@ -12,6 +12,7 @@
 #include "mod_status.h"
 #include "mpm_common.h"
 #include "scoreboard.h"
+#include "unixd.h"
 #include "util_filter.h"
 #include "apr_buckets.h"
 #include "apr_dso.h"

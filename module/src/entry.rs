@@ -16,4 +16,5 @@ mod refused;
 mod shutdown;
 mod startup;
 mod status;
+mod topics;
 mod upgrade;

@@ -10,6 +10,7 @@ pub mod answer;
 pub mod beam;
 pub mod bottom;
 pub mod brigades;
+pub mod commons;
 pub mod conn;
 pub mod descriptors;
 pub mod detached;

@@ -8,6 +8,7 @@
 //! * `reactor`: drives sessions without a thread for each (event MPM).
 //! * `session`: one connection's life after the handshake: read, decode, callback, encode, write.
 //! * `plugin`: the C tables and the way into a plugin's callbacks.
+//! * `topics`: who has subscribed to what, and the way of a message to all of them.
 //! * `registry`: the open connections of this child process.
 //! * `flusher`: writes what a callback that takes long has queued.
 //! * `batch`: what the callbacks of a thread have sent to connections that other threads drive.
@@ -47,5 +48,6 @@ mod reactor;
 mod registry;
 mod session;
 mod sync;
+mod topics;
 mod transport;
 mod trimming;

@@ -2,6 +2,8 @@
 
 #![allow(unsafe_code)]
 
+mod access;
+mod arguments;
 mod attachment;
 mod inspection;
 mod lease;
@@ -12,7 +14,10 @@ mod refusing;
 mod sequence;
 mod server;
 mod table;
+mod topic_table;
+mod topics;
 
+pub use access::TopicAccess;
 pub use attachment::Attachment;
 pub use lease::ServerLease;
 pub use loaded::{LoadedPlugin, Private, Source};

@@ -13,13 +13,14 @@ use graph::shortest_circle;
 use sources::{Edge, Sources};
 
 /// The modules of the crate, from the top to the ground: each may use those below it.
-const LAYERS: [&str; 19] = [
+const LAYERS: [&str; 20] = [
     "lib",
     "entry",
     "blocking",
     "reactor",
     "session",
     "plugin",
+    "topics",
     "registry",
     "flusher",
     "batch",

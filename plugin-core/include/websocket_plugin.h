@@ -203,6 +203,135 @@ typedef struct _WebSocketServerTable {
          ? ((const WebSocketServerTable *)(server))->try_send \
          : (WS_Try_Send)NULL)
 
+/* ---- Topics ---------------------------------------------------------------------------------- */
+
+/*
+ * Whoever has subscribed to a topic gets what is published to it, in whatever process of httpd the
+ * connection is; each message once, and all in the same order. Nobody waits for a client: one that
+ * does not keep up is closed with 1013.
+ *
+ * The name of a topic has 1 to 255 bytes of UTF-8, in segments with slashes between them, such as
+ * "chat/lobby". What is subscribed to may end with the segment "*", for any one segment, or "**",
+ * for one or more. Names need no NUL at their end; their length comes with them.
+ */
+
+#define WEBSOCKET_TOPIC_OK 0
+#define WEBSOCKET_TOPIC_CLOSED 1      /* the connection is closing or gone */
+#define WEBSOCKET_TOPIC_INVALID 2     /* this is no topic, or no type of message */
+#define WEBSOCKET_TOPIC_LIMIT 3       /* as many subscriptions as WebSocketMaxTopics allows */
+#define WEBSOCKET_TOPIC_TOO_LARGE 4   /* longer than an eighth of WebSocketTopicMemory */
+#define WEBSOCKET_TOPIC_UNAVAILABLE 5 /* httpd's error log says why */
+
+/* 64 bits, which C89 has no name for. */
+#if defined(__GNUC__)
+__extension__ typedef unsigned long long WebSocketNumber;
+#else
+typedef unsigned long long WebSocketNumber;
+#endif
+
+/*
+ * The place of a message among those of its topic, where WebSocketTopicHistory is on. All zeros:
+ * there is none.
+ */
+typedef struct _WebSocketPosition {
+    WebSocketNumber epoch;  /* differs when the history has begun anew */
+    WebSocketNumber offset; /* counts the messages of the topic, from 1 */
+} WebSocketPosition;
+
+#define WEBSOCKET_SUBSCRIBE_ENVELOPE 1 /* messages come as JSON, with topic and position */
+#define WEBSOCKET_SUBSCRIBE_SINCE 2    /* first come the messages after `since` */
+
+#define WEBSOCKET_RECOVERY_NONE 0     /* nothing was asked for, or there is no history */
+#define WEBSOCKET_RECOVERY_COMPLETE 1 /* all messages since then follow */
+#define WEBSOCKET_RECOVERY_GAP 2      /* some of them are gone; none follows */
+
+/* How to subscribe, and what came of it. Set everything to zero, then `size`. */
+typedef struct _WebSocketSubscription {
+    unsigned int size;  /* sizeof(WebSocketSubscription) */
+    unsigned int flags; /* WEBSOCKET_SUBSCRIBE_... */
+    WebSocketPosition since;
+    const unsigned char *info; /* what others see of the client, or NULL; UTF-8 */
+    size_t info_length;
+    WebSocketPosition position; /* set by the module: the newest message of the topic */
+    int recovery;               /* set by the module: WEBSOCKET_RECOVERY_... */
+    unsigned int recovered;     /* set by the module: so many messages follow */
+} WebSocketSubscription;
+
+#define WEBSOCKET_PUBLISH_JSON 1 /* the text is JSON */
+
+/* How to publish, and what came of it. Set everything to zero, then `size`. */
+typedef struct _WebSocketPublication {
+    unsigned int size;          /* sizeof(WebSocketPublication) */
+    unsigned int flags;         /* WEBSOCKET_PUBLISH_... */
+    WebSocketPosition position; /* set by the module */
+} WebSocketPublication;
+
+/*
+ * Sends the client all messages of a topic from now on, or of those that a pattern describes. The
+ * last argument may be NULL. Returns a WEBSOCKET_TOPIC_... Like send, it may be called in
+ * on_connect, and by any thread until on_disconnect returns. All subscriptions end with the
+ * connection.
+ */
+typedef int (CALLBACK *WS_Subscribe)(const struct _WebSocketServer *server, const char *topic,
+                                     const size_t topic_length,
+                                     WebSocketSubscription *subscription);
+
+/* Ends a subscription, if there is one. Returns a WEBSOCKET_TOPIC_... */
+typedef int (CALLBACK *WS_Unsubscribe)(const struct _WebSocketServer *server, const char *topic,
+                                       const size_t topic_length);
+
+/*
+ * Sends a message, MESSAGE_TYPE_TEXT or MESSAGE_TYPE_BINARY, to all that have subscribed to a topic,
+ * also to the client itself if it has. It waits for no client. The last argument may be NULL.
+ * Returns a WEBSOCKET_TOPIC_... It may be called wherever send may be called.
+ */
+typedef int (CALLBACK *WS_Publish)(const struct _WebSocketServer *server, const char *topic,
+                                   const size_t topic_length, const int type,
+                                   const unsigned char *buffer, const size_t buffer_size,
+                                   WebSocketPublication *publication);
+
+/*
+ * The topics of the connection's virtual host, for any thread: it may use them until destroy
+ * returns. They begin with these fields; size tells whether there are more.
+ */
+typedef struct _WebSocketTopics {
+    unsigned int size;
+    unsigned int version;
+    const void *state; /* private to the module */
+    int (CALLBACK *publish)(const struct _WebSocketTopics *topics, const char *topic,
+                            const size_t topic_length, const int type,
+                            const unsigned char *buffer, const size_t buffer_size,
+                            WebSocketPublication *publication);
+    /* How many have subscribed to this topic, in all processes. */
+    int (CALLBACK *count)(const struct _WebSocketTopics *topics, const char *topic,
+                          const size_t topic_length, WebSocketNumber *count);
+} WebSocketTopics;
+
+typedef const WebSocketTopics *(CALLBACK *WS_Topics)(const struct _WebSocketServer *server);
+
+/*
+ * The fields that newer modules have after those for WS_Try_Send. Ask for the functions with the
+ * macros below: they are NULL if the module does not have them.
+ */
+typedef struct _WebSocketTopicServer {
+    WebSocketServerTable table;
+    void (*for_rust[1])(void); /* not for plugins in C */
+    WS_Subscribe subscribe;
+    WS_Unsubscribe unsubscribe;
+    WS_Publish publish;
+    WS_Topics topics;
+} WebSocketTopicServer;
+
+#define WEBSOCKET_TOPIC_FUNCTION(server, type, name)          \
+    ((server)->size >= sizeof(WebSocketTopicServer)           \
+         ? ((const WebSocketTopicServer *)(server))->name     \
+         : (type)NULL)
+
+#define WEBSOCKET_SUBSCRIBE(server) WEBSOCKET_TOPIC_FUNCTION(server, WS_Subscribe, subscribe)
+#define WEBSOCKET_UNSUBSCRIBE(server) WEBSOCKET_TOPIC_FUNCTION(server, WS_Unsubscribe, unsubscribe)
+#define WEBSOCKET_PUBLISH(server) WEBSOCKET_TOPIC_FUNCTION(server, WS_Publish, publish)
+#define WEBSOCKET_TOPICS(server) WEBSOCKET_TOPIC_FUNCTION(server, WS_Topics, topics)
+
 /* ---- Functions that the module calls --------------------------------------------------------- */
 
 /*

@@ -7,7 +7,8 @@
 //!
 //! Both tables grow only at the end. `size` gives the size of a table in bytes; a reader must not
 //! touch a field that lies beyond it. [`ServerTable`] holds the fields that our module appends to
-//! its table, and [`ExtendedPlugin`] those that a Rust plugin appends to its own.
+//! its table first, [`TopicServer`] those that followed, and [`ExtendedPlugin`] those that a Rust
+//! plugin appends to its own.
 //!
 //! The header's `CALLBACK` is `__stdcall` on 32-bit Windows and empty elsewhere. That is what
 //! `extern "system"` means.
@@ -26,6 +27,7 @@ mod extension;
 pub mod host;
 mod refusal;
 mod server;
+mod topics;
 
 pub use extension::{ExtendedPlugin, Extension, ExtensionRef, InstancePtr, MAGIC, ServerPtr};
 pub use refusal::{Refusal, Refuse, ResponseHeader};
@@ -34,6 +36,14 @@ pub use server::{
     REQUEST_CLIENT_ADDRESS, REQUEST_METHOD, REQUEST_PATH_INFO, REQUEST_QUERY, REQUEST_SCHEME,
     REQUEST_URI, REQUEST_USER, Reject, RequestHeader, RequestInfo, SEND_ACCEPTED, SEND_CLOSED,
     SEND_FULL, SendMessage, ServerTable, TrySendMessage,
+};
+
+pub use topics::{
+    Count, History, HistoryMessage, PUBLISH_JSON, Presence, Publication, Publish, PublishTo,
+    RECOVERY_COMPLETE, RECOVERY_GAP, RECOVERY_NONE, SUBSCRIBE_ENVELOPE, SUBSCRIBE_SINCE, Subscribe,
+    Subscription, TOPIC_CLOSED, TOPIC_INVALID, TOPIC_LIMIT, TOPIC_OK, TOPIC_TOO_LARGE,
+    TOPIC_UNAVAILABLE, TopicMember, TopicPosition, TopicServer, TopicTable, TopicsOf, Unsubscribe,
+    Visit, VisitMember,
 };
 
 use std::ffi::{c_char, c_int, c_uint, c_void};

@@ -17,6 +17,7 @@ pub use tables::init;
 
 use crate::Plugin;
 use logging::Source;
+pub(crate) use logging::with_unattached;
 use std::sync::{Arc, Mutex};
 
 /// A type whose `impl Plugin` has the attribute. The attribute below sets rustc's message for an

@@ -6,12 +6,12 @@ mod headers;
 
 pub use headers::Headers;
 
-use crate::Sender;
 use crate::abi::{
     ExtendedServer, REQUEST_CLIENT_ADDRESS, REQUEST_METHOD, REQUEST_PATH_INFO, REQUEST_QUERY,
     REQUEST_SCHEME, REQUEST_URI, REQUEST_USER, WebSocketServer,
 };
 use crate::header::{self, InvalidHeader};
+use crate::{Sender, Subscribed, Subscription, TopicError, Topics};
 use std::ffi::{CStr, CString, c_char, c_int};
 use std::marker::PhantomData;
 
@@ -174,6 +174,30 @@ impl<'h> Handshake<'h> {
     #[must_use]
     pub fn sender(&self) -> Sender {
         self.sender.clone()
+    }
+
+    /// Sends the client all messages of a topic, or of those that a pattern describes, after the
+    /// response that opens the connection. See [`Sender::subscribe`].
+    ///
+    /// # Errors
+    ///
+    /// Those of [`Sender::subscribe`]. With `?` the error refuses the connection with 500.
+    pub fn subscribe<'s>(
+        &self,
+        subscription: impl Into<Subscription<'s>>,
+    ) -> Result<Subscribed, TopicError> {
+        self.sender.subscribe(subscription)
+    }
+
+    /// The topics of the virtual host, or of the space that `WebSocketTopicSpace` names. The plugin
+    /// may keep them and use them from any thread.
+    ///
+    /// # Errors
+    ///
+    /// [`TopicError::Unsupported`]: the module that has loaded the plugin has no topics.
+    pub fn topics(&self) -> Result<Topics, TopicError> {
+        // SAFETY: the host keeps the table valid during `'h` (`new`).
+        unsafe { Topics::of(self.server) }
     }
 
     fn info(&self, item: c_int) -> Option<&'h str> {

@@ -258,6 +258,7 @@ mod rejection;
 mod sender;
 mod sync;
 pub mod testing;
+mod topics;
 
 pub use close::{Close, CloseCode, IntoClose};
 pub use handshake::{Handshake, Headers};
@@ -269,6 +270,10 @@ pub use options::{OptionError, Options};
 pub use plugin::{BoxError, Plugin};
 pub use rejection::Rejection;
 pub use sender::{SendError, Sender};
+pub use topics::{
+    HistoryMessage, Member, Position, Published, Recovery, Subscribed, Subscription, TopicError,
+    Topics,
+};
 
 /// Exports a plugin, and supplies the items that its `impl` leaves out.
 ///

@@ -9,12 +9,14 @@
 
 mod gate;
 
-use crate::Message;
 use crate::abi::{
     ExtendedServer, MESSAGE_TYPE_CLOSE, MESSAGE_TYPE_PING, SEND_ACCEPTED, SEND_FULL, SendMessage,
-    ServerTable, TrySendMessage, WebSocketServer,
+    ServerTable, TopicServer, TrySendMessage, WebSocketServer,
 };
+#[cfg(feature = "json")]
+use crate::abi::{MESSAGE_TYPE_TEXT, PUBLISH_JSON};
 use crate::close::{IntoClose, MAX_CONTROL_PAYLOAD};
+use crate::{Message, Published, Subscribed, Subscription, TopicError, topics};
 use std::ffi::c_int;
 use std::fmt;
 use std::sync::Arc;
@@ -176,6 +178,128 @@ impl Sender {
             .with_payload(|payload| self.transmit(MESSAGE_TYPE_CLOSE, payload))
     }
 
+    /// Sends the client all messages of a topic from now on, or of the topics that a pattern
+    /// describes. A second subscription to the same replaces the first. All end with the
+    /// connection. See [`Topics`](crate::Topics).
+    ///
+    /// ```
+    /// # use websocket_plugin::{Position, Recovery, Sender, Subscription, TopicError};
+    /// fn resume(sender: &Sender, last_seen: Position) -> Result<bool, TopicError> {
+    ///     sender.subscribe("news/**")?;
+    ///     let room = Subscription::to("chat/lobby").since(last_seen).in_envelope();
+    ///     Ok(sender.subscribe(room)?.recovery != Recovery::Gap)
+    /// }
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// * [`TopicError::Closed`]: the connection is closing or gone.
+    /// * [`TopicError::Invalid`]: this is no topic.
+    /// * [`TopicError::Limit`]: the connection has as many subscriptions as `WebSocketMaxTopics`
+    ///   allows.
+    /// * [`TopicError::Unavailable`]: topics do not work in this process. httpd's log says why.
+    /// * [`TopicError::Unsupported`]: the module that has loaded the plugin has no topics.
+    pub fn subscribe<'s>(
+        &self,
+        subscription: impl Into<Subscription<'s>>,
+    ) -> Result<Subscribed, TopicError> {
+        let subscription = subscription.into();
+        self.with_topics(|server, table| {
+            subscription.run(|topic, subscription| {
+                // SAFETY: `with_topics` keeps the table valid, and the host copies the texts.
+                unsafe {
+                    let (name, length) = (topic.as_ptr().cast(), topic.len());
+                    (table.subscribe)(server, name, length, subscription)
+                }
+            })
+        })
+    }
+
+    /// Ends the subscription to this topic or pattern, if there is one.
+    ///
+    /// # Errors
+    ///
+    /// As for [`subscribe`](Self::subscribe).
+    pub fn unsubscribe(&self, topic: &str) -> Result<(), TopicError> {
+        self.with_topics(|server, table| {
+            // SAFETY: `with_topics` keeps the table valid.
+            topics::checked(unsafe {
+                (table.unsubscribe)(server, topic.as_ptr().cast(), topic.len())
+            })
+        })
+    }
+
+    /// Sends a message to all that have subscribed to the topic, also to this client if it has.
+    /// See [`Topics::publish`](crate::Topics::publish).
+    ///
+    /// # Errors
+    ///
+    /// Those of [`subscribe`](Self::subscribe), and [`TopicError::TooLarge`]: the message is longer
+    /// than an eighth of `WebSocketTopicMemory`.
+    pub fn publish<'m>(
+        &self,
+        topic: &str,
+        message: impl Into<Message<'m>>,
+    ) -> Result<Published, TopicError> {
+        let (kind, payload) = message.into().into_parts();
+        self.publish_as(topic, kind, payload, 0)
+    }
+
+    /// Publishes a value as a text message that contains JSON. See
+    /// [`Topics::publish_json`](crate::Topics::publish_json).
+    ///
+    /// # Errors
+    ///
+    /// [`TopicError::Json`] if the value cannot be written as JSON, and those of
+    /// [`publish`](Self::publish).
+    #[cfg(feature = "json")]
+    pub fn publish_json<T: serde::Serialize + ?Sized>(
+        &self,
+        topic: &str,
+        value: &T,
+    ) -> Result<Published, TopicError> {
+        let json = serde_json::to_string(value).map_err(|_| TopicError::Json)?;
+        self.publish_as(topic, MESSAGE_TYPE_TEXT, json.as_bytes(), PUBLISH_JSON)
+    }
+
+    fn publish_as(
+        &self,
+        topic: &str,
+        kind: c_int,
+        payload: &[u8],
+        flags: u32,
+    ) -> Result<Published, TopicError> {
+        self.with_topics(|server, table| {
+            topics::publish(flags, |publication| {
+                let (name, name_length) = (topic.as_ptr().cast(), topic.len());
+                let (data, length) = (payload.as_ptr(), payload.len());
+                // SAFETY: `with_topics` keeps the table valid, and the host copies the message.
+                unsafe {
+                    (table.publish)(server, name, name_length, kind, data, length, publication)
+                }
+            })
+        })
+    }
+
+    /// Calls `body` with a table that stays valid during the call.
+    fn with_topics<R>(
+        &self,
+        body: impl FnOnce(*const WebSocketServer, &TopicServer) -> Result<R, TopicError>,
+    ) -> Result<R, TopicError> {
+        let gate;
+        let server = match self.lent {
+            Some(server) => server,
+            None => {
+                gate = self.gate.read();
+                gate.ok_or(TopicError::Closed)?
+            }
+        };
+        // SAFETY: the host keeps the table valid during the callback that borrows this sender, or
+        // the guard keeps `shut` from returning.
+        let table = unsafe { TopicServer::current(server.table) };
+        body(server.table, table.ok_or(TopicError::Unsupported)?)
+    }
+
     /// Whether the connection still exists. It may end right after this returns `true`.
     #[must_use]
     pub fn is_open(&self) -> bool {
@@ -229,8 +353,8 @@ struct Server {
     try_send_message: Option<TrySendMessage>,
 }
 
-// SAFETY: the host lets any thread call `send`, `send_message` and `try_send_message` while the
-// table is valid, and this code uses nothing else of it.
+// SAFETY: the host lets any thread call `send`, `send_message`, `try_send_message` and the functions
+// for topics while the table is valid, and this code uses nothing else of it.
 unsafe impl Send for Server {}
 // SAFETY: as above; the value itself never changes.
 unsafe impl Sync for Server {}

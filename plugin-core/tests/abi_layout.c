@@ -35,6 +35,31 @@ static void print_server_table(void)
     OFFSET(WebSocketServerTable, try_send);
 }
 
+static void print_topics(void)
+{
+    OFFSET(WebSocketTopicServer, subscribe);
+    OFFSET(WebSocketTopicServer, unsubscribe);
+    OFFSET(WebSocketTopicServer, publish);
+    OFFSET(WebSocketTopicServer, topics);
+    SIZE(WebSocketTopicServer);
+    SIZE(WebSocketPosition);
+    OFFSET(WebSocketPosition, offset);
+    SIZE(WebSocketSubscription);
+    OFFSET(WebSocketSubscription, flags);
+    OFFSET(WebSocketSubscription, since);
+    OFFSET(WebSocketSubscription, info);
+    OFFSET(WebSocketSubscription, info_length);
+    OFFSET(WebSocketSubscription, position);
+    OFFSET(WebSocketSubscription, recovery);
+    OFFSET(WebSocketSubscription, recovered);
+    SIZE(WebSocketPublication);
+    OFFSET(WebSocketPublication, flags);
+    OFFSET(WebSocketPublication, position);
+    OFFSET(WebSocketTopics, state);
+    OFFSET(WebSocketTopics, publish);
+    OFFSET(WebSocketTopics, count);
+}
+
 static void print_plugin(void)
 {
     SIZE(WebSocketPlugin);
@@ -57,6 +82,18 @@ static void print_constants(void)
     CONSTANT(WEBSOCKET_SEND_ACCEPTED);
     CONSTANT(WEBSOCKET_SEND_CLOSED);
     CONSTANT(WEBSOCKET_SEND_FULL);
+    CONSTANT(WEBSOCKET_TOPIC_OK);
+    CONSTANT(WEBSOCKET_TOPIC_CLOSED);
+    CONSTANT(WEBSOCKET_TOPIC_INVALID);
+    CONSTANT(WEBSOCKET_TOPIC_LIMIT);
+    CONSTANT(WEBSOCKET_TOPIC_TOO_LARGE);
+    CONSTANT(WEBSOCKET_TOPIC_UNAVAILABLE);
+    CONSTANT(WEBSOCKET_SUBSCRIBE_ENVELOPE);
+    CONSTANT(WEBSOCKET_SUBSCRIBE_SINCE);
+    CONSTANT(WEBSOCKET_RECOVERY_NONE);
+    CONSTANT(WEBSOCKET_RECOVERY_COMPLETE);
+    CONSTANT(WEBSOCKET_RECOVERY_GAP);
+    CONSTANT(WEBSOCKET_PUBLISH_JSON);
     CONSTANT(WEBSOCKET_SERVER_VERSION_1);
     CONSTANT(WEBSOCKET_PLUGIN_VERSION_0);
 }
@@ -121,6 +158,7 @@ int main(void)
 
     print_server();
     print_server_table();
+    print_topics();
     print_plugin();
     print_constants();
     return init() == NULL;

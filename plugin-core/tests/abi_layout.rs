@@ -8,7 +8,11 @@ use std::mem::offset_of;
 use std::path::Path;
 use std::process::{Command, Output};
 
-use websocket_plugin::abi::{self, ServerTable, WebSocketPlugin, WebSocketServer};
+use websocket_plugin::abi::{
+    self, Publication as WebSocketPublication, ServerTable, Subscription as WebSocketSubscription,
+    TopicPosition as WebSocketPosition, TopicServer as WebSocketTopicServer,
+    TopicTable as WebSocketTopics, WebSocketPlugin, WebSocketServer,
+};
 
 /// The name of an item, with its size, offset or value.
 type Layout = BTreeMap<String, i64>;
@@ -130,8 +134,36 @@ fn rust_layout() -> Layout {
         ("WEBSOCKET_SEND_ACCEPTED", abi::SEND_ACCEPTED),
         ("WEBSOCKET_SEND_CLOSED", abi::SEND_CLOSED),
         ("WEBSOCKET_SEND_FULL", abi::SEND_FULL),
+        ("WEBSOCKET_TOPIC_OK", abi::TOPIC_OK),
+        ("WEBSOCKET_TOPIC_CLOSED", abi::TOPIC_CLOSED),
+        ("WEBSOCKET_TOPIC_INVALID", abi::TOPIC_INVALID),
+        ("WEBSOCKET_TOPIC_LIMIT", abi::TOPIC_LIMIT),
+        ("WEBSOCKET_TOPIC_TOO_LARGE", abi::TOPIC_TOO_LARGE),
+        ("WEBSOCKET_TOPIC_UNAVAILABLE", abi::TOPIC_UNAVAILABLE),
+        ("WEBSOCKET_RECOVERY_NONE", abi::RECOVERY_NONE),
+        ("WEBSOCKET_RECOVERY_COMPLETE", abi::RECOVERY_COMPLETE),
+        ("WEBSOCKET_RECOVERY_GAP", abi::RECOVERY_GAP),
     ] {
         layout.insert(name.to_owned(), value.into());
+    }
+    for (name, flag) in [
+        ("WEBSOCKET_SUBSCRIBE_ENVELOPE", abi::SUBSCRIBE_ENVELOPE),
+        ("WEBSOCKET_SUBSCRIBE_SINCE", abi::SUBSCRIBE_SINCE),
+        ("WEBSOCKET_PUBLISH_JSON", abi::PUBLISH_JSON),
+    ] {
+        layout.insert(name.to_owned(), flag.into());
+    }
+    table!(layout, WebSocketTopicServer: subscribe unsubscribe publish topics);
+    table!(layout, WebSocketPosition: offset);
+    table!(layout, WebSocketSubscription: flags since info info_length position recovery recovered);
+    table!(layout, WebSocketPublication: flags position);
+    // The header ends before the functions for Rust.
+    for (name, offset) in [
+        ("state", offset_of!(WebSocketTopics, state)),
+        ("publish", offset_of!(WebSocketTopics, publish)),
+        ("count", offset_of!(WebSocketTopics, count)),
+    ] {
+        layout.insert(format!("WebSocketTopics.{name}"), number(offset));
     }
     table!(layout, WebSocketPlugin: size version destroy on_connect on_message on_disconnect);
     constants!(layout, MESSAGE_TYPE_INVALID MESSAGE_TYPE_TEXT MESSAGE_TYPE_BINARY

@@ -3,6 +3,7 @@
 mod lifespan;
 mod limits;
 mod stored;
+mod topics;
 
 pub use lifespan::LifespanConfig;
 pub use limits::LimitsConfig;
@@ -10,6 +11,8 @@ pub use stored::{
     create, drain_rate, drain_time, htaccess_plugins, in_vector, max_connections, memory_limit,
     merge, of, threads,
 };
+
+pub use topics::TopicsConfig;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -94,6 +97,7 @@ pub struct Config {
     pub(super) detach: Option<bool>,
     pub(super) drain_time: Option<DrainTime>,
     pub(super) limits: LimitsConfig,
+    pub(super) topics: TopicsConfig,
     /// Only at servers and virtual hosts.
     pub(super) h2_max_streams: Option<usize>,
     /// Only at the main server; `Some(None)` for `Off`.
@@ -211,6 +215,12 @@ impl Config {
         self.limits
     }
 
+    /// What is set for topics.
+    #[must_use]
+    pub fn topics(&self) -> &TopicsConfig {
+        &self.topics
+    }
+
     /// Whether plugin and directives go together.
     ///
     /// # Errors
@@ -281,6 +291,7 @@ impl Config {
             detach: inner.detach.or(self.detach),
             drain_time: inner.drain_time.or(self.drain_time),
             limits: self.limits.merged_with(inner.limits),
+            topics: self.topics.merged_with(&inner.topics),
             h2_max_streams: inner.h2_max_streams.or(self.h2_max_streams),
             memory_limit: inner.memory_limit.or(self.memory_limit),
             threads: inner.threads.or(self.threads),

@@ -9,6 +9,7 @@ mod lifespan;
 mod limits;
 mod queue;
 mod times;
+mod topics;
 mod values;
 
 use std::sync::Arc;
@@ -189,6 +190,36 @@ pub(super) static TABLE: Table = Table(&[
         c"WebSocketMemoryLimit",
         &(queue::memory_limit as _),
         c"Bytes that unfinished messages and queues of a process may take, or Off; default 256 MiB",
+    )),
+    of_configuration(one(
+        c"WebSocketMaxTopics",
+        &(topics::max as _),
+        c"Most subscriptions to topics of one connection; default 128",
+    )),
+    of_server(one(
+        c"WebSocketTopicSpace",
+        &(topics::space as _),
+        c"Name of a set of topics that servers share; default: each has its own",
+    )),
+    of_server(up_to_three(
+        c"WebSocketTopicHistory",
+        &(topics::history as _),
+        c"Topic or pattern, messages to keep of each topic or Latest, and perhaps for how long",
+    )),
+    of_server(each(
+        c"WebSocketTopicPresence",
+        &(topics::presence as _),
+        c"Topics or patterns whose subscribers may be listed",
+    )),
+    of_server(one(
+        c"WebSocketTopicMemory",
+        &(topics::memory as _),
+        c"Bytes for what is published to topics and kept of them; default 67108864 (64 MiB)",
+    )),
+    of_server(one(
+        c"WebSocketTopicStore",
+        &(topics::store as _),
+        c"Directory in which the histories of topics outlive a stop of httpd",
     )),
     of_server(two(
         c"WebSocketThreads",

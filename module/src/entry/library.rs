@@ -31,7 +31,7 @@ use files::file;
 ///
 /// A message for the administrator that names path, symbol and reason.
 pub(super) fn load(pool: Pool, path: &[u8], symbol: &[u8]) -> Result<Arc<LoadedPlugin>, String> {
-    let path = server_path(pool, path)?;
+    let path = server_path("WebSocketHandler", pool, path)?;
     let is_of_request = state::is_serving();
     if is_of_request {
         let path = named::allowed(path, symbol)?;
@@ -83,14 +83,18 @@ fn of_helper(name: &str, helper: &Path) -> String {
     format!("{name} (from {})", helper.display())
 }
 
-fn server_path<'a>(pool: Pool, path: &[u8]) -> Result<&'a CStr, String> {
+pub(super) fn server_path<'a>(
+    directive: &str,
+    pool: Pool,
+    path: &[u8],
+) -> Result<&'a CStr, String> {
     // SAFETY: httpd joins the two paths in the pool, which outlives the directive.
     unsafe {
         let full = sys::ap_server_root_relative(pool.as_ptr(), pool.copy(path));
         match bytes(full) {
             Some(_) => Ok(CStr::from_ptr(full)),
             None => Err(format!(
-                "WebSocketHandler: '{}' is not a valid path",
+                "{directive}: '{}' is not a valid path",
                 String::from_utf8_lossy(path)
             )),
         }

@@ -7,16 +7,17 @@ use std::ffi::{c_char, c_int, c_long, c_void};
 use std::ptr;
 
 use super::config::{Config, HANDLER};
-use super::{config, directives, plain, redirects, shutdown, startup, status, upgrade};
+use super::{config, directives, plain, redirects, shutdown, startup, status, topics, upgrade};
 use crate::httpd::answer::Answer;
 use crate::httpd::guard::guard;
 use crate::httpd::log::{Level, log_server};
 use crate::httpd::pool::Pool;
 use crate::httpd::request::Request;
 use crate::httpd::{
-    bottom, filters, generation, memory, mpm, quota, scoreboard, slot, suspend, sys,
+    bottom, commons, filters, generation, memory, mpm, quota, scoreboard, slot, suspend, sys,
 };
 use crate::reactor::Reactor;
+use crate::topics as topics_of_child;
 use crate::{flusher, protocol};
 
 /// The record `LoadModule websocket_module` names.
@@ -228,7 +229,7 @@ unsafe extern "C" fn check_config(
 }
 
 unsafe extern "C" fn post_config(
-    _pool: *mut sys::apr_pool_t,
+    pool: *mut sys::apr_pool_t,
     _log_pool: *mut sys::apr_pool_t,
     _temporary_pool: *mut sys::apr_pool_t,
     server: *mut sys::server_rec,
@@ -246,6 +247,8 @@ unsafe extern "C" fn post_config(
             let text = format!("clients will not be told a stop from a restart: {error}");
             log_server(Level::Warning, &text);
         }
+        // SAFETY: as above; httpd passes the pool of the configuration.
+        unsafe { topics::prepare(Pool::new(pool), server) };
         // SAFETY: as above.
         if let Err(error) = unsafe { quota::share(server) } {
             let text = format!("limits of the number of WebSockets do not hold: {error}");
@@ -271,6 +274,7 @@ unsafe extern "C" fn child_init(pool: *mut sys::apr_pool_t, _server: *mut sys::s
         pool.before_destroy(|| {
             shutdown::wait_for_loops();
             let has_ended = Reactor::stop();
+            topics_of_child::stop();
             flusher::stop();
             shutdown::finish();
             if !has_ended {
@@ -298,6 +302,7 @@ unsafe extern "C" fn child_status(
         guard("child_status", (), || {
             scoreboard::leave(pid);
             quota::leave(pid);
+            commons::note_death(pid);
         });
     }
 }

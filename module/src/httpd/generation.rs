@@ -118,6 +118,11 @@ pub fn enter() {
     OWN.get_or_init(mpm::generation);
 }
 
+/// Whether this is a child that serves, or has begun to.
+pub fn is_child() -> bool {
+    OWN.get().is_some()
+}
+
 /// The generation of this child.
 pub fn own() -> c_int {
     OWN.get().copied().unwrap_or_default()

@@ -32,6 +32,28 @@ unsafe impl Send for Request {}
 // SAFETY: as above.
 unsafe impl Sync for Request {}
 
+/// What tells apart a virtual host from others, also after a restart: its name and its first
+/// address. `None` for the main server.
+///
+/// # Safety
+///
+/// `server` is live.
+#[must_use]
+pub unsafe fn virtual_host(server: *const sys::server_rec) -> Option<Vec<u8>> {
+    // SAFETY: the caller vouches for the server, which keeps its address and both names.
+    unsafe {
+        let server = &*server;
+        if server.is_virtual == 0 {
+            return None;
+        }
+        let address = server.addrs.as_ref();
+        let name = bytes(server.server_hostname).unwrap_or_default();
+        let place = address.and_then(|address| bytes(address.virthost));
+        let port = address.map_or(0, |address| address.host_port);
+        Some([name, place.unwrap_or_default(), &port.to_be_bytes()].join(&b' '))
+    }
+}
+
 impl Request {
     /// Wraps a request.
     ///
@@ -181,6 +203,13 @@ impl Request {
         self.get().user
     }
 
+    /// The same, if it is UTF-8.
+    #[must_use]
+    pub fn user(&self) -> Option<Box<str>> {
+        let user = self.text(self.user_ptr())?;
+        str::from_utf8(user).ok().map(Box::from)
+    }
+
     /// The client's IP address, as mod_remoteip and the like see it.
     #[must_use]
     pub fn client_address_ptr(&self) -> *const c_char {
@@ -193,22 +222,11 @@ impl Request {
         self.text(self.client_address_ptr()).unwrap_or_default()
     }
 
-    /// What tells apart the virtual host of the request from others, also after a restart: its name
-    /// and its first address. `None` for the main server.
+    /// The name of the request's [`virtual_host`].
     #[must_use]
     pub fn virtual_host(&self) -> Option<Vec<u8>> {
-        // SAFETY: a request has a server for as long as it lives, and a virtual host an address.
-        let (server, address) = unsafe {
-            let server = &*self.get().server;
-            (server, server.addrs.as_ref())
-        };
-        if server.is_virtual == 0 {
-            return None;
-        }
-        let name = self.text(server.server_hostname).unwrap_or_default();
-        let place = address.and_then(|address| self.text(address.virthost));
-        let port = address.map_or(0, |address| address.host_port);
-        Some([name, place.unwrap_or_default(), &port.to_be_bytes()].join(&b' '))
+        // SAFETY: a request has a server for as long as it lives.
+        unsafe { virtual_host(self.get().server) }
     }
 
     /// `http` or `https`.

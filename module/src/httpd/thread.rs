@@ -30,6 +30,21 @@ pub fn spawn<T: Send + 'static>(
     }
 }
 
+/// Keeps the code of this module in memory until the process ends, whoever unloads it. For threads
+/// that nobody waits for.
+pub fn keep_code_loaded() {
+    let mut found = MaybeUninit::<libc::Dl_info>::uninit();
+    // SAFETY: the address is that of a function of this module, and `found` is valid for the call.
+    // If it succeeds, the name is a string. The library is loaded already, so nothing of it runs.
+    unsafe {
+        let here = keep_code_loaded as fn() as *const libc::c_void;
+        if libc::dladdr(here, found.as_mut_ptr()) != 0 {
+            let flags = libc::RTLD_NOW | libc::RTLD_NOLOAD | libc::RTLD_NODELETE;
+            libc::dlopen(found.assume_init().dli_fname, flags);
+        }
+    }
+}
+
 /// The system's number of this thread.
 #[must_use]
 pub fn current() -> i32 {

@@ -4,14 +4,16 @@ use std::ffi::{CStr, c_char};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 
+use super::access::TopicAccess;
 use crate::httpd::log::{Client, Level};
 use crate::httpd::refusal::Refusal;
 use crate::httpd::request::Request;
 use crate::httpd::section::Section;
 use crate::output::Output;
 use crate::protocol::{Account, Milliseconds};
+use crate::topics::{Subscriber, TopicError};
 
-/// The connection a [`Server`] stands for at the moment.
+/// The connection a [`Server`](super::server::Server) stands for at the moment.
 pub struct Attachment {
     output: Arc<Output>,
     /// Not needed to send.
@@ -22,6 +24,7 @@ pub struct Attachment {
     refusal: Mutex<Option<Refusal>>,
     /// Where the plugin was set.
     section: Option<Arc<Section>>,
+    topics: TopicAccess,
     /// Whether each frame is logged.
     traces_frames: bool,
 }
@@ -53,6 +56,7 @@ impl Attachment {
         output: Arc<Output>,
         subprotocols: &[&str],
         section: Option<Arc<Section>>,
+        topics: TopicAccess,
     ) -> Self {
         request.let_threads_log();
         let subprotocols = subprotocols
@@ -68,6 +72,7 @@ impl Attachment {
             is_open: AtomicBool::new(false),
             refusal: Mutex::new(None),
             section,
+            topics,
             traces_frames: request.is_logged(Level::Trace4),
         }
     }
@@ -150,6 +155,23 @@ impl Attachment {
             Origin::Request(opening) => opening.request.log(level, message),
             Origin::Client(client) => client.log(level, message),
         }
+    }
+
+    /// What the connection may do with topics.
+    pub(super) fn topics(&self) -> &TopicAccess {
+        &self.topics
+    }
+
+    /// The connection, as a subscriber of topics.
+    ///
+    /// # Errors
+    ///
+    /// The connection has ended.
+    pub(super) fn subscriber(&self) -> Result<&Subscriber, TopicError> {
+        self.topics.subscriber(|space, most| {
+            let user = self.with_request(|opening| opening.request.user());
+            Subscriber::new(Arc::clone(&self.output), space, most, user)
+        })
     }
 
     pub(super) fn output(&self) -> &Arc<Output> {

@@ -13,6 +13,7 @@ use crate::budget;
 use crate::httpd::guard::guard;
 use crate::output::{Caller, Closed, Output, Queued};
 use crate::protocol::Opcode;
+use crate::topics::Publisher;
 
 /// A server and what is attached to it.
 type Callee = (*const Server, *const Attachment);
@@ -31,7 +32,7 @@ thread_local! {
 #[repr(C)]
 pub struct Server {
     attached: Mutex<Option<Attached>>,
-    table: abi::ServerTable,
+    table: abi::TopicServer,
     successor: Successor,
 }
 
@@ -59,9 +60,9 @@ unsafe impl Sync for Server {}
 impl Server {
     /// A server with the functions of `table` that stands for no connection yet.
     #[must_use]
-    pub(super) fn create(mut table: abi::ServerTable) -> Arc<Self> {
+    pub(super) fn create(mut table: abi::TopicServer) -> Arc<Self> {
         Arc::new_cyclic(|server: &Weak<Self>| {
-            table.extended.base.state = server.as_ptr().cast_mut().cast();
+            table.table.extended.base.state = server.as_ptr().cast_mut().cast();
             Self {
                 table,
                 attached: Mutex::new(None),
@@ -73,7 +74,7 @@ impl Server {
     /// The pointer the plugin gets.
     #[must_use]
     pub fn as_abi(&self) -> *const abi::WebSocketServer {
-        &raw const self.table.extended.base
+        &raw const self.table.table.extended.base
     }
 
     /// From now on the table stands for this connection.
@@ -85,9 +86,12 @@ impl Server {
         });
     }
 
-    /// From now on the table stands for no connection.
+    /// From now on the table stands for no connection. The one it stood for has left all topics.
     pub fn detach(&self) {
-        *self.lock() = None;
+        let attached = self.lock().take();
+        if let Some(attached) = attached {
+            attached.attachment.topics().end();
+        }
     }
 
     /// Runs callbacks of the connection the table stands for, which is `attached`. What they call
@@ -192,6 +196,17 @@ impl Server {
     fn lock(&self) -> MutexGuard<'_, Option<Attached>> {
         self.attached.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// Calls `body` with what this thread publishes as.
+pub(super) fn as_publisher<T>(body: impl FnOnce(Publisher<'_>) -> T) -> T {
+    let (server, attachment) = CALLEE.get();
+    // SAFETY: the caller of `in_callbacks`, which this thread is in, holds the attachment.
+    let attachment = unsafe { attachment.as_ref() };
+    body(Publisher {
+        caller: caller_of(server),
+        own: attachment.map(|attachment| &**attachment.output()),
+    })
 }
 
 /// Who calls, where the callbacks of `server` are running and it is not the one that is called.

@@ -1,33 +1,37 @@
 //! The functions of the table a plugin is given.
 
-use std::ffi::{CStr, c_char, c_int};
+use std::ffi::{c_char, c_int};
 use std::ptr;
 use std::sync::Arc;
 
 use websocket_plugin::abi;
 
+use super::arguments::{MAX_SENT, bytes, c_str};
 use super::attachment::Attachment;
 use super::refusing::{self, refuse};
 use super::server::{with_attached, with_server};
+use super::topics::{publish, subscribe, topics, unsubscribe};
 use crate::httpd::log::{Level, log_server};
 use crate::output::{Caller, Closed, Output};
 use crate::protocol::Opcode;
 
-/// The longest message a plugin may send, in bytes. Longer ones are mistakes: what was a negative
-/// number before it became a length, of 32 bits or of 64.
-const MAX_SENT: usize = i32::MAX as usize;
-
-/// The table of a [`Server`](super::Server) but for its state: null, which stands for no
+/// The table of a [`Server`](super::server::Server) but for its state: null, which stands for no
 /// connection.
-pub(super) const TABLE: abi::ServerTable = abi::ServerTable {
-    extended: EXTENDED,
-    try_send_message,
-    refuse,
+pub(super) const TABLE: abi::TopicServer = abi::TopicServer {
+    table: abi::ServerTable {
+        extended: EXTENDED,
+        try_send_message,
+        refuse,
+    },
+    subscribe,
+    unsubscribe,
+    publish,
+    topics,
 };
 
 const EXTENDED: abi::ExtendedServer = abi::ExtendedServer {
     base: abi::WebSocketServer {
-        size: abi::ServerTable::SIZE,
+        size: abi::TopicServer::SIZE,
         version: abi::WEBSOCKET_SERVER_VERSION_1,
         state: ptr::null_mut(),
         request,
@@ -49,11 +53,11 @@ const EXTENDED: abi::ExtendedServer = abi::ExtendedServer {
 /// A table that stands for no connection and is valid as long as the module is loaded.
 pub(super) fn unattached() -> *const abi::WebSocketServer {
     /// A table behind a shared reference.
-    struct Shared(abi::ServerTable);
+    struct Shared(abi::TopicServer);
     // SAFETY: nobody writes to the table; its one pointer is null.
     unsafe impl Sync for Shared {}
     static UNATTACHED: Shared = Shared(TABLE);
-    &raw const UNATTACHED.0.extended.base
+    &raw const UNATTACHED.0.table.extended.base
 }
 
 unsafe extern "system" fn request(server: *const abi::WebSocketServer) -> *mut abi::RequestRec {
@@ -332,11 +336,6 @@ const fn opcode(kind: c_int) -> Opcode {
     }
 }
 
-unsafe fn c_str<'a>(text: *const c_char) -> Option<&'a CStr> {
-    // SAFETY: a plugin passes null or a terminated string that stays valid during the call.
-    (!text.is_null()).then(|| unsafe { CStr::from_ptr(text) })
-}
-
 #[cold]
 fn refuse_to_send(attached: &Attachment, is_null: bool, length: usize) {
     let mistake = if is_null { "NULL" } else { "a buffer" };
@@ -345,18 +344,4 @@ fn refuse_to_send(attached: &Attachment, is_null: bool, length: usize) {
          has {MAX_SENT} bytes)"
     );
     attached.log(Level::Error, &message);
-}
-
-/// The bytes a plugin passes; NULL stands for none. `None` if there cannot be so many.
-#[inline]
-unsafe fn bytes<'a>(bytes: *const u8, length: usize) -> Option<&'a [u8]> {
-    if length == 0 {
-        return Some(&[]);
-    }
-    if bytes.is_null() || length > MAX_SENT {
-        return None;
-    }
-    // SAFETY: the plugin vouches for `length` readable bytes during the call; that they are no more
-    // than a slice may have was checked.
-    Some(unsafe { std::slice::from_raw_parts(bytes, length) })
 }

@@ -51,6 +51,7 @@ mod support;
 mod swarm;
 mod threads;
 mod tls;
+mod topics;
 mod try_send;
 mod unfinished;
 
@@ -106,6 +107,10 @@ const THEMES: &[&[Case]] = &[
     slow_reader::CASES,
     steady_reader::CASES,
     try_send::CASES,
+    topics::CASES,
+    topics::history::CASES,
+    topics::presence::CASES,
+    topics::unrest::CASES,
     tls::CASES,
     tls::renegotiation::CASES,
     tls::records::CASES,

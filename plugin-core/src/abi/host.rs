@@ -4,6 +4,8 @@
 
 mod layout;
 
+pub use crate::topics::filter::{Filter, InvalidTopic, check_topic};
+
 pub use crate::header::fits_refusal;
 
 use crate::abi::{

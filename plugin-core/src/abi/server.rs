@@ -146,7 +146,7 @@ impl ServerTable {
 /// # Safety
 ///
 /// `server` points to a table with at least the fields `size` and `version`.
-unsafe fn has_size(server: *const WebSocketServer, size: c_uint) -> bool {
+pub(super) unsafe fn has_size(server: *const WebSocketServer, size: c_uint) -> bool {
     // SAFETY: the caller guarantees these fields. They are read through the raw pointer, because a
     // reference to the whole struct could cover more than the table has.
     unsafe { (*server).version >= WEBSOCKET_SERVER_VERSION_1 && (*server).size >= size }

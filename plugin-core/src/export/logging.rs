@@ -100,6 +100,19 @@ pub(super) fn forget(source: &'static Source) {
     unsafe { source.attach(ptr::null()) }
 }
 
+/// Calls `body` with a table that belongs to no connection, if the module has provided one.
+pub(crate) fn with_unattached<T>(body: impl FnOnce(*const WebSocketServer) -> T) -> Option<T> {
+    let loaded = lock(&LOADED);
+    let table = loaded.iter().find_map(|source| {
+        let table = lock(&source.unattached).0;
+        (!table.is_null()).then_some(table)
+    })?;
+    // The lock keeps `forget`, and so the last `destroy`, from returning.
+    let result = body(table);
+    drop(loaded);
+    Some(result)
+}
+
 /// Makes this library's `log` macros write to httpd's log, unless the plugin has installed a
 /// logger.
 ///

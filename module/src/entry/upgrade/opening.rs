@@ -13,6 +13,7 @@ use crate::entry::config::{self, Config};
 use crate::entry::http2::{Full, Place, settings};
 use crate::entry::refused::{Cause, log_refusal, place};
 use crate::entry::shutdown;
+use crate::entry::topics;
 use crate::httpd::answer::Answer;
 use crate::httpd::detached::Duplicate;
 use crate::httpd::log::Level;
@@ -21,7 +22,7 @@ use crate::httpd::request::Request;
 use crate::httpd::scoreboard;
 use crate::meter::Meter;
 use crate::output::{Framing, Home, Output, Wake};
-use crate::plugin::{Attachment, LoadedPlugin, ServerLease};
+use crate::plugin::{Attachment, LoadedPlugin, ServerLease, TopicAccess};
 use crate::protocol::{self, ClientHandshake, DeflateParameters, Limits, Receiver};
 use crate::reactor::{Connection, Handover, Reactor};
 use crate::registry::{Holder, register};
@@ -215,6 +216,7 @@ impl Opening<'_> {
             Arc::clone(&output),
             &handshake.subprotocols,
             config.section().cloned(),
+            TopicAccess::new(topics::space_of(request, config), config.topics().max()),
         ));
         server.attach(Arc::clone(&attachment));
         let connect = || plugin.connect(&server, config.options());

@@ -3,6 +3,7 @@
 
 mod census;
 mod fragile;
+mod herald;
 mod hermit;
 mod scribe;
 mod settings;

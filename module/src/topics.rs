@@ -1,0 +1,44 @@
+//! Topics: what is published to one comes to all that have subscribed to it, in whatever child.
+//!
+//! ```text
+//!   publish ---> Log (all children) ---> Delivery ---> Members ---> Output of each subscriber
+//!                  |                        ^
+//!                  +--> futex --> Tail -----+   of every other child
+//! ```
+//!
+//! All messages go through the log, those to subscribers of the same child, too: the log is what
+//! makes their order the same for everybody. Whoever publishes delivers to the subscribers of its
+//! own child, unless another thread is doing that already; then that one goes on. A thread of each
+//! child that has subscribers (`ws-topics`) waits for what others publish.
+//!
+//! A message is sent to the subscribers of a child as a `Broadcast` of the output: encoded and
+//! compressed once. Nobody waits for a client. One that does not keep up is closed with 1013, as
+//! are all subscribers of a child that missed messages because it was stopped for too long: none
+//! is left out in silence.
+
+mod api;
+mod attendance;
+mod child;
+mod delivering;
+mod delivery;
+mod error;
+mod hub;
+mod log;
+mod members;
+mod message;
+mod presence;
+mod publisher;
+mod rules;
+mod space;
+mod subscriber;
+mod tail;
+mod waiter;
+
+pub use api::{count, count_in_all, history, publish, publish_to_all, visit_members};
+pub use child::{Settings, configure, stop};
+pub use error::TopicError;
+pub use message::{Kind, Position};
+pub use publisher::Publisher;
+pub use rules::{HistoryRule, Keep, SpaceRules};
+pub use space::SpaceId;
+pub use subscriber::{Options, Recovery, Subscribed, Subscriber};

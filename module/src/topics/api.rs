@@ -1,0 +1,138 @@
+//! What others do with topics, but for subscribing.
+
+use websocket_plugin::abi::host::check_topic;
+
+use super::child::hub;
+use super::error::TopicError;
+use super::hub::Hub;
+use super::log::Since;
+use super::message::{Kind, Message, Position};
+use super::publisher::Publisher;
+use super::space::SpaceId;
+
+/// Sends a message to all that have subscribed to a topic of a space. Returns its place, if the
+/// topic has a history.
+///
+/// # Errors
+///
+/// See [`TopicError`].
+pub fn publish(
+    space: SpaceId,
+    topic: &str,
+    (kind, payload): (Kind, &[u8]),
+    from: Publisher<'_>,
+) -> Result<Option<Position>, TopicError> {
+    check_topic(topic).map_err(|_| TopicError::Invalid)?;
+    hub()?.publish(&[message(space, topic, kind, payload)], from)
+}
+
+/// The same, for the topics of this name in all spaces.
+///
+/// # Errors
+///
+/// See [`TopicError`].
+pub fn publish_to_all(
+    topic: &str,
+    (kind, payload): (Kind, &[u8]),
+    from: Publisher<'_>,
+) -> Result<Option<Position>, TopicError> {
+    check_topic(topic).map_err(|_| TopicError::Invalid)?;
+    let hub = hub()?;
+    let spaces = hub.spaces.iter();
+    let messages: Vec<_> = spaces
+        .map(|space| message(*space, topic, kind, payload))
+        .collect();
+    let position = hub.publish(&messages, from)?;
+    // A position is one of a single topic.
+    Ok(position.filter(|_| messages.len() == 1))
+}
+
+fn message<'m>(space: SpaceId, topic: &'m str, kind: Kind, payload: &'m [u8]) -> Message<'m> {
+    Message {
+        space,
+        topic,
+        kind,
+        position: None,
+        payload,
+    }
+}
+
+/// How many have subscribed to a topic, in all children; those who have subscribed to patterns do
+/// not count.
+///
+/// # Errors
+///
+/// See [`TopicError`].
+pub fn count(space: SpaceId, topic: &str) -> Result<u64, TopicError> {
+    check_topic(topic).map_err(|_| TopicError::Invalid)?;
+    let hub = hub()?;
+    let elsewhere = hub.log.count_elsewhere((space, topic), hub.child);
+    let elsewhere = elsewhere.map_err(|error| Hub::failed(&error))?;
+    Ok(elsewhere + hub.count_here(space, topic) as u64)
+}
+
+/// How many have subscribed to the topics of this name in all spaces.
+///
+/// # Errors
+///
+/// See [`TopicError`].
+pub fn count_in_all(topic: &str) -> Result<u64, TopicError> {
+    let spaces = &hub()?.spaces;
+    spaces.iter().map(|space| count(*space, topic)).sum()
+}
+
+/// Shows what is kept of a topic since a position, or all; so many messages at most.
+///
+/// # Errors
+///
+/// See [`TopicError`].
+pub fn history(
+    space: SpaceId,
+    topic: &str,
+    since: Option<Position>,
+    most: usize,
+    visit: impl FnMut(&Message<'_>),
+) -> Result<(), TopicError> {
+    check_topic(topic).map_err(|_| TopicError::Invalid)?;
+    let hub = hub()?;
+    let Some(keep) = hub.rules.keep(space, topic) else {
+        return Ok(());
+    };
+    let since = since.map_or(Since::Beginning, Since::Position);
+    let read = hub.log.recover((space, topic), (keep, since), most, visit);
+    read.map(drop).map_err(|error| Hub::failed(&error))
+}
+
+/// Somebody on a topic.
+pub struct MemberOf {
+    /// Identifies the connection among all of this host's.
+    pub id: u64,
+    /// The user, if httpd has authenticated one.
+    pub user: Option<Box<str>>,
+    /// What the plugin tells of it.
+    pub info: Option<Box<str>>,
+}
+
+/// Shows who has subscribed to a topic, in all children, where that is known.
+///
+/// # Errors
+///
+/// See [`TopicError`].
+pub fn visit_members(
+    space: SpaceId,
+    topic: &str,
+    mut visit: impl FnMut(MemberOf),
+) -> Result<(), TopicError> {
+    check_topic(topic).map_err(|_| TopicError::Invalid)?;
+    let hub = hub()?;
+    // What this child has and has not written yet.
+    hub.write_presence();
+    let listed = hub.log.list((space, topic), |listed| {
+        visit(MemberOf {
+            id: listed.id,
+            user: listed.user,
+            info: listed.info,
+        });
+    });
+    listed.map_err(|error| Hub::failed(&error))
+}

@@ -1,0 +1,165 @@
+//! Into the log, and from the log to the subscribers of this child.
+
+use std::sync::PoisonError;
+use std::sync::atomic::Ordering;
+
+use super::error::TopicError;
+use super::hub::Hub;
+use super::log::LogError;
+use super::message::{Kind, Message, Position};
+use super::publisher::Publisher;
+use crate::httpd::guard::guard;
+use crate::httpd::log::{Level, log_server};
+use crate::output::{Broadcast, Caller};
+use crate::protocol::Closer;
+
+/// So many messages are delivered before others get a chance to subscribe.
+const BATCH: usize = 32;
+
+/// A thread that has published delivers so many batches, others' messages too, before it leaves the
+/// rest to the thread that is there for that.
+const MOST_BATCHES: u32 = 8;
+
+/// The payload of the close frame for subscribers that have missed messages: 1013, and why.
+const MISSED: &[u8] = b"\x03\xf5missed messages";
+
+impl Hub {
+    /// Adds messages to the log and delivers them. Returns the place of the last.
+    pub(super) fn publish(
+        &self,
+        messages: &[Message<'_>],
+        from: Publisher<'_>,
+    ) -> Result<Option<Position>, TopicError> {
+        let keep = |message: &Message<'_>| match message.kind {
+            Kind::Presence => None,
+            _ => self.rules.keep(message.space, message.topic),
+        };
+        let publish = || self.log.publish(messages.iter().copied(), keep);
+        let receipt = match publish() {
+            // Those who were killed while they read may keep what others would write on.
+            Err(LogError::Full) => self.log.forget_dead_readers().and_then(|()| publish()),
+            receipt => receipt,
+        };
+        let receipt = receipt.map_err(|error| Self::failed(&error))?;
+        self.commons.tell_others();
+        self.deliver(from);
+        Ok(receipt.position)
+    }
+
+    /// Delivers what is in the log, or has whoever does so already look again.
+    fn deliver(&self, from: Publisher<'_>) {
+        // Release and Acquire: whoever delivers sees what was published before.
+        if self.delivery.asked.fetch_add(1, Ordering::AcqRel) == 0 {
+            let is_alone = !self.waiter.is_running();
+            let most = if is_alone { u32::MAX } else { MOST_BATCHES };
+            self.deliver_all(from, 1, most);
+        }
+    }
+
+    /// The same for the thread that is there for that, which also goes on where others have left
+    /// off.
+    pub(super) fn deliver_and_go_on(&self) {
+        let is_left = self.delivery.is_left.swap(false, Ordering::AcqRel);
+        let asked = self.delivery.asked.fetch_add(1, Ordering::AcqRel);
+        if is_left || asked == 0 {
+            self.deliver_all(Publisher::thread(), asked + 1, u32::MAX);
+        }
+    }
+
+    /// Delivers until nobody has asked for more.
+    fn deliver_all(&self, from: Publisher<'_>, mut asked: u32, most: u32) {
+        for _ in 0..most {
+            let has_more = guard("the delivery of messages", false, || {
+                self.deliver_batch(from)
+            });
+            if has_more {
+                continue;
+            }
+            let (success, failure) = (Ordering::AcqRel, Ordering::Acquire);
+            let done = self
+                .delivery
+                .asked
+                .compare_exchange(asked, 0, success, failure);
+            match done {
+                Ok(_) => return,
+                Err(now) => asked = now,
+            }
+        }
+        self.delivery.is_left.store(true, Ordering::Release);
+        self.commons.tell_own();
+    }
+
+    /// Returns whether there may be more.
+    fn deliver_batch(&self, from: Publisher<'_>) -> bool {
+        let mut delivered = self.delivery.pause();
+        let before = *delivered;
+        let read = self.log.read_after(before, BATCH, |number, message| {
+            self.send(number, message, from);
+        });
+        match read {
+            Ok(read) => {
+                *delivered = read.number;
+                drop(delivered);
+                if read.has_missed {
+                    self.close_all();
+                }
+                read.number >= before + BATCH as u64
+            }
+            Err(error) => {
+                drop(delivered);
+                // Nobody is there to be told but the error log.
+                let _ = Self::failed(&error);
+                false
+            }
+        }
+    }
+
+    /// Sends a message to its subscribers in this child.
+    fn send(&self, number: u64, message: &Message<'_>, from: Publisher<'_>) {
+        let rooms = self.rooms.read().unwrap_or_else(PoisonError::into_inner);
+        let Some(members) = rooms.get(&message.space) else {
+            return;
+        };
+        let mut plain = Broadcast::new(message.kind.opcode(), message.payload);
+        let mut in_envelopes = Vec::new();
+        members.visit(
+            message.topic,
+            |member| member.after < number,
+            |member| {
+                if member.has_envelope {
+                    in_envelopes.push(&member.output);
+                } else if message.kind != Kind::Presence {
+                    plain.send(&member.output, from.caller_for(&member.output));
+                }
+            },
+        );
+        plain.finish();
+        if !in_envelopes.is_empty() {
+            let envelope = message.envelope();
+            let mut enveloped = Broadcast::new(Kind::Json.opcode(), envelope.as_bytes());
+            for output in in_envelopes {
+                enveloped.send(output, from.caller_for(output));
+            }
+            enveloped.finish();
+        }
+    }
+
+    /// Closes all subscribers of this child, as they have missed messages.
+    #[cold]
+    fn close_all(&self) {
+        let rooms = self.rooms.read().unwrap_or_else(PoisonError::into_inner);
+        let mut count = 0;
+        for members in rooms.values() {
+            for (_, member) in members.all() {
+                let closed = member.output.close(Closer::Limit, MISSED, Caller::Thread);
+                count += usize::from(closed.is_ok());
+            }
+        }
+        drop(rooms);
+        let text = format!(
+            "this process was stopped for so long that messages to topics are gone: closing \
+             {count} subscribers with 1013; more WebSocketTopicMemory keeps them for longer"
+        );
+        log_server(Level::Error, &text);
+    }
+}

@@ -1,0 +1,243 @@
+//! Who is on topics, in all children.
+//!
+//! Each child writes what it has itself, and removes what children have left that have ended.
+
+use heed::types::DecodeIgnore;
+use rustix::process::{Pid, test_kill_process};
+
+use super::keys::TopicKey;
+use super::{Log, LogError};
+use crate::topics::space::SpaceId;
+
+/// A child that has subscribers. Its process id is the upper half.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(in crate::topics) struct ChildId(pub(super) u64);
+
+impl ChildId {
+    /// This process.
+    pub(in crate::topics) fn own() -> Self {
+        Self(u64::from(std::process::id()) << 32)
+    }
+
+    fn is_alive(self) -> bool {
+        let pid = i32::try_from(self.0 >> 32).ok().and_then(Pid::from_raw);
+        pid.is_some_and(|pid| test_kill_process(pid) != Err(rustix::io::Errno::SRCH))
+    }
+}
+
+/// Somebody on a topic, as others see it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(in crate::topics) struct Listed {
+    /// Identifies the connection among those of all children.
+    pub(in crate::topics) id: u64,
+    /// The user, if httpd has authenticated one.
+    pub(in crate::topics) user: Option<Box<str>>,
+    /// What the plugin tells of it.
+    pub(in crate::topics) info: Option<Box<str>>,
+}
+
+/// What has changed on a topic, in one child.
+#[derive(Debug)]
+pub(in crate::topics) struct Change {
+    pub(in crate::topics) space: SpaceId,
+    pub(in crate::topics) topic: Box<str>,
+    /// How many are on it now.
+    pub(in crate::topics) count: u32,
+    /// Those who have come, where members are shown.
+    pub(in crate::topics) joined: Vec<Listed>,
+    /// Those who have gone.
+    pub(in crate::topics) left: Vec<u64>,
+}
+
+/// Those whom a child that has ended has left on a topic.
+#[derive(Debug, PartialEq, Eq)]
+pub(in crate::topics) struct LeftBehind {
+    pub(in crate::topics) space: SpaceId,
+    pub(in crate::topics) topic: Box<str>,
+    pub(in crate::topics) ids: Vec<u64>,
+}
+
+impl Log {
+    /// Writes what has changed in a child.
+    pub(in crate::topics) fn change_members(
+        &self,
+        child: ChildId,
+        changes: &[Change],
+    ) -> Result<(), LogError> {
+        let mut txn = self.environment.write_txn()?;
+        for change in changes {
+            let key = TopicKey::new(change.space, &change.topic);
+            let count = key.item(child.0);
+            if change.count > 0 {
+                let number = change.count.to_ne_bytes();
+                self.counts.put(&mut txn, &count, &number)?;
+            } else {
+                self.counts.delete(&mut txn, &count)?;
+            }
+            for id in &change.left {
+                self.members.delete(&mut txn, &member(&count, *id))?;
+            }
+            for listed in &change.joined {
+                let key = member(&count, listed.id);
+                self.members.put(&mut txn, &key, &listed.write())?;
+            }
+        }
+        txn.commit()?;
+        Ok(())
+    }
+
+    /// How many are on a topic in other children than this.
+    pub(in crate::topics) fn count_elsewhere(
+        &self,
+        (space, topic): (SpaceId, &str),
+        own: ChildId,
+    ) -> Result<u64, LogError> {
+        let txn = self.read()?;
+        let prefix = TopicKey::new(space, topic).prefix();
+        let mut sum = 0;
+        for count in self.counts.prefix_iter(&txn, &prefix)? {
+            let (key, number) = count?;
+            let child = child(&key[prefix.len()..]);
+            if child.is_some_and(|child| child != own && child.is_alive()) {
+                let number = number.first_chunk().copied().unwrap_or_default();
+                sum += u64::from(u32::from_ne_bytes(number));
+            }
+        }
+        Ok(sum)
+    }
+
+    /// Shows who is on a topic.
+    pub(in crate::topics) fn list(
+        &self,
+        (space, topic): (SpaceId, &str),
+        mut visit: impl FnMut(Listed),
+    ) -> Result<(), LogError> {
+        let txn = self.read()?;
+        let prefix = TopicKey::new(space, topic).prefix();
+        for item in self.members.prefix_iter(&txn, &prefix)? {
+            let (key, bytes) = item?;
+            if let Some((child, id)) = child_and_id(&key[prefix.len()..])
+                && child.is_alive()
+                && let Some(listed) = Listed::read(id, bytes)
+            {
+                visit(listed);
+            }
+        }
+        Ok(())
+    }
+
+    /// Removes what children have left that have ended. Returns whom they had on topics whose
+    /// members are shown.
+    pub(in crate::topics) fn remove_dead(&self) -> Result<Vec<LeftBehind>, LogError> {
+        let dead = self.dead_children()?;
+        if dead.is_empty() {
+            return Ok(Vec::new());
+        }
+        let mut txn = self.environment.write_txn()?;
+        let mut left = Vec::<LeftBehind>::new();
+        let mut gone = Vec::new();
+        for item in self.members.remap_data_type::<DecodeIgnore>().iter(&txn)? {
+            let (key, ()) = item?;
+            let Some((space, topic, rest)) = split(key) else {
+                continue;
+            };
+            let Some((_, id)) = child_and_id(rest).filter(|(child, _)| dead.contains(child)) else {
+                continue;
+            };
+            gone.push(key.to_vec());
+            match left.last_mut() {
+                Some(last) if (last.space, &*last.topic) == (space, topic) => last.ids.push(id),
+                _ => left.push(LeftBehind {
+                    space,
+                    topic: topic.into(),
+                    ids: vec![id],
+                }),
+            }
+        }
+        for key in &gone {
+            self.members.delete(&mut txn, key)?;
+        }
+        let mut gone = Vec::new();
+        for item in self.counts.remap_data_type::<DecodeIgnore>().iter(&txn)? {
+            let (key, ()) = item?;
+            let child = split(key).and_then(|(_, _, rest)| child(rest));
+            if child.is_some_and(|child| dead.contains(&child)) {
+                gone.push(key.to_vec());
+            }
+        }
+        for key in &gone {
+            self.counts.delete(&mut txn, key)?;
+        }
+        txn.commit()?;
+        Ok(left)
+    }
+
+    fn dead_children(&self) -> Result<Vec<ChildId>, LogError> {
+        let txn = self.read()?;
+        let mut children = Vec::new();
+        for item in self.counts.remap_data_type::<DecodeIgnore>().iter(&txn)? {
+            let (key, ()) = item?;
+            children.extend(split(key).and_then(|(_, _, rest)| child(rest)));
+        }
+        drop(txn);
+        children.sort_unstable();
+        children.dedup();
+        children.retain(|child| !child.is_alive());
+        Ok(children)
+    }
+}
+
+/// The key of somebody among those whose number has the key `count`.
+fn member(count: &[u8], id: u64) -> Vec<u8> {
+    [count, &id.to_be_bytes()].concat()
+}
+
+/// Space, topic, and what follows them in a key.
+fn split(key: &[u8]) -> Option<(SpaceId, &str, &[u8])> {
+    let (&space, rest) = key.split_first_chunk()?;
+    let end = rest.iter().position(|&byte| byte == 0)?;
+    let topic = str::from_utf8(&rest[..end]).ok()?;
+    Some((SpaceId(space), topic, &rest[end + 1..]))
+}
+
+fn child(rest: &[u8]) -> Option<ChildId> {
+    let number = rest.try_into().ok()?;
+    Some(ChildId(u64::from_be_bytes(number)))
+}
+
+fn child_and_id(rest: &[u8]) -> Option<(ChildId, u64)> {
+    let (number, id) = rest.split_at_checked(size_of::<u64>())?;
+    let id = id.try_into().ok()?;
+    Some((child(number)?, u64::from_be_bytes(id)))
+}
+
+impl Listed {
+    fn write(&self) -> Vec<u8> {
+        let mut bytes = Vec::new();
+        for text in [&self.user, &self.info] {
+            // The length and one; zero stands for none.
+            let length = text.as_ref().map_or(0, |text| text.len() + 1);
+            let length = u16::try_from(length).unwrap_or(0);
+            bytes.extend_from_slice(&length.to_ne_bytes());
+            if length > 0 {
+                bytes.extend_from_slice(text.as_deref().unwrap_or_default().as_bytes());
+            }
+        }
+        bytes
+    }
+
+    fn read(id: u64, bytes: &[u8]) -> Option<Self> {
+        let (user, rest) = read_text(bytes)?;
+        let (info, _) = read_text(rest)?;
+        Some(Self { id, user, info })
+    }
+}
+
+fn read_text(bytes: &[u8]) -> Option<(Option<Box<str>>, &[u8])> {
+    let (&length, rest) = bytes.split_first_chunk()?;
+    let Some(length) = u16::from_ne_bytes(length).checked_sub(1) else {
+        return Some((None, rest));
+    };
+    let (text, rest) = rest.split_at_checked(usize::from(length))?;
+    Some((Some(str::from_utf8(text).ok()?.into()), rest))
+}

@@ -1,0 +1,40 @@
+//! Topics of different virtual hosts have nothing to do with each other, unless they share a space.
+
+use sha1::{Digest as _, Sha1};
+
+/// A set of topics. Two with the same name are the same, in all processes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct SpaceId(pub(super) [u8; 8]);
+
+impl SpaceId {
+    /// The space of this name (`WebSocketTopicSpace`).
+    #[must_use]
+    pub fn named(name: &[u8]) -> Self {
+        Self::of(b"name", name)
+    }
+
+    /// The space of a virtual host; of the main server for an empty name.
+    #[must_use]
+    pub fn of_host(name: &[u8]) -> Self {
+        Self::of(b"host", name)
+    }
+
+    fn of(kind: &[u8], name: &[u8]) -> Self {
+        let digest = Sha1::new().chain_update(kind).chain_update(name).finalize();
+        let mut id = [0; 8];
+        id.copy_from_slice(&digest[..8]);
+        Self(id)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::SpaceId;
+
+    #[test]
+    fn a_name_and_a_virtual_host_are_never_the_same_space() {
+        assert_eq!(SpaceId::named(b"a"), SpaceId::named(b"a"));
+        assert_ne!(SpaceId::named(b"a"), SpaceId::named(b"b"));
+        assert_ne!(SpaceId::named(b"a"), SpaceId::of_host(b"a"));
+    }
+}

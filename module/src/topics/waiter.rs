@@ -1,0 +1,66 @@
+//! A thread to wait for what others publish.
+
+use std::io;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Mutex, PoisonError};
+use std::thread::{Builder, JoinHandle};
+
+use crate::httpd::commons::Commons;
+use crate::httpd::log::{Level, log_server};
+use crate::httpd::mpm;
+use crate::httpd::thread::{keep_code_loaded, spawn};
+
+/// The thread of a child that waits for what others publish.
+#[derive(Default)]
+pub(super) struct Waiter {
+    thread: Mutex<Option<JoinHandle<()>>>,
+    is_running: AtomicBool,
+    is_stopping: AtomicBool,
+}
+
+impl Waiter {
+    /// Starts the thread, which runs `body`.
+    pub(super) fn start(&self, body: impl FnOnce() + Send + 'static) {
+        if !mpm::is_threaded() {
+            // Such a child ends by a signal, which waits for no thread.
+            keep_code_loaded();
+        }
+        let started: io::Result<_> = spawn(Builder::new().name("ws-topics".into()), body);
+        match started {
+            Ok(thread) => {
+                self.is_running.store(true, Ordering::Release);
+                *self.thread.lock().unwrap_or_else(PoisonError::into_inner) = Some(thread);
+            }
+            Err(error) => {
+                let text = format!(
+                    "this process gets what others publish only when it publishes itself: no \
+                     thread: {error}"
+                );
+                log_server(Level::Error, &text);
+            }
+        }
+    }
+
+    pub(super) fn is_running(&self) -> bool {
+        self.is_running.load(Ordering::Acquire)
+    }
+
+    pub(super) fn is_stopping(&self) -> bool {
+        self.is_stopping.load(Ordering::SeqCst)
+    }
+
+    /// Ends the thread and waits for it.
+    pub(super) fn stop(&self, commons: &Commons) {
+        self.is_stopping.store(true, Ordering::SeqCst);
+        commons.tell_own();
+        let thread = self
+            .thread
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .take();
+        if let Some(thread) = thread {
+            // It only fails if the thread panicked, and then it has ended too.
+            let _ = thread.join();
+        }
+    }
+}

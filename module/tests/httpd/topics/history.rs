@@ -1,0 +1,246 @@
+//! Topics with a history.
+
+use anyhow::{Context as _, Result, ensure};
+
+use super::{ask, expect, open, root, start};
+use crate::support::{Client, Context, cases};
+
+cases! {
+    "topics: a history gives a client what it has missed, then what is new" => recovery,
+    "topics: a client that has missed more than the history has is told of a gap" => gap,
+    "topics: Latest gives each subscriber the newest message" => latest,
+    "topics: messages are kept for as long as WebSocketTopicHistory says" => time,
+    "topics: a history survives graceful and hard restarts" => restarts,
+    "topics: WebSocketTopicStore keeps histories when httpd is stopped" => store,
+    "topics: httpd removes what topics have needed when it stops" => removed,
+    "topics: a directory that cannot be made is told of, and httpd serves all else" => no_directory,
+    "topics: nothing is missed or doubled between recovery and what is new" => seam,
+}
+
+/// The position that an answer ends with.
+pub(super) fn position(answer: &str) -> Result<String> {
+    let position = answer
+        .rsplit(' ')
+        .next()
+        .filter(|it| it.contains('-') && *it != "-");
+    Ok(position.with_context(|| answer.to_owned())?.into())
+}
+
+fn recovery(context: &Context) -> Result<()> {
+    let httpd = start(context, "WebSocketTopicHistory a/* 10")?;
+    let mut speaker = open(&httpd)?;
+    let seen = ask(&mut speaker, "pub a/b 1")?;
+    for text in ["2", "3"] {
+        ask(&mut speaker, &format!("pub a/b {text}"))?;
+    }
+    let mut client = open(&httpd)?;
+    client.text(format!("since a/b {seen}"))?;
+    client.expect_text("2")?;
+    client.expect_text("3")?;
+    let answer = client.next_text()?;
+    ensure!(answer.starts_with("= complete 2 "), "{answer}");
+    let newest = position(&answer)?;
+    ensure!(newest == seen.replace("-1", "-3"), "{newest}");
+    let newer = ask(&mut speaker, "pub a/b 4")?;
+    client.expect_text("4")?;
+    expect(
+        &mut client,
+        &format!("since a/b {newer}"),
+        &format!("complete 0 {newer}"),
+    )?;
+    expect(&mut client, "history a/b", "1 2 3 4")?;
+    expect(&mut client, &format!("history a/b {newest}"), "4")?;
+    // Neither has a history.
+    expect(&mut client, "pub b 1", "-")?;
+    expect(&mut client, "history b", "")?;
+    let refused = ask(&mut client, &format!("since a/* {newest}"))?;
+    ensure!(refused.contains("not the name"), "{refused}");
+    Ok(())
+}
+
+fn gap(context: &Context) -> Result<()> {
+    let httpd = start(context, "WebSocketTopicHistory a 3")?;
+    let mut speaker = open(&httpd)?;
+    let positions = (1..=5)
+        .map(|number| ask(&mut speaker, &format!("pub a {number}")))
+        .collect::<Result<Vec<_>>>()?;
+    let newest = &positions[4];
+    let mut client = open(&httpd)?;
+    for missed in [&*positions[0], "0123456789abcdef-5"] {
+        expect(
+            &mut client,
+            &format!("since a {missed}"),
+            &format!("gap {newest}"),
+        )?;
+    }
+    client.text(format!("since a {}", positions[1]))?;
+    for text in ["3", "4", "5"] {
+        client.expect_text(text)?;
+    }
+    ensure!(client.next_text()? == format!("= complete 3 {newest}"));
+    ask(&mut speaker, "pub a 6")?;
+    client.expect_text("6")
+}
+
+fn latest(context: &Context) -> Result<()> {
+    let httpd = start(context, "WebSocketTopicHistory price/* Latest")?;
+    let mut speaker = open(&httpd)?;
+    for price in ["1", "2"] {
+        ask(&mut speaker, &format!("pub price/a {price}"))?;
+    }
+    let mut client = open(&httpd)?;
+    client.text("sub price/a")?;
+    client.expect_text("2")?;
+    let answer = client.next_text()?;
+    ensure!(answer.starts_with("= complete 1 "), "{answer}");
+    let nothing = ask(&mut client, "sub price/b")?;
+    ensure!(nothing == "complete 0 -", "{nothing}");
+    let mut enveloped = open(&httpd)?;
+    enveloped.text("envelope price/a")?;
+    let envelope = enveloped.next_text()?;
+    let position = position(&answer)?;
+    ensure!(
+        envelope
+            == format!(
+                r#"{{"type":"message","topic":"price/a","position":"{position}","data":"2"}}"#
+            ),
+        "{envelope}"
+    );
+    Ok(())
+}
+
+fn time(context: &Context) -> Result<()> {
+    let httpd = start(
+        context,
+        "WebSocketTopicHistory a 10 1s\nWebSocketTopicHistory ** 10",
+    )?;
+    let mut client = open(&httpd)?;
+    ask(&mut client, "pub a 1")?;
+    ask(&mut client, "pub b 1")?;
+    expect(&mut client, "history a", "1")?;
+    crate::support::wait_until("the message is too old", || {
+        Ok(ask(&mut client, "history a")?.is_empty())
+    })?;
+    expect(&mut client, "history b", "1")
+}
+
+fn restarts(context: &Context) -> Result<()> {
+    let httpd = start(context, "WebSocketTopicHistory a 10\nWebSocketDrainTime 0")?;
+    let seen = ask(&mut open(&httpd)?, "pub a 1")?;
+    httpd.graceful()?;
+    ask(&mut open(&httpd)?, "pub a 2")?;
+    httpd.restart()?;
+    let mut client = open(&httpd)?;
+    client.text(format!("since a {seen}"))?;
+    client.expect_text("2")?;
+    ask(&mut open(&httpd)?, "pub a 3").map(drop)?;
+    let answer = client.next_text()?;
+    ensure!(answer.starts_with("= complete 1"), "{answer}");
+    client.expect_text("3")
+}
+
+fn store(context: &Context) -> Result<()> {
+    let folder = tempfile::tempdir()?;
+    // The children's user has to get there.
+    let path = folder.path().join("topics");
+    std::fs::set_permissions(
+        folder.path(),
+        std::os::unix::fs::PermissionsExt::from_mode(0o755),
+    )?;
+    let config = format!(
+        "WebSocketTopicStore {}\nWebSocketTopicHistory a 10",
+        path.display()
+    );
+    let httpd = start(context, &config)?;
+    let seen = ask(&mut open(&httpd)?, "pub a 1")?;
+    ask(&mut open(&httpd)?, "pub a 2")?;
+    httpd.stop()?;
+    let httpd = start(context, &config)?;
+    let mut client = open(&httpd)?;
+    client.text(format!("since a {seen}"))?;
+    client.expect_text("2")
+}
+
+fn removed(context: &Context) -> Result<()> {
+    let mut httpd = start(context, "")?;
+    let runtime = httpd.root().dir().to_owned();
+    ask(&mut open(&httpd)?, "pub a 1")?;
+    let found = || count_directories(&runtime);
+    ensure!(
+        found()? == 1,
+        "there is none while httpd runs: {}",
+        runtime.display()
+    );
+    httpd.graceful()?;
+    ask(&mut open(&httpd)?, "pub a 1")?;
+    ensure!(found()? == 1, "a restart has removed it");
+    httpd.graceful_stop()?;
+    httpd.wait(crate::support::PATIENCE)?;
+    ensure!(found()? == 0, "it is still there");
+    Ok(())
+}
+
+/// Folders of topics anywhere below.
+fn count_directories(folder: &std::path::Path) -> std::io::Result<usize> {
+    let mut count = 0;
+    for entry in std::fs::read_dir(folder)? {
+        let entry = entry?;
+        if entry.file_type()?.is_dir() {
+            let is_it = entry
+                .file_name()
+                .to_string_lossy()
+                .starts_with("websocket-topics.");
+            count += usize::from(is_it) + count_directories(&entry.path())?;
+        }
+    }
+    Ok(count)
+}
+
+fn no_directory(context: &Context) -> Result<()> {
+    let httpd = root(context, "WebSocketTopicStore /proc/nowhere")?
+        .config(context.plugins().location("/echo", "echo", ""))
+        .start()?;
+    let log = httpd.error_log()?;
+    ensure!(
+        log.contains("topics will not work (WebSocketTopicStore /proc/nowhere)"),
+        "{log}"
+    );
+    let answer = ask(&mut open(&httpd)?, "pub a 1")?;
+    ensure!(answer.contains("error log says why"), "{answer}");
+    let echo = crate::support::Handshake::to("/echo");
+    Client::open(httpd.address(), &echo)?.echo("hello")
+}
+
+/// A client subscribes again and again from where it was, while others publish all the time.
+fn seam(context: &Context) -> Result<()> {
+    const COUNT: usize = 400;
+    let httpd = start(context, "WebSocketTopicHistory a 1000")?;
+    let seen = ask(&mut open(&httpd)?, "pub a start")?;
+    let mut speaker = open(&httpd)?;
+    let publishing = std::thread::spawn(move || -> Result<()> {
+        for number in 0..COUNT {
+            ask(&mut speaker, &format!("pub a {number}"))?;
+        }
+        Ok(())
+    });
+    let (epoch, _) = seen.split_once('-').context("a position")?;
+    let mut heard = 0;
+    while heard < COUNT {
+        let mut client = open(&httpd)?;
+        client.text(format!("since a {epoch}-{}", heard + 1))?;
+        // Some of what is recovered, and some of what is new.
+        for _ in 0..37 {
+            if heard == COUNT {
+                break;
+            }
+            let text = client.next_text()?;
+            if text.starts_with('=') {
+                ensure!(text.starts_with("= complete"), "{text}");
+                continue;
+            }
+            ensure!(text == heard.to_string(), "{text} after {heard}");
+            heard += 1;
+        }
+    }
+    publishing.join().expect("no panic")
+}
