@@ -1,5 +1,6 @@
 //! Finds Apache httpd, its modules and its headers on this machine.
 
+mod programs;
 mod version;
 
 use std::collections::BTreeSet;
@@ -11,21 +12,18 @@ use std::sync::OnceLock;
 use anyhow::{Context, Result, ensure};
 
 pub use self::version::Version;
-use crate::command::output_of;
 
-const APXS_MISSING: &str = "apxs not found. Install Apache's development package: \
-    `apt-get install apache2-dev` (Debian, Ubuntu), `dnf install httpd-devel` (Fedora, RHEL), \
-    `brew install httpd` (Homebrew); or set APXS to its path";
-const HTTPD_MISSING: &str = "the httpd program not found. Install Apache: \
-    `apt-get install apache2` (Debian, Ubuntu), `dnf install httpd` (Fedora, RHEL), \
-    `brew install httpd` (Homebrew); or set APACHE_BINDIR to its folder";
+use self::programs::Programs;
+use crate::command::output_of;
 
 /// An installed Apache httpd, as its `apxs` describes it.
 #[derive(Debug)]
 pub struct Apache {
-    /// The `apxs` program (environment variable `APXS`, else `apxs` or `apxs2` on the `PATH`).
+    /// The `apxs` program (environment variable `APXS`, else in the folder `APACHE_BINDIR`, else on
+    /// the `PATH`).
     pub apxs: PathBuf,
-    /// The server program, `apache2` or `httpd` (in `APACHE_BINDIR` if that is set).
+    /// The server program, `apache2` or `httpd` (`HTTPD`, else in `APACHE_BINDIR`, else where
+    /// `apxs` says).
     pub httpd: PathBuf,
     /// The folder of modules (`LIBEXECDIR`).
     pub module_dir: PathBuf,
@@ -54,8 +52,9 @@ impl Apache {
     }
 
     fn locate() -> Result<Self> {
-        let apxs = find_apxs()?;
-        let httpd = find_httpd(&apxs)?;
+        let programs = Programs::of_environment();
+        let apxs = programs.apxs()?;
+        let httpd = programs.httpd(&apxs)?;
         Ok(Self {
             module_dir: query(&apxs, "LIBEXECDIR")?.into(),
             include_dir: query(&apxs, "INCLUDEDIR")?.into(),
@@ -66,6 +65,15 @@ impl Apache {
             apxs,
             httpd,
         })
+    }
+
+    /// The program that starts and stops the server (`APACHECTL`, else in `APACHE_BINDIR`, else
+    /// beside the server, else on the `PATH`).
+    ///
+    /// # Errors
+    /// It is not installed; the text names the package to install.
+    pub fn apachectl(&self) -> Result<PathBuf> {
+        Programs::of_environment().apachectl(&self.httpd)
     }
 
     /// An Apache for tests that only read its fields.
@@ -100,31 +108,9 @@ impl Apache {
 /// Finds the `apxs` program.
 ///
 /// # Errors
-/// It is not installed; the text names the package to install.
+/// It is not installed, or is not the one that `APACHE_BINDIR` asks for; the text says what to do.
 pub fn find_apxs() -> Result<PathBuf> {
-    if let Some(apxs) = env::var_os("APXS") {
-        return which(&apxs).with_context(|| format!("APXS={}: no such program", apxs.display()));
-    }
-    ["apxs", "apxs2"]
-        .iter()
-        .find_map(which)
-        .context(APXS_MISSING)
-}
-
-/// Finds the server program that belongs to `apxs`.
-///
-/// # Errors
-/// It is not installed; the text names the package to install.
-pub fn find_httpd(apxs: &Path) -> Result<PathBuf> {
-    let program = query(apxs, "PROGNAME")?;
-    let folder = match env::var_os("APACHE_BINDIR") {
-        Some(folder) => PathBuf::from(folder),
-        None => query(apxs, "SBINDIR")?.into(),
-    };
-    [program.as_str(), "apache2", "httpd"]
-        .iter()
-        .find_map(|name| which(folder.join(name)))
-        .context(HTTPD_MISSING)
+    Programs::of_environment().apxs()
 }
 
 /// The value of `variable` according to `apxs -q`.

@@ -33,6 +33,7 @@ pub fn compile(
         .canonicalize()?
         .join(name)
         .with_added_extension("so");
+    let new = library.with_added_extension("new");
 
     let apache = Apache::find()?;
     run(compiler(source)
@@ -48,8 +49,10 @@ pub fn compile(
         .arg("-isystem")
         .arg(&apache.apr_include_dir)
         .arg("-o")
-        .arg(&library)
+        .arg(&new)
         .arg(source))?;
+    // In one step: a running httpd may have the old library mapped, or load it at any moment.
+    fs::rename(new, &library)?;
     Ok(library)
 }
 

@@ -129,18 +129,32 @@ impl Installation {
         self.privileges.command(program)
     }
 
-    /// Copies a file. install(1) makes a new file: writing into a library that a running httpd has
-    /// mapped would crash that httpd.
+    /// Copies a file to `target`, which is at any moment either the old file or the whole new one.
+    ///
+    /// The new file is written to the disk under another name and then renamed. A running httpd
+    /// that has the old library mapped keeps it: writing into that file would change the code it
+    /// runs.
     pub(crate) fn copy(&self, source: &Path, target: &Path) -> Result<()> {
         let folder = target.parent().context("a file without a folder")?;
         run(self.command("install")?.arg("-d").arg(folder))?;
+        let new = target.with_added_extension("new");
+        let replaced = self.replace(source, &new, target);
+        if replaced.is_err() {
+            self.remove(&new)?;
+        }
+        replaced?;
+        println!("installed {}", target.display());
+        Ok(())
+    }
+
+    fn replace(&self, source: &Path, new: &Path, target: &Path) -> Result<()> {
         run(self
             .command("install")?
             .args(["-m", "644"])
             .arg(source)
-            .arg(target))?;
-        println!("installed {}", target.display());
-        Ok(())
+            .arg(new))?;
+        run(self.command("sync")?.arg(new))?;
+        run(self.command("mv")?.arg("-f").arg(new).arg(target))
     }
 
     pub(crate) fn write(&self, text: &str, target: &Path) -> Result<()> {
@@ -192,3 +206,6 @@ impl Layout {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;
