@@ -8,7 +8,7 @@ use xtask::httpd::Httpd;
 
 use crate::support::frame::masked;
 use crate::support::journal::Journal;
-use crate::support::{Client, Context, Frame, Handshake, Opcode, cases};
+use crate::support::{Client, Context, Frame, Handshake, Opcode, cases, wait_until};
 
 cases! {
     "WebSocketSendQueue: a sender waits when so many bytes wait" => limit,
@@ -97,19 +97,23 @@ fn own(context: &Context) -> Result<()> {
     let handshake = Handshake::to("/kitchen_sink");
     let mut plain = Client::connect_with_buffer(httpd.address(), BUFFER_SIZE)?;
     plain.upgrade(&handshake)?;
-    overfill(plain).context("plain")?;
+    overfill(&httpd, plain, 1).context("plain")?;
     let mut tls = Client::connect_tls_with_buffer(&httpd, BUFFER_SIZE)?;
     tls.upgrade(&handshake)?;
-    overfill(tls).context("TLS")
+    overfill(&httpd, tls, 2).context("TLS")
 }
 
-/// Asks for more than the system and the queue hold, and reads late.
-fn overfill<S: Read + Write>(mut client: Client<S>) -> Result<()> {
+/// Asks for more than the system and the queue hold, and reads only when the connection has ended,
+/// which is the `number`th of this server.
+fn overfill<S: Read + Write>(httpd: &Httpd, mut client: Client<S>, number: usize) -> Result<()> {
     client.text("echo a client that reads is not slow")?;
     client.expect_text("a client that reads is not slow")?;
     const ASKED: u64 = 2 * 12_000_000;
     client.send(masked(Opcode::TEXT, "big 12000000").repeat(2))?;
-    std::thread::sleep(Duration::from_millis(500)); // the client does not read meanwhile
+    wait_until("the connection has ended", || {
+        let log = httpd.error_log()?;
+        Ok(log.matches("the WebSocket has ended").count() >= number)
+    })?;
     let mut taken = 0;
     loop {
         match client.stream.read(&mut [0; 1 << 16]) {

@@ -8,7 +8,6 @@ use std::net::TcpStream;
 use anyhow::{Context as _, Result, ensure};
 use rustix::process::{Pid, Signal, kill_process};
 use xtask::httpd::Httpd;
-use xtask::server_root::Mpm;
 
 use crate::support::{Client, Context, Driver, Handshake, PATIENCE, cases, wait_until};
 
@@ -230,10 +229,6 @@ fn restart(context: &Context) -> Result<()> {
 }
 
 fn killed(context: &Context) -> Result<()> {
-    // Not checked on prefork: there the case failed or hung now and then, for unknown reasons.
-    if context.mpm == Mpm::Prefork {
-        return Ok(());
-    }
     let httpd = context.start("")?;
     let _clients = open(&httpd, "/echo", 3)?;
     ensure!(Counters::ask(&httpd)? == Counters::new(context, 3, 3));
