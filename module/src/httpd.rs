@@ -15,6 +15,7 @@ pub mod conn;
 pub mod descriptors;
 pub mod detached;
 pub mod error;
+pub mod filtered;
 pub mod filters;
 pub mod generation;
 pub mod guard;

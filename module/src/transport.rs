@@ -36,7 +36,7 @@ pub enum Transport {
     /// A connection of httpd, all of which is a socket.
     Plain(Direct<Conn>),
     /// A connection of httpd with filters that change bytes.
-    Filtered(Filtered),
+    Filtered(Box<Filtered>),
     /// A stream of an HTTP/2 connection.
     Http2(Http2Stream),
     /// A connection httpd has forgotten.
@@ -54,7 +54,7 @@ impl Transport {
             let early = conn.take_early_bytes()?;
             Self::Plain(Direct::new(conn, early))
         } else {
-            Self::Filtered(Filtered::new(conn))
+            Self::Filtered(Box::new(Filtered::new(conn)))
         })
     }
 
@@ -79,7 +79,7 @@ impl Transport {
     fn stream(&self) -> &dyn Stream {
         match self {
             Self::Plain(stream) => stream,
-            Self::Filtered(stream) => stream,
+            Self::Filtered(stream) => &**stream,
             Self::Http2(stream) => stream,
             Self::Detached(stream) => stream,
         }
@@ -88,7 +88,7 @@ impl Transport {
     fn stream_mut(&mut self) -> &mut dyn Stream {
         match self {
             Self::Plain(stream) => stream,
-            Self::Filtered(stream) => stream,
+            Self::Filtered(stream) => &mut **stream,
             Self::Http2(stream) => stream,
             Self::Detached(stream) => stream,
         }

@@ -39,7 +39,7 @@ pub unsafe fn register() {
 
 /// Both filters on one connection, until they are dropped.
 ///
-/// [`Conn`](super::conn::Conn) has it, and runs the filters of the connection: so none runs while
+/// [`FilteredConn`](super::filtered::FilteredConn) has it, and runs the filters of the connection: so none runs while
 /// somebody has a reference to this.
 pub struct Bottom {
     /// From a box. The filters have the same pointer.

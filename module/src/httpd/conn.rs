@@ -8,8 +8,6 @@ use std::os::fd::{BorrowedFd, RawFd};
 use std::ptr;
 use std::slice;
 
-use super::bottom::Bottom;
-use super::brigades::{Brigades, Input};
 use super::error::check;
 use super::socket::Socket;
 use super::{filters, sys};
@@ -21,15 +19,10 @@ const KEPT_MEMORY: usize = 4096;
 /// back.
 ///
 /// One thread at a time may use it, whichever that is: httpd's filters share state between reading
-/// and writing. Nothing here waits for the client after [`use_filters`](Self::use_filters).
+/// and writing.
 pub struct Conn {
     connection: *mut sys::conn_rec,
-    brigades: Brigades,
-    /// In place of the core's filters.
-    bottom: Option<Bottom>,
     socket: Socket,
-    /// That of the socket when it was given to the filters, to be restored.
-    timeout: Option<sys::apr_interval_time_t>,
     counts: Counts,
 }
 
@@ -60,7 +53,7 @@ impl Conn {
     /// other thread meanwhile.
     pub(super) unsafe fn of_thread(connection: *mut sys::conn_rec) -> io::Result<Self> {
         // SAFETY: the caller vouches for the connection.
-        unsafe { Ok(Self::new(connection, duplicate(connection)?)) }
+        unsafe { duplicate(connection).map(|socket| Self::new(connection, socket)) }
     }
 
     /// Takes a connection that is going to be suspended, with httpd's own descriptor, which the MPM
@@ -89,16 +82,17 @@ impl Conn {
         }
     }
 
-    unsafe fn new(connection: *mut sys::conn_rec, socket: Socket) -> Self {
+    fn new(connection: *mut sys::conn_rec, socket: Socket) -> Self {
         Self {
             connection,
-            // SAFETY: the caller vouches for the connection.
-            brigades: unsafe { Brigades::new(connection) },
-            bottom: None,
             socket,
-            timeout: None,
             counts: Counts::default(),
         }
+    }
+
+    /// The connection, which lives longer than this. Nobody else uses it.
+    pub(super) fn as_raw(&self) -> *mut sys::conn_rec {
+        self.connection
     }
 
     /// The connection's socket.
@@ -125,77 +119,6 @@ impl Conn {
         unsafe { take_early_bytes(self.connection) }
     }
 
-    /// To be called before the functions below, which use the filters: from now on these do not
-    /// wait for the client. The core's filters are bypassed if no other module has filters next to
-    /// them.
-    pub fn use_filters(&mut self) {
-        // SAFETY: the connection is live and nobody else uses it (`of_thread`); the filters are
-        // removed with this value, and the socket is closed later.
-        unsafe {
-            let socket = sys::ap_get_conn_socket(self.connection);
-            let mut timeout = 0;
-            sys::apr_socket_timeout_get(socket, &raw mut timeout);
-            sys::apr_socket_timeout_set(socket, 0);
-            self.timeout = Some(timeout);
-            self.bottom = Bottom::install(self.connection, self.socket.share());
-        }
-    }
-
-    /// What bypasses the core's filters, if something does.
-    pub fn bottom(&mut self) -> Option<&mut Bottom> {
-        self.bottom.as_mut()
-    }
-
-    /// Reads what has arrived through the filters.
-    ///
-    /// # Errors
-    ///
-    /// When a filter reports one; [`io::ErrorKind::WouldBlock`] may stand for [`Input::Nothing`].
-    pub fn read(&mut self, buffer: &mut [u8]) -> io::Result<Input> {
-        self.brigades.read(buffer)
-    }
-
-    /// Whether the core input filter holds bytes that a filter above has yet to take.
-    pub fn core_holds_input(&mut self) -> bool {
-        self.brigades.core_holds_input()
-    }
-
-    /// Passes bytes to the filters, which keep what they cannot write at once.
-    ///
-    /// # Errors
-    ///
-    /// When a filter reports one, or the connection is broken.
-    pub fn pass(&mut self, bytes: &[u8]) -> io::Result<()> {
-        self.brigades.pass_bytes(bytes)?;
-        self.check_aborted()
-    }
-
-    /// Writes what the core output filter holds, as far as the client takes it. Returns whether
-    /// nothing is left.
-    ///
-    /// # Errors
-    ///
-    /// When the connection is broken.
-    pub fn flush_core(&mut self) -> io::Result<bool> {
-        // SAFETY: the connection is live and nobody else uses it (`of_thread`).
-        let has_output = |this: &Self| unsafe { (*this.connection).data_in_output_filters != 0 };
-        if has_output(self) {
-            // SAFETY: as above.
-            check(unsafe { filters::flush_core(self.connection) })?;
-            self.check_aborted()?;
-        }
-        Ok(!has_output(self))
-    }
-
-    /// The core output filter reports a broken connection only here.
-    fn check_aborted(&self) -> io::Result<()> {
-        // SAFETY: the connection is live (`of_thread`).
-        if unsafe { (*self.connection).aborted } != 0 {
-            return Err(io::ErrorKind::ConnectionAborted.into());
-        }
-        Ok(())
-    }
-
     /// Keeps httpd from writing to a client that is gone or does not read.
     pub fn abort(&mut self) {
         // SAFETY: the connection is live and nobody else uses it (`of_thread`).
@@ -216,7 +139,6 @@ impl Conn {
     fn report_counts(&self) {
         type AddBytes = unsafe extern "C" fn(*mut sys::conn_rec, sys::apr_off_t);
         let Counts { read, written } = self.counts;
-        let written = written + self.bottom.as_ref().map_or(0, Bottom::sent);
         let add = |name: &CStr, count| {
             // SAFETY: the optional functions of these names have this type (mod_logio.h); they add
             // to numbers in the live connection.
@@ -236,13 +158,6 @@ impl Drop for Conn {
     /// Gives the connection back to httpd.
     fn drop(&mut self) {
         self.report_counts();
-        if let Some(timeout) = self.timeout {
-            // SAFETY: the connection outlives this value (`of_thread`).
-            unsafe {
-                let socket = sys::ap_get_conn_socket(self.connection);
-                sys::apr_socket_timeout_set(socket, timeout);
-            }
-        }
     }
 }
 

@@ -60,7 +60,8 @@ impl Carrier for Socket {
 pub struct Direct<C> {
     carrier: C,
     /// What came right behind the request; until a read has found nothing more in it.
-    early: Option<VecDeque<u8>>,
+    #[expect(clippy::box_collection, reason = "nearly every connection has none")]
+    early: Option<Box<VecDeque<u8>>>,
     must_find_end: bool,
     acknowledged: Acknowledged,
 }
@@ -71,7 +72,7 @@ impl<C: Carrier> Direct<C> {
     pub fn new(carrier: C, early: VecDeque<u8>) -> Self {
         Self {
             carrier,
-            early: (!early.is_empty()).then_some(early),
+            early: (!early.is_empty()).then(|| Box::new(early)),
             must_find_end: false,
             acknowledged: Acknowledged::default(),
         }

@@ -13,6 +13,7 @@ use super::stream::{Stream, front};
 use crate::httpd::bottom::Bottom;
 use crate::httpd::brigades::Input;
 use crate::httpd::conn::Conn;
+use crate::httpd::filtered::FilteredConn;
 use crate::httpd::socket::Acknowledged;
 
 /// What is passed to the core output filter at a time: the most that fits one TLS record, far from
@@ -34,7 +35,7 @@ const MOST_PASSED: usize = 1024 * 1024;
 
 /// A connection's bytes in both directions, through its filters.
 pub struct Filtered {
-    conn: Conn,
+    conn: FilteredConn,
     acknowledged: Acknowledged,
     must_find_end: bool,
     /// There was nothing more when the filters were last asked.
@@ -44,10 +45,9 @@ pub struct Filtered {
 impl Filtered {
     /// Takes over a connection that has left HTTP.
     #[must_use]
-    pub fn new(mut conn: Conn) -> Self {
-        conn.use_filters();
+    pub fn new(conn: Conn) -> Self {
         Self {
-            conn,
+            conn: FilteredConn::new(conn),
             acknowledged: Acknowledged::default(),
             must_find_end: false,
             is_dry: false,
