@@ -54,18 +54,28 @@ impl Frames {
             return Ok(());
         }
         if self.bytes.is_empty() {
-            if self.bytes.capacity() == 0 {
-                self.bytes = buffers::kept(&BUFFERS);
-            }
-            // More frames are likely to follow before these are written.
-            let room = FIRST_ROOM.start.max(4 * frame.len()).min(FIRST_ROOM.end);
-            // Without so much memory there may still be enough for this frame.
-            let _ = self.bytes.try_reserve(room);
+            self.make_room(frame.len());
         }
         self.bytes.try_reserve(frame.len()).map_err(|_| NoMemory)?;
-        self.bytes.extend_from_slice(frame.header);
+        match frame.header {
+            // That of a short frame, which is copied without a call.
+            &[first, second] => self.bytes.extend_from_slice(&[first, second]),
+            header => self.bytes.extend_from_slice(header),
+        }
         self.bytes.extend_from_slice(frame.payload);
         Ok(())
+    }
+
+    /// Makes room for a frame of so many bytes, and for more that are likely to follow before these
+    /// are written.
+    #[inline(never)]
+    fn make_room(&mut self, length: usize) {
+        if self.bytes.capacity() == 0 {
+            self.bytes = buffers::kept(&BUFFERS);
+        }
+        let room = FIRST_ROOM.start.max(4 * length).min(FIRST_ROOM.end);
+        // Without so much memory there may still be enough for the frame.
+        let _ = self.bytes.try_reserve(room);
     }
 
     /// Adds a piece. Returns whether that was done; otherwise its bytes are to be copied.
