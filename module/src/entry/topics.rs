@@ -9,7 +9,7 @@ use crate::httpd::commons::{self, Kept};
 use crate::httpd::log::{Level, log_server};
 use crate::httpd::pool::Pool;
 use crate::httpd::request::{Request, virtual_host};
-use crate::httpd::sys;
+use crate::httpd::{state, sys};
 use crate::topics::{self, Settings, SpaceId};
 
 /// The space of the topics of a request's server.
@@ -39,6 +39,11 @@ unsafe fn space_of_server(server: *const sys::server_rec) -> SpaceId {
 /// This is the parent process, without other threads; `configuration` is the pool of the
 /// configuration, and `main` is httpd's main server.
 pub(super) unsafe fn prepare(configuration: Pool, main: *const sys::server_rec) {
+    if state::is_rehearsal() {
+        // httpd may go to the background before it reads its configuration again, with another
+        // process id.
+        return;
+    }
     let mut settings = Settings::default();
     let mut server = main;
     // SAFETY: the caller vouches for the main server; the others follow it.
