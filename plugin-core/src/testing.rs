@@ -30,17 +30,20 @@ mod client;
 mod refusal;
 mod request;
 mod server;
+mod topics;
 
 pub use client::{Client, Received};
 pub use refusal::Refusal;
 pub use request::Request;
 
+use crate::Topics;
 use crate::abi::host::{self, Instance};
-use crate::abi::{ServerTable, WebSocketPlugin};
+use crate::abi::{TopicServer, WebSocketPlugin};
 use crate::export::{self, Exported};
 use server::{Log, Server};
 use std::ptr;
 use std::sync::{Arc, LazyLock};
+use topics::Space;
 
 /// A loaded plugin. Dropping it unloads the plugin.
 pub struct Host {
@@ -48,6 +51,7 @@ pub struct Host {
     /// `mod_websocket` configures an instance; the C module has none.
     instance: Option<Instance>,
     log: Arc<Log>,
+    topics: &'static Space,
 }
 
 // SAFETY: nothing writes to the table, and its functions may be called from any thread.
@@ -83,6 +87,66 @@ impl Host {
         Ok(host)
     }
 
+    /// Another process of the same httpd: it shares the topics, and nothing else. It has an instance
+    /// of its own of the plugin, or of another one.
+    ///
+    /// ```
+    /// use websocket_plugin::testing::{Host, Received, Request};
+    /// # use websocket_plugin::{
+    /// #     Close, Handshake, Message, Plugin, Rejection, Sender, websocket_plugin,
+    /// # };
+    /// # #[derive(Default)]
+    /// # struct Room;
+    /// # #[websocket_plugin]
+    /// # impl Plugin for Room {
+    /// #     fn on_connect(&self, handshake: &mut Handshake<'_>) -> Result<(), Rejection> {
+    /// #         handshake.subscribe("room")?;
+    /// #         Ok(())
+    /// #     }
+    /// #     fn on_message(&self, _: &mut (), to: &Sender, m: Message<'_>) -> Result<(), Close> {
+    /// #         to.publish("room", m)?;
+    /// #         Ok(())
+    /// #     }
+    /// # }
+    ///
+    /// let here = Host::load::<Room>();
+    /// let there = here.another_process::<Room>(&[]).unwrap();
+    /// let mut ann = here.connect(Request::new()).unwrap();
+    /// let bob = there.connect(Request::new()).unwrap();
+    /// ann.send("hello");
+    /// assert_eq!(bob.received(), [Received::Text("hello".into())]);
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// As for [`configure`](Self::configure).
+    pub fn another_process<P: Exported>(&self, options: &[(&str, &str)]) -> Result<Self, String> {
+        let mut host = Self::configure::<P>(options)?;
+        host.topics = self.topics;
+        Ok(host)
+    }
+
+    /// Keeps messages, as `WebSocketTopicHistory` does: the last `count` of each topic that the
+    /// pattern describes.
+    ///
+    /// # Panics
+    ///
+    /// This is no pattern.
+    pub fn keep_history(&self, pattern: &str, count: usize) {
+        self.topics.keep(pattern, count);
+    }
+
+    /// The topics of this host, to publish from outside of the plugin, and to see who has
+    /// subscribed. All subscribers are shown, as with `WebSocketTopicPresence **`.
+    ///
+    /// [`Topics::host`], which a plugin may use in its threads, publishes to all hosts of the test's
+    /// process.
+    #[must_use]
+    pub fn topics(&self) -> Topics {
+        // SAFETY: the space is never freed.
+        unsafe { Topics::new(self.topics.table()) }.expect("the table is there")
+    }
+
     /// Loads a plugin as the C module does, without our module's additions to the tables. Log lines
     /// go to stderr, and all hosts of this kind share one instance of the plugin.
     ///
@@ -99,6 +163,7 @@ impl Host {
             plugin,
             instance: None,
             log: Arc::default(),
+            topics: Space::create(),
         })
     }
 
@@ -145,10 +210,10 @@ impl Host {
     fn ask(&self, request: Request) -> Result<Client<'_>, Refusal> {
         let log = Arc::clone(&self.log);
         let size = match self.instance {
-            Some(_) => ServerTable::SIZE,
+            Some(_) => TopicServer::SIZE,
             None => server::C_SIZE,
         };
-        let server = Server::new(size, request, log);
+        let server = Server::new(size, request, log, Some(self.topics));
         // SAFETY: the client keeps the table until it has called `on_disconnect`, and sends only
         // valid UTF-8 as text messages. A Rust plugin's table has all callbacks.
         let private = unsafe {
@@ -197,9 +262,10 @@ pub fn unattached_log() -> Vec<LogLine> {
 /// share one table.
 static UNATTACHED: LazyLock<Arc<Server>> = LazyLock::new(|| {
     Server::new(
-        ServerTable::SIZE,
+        TopicServer::SIZE,
         Request::new(),
         Arc::clone(&UNATTACHED_LOG),
+        None,
     )
 });
 static UNATTACHED_LOG: LazyLock<Arc<Log>> = LazyLock::new(Arc::default);

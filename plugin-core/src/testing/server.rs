@@ -2,12 +2,14 @@
 
 mod callbacks;
 
+use super::topics::{self, Space};
 use super::{LogLine, Received, Refusal, Request};
-use crate::abi::{ServerTable, WebSocketServer};
+use crate::abi::{REQUEST_USER, TopicServer, TopicTable, WebSocketServer};
 use std::collections::VecDeque;
 use std::ffi::c_uint;
 use std::ptr;
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 
 /// The size of the C module's table.
@@ -21,7 +23,12 @@ const PATIENCE: Duration = Duration::from_secs(10);
 /// one to the whole struct.
 #[repr(C)]
 pub(super) struct Server {
-    table: ServerTable,
+    table: TopicServer,
+    /// Itself.
+    own: Weak<Self>,
+    id: u64,
+    /// `None`: it belongs to no connection.
+    space: Option<&'static Space>,
     request: Request,
     response: Mutex<Response>,
     sent: Mutex<Sent>,
@@ -51,9 +58,18 @@ struct Sent {
 
 impl Server {
     /// A server with a table of `size` bytes. Calling a function beyond that size aborts.
-    pub(super) fn new(size: c_uint, request: Request, log: Arc<Log>) -> Arc<Self> {
-        Arc::new(Self {
+    pub(super) fn new(
+        size: c_uint,
+        request: Request,
+        log: Arc<Log>,
+        space: Option<&'static Space>,
+    ) -> Arc<Self> {
+        static NEXT: AtomicU64 = AtomicU64::new(1);
+        Arc::new_cyclic(|own| Self {
             table: callbacks::table(size),
+            own: Weak::clone(own),
+            id: NEXT.fetch_add(1, Ordering::Relaxed),
+            space,
             request,
             response: Mutex::new(Response {
                 refusal: Refusal::with_status(403),
@@ -69,6 +85,36 @@ impl Server {
     /// The pointer for the plugin. It must be valid for the whole server, not only for the table.
     pub(super) fn table(&self) -> *const WebSocketServer {
         ptr::from_ref(self).cast()
+    }
+
+    /// A reference to itself, unless it is about to go.
+    pub(super) fn own(&self) -> Option<Arc<Self>> {
+        self.own.upgrade()
+    }
+
+    /// Identifies the connection.
+    pub(super) fn id(&self) -> u64 {
+        self.id
+    }
+
+    /// The topics of the connection's host.
+    ///
+    /// # Panics
+    ///
+    /// The server belongs to no connection.
+    pub(super) fn space(&self) -> &'static Space {
+        self.space.expect("the table belongs to a connection")
+    }
+
+    /// The table of the topics; of all hosts if the server belongs to no connection.
+    pub(super) fn topics(&self) -> *const TopicTable {
+        self.space.map_or_else(topics::host_table, Space::table)
+    }
+
+    /// The user that httpd has authenticated.
+    pub(super) fn user(&self) -> Option<String> {
+        let user = self.request.find_info(REQUEST_USER)?;
+        Some(user.to_string_lossy().into_owned())
     }
 
     pub(super) fn refusal(&self) -> Refusal {
@@ -106,6 +152,9 @@ impl Server {
     /// Refuses all messages from now on.
     pub(super) fn hang_up(&self) {
         lock(&self.sent).closed = true;
+        if let Some(space) = &self.space {
+            space.leave(self.id);
+        }
     }
 
     /// Whether the client reads from now on.
@@ -122,7 +171,7 @@ impl Server {
     }
 
     /// Whether the message was accepted.
-    fn send(&self, message: Received) -> bool {
+    pub(super) fn send(&self, message: Received) -> bool {
         let mut sent = lock(&self.sent);
         if sent.closed {
             return false;

@@ -6,13 +6,14 @@
 use super::{C_SIZE, LogLine, Received, Refusal, Server, lock};
 use crate::abi::{
     self, ExtendedServer, LOG_DEBUG, LOG_ERROR, LOG_INFO, LOG_WARNING, RequestRec, SEND_ACCEPTED,
-    SEND_CLOSED, SEND_FULL, ServerTable, WEBSOCKET_SERVER_VERSION_1, WebSocketServer,
+    SEND_CLOSED, SEND_FULL, ServerTable, TopicServer, WEBSOCKET_SERVER_VERSION_1, WebSocketServer,
 };
+use crate::testing::topics::{publish, subscribe, topics, unsubscribe};
 use log::Level;
 use std::ffi::{CStr, CString, c_char, c_int, c_uint};
 use std::{ptr, slice};
 
-pub(super) fn table(size: c_uint) -> ServerTable {
+pub(super) fn table(size: c_uint) -> TopicServer {
     let extended = ExtendedServer {
         base: WebSocketServer {
             size,
@@ -33,10 +34,16 @@ pub(super) fn table(size: c_uint) -> ServerTable {
         reject,
         log,
     };
-    ServerTable {
-        extended,
-        try_send_message,
-        refuse,
+    TopicServer {
+        table: ServerTable {
+            extended,
+            try_send_message,
+            refuse,
+        },
+        subscribe,
+        unsubscribe,
+        publish,
+        topics,
     }
 }
 
@@ -58,7 +65,7 @@ unsafe fn extended<'a>(table: *const WebSocketServer) -> &'a Server {
     // SAFETY: the caller guarantees the table.
     let server = unsafe { server(table) };
     assert!(
-        server.table.extended.base.size > C_SIZE,
+        server.table.table.extended.base.size > C_SIZE,
         "a plugin calls a function beyond the table's size"
     );
     server

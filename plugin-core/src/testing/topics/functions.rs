@@ -1,0 +1,353 @@
+//! The functions in the tables of the test host that are about topics.
+//!
+//! A plugin calls them with a pointer to a [`Server`] or a [`Space`]. By the rules of the tables,
+//! the first is valid as long as the client is connected, and the second as long as the plugin is
+//! loaded. The SAFETY notes below refer to this.
+
+use super::{Kept, Request, Space};
+use crate::abi::{
+    self, HistoryMessage, MESSAGE_TYPE_BINARY, MESSAGE_TYPE_TEXT, Publication, Subscription,
+    TOPIC_INVALID, TOPIC_OK, TopicMember, TopicPosition, TopicTable, Visit, VisitMember,
+    WebSocketServer,
+};
+use crate::testing::server::Server;
+use crate::topics::filter::check_topic;
+use std::ffi::{c_char, c_int, c_void};
+use std::{ptr, slice};
+
+pub(super) const TABLE: TopicTable = TopicTable {
+    size: TopicTable::SIZE,
+    version: 1,
+    state: ptr::null(),
+    publish: publish_to,
+    count,
+    history,
+    presence,
+};
+
+/// The table for all spaces of the process.
+pub(in crate::testing) fn host_table() -> *const TopicTable {
+    struct Shared(TopicTable);
+    // SAFETY: nobody writes to the table.
+    unsafe impl Sync for Shared {}
+    static HOST: Shared = Shared(TopicTable {
+        publish: publish_to_all,
+        count: count_of_all,
+        history: of_no_space,
+        presence: members_of_no_space,
+        ..TABLE
+    });
+    &raw const HOST.0
+}
+
+/// # Safety
+///
+/// `server` is a table of a [`Server`] that is valid for `'a`.
+unsafe fn server<'a>(server: *const WebSocketServer) -> &'a Server {
+    // SAFETY: the table is the first field, and `Server::table` gives a pointer to the whole
+    // server.
+    unsafe { &*server.cast() }
+}
+
+/// # Safety
+///
+/// `table` is a table of a [`Space`] that is valid for `'a`.
+unsafe fn space<'a>(table: *const TopicTable) -> &'a Space {
+    // SAFETY: the table is the first field, and `Space::table` gives a pointer to the whole space.
+    unsafe { &*table.cast() }
+}
+
+/// # Safety
+///
+/// The text has `length` bytes, valid for `'a`.
+unsafe fn text<'a>(text: *const u8, length: usize) -> &'a str {
+    // SAFETY: the caller guarantees the bytes.
+    let bytes = unsafe { slice::from_raw_parts(text, length) };
+    str::from_utf8(bytes).expect("texts are UTF-8")
+}
+
+fn number(result: Result<(), c_int>) -> c_int {
+    result.err().unwrap_or(TOPIC_OK)
+}
+
+pub(in crate::testing) unsafe extern "system" fn subscribe(
+    table: *const WebSocketServer,
+    topic: *const c_char,
+    length: usize,
+    subscription: *mut Subscription,
+) -> c_int {
+    // SAFETY: as above; the topic is as long as the plugin says, and the subscription is null or
+    // the plugin's.
+    let (server, topic, subscription) = unsafe {
+        (
+            server(table),
+            text(topic.cast(), length),
+            subscription.as_mut(),
+        )
+    };
+    let mut request = Request {
+        is_in_envelope: false,
+        since: None,
+        user: server.user(),
+        info: None,
+    };
+    if let Some(asked) = &subscription {
+        request.is_in_envelope = asked.flags & abi::SUBSCRIBE_ENVELOPE != 0;
+        request.since = (asked.flags & abi::SUBSCRIBE_SINCE != 0).then_some(asked.since);
+        // SAFETY: as above; so is the info.
+        let info = || unsafe { text(asked.info, asked.info_length) }.to_owned();
+        request.info = (!asked.info.is_null()).then(info);
+    }
+    number(server.subscribe(topic, &request).map(|answer| {
+        if let Some(asked) = subscription {
+            asked.position = answer.position;
+            asked.recovery = answer.recovery;
+            asked.recovered = answer.count;
+        }
+    }))
+}
+
+impl Server {
+    fn subscribe(&self, topic: &str, request: &Request) -> Result<super::Answer, c_int> {
+        let own = self.own().ok_or(abi::TOPIC_CLOSED)?;
+        self.space().subscribe((&own, self.id()), topic, request)
+    }
+}
+
+pub(in crate::testing) unsafe extern "system" fn unsubscribe(
+    table: *const WebSocketServer,
+    topic: *const c_char,
+    length: usize,
+) -> c_int {
+    // SAFETY: as above; the topic is as long as the plugin says.
+    let (server, topic) = unsafe { (server(table), text(topic.cast(), length)) };
+    number(server.space().unsubscribe(server.id(), topic))
+}
+
+pub(in crate::testing) unsafe extern "system" fn publish(
+    table: *const WebSocketServer,
+    topic: *const c_char,
+    topic_length: usize,
+    kind: c_int,
+    payload: *const u8,
+    length: usize,
+    publication: *mut Publication,
+) -> c_int {
+    // SAFETY: as above.
+    unsafe {
+        let space = server(table).space().table();
+        publish_to(
+            space,
+            topic,
+            topic_length,
+            kind,
+            payload,
+            length,
+            publication,
+        )
+    }
+}
+
+pub(in crate::testing) unsafe extern "system" fn topics(
+    table: *const WebSocketServer,
+) -> *const TopicTable {
+    // SAFETY: as above.
+    unsafe { server(table) }.topics()
+}
+
+unsafe extern "system" fn publish_to(
+    table: *const TopicTable,
+    topic: *const c_char,
+    topic_length: usize,
+    kind: c_int,
+    payload: *const u8,
+    length: usize,
+    publication: *mut Publication,
+) -> c_int {
+    // SAFETY: as above; topic and payload are as long as the plugin says.
+    let (space, topic, payload, publication) = unsafe {
+        (
+            space(table),
+            text(topic.cast(), topic_length),
+            slice::from_raw_parts(payload, length),
+            publication.as_mut(),
+        )
+    };
+    if check_topic(topic).is_err() || ![MESSAGE_TYPE_TEXT, MESSAGE_TYPE_BINARY].contains(&kind) {
+        return TOPIC_INVALID;
+    }
+    let has = |flag| publication.as_ref().is_some_and(|it| it.flags & flag != 0);
+    let position = space.publish(topic, kind, has(abi::PUBLISH_JSON), payload);
+    if let Some(publication) = publication {
+        publication.position = position;
+    }
+    TOPIC_OK
+}
+
+unsafe extern "system" fn publish_to_all(
+    _: *const TopicTable,
+    topic: *const c_char,
+    topic_length: usize,
+    kind: c_int,
+    payload: *const u8,
+    length: usize,
+    publication: *mut Publication,
+) -> c_int {
+    for space in Space::all() {
+        let table = space.table();
+        // SAFETY: as above.
+        let published = unsafe {
+            publish_to(
+                table,
+                topic,
+                topic_length,
+                kind,
+                payload,
+                length,
+                publication,
+            )
+        };
+        if published != TOPIC_OK {
+            return published;
+        }
+    }
+    TOPIC_OK
+}
+
+/// How many have subscribed to a topic of a space.
+fn count_of(space: &Space, topic: &str) -> u64 {
+    let state = space.lock();
+    let subscriptions = state.subscriptions.iter();
+    subscriptions.filter(|other| other.filter == topic).count() as u64
+}
+
+unsafe extern "system" fn count(
+    table: *const TopicTable,
+    topic: *const c_char,
+    length: usize,
+    answer: *mut u64,
+) -> c_int {
+    // SAFETY: as above; there is a place for the answer.
+    unsafe {
+        let topic = text(topic.cast(), length);
+        if check_topic(topic).is_err() {
+            return TOPIC_INVALID;
+        }
+        *answer = count_of(space(table), topic);
+    }
+    TOPIC_OK
+}
+
+unsafe extern "system" fn count_of_all(
+    _: *const TopicTable,
+    topic: *const c_char,
+    length: usize,
+    answer: *mut u64,
+) -> c_int {
+    // SAFETY: as above; there is a place for the answer.
+    unsafe {
+        let topic = text(topic.cast(), length);
+        *answer = Space::all()
+            .iter()
+            .map(|space| count_of(space, topic))
+            .sum();
+    }
+    TOPIC_OK
+}
+
+unsafe extern "system" fn history(
+    table: *const TopicTable,
+    topic: *const c_char,
+    length: usize,
+    since: *const TopicPosition,
+    most: usize,
+    visit: Visit,
+    argument: *mut c_void,
+) -> c_int {
+    // SAFETY: as above; the position is null or the plugin's.
+    let (space, topic, since) =
+        unsafe { (space(table), text(topic.cast(), length), since.as_ref()) };
+    if check_topic(topic).is_err() {
+        return TOPIC_INVALID;
+    }
+    let kept: Vec<Kept> = {
+        let state = space.lock();
+        let kept = state.histories.get(topic).map(|history| &history.kept[..]);
+        let is_new = |kept: &&Kept| since.is_none_or(|since| kept.offset > since.offset);
+        let kept = kept.unwrap_or_default().iter().filter(is_new);
+        kept.take(most).cloned().collect()
+    };
+    for message in kept {
+        let message = HistoryMessage {
+            size: HistoryMessage::SIZE,
+            kind: message.kind,
+            position: message.position(),
+            payload: message.payload.as_ptr(),
+            length: message.payload.len(),
+        };
+        // SAFETY: the plugin's function, with the argument that it gave.
+        unsafe { visit(argument, &raw const message) }
+    }
+    TOPIC_OK
+}
+
+unsafe extern "system" fn of_no_space(
+    _: *const TopicTable,
+    _: *const c_char,
+    _: usize,
+    _: *const TopicPosition,
+    _: usize,
+    _: Visit,
+    _: *mut c_void,
+) -> c_int {
+    TOPIC_INVALID
+}
+
+unsafe extern "system" fn members_of_no_space(
+    _: *const TopicTable,
+    _: *const c_char,
+    _: usize,
+    _: VisitMember,
+    _: *mut c_void,
+) -> c_int {
+    TOPIC_INVALID
+}
+
+unsafe extern "system" fn presence(
+    table: *const TopicTable,
+    topic: *const c_char,
+    length: usize,
+    visit: VisitMember,
+    argument: *mut c_void,
+) -> c_int {
+    // SAFETY: as above.
+    let (space, topic) = unsafe { (space(table), text(topic.cast(), length)) };
+    if check_topic(topic).is_err() {
+        return TOPIC_INVALID;
+    }
+    let members: Vec<_> = {
+        let state = space.lock();
+        let on_topic = state.subscriptions.iter().filter(|it| it.filter == topic);
+        on_topic
+            .map(|it| (it.id, it.user.clone(), it.info.clone()))
+            .collect()
+    };
+    for (id, user, info) in members {
+        let pointer = |text: &Option<String>| {
+            text.as_ref()
+                .map_or((ptr::null(), 0), |text| (text.as_ptr(), text.len()))
+        };
+        let ((user, user_length), (info, info_length)) = (pointer(&user), pointer(&info));
+        let member = TopicMember {
+            size: TopicMember::SIZE,
+            id,
+            user,
+            user_length,
+            info,
+            info_length,
+        };
+        // SAFETY: the plugin's function, with the argument that it gave.
+        unsafe { visit(argument, &raw const member) }
+    }
+    TOPIC_OK
+}
