@@ -49,6 +49,7 @@ impl Deflater {
     pub fn deflate<'b>(&mut self, message: &[u8], buffer: &'b mut Vec<u8>) -> Option<&'b [u8]> {
         let compressed_len = self.flush(message, buffer);
         if compressed_len.is_none() {
+            self.end_block();
             self.forget();
         }
         Some(&buffer[..compressed_len?])
@@ -57,6 +58,20 @@ impl Deflater {
     /// Forgets all earlier messages, so that the next one does not refer to them.
     pub fn forget(&mut self) {
         self.0.reset();
+    }
+
+    /// Ends the block in which the compressor was interrupted for want of room. `zlib-rs` (0.6.8)
+    /// forgets only part of it otherwise: the output of later messages is then wrong, or it panics.
+    fn end_block(&mut self) {
+        let mut scratch = [0; 4096];
+        loop {
+            let total_out = self.0.total_out();
+            let ended = self.0.compress(&[], &mut scratch, FlushCompress::Sync);
+            let is_full = self.0.total_out() - total_out == scratch.len() as u64;
+            if ended.is_err() || !is_full {
+                break;
+            }
+        }
     }
 
     /// Compresses into `buffer`. Returns the length of the result if it is less than that of
@@ -82,5 +97,44 @@ impl Deflater {
         }
         let compressed = buffer.strip_suffix(&TAIL)?;
         (compressed.len() < message.len()).then_some(compressed.len())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Bytes that cannot be compressed.
+    fn noise(seed: u64, length: usize) -> Vec<u8> {
+        let mut random = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1;
+        let next = || {
+            random ^= random << 13;
+            random ^= random >> 7;
+            random ^= random << 17;
+            random.to_be_bytes()[0]
+        };
+        std::iter::repeat_with(next).take(length).collect()
+    }
+
+    #[test]
+    fn a_message_that_does_not_shrink_changes_nothing_for_later_ones() {
+        let text = "a text that shrinks, ".repeat(50);
+        let mut buffer = Vec::new();
+        for (level, bits) in (1..=9).map(|level| (level, 15)).chain([(3, 9), (6, 12)]) {
+            let mut deflater = Deflater::new(DeflateLevel::new(level).unwrap(), bits).unwrap();
+            let expected = deflater.deflate(text.as_bytes(), &mut buffer).unwrap();
+            let expected = expected.to_vec();
+            for seed in 0..200 {
+                let length = usize::try_from(seed * 997 % 70_000).unwrap();
+                assert_eq!(deflater.deflate(&noise(seed, length), &mut buffer), None);
+                let later = deflater.deflate(text.as_bytes(), &mut buffer);
+                assert_eq!(
+                    later,
+                    Some(&*expected),
+                    "level {level}, behind {length} bytes"
+                );
+                deflater.forget();
+            }
+        }
     }
 }
