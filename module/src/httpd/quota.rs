@@ -30,7 +30,7 @@ pub use slot::{Burden, InUse};
 
 /// What the parent process keeps the memory by. It names the layout too: a restart may load another
 /// version of this module.
-const KEY: &CStr = c"mod_websocket.quota.2";
+const KEY: &CStr = c"mod_websocket.quota.3";
 
 /// So many old children for each new one still have a place, after restarts in a row.
 const GENERATIONS: usize = 4;
@@ -41,8 +41,8 @@ const ENTRIES: usize = 1 << 17;
 /// Clients whose handshakes are limited, at a time.
 const CELLS: usize = 1 << 16;
 
-/// The start of the memory; all of it begins as zeros.
-#[repr(C)]
+/// The start of the memory; all of it begins as zeros. The slots follow.
+#[repr(C, align(64))]
 struct Head {
     /// Keeps clients from knowing where they are counted.
     seed: AtomicU64,
@@ -113,15 +113,17 @@ pub unsafe fn share(server: *const sys::server_rec) -> io::Result<()> {
 /// `pool` lives as long as the process.
 unsafe fn allocate(pool: *mut sys::apr_pool_t) -> io::Result<(*const Head, usize)> {
     let slots = GENERATIONS * mpm::most_children();
-    let size = size_of::<Head>() + slots * size_of::<Slot>();
+    const { assert!(align_of::<Slot>() <= align_of::<Head>()) };
+    let room = align_of::<Head>(); // for the alignment
+    let size = room + size_of::<Head>() + slots * size_of::<Slot>();
     let mut memory = ptr::null_mut();
-    // SAFETY: the caller vouches for the pool. APR aligns the memory for every basic type. The
-    // system gives new memory filled with zeros, and takes none for pages that nobody writes to.
+    // SAFETY: the caller vouches for the pool. There is room to align the start. The system gives
+    // new memory filled with zeros, and takes none for pages that nobody writes to.
     unsafe {
         let created = sys::apr_shm_create(&raw mut memory, size, ptr::null(), pool);
         check(created)?;
         let start: *mut c_void = sys::apr_shm_baseaddr_get(memory);
-        let head = start.cast::<Head>();
+        let head = start.byte_add(start.align_offset(room)).cast::<Head>();
         let seed = RandomState::new().build_hasher().finish();
         (*head).seed.store(seed, Ordering::Relaxed);
         Ok((head, slots))

@@ -5,8 +5,8 @@ use std::sync::atomic::{AtomicU32, Ordering};
 /// So many virtual hosts may have limits of their own.
 pub(super) const HOSTS: usize = 128;
 
-/// The counters of one child.
-#[repr(C)]
+/// The counters of one child, in cache lines of its own.
+#[repr(C, align(64))]
 pub(super) struct Slot {
     /// 0: the slot is free.
     pid: AtomicU32,
