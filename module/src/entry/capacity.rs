@@ -30,6 +30,16 @@ pub struct Capacity {
     threads: usize,
     /// The connections that each idle thread stands for; `None` where every connection has a thread.
     factor: Option<usize>,
+    /// The threads that there may be at a time, those of children that are ending not counted.
+    most_threads: usize,
+}
+
+/// What children take that are ending.
+#[derive(Clone, Copy, Debug, Default)]
+struct Leaving {
+    children: usize,
+    /// Threads of WebSockets.
+    threads: usize,
 }
 
 /// Why there is no place for another WebSocket.
@@ -45,7 +55,8 @@ pub struct Full {
 pub fn read_settings() -> Option<String> {
     let set = factor_in(&lines::all());
     FACTOR.store(set.unwrap_or(DEFAULT_FACTOR), Ordering::Relaxed);
-    (mpm::is_async() && set.is_none()).then(|| Capacity::current(0).describe())
+    let capacity = || Capacity::current(Leaving::default());
+    (mpm::is_async() && set.is_none()).then(|| capacity().describe())
 }
 
 /// The last `AsyncRequestWorkerFactor`, which httpd rounds down.
@@ -74,7 +85,10 @@ pub fn check(burden: Burden, reserve: u8) -> Result<(), Full> {
         return Ok(());
     }
     let in_use = quota::in_use();
-    let capacity = Capacity::current(quota::leaving_children());
+    let capacity = Capacity::current(Leaving {
+        children: quota::leaving_children(),
+        threads: quota::in_leaving_children().threads,
+    });
     if capacity.holds(in_use, burden, reserve) {
         return Ok(());
     }
@@ -86,18 +100,39 @@ pub fn check(burden: Burden, reserve: u8) -> Result<(), Full> {
 }
 
 impl Capacity {
-    /// That of the MPM while so many children are ending, which take the places of others.
-    fn current(leaving: usize) -> Self {
-        let places = mpm::most_children().saturating_sub(leaving).max(1);
-        Self {
-            children: mpm::needed_children().min(places),
+    /// That of the MPM while some children are ending.
+    fn current(leaving: Leaving) -> Self {
+        let whole = Self {
+            children: mpm::needed_children(),
             threads: mpm::threads_per_child(),
             factor: mpm::is_async().then(|| FACTOR.load(Ordering::Relaxed)),
+            most_threads: usize::MAX,
+        };
+        whole.without_leaving(mpm::most_children(), leaving)
+    }
+
+    /// What is left of it with places for so many children.
+    ///
+    /// A child of the event MPM that is ending takes the place of another. On the worker MPM new
+    /// children take its place at once, and its threads' one by one as they end (worker.c,
+    /// `start_threads`); on prefork a child is one thread.
+    fn without_leaving(self, places: usize, leaving: Leaving) -> Self {
+        if self.factor.is_some() {
+            let places = places.saturating_sub(leaving.children).max(1);
+            return Self {
+                children: self.children.min(places),
+                ..self
+            };
+        }
+        let all = places.saturating_mul(self.threads);
+        Self {
+            most_threads: all.saturating_sub(leaving.threads),
+            ..self
         }
     }
 
     fn threads(self) -> usize {
-        self.children * self.threads
+        (self.children * self.threads).min(self.most_threads)
     }
 
     /// How many connections there may be, with and without threads.
@@ -176,7 +211,7 @@ impl fmt::Display for Full {
 
 #[cfg(test)]
 mod tests {
-    use super::{Burden, Capacity, InUse, factor_in};
+    use super::{Burden, Capacity, InUse, Leaving, factor_in};
     use crate::httpd::lines::{Line, Scope};
 
     /// Debian's settings.
@@ -184,6 +219,7 @@ mod tests {
         children: 6,
         threads: 25,
         factor: Some(2),
+        most_threads: usize::MAX,
     };
 
     fn in_use(connections: usize, threads: usize) -> InUse {
@@ -225,6 +261,7 @@ mod tests {
                 children: 1,
                 threads,
                 factor: None,
+                most_threads: usize::MAX,
             };
             capacity.holds(in_use(0, used), Burden::Thread, reserve)
         };
@@ -232,6 +269,25 @@ mod tests {
         assert!(holds(10, 9, 10) && !holds(10, 10, 10));
         // There is no tenth of them.
         assert!(holds(9, 9, 10) && !holds(9, 10, 10));
+    }
+
+    #[test]
+    fn children_that_are_ending_take_places_on_event_and_threads_elsewhere() {
+        let leaving = |children, threads| Leaving { children, threads };
+        let event = |places, children| {
+            let capacity = EVENT.without_leaving(places, leaving(children, 25));
+            capacity.connections()
+        };
+        assert_eq!((event(16, 10), event(16, 13), event(6, 6)), (450, 225, 75));
+        let worker = |places, children, threads| {
+            let factor = None;
+            let worker = Capacity { factor, ..EVENT };
+            let left = worker.without_leaving(places, leaving(children, threads));
+            left.threads()
+        };
+        assert_eq!((worker(16, 10, 250), worker(16, 13, 7)), (150, 150));
+        assert_eq!((worker(6, 6, 7), worker(6, 3, 0)), (143, 150));
+        assert_eq!(worker(6, 12, 200), 0);
     }
 
     #[test]

@@ -173,10 +173,16 @@ pub fn leaving_children() -> usize {
     slots().iter().filter(|slot| slot.is_leaving()).count()
 }
 
-/// What the WebSockets take that are open or about to be.
+/// What the WebSockets take that are open or about to be, in children that accept connections.
 #[must_use]
 pub fn in_use() -> InUse {
-    slot::sum(slots())
+    slot::sum(slots(), false)
+}
+
+/// What those take that are in children which are ending.
+#[must_use]
+pub fn in_leaving_children() -> InUse {
+    slot::sum(slots(), true)
 }
 
 /// How many WebSockets there are in all children.

@@ -42,9 +42,10 @@ pub struct InUse {
     pub threads: usize,
 }
 
-pub(super) fn sum(slots: &[Slot]) -> InUse {
+/// What WebSockets take in children that are ending, or in those that are not.
+pub(super) fn sum(slots: &[Slot], is_leaving: bool) -> InUse {
     let mut sum = InUse::default();
-    for slot in slots.iter().filter(|slot| !slot.is_leaving()) {
+    for slot in slots.iter().filter(|slot| slot.is_leaving() == is_leaving) {
         sum.connections += read(&slot.connections);
         sum.threads += read(&slot.threads);
     }
@@ -149,13 +150,15 @@ mod tests {
             connections,
             threads,
         };
-        assert_eq!(sum(&slots), in_use(4, 2));
+        assert_eq!(sum(&slots, false), in_use(4, 2));
         slots[1].remove(Burden::Connection, None);
         slots[0].note_leaving();
-        assert_eq!(sum(&slots), in_use(1, 1));
+        assert_eq!(sum(&slots, false), in_use(1, 1));
+        assert_eq!(sum(&slots, true), in_use(2, 1));
         slots[0].free();
         assert!(slots[0].take(7) && !slots[0].is_leaving());
-        assert_eq!(sum(&slots), in_use(1, 1));
+        assert_eq!(sum(&slots, false), in_use(1, 1));
+        assert_eq!(sum(&slots, true), in_use(0, 0));
     }
 
     #[test]
