@@ -32,24 +32,25 @@ impl Budget {
     }
 
     fn add(&self, bytes: usize) {
-        let held = self.held.fetch_add(bytes, Ordering::Relaxed) + bytes;
+        // Whoever sees the sum sees who holds it.
+        let held = self.held.fetch_add(bytes, Ordering::AcqRel) + bytes;
         if held > self.limit.load(Ordering::Relaxed) {
-            self.is_exceeded.store(true, Ordering::Relaxed);
+            self.is_exceeded.store(true, Ordering::Release);
         }
     }
 
     fn subtract(&self, bytes: usize) {
-        self.held.fetch_sub(bytes, Ordering::Relaxed);
+        self.held.fetch_sub(bytes, Ordering::AcqRel);
     }
 
     /// Whether more is held than may be, and something was added since this was last asked.
     fn take_excess(&self) -> bool {
-        self.is_exceeded.load(Ordering::Relaxed) && self.is_exceeded.swap(false, Ordering::Relaxed)
+        self.is_exceeded.load(Ordering::Relaxed) && self.is_exceeded.swap(false, Ordering::AcqRel)
     }
 
     fn overdraft(&self) -> Option<Overdraft> {
         let (held, limit) = (
-            self.held.load(Ordering::Relaxed),
+            self.held.load(Ordering::Acquire),
             self.limit.load(Ordering::Relaxed),
         );
         (held > limit).then(|| Overdraft {
@@ -117,9 +118,17 @@ impl Charge {
     /// It holds so many bytes now. Returns whether that has changed what it is counted with.
     #[inline]
     pub fn set(&mut self, bytes: usize) -> bool {
+        self.set_after(bytes, || ())
+    }
+
+    /// As [`set`](Self::set), and calls `tell` before, if that changes what the holder is counted
+    /// with.
+    #[inline]
+    pub fn set_after(&mut self, bytes: usize, tell: impl FnOnce()) -> bool {
         if bytes < self.0 + STEP && self.0 < bytes + STEP {
             return false;
         }
+        tell();
         self.change(bytes - bytes % STEP);
         true
     }
@@ -170,6 +179,18 @@ mod tests {
             assert_eq!(charge.set(bytes), has_changed, "{bytes}");
             assert_eq!(charge.bytes(), charged * STEP, "{bytes}");
         }
+    }
+
+    #[test]
+    fn who_holds_more_is_told_before_it_is_counted() {
+        // Far more than other tests count at the same time.
+        const MUCH: usize = 1 << 50;
+        let held = || super::CHILD.held.load(Ordering::Relaxed);
+        let (mut charge, mut before) = (Charge::default(), None);
+        assert!(!charge.set_after(1, || before = Some(held())));
+        assert_eq!(before, None);
+        assert!(charge.set_after(MUCH, || before = Some(held())));
+        assert!(before.is_some_and(|before| before < MUCH) && held() >= MUCH);
     }
 
     #[test]

@@ -48,7 +48,7 @@ pub use error::ProtocolError;
 pub use frame::{EncodedHeader, FrameHeader, Opcode, Rsv};
 pub use handshake::{AcceptKey, ClientHandshake, HandshakeError, RequestHead};
 pub use input::{Input, Payload};
-pub use keepalive::{Due, Ending, Lifespan, Outgoing};
+pub use keepalive::{Due, Ending, Lifespan, Outgoing, Unread};
 pub use limits::Limits;
 pub use mask::MaskingKey;
 pub use memory::look_for_memory_with;

@@ -18,7 +18,7 @@ use std::time::{Duration, Instant};
 
 use websocket_plugin::CloseCode;
 
-use super::keepalive::{Findings, Keepalive};
+use super::keepalive::{Findings, Keepalive, Unread};
 use super::{
     CloseFrame, Due, Ending, Event, Input, Lifespan, MessageKind, Outgoing, OutputState, Payload,
     ProtocolError, Receiver, Version,
@@ -157,12 +157,11 @@ impl Connection {
     }
 
     /// What is due at the end of a turn, when everything is written that the client takes. So many
-    /// messages of the client have been `received`. It may have sent more than was read if
-    /// `has_unread`.
+    /// messages of the client have been `received`, and what it has sent may be `unread`.
     pub fn due(
         &mut self,
         output: OutputState,
-        has_unread: bool,
+        unread: Unread,
         received: u64,
         outgoing: &impl Outgoing,
     ) -> Option<Due> {
@@ -172,7 +171,11 @@ impl Connection {
         let findings = Findings {
             output,
             // A client that takes nothing is not read from.
-            has_unread: has_unread && !output.is_full(),
+            unread: if output.is_full() {
+                Unread::Nothing
+            } else {
+                unread
+            },
             messages_received: received,
             unfinished: self.receiver.unfinished(),
         };

@@ -62,13 +62,24 @@ pub trait Outgoing {
     fn bytes_taken(&self) -> Option<u64>;
 }
 
+/// What the client has sent that a turn has not read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Unread {
+    /// Nothing.
+    Nothing,
+    /// Something, perhaps.
+    Some,
+    /// The same, and it is not read before the client takes output.
+    HeldBack,
+}
+
 /// What a turn has found.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Findings {
     /// How far the output has got.
     pub(super) output: OutputState,
-    /// The client may have sent bytes that were not read.
-    pub(super) has_unread: bool,
+    /// What of the client's bytes was not read.
+    pub(super) unread: Unread,
     /// How many messages of the client have arrived.
     pub(super) messages_received: u64,
     /// If a frame or message has begun and not ended: a number that changes when more arrives.
@@ -238,7 +249,7 @@ impl Keepalive {
         let Some(progress) = findings.unfinished else {
             return;
         };
-        let is_paused = findings.output.is_full();
+        let is_paused = findings.output.is_full() || findings.unread == Unread::HeldBack;
         if progress != self.progress || is_paused || self.was_paused {
             self.progress = progress;
             self.progress_at = self.now;
@@ -253,7 +264,7 @@ impl Keepalive {
             .and_then(|_| self.message_timeout.after(self.progress_at));
         match due {
             Some(due) if due > self.now => Ok(Some(due)),
-            Some(_) if findings.has_unread => Ok(Some(self.now + RECHECK)),
+            Some(_) if findings.unread == Unread::Some => Ok(Some(self.now + RECHECK)),
             Some(_) => Err(Ending::Stuck),
             None => Ok(None),
         }
@@ -334,7 +345,7 @@ impl Keepalive {
             if bytes > ping.bytes + PROOF {
                 (ping.taken, ping.bytes) = (self.now, bytes);
                 due = self.ping_timeout.after(self.now);
-            } else if findings.has_unread {
+            } else if findings.unread == Unread::Some {
                 due = Some(self.now + RECHECK);
             } else {
                 return Err(Ending::Silent);

@@ -14,7 +14,7 @@ use super::plugged::Plugged;
 use crate::budget::{self, Charge};
 use crate::output::{Output, Progress};
 use crate::protocol::{
-    Await, Connection, Due, Ending, Input, MessageRate, Opcode, OutputState, Traffic,
+    Await, Connection, Due, Ending, Input, MessageRate, Opcode, OutputState, Traffic, Unread,
 };
 use crate::transport::Stream;
 use crate::transport::Transport;
@@ -50,6 +50,16 @@ enum Rest {
     HeldBack,
     /// The same, which is read when the client may send more messages.
     Limited,
+}
+
+impl Rest {
+    const fn unread(self) -> Unread {
+        match self {
+            Self::Nothing => Unread::Nothing,
+            Self::More | Self::Limited => Unread::Some,
+            Self::HeldBack => Unread::HeldBack,
+        }
+    }
 }
 
 /// A connection that its application has accepted. Dropping it ends the connection for the
@@ -118,9 +128,9 @@ impl<A: Application, S: Stream> Session<A, S> {
             self.output.meter().ping(took);
         }
         let held = self.connection.held();
-        if self.charge.set(held) {
-            self.output.set_unfinished(held);
-        }
+        // Whoever finds that too much is held then knows who holds it.
+        let output = &self.output;
+        self.charge.set_after(held, || output.set_unfinished(held));
         budget::relieve();
         next
     }
@@ -291,11 +301,10 @@ impl<A: Application, S: Stream> Session<A, S> {
                 Progress::At(output) => output,
                 Progress::Broken(error) => return self.lose(&error),
             };
-            let has_unread = matches!(rest, Rest::More | Rest::Limited);
             let received = self.received.messages;
             let due = self
                 .connection
-                .due(output, has_unread, received, &*self.output);
+                .due(output, rest.unread(), received, &*self.output);
             match due {
                 None => break output,
                 Some(Due::Ping(payload)) => self.output.answer(Opcode::Ping, &payload),

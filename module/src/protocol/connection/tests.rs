@@ -1,6 +1,6 @@
 use std::time::{Duration, Instant};
 
-use super::{Action, Await, Connection, End, OutputState};
+use super::{Action, Await, Connection, End, OutputState, Unread};
 use crate::protocol::{Due, Ending, Input, Lifespan, Limits, Outgoing, Receiver, Version};
 
 const TIMEOUT: Duration = Duration::from_secs(60);
@@ -265,7 +265,7 @@ fn a_client_that_takes_little_by_little_does_not_outlive_the_lifetime_by_more_th
     let mut at = |second| {
         let now = began + seconds(second);
         connection.begin(now);
-        let due = connection.due(pending(now, 1000), false, 0, &Silence);
+        let due = connection.due(pending(now, 1000), Unread::Nothing, 0, &Silence);
         (due, connection.wait_for(pending(now, 1000), false, now))
     };
     assert!(matches!(at(99), (None, Await::Events { .. })));

@@ -1,4 +1,4 @@
-use super::{Due, Ending, Findings, Keepalive, Lifespan, Outgoing};
+use super::{Due, Ending, Findings, Keepalive, Lifespan, Outgoing, Unread};
 use crate::protocol::{OutputState, Version};
 use std::cell::Cell;
 use std::time::{Duration, Instant};
@@ -19,7 +19,7 @@ struct Case {
     keepalive: Keepalive,
     start: Instant,
     output: OutputState,
-    has_unread: bool,
+    unread: Unread,
     received: u64,
     unfinished: Option<u32>,
     sent: Cell<u64>,
@@ -46,7 +46,7 @@ impl Case {
             keepalive: Keepalive::new(lifespan, start),
             start,
             output: WRITTEN,
-            has_unread: false,
+            unread: Unread::Nothing,
             received: 0,
             unfinished: None,
             sent: Cell::new(0),
@@ -70,7 +70,7 @@ impl Case {
         self.keepalive.begin(self.at(second));
         let findings = Findings {
             output: self.output,
-            has_unread: self.has_unread,
+            unread: self.unread,
             messages_received: self.received,
             unfinished: self.unfinished,
         };
@@ -204,7 +204,7 @@ fn where_nobody_knows_what_the_client_takes_the_answer_counts_alone() {
 fn a_client_is_not_given_up_before_all_that_it_sent_is_read() {
     let mut case = Case::new(&PINGED);
     assert_eq!(case.turn(30), ping(1));
-    case.has_unread = true;
+    case.unread = Unread::Some;
     assert_eq!(case.turn(50), None);
     assert_eq!(case.next(), Some(50), "one of the next turns looks again");
     assert!(
@@ -274,7 +274,7 @@ fn a_connection_ends_when_it_is_old_however_busy_it_is() {
         lifetime: Some(Duration::from_secs(100)),
         ..PINGED
     });
-    case.has_unread = true;
+    case.unread = Unread::Some;
     for second in (5..100).step_by(5) {
         case.received += 1;
         assert_eq!(case.hear(second), None);
@@ -333,10 +333,26 @@ fn a_client_that_is_not_read_from_cannot_finish_its_message() {
     assert_eq!(case.turn(70), None);
     case.output = WRITTEN;
     assert_eq!(case.turn(120), None, "it may go on from here");
-    case.has_unread = true;
+    case.unread = Unread::Some;
     assert_eq!(case.turn(180), None, "there is more to read");
-    case.has_unread = false;
+    case.unread = Unread::Nothing;
     assert_eq!(case.turn(181), STUCK);
+}
+
+#[test]
+fn what_is_read_only_when_the_client_has_taken_output_may_be_the_rest_of_its_message() {
+    let mut case = Case::new(&KEPT);
+    case.unfinished = Some(1);
+    assert_eq!(case.hear(0), None);
+    case.pending(10, 1);
+    case.unread = Unread::HeldBack;
+    assert_eq!(case.turn(59), None);
+    assert_eq!(case.turn(119), None);
+    case.output = WRITTEN;
+    case.unread = Unread::Nothing;
+    assert_eq!(case.turn(130), None, "it may go on from here");
+    assert_eq!(case.turn(189), None);
+    assert_eq!(case.turn(190), STUCK);
 }
 
 #[test]
