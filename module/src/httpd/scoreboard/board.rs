@@ -9,6 +9,7 @@ use super::layout::Board;
 use super::ledger::{Account, Gauge, Ledger};
 use super::names;
 use super::slot::{Kind, Slot};
+use crate::httpd::log::{Level, log_server};
 use crate::httpd::sys;
 
 /// What the parent process keeps the memory by. It names the layout too: a restart may load another
@@ -74,11 +75,20 @@ pub fn leave(pid: i32) {
 #[must_use]
 pub fn account(location: &str, plugin: &str) -> Option<&'static Account> {
     let (board, own) = (BOARD.get()?, OWN.get()?);
-    Some(
-        own.ledger
-            .account(names::find_or_add(board.names, location, plugin)),
-    )
+    let place = names::find_or_add(board.names, location, plugin);
+    if place == board.names.len() && !IS_FULL.swap(true, Ordering::Relaxed) {
+        let text = format!(
+            "the status counts WebSockets of {location} ({plugin}) and of all further locations and \
+             plugins together: {place} are counted by themselves since httpd was started; to forget \
+             those of earlier configurations, stop httpd and start it"
+        );
+        log_server(Level::Warning, &text);
+    }
+    Some(own.ledger.account(place))
 }
+
+/// This process has told that there is no place for another name.
+static IS_FULL: AtomicBool = AtomicBool::new(false);
 
 /// This child takes no more connections, and serves those it has to their ends.
 pub fn begin_drain() {

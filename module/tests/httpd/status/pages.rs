@@ -23,8 +23,10 @@ cases! {
     "websocket-status: bytes that wait for clients show, and go" => queued,
     "websocket-status: compressed messages count before and after" => compression,
     "websocket-status: answered pings count" => pings,
+    "websocket-status: what there is no place for counts as other, and the log says so" => others,
     "websocket-status: a full server is not ready, but live" => full,
     "websocket-status: a child that drains is shown" => draining,
+    "websocket-status: a child that drains is not ready, but live" => not_ready,
     "websocket-status: threads count, and those that callbacks block" => threads,
     "websocket-status: without JavaScript the page is a table" => page,
     "websocket-status: a WebSocket of the page answers each message with the tables" => live,
@@ -314,6 +316,28 @@ fn pings(context: &Context) -> Result<()> {
     Ok(())
 }
 
+fn others(context: &Context) -> Result<()> {
+    /// So many are counted by themselves.
+    const PLACES: usize = 31;
+    let paths: Vec<_> = (0..PLACES + 2)
+        .map(|number| format!("/at/{number}"))
+        .collect();
+    let locations = paths
+        .iter()
+        .map(|path| context.plugins().location(path, "echo", ""));
+    let httpd = context.start(&format!("{LOCATION}{}", locations.collect::<String>()))?;
+    for (number, path) in paths.iter().enumerate() {
+        open(&httpd, path, 1)?.swap_remove(0).close()?;
+        let is_told = httpd.error_log()?.contains("counts WebSockets of /at/");
+        ensure!(is_told == (number >= PLACES), "{number}");
+    }
+    let other = await_series(&httpd, "other", |other| other["open"] == 0)?;
+    ensure!(other["accepted"] == 2, "{other}");
+    let line = httpd.wait_for_log("counts WebSockets of /at/31 ", PATIENCE)?;
+    ensure!(line.contains("31 are counted by themselves"), "{line}");
+    Ok(())
+}
+
 fn full(context: &Context) -> Result<()> {
     let httpd = context.start(&format!("{LOCATION}WebSocketMaxConnections 2\n"))?;
     let mut clients = open(&httpd, "/echo", 1)?;
@@ -359,6 +383,37 @@ fn draining(context: &Context) -> Result<()> {
     );
     drop(client);
     wait_until("it is gone", || Ok(count()? == 0))
+}
+
+fn not_ready(context: &Context) -> Result<()> {
+    if context.mpm == Mpm::Prefork {
+        // A process without a connection ends at once, and others serve one each.
+        return Ok(());
+    }
+    let httpd = context.start_small(8, &format!("{LOCATION}KeepAlive Off\n"))?;
+    let held = open(&httpd, "/echo", 1)?;
+    let busy = u64::from(context.driver == Driver::Blocking);
+    // The old child has accepted these before it is told.
+    let mut asking = Vec::new();
+    for probe in ["ready", "live"] {
+        let mut client = Client::connect(httpd.address())?;
+        client.send(format!("GET /ws-status?probe={probe} HTTP/1.1\r\n"))?;
+        asking.push(client);
+    }
+    wait_until("both requests have a thread", || {
+        Ok(httpd.status()?.busy_workers >= busy + 2)
+    })?;
+    httpd.graceful()?;
+    let mut answers = Vec::new();
+    for client in &mut asking {
+        client.send("Host: localhost\r\n\r\n")?;
+        let (response, page) = client.page()?;
+        answers.push((response.status, page));
+    }
+    let expected = [(503, "draining\n".into()), (200, "live\n".into())];
+    ensure!(answers == expected, "{answers:?}");
+    drop(held);
+    Ok(())
 }
 
 fn threads(context: &Context) -> Result<()> {
