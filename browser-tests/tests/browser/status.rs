@@ -8,6 +8,7 @@ use crate::support::{Context, Page, cases};
 cases! {
     "the status page is live over a WebSocket of its own, and draws charts" => live,
     "without a WebSocket the status page is updated by requests" => polling,
+    "without JavaScript the status page is a table of what is open" => plain,
     "the status page is light or dark as the reader wishes" => looks,
 }
 
@@ -64,6 +65,30 @@ fn polling(context: &Context) -> Result<()> {
     await_open(&page, 0)?;
     page.run("window.echo = await open('/echo')", &json!([]))?;
     await_open(&page, 1)
+}
+
+fn plain(context: &Context) -> Result<()> {
+    let httpd = context.start(&location(""))?;
+    let page = context.open_on(&httpd, "status")?;
+    page.run(
+        "window.echo = await open('/echo'); await exchange(echo, 'a')",
+        &json!([]),
+    )?;
+    // With that of the page.
+    await_open(&page, 2)?;
+    let plain = context.open_without_scripts(&httpd, "status")?;
+    let shown = plain.see(
+        "return [
+            document.getElementById('state').dataset.state,
+            document.querySelectorAll('polyline').length,
+            document.querySelector('#sums [data-figure=open]').dataset.value,
+            [...document.querySelectorAll('#locations th')].some((cell) => cell.textContent === '/echo'),
+        ]",
+    )?;
+    ensure!(shown == json!(["still", 0, "2", true]), "{shown}");
+    let complaints = plain.complaints()?;
+    ensure!(complaints.is_empty(), "{complaints:?}");
+    Ok(())
 }
 
 fn looks(context: &Context) -> Result<()> {

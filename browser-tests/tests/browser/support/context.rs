@@ -127,6 +127,14 @@ impl Context {
         Ok(browser)
     }
 
+    /// Opens a page of a server in a browser that runs no scripts of pages.
+    pub(crate) fn open_without_scripts(&self, httpd: &Httpd, page: &str) -> Result<Page> {
+        let browser = Page::new(Arc::clone(&self.browsers))?;
+        browser.disable_scripts()?;
+        browser.goto(&format!("{}/{page}", self.origin(httpd)))?;
+        Ok(browser)
+    }
+
     /// The origin of the demo's pages.
     pub(crate) fn origin(&self, httpd: &Httpd) -> String {
         let (scheme, port) = (self.transport.scheme(), self.port(httpd));

@@ -131,6 +131,19 @@ impl Page {
         Ok(())
     }
 
+    /// From now on no scripts of pages run. Those of the tests do, except asynchronous ones.
+    pub(crate) fn disable_scripts(&self) -> Result<()> {
+        self.devtools(
+            "Emulation.setScriptExecutionDisabled",
+            &json!({ "value": true }),
+        )
+    }
+
+    /// Runs the body of a function at once, and returns its result.
+    pub(crate) fn see(&self, body: &str) -> Result<Value> {
+        self.wait_for(self.client.execute(body, vec![]))
+    }
+
     /// The errors that the browser logged, such as failed scripts and missing files.
     pub(crate) fn complaints(&self) -> Result<Vec<String>> {
         let log = self.issue("se/log", json!({ "type": "browser" }))?;
