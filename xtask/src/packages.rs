@@ -85,9 +85,17 @@ const PYTHON: [Need; 1] = [Need {
     homebrew: &["python3"],
 }];
 
-/// The tests behind a proxy need them. Debian's packages start services, which are not wanted on a
-/// developer's machine.
-const PROXIES: [Need; 2] = [
+/// The tests behind a proxy, and those with a network of their own, need them; without them they are
+/// skipped. Debian's packages of proxies start services, which are not wanted on a developer's
+/// machine.
+const FOR_CI: [Need; 3] = [
+    Need {
+        what: "the command ip",
+        is_met: has_ip,
+        debian: &["iproute2"],
+        fedora: &["iproute"],
+        homebrew: &["iproute2mac"],
+    },
     Need {
         what: "nginx",
         is_met: has_nginx,
@@ -156,14 +164,13 @@ pub(crate) fn install_sanitizer() -> Result<()> {
     install(&SANITIZER)
 }
 
-/// Installs the proxies for the tests in CI. Elsewhere the tests use the proxies that are
-/// installed.
+/// Installs what some of the tests need in CI, such as proxies. Elsewhere they use what is installed.
 ///
 /// # Errors
 /// As [`install_missing`].
-pub(crate) fn install_proxies_in_ci() -> Result<()> {
+pub(crate) fn install_more_in_ci() -> Result<()> {
     match env::var_os("CI") {
-        Some(_) => install(&PROXIES),
+        Some(_) => install(&FOR_CI),
         None => Ok(()),
     }
 }
@@ -372,6 +379,10 @@ fn has_python() -> bool {
 
 fn has_nginx() -> bool {
     which("nginx").is_some()
+}
+
+fn has_ip() -> bool {
+    which("ip").is_some()
 }
 
 fn has_haproxy() -> bool {

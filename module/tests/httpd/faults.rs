@@ -13,10 +13,12 @@ use tempfile::TempDir;
 use xtask::httpd::Httpd;
 use xtask::server_root::{Mpm, Sizing};
 
+use crate::deflate::memory::is_answered;
+use crate::support::frame::masked;
 use crate::support::journal::Journal;
 use crate::support::server::ensure_healthy;
 use crate::support::spread::open_in_two_children;
-use crate::support::{Client, Context, Frame, Handshake, cases, wait_until};
+use crate::support::{Client, Context, Frame, Handshake, Opcode, cases, wait_until};
 
 cases! {
     "a killed child takes its own connections with it and no others" => killed_child,
@@ -26,6 +28,8 @@ cases! {
         => replaced_library,
     "connections live on when httpd is restarted ten times a second" => ten_a_second,
     "full disks under the logs do connections no harm" => full_disk,
+    "while memory is short handshakes and messages are served or refused, and the process lives"
+        => short_memory,
     "jumps of the time of day neither close connections nor hold up timers" => clock_jumps,
 }
 
@@ -245,6 +249,80 @@ fn full_disk(context: &Context) -> Result<()> {
         "the disk is not full: {log}"
     );
     ensure_healthy(&log)
+}
+
+/// Clients hold all the memory that there is; then others come, one after the other.
+fn short_memory(context: &Context) -> Result<()> {
+    const MORE_KIB: u32 = 24 * 1024;
+    const MOST_HOLDERS: usize = 40;
+    const LATER: usize = 40;
+    if context.mpm == Mpm::Prefork {
+        return Ok(()); // each process has one connection
+    }
+    let httpd = context.start_small(64, "WebSocketMemoryLimit Off")?;
+    let children = httpd.child_pids()?;
+    let mut witness = open(&httpd, "/memory")?;
+    witness.echo(&format!("limit {MORE_KIB}"))?;
+    let whole = masked(Opcode::BINARY, vec![b'm'; 1_500_000]);
+    let mut holders = Vec::new();
+    while holders.len() < MOST_HOLDERS {
+        let mut holder = open(&httpd, "/memory")?;
+        // Not the last byte. The server may close the connection before it has taken all.
+        let _ = holder.send(&whole[..whole.len() - 1]);
+        holders.push(holder);
+        if any_answered(&holders)? {
+            break;
+        }
+    }
+    wait_until("there is no memory left", || any_answered(&holders))?;
+    let (mut served, mut refused) = (0, 0);
+    for _ in 0..LATER {
+        match visit(&httpd, &whole)? {
+            true => served += 1,
+            false => refused += 1,
+        }
+    }
+    ensure!(
+        refused > 0,
+        "all {served} were served: memory was not short"
+    );
+    witness.echo("still here")?;
+    drop(holders);
+    wait_until("there is memory again", || visit(&httpd, &whole))?;
+    witness.close()?;
+    ensure!(httpd.child_pids()? == children, "the process has ended");
+    ensure_healthy(&httpd.error_log()?)
+}
+
+fn any_answered(clients: &[Client]) -> Result<bool> {
+    for client in clients {
+        if is_answered(client)? {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}
+
+/// Opens a WebSocket and has a long message sent back. Returns whether that worked; if not, the
+/// server has refused one of them in a way that clients understand.
+fn visit(httpd: &Httpd, message: &[u8]) -> Result<bool> {
+    let mut client = Client::connect(httpd.address())?;
+    client.send(Handshake::to("/memory").to_bytes())?;
+    let response = client.response()?;
+    if response.status == 503 {
+        return Ok(false);
+    }
+    ensure!(response.status == 101, "{response:?}");
+    client.echo("a short one")?;
+    // The server may close the connection before it has taken all.
+    let _ = client.send(message);
+    let frame = client.frame()?;
+    if frame.first_byte == Opcode::BINARY {
+        client.close()?;
+        return Ok(true);
+    }
+    ensure!(frame == Frame::close(1013), "{frame:?}");
+    Ok(false)
 }
 
 /// The time of day of an httpd.

@@ -20,6 +20,7 @@ mod driver;
 mod endurance;
 mod fanout;
 mod faults;
+mod floods;
 mod fuzz;
 mod gate;
 mod handshake;
@@ -54,6 +55,7 @@ mod tls;
 mod topics;
 mod try_send;
 mod unfinished;
+mod vanished;
 
 use std::env;
 use std::process::ExitCode;
@@ -123,6 +125,8 @@ const THEMES: &[&[Case]] = &[
     drain::CASES,
     drain::restarts::CASES,
     faults::CASES,
+    floods::CASES,
+    vanished::CASES,
     redirects::CASES,
     redirects::errors::CASES,
     redirects::hostile::CASES,
@@ -236,7 +240,8 @@ fn needed_version(context: &Context, case: &Case) -> Option<Version> {
 
 /// Cases that a sanitizer disturbs. It has memory of its own, so that a child takes more than they
 /// allow; the last one loads something ahead of all else, as the sanitizer has to be.
-const NOT_SANITIZED: [&str; 9] = [
+const NOT_SANITIZED: [&str; 10] = [
+    "while memory is short handshakes and messages are served or refused, and the process lives",
     "finished connections leave one line each in the access log and nothing else",
     "TLS: finished connections leave one line each in the access log and nothing else",
     "compression: an unfinished message takes little more memory than the bytes sent",

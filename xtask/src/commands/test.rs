@@ -33,7 +33,7 @@ pub(crate) struct Options {
 pub(super) fn test(options: &Options) -> Result<()> {
     packages::install_missing()?;
     packages::install_python_if_possible();
-    packages::install_proxies_in_ci()?;
+    packages::install_more_in_ci()?;
     packages::install_browser()?;
     let workspace = Workspace::find()?;
     // The tests make httpd load these libraries. `cargo test` alone does not build all of them.

@@ -121,7 +121,7 @@ fn no_memory(context: &Context) -> Result<()> {
 }
 
 /// Whether the server has sent something.
-fn is_answered(client: &Client) -> Result<bool> {
+pub(crate) fn is_answered(client: &Client) -> Result<bool> {
     client.stream.set_nonblocking(true)?;
     let peeked = client.stream.peek(&mut [0]);
     client.stream.set_nonblocking(false)?;
