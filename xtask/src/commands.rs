@@ -54,7 +54,8 @@ pub(crate) enum Command {
     ///
     /// Connections end in all ways: with the closing handshake, without it, with a reset, around
     /// the 101 response. Fails if a child crashes, if memory or descriptors grow, if a counter of
-    /// the MPM is off, or if the access log does not have exactly one line per request.
+    /// the MPM is off, or if the access log does not have exactly one line per request. With
+    /// --minutes, clients of all kinds run at once, and every message is checked.
     #[cfg(target_os = "linux")]
     Soak(soak::Options),
     /// Install the system packages that building and testing need: httpd, its headers, libclang, cc

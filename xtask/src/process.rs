@@ -41,11 +41,14 @@ pub fn proportional_kib(pid: u32) -> Result<u64> {
     kib(&format!("/proc/{pid}/smaps_rollup"), "Pss:")
 }
 
-/// The part of [`proportional_kib`] that is in shared memory segments. Kernels before 5.4 do not tell:
-/// 0.
-#[must_use]
-pub fn shared_kib(pid: u32) -> u64 {
-    kib(&format!("/proc/{pid}/smaps_rollup"), "Pss_Shmem:").unwrap_or(0)
+/// The same without pages of files and of shared memory segments (`Pss_Anon`). How many processes
+/// share the former changes when other servers of this machine come and go. Kernels before 5.4 do
+/// not tell: with them.
+///
+/// # Errors
+/// As [`proportional_kib`].
+pub fn own_kib(pid: u32) -> Result<u64> {
+    kib(&format!("/proc/{pid}/smaps_rollup"), "Pss_Anon:").or_else(|_| proportional_kib(pid))
 }
 
 /// The number of open descriptors.

@@ -3,13 +3,22 @@
 //! `cargo xtask soak` and the module's tests use this, each with their own clients.
 
 mod footprint;
+mod lines;
 mod requests;
 
 use anyhow::{Result, ensure};
 
 pub use self::footprint::Footprint;
+pub use self::lines::{Explained, ensure_explained};
 pub use self::requests::Requests;
 use crate::apache::Version;
+
+/// The name of the module's test with all kinds of clients at once.
+pub const MIXED_SOAK: &str =
+    "soak: everything at once loses nothing, leaves nothing and logs nothing unexplained";
+
+/// The environment variable that says for how many seconds that test runs.
+pub const SOAK_SECONDS: &str = "WEBSOCKET_SOAK_SECONDS";
 
 /// Checks that nothing crashed or panicked, and that all children ended when they were told to,
 /// except where the cause is httpd itself.

@@ -24,13 +24,13 @@ const TAIL: [u8; 4] = [0, 0, 0xff, 0xff];
 /// One location with context takeover, and one without.
 const TARGETS: [&str; 2] = ["/compressed", "/compressed/own"];
 
-fn offer(target: &str, extensions: &str) -> Handshake {
+pub(crate) fn offer(target: &str, extensions: &str) -> Handshake {
     Handshake::to(target).and("Sec-WebSocket-Extensions", extensions)
 }
 
 /// A client that has negotiated compression.
-struct Deflated<S> {
-    client: Client<S>,
+pub(crate) struct Deflated<S> {
+    pub(crate) client: Client<S>,
     compress: Compress,
     decompress: Decompress,
     /// Whether the client keeps its context between messages.
@@ -50,7 +50,7 @@ impl Deflated<TcpStream> {
 }
 
 impl<S: Read + Write> Deflated<S> {
-    fn over(mut client: Client<S>, handshake: &Handshake) -> Result<Self> {
+    pub(crate) fn over(mut client: Client<S>, handshake: &Handshake) -> Result<Self> {
         let response = client.upgrade(handshake)?;
         let agreed = response
             .header("Sec-WebSocket-Extensions")
@@ -67,7 +67,7 @@ impl<S: Read + Write> Deflated<S> {
     }
 
     /// A client that has negotiated no context takeover.
-    fn without_context(client: Client<S>) -> Self {
+    pub(crate) fn without_context(client: Client<S>) -> Self {
         Self {
             client,
             compress: Compress::new(Compression::default(), false),
@@ -95,7 +95,7 @@ impl<S: Read + Write> Deflated<S> {
         Ok(payload)
     }
 
-    fn send(&mut self, opcode: u8, message: &[u8]) -> Result<()> {
+    pub(crate) fn send(&mut self, opcode: u8, message: &[u8]) -> Result<()> {
         let payload = self.deflate(message)?;
         self.client.send(masked(opcode | RSV1, payload))
     }
@@ -110,9 +110,9 @@ impl<S: Read + Write> Deflated<S> {
         Ok((self.inflate(&frame.payload)?, frame.payload.len()))
     }
 
-    /// The next message, compressed or not.
-    fn receive_any(&mut self, opcode: u8) -> Result<Vec<u8>> {
-        let frame = self.client.frame()?;
+    /// The next message, compressed or not. Pings are answered.
+    pub(crate) fn receive_any(&mut self, opcode: u8) -> Result<Vec<u8>> {
+        let frame = self.client.frame_behind_pings()?;
         if frame.first_byte == opcode {
             return Ok(frame.payload);
         }
@@ -157,7 +157,7 @@ impl<S: Read + Write> Deflated<S> {
 }
 
 /// A text that compresses, but not by references to a text with another number.
-fn text(number: u32, length: usize) -> String {
+pub(crate) fn text(number: u32, length: usize) -> String {
     let mut random = number + 1;
     let mut text = String::new();
     while text.len() < length {

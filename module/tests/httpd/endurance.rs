@@ -125,7 +125,7 @@ fn start(context: &Context) -> Result<Httpd> {
 }
 
 /// The stream of a client.
-trait Socket: Read + Write + Send {
+pub(crate) trait Socket: Read + Write + Send {
     fn tcp(&self) -> &TcpStream;
 }
 
@@ -178,7 +178,7 @@ fn storm<S: Socket>(
 
 /// Of three connections, one ends after an echo, one after the 101 and one before it. Of two, one
 /// ends in order and one with a reset. Returns whether there was a 101.
-fn cycle<S: Socket>(mut client: Client<S>, number: u64) -> Result<bool> {
+pub(crate) fn cycle<S: Socket>(mut client: Client<S>, number: u64) -> Result<bool> {
     let (has_answer, has_echo) = (!number.is_multiple_of(3), number % 3 == 2);
     let ends_in_order = number.is_multiple_of(2);
     let word = if has_answer { "waits" } else { "leaves" };

@@ -46,6 +46,7 @@ mod rust;
 mod send_queue;
 mod sites;
 mod slow_reader;
+mod soak;
 mod status;
 mod steady_reader;
 mod support;
@@ -66,12 +67,15 @@ use libtest_mimic::{Arguments, Failed, Trial};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use xtask::apache::{Apache, Version};
 use xtask::server_root::{Mpm, TEST_PRELOAD};
+use xtask::soak::MIXED_SOAK;
 
 use self::support::plugins::Plugins;
 use self::support::{Case, Context, Driver, HTTP2_WEBSOCKETS};
 use self::tls::renegotiation::OPENSSL_REFUSES;
 
 const THEMES: &[&[Case]] = &[
+    // The longest one first: it runs beside all others.
+    soak::CASES,
     handshake::CASES,
     origin::CASES,
     plain_requests::CASES,
@@ -240,8 +244,9 @@ fn needed_version(context: &Context, case: &Case) -> Option<Version> {
 
 /// Cases that a sanitizer disturbs. It has memory of its own, so that a child takes more than they
 /// allow; the last one loads something ahead of all else, as the sanitizer has to be.
-const NOT_SANITIZED: [&str; 10] = [
+const NOT_SANITIZED: [&str; 11] = [
     "while memory is short handshakes and messages are served or refused, and the process lives",
+    MIXED_SOAK,
     "finished connections leave one line each in the access log and nothing else",
     "TLS: finished connections leave one line each in the access log and nothing else",
     "compression: an unfinished message takes little more memory than the bytes sent",

@@ -13,6 +13,7 @@ pub(crate) mod records;
 pub(crate) mod server;
 pub(crate) mod spread;
 pub(crate) mod tls;
+pub(crate) mod wire;
 
 use std::thread;
 use std::time::{Duration, Instant};

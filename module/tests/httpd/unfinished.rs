@@ -4,8 +4,9 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Result, ensure};
 
-use crate::keepalive::ways::{AnyClient, on_all_ways};
+use crate::keepalive::ways::on_all_ways;
 use crate::support::frame::masked;
+use crate::support::wire::AnyClient;
 use crate::support::{Context, Frame, Opcode, cases};
 
 cases! {

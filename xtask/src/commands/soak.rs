@@ -11,10 +11,11 @@ use clap::Args;
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::flag;
 use xtask::c_plugin;
+use xtask::command::run;
 use xtask::httpd::Httpd;
 use xtask::port;
-use xtask::server_root::{Mpm, ServerRoot, Sizing};
-use xtask::soak::{Footprint, Requests, ensure_healthy};
+use xtask::server_root::{Mpm, ServerRoot, Sizing, TEST_MPMS};
+use xtask::soak::{Footprint, MIXED_SOAK, Requests, SOAK_SECONDS, ensure_healthy};
 use xtask::workspace::{C_PLUGINS, Profile, Workspace, module_of};
 
 use crate::bench::load::{Interrupted, Values};
@@ -45,6 +46,11 @@ const IDLE_THREADS: u32 = 25;
 
 #[derive(Args)]
 pub(crate) struct Options {
+    /// Instead, run clients of all kinds at once for so long, and check every message: TLS, HTTP/2,
+    /// compression, slow and silent clients, publishers, graceful restarts
+    #[arg(long, conflicts_with_all = ["cycles", "restarts", "tls", "redirects", "clients"],
+          value_parser = clap::value_parser!(u64).range(1..))]
+    minutes: Option<u64>,
     /// The number of connections
     #[arg(long, default_value_t = 200_000, value_parser = clap::value_parser!(u64).range(100..))]
     cycles: u64,
@@ -86,6 +92,9 @@ impl Options {
 pub(super) fn soak(options: &Options) -> Result<()> {
     packages::install_missing()?;
     let workspace = Workspace::find()?;
+    if let Some(minutes) = options.minutes {
+        return mixed(&workspace, options, minutes);
+    }
     let programs = Programs::build(&workspace)?;
     let is_interrupted = Arc::new(AtomicBool::new(false));
     for signal in [SIGINT, SIGTERM, SIGHUP] {
@@ -116,6 +125,25 @@ pub(super) fn soak(options: &Options) -> Result<()> {
         ALLOWANCE_KIB
     };
     after.ensure_flat_since(&before, allowance)
+}
+
+/// The case of the tests that has all kinds of clients, for longer and without their pauses.
+fn mixed(workspace: &Workspace, options: &Options, minutes: u64) -> Result<()> {
+    run(workspace
+        .cargo()
+        .args(["build", "--release", "--workspace", "--lib"]))?;
+    let driver = if options.blocking && options.mpm == Mpm::Event {
+        " (blocking)"
+    } else {
+        ""
+    };
+    let case = format!("{}{driver}: {MIXED_SOAK}", options.mpm);
+    run(workspace
+        .cargo()
+        .args(["test", "--release", "--package", "mod_websocket"])
+        .args(["--test", "httpd", "--", "--exact", &case])
+        .env(TEST_MPMS, options.mpm.name())
+        .env(SOAK_SECONDS, (minutes * 60).to_string()))
 }
 
 /// An httpd with one child, which echoes all messages.

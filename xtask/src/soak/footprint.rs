@@ -7,7 +7,7 @@ use anyhow::{Context, Result, bail, ensure};
 use rustix::io::Errno;
 
 use crate::httpd::{Httpd, Status, poll};
-use crate::process::{descriptors, proportional_kib, shared_kib, threads};
+use crate::process::{descriptors, own_kib, threads};
 
 /// The longest time until the last connections, children and threads have ended. A client gets two
 /// seconds, a child five and a thread ten.
@@ -36,8 +36,9 @@ pub struct Footprint {
 pub struct Share {
     /// The number of open descriptors.
     pub descriptors: usize,
-    /// The memory in KiB (PSS): private pages, and a proportional share of shared ones. Without shared
-    /// memory segments: their size is fixed at start, and a process gets the pages that it looks at.
+    /// The memory in KiB (PSS) without that of files and of shared memory segments: private pages, and
+    /// a proportional share of those that other processes of the server have, too. The size of the
+    /// segments is fixed at start, and a process gets the pages that it looks at.
     pub memory_kib: u64,
 }
 
@@ -123,7 +124,7 @@ impl Share {
         let share = || -> Result<Self> {
             Ok(Self {
                 descriptors: descriptors(pid)?,
-                memory_kib: proportional_kib(pid)?.saturating_sub(shared_kib(pid)),
+                memory_kib: own_kib(pid)?,
             })
         };
         share().with_context(|| format!("process {pid}"))

@@ -1,20 +1,13 @@
 //! One test for all kinds of connections.
 
-use std::io::{self, Read, Write};
 use std::thread;
 
 use anyhow::{Context as _, Result};
 use xtask::httpd::Httpd;
 
-use crate::support::http2::{Http2, Http2Stream};
+use crate::support::http2::Http2;
+use crate::support::wire::{AnyClient, alone, any};
 use crate::support::{Client, Context, Handshake};
-
-/// The bytes of a connection.
-pub(crate) trait Wire: Read + Write + Send {}
-
-impl<T: Read + Write + Send> Wire for T {}
-
-pub(crate) type AnyClient = Client<Box<dyn Wire>>;
 
 /// A server with an echo on every kind of connection: plain, over TLS, detached, over HTTP/2.
 pub(crate) fn start(context: &Context, config: &str) -> Result<Httpd> {
@@ -81,31 +74,7 @@ fn tls(httpd: &Httpd) -> Result<AnyClient> {
 }
 
 fn http2(httpd: &Httpd) -> Result<AnyClient> {
-    /// A stream, and the connection that it needs.
-    struct Alone(
-        Http2Stream,
-        #[expect(dead_code, reason = "it is kept open")] Http2,
-    );
-
-    impl Read for Alone {
-        fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-            self.0.read(buffer)
-        }
-    }
-
-    impl Write for Alone {
-        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-            self.0.write(bytes)
-        }
-
-        fn flush(&mut self) -> io::Result<()> {
-            self.0.flush()
-        }
-    }
-
-    let connection = Http2::connect(httpd.address())?;
-    let client = connection.open(&Handshake::to("/echo"))?;
-    Ok(any(client.map(|stream| Alone(stream, connection))))
+    alone(Http2::connect(httpd.address())?, &Handshake::to("/echo"))
 }
 
 fn on_each(
@@ -122,8 +91,4 @@ fn on_each(
         ways.into_iter()
             .try_for_each(|way| way.join().expect("it does not panic"))
     })
-}
-
-fn any<S: Wire + 'static>(client: Client<S>) -> AnyClient {
-    client.map(|stream| Box::new(stream) as Box<dyn Wire>)
 }

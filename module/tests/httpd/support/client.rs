@@ -163,12 +163,14 @@ impl<S: Read + Write> Client<S> {
 
     /// The next frame that is no ping. Answers pings: on a busy machine the client may have been
     /// silent for as long as the server lets it.
-    fn frame_behind_pings(&mut self) -> Result<Frame> {
+    pub(crate) fn frame_behind_pings(&mut self) -> Result<Frame> {
+        let started = Instant::now();
         loop {
             let frame = self.frame()?;
             if frame.first_byte != Opcode::PING {
                 return Ok(frame);
             }
+            ensure!(started.elapsed() < PATIENCE, "nothing but pings");
             self.send(masked(Opcode::PONG, frame.payload))?;
         }
     }
