@@ -35,7 +35,7 @@ mod tail;
 mod waiter;
 
 pub use api::{count, count_in_all, history, publish, publish_to_all, visit_members};
-pub use child::{Settings, configure, stop};
+pub use child::{Settings, configure, disable, stop};
 pub use error::TopicError;
 pub use message::{Kind, Position};
 pub use publisher::Publisher;

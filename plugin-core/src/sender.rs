@@ -235,7 +235,7 @@ impl Sender {
     /// # Errors
     ///
     /// Those of [`subscribe`](Self::subscribe), and [`TopicError::TooLarge`]: the message is longer
-    /// than an eighth of `WebSocketTopicMemory`.
+    /// than 1/32 of `WebSocketTopicMemory`.
     pub fn publish<'m>(
         &self,
         topic: &str,

@@ -11,8 +11,10 @@ pub use subscription::{Position, Recovery, Subscribed, Subscription};
 
 use crate::abi::{self, TOPIC_OK, TopicTable};
 use crate::{Message, export};
+use std::any::Any;
 use std::ffi::{c_int, c_void};
 use std::fmt;
+use std::panic::{self, AssertUnwindSafe};
 use std::ptr;
 
 /// The topics of a virtual host, for any thread.
@@ -133,7 +135,7 @@ impl Topics {
     /// # Errors
     ///
     /// * [`TopicError::Invalid`]: this is no name of a topic.
-    /// * [`TopicError::TooLarge`]: the message is longer than an eighth of `WebSocketTopicMemory`.
+    /// * [`TopicError::TooLarge`]: the message is longer than 1/32 of `WebSocketTopicMemory`.
     /// * [`TopicError::Unavailable`]: topics do not work in this process. httpd's log says why.
     pub fn publish<'m>(
         &self,
@@ -233,7 +235,7 @@ impl Topics {
                 self.table,
                 topic.as_ptr().cast(),
                 topic.len(),
-                visit,
+                Some(visit),
                 (&raw mut members).cast(),
             )
         };
@@ -251,9 +253,13 @@ impl Topics {
         topic: &str,
         since: Option<Position>,
         limit: usize,
-        mut visit: impl FnMut(HistoryMessage<'_>),
+        visit: impl FnMut(HistoryMessage<'_>),
     ) -> Result<(), TopicError> {
-        type Visitor<'v> = &'v mut dyn FnMut(HistoryMessage<'_>);
+        /// What is called, and its panic, which must not pass through the host.
+        struct Visitor<'v> {
+            visit: Box<dyn FnMut(HistoryMessage<'_>) + 'v>,
+            panic: Option<Box<dyn Any + Send>>,
+        }
         unsafe extern "system" fn relay(visitor: *mut c_void, message: *const abi::HistoryMessage) {
             // SAFETY: `history` passes this visitor, and the host a message with its payload.
             unsafe {
@@ -263,14 +269,22 @@ impl Topics {
                     Ok(text) if (*message).kind == abi::MESSAGE_TYPE_TEXT => Message::Text(text),
                     _ => Message::Binary(payload),
                 };
-                visitor(HistoryMessage {
+                if visitor.panic.is_some() {
+                    return;
+                }
+                let message = HistoryMessage {
                     message: message_of_kind,
                     position: (*message).position.into(),
-                });
+                };
+                let visit = AssertUnwindSafe(|| (visitor.visit)(message));
+                visitor.panic = panic::catch_unwind(visit).err();
             }
         }
         let since = since.map(abi::TopicPosition::from);
-        let mut visitor: Visitor<'_> = &mut visit;
+        let mut visitor = Visitor {
+            visit: Box::new(visit),
+            panic: None,
+        };
         // SAFETY: as above; position and visitor outlive the call.
         let answer = unsafe {
             ((*self.table).history)(
@@ -279,10 +293,13 @@ impl Topics {
                 topic.len(),
                 since.as_ref().map_or(ptr::null(), ptr::from_ref),
                 limit,
-                relay,
+                Some(relay),
                 (&raw mut visitor).cast(),
             )
         };
+        if let Some(panic) = visitor.panic {
+            panic::resume_unwind(panic);
+        }
         checked(answer)
     }
 }

@@ -269,7 +269,10 @@ unsafe extern "C" fn child_init(pool: *mut sys::apr_pool_t, _server: *mut sys::s
         // A thread must not outlive the module's code, which is unmapped when the child exits.
         // Without threads this runs in a signal handler, which must not take a lock.
         if !mpm::is_threaded() {
-            return pool.before_destroy(flusher::disable);
+            return pool.before_destroy(|| {
+                topics_of_child::disable();
+                flusher::disable();
+            });
         }
         pool.before_destroy(|| {
             shutdown::wait_for_loops();

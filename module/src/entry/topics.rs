@@ -5,7 +5,7 @@
 use std::path::Path;
 
 use super::config::{self, Config};
-use crate::httpd::commons::{self, Kept};
+use crate::httpd::commons::{self, Kept, Wanted};
 use crate::httpd::log::{Level, log_server};
 use crate::httpd::pool::Pool;
 use crate::httpd::request::{Request, virtual_host};
@@ -59,21 +59,22 @@ pub(super) unsafe fn prepare(configuration: Pool, main: *const sys::server_rec) 
         }
         config::in_vector((*main).lookup_defaults).topics()
     };
-    settings.memory = main_config.memory();
     topics::configure(settings);
-    let store = main_config.store();
+    let wanted = Wanted {
+        path: main_config.store(),
+        size: main_config.memory(),
+    };
     // SAFETY: the caller's promise.
-    match unsafe { commons::share(configuration, main, store) } {
+    match unsafe { commons::share(configuration, main, wanted) } {
         Ok(Kept::AsWanted) => {}
         Ok(Kept::Other) => log_server(
             Level::Warning,
-            "a change of WebSocketTopicStore takes effect when httpd is stopped and started: old \
-             and new processes need the same",
+            "a change of WebSocketTopicStore or WebSocketTopicMemory takes effect when httpd is \
+             stopped and started: old and new processes need the same",
         ),
         Err(error) => {
-            let place = store.map_or_else(String::new, |path: &Path| {
-                format!(" (WebSocketTopicStore {})", path.display())
-            });
+            let named = |path: &Path| format!(" (WebSocketTopicStore {})", path.display());
+            let place = wanted.path.map_or_else(String::new, named);
             let text = format!("topics will not work{place}: {error}");
             log_server(Level::Warning, &text);
         }

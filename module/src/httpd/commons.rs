@@ -5,17 +5,22 @@
 //! generations have the same. The directory lies where httpd has its files for running
 //! (`DefaultRuntimeDir`) and goes when httpd stops, unless the administrator names one that stays.
 
-use std::ffi::{CStr, CString, OsStr, c_char, c_void};
-use std::fs::{self, DirBuilder};
+use std::ffi::{CStr, CString, OsStr, c_char};
+use std::fmt;
+use std::fs::{self, DirBuilder, File, Permissions};
+use std::hash::{BuildHasher as _, Hasher as _, RandomState};
 use std::io;
 use std::num::NonZeroU32;
+use std::os::fd::{IntoRawFd as _, RawFd};
 use std::os::unix::ffi::OsStrExt as _;
-use std::os::unix::fs::{DirBuilderExt as _, chown};
+use std::os::unix::fs::{DirBuilderExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 use std::ptr;
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU32, Ordering};
 
+use rustix::fs::{AtFlags, FlockOperation, Gid, Mode, OFlags, Uid, chownat, fchown, flock};
+use rustix::io::Errno;
 use rustix::thread::{Timespec, futex};
 
 use super::error::check;
@@ -24,23 +29,43 @@ use super::{mpm, sys};
 
 /// What the parent process keeps by. It names the layout too: a restart may load another version of
 /// this module.
-const KEY: &CStr = c"mod_websocket.commons.1";
+const KEY: &CStr = c"mod_websocket.commons.2";
 
 /// The name of a directory that goes when httpd stops, before the number of the parent process.
 const PREFIX: &str = "websocket-topics.";
 
-/// What the parent process keeps.
+/// The files that processes have in the directory.
+const FILES: [&str; 2] = ["data.mdb", "lock.mdb"];
+
+/// What the parent process keeps from its first configuration on.
 #[repr(C)]
 struct Retained {
     words: *const Words,
     /// A path that lives as long as the process.
     directory: *const c_char,
+    /// Bytes of what is shared in the directory.
+    size: usize,
+    /// The directory goes when httpd stops.
+    is_temporary: bool,
+    /// The directory, locked as long as a process of this httpd lives.
+    _lock: RawFd,
+}
+
+/// What is to be shared.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Wanted<'w> {
+    /// A directory that stays when httpd stops, if it is to be one.
+    pub path: Option<&'w Path>,
+    /// Bytes of what is shared in it.
+    pub size: usize,
 }
 
 /// What processes share.
 pub struct Commons {
     /// Where they have files.
     pub directory: PathBuf,
+    /// How much memory these may take, in bytes.
+    pub size: usize,
     words: &'static Words,
     /// The number of this child's bit.
     own: OnceLock<usize>,
@@ -53,6 +78,10 @@ struct Words {
     news: AtomicU32,
     /// Counts the children that have ended.
     deaths: AtomicU32,
+    /// Unlike that of any other start of httpd, probably.
+    start: AtomicU32,
+    /// Counts the children that have asked for a number.
+    children: AtomicU32,
     /// Which child has which bit: its process id, or zero.
     bits: [AtomicU32; OWN_BITS],
 }
@@ -83,6 +112,20 @@ impl Commons {
     #[must_use]
     pub fn deaths(&self) -> u32 {
         self.words.deaths.load(Ordering::Acquire)
+    }
+
+    /// A number that no other child of this httpd has, also of an earlier start; 16 bits of it are
+    /// those of the [start](Self::start).
+    #[must_use]
+    pub fn take_number(&self) -> u32 {
+        let number = self.words.children.fetch_add(1, Ordering::Relaxed);
+        self.start() << 16 | number & 0xffff
+    }
+
+    /// A number of this start of httpd, of 16 bits.
+    #[must_use]
+    pub fn start(&self) -> u32 {
+        self.words.start.load(Ordering::Relaxed)
     }
 
     /// Waits until there are other news than `seen`, or until then. May return early.
@@ -167,14 +210,13 @@ pub fn get() -> Option<&'static Commons> {
 /// What [`share`] has found.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Kept {
-    /// The directory is the one that was asked for.
+    /// What was wanted.
     AsWanted,
-    /// It is another: the configuration names another one than when httpd was started.
+    /// Something else: the configuration has changed since httpd was started.
     Other,
 }
 
-/// Makes what is shared, or finds what an earlier configuration has made. `path` is a directory
-/// that stays when httpd stops.
+/// Makes what is shared, or finds what an earlier configuration has made.
 ///
 /// # Errors
 ///
@@ -182,49 +224,80 @@ pub enum Kept {
 ///
 /// # Safety
 ///
-/// This is the parent process, without other threads; `configuration` is the pool of the
-/// configuration, and `server` is live.
+/// This is the parent process, without other threads, which does not fork any more but for its
+/// children; `configuration` is the pool of the configuration, and `server` is live.
 pub unsafe fn share(
     configuration: Pool,
     server: *const sys::server_rec,
-    path: Option<&Path>,
+    wanted: Wanted<'_>,
 ) -> io::Result<Kept> {
-    let is_lasting = path.is_some();
     // SAFETY: httpd hands out what was kept by this key, which only this function does. Memory and
     // path live as long as the process; a child has a copy of both mappings.
-    let (words, directory, wanted) = unsafe {
-        let process_pool = (*(*server).process).pool;
-        let wanted = path.map_or_else(|| temporary(configuration), |path| Ok(path.to_owned()))?;
+    let (words, directory, size, is_temporary) = unsafe {
         let mut retained = sys::ap_retained_data_get(KEY.as_ptr()).cast::<Retained>();
         if retained.is_null() {
-            let words = allocate(process_pool)?;
-            let directory = CString::new(wanted.as_os_str().as_bytes())?;
+            let made = begin((*(*server).process).pool, configuration, wanted)?;
             retained = sys::ap_retained_data_create(KEY.as_ptr(), size_of::<Retained>()).cast();
-            retained.write(Retained {
-                words,
-                // Once for each start of httpd.
-                directory: directory.into_raw(),
-            });
+            retained.write(made);
         }
-        let Retained { words, directory } = retained.read();
-        let directory = CStr::from_ptr(directory).to_bytes();
-        (&*words, PathBuf::from(OsStr::from_bytes(directory)), wanted)
+        let retained = &*retained;
+        let directory = CStr::from_ptr(retained.directory).to_bytes();
+        let directory = PathBuf::from(OsStr::from_bytes(directory));
+        (
+            &*retained.words,
+            directory,
+            retained.size,
+            retained.is_temporary,
+        )
     };
+    // The user may have changed.
     make(&directory)?;
-    let is_wanted = directory == wanted;
-    if !is_lasting && is_wanted {
-        remove_left_over(&directory);
+    if is_temporary {
         remove_at_stop(configuration, directory.clone());
     }
+    let is_wanted = wanted.path.map_or(is_temporary, |path| path == directory);
     COMMONS.get_or_init(|| Commons {
         directory,
+        size,
         words,
         own: OnceLock::new(),
     });
-    Ok(if is_wanted {
+    Ok(if is_wanted && size == wanted.size {
         Kept::AsWanted
     } else {
         Kept::Other
+    })
+}
+
+/// For the first configuration of this httpd.
+///
+/// # Safety
+///
+/// `pool` lives as long as the process.
+unsafe fn begin(
+    pool: *mut sys::apr_pool_t,
+    configuration: Pool,
+    wanted: Wanted<'_>,
+) -> io::Result<Retained> {
+    let directory = match wanted.path {
+        Some(path) => path.to_owned(),
+        None => temporary(configuration)?,
+    };
+    if wanted.path.is_none() {
+        remove_left_over(&directory);
+    }
+    let opened = make(&directory)?;
+    flock(&opened, FlockOperation::NonBlockingLockExclusive)
+        .map_err(|error| named(&directory, &format!("another httpd uses it: {error}")))?;
+    let path = CString::new(directory.as_os_str().as_bytes())?;
+    Ok(Retained {
+        // SAFETY: the caller vouches for the pool.
+        words: unsafe { allocate(pool)? },
+        // Once for each start of httpd, both.
+        directory: path.into_raw(),
+        _lock: opened.into_raw_fd(),
+        size: wanted.size,
+        is_temporary: wanted.path.is_none(),
     })
 }
 
@@ -245,53 +318,84 @@ fn temporary(pool: Pool) -> io::Result<PathBuf> {
 /// `pool` lives as long as the process.
 unsafe fn allocate(pool: *mut sys::apr_pool_t) -> io::Result<*const Words> {
     let mut memory = ptr::null_mut();
+    let start = RandomState::new().build_hasher().finish() & 0xffff;
     // SAFETY: the caller vouches for the pool. APR aligns the memory for every basic type. Zeros
     // are valid for all fields.
     unsafe {
         let size = size_of::<Words>();
         let created = sys::apr_shm_create(&raw mut memory, size, ptr::null(), pool);
         check(created)?;
-        let start: *mut c_void = sys::apr_shm_baseaddr_get(memory);
-        start.write_bytes(0, size);
-        Ok(start.cast())
+        let words = sys::apr_shm_baseaddr_get(memory).cast::<Words>();
+        words.write_bytes(0, 1);
+        (*words).start.store(start as u32, Ordering::Relaxed);
+        Ok(words)
     }
 }
 
-/// Makes a directory that only the user of the children may use.
-fn make(directory: &Path) -> io::Result<()> {
-    let named = |error: io::Error| {
-        io::Error::new(error.kind(), format!("{}: {error}", directory.display()))
-    };
+/// Makes a directory that only the user of the children may use, or takes one that has nothing in it
+/// but files of topics.
+fn make(directory: &Path) -> io::Result<File> {
+    let named = |error: io::Error| named(directory, &error);
     match DirBuilder::new().mode(0o700).create(directory) {
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
         made => made.map_err(named)?,
     }
-    if !rustix::process::geteuid().is_root() {
-        return Ok(());
+    // Not where a link leads that somebody has put there.
+    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    let opened = rustix::fs::open(directory, flags, Mode::empty());
+    let opened = File::from(opened.map_err(|error| named(error.into()))?);
+    for entry in fs::read_dir(directory).map_err(named)? {
+        let name = entry.map_err(named)?.file_name();
+        if !FILES.iter().any(|file| name == *file) {
+            let text = format!("it has other files in it, such as {}", name.display());
+            return Err(named(io::Error::other(text)));
+        }
     }
+    opened
+        .set_permissions(Permissions::from_mode(0o700))
+        .map_err(named)?;
+    if rustix::process::geteuid().is_root() {
+        give_to_children(&opened).map_err(named)?;
+    }
+    Ok(opened)
+}
+
+fn give_to_children(directory: &File) -> io::Result<()> {
     // SAFETY: httpd has read its configuration, and changes this only when it does so again.
     let (user, group) = unsafe {
         let config = &raw const sys::ap_unixd_config;
         ((*config).user_id, (*config).group_id)
     };
-    chown(directory, Some(user), Some(group)).map_err(named)
+    let (user, group) = (Some(Uid::from_raw(user)), Some(Gid::from_raw(group)));
+    fchown(directory, user, group)?;
+    for file in FILES {
+        match chownat(directory, file, user, group, AtFlags::SYMLINK_NOFOLLOW) {
+            Err(Errno::NOENT) => {}
+            given => given?,
+        }
+    }
+    Ok(())
 }
 
-/// Removes directories of httpds that were killed.
+fn named(directory: &Path, error: &dyn fmt::Display) -> io::Error {
+    io::Error::other(format!("{}: {error}", directory.display()))
+}
+
+/// Removes directories beside this one, and this one itself, of httpds that were killed: nobody has
+/// them locked.
 fn remove_left_over(directory: &Path) {
     let Some(Ok(entries)) = directory.parent().map(fs::read_dir) else {
         return;
     };
     for entry in entries.flatten() {
         let name = entry.file_name();
-        let number = name.to_str().and_then(|name| name.strip_prefix(PREFIX));
-        let process = number
-            .and_then(|number| number.parse().ok())
-            .and_then(rustix::process::Pid::from_raw);
-        let is_gone = process.is_some_and(|process| {
-            rustix::process::test_kill_process(process) == Err(rustix::io::Errno::SRCH)
-        });
-        if is_gone {
+        let is_such = name.to_str().is_some_and(|name| name.starts_with(PREFIX));
+        let is_free = || {
+            let opened = File::open(entry.path());
+            opened
+                .is_ok_and(|opened| flock(opened, FlockOperation::NonBlockingLockExclusive).is_ok())
+        };
+        if is_such && is_free() {
             // It is of no use to anybody; the next start tries again.
             let _ = fs::remove_dir_all(entry.path());
         }

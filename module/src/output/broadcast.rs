@@ -6,6 +6,7 @@ use super::caller::Caller;
 use super::object::{Output, Queued};
 use super::queue::Closed;
 use super::sending::SLOW;
+use crate::budget;
 use crate::compression::CompressedOnce;
 use crate::protocol::Opcode;
 use crate::transport::{Stream, Transport};
@@ -35,7 +36,9 @@ impl<'m, S: Stream> Broadcast<'m, S> {
 
     /// Sends it to a connection.
     pub fn send(&mut self, output: &Arc<Output<S>>, caller: Caller) {
-        match output.queue(self.opcode, self.payload, caller) {
+        let queued = output.queue(self.opcode, self.payload, caller);
+        budget::relieve();
+        match queued {
             Ok(Queued::Accepted) | Err(Closed) => {}
             Ok(Queued::Due) => output.tell_home(caller),
             Ok(Queued::No) if output.framing.compresses(self.opcode, self.payload) => {

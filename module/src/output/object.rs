@@ -147,6 +147,12 @@ impl<S: Stream> Output<S> {
         self.shared.queue().note_closing(closing);
     }
 
+    /// How many bytes there is room for until the queue is full.
+    #[must_use]
+    pub fn room(&self) -> usize {
+        self.shared.queue().room()
+    }
+
     /// How many bytes the client holds: of what is sent to it, and of what it sends.
     #[must_use]
     pub fn held(&self) -> usize {

@@ -182,6 +182,11 @@ impl Queue {
         Ok(self.waiting < self.limit)
     }
 
+    /// How many bytes there is room for.
+    pub(super) fn room(&self) -> usize {
+        self.limit.saturating_sub(self.waiting)
+    }
+
     /// What is in the queue, and with the writer.
     pub(super) fn level(&self) -> Level {
         Level {

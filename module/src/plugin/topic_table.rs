@@ -24,9 +24,12 @@ pub(super) unsafe fn publish_as(
 ) -> c_int {
     // SAFETY: the caller vouches for it; the size is looked at first.
     let (is_good, flags) = unsafe {
-        match publication.as_ref() {
-            None => (true, 0),
-            Some(it) => (it.size >= abi::Publication::SIZE, it.flags),
+        if publication.is_null() {
+            (true, 0)
+        } else if (&raw const (*publication).size).read() < abi::Publication::SIZE {
+            (false, 0)
+        } else {
+            (true, (*publication).flags)
         }
     };
     let kind = match kind {
@@ -164,7 +167,7 @@ unsafe extern "system" fn history(
     length: usize,
     since: *const abi::TopicPosition,
     most: usize,
-    visit: abi::Visit,
+    visit: Option<abi::Visit>,
     argument: *mut c_void,
 ) -> c_int {
     // SAFETY: a plugin passes a table it was given, a topic of that length, a position or null, and
@@ -172,7 +175,7 @@ unsafe extern "system" fn history(
     unsafe {
         with_topic(table, topic, length, |space, topic| {
             // A position is one of a single topic.
-            let space = space.ok_or(TopicError::Invalid)?;
+            let (space, visit) = space.zip(visit).ok_or(TopicError::Invalid)?;
             let since = since.as_ref().map(|since| Position {
                 epoch: since.epoch,
                 offset: since.offset,
@@ -208,14 +211,14 @@ unsafe extern "system" fn presence(
     table: *const abi::TopicTable,
     topic: *const c_char,
     length: usize,
-    visit: abi::VisitMember,
+    visit: Option<abi::VisitMember>,
     argument: *mut c_void,
 ) -> c_int {
     // SAFETY: a plugin passes a table it was given, a topic of that length, and a function for this
     // argument.
     unsafe {
         with_topic(table, topic, length, |space, topic| {
-            let space = space.ok_or(TopicError::Invalid)?;
+            let (space, visit) = space.zip(visit).ok_or(TopicError::Invalid)?;
             let mut members = Vec::new();
             topics::visit_members(space, topic, |member| members.push(member))?;
             for member in &members {

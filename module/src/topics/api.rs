@@ -5,7 +5,7 @@ use websocket_plugin::abi::host::check_topic;
 use super::child::hub;
 use super::error::TopicError;
 use super::hub::Hub;
-use super::log::Since;
+use super::log::{Since, Wanted};
 use super::message::{Kind, Message, Position};
 use super::publisher::Publisher;
 use super::space::SpaceId;
@@ -23,7 +23,7 @@ pub fn publish(
     from: Publisher<'_>,
 ) -> Result<Option<Position>, TopicError> {
     check_topic(topic).map_err(|_| TopicError::Invalid)?;
-    hub()?.publish(&[message(space, topic, kind, payload)], from)
+    hub()?.publish(&message(space, topic, kind, payload), from)
 }
 
 /// The same, for the topics of this name in all spaces.
@@ -38,13 +38,12 @@ pub fn publish_to_all(
 ) -> Result<Option<Position>, TopicError> {
     check_topic(topic).map_err(|_| TopicError::Invalid)?;
     let hub = hub()?;
-    let spaces = hub.spaces.iter();
-    let messages: Vec<_> = spaces
-        .map(|space| message(*space, topic, kind, payload))
-        .collect();
-    let position = hub.publish(&messages, from)?;
+    let mut position = None;
+    for space in &hub.spaces {
+        position = hub.publish(&message(*space, topic, kind, payload), from)?;
+    }
     // A position is one of a single topic.
-    Ok(position.filter(|_| messages.len() == 1))
+    Ok(position.filter(|_| hub.spaces.len() == 1))
 }
 
 fn message<'m>(space: SpaceId, topic: &'m str, kind: Kind, payload: &'m [u8]) -> Message<'m> {
@@ -91,16 +90,25 @@ pub fn history(
     topic: &str,
     since: Option<Position>,
     most: usize,
-    visit: impl FnMut(&Message<'_>),
+    mut visit: impl FnMut(&Message<'_>),
 ) -> Result<(), TopicError> {
     check_topic(topic).map_err(|_| TopicError::Invalid)?;
     let hub = hub()?;
     let Some(keep) = hub.rules.keep(space, topic) else {
         return Ok(());
     };
-    let since = since.map_or(Since::Beginning, Since::Position);
-    let read = hub.log.recover((space, topic), (keep, since), most, visit);
-    read.map(drop).map_err(|error| Hub::failed(&error))
+    let wanted = Wanted {
+        since: since.map_or(Since::Beginning, Since::Position),
+        up_to: u64::MAX,
+        count: most,
+        bytes: usize::MAX,
+    };
+    let recovered = hub.log.recover((space, topic), keep, wanted);
+    let recovered = recovered.map_err(|error| Hub::failed(&error))?;
+    for message in recovered.messages() {
+        visit(&message);
+    }
+    Ok(())
 }
 
 /// Somebody on a topic.
@@ -127,7 +135,7 @@ pub fn visit_members(
     let hub = hub()?;
     // What this child has and has not written yet.
     hub.write_presence();
-    let listed = hub.log.list((space, topic), |listed| {
+    let listed = hub.log.list((space, topic), hub.child, |listed| {
         visit(MemberOf {
             id: listed.id,
             user: listed.user,

@@ -6,14 +6,17 @@
 use serde_json::{Value, json};
 
 use super::hub::Hub;
-use super::log::{Change, LeftBehind, Listed};
+use super::log::{LeftBehind, Listed};
 use super::message::{Kind, Message};
-use super::presence::Identity;
+use super::presence::{Identity, Topics, change};
 use super::publisher::Publisher;
 use super::space::SpaceId;
 
-/// An event tells of so many at most.
-const MOST_IN_EVENT: usize = 500;
+/// An event that tells of more than one has about so many bytes at most.
+const LONGEST_EVENT: usize = 16 * 1024;
+
+/// So many topics are written in one transaction: others want to write, too.
+const MOST_WRITTEN: usize = 256;
 
 impl Hub {
     /// Somebody has subscribed to a topic. It `was_there` if it had before.
@@ -24,89 +27,86 @@ impl Hub {
         who: Identity<'_>,
         was_there: bool,
     ) {
-        let shows_members = self.rules.shows_members(space, topic);
-        if was_there && !shows_members {
-            return;
-        }
-        let is_first = self.presence.note(space, topic, |moves| {
-            if shows_members {
-                let listed = Listed {
-                    id: who.id,
-                    user: who.user.map(Box::from),
-                    info: who.info.map(Box::from),
-                };
-                moves.joined.insert(who.id, listed);
-            }
-        });
-        if is_first {
-            self.commons.tell_own();
+        let is_shown = self.rules.shows_members(space, topic);
+        if is_shown || !was_there {
+            let listed = || Listed {
+                id: who.id,
+                user: who.user.map(Box::from),
+                info: who.info.map(Box::from),
+            };
+            self.note(space, topic, is_shown.then(|| (who.id, Some(listed()))));
         }
     }
 
     /// Somebody has left a topic.
     pub(super) fn note_left(&self, space: SpaceId, topic: &str, id: u64) {
-        let shows_members = self.rules.shows_members(space, topic);
-        let is_first = self.presence.note(space, topic, |moves| {
-            let was_new = moves.joined.remove(&id).is_some();
-            if shows_members && !was_new {
-                moves.left.push(id);
-            }
-        });
-        if is_first {
+        let is_shown = self.rules.shows_members(space, topic);
+        self.note(space, topic, is_shown.then_some((id, None)));
+    }
+
+    fn note(&self, space: SpaceId, topic: &str, who: Option<(u64, Option<Listed>)>) {
+        // Without the thread nobody would write it.
+        if self.waiter.is_running() && self.presence.note(space, topic, who) {
             self.commons.tell_own();
         }
     }
 
     /// Writes who has come and gone, and tells the subscribers of topics whose members are shown.
     pub(super) fn write_presence(&self) {
-        let topics = {
-            let mut pending = self.presence.lock();
-            pending.since = None;
-            std::mem::take(&mut pending.topics)
-        };
-        if topics.is_empty() {
-            return;
-        }
-        let changes: Vec<_> = topics
-            .into_iter()
-            .map(|((space, topic), moves)| Change {
-                count: u32::try_from(self.count_here(space, &topic)).unwrap_or(u32::MAX),
-                space,
-                topic,
-                joined: moves.joined.into_values().collect(),
-                left: moves.left,
-            })
-            .collect();
-        if let Err(error) = self.log.change_members(self.child, &changes) {
-            // What is missing is written with the next change of the topic, in part.
-            let _ = Self::failed(&error);
-            return;
-        }
-        for change in &changes {
-            let joined: Vec<_> = change.joined.iter().map(Listed::to_json).collect();
-            self.tell(change.space, &change.topic, "joined", &joined);
-            let left: Vec<_> = change.left.iter().map(|id| id_to_json(*id)).collect();
-            self.tell(change.space, &change.topic, "left", &left);
+        self.presence.write(|topics| self.write_topics(topics));
+    }
+
+    /// Returns what could not be written.
+    fn write_topics(&self, topics: Topics) -> Topics {
+        let mut topics = topics.into_iter();
+        loop {
+            let part: Topics = topics.by_ref().take(MOST_WRITTEN).collect();
+            if part.is_empty() {
+                return part;
+            }
+            let counted = part.iter().map(|(topic, moves)| {
+                let count = self.count_here(topic.0, &topic.1);
+                change(topic, moves, u32::try_from(count).unwrap_or(u32::MAX))
+            });
+            let changes: Vec<_> = counted.collect();
+            if let Err(error) = self.log.change_members(self.child, &changes) {
+                // The error log knows.
+                let _ = Self::failed(&error);
+                return part.into_iter().chain(topics).collect();
+            }
+            for change in &changes {
+                let left: Vec<_> = change.left.iter().map(|id| id_to_json(*id)).collect();
+                self.tell(change.space, &change.topic, "left", &left);
+                let joined: Vec<_> = change.joined.iter().map(Listed::to_json).collect();
+                self.tell(change.space, &change.topic, "joined", &joined);
+            }
         }
     }
 
     /// Removes what children have left that have ended, and tells of those who were on topics.
     pub(super) fn remove_dead(&self) {
-        match self.log.remove_dead() {
+        match self.log.remove_dead(self.child) {
             Ok(all) => {
                 for LeftBehind { space, topic, ids } in all {
                     let left: Vec<_> = ids.into_iter().map(id_to_json).collect();
                     self.tell(space, &topic, "left", &left);
                 }
             }
-            Err(error) => drop(Self::failed(&error)),
+            Err(error) => {
+                let _ = Self::failed(&error);
+            }
         }
     }
 
     /// Publishes an event.
     fn tell(&self, space: SpaceId, topic: &str, what: &str, who: &[Value]) {
-        for part in who.chunks(MOST_IN_EVENT) {
-            let payload = format!("\"{what}\":{}", Value::from(part.to_vec()));
+        let mut who = who.iter().map(Value::to_string).peekable();
+        while let Some(first) = who.next() {
+            let mut payload = format!("\"{what}\":[{first}");
+            while let Some(next) = who.next_if(|next| payload.len() + next.len() < LONGEST_EVENT) {
+                payload.extend([",", &next]);
+            }
+            payload.push(']');
             let message = Message {
                 space,
                 topic,
@@ -114,8 +114,8 @@ impl Hub {
                 position: None,
                 payload: payload.as_bytes(),
             };
-            // It is in the log if it cannot be published.
-            let _ = self.publish(&[message], Publisher::thread());
+            // The error log knows if it cannot be published.
+            let _ = self.publish(&message, Publisher::thread());
         }
     }
 }

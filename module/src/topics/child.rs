@@ -1,6 +1,7 @@
 //! The one [`Hub`] of this child, from its first use to the end of the child.
 
 use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError, RwLock};
+use std::time::{Duration, Instant};
 
 use super::delivery::Delivery;
 use super::error::TopicError;
@@ -17,8 +18,6 @@ use crate::httpd::generation;
 /// What the administrator has set.
 #[derive(Debug, Default)]
 pub struct Settings {
-    /// Bytes of the log.
-    pub memory: usize,
     /// The spaces of all servers and virtual hosts, each once.
     pub spaces: Vec<SpaceId>,
     /// The rules for their topics.
@@ -31,8 +30,11 @@ static SETTINGS: Mutex<Option<Settings>> = Mutex::new(None);
 /// Made when the child first uses topics.
 static HUB: OnceLock<Hub> = OnceLock::new();
 
-/// Held by whoever makes it.
-static MAKING: Mutex<()> = Mutex::new(());
+/// Held by whoever makes it: since when that has not worked.
+static MAKING: Mutex<Option<Instant>> = Mutex::new(None);
+
+/// After a failure nobody tries again for so long.
+const PAUSE: Duration = Duration::from_secs(5);
 
 /// Says what the administrator has set. For the parent process.
 pub fn configure(settings: Settings) {
@@ -42,10 +44,18 @@ pub fn configure(settings: Settings) {
 /// Ends what goes on for topics, and waits for that. The child ends.
 pub fn stop() {
     // Whoever makes it has finished, and nobody makes it any more.
+    let making = lock(&MAKING);
     *lock(&SETTINGS) = None;
-    drop(lock(&MAKING));
+    drop(making);
     if let Some(hub) = HUB.get() {
         hub.waiter.stop(hub.commons);
+    }
+}
+
+/// Nothing is delivered any more. Only sets a flag, so that a signal handler may call it.
+pub fn disable() {
+    if let Some(hub) = HUB.get() {
+        hub.waiter.disable();
     }
 }
 
@@ -59,11 +69,15 @@ pub(super) fn hub() -> Result<&'static Hub, TopicError> {
 
 #[cold]
 fn make() -> Result<&'static Hub, TopicError> {
-    let _making = lock(&MAKING);
+    let mut failed = lock(&MAKING);
     if let Some(hub) = HUB.get() {
         return Ok(hub);
     }
+    if failed.is_some_and(|since| since.elapsed() < PAUSE) {
+        return Err(TopicError::Unavailable);
+    }
     let hub = open().map_err(|why| {
+        *failed = Some(Instant::now());
         log_seldom(&format!("topics do not work: {why}"));
         TopicError::Unavailable
     })?;
@@ -77,33 +91,19 @@ fn open() -> Result<Hub, String> {
         return Err("they work in the processes that serve connections only".into());
     }
     let commons = commons::get().ok_or("httpd could not make what its processes share")?;
-    let settings = lock(&SETTINGS).take();
-    let settings = settings.ok_or("this process is ending")?;
-    let Settings {
-        memory,
-        spaces,
-        rules,
-    } = settings;
-    let log = Log::open(&commons.directory, memory);
+    if lock(&SETTINGS).is_none() {
+        return Err("this process is ending".into());
+    }
+    let log = Log::open(&commons.directory, commons.size);
     let opened = log.and_then(|log| Ok((log.newest()?, log)));
-    let (newest, log) = match opened {
-        Ok(opened) => opened,
-        Err(error) => {
-            // The next one may have more luck.
-            *lock(&SETTINGS) = Some(Settings {
-                memory,
-                spaces,
-                rules,
-            });
-            return Err(describe(&error));
-        }
-    };
+    let (newest, log) = opened.map_err(|error| describe(&error))?;
+    let Settings { spaces, rules } = lock(&SETTINGS).take().unwrap_or_default();
     Ok(Hub {
         log,
         commons,
         rules: Rules(rules),
         spaces,
-        child: ChildId::own(),
+        child: ChildId::own(commons.take_number()),
         rooms: RwLock::default(),
         delivery: Delivery::new(newest),
         presence: Presence::default(),

@@ -5,7 +5,6 @@ use std::sync::atomic::Ordering;
 
 use super::error::TopicError;
 use super::hub::Hub;
-use super::log::LogError;
 use super::message::{Kind, Message, Position};
 use super::publisher::Publisher;
 use crate::httpd::guard::guard;
@@ -13,33 +12,25 @@ use crate::httpd::log::{Level, log_server};
 use crate::output::{Broadcast, Caller};
 use crate::protocol::Closer;
 
-/// So many messages are delivered before others get a chance to subscribe.
-const BATCH: usize = 32;
-
 /// A thread that has published delivers so many batches, others' messages too, before it leaves the
-/// rest to the thread that is there for that.
+/// rest to the thread that is there for that. That one looks up as often for other things to do.
 const MOST_BATCHES: u32 = 8;
 
 /// The payload of the close frame for subscribers that have missed messages: 1013, and why.
 const MISSED: &[u8] = b"\x03\xf5missed messages";
 
 impl Hub {
-    /// Adds messages to the log and delivers them. Returns the place of the last.
+    /// Adds a message to the log and delivers it. Returns its place, if its topic has a history.
     pub(super) fn publish(
         &self,
-        messages: &[Message<'_>],
+        message: &Message<'_>,
         from: Publisher<'_>,
     ) -> Result<Option<Position>, TopicError> {
-        let keep = |message: &Message<'_>| match message.kind {
+        let keep = match message.kind {
             Kind::Presence => None,
             _ => self.rules.keep(message.space, message.topic),
         };
-        let publish = || self.log.publish(messages.iter().copied(), keep);
-        let receipt = match publish() {
-            // Those who were killed while they read may keep what others would write on.
-            Err(LogError::Full) => self.log.forget_dead_readers().and_then(|()| publish()),
-            receipt => receipt,
-        };
+        let receipt = self.log.publish(message, keep);
         let receipt = receipt.map_err(|error| Self::failed(&error))?;
         self.commons.tell_others();
         self.deliver(from);
@@ -62,17 +53,14 @@ impl Hub {
         let is_left = self.delivery.is_left.swap(false, Ordering::AcqRel);
         let asked = self.delivery.asked.fetch_add(1, Ordering::AcqRel);
         if is_left || asked == 0 {
-            self.deliver_all(Publisher::thread(), asked + 1, u32::MAX);
+            self.deliver_all(Publisher::thread(), asked + 1, MOST_BATCHES);
         }
     }
 
-    /// Delivers until nobody has asked for more.
+    /// Delivers until nobody has asked for more, or leaves the rest after so many batches.
     fn deliver_all(&self, from: Publisher<'_>, mut asked: u32, most: u32) {
         for _ in 0..most {
-            let has_more = guard("the delivery of messages", false, || {
-                self.deliver_batch(from)
-            });
-            if has_more {
+            if self.deliver_batch(from) {
                 continue;
             }
             let (success, failure) = (Ordering::AcqRel, Ordering::Acquire);
@@ -91,27 +79,35 @@ impl Hub {
 
     /// Returns whether there may be more.
     fn deliver_batch(&self, from: Publisher<'_>) -> bool {
-        let mut delivered = self.delivery.pause();
-        let before = *delivered;
-        let read = self.log.read_after(before, BATCH, |number, message| {
-            self.send(number, message, from);
-        });
-        match read {
-            Ok(read) => {
-                *delivered = read.number;
-                drop(delivered);
-                if read.has_missed {
-                    self.close_all();
-                }
-                read.number >= before + BATCH as u64
-            }
+        let mut delivered = self.delivery.begin();
+        let batch = match self.log.read_after(*delivered) {
+            Ok(batch) => batch,
             Err(error) => {
-                drop(delivered);
                 // Nobody is there to be told but the error log.
                 let _ = Self::failed(&error);
-                false
+                self.close_behind(u64::MAX);
+                return false;
+            }
+        };
+        if batch.is_empty() {
+            return false;
+        }
+        if batch.first != *delivered + 1 {
+            self.close_behind(batch.first - 1);
+        }
+        for (number, message) in batch.messages() {
+            // Should it fail, it is not sent again.
+            *delivered = number;
+            if self.waiter.is_stopping() {
+                return false;
+            }
+            if let Some(message) = message {
+                guard("the delivery of a message", (), || {
+                    self.send(number, &message, from);
+                });
             }
         }
+        true
     }
 
     /// Sends a message to its subscribers in this child.
@@ -144,21 +140,23 @@ impl Hub {
         }
     }
 
-    /// Closes all subscribers of this child, as they have missed messages.
+    /// Closes the subscribers of this child that have missed messages: those who have not got the one
+    /// with this number, which is gone.
     #[cold]
-    fn close_all(&self) {
+    fn close_behind(&self, number: u64) {
         let rooms = self.rooms.read().unwrap_or_else(PoisonError::into_inner);
         let mut count = 0;
         for members in rooms.values() {
-            for (_, member) in members.all() {
+            for (_, member) in members.all().filter(|(_, member)| member.after < number) {
                 let closed = member.output.close(Closer::Limit, MISSED, Caller::Thread);
                 count += usize::from(closed.is_ok());
             }
         }
         drop(rooms);
         let text = format!(
-            "this process was stopped for so long that messages to topics are gone: closing \
-             {count} subscribers with 1013; more WebSocketTopicMemory keeps them for longer"
+            "messages to topics are gone before this process took them: closing {count} subscribers \
+             with 1013; the process was stopped, or more is published than it can deliver, or \
+             WebSocketTopicMemory is too small"
         );
         log_server(Level::Error, &text);
     }

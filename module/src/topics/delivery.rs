@@ -1,12 +1,16 @@
 //! How far a child has delivered what is in the log.
 
-use std::sync::atomic::{AtomicBool, AtomicU32};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 /// How far messages were delivered, and who does it.
 pub(super) struct Delivery {
     /// The number of the last message that was. Locked while messages are delivered.
-    pub(super) delivered: Mutex<u64>,
+    delivered: Mutex<u64>,
+    /// Those who want to subscribe, and the place where they wait: whoever delivers lets them go
+    /// first.
+    waiting: AtomicU32,
+    turnstile: Mutex<()>,
     /// How often delivery was asked for and is not done. Whoever makes this more than zero delivers,
     /// until it is zero again.
     pub(super) asked: AtomicU32,
@@ -19,15 +23,32 @@ impl Delivery {
     pub(super) fn new(newest: u64) -> Self {
         Self {
             delivered: Mutex::new(newest),
+            waiting: AtomicU32::new(0),
+            turnstile: Mutex::new(()),
             asked: AtomicU32::new(0),
             is_left: AtomicBool::new(false),
         }
     }
 
+    /// For who delivers.
+    pub(super) fn begin(&self) -> MutexGuard<'_, u64> {
+        if self.waiting.load(Ordering::Relaxed) > 0 {
+            drop(lock(&self.turnstile));
+        }
+        lock(&self.delivered)
+    }
+
     /// Keeps messages from being delivered meanwhile.
     pub(super) fn pause(&self) -> MutexGuard<'_, u64> {
-        self.delivered
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
+        self.waiting.fetch_add(1, Ordering::Relaxed);
+        let turn = lock(&self.turnstile);
+        let delivered = lock(&self.delivered);
+        drop(turn);
+        self.waiting.fetch_sub(1, Ordering::Relaxed);
+        delivered
     }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

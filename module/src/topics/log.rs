@@ -26,21 +26,25 @@ use rustix::fs::{FallocateFlags, fallocate};
 use super::message::{Message, Position};
 use super::rules::Keep;
 
-pub(super) use history::{Recovered, Since};
+pub(super) use history::{Since, Wanted};
 pub(super) use members::{Change, ChildId, LeftBehind, Listed};
 
 /// More children than this cannot read the log.
 const READERS: u32 = 4096;
 
 /// A message may take so much of the log's memory: one part of so many.
-pub(super) const PARTS_OF_LARGEST: usize = 8;
+pub(super) const PARTS_OF_LARGEST: usize = 32;
 
-/// The messages for all take so much of it: one part of so many. The rest is for histories, and for
-/// what is being written while others read.
-const PARTS_OF_LOG: usize = 2;
+/// Messages for all children take so much of it, and histories as much: one part of so many. The
+/// rest is for what is being written while others read.
+const PARTS_OF_EACH: usize = 3;
 
 /// The oldest messages are removed together: one part of so many.
 const PARTS_OF_TRIM: u64 = 16;
+
+/// So many messages are read at a time, and messages of about so many bytes.
+const BATCH: usize = 32;
+const BATCH_BYTES: usize = 256 * 1024;
 
 /// Anything by its key.
 type Table = Database<Bytes, Bytes>;
@@ -58,7 +62,7 @@ pub(super) struct Log {
     counts: Table,
     /// Who is on topics whose members are shown, by topic, child and connection.
     members: Table,
-    /// The most pages of `messages`.
+    /// The most pages of `messages`, and of what histories take.
     most_pages: usize,
     /// The longest message, in bytes.
     longest: usize,
@@ -78,19 +82,42 @@ pub(super) enum LogError {
 /// A message was published.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Receipt {
-    /// Its number in the log.
-    pub(super) number: u64,
     /// Its place in its topic, if that has a history.
     pub(super) position: Option<Position>,
 }
 
-/// How far the log was read.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct ReadUpTo {
-    /// The number of the last message that was read.
-    pub(super) number: u64,
-    /// Whether messages in between were gone.
-    pub(super) has_missed: bool,
+/// Messages that follow each other in the log. They are copies: while the log is read, what is freed
+/// in it cannot be used again.
+#[derive(Default)]
+pub(super) struct Batch {
+    /// The number of the first message. If it is not the one that was asked for, those before it are
+    /// gone.
+    pub(super) first: u64,
+    bytes: Vec<u8>,
+    /// Where each ends in `bytes`.
+    ends: Vec<usize>,
+}
+
+impl Batch {
+    pub(super) fn is_empty(&self) -> bool {
+        self.ends.is_empty()
+    }
+
+    /// The messages and their numbers.
+    pub(super) fn messages(&self) -> impl Iterator<Item = (u64, Option<Message<'_>>)> {
+        let starts = [0].into_iter().chain(self.ends.iter().copied());
+        let ranges = starts.zip(&self.ends);
+        (self.first..).zip(ranges.map(|(start, end)| Message::read(&self.bytes[start..*end])))
+    }
+
+    fn push(&mut self, bytes: &[u8]) {
+        self.bytes.extend_from_slice(bytes);
+        self.ends.push(self.bytes.len());
+    }
+
+    fn is_full(&self) -> bool {
+        self.ends.len() >= BATCH || self.bytes.len() >= BATCH_BYTES
+    }
 }
 
 impl Log {
@@ -117,7 +144,7 @@ impl Log {
             history: environment.create_database(&mut txn, Some("history"))?,
             counts: environment.create_database(&mut txn, Some("counts"))?,
             members: environment.create_database(&mut txn, Some("members"))?,
-            most_pages: size / PARTS_OF_LOG / page_size(&environment),
+            most_pages: size / PARTS_OF_EACH / page_size(&environment),
             longest: size / PARTS_OF_LARGEST,
             environment: environment.clone(),
         };
@@ -125,49 +152,75 @@ impl Log {
         Ok(log)
     }
 
-    /// Adds messages, in this order, and keeps those for histories of which `keep` says so. Returns
-    /// what became of the last.
-    pub(super) fn publish<'m>(
+    /// Adds a message, and to the history of its topic, if `keep` says so.
+    pub(super) fn publish(
         &self,
-        messages: impl Iterator<Item = Message<'m>>,
-        keep: impl Fn(&Message<'_>) -> Option<Keep>,
+        message: &Message<'_>,
+        keep: Option<Keep>,
     ) -> Result<Receipt, LogError> {
-        let mut txn = self.environment.write_txn()?;
-        let mut receipt = Receipt {
-            number: self.last(&txn)?,
-            position: None,
-        };
-        let mut bytes = Vec::new();
-        for mut message in messages {
-            if message.payload.len() > self.longest {
-                return Err(LogError::TooLarge);
-            }
-            if let Some(keep) = keep(&message) {
-                message.position = Some(self.append(&mut txn, &message, keep)?);
-            }
-            receipt.number += 1;
-            receipt.position = message.position;
-            message.write(&mut bytes);
-            let (number, flags) = (receipt.number, PutFlags::APPEND);
-            self.messages
-                .put_with_flags(&mut txn, flags, &number, &bytes)?;
+        if message.payload.len() > self.longest {
+            return Err(LogError::TooLarge);
         }
-        self.trim(&mut txn, receipt.number)?;
-        txn.commit()?;
-        Ok(receipt)
+        match self.try_publish(message, keep) {
+            Err(LogError::Full) => {
+                // Those who were killed while they read may keep what others would write on. And
+                // what is removed is free for the next transactions.
+                self.environment.clear_stale_readers()?;
+                self.remove_half()?;
+                self.remove_half()?;
+                self.try_publish(message, keep)
+            }
+            published => published,
+        }
     }
 
-    /// Removes the oldest messages if all of them take too much memory, but not `newest`.
-    fn trim(&self, txn: &mut RwTxn<'_>, newest: u64) -> Result<(), LogError> {
-        let stat = self.messages.stat(txn)?;
-        let pages = stat.leaf_pages + stat.branch_pages + stat.overflow_pages;
-        if pages <= self.most_pages {
-            return Ok(());
+    fn try_publish(&self, message: &Message<'_>, keep: Option<Keep>) -> Result<Receipt, LogError> {
+        let mut message = *message;
+        let mut txn = self.environment.write_txn()?;
+        let number = self.last(&txn)? + 1;
+        if let Some(keep) = keep {
+            message.position = Some(self.append(&mut txn, &message, number, keep)?);
         }
-        if let Some((oldest, _)) = self.messages.first(txn)? {
-            let end = (oldest + (newest - oldest) / PARTS_OF_TRIM + 1).min(newest);
+        self.trim(&mut txn, number, message.payload.len())?;
+        let mut bytes = Vec::new();
+        message.write(&mut bytes);
+        self.messages
+            .put_with_flags(&mut txn, PutFlags::APPEND, &number, &bytes)?;
+        txn.commit()?;
+        Ok(Receipt {
+            position: message.position,
+        })
+    }
+
+    /// Makes room for a message of so many bytes, which gets the number `next`: removes the oldest,
+    /// as many as it takes, but not the last.
+    fn trim(&self, txn: &mut RwTxn<'_>, next: u64, bytes: usize) -> Result<(), LogError> {
+        loop {
+            let stat = self.messages.stat(txn)?;
+            let pages = stat.leaf_pages + stat.branch_pages + stat.overflow_pages;
+            if pages + bytes / stat.page_size as usize <= self.most_pages {
+                return Ok(());
+            }
+            let Some((oldest, _)) = self.messages.first(txn)? else {
+                return Ok(());
+            };
+            let end = (oldest + (next - oldest) / PARTS_OF_TRIM + 1).min(next - 1);
+            if end <= oldest {
+                return Ok(());
+            }
             self.messages.delete_range(txn, &(oldest..end))?;
         }
+    }
+
+    /// Removes the older half of the messages.
+    fn remove_half(&self) -> Result<(), LogError> {
+        let mut txn = self.environment.write_txn()?;
+        let newest = self.last(&txn)?;
+        if let Some((oldest, _)) = self.messages.first(&txn)? {
+            let end = (oldest + (newest - oldest) / 2 + 1).min(newest);
+            self.messages.delete_range(&mut txn, &(oldest..end))?;
+        }
+        txn.commit()?;
         Ok(())
     }
 
@@ -180,27 +233,21 @@ impl Log {
         Ok(self.messages.last(txn)?.map_or(0, |(number, _)| number))
     }
 
-    /// Shows up to `most` messages that follow the one with this number.
-    pub(super) fn read_after(
-        &self,
-        number: u64,
-        most: usize,
-        mut visit: impl FnMut(u64, &Message<'_>),
-    ) -> Result<ReadUpTo, LogError> {
+    /// The messages that follow the one with this number.
+    pub(super) fn read_after(&self, number: u64) -> Result<Batch, LogError> {
         let txn = self.read()?;
-        let mut read = ReadUpTo {
-            number,
-            has_missed: false,
-        };
-        for message in self.messages.range(&txn, &(number + 1..))?.take(most) {
+        let mut batch = Batch::default();
+        for message in self.messages.range(&txn, &(number + 1..))? {
             let (number, bytes) = message?;
-            read.has_missed |= number != read.number + 1;
-            read.number = number;
-            if let Some(message) = Message::read(bytes) {
-                visit(number, &message);
+            if batch.is_empty() {
+                batch.first = number;
+            }
+            batch.push(bytes);
+            if batch.is_full() {
+                break;
             }
         }
-        Ok(read)
+        Ok(batch)
     }
 
     fn read(&self) -> Result<RoTxn<'_, WithoutTls>, LogError> {
@@ -212,12 +259,6 @@ impl Log {
             }
             txn => Ok(txn?),
         }
-    }
-
-    /// Has what processes were reading that were killed count as read.
-    pub(super) fn forget_dead_readers(&self) -> Result<(), LogError> {
-        self.environment.clear_stale_readers()?;
-        Ok(())
     }
 }
 

@@ -1,6 +1,6 @@
 //! Who gets the messages of which topics, of one space.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use indexmap::IndexMap;
@@ -98,14 +98,12 @@ impl<T> Members<T> {
         mut visit: impl FnMut(&'m T),
     ) {
         let groups = self.groups_of(topic);
-        for (number, group) in groups.iter().enumerate() {
-            let earlier = &groups[..number];
+        let mut seen = HashSet::new();
+        let is_only = groups.len() == 1;
+        for group in &groups {
             for (subscriber, kept) in *group {
-                let is_known = || {
-                    let mut known = earlier.iter().filter_map(|group| group.get(subscriber));
-                    known.any(&counts)
-                };
-                if counts(kept) && !is_known() {
+                // Most topics have one group: nobody can be in two.
+                if counts(kept) && (is_only || seen.insert(*subscriber)) {
                     visit(kept);
                 }
             }

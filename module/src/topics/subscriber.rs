@@ -9,9 +9,9 @@ use websocket_plugin::abi::host::Filter;
 use super::child::hub;
 use super::error::TopicError;
 use super::hub::Hub;
-use super::log::{Recovered, Since};
+use super::log::{Since, Wanted};
 use super::members::Member;
-use super::message::Position;
+use super::message::{Message, Position};
 use super::presence::Identity;
 use super::publisher::Publisher;
 use super::space::SpaceId;
@@ -48,16 +48,16 @@ pub enum Recovery {
     Gap,
 }
 
-/// The longest text about a subscriber that others see, in bytes.
-const LONGEST_INFO: usize = 1024;
+/// The longest texts about a subscriber that others see, in bytes.
+const LONGEST_TEXT: usize = 1024;
 
 /// Numbers the connections of this process that use topics.
 static NEXT: AtomicU32 = AtomicU32::new(0);
 
 /// A connection, and what it has subscribed to. It leaves all topics when it is dropped.
 pub struct Subscriber {
-    /// Unlike that of any other connection of this httpd.
-    id: u64,
+    /// Unlike that of any other connection of this child.
+    number: u32,
     output: Arc<Output>,
     space: SpaceId,
     /// The most subscriptions.
@@ -71,13 +71,12 @@ impl Subscriber {
     /// A connection that has subscribed to nothing yet.
     #[must_use]
     pub fn new(output: Arc<Output>, space: SpaceId, most: usize, user: Option<Box<str>>) -> Self {
-        let process = u64::from(std::process::id()) << u32::BITS;
         Self {
-            id: process | u64::from(NEXT.fetch_add(1, Ordering::Relaxed)),
+            number: NEXT.fetch_add(1, Ordering::Relaxed),
             output,
             space,
             most,
-            user,
+            user: user.map(|user| cut(&user).into()),
             filters: Mutex::new(Some(HashSet::new())),
         }
     }
@@ -103,96 +102,89 @@ impl Subscriber {
         if !filters.contains(text) && filters.len() >= self.most {
             return Err(TopicError::Limit);
         }
-        // What is recovered comes before what is delivered.
-        let delivery = hub.delivery.pause();
-        let (after, subscribed) = self.recover(hub, filter, options, from)?;
+        // What is recovered comes before what is delivered from then on.
+        let delivered = hub.delivery.pause();
+        let subscribed = self.recover(hub, filter, options, *delivered, from)?;
         let member = Member {
             output: Arc::clone(&self.output),
-            after,
+            after: *delivered,
             has_envelope: options.has_envelope,
         };
-        let replaced = hub.add(self.space, filter, self.id, member);
-        drop(delivery);
+        let replaced = hub.add(self.space, filter, self.id(hub), member);
+        drop(delivered);
         filters.insert(text.into());
         if let Filter::Topic(topic) = filter {
-            let info = options.info.map(|info| {
-                let end = info.floor_char_boundary(info.len().min(LONGEST_INFO));
-                &info[..end]
-            });
             let who = Identity {
-                id: self.id,
+                id: self.id(hub),
                 user: self.user.as_deref(),
-                info,
+                info: options.info.map(cut),
             };
             hub.note_joined(self.space, topic, who, replaced);
         }
         Ok(subscribed)
     }
 
-    /// Sends what the history has for the subscriber. Returns the number of the newest message in
-    /// the log, which is not to be delivered, too.
+    /// Sends what the history has for the subscriber, of what was delivered up to the message with
+    /// this number.
     fn recover(
         &self,
         hub: &Hub,
         filter: Filter<'_>,
         options: Options<'_>,
+        delivered: u64,
         from: Publisher<'_>,
-    ) -> Result<(u64, Subscribed), TopicError> {
-        let mut subscribed = Subscribed {
-            position: None,
-            recovery: Recovery::None,
-        };
+    ) -> Result<Subscribed, TopicError> {
         let keep = match filter {
-            Filter::Topic(topic) => {
-                let keep = hub.rules.keep(self.space, topic);
-                keep.map(|keep| (topic, keep))
-            }
+            Filter::Topic(topic) => hub.rules.keep(self.space, topic).zip(Some(topic)),
             _ => None,
         };
-        let Some((topic, keep)) = keep else {
-            let newest = hub.log.newest().map_err(|error| Hub::failed(&error))?;
-            return Ok((newest, subscribed));
+        let Some((keep, topic)) = keep else {
+            return Ok(Subscribed {
+                position: None,
+                recovery: Recovery::None,
+            });
         };
-        let read = |since, most| {
-            let read = hub
-                .log
-                .recover((self.space, topic), (keep, since), most, |message| {
-                    let envelope = options.has_envelope.then(|| message.envelope());
-                    let payload = envelope
-                        .as_ref()
-                        .map_or(message.payload, |text| text.as_bytes());
-                    let mut broadcast = Broadcast::new(message.kind.opcode(), payload);
-                    broadcast.send(&self.output, from.caller_for(&self.output));
-                    broadcast.finish();
-                });
-            read.map_err(|error| Hub::failed(&error))
+        let is_asked = options.since.is_some() || keep.is_given;
+        let wanted = |since| Wanted {
+            since,
+            up_to: delivered,
+            count: if is_asked { usize::MAX } else { 0 },
+            // In on_connect nothing leaves the queue.
+            bytes: self.output.room(),
         };
-        let mut read_all = read(
-            options.since.map_or(Since::Beginning, Since::Position),
-            if options.since.is_some() || keep.is_given {
-                usize::MAX
-            } else {
-                0
-            },
-        )?;
-        if !read_all.is_complete && keep.is_given {
-            read_all = read(Since::Beginning, usize::MAX)?;
+        let read = |since| {
+            let recovered = hub.log.recover((self.space, topic), keep, wanted(since));
+            recovered.map_err(|error| Hub::failed(&error))
+        };
+        let mut recovered = read(options.since.map_or(Since::Beginning, Since::Position))?;
+        if recovered.has_gap && keep.is_given {
+            // The newest is all there is to know.
+            recovered = read(Since::Beginning)?;
         }
-        let Recovered {
-            number,
-            position,
-            is_complete,
-            count,
-        } = read_all;
-        subscribed.position = position;
-        if options.since.is_some() || keep.is_given {
-            subscribed.recovery = if is_complete {
-                Recovery::Complete(count)
-            } else {
-                Recovery::Gap
-            };
+        let mut count = 0;
+        for message in recovered.messages() {
+            self.send(&message, options, from);
+            count += 1;
         }
-        Ok((number, subscribed))
+        let recovery = match recovered.has_gap {
+            _ if !is_asked => Recovery::None,
+            true => Recovery::Gap,
+            false => Recovery::Complete(count),
+        };
+        Ok(Subscribed {
+            position: recovered.position,
+            recovery,
+        })
+    }
+
+    fn send(&self, message: &Message<'_>, options: Options<'_>, from: Publisher<'_>) {
+        let envelope = options.has_envelope.then(|| message.envelope());
+        let payload = envelope
+            .as_ref()
+            .map_or(message.payload, |text| text.as_bytes());
+        let mut broadcast = Broadcast::new(message.kind.opcode(), payload);
+        broadcast.send(&self.output, from.caller_for(&self.output));
+        broadcast.finish();
     }
 
     /// Ends a subscription, if there is one.
@@ -223,16 +215,32 @@ impl Subscriber {
 
     fn leave(&self, filter: Filter<'_>) -> Result<(), TopicError> {
         let hub = hub()?;
-        let removed = hub.remove(self.space, filter, self.id);
+        let removed = hub.remove(self.space, filter, self.id(hub));
         if let (Filter::Topic(topic), true) = (filter, removed) {
-            hub.note_left(self.space, topic, self.id);
+            hub.note_left(self.space, topic, self.id(hub));
         }
         Ok(())
+    }
+
+    /// Unlike that of any other connection of this httpd, also of earlier starts.
+    fn id(&self, hub: &Hub) -> u64 {
+        u64::from(hub.child.number()) << u32::BITS | u64::from(self.number)
     }
 
     fn filters(&self) -> MutexGuard<'_, Option<HashSet<Box<str>>>> {
         self.filters.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+impl Drop for Subscriber {
+    fn drop(&mut self) {
+        self.end();
+    }
+}
+
+/// What others see of a text.
+fn cut(text: &str) -> &str {
+    &text[..text.floor_char_boundary(text.len().min(LONGEST_TEXT))]
 }
 
 impl Hub {

@@ -49,9 +49,13 @@ impl Waiter {
         self.is_stopping.load(Ordering::SeqCst)
     }
 
+    pub(super) fn disable(&self) {
+        self.is_stopping.store(true, Ordering::SeqCst);
+    }
+
     /// Ends the thread and waits for it.
     pub(super) fn stop(&self, commons: &Commons) {
-        self.is_stopping.store(true, Ordering::SeqCst);
+        self.disable();
         commons.tell_own();
         let thread = self
             .thread

@@ -34,18 +34,18 @@ pub(crate) fn root(context: &Context, config: &str) -> Result<ServerRoot> {
         processes: 3,
         threads: 64,
     };
+    Ok(context.root()?.sizing(sizing).config(text(context, config)))
+}
+
+/// The configuration for the plugin at `/herald`.
+pub(crate) fn text(context: &Context, config: &str) -> String {
     let location = context.plugins().rust_location("/herald", "herald");
     let children = if context.mpm == Mpm::Prefork {
         ""
     } else {
         "StartServers 3\nMinSpareThreads 130"
     };
-    Ok(context
-        .root()?
-        .sizing(sizing)
-        .config(children)
-        .config(location)
-        .config(config))
+    format!("{children}\n{location}\n{config}")
 }
 
 pub(crate) fn start(context: &Context, config: &str) -> Result<Httpd> {
@@ -248,9 +248,9 @@ fn refused(context: &Context) -> Result<()> {
             "{command}: {answer}"
         );
     }
-    let answer = ask(&mut client, "large a 131073")?;
+    let answer = ask(&mut client, "large a 32769")?;
     ensure!(answer.contains("WebSocketTopicMemory"), "{answer}");
-    expect(&mut client, "large a 131072", "-")
+    expect(&mut client, "large a 32768", "-")
 }
 
 fn spaces(context: &Context) -> Result<()> {

@@ -18,7 +18,7 @@ pub const TOPIC_CLOSED: c_int = 1;
 pub const TOPIC_INVALID: c_int = 2;
 /// The connection has as many subscriptions as `WebSocketMaxTopics` allows.
 pub const TOPIC_LIMIT: c_int = 3;
-/// The message is longer than an eighth of `WebSocketTopicMemory`.
+/// The message is longer than 1/32 of `WebSocketTopicMemory`.
 pub const TOPIC_TOO_LARGE: c_int = 4;
 /// Topics do not work in this process; httpd's error log says why.
 pub const TOPIC_UNAVAILABLE: c_int = 5;
@@ -176,7 +176,7 @@ pub type History = unsafe extern "system" fn(
     usize,
     *const TopicPosition,
     usize,
-    Visit,
+    Option<Visit>,
     *mut c_void,
 ) -> c_int;
 
@@ -212,7 +212,7 @@ pub type Presence = unsafe extern "system" fn(
     *const TopicTable,
     *const c_char,
     usize,
-    VisitMember,
+    Option<VisitMember>,
     *mut c_void,
 ) -> c_int;
 

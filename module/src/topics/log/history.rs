@@ -3,7 +3,7 @@
 use std::ops::Bound;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use heed::{RoTxn, RwTxn};
+use heed::{AnyTls, RoTxn, RwTxn};
 
 use super::keys::{TopicKey, number};
 use super::{Log, LogError};
@@ -13,6 +13,9 @@ use crate::topics::space::SpaceId;
 
 /// When a message is added, so many old ones are removed at most.
 const MOST_REMOVED: usize = 8;
+
+/// So many histories are forgotten at a time, if they take too much memory.
+const MOST_EVICTED: usize = 16;
 
 /// What is known of a topic.
 #[derive(Clone, Copy)]
@@ -33,28 +36,49 @@ pub(in crate::topics) enum Since {
     Position(Position),
 }
 
+/// What is wanted of a history.
+#[derive(Clone, Copy, Debug)]
+pub(in crate::topics) struct Wanted {
+    pub(in crate::topics) since: Since,
+    /// Of the log, messages up to the one with this number.
+    pub(in crate::topics) up_to: u64,
+    /// So many at most.
+    pub(in crate::topics) count: usize,
+    /// If they have more bytes than this, none.
+    pub(in crate::topics) bytes: usize,
+}
+
 /// What a history has.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Debug, Default)]
 pub(in crate::topics) struct Recovered {
-    /// The newest message of the log.
-    pub(in crate::topics) number: u64,
-    /// The newest message of the topic, if there was one.
+    /// The newest message of the topic, of those that were wanted, if there was one.
     pub(in crate::topics) position: Option<Position>,
-    /// Whether all messages that were wanted are there. If not, none was shown.
-    pub(in crate::topics) is_complete: bool,
-    /// How many were shown.
-    pub(in crate::topics) count: u32,
+    /// Some of the messages that were wanted are gone, or they are too many. There is none of them.
+    pub(in crate::topics) has_gap: bool,
+    messages: Vec<Box<[u8]>>,
+}
+
+impl Recovered {
+    /// The messages, the oldest first.
+    pub(in crate::topics) fn messages(&self) -> impl Iterator<Item = Message<'_>> {
+        self.messages
+            .iter()
+            .filter_map(|bytes| Message::read(bytes))
+    }
 }
 
 impl Log {
-    /// Adds a message to the history of its topic. Returns its place.
+    /// Adds a message to the history of its topic; it gets this number in the log. Returns its
+    /// place.
     pub(super) fn append(
         &self,
         txn: &mut RwTxn<'_>,
         message: &Message<'_>,
+        number: u64,
         keep: Keep,
     ) -> Result<Position, LogError> {
         let key = TopicKey::new(message.space, message.topic);
+        self.evict(txn, &key)?;
         let known = self.topics.get(txn, key.topic())?.and_then(State::read);
         let mut state = known.unwrap_or_else(|| State {
             epoch: new_epoch(),
@@ -68,6 +92,7 @@ impl Log {
         };
         let kept = Kept {
             at: now(),
+            number,
             message: Message {
                 position: Some(position),
                 ..*message
@@ -90,48 +115,114 @@ impl Log {
         Ok(position)
     }
 
-    /// Shows what is kept of a topic `since` then, up to `most` messages, the oldest first.
+    /// If histories take too much memory, forgets those of some topics, but not of this one. Whoever
+    /// comes back to one of them is told of a gap.
+    fn evict(&self, txn: &mut RwTxn<'_>, except: &TopicKey) -> Result<(), LogError> {
+        let mut pages = 0;
+        for table in [&self.topics, &self.history] {
+            let stat = table.stat(txn)?;
+            pages += stat.leaf_pages + stat.branch_pages + stat.overflow_pages;
+        }
+        if pages <= self.most_pages {
+            return Ok(());
+        }
+        // Any will do; where to begin is left to chance.
+        let start = new_epoch().to_be_bytes();
+        let bounds = (Bound::Included(&start[..]), Bound::Unbounded);
+        let keys = self
+            .topics
+            .range(txn, &bounds)?
+            .chain(self.topics.iter(txn)?);
+        let mut victims = Vec::new();
+        for entry in keys.take(MOST_EVICTED) {
+            let (key, state) = entry?;
+            if key != except.topic() {
+                victims.push((TopicKey::of(key), State::read(state)));
+            }
+        }
+        for (key, state) in victims {
+            let newest = state.map_or(u64::MAX, |state| state.newest + 1);
+            let items = key.items(0..newest);
+            self.history.delete_range(txn, &bounds_of(&items))?;
+            self.topics.delete(txn, key.topic())?;
+        }
+        Ok(())
+    }
+
+    /// What is kept of a topic.
     pub(in crate::topics) fn recover(
         &self,
         (space, topic): (SpaceId, &str),
-        (keep, since): (Keep, Since),
-        most: usize,
-        mut visit: impl FnMut(&Message<'_>),
+        keep: Keep,
+        wanted: Wanted,
     ) -> Result<Recovered, LogError> {
         let txn = self.read()?;
         let key = TopicKey::new(space, topic);
-        let state = self.topics.get(&txn, key.topic())?.and_then(State::read);
-        let mut recovered = Recovered {
-            number: self.last(&txn)?,
-            position: state.map(State::position),
-            is_complete: true,
-            count: 0,
-        };
-        let Some(state) = state else {
-            recovered.is_complete = since == Since::Beginning;
+        let mut recovered = Recovered::default();
+        let Some(state) = self.topics.get(&txn, key.topic())?.and_then(State::read) else {
+            recovered.has_gap = wanted.since != Since::Beginning;
             return Ok(recovered);
         };
+        let newest = self.newest_up_to(&txn, &key, state, wanted.up_to)?;
+        recovered.position = (newest > 0).then_some(Position {
+            epoch: state.epoch,
+            offset: newest,
+        });
         let oldest = self.oldest_kept(&txn, &key, state, keep)?;
-        let first = match since {
+        let first = match wanted.since {
             Since::Beginning => oldest,
             Since::Position(Position { epoch, offset }) => {
                 let is_of_topic = epoch == state.epoch && offset <= state.newest;
                 if !is_of_topic || offset + 1 < oldest {
-                    recovered.is_complete = false;
+                    recovered.has_gap = true;
                     return Ok(recovered);
                 }
                 offset + 1
             }
         };
-        let items = key.items(first..state.newest + 1);
-        for item in self.history.range(&txn, &bounds(&items))?.take(most) {
+        let items = key.items(first..newest + 1);
+        let mut left = wanted.bytes;
+        for item in self
+            .history
+            .range(&txn, &bounds_of(&items))?
+            .take(wanted.count)
+        {
             let (_, bytes) = item?;
-            if let Some(kept) = Kept::read(bytes) {
-                visit(&kept.message);
-                recovered.count += 1;
-            }
+            let Some(rest) = left.checked_sub(bytes.len()) else {
+                recovered.has_gap = true;
+                recovered.messages.clear();
+                break;
+            };
+            left = rest;
+            recovered
+                .messages
+                .extend(Kept::message(bytes).map(Box::from));
         }
         Ok(recovered)
+    }
+
+    /// The offset of the newest message that has this number in the log, or a smaller one; zero if
+    /// there is none.
+    fn newest_up_to(
+        &self,
+        txn: &RoTxn<'_, AnyTls>,
+        key: &TopicKey,
+        state: State,
+        up_to: u64,
+    ) -> Result<u64, LogError> {
+        let mut offset = state.newest;
+        // Those that were published in this moment.
+        while offset >= state.oldest {
+            let kept = self.history.get(txn, &key.item(offset))?;
+            if kept
+                .and_then(Kept::read)
+                .is_none_or(|kept| kept.number <= up_to)
+            {
+                break;
+            }
+            offset -= 1;
+        }
+        Ok(offset)
     }
 
     /// Removes what is too old from histories. `keep` says how much of a topic is kept.
@@ -147,7 +238,7 @@ impl Log {
             };
             let oldest = self.oldest_to_keep(&txn, &key, state, keep(space, &topic))?;
             let items = key.items(state.oldest..oldest);
-            self.history.delete_range(&mut txn, &bounds(&items))?;
+            self.history.delete_range(&mut txn, &bounds_of(&items))?;
             let state = State { oldest, ..state };
             self.topics.put(&mut txn, key.topic(), &state.write())?;
             txn.commit()?;
@@ -179,7 +270,7 @@ impl Log {
 
     fn oldest_to_keep(
         &self,
-        txn: &RoTxn<'_, heed::AnyTls>,
+        txn: &RoTxn<'_, AnyTls>,
         key: &TopicKey,
         state: State,
         keep: Option<Keep>,
@@ -195,7 +286,7 @@ impl Log {
     /// none is.
     fn oldest_kept(
         &self,
-        txn: &RoTxn<'_, heed::AnyTls>,
+        txn: &RoTxn<'_, AnyTls>,
         key: &TopicKey,
         state: State,
         keep: Keep,
@@ -204,7 +295,7 @@ impl Log {
         let first = state.oldest.max(by_count);
         let too_old = oldest_time(keep);
         let items = key.items(first..state.newest + 1);
-        for item in self.history.range(txn, &bounds(&items))? {
+        for item in self.history.range(txn, &bounds_of(&items))? {
             let (item, bytes) = item?;
             if Kept::read(bytes).is_some_and(|kept| kept.at >= too_old) {
                 return Ok(number(item));
@@ -214,7 +305,7 @@ impl Log {
     }
 }
 
-fn bounds(items: &std::ops::Range<Vec<u8>>) -> (Bound<&[u8]>, Bound<&[u8]>) {
+fn bounds_of(items: &std::ops::Range<Vec<u8>>) -> (Bound<&[u8]>, Bound<&[u8]>) {
     (Bound::Included(&items.start), Bound::Excluded(&items.end))
 }
 
@@ -225,13 +316,6 @@ fn read_key(key: &[u8]) -> Option<(SpaceId, &str)> {
 }
 
 impl State {
-    fn position(self) -> Position {
-        Position {
-            epoch: self.epoch,
-            offset: self.newest,
-        }
-    }
-
     fn write(self) -> Vec<u8> {
         [self.epoch, self.newest, self.oldest]
             .map(u64::to_ne_bytes)
@@ -255,6 +339,8 @@ impl State {
 struct Kept<'m> {
     /// When it was published, in milliseconds since 1970.
     at: u64,
+    /// Its number in the log.
+    number: u64,
     message: Message<'m>,
 }
 
@@ -262,15 +348,23 @@ impl<'m> Kept<'m> {
     fn write(&self) -> Vec<u8> {
         let mut message = Vec::new();
         self.message.write(&mut message);
-        [&self.at.to_ne_bytes()[..], &message].concat()
+        let [at, number] = [self.at, self.number].map(u64::to_ne_bytes);
+        [&at[..], &number, &message].concat()
     }
 
     fn read(bytes: &'m [u8]) -> Option<Self> {
-        let (&at, message) = bytes.split_first_chunk()?;
+        let (&at, rest) = bytes.split_first_chunk()?;
+        let (&number, message) = rest.split_first_chunk()?;
         Some(Self {
             at: u64::from_ne_bytes(at),
+            number: u64::from_ne_bytes(number),
             message: Message::read(message)?,
         })
+    }
+
+    /// The message alone.
+    fn message(bytes: &[u8]) -> Option<&[u8]> {
+        bytes.get(2 * size_of::<u64>()..)
     }
 }
 

@@ -16,6 +16,11 @@ impl TopicKey {
         Self(key)
     }
 
+    /// The topic with this key.
+    pub(super) fn of(topic: &[u8]) -> Self {
+        Self(topic.to_vec())
+    }
+
     /// The key of the topic itself.
     pub(super) fn topic(&self) -> &[u8] {
         &self.0

@@ -3,23 +3,36 @@
 //! Each child writes what it has itself, and removes what children have left that have ended.
 
 use heed::types::DecodeIgnore;
+use heed::{AnyTls, RoTxn};
 use rustix::process::{Pid, test_kill_process};
 
 use super::keys::TopicKey;
 use super::{Log, LogError};
 use crate::topics::space::SpaceId;
 
-/// A child that has subscribers. Its process id is the upper half.
+/// A child that has subscribers: its process id, and a number that no other child has, also of an
+/// earlier start of httpd.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(in crate::topics) struct ChildId(pub(super) u64);
 
 impl ChildId {
-    /// This process.
-    pub(in crate::topics) fn own() -> Self {
-        Self(u64::from(std::process::id()) << 32)
+    /// This process, which has this number.
+    pub(in crate::topics) fn own(number: u32) -> Self {
+        Self(u64::from(std::process::id()) << u32::BITS | u64::from(number))
     }
 
-    fn is_alive(self) -> bool {
+    /// The number.
+    pub(in crate::topics) fn number(self) -> u32 {
+        let [.., a, b, c, d] = self.0.to_be_bytes();
+        u32::from_be_bytes([a, b, c, d])
+    }
+
+    /// Whether the child lives. Children of earlier starts do not, whoever has their process ids.
+    fn is_alive(self, own: Self) -> bool {
+        let start = |child: Self| child.number() >> 16;
+        if start(self) != start(own) {
+            return false;
+        }
         let pid = i32::try_from(self.0 >> 32).ok().and_then(Pid::from_raw);
         pid.is_some_and(|pid| test_kill_process(pid) != Err(rustix::io::Errno::SRCH))
     }
@@ -98,7 +111,7 @@ impl Log {
         for count in self.counts.prefix_iter(&txn, &prefix)? {
             let (key, number) = count?;
             let child = child(&key[prefix.len()..]);
-            if child.is_some_and(|child| child != own && child.is_alive()) {
+            if child.is_some_and(|child| child != own && child.is_alive(own)) {
                 let number = number.first_chunk().copied().unwrap_or_default();
                 sum += u64::from(u32::from_ne_bytes(number));
             }
@@ -110,6 +123,7 @@ impl Log {
     pub(in crate::topics) fn list(
         &self,
         (space, topic): (SpaceId, &str),
+        own: ChildId,
         mut visit: impl FnMut(Listed),
     ) -> Result<(), LogError> {
         let txn = self.read()?;
@@ -117,7 +131,7 @@ impl Log {
         for item in self.members.prefix_iter(&txn, &prefix)? {
             let (key, bytes) = item?;
             if let Some((child, id)) = child_and_id(&key[prefix.len()..])
-                && child.is_alive()
+                && child.is_alive(own)
                 && let Some(listed) = Listed::read(id, bytes)
             {
                 visit(listed);
@@ -128,12 +142,17 @@ impl Log {
 
     /// Removes what children have left that have ended. Returns whom they had on topics whose
     /// members are shown.
-    pub(in crate::topics) fn remove_dead(&self) -> Result<Vec<LeftBehind>, LogError> {
-        let dead = self.dead_children()?;
+    pub(in crate::topics) fn remove_dead(&self, own: ChildId) -> Result<Vec<LeftBehind>, LogError> {
+        let dead = self.dead_children(&*self.read()?, own)?;
         if dead.is_empty() {
             return Ok(Vec::new());
         }
         let mut txn = self.environment.write_txn()?;
+        // Another child may have been faster.
+        let dead = self.dead_children(&txn, own)?;
+        if dead.is_empty() {
+            return Ok(Vec::new());
+        }
         let mut left = Vec::<LeftBehind>::new();
         let mut gone = Vec::new();
         for item in self.members.remap_data_type::<DecodeIgnore>().iter(&txn)? {
@@ -172,17 +191,19 @@ impl Log {
         Ok(left)
     }
 
-    fn dead_children(&self) -> Result<Vec<ChildId>, LogError> {
-        let txn = self.read()?;
+    fn dead_children(
+        &self,
+        txn: &RoTxn<'_, AnyTls>,
+        own: ChildId,
+    ) -> Result<Vec<ChildId>, LogError> {
         let mut children = Vec::new();
-        for item in self.counts.remap_data_type::<DecodeIgnore>().iter(&txn)? {
+        for item in self.counts.remap_data_type::<DecodeIgnore>().iter(txn)? {
             let (key, ()) = item?;
             children.extend(split(key).and_then(|(_, _, rest)| child(rest)));
         }
-        drop(txn);
         children.sort_unstable();
         children.dedup();
-        children.retain(|child| !child.is_alive());
+        children.retain(|child| !child.is_alive(own));
         Ok(children)
     }
 }

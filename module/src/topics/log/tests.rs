@@ -1,6 +1,6 @@
 use std::time::Duration;
 
-use super::{Change, ChildId, Listed, Log, LogError, Since};
+use super::{Change, ChildId, Listed, Log, LogError, Since, Wanted};
 use crate::topics::SpaceId;
 use crate::topics::message::{Kind, Message, Position};
 use crate::topics::rules::Keep;
@@ -36,51 +36,123 @@ fn keep(count: u32) -> Keep {
 }
 
 fn publish(log: &Log, topic: &str, payload: &[u8], keep: Option<Keep>) -> Option<Position> {
-    let messages = [message(topic, payload)].into_iter();
-    log.publish(messages, |_| keep).unwrap().position
+    log.publish(&message(topic, payload), keep)
+        .unwrap()
+        .position
+}
+
+fn wanted(since: Since) -> Wanted {
+    Wanted {
+        since,
+        up_to: u64::MAX,
+        count: usize::MAX,
+        bytes: usize::MAX,
+    }
+}
+
+/// Whether nothing is missing, and what there is.
+fn recover_as(log: &Log, count: u32, wanted: Wanted) -> (bool, Vec<Vec<u8>>) {
+    let recovered = log.recover((space(), "t"), keep(count), wanted).unwrap();
+    let messages = recovered.messages().map(|message| message.payload.to_vec());
+    (!recovered.has_gap, messages.collect())
 }
 
 fn recover(log: &Log, count: u32, since: Since) -> (bool, Vec<Vec<u8>>) {
-    let mut found = Vec::new();
-    let topic = (space(), "t");
-    let recovered = log.recover(topic, (keep(count), since), usize::MAX, |message| {
-        found.push(message.payload.to_vec());
-    });
-    (recovered.unwrap().is_complete, found)
+    recover_as(log, count, wanted(since))
 }
 
 #[test]
 fn messages_are_read_in_the_order_in_which_they_were_published() {
     let (_directory, log) = log();
-    for number in 0..10_u8 {
+    for number in 0..100_u8 {
         publish(&log, "t", &[number], None);
     }
-    let mut read = Vec::new();
-    let first = log.read_after(0, 4, |number, message| {
-        read.push((number, message.payload[0]));
-    });
-    let second = log.read_after(first.unwrap().number, 100, |number, message| {
-        read.push((number, message.payload[0]));
-    });
-    assert_eq!(second.unwrap().number, 10);
-    assert!(read.into_iter().eq((1..=10).zip(0..10)));
-    assert_eq!(log.newest().unwrap(), 10);
+    let (mut at, mut read) = (0, Vec::new());
+    loop {
+        let batch = log.read_after(at).unwrap();
+        if batch.is_empty() {
+            break;
+        }
+        assert_eq!(batch.first, at + 1);
+        for (number, message) in batch.messages() {
+            at = number;
+            read.push(message.unwrap().payload[0]);
+        }
+    }
+    assert!(read.into_iter().eq(0..100));
+    assert_eq!((at, log.newest().unwrap()), (100, 100));
 }
 
 #[test]
 fn the_oldest_messages_go_when_there_is_no_room_and_whoever_missed_them_is_told() {
     let (_directory, log) = log();
-    let payload = vec![7; SIZE / 16];
-    for _ in 0..100 {
-        publish(&log, "t", &payload, None);
+    for size in [SIZE / 32, 10, SIZE / 32] {
+        for _ in 0..1000 {
+            publish(&log, "t", &vec![7; size], None);
+        }
     }
-    let read = log.read_after(50, 1000, |_, _| {}).unwrap();
-    assert_eq!((read.number, read.has_missed), (100, true));
-    let read = log.read_after(98, 1000, |_, _| {}).unwrap();
-    assert_eq!((read.number, read.has_missed), (100, false));
-    let longest = vec![7; SIZE / 8 + 1];
-    let refused = log.publish([message("t", &longest)].into_iter(), |_| None);
+    let first = log.read_after(2000).unwrap().first;
+    assert!(first > 2001, "{first}");
+    assert_eq!(log.read_after(first).unwrap().first, first + 1);
+    let longest = vec![7; SIZE / 32 + 1];
+    let refused = log.publish(&message("t", &longest), None);
     assert!(matches!(refused, Err(LogError::TooLarge)));
+}
+
+#[test]
+fn histories_that_take_too_much_memory_are_forgotten_and_others_can_still_publish() {
+    let (_directory, log) = log();
+    let mut positions = Vec::new();
+    for number in 0..2000 {
+        let topic = format!("topic/{number}");
+        positions.push(publish(&log, &topic, &[7; 10_000], Some(keep(10))).unwrap());
+    }
+    let has_gap = |number: usize| {
+        let topic = format!("topic/{number}");
+        let since = Since::Position(Position {
+            offset: 0,
+            ..positions[number]
+        });
+        let recovered = log.recover((space(), &topic), keep(10), wanted(since));
+        recovered.unwrap().has_gap
+    };
+    let gaps = (0..2000).filter(|number| has_gap(*number)).count();
+    assert!((1500..2000).contains(&gaps), "{gaps}");
+    assert!(!has_gap(1999));
+}
+
+#[test]
+fn while_somebody_reads_others_can_publish() {
+    let (_directory, log) = log();
+    let _reading = log.read().unwrap();
+    for _ in 0..100 {
+        publish(&log, "t", &[7; 100], Some(keep(5)));
+    }
+}
+
+#[test]
+fn what_was_not_delivered_yet_and_what_has_no_room_is_not_recovered() {
+    let (_directory, log) = log();
+    let first = publish(&log, "t", &[1], Some(keep(9))).unwrap();
+    publish(&log, "other", &[0], None);
+    for number in [2, 3] {
+        publish(&log, "t", &[number], Some(keep(9)));
+    }
+    // The third message of the log is the second of the topic.
+    let up_to = |up_to| Wanted {
+        up_to,
+        ..wanted(Since::Position(first))
+    };
+    assert_eq!(recover_as(&log, 9, up_to(2)), (true, vec![]));
+    assert_eq!(recover_as(&log, 9, up_to(3)), (true, vec![vec![2]]));
+    let recovered = log.recover((space(), "t"), keep(9), up_to(3)).unwrap();
+    assert_eq!(recovered.position.unwrap().offset, 2);
+    let bytes = |bytes| Wanted {
+        bytes,
+        ..wanted(Since::Position(first))
+    };
+    assert_eq!(recover_as(&log, 9, bytes(50)), (false, vec![]));
+    assert_eq!(recover_as(&log, 9, bytes(500)).1.len(), 2);
 }
 
 #[test]
@@ -141,16 +213,12 @@ fn messages_that_are_too_old_are_not_kept() {
     };
     let first = publish(&log, "t", b"1", Some(keep)).unwrap();
     std::thread::sleep(Duration::from_millis(5));
-    let mut found = 0;
-    let topic = (space(), "t");
-    let since = |since| (keep, since);
-    let all = log.recover(topic, since(Since::Beginning), 9, |_| found += 1);
-    assert_eq!((all.unwrap().is_complete, found), (true, 0));
-    let seen = log.recover(topic, since(Since::Position(first)), 9, |_| {});
-    assert!(seen.unwrap().is_complete);
+    let recover = |since| log.recover((space(), "t"), keep, wanted(since)).unwrap();
+    let all = recover(Since::Beginning);
+    assert_eq!((all.has_gap, all.messages().count()), (false, 0));
+    assert!(!recover(Since::Position(first)).has_gap);
     let missed = Position { offset: 0, ..first };
-    let missed = log.recover(topic, since(Since::Position(missed)), 9, |_| {});
-    assert!(!missed.unwrap().is_complete);
+    assert!(recover(Since::Position(missed)).has_gap);
 }
 
 #[test]
@@ -182,32 +250,37 @@ fn members_of_children_that_have_ended_are_removed() {
         joined: ids.iter().map(|id| listed(*id)).collect(),
         left: Vec::new(),
     };
-    // No process can have this number (proc_sys_kernel(5), pid_max).
-    let dead = ChildId(1 << 54);
-    let own = ChildId::own();
+    let own = ChildId::own(0x0007_0001);
+    // No process can have this id (proc_sys_kernel(5), pid_max).
+    let dead = ChildId(1 << 54 | 0x0007_0002);
+    // A child of an earlier start, whose id another process has now.
+    let earlier = ChildId::own(0x0006_0001);
     let changes = [change("a", &[1, 2]), change("b", &[3])];
     log.change_members(dead, &changes).unwrap();
+    log.change_members(earlier, &[change("c", &[5])]).unwrap();
     log.change_members(own, &[change("a", &[4])]).unwrap();
     let list = |topic| {
         let mut ids = Vec::new();
-        log.list((space(), topic), |listed| ids.push(listed.id))
+        log.list((space(), topic), own, |listed| ids.push(listed.id))
             .unwrap();
         ids
     };
     let elsewhere = |child| log.count_elsewhere((space(), "a"), child).unwrap();
+    let other = ChildId::own(0x0007_0003);
     assert_eq!(
-        (list("a"), elsewhere(own), elsewhere(dead)),
+        (list("a"), elsewhere(own), elsewhere(other)),
         (vec![4], 0, 1)
     );
-    let left = log.remove_dead().unwrap();
+    assert_eq!(list("c"), Vec::<u64>::new());
+    let left = log.remove_dead(own).unwrap();
     let left: Vec<_> = left.iter().map(|it| (&*it.topic, &it.ids[..])).collect();
-    assert_eq!(left, [("a", &[1, 2][..]), ("b", &[3])]);
-    assert_eq!(log.remove_dead().unwrap(), []);
+    assert_eq!(left, [("a", &[1, 2][..]), ("b", &[3]), ("c", &[5])]);
+    assert_eq!(log.remove_dead(own).unwrap(), []);
     let change = Change {
         joined: Vec::new(),
         left: vec![4],
         ..change("a", &[])
     };
     log.change_members(own, &[change]).unwrap();
-    assert_eq!((list("a"), elsewhere(dead)), (vec![], 0));
+    assert_eq!((list("a"), elsewhere(other)), (vec![], 0));
 }

@@ -2,8 +2,9 @@
 
 use anyhow::{Context as _, Result, ensure};
 
-use super::{ask, expect, open, root, start};
+use super::{ask, expect, open, root, start, text};
 use crate::support::{Client, Context, cases};
+use xtask::server_root::Mpm;
 
 cases! {
     "topics: a history gives a client what it has missed, then what is new" => recovery,
@@ -14,6 +15,9 @@ cases! {
     "topics: WebSocketTopicStore keeps histories when httpd is stopped" => store,
     "topics: httpd removes what topics have needed when it stops" => removed,
     "topics: a directory that cannot be made is told of, and httpd serves all else" => no_directory,
+    "topics: a directory with other files in it is left alone" => foreign_directory,
+    "topics: another WebSocketTopicMemory waits for a stop, and restarts go on" => other_memory,
+    "topics: a history that is longer than the queue is a gap, not the end of the client" => too_long,
     "topics: nothing is missed or doubled between recovery and what is new" => seam,
 }
 
@@ -209,6 +213,71 @@ fn no_directory(context: &Context) -> Result<()> {
     ensure!(answer.contains("error log says why"), "{answer}");
     let echo = crate::support::Handshake::to("/echo");
     Client::open(httpd.address(), &echo)?.echo("hello")
+}
+
+fn foreign_directory(context: &Context) -> Result<()> {
+    let folder = tempfile::tempdir()?;
+    std::fs::write(folder.path().join("precious"), "")?;
+    let path = folder.path().display();
+    let httpd = start(context, &format!("WebSocketTopicStore {path}"))?;
+    let log = httpd.error_log()?;
+    ensure!(
+        log.contains("it has other files in it, such as precious"),
+        "{log}"
+    );
+    let owner = std::os::unix::fs::MetadataExt::uid(&std::fs::metadata(folder.path())?);
+    ensure!(
+        owner == rustix::process::getuid().as_raw(),
+        "it belongs to {owner}"
+    );
+    Ok(())
+}
+
+fn other_memory(context: &Context) -> Result<()> {
+    let at = |size: usize| {
+        format!("WebSocketTopicMemory {size}\nWebSocketTopicHistory a 10\nWebSocketDrainTime 1h")
+    };
+    let mut httpd = start(context, &at(4 << 20))?;
+    let mut old = open(&httpd)?;
+    let seen = ask(&mut old, "pub a 1")?;
+    ask(&mut old, "sub b")?;
+    for size in [1 << 20, 16 << 20] {
+        httpd.replace_config(text(context, &at(size)))?;
+        httpd.graceful()?;
+        ensure!(
+            httpd
+                .error_log()?
+                .contains("WebSocketTopicMemory takes effect when httpd is")
+        );
+        let mut client = open(&httpd)?;
+        // More than the smaller memory takes.
+        for _ in 0..50 {
+            expect(&mut client, "large c 30000", "-")?;
+        }
+        client.text(format!("since a {seen}"))?;
+        ensure!(client.next_text()?.starts_with("= complete 0"));
+        if context.mpm != Mpm::Prefork {
+            ask(&mut client, "pub b new")?;
+            old.expect_text("new")?;
+            ask(&mut old, "pub a-b old")?;
+        }
+    }
+    Ok(())
+}
+
+fn too_long(context: &Context) -> Result<()> {
+    let config = "WebSocketSendQueue 100000\nWebSocketTopicHistory a 100";
+    let httpd = start(context, config)?;
+    let mut speaker = open(&httpd)?;
+    let seen = ask(&mut speaker, "pub a 1")?;
+    for _ in 0..10 {
+        ask(&mut speaker, "large a 20000")?;
+    }
+    let mut client = open(&httpd)?;
+    let answer = ask(&mut client, &format!("since a {seen}"))?;
+    ensure!(answer.starts_with("gap "), "{answer}");
+    ask(&mut speaker, "pub a new")?;
+    client.expect_text("new")
 }
 
 /// A client subscribes again and again from where it was, while others publish all the time.

@@ -159,7 +159,7 @@ fn stopped(context: &Context) -> Result<()> {
     let mut victim = clients.swap_remove(victim.context("all in one child")?);
     let pid = Pid::from_raw(ask(&mut victim, "pid")?.parse()?).context("a process")?;
     kill_process(pid, Signal::STOP)?;
-    let published = (0..40).try_for_each(|_| ask(&mut speaker, "large room 100000").map(drop));
+    let published = (0..80).try_for_each(|_| ask(&mut speaker, "large room 30000").map(drop));
     kill_process(pid, Signal::CONT)?;
     published?;
     let deadline = Instant::now() + crate::support::PATIENCE;

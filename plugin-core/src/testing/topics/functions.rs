@@ -261,7 +261,7 @@ unsafe extern "system" fn history(
     length: usize,
     since: *const TopicPosition,
     most: usize,
-    visit: Visit,
+    visit: Option<Visit>,
     argument: *mut c_void,
 ) -> c_int {
     // SAFETY: as above; the position is null or the plugin's.
@@ -286,7 +286,7 @@ unsafe extern "system" fn history(
             length: message.payload.len(),
         };
         // SAFETY: the plugin's function, with the argument that it gave.
-        unsafe { visit(argument, &raw const message) }
+        unsafe { visit.map(|visit| visit(argument, &raw const message)) };
     }
     TOPIC_OK
 }
@@ -297,7 +297,7 @@ unsafe extern "system" fn of_no_space(
     _: usize,
     _: *const TopicPosition,
     _: usize,
-    _: Visit,
+    _: Option<Visit>,
     _: *mut c_void,
 ) -> c_int {
     TOPIC_INVALID
@@ -307,7 +307,7 @@ unsafe extern "system" fn members_of_no_space(
     _: *const TopicTable,
     _: *const c_char,
     _: usize,
-    _: VisitMember,
+    _: Option<VisitMember>,
     _: *mut c_void,
 ) -> c_int {
     TOPIC_INVALID
@@ -317,7 +317,7 @@ unsafe extern "system" fn presence(
     table: *const TopicTable,
     topic: *const c_char,
     length: usize,
-    visit: VisitMember,
+    visit: Option<VisitMember>,
     argument: *mut c_void,
 ) -> c_int {
     // SAFETY: as above.
@@ -347,7 +347,7 @@ unsafe extern "system" fn presence(
             info_length,
         };
         // SAFETY: the plugin's function, with the argument that it gave.
-        unsafe { visit(argument, &raw const member) }
+        unsafe { visit.map(|visit| visit(argument, &raw const member)) };
     }
     TOPIC_OK
 }
