@@ -31,7 +31,7 @@ impl Queued for Connection {
 
 /// A loop with one connection, whose first turn is asked for.
 struct Loop {
-    ready: Ready<Connection, AtomicUsize>,
+    ready: Ready<Connection, AtomicUsize, ()>,
     /// Takes the place of the descriptor that interrupts the poller.
     interrupter: Notify,
     connection: Arc<Connection>,
@@ -45,7 +45,7 @@ impl Loop {
         };
         connection.state.start(Life { seen: 0 });
         let event_loop = Arc::new(Self {
-            ready: Ready::new(),
+            ready: Ready::new(()),
             interrupter: Notify::new(),
             connection: Arc::new(connection),
         });

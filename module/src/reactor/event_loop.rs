@@ -5,7 +5,7 @@ use std::io;
 use std::mem;
 use std::ptr;
 use std::sync::atomic::{AtomicBool, AtomicI32, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 
 use rustix::event::{Timespec, epoll};
@@ -14,7 +14,7 @@ use super::doze::Doze;
 use super::driven::Driven;
 use super::members::Members;
 use super::poller::{Poller, Source};
-use super::ready::Ready;
+use super::ready::{Queue, Ready};
 use super::scratch::Scratch;
 use super::turn_counter::TurnCounter;
 use super::waking::{self, Sleeper};
@@ -62,8 +62,8 @@ pub(super) struct EventLoop<C> {
     poller: Poller,
     /// The system's number of the thread that runs the loop.
     runner: AtomicI32,
-    members: Mutex<Members<C>>,
-    ready: Ready<C, Output>,
+    /// What is due, and the loop's connections.
+    ready: Ready<C, Output, Members<C>>,
     /// Changes each time the loop has looked for something to do.
     pass: AtomicU64,
     turns: TurnCounter,
@@ -126,8 +126,7 @@ impl<C: Driven> EventLoop<C> {
             this: Weak::clone(this),
             poller,
             runner: AtomicI32::new(0),
-            members: Mutex::new(members),
-            ready: Ready::new(),
+            ready: Ready::new(members),
             pass: AtomicU64::new(0),
             turns: TurnCounter::default(),
             workers,
@@ -249,7 +248,7 @@ impl<C: Driven> EventLoop<C> {
     }
 
     fn has_ended(&self) -> bool {
-        self.is_stopping.load(Ordering::SeqCst) && self.members().is_empty()
+        self.is_stopping.load(Ordering::SeqCst) && self.ready.lock().members.is_empty()
     }
 
     /// Waits for something to do and puts it into the queue. Gives the first of those that were
@@ -276,8 +275,8 @@ impl<C: Driven> EventLoop<C> {
         now: Instant,
     ) -> (Option<Arc<C>>, usize, Vec<Arc<C>>) {
         let mut busy = Vec::new();
-        let mut ready = self.ready.lock();
-        let mut members = self.members();
+        let mut queue = self.ready.lock();
+        let Queue { lanes, members, .. } = &mut *queue;
         for event in events.iter() {
             let connection = match Source::of(event) {
                 Source::Connection(token) => members.get(token),
@@ -293,7 +292,7 @@ impl<C: Driven> EventLoop<C> {
                 if { event.flags }.intersects(over) {
                     connection.set_over();
                 }
-                let is_put = self.ready.put_locked(&mut ready, connection);
+                let is_put = self.ready.put_locked(lanes, connection);
                 if !is_put && connection.is_slow() {
                     // It may wait for a thread of the pool, all of which may be blocked.
                     busy.push(Arc::clone(connection));
@@ -301,10 +300,10 @@ impl<C: Driven> EventLoop<C> {
             }
         }
         members.take_due(now, |connection| {
-            self.ready.put_locked(&mut ready, connection);
+            self.ready.put_locked(lanes, connection);
         });
-        let count = ready.light();
-        (ready.take_light(), count, busy)
+        let count = lanes.light();
+        (lanes.take_light(), count, busy)
     }
 
     /// Begins a wait. Gives how long it may take at most; `None`: until something happens.
@@ -321,7 +320,7 @@ impl<C: Driven> EventLoop<C> {
     /// no sooner if another thread wants it too.
     pub(super) fn take_over(self: &Arc<Self>, turn: u64, ticks: u32, is_computing: bool) {
         // The turn's own, if it still goes on.
-        let connection = self.ready.lock().current().map(Arc::clone);
+        let connection = self.ready.lock().lanes.current().map(Arc::clone);
         let is_blocked = thread::is_blocked(self.runner.load(Ordering::Relaxed));
         let is_long = ticks >= LONG || is_computing && !self.workers.are_all_there();
         let is_worth_it = is_blocked || is_long;
@@ -395,12 +394,12 @@ impl<C: Driven> EventLoop<C> {
 
     /// Has a connection's turn taken at `due`, in place of what was set before. It is `now`.
     pub(super) fn set_timer(&self, token: usize, due: Instant, now: Instant) {
-        self.members().set_timer(token, due, now);
+        self.ready.lock().members.set_timer(token, due, now);
     }
 
     /// Makes a connection known; the token stands for it.
     pub(super) fn insert(&self, connection: Arc<C>) -> usize {
-        self.members().insert(connection)
+        self.ready.lock().members.insert(connection)
     }
 
     /// Has the connection's turn taken whenever something happens to its socket.
@@ -416,14 +415,10 @@ impl<C: Driven> EventLoop<C> {
     pub(super) fn remove(&self, token: usize, custody: &Custody) {
         self.poller.remove(custody);
         // Dropped without the lock.
-        let removed = self.members().remove(token);
+        let removed = self.ready.lock().members.remove(token);
         drop(removed);
         if self.is_stopping.load(Ordering::SeqCst) {
             self.interrupt();
         }
-    }
-
-    fn members(&self) -> MutexGuard<'_, Members<C>> {
-        self.members.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

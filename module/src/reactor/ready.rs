@@ -18,37 +18,47 @@ pub(super) trait Queued {
 /// Queues that any thread puts into, and the wait of the thread that takes.
 ///
 /// Connections have two lanes: those whose last turn was short do not queue behind those whose
-/// turns take long. What is to be written (`O`) has a lane of its own.
-pub(super) struct Ready<T, O> {
+/// turns take long. What is to be written (`O`) has a lane of its own. Behind the same lock is what a
+/// loop needs whenever it fills the queues (`M`).
+pub(super) struct Ready<T, O, M> {
     /// The thread that runs the loop is waiting, or about to.
     is_waiting: AtomicBool,
     /// There may be something in a lane other than the light one. A hint: what another thread puts
     /// may be seen late, but not later than the next wait begins.
     has_heavy: AtomicBool,
     has_outputs: AtomicBool,
-    queue: Mutex<Queue<T, O>>,
+    queue: Mutex<Queue<T, O, M>>,
 }
 
 /// The queues themselves, locked.
-pub(super) struct Queue<T, O> {
+pub(super) struct Queue<T, O, M> {
+    pub(super) lanes: Lanes<T>,
+    outputs: VecDeque<Arc<O>>,
+    pub(super) members: M,
+}
+
+/// The queues of connections.
+pub(super) struct Lanes<T> {
     light: VecDeque<Arc<T>>,
     heavy: VecDeque<Arc<T>>,
-    outputs: VecDeque<Arc<O>>,
     /// The connection that was taken last.
     current: Option<Arc<T>>,
 }
 
-impl<T: Queued, O> Ready<T, O> {
-    pub(super) fn new() -> Self {
+impl<T: Queued, O, M> Ready<T, O, M> {
+    pub(super) fn new(members: M) -> Self {
         Self {
             is_waiting: AtomicBool::new(false),
             has_heavy: AtomicBool::new(false),
             has_outputs: AtomicBool::new(false),
             queue: Mutex::new(Queue {
-                light: VecDeque::new(),
-                heavy: VecDeque::new(),
+                lanes: Lanes {
+                    light: VecDeque::new(),
+                    heavy: VecDeque::new(),
+                    current: None,
+                },
                 outputs: VecDeque::new(),
-                current: None,
+                members,
             }),
         }
     }
@@ -60,11 +70,11 @@ impl<T: Queued, O> Ready<T, O> {
         // both take the lock in between.
         self.is_waiting.store(true, Ordering::Relaxed);
         let queue = self.lock();
-        let has_heavy = !queue.heavy.is_empty();
+        let has_heavy = !queue.lanes.heavy.is_empty();
         let has_outputs = !queue.outputs.is_empty();
         self.has_heavy.store(has_heavy, Ordering::Relaxed);
         self.has_outputs.store(has_outputs, Ordering::Relaxed);
-        queue.light.is_empty() && !has_heavy && !has_outputs
+        queue.lanes.light.is_empty() && !has_heavy && !has_outputs
     }
 
     pub(super) fn end_wait(&self) {
@@ -80,20 +90,20 @@ impl<T: Queued, O> Ready<T, O> {
     /// Puts a connection. Returns whether the loop has to be interrupted.
     #[must_use]
     pub(super) fn put(&self, item: &Arc<T>) -> bool {
-        self.put_locked(&mut self.lock(), item);
+        self.put_locked(&mut self.lock().lanes, item);
         self.is_waiting()
     }
 
     /// The same for one of several. Returns whether it was put: it may stand in a queue already.
-    pub(super) fn put_locked(&self, queue: &mut Queue<T, O>, item: &Arc<T>) -> bool {
+    pub(super) fn put_locked(&self, lanes: &mut Lanes<T>, item: &Arc<T>) -> bool {
         if !item.mark_queued() {
             return false;
         }
         if item.is_heavy() {
-            queue.heavy.push_back(Arc::clone(item));
+            lanes.heavy.push_back(Arc::clone(item));
             self.has_heavy.store(true, Ordering::Relaxed);
         } else {
-            queue.light.push_back(Arc::clone(item));
+            lanes.light.push_back(Arc::clone(item));
         }
         true
     }
@@ -108,7 +118,7 @@ impl<T: Queued, O> Ready<T, O> {
 
     /// Takes the next of those whose last turn was short.
     pub(super) fn take_light(&self) -> Option<Arc<T>> {
-        self.lock().take_light()
+        self.lock().lanes.take_light()
     }
 
     /// Whether there may be some whose last turn took long.
@@ -121,11 +131,11 @@ impl<T: Queued, O> Ready<T, O> {
         if !self.has_heavy.load(Ordering::Relaxed) {
             return None;
         }
-        let mut queue = self.lock();
-        let item = queue.heavy.pop_front();
+        let lanes = &mut self.lock().lanes;
+        let item = lanes.heavy.pop_front();
         self.has_heavy
-            .store(!queue.heavy.is_empty(), Ordering::Relaxed);
-        queue.take(item)
+            .store(!lanes.heavy.is_empty(), Ordering::Relaxed);
+        lanes.take(item)
     }
 
     /// Moves some of what is to be written into `outputs`, those that were put first. Returns
@@ -142,12 +152,12 @@ impl<T: Queued, O> Ready<T, O> {
         taken > 0
     }
 
-    pub(super) fn lock(&self) -> MutexGuard<'_, Queue<T, O>> {
+    pub(super) fn lock(&self) -> MutexGuard<'_, Queue<T, O, M>> {
         self.queue.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl<T: Queued, O> Queue<T, O> {
+impl<T: Queued> Lanes<T> {
     /// How many wait whose last turn was short.
     pub(super) fn light(&self) -> usize {
         self.light.len()
@@ -190,7 +200,7 @@ mod tests {
 
     #[test]
     fn heavy_turns_are_due_until_the_last_is_taken() {
-        let ready = Ready::<Connection, ()>::new();
+        let ready = Ready::<Connection, (), ()>::new(());
         let [light, heavy] = [false, true].map(|is_heavy| Arc::new(Connection { is_heavy }));
         for connection in [&heavy, &light, &heavy] {
             assert!(!ready.put(connection), "nobody waits");
@@ -206,7 +216,7 @@ mod tests {
 
     #[test]
     fn what_is_to_be_written_keeps_a_loop_from_waiting() {
-        let ready = Ready::<Connection, u32>::new();
+        let ready = Ready::<Connection, u32, ()>::new(());
         for number in 0..3 {
             assert!(!ready.put_output(&Arc::new(number)));
         }
