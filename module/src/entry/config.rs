@@ -303,10 +303,43 @@ impl Config {
 
 #[cfg(test)]
 mod tests {
-    use super::{Config, DEFAULT_DRAIN_TIME};
+    use super::limits::DEFAULT_RESERVE;
+    use super::{
+        Config, DEFAULT_DRAIN_RATE, DEFAULT_DRAIN_TIME, DEFAULT_MAX_FRAGMENTS,
+        DEFAULT_MAX_MESSAGE_SIZE, DEFAULT_MEMORY_LIMIT,
+    };
     use crate::protocol::{DeflateContext, DeflateLevel, OriginPolicy};
     use crate::registry::DrainTime;
     use std::sync::Arc;
+    use std::time::Duration;
+
+    #[test]
+    fn the_defaults_are_those_in_the_directive_reference() {
+        let readme = include_str!("../../../README.md");
+        let lifespan = Config::default().lifespan().lifespan();
+        let seconds = |time: Duration| format!("{}s", time.as_secs());
+        let DrainTime::Limited(drain_time) = DEFAULT_DRAIN_TIME else {
+            panic!("it is limited");
+        };
+        for (directive, value) in [
+            ("MaxMessageSize", DEFAULT_MAX_MESSAGE_SIZE.to_string()),
+            ("MaxFragments", DEFAULT_MAX_FRAGMENTS.to_string()),
+            ("MemoryLimit", DEFAULT_MEMORY_LIMIT.to_string()),
+            (
+                "SendQueue",
+                Config::default().queue_policy().limit.to_string(),
+            ),
+            ("DrainTime", format!("{}min", drain_time.as_secs() / 60)),
+            ("DrainRate", DEFAULT_DRAIN_RATE.0.to_string()),
+            ("Reserve", DEFAULT_RESERVE.to_string()),
+            ("PingInterval", seconds(lifespan.ping_interval.unwrap())),
+            ("PingTimeout", seconds(lifespan.ping_timeout)),
+            ("MessageTimeout", seconds(lifespan.message_timeout.unwrap())),
+        ] {
+            let row = format!("| Default | `WebSocket{directive} {value}` |");
+            assert!(readme.contains(&row), "no {row}");
+        }
+    }
 
     #[test]
     fn an_inner_section_inherits_what_it_does_not_set() {
