@@ -22,7 +22,7 @@ use xtask::soak::{Footprint, Requests, SOAK_SECONDS, ensure_explained};
 
 use self::explained::EXPLAINED;
 use self::players::PLAYERS;
-use self::stage::{MPM_THREADS, Stage, THREADS, Tally, start};
+use self::stage::{HTTP2_THREADS, MPM_THREADS, Stage, THREADS, Tally, start};
 use crate::status::pages;
 use crate::support::random::Random;
 use crate::support::{Context, Driver, cases};
@@ -157,14 +157,14 @@ impl<'a> Soak<'a> {
         }
     }
 
-    /// The same with what further threads may keep that have not driven a WebSocket yet: a pair of
-    /// descriptors, a buffer and compressors. Without event loops these are the threads of the MPM
-    /// and those of mod_http2, of which there are one and a half times as many.
+    /// The same with what threads may keep that have not driven a WebSocket yet: a pair of
+    /// descriptors, a buffer and compressors. These are the threads of mod_http2 and, without event
+    /// loops, those of the MPM.
     fn allowing(&self, mut footprint: Footprint) -> Footprint {
         const EACH_KIB: u64 = 640;
         let threads = match self.context.driver {
-            Driver::Event => MPM_THREADS / 8,
-            Driver::Blocking => MPM_THREADS * 5 / 2,
+            Driver::Event => HTTP2_THREADS,
+            Driver::Blocking => HTTP2_THREADS + MPM_THREADS,
         };
         footprint.child.descriptors += 2 * usize::try_from(threads).expect("few");
         footprint.child.memory_kib += EACH_KIB * u64::from(threads);

@@ -18,6 +18,10 @@ pub(super) const THREADS: usize = 2;
 /// The number of threads of a child that serve requests.
 pub(super) const MPM_THREADS: u32 = 64;
 
+/// Those of mod_http2, more than there are WebSockets over HTTP/2 at a time. Each drives them as they
+/// come.
+pub(super) const HTTP2_THREADS: u32 = 32;
+
 /// What all clients of a phase see.
 pub(super) struct Stage<'a> {
     pub(super) context: &'a Context,
@@ -101,6 +105,10 @@ pub(super) fn start(context: &Context, echo: &str) -> Result<Httpd> {
              <Location /brief>\n{socket}WebSocketDrainTime 1s\n</Location>\n\
              <Location /mute>\n{socket}WebSocketPingInterval 500ms\nWebSocketPingTimeout 1s\n\
              </Location>\n"
+        ))
+        .config(format!(
+            "<IfModule http2_module>\nH2MinWorkers {HTTP2_THREADS}\n\
+             H2MaxWorkers {HTTP2_THREADS}\n</IfModule>"
         ))
         .config(detached)
         .config(plugins.location("/room", "room", compressed))
