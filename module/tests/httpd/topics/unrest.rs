@@ -1,20 +1,21 @@
 //! Topics while processes come and go.
 
+use std::collections::BTreeSet;
+use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, bail, ensure};
 use rustix::process::{Pid, Signal, kill_process};
-use xtask::httpd::Httpd;
-use xtask::soak::ensure_healthy;
 
 use super::{ask, crowd, open, start};
 use crate::support::{Client, Context, Driver, cases, wait_until};
 use xtask::server_root::Mpm;
 
 cases! {
-    "topics: ten graceful restarts lose and double nothing" => restarts,
+    "topics: forty clients hear each message once and in order through restarts and killed children"
+        => restarts,
     "topics: a killed child takes nothing from the others" => killed,
     "topics: subscribers of a child that was stopped for too long are closed with 1013" => stopped,
     "topics: many that publish at once are heard by all in the same order" => many,
@@ -26,8 +27,7 @@ fn number(text: &str) -> Result<usize> {
 }
 
 /// Publishes numbers until told to stop. Returns how many.
-fn publish(httpd: &Httpd, is_over: &AtomicBool) -> Result<usize> {
-    let mut speaker = open(httpd)?;
+fn publish_by(mut speaker: Client, is_over: &AtomicBool) -> Result<usize> {
     let mut count = 0;
     while !is_over.load(Ordering::Relaxed) {
         ask(&mut speaker, &format!("pub room {count}"))?;
@@ -57,28 +57,60 @@ fn hear(mut client: Client) -> Result<Option<usize>> {
 
 fn restarts(context: &Context) -> Result<()> {
     const RESTARTS: usize = 10;
-    const COUNT: usize = 20;
+    const COUNT: usize = 40;
     if context.mpm == Mpm::Prefork {
         // A process ends when it is told to, and its client comes back.
         return Ok(());
     }
     let httpd = start(context, "WebSocketDrainTime 1h\nServerLimit 64")?;
-    let clients = crowd(&httpd, COUNT, "sub room")?;
+    let mut clients = crowd(&httpd, COUNT, "sub room")?;
+    let mut speaker = open(&httpd)?;
+    let own = ask(&mut speaker, "pid")?;
+    let victims = Mutex::new(BTreeSet::new());
     let is_over = AtomicBool::new(false);
+    // A client may end with its child, and only with it.
+    let listen = |pid: String, client: Client| {
+        let heard = hear(client);
+        let is_victim = victims.lock().expect("no panic").contains(&pid);
+        if is_victim { Ok(None) } else { heard }
+    };
+    let mut pids = Vec::new();
+    for client in &mut clients {
+        pids.push(ask(client, "pid")?);
+    }
+    let others = pids.iter().filter(|pid| **pid != own);
+    let mut others: Vec<_> = others
+        .cloned()
+        .collect::<BTreeSet<_>>()
+        .into_iter()
+        .collect();
     thread::scope(|scope| {
-        let publishing = scope.spawn(|| publish(&httpd, &is_over));
-        let mut listening: Vec<_> = clients
-            .into_iter()
-            .map(|client| scope.spawn(move || hear(client)))
+        let publishing = scope.spawn(|| publish_by(speaker, &is_over));
+        let listen = &listen;
+        let listeners = pids.into_iter().zip(clients);
+        let mut listening: Vec<_> = listeners
+            .map(|(pid, client)| scope.spawn(move || listen(pid, client)))
             .collect();
         let mut restart = || -> Result<()> {
-            for _ in 0..RESTARTS {
+            for round in 0..RESTARTS {
                 httpd.graceful()?;
-                // New processes take part at once.
-                let mut late = open(&httpd)?;
-                late.text("sub room")?;
-                while !late.next_text()?.starts_with('=') {}
-                listening.push(scope.spawn(move || hear(late)));
+                if round % 5 == 3
+                    && let Some(victim) = others.pop()
+                {
+                    victims.lock().expect("no panic").insert(victim.clone());
+                    let pid = Pid::from_raw(victim.parse()?).context("a process")?;
+                    kill_process(pid, Signal::KILL)?;
+                }
+                // New processes take part at once. One of two clients goes again.
+                for goes in [false, true] {
+                    let mut late = open(&httpd)?;
+                    let pid = ask(&mut late, "pid")?;
+                    late.text("sub room")?;
+                    while !late.next_text()?.starts_with('=') {}
+                    if !goes {
+                        listening.push(scope.spawn(move || listen(pid, late)));
+                    }
+                }
             }
             Ok(())
         };
@@ -86,11 +118,15 @@ fn restarts(context: &Context) -> Result<()> {
         is_over.store(true, Ordering::Relaxed);
         let count = publishing.join().expect("no panic")?;
         restarted?;
+        let mut lost = 0;
         for listener in listening {
-            let heard_until = listener.join().expect("no panic")?.unwrap_or(count);
-            ensure!(heard_until == count, "{heard_until} of {count}");
+            match listener.join().expect("no panic")? {
+                Some(heard_until) => ensure!(heard_until == count, "{heard_until} of {count}"),
+                None => lost += 1,
+            }
         }
-        ensure_healthy(&httpd.error_log()?)
+        ensure!(lost < COUNT, "all were in the children that were killed");
+        Ok(())
     })
 }
 
