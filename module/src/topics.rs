@@ -28,6 +28,7 @@ mod members;
 mod message;
 mod presence;
 mod publisher;
+mod relay;
 mod rules;
 mod space;
 mod subscriber;

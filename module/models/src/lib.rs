@@ -11,6 +11,7 @@
 mod gate_model;
 mod monitor_model;
 mod output_model;
+mod relay_model;
 mod surroundings;
 mod sync;
 mod turns_model;
@@ -30,6 +31,8 @@ mod doze;
 mod gate;
 #[path = "../../src/protocol/output_state.rs"]
 mod output_state;
+#[path = "../../src/topics/relay.rs"]
+mod relay;
 
 #[path = "../../src/transport"]
 mod transport {
@@ -83,6 +86,10 @@ pub use output_model::{
     the_flusher_writes_what_others_send_while_a_callback_blocks,
     the_session_learns_of_a_close_frame, the_session_learns_of_a_slow_client,
     what_is_sent_early_is_written_by_the_first_turn,
+};
+pub use relay_model::{
+    what_a_publisher_leaves_is_delivered_by_the_thread_for_that,
+    what_is_published_is_delivered_by_whoever_delivers,
 };
 pub use turns_model::{
     a_wake_up_during_a_turn_is_not_lost, every_arrival_is_followed_by_a_turn, every_output_is_taken,

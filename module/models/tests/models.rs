@@ -31,6 +31,16 @@ fn one_thread_owns_a_loop() {
 }
 
 #[test]
+fn what_is_published_is_delivered_by_whoever_delivers() {
+    model(models::what_is_published_is_delivered_by_whoever_delivers);
+}
+
+#[test]
+fn what_a_publisher_leaves_is_delivered_by_the_thread_for_that() {
+    model(models::what_a_publisher_leaves_is_delivered_by_the_thread_for_that);
+}
+
+#[test]
 fn a_table_outlives_every_send() {
     model(models::a_table_outlives_every_send);
 }

@@ -1,7 +1,6 @@
 //! Into the log, and from the log to the subscribers of this child.
 
 use std::sync::PoisonError;
-use std::sync::atomic::Ordering;
 
 use super::error::TopicError;
 use super::hub::Hub;
@@ -39,42 +38,21 @@ impl Hub {
 
     /// Delivers what is in the log, or has whoever does so already look again.
     fn deliver(&self, from: Publisher<'_>) {
-        // Release and Acquire: whoever delivers sees what was published before.
-        if self.delivery.asked.fetch_add(1, Ordering::AcqRel) == 0 {
-            let is_alone = !self.waiter.is_running();
-            let most = if is_alone { u32::MAX } else { MOST_BATCHES };
-            self.deliver_all(from, 1, most);
+        let is_alone = !self.waiter.is_running();
+        let most = if is_alone { u32::MAX } else { MOST_BATCHES };
+        let work = || self.deliver_batch(from);
+        if self.delivery.relay.ask(most, work) {
+            self.commons.tell_own();
         }
     }
 
     /// The same for the thread that is there for that, which also goes on where others have left
     /// off.
     pub(super) fn deliver_and_go_on(&self) {
-        let is_left = self.delivery.is_left.swap(false, Ordering::AcqRel);
-        let asked = self.delivery.asked.fetch_add(1, Ordering::AcqRel);
-        if is_left || asked == 0 {
-            self.deliver_all(Publisher::thread(), asked + 1, MOST_BATCHES);
+        let work = || self.deliver_batch(Publisher::thread());
+        if self.delivery.relay.go_on(MOST_BATCHES, work) {
+            self.commons.tell_own();
         }
-    }
-
-    /// Delivers until nobody has asked for more, or leaves the rest after so many batches.
-    fn deliver_all(&self, from: Publisher<'_>, mut asked: u32, most: u32) {
-        for _ in 0..most {
-            if self.deliver_batch(from) {
-                continue;
-            }
-            let (success, failure) = (Ordering::AcqRel, Ordering::Acquire);
-            let done = self
-                .delivery
-                .asked
-                .compare_exchange(asked, 0, success, failure);
-            match done {
-                Ok(_) => return,
-                Err(now) => asked = now,
-            }
-        }
-        self.delivery.is_left.store(true, Ordering::Release);
-        self.commons.tell_own();
     }
 
     /// Returns whether there may be more.

@@ -1,7 +1,9 @@
 //! How far a child has delivered what is in the log.
 
-use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use super::relay::Relay;
 
 /// How far messages were delivered, and who does it.
 pub(super) struct Delivery {
@@ -11,11 +13,7 @@ pub(super) struct Delivery {
     /// first.
     waiting: AtomicU32,
     turnstile: Mutex<()>,
-    /// How often delivery was asked for and is not done. Whoever makes this more than zero delivers,
-    /// until it is zero again.
-    pub(super) asked: AtomicU32,
-    /// Whoever delivered has left the rest to the thread that is there for that.
-    pub(super) is_left: AtomicBool,
+    pub(super) relay: Relay,
 }
 
 impl Delivery {
@@ -25,8 +23,7 @@ impl Delivery {
             delivered: Mutex::new(newest),
             waiting: AtomicU32::new(0),
             turnstile: Mutex::new(()),
-            asked: AtomicU32::new(0),
-            is_left: AtomicBool::new(false),
+            relay: Relay::new(),
         }
     }
 
