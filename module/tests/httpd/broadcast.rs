@@ -158,7 +158,7 @@ fn receive<S: Read + Write>(
     senders: u32,
 ) -> Result<()> {
     while received.total() < MESSAGES * senders {
-        received.take(&client.frame()?)?;
+        received.take(&client.frame_behind_pings()?)?;
     }
     Ok(())
 }

@@ -88,7 +88,7 @@ fn receive_all<S: Read + Write>(client: &mut Client<S>, pauses: &[u64]) -> Resul
             break;
         }
         thread::sleep(Duration::from_millis(*pause)); // a slow reader
-        received.take(&client.frame()?)?;
+        received.take(&client.frame_behind_pings()?)?;
     }
     client.echo("still there")
 }
@@ -123,7 +123,7 @@ fn receive_until_close<S: Read + Write>(client: &mut Client<S>, close_at: u32) -
     client.text(format!("6 1000 1000 {close_at}"))?;
     let mut received = Received::from(7);
     loop {
-        let frame = client.frame()?;
+        let frame = client.frame_behind_pings()?;
         if frame.first_byte == Opcode::CLOSE {
             ensure!(frame.payload.is_empty(), "{frame:?}");
             break;
@@ -171,7 +171,7 @@ fn echo_meanwhile<S: Read + Write>(client: &mut Client<S>) -> Result<()> {
         let text = number.to_string();
         client.text(&text)?;
         loop {
-            let frame = client.frame()?;
+            let frame = client.frame_behind_pings()?;
             if frame.first_byte == Opcode::TEXT {
                 ensure!(frame.payload == text.as_bytes(), "{frame:?} for {text}");
                 break;
@@ -180,7 +180,7 @@ fn echo_meanwhile<S: Read + Write>(client: &mut Client<S>) -> Result<()> {
         }
     }
     while received.total() < 6 * COUNT {
-        received.take(&client.frame()?)?;
+        received.take(&client.frame_behind_pings()?)?;
     }
     Ok(())
 }

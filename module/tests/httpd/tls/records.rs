@@ -1,13 +1,13 @@
 //! Clients with unusual TLS records: of any length, and with other content than data.
 
-use std::io::Write as _;
+use std::io::{ErrorKind, Write as _};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, ensure};
 use xtask::httpd::Httpd;
-use xtask::process::resident_kib;
+use xtask::process::{cpu_ticks, resident_kib};
 use xtask::server_root::{Mpm, Sizing};
 
 use crate::rust::location;
@@ -21,6 +21,8 @@ cases! {
     "TLS 1.2: a flood of refused renegotiations takes no memory if the client does not read"
         => flood,
     "TLS 1.2: messages after a flood of refused renegotiations are handled" => behind_flood,
+    "TLS 1.2: messages after a flood of refused renegotiations are handled although answers waited"
+        => behind_answers,
     "TLS: a member of a room who sends records of one byte delays no other" => short_records,
     "TLS: an alert in the middle of a message ends the connection" => alerts,
 }
@@ -102,6 +104,45 @@ fn behind_flood(context: &Context) -> Result<()> {
         client.close()?;
     }
     Ok(())
+}
+
+/// The client reads only when the server has stopped reading. Until then nobody works.
+fn behind_answers(context: &Context) -> Result<()> {
+    const COUNT: usize = 200_000; // 7 MB
+    // The system keeps little for the server, in either direction.
+    let httpd = start(context, "SendBufferSize 16384\nReceiveBufferSize 16384")?;
+    let mut client = Client::connect_records(&httpd)?;
+    client.upgrade(&Handshake::to("/echo"))?;
+    client.echo("before")?;
+    let mut bytes = hellos(&mut client, COUNT);
+    let message = masked(Opcode::TEXT, "behind");
+    bytes.extend(client.stream.seal_data(&message, message.len()));
+    let mut socket = client.stream.socket.try_clone()?;
+    socket.set_write_timeout(Some(Duration::from_secs(1)))?;
+    let mut written = 0;
+    loop {
+        match socket.write(&bytes[written..]) {
+            Ok(length) => written += length,
+            Err(error) if error.kind() == ErrorKind::WouldBlock => break,
+            Err(error) => return Err(error.into()),
+        }
+        ensure!(written < bytes.len(), "the server reads on");
+    }
+    let ticks = || {
+        let children = httpd.child_pids()?.into_iter();
+        children.map(cpu_ticks).sum::<Result<u64>>()
+    };
+    let before = ticks()?;
+    thread::sleep(Duration::from_secs(1)); // the measured time
+    let used = ticks()?.saturating_sub(before);
+    ensure!(used < 20, "{used} ticks in a second");
+    let sender = thread::spawn(move || -> Result<()> {
+        socket.set_write_timeout(Some(PATIENCE))?;
+        Ok(socket.write_all(&bytes[written..])?)
+    });
+    client.expect_text("behind")?;
+    sender.join().expect("it does not panic")?;
+    client.close()
 }
 
 fn short_records(context: &Context) -> Result<()> {
