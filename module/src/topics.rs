@@ -11,6 +11,9 @@
 //! own child, unless another thread is doing that already; then that one goes on. A thread of each
 //! child that has subscribers (`ws-topics`) waits for what others publish.
 //!
+//! With a broker, what is published goes there first, and comes into the log of each host from there
+//! (`broker.rs`).
+//!
 //! A message is sent to the subscribers of a child as a `Broadcast` of the output: encoded and
 //! compressed once. Nobody waits for a client. One that does not keep up is closed with 1013, as
 //! are all subscribers of a child that missed messages because it was stopped for too long: none
@@ -18,6 +21,7 @@
 
 mod api;
 mod attendance;
+mod broker;
 mod child;
 mod delivering;
 mod delivery;
@@ -26,6 +30,7 @@ mod hub;
 mod log;
 mod members;
 mod message;
+mod outbox;
 mod presence;
 mod publisher;
 mod relay;
@@ -36,9 +41,14 @@ mod tail;
 mod waiter;
 
 pub use api::{count, count_in_all, history, publish, publish_to_all, visit_members};
+pub use broker::{
+    Address as BrokerAddress, Credentials as BrokerCredentials,
+    DEFAULT_KEEP as DEFAULT_BROKER_KEEP, Settings as BrokerSettings,
+};
 pub use child::{Settings, configure, disable, stop};
 pub use error::TopicError;
 pub use message::{Kind, Position};
+pub use outbox::Partition;
 pub use publisher::Publisher;
 pub use rules::{HistoryRule, Keep, SpaceRules};
 pub use space::SpaceId;

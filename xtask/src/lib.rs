@@ -34,6 +34,7 @@ pub mod openmetrics;
 pub mod port;
 pub mod process;
 pub mod python;
+pub mod redis;
 pub mod server_root;
 pub mod soak;
 pub mod workspace;

@@ -88,13 +88,20 @@ const PYTHON: [Need; 1] = [Need {
 /// The tests behind a proxy, and those with a network of their own, need them; without them they are
 /// skipped. Debian's packages of proxies start services, which are not wanted on a developer's
 /// machine.
-const FOR_CI: [Need; 3] = [
+const FOR_CI: [Need; 4] = [
     Need {
         what: "the command ip",
         is_met: has_ip,
         debian: &["iproute2"],
         fedora: &["iproute"],
         homebrew: &["iproute2mac"],
+    },
+    Need {
+        what: "Redis",
+        is_met: has_redis,
+        debian: &["redis-server"],
+        fedora: &["redis"],
+        homebrew: &["redis"],
     },
     Need {
         what: "nginx",
@@ -387,6 +394,10 @@ fn has_ip() -> bool {
 
 fn has_haproxy() -> bool {
     which("haproxy").is_some()
+}
+
+fn has_redis() -> bool {
+    which(xtask::redis::PROGRAM).is_some()
 }
 
 fn has_browser() -> bool {

@@ -357,7 +357,10 @@ mod tests {
         let merged = outer.merged_with(&inner);
         assert_eq!(merged.max_message_size(), 5);
         assert_eq!(merged.origin_policy(), OriginPolicy::Trusted);
-        assert_eq!(merged.trusted_origins(), &["https://a.example".into()]);
+        assert_eq!(
+            merged.trusted_origins(),
+            &[Box::<str>::from("https://a.example")]
+        );
         assert!(merged.allow_reserved_status_codes());
     }
 
@@ -393,7 +396,10 @@ mod tests {
             ..Config::default()
         };
         let merged = section("https://a.example").merged_with(&section("https://b.example"));
-        assert_eq!(merged.trusted_origins(), &["https://b.example".into()]);
+        assert_eq!(
+            merged.trusted_origins(),
+            &[Box::<str>::from("https://b.example")]
+        );
     }
 
     #[test]

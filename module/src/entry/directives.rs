@@ -9,6 +9,7 @@ mod lifespan;
 mod limits;
 mod queue;
 mod times;
+mod topic_broker;
 mod topics;
 mod values;
 
@@ -220,6 +221,16 @@ pub(super) static TABLE: Table = Table(&[
         c"WebSocketTopicStore",
         &(topics::store as _),
         c"Directory in which the histories of topics outlive a stop of httpd",
+    )),
+    of_server(each(
+        c"WebSocketTopicBroker",
+        &(topic_broker::broker as _),
+        c"Address of the Redis between hosts; file: with credentials, ca: with authorities, keep:number",
+    )),
+    of_server(one(
+        c"WebSocketTopicPartition",
+        &(topic_broker::partition as _),
+        c"While the broker cannot be reached, Refuse (default) to publish, or publish to Local subscribers",
     )),
     of_server(two(
         c"WebSocketThreads",

@@ -59,6 +59,8 @@ pub(super) unsafe fn prepare(configuration: Pool, main: *const sys::server_rec) 
         }
         config::in_vector((*main).lookup_defaults).topics()
     };
+    settings.broker = main_config.broker();
+    settings.partition = main_config.partition();
     topics::configure(settings);
     let wanted = Wanted {
         path: main_config.store(),

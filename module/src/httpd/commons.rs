@@ -159,6 +159,14 @@ impl Commons {
         self.tell(self.own());
     }
 
+    /// Whether no other child has waited for news, or all that have are gone.
+    #[must_use]
+    pub fn is_alone(&self) -> bool {
+        let own = std::process::id();
+        let mut bits = self.words.bits.iter();
+        bits.all(|bit| [0, own].contains(&bit.load(Ordering::Acquire)))
+    }
+
     /// The bit of this child, which it may share if there are many.
     fn own(&self) -> Waiters {
         let take = || {

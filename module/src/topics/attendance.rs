@@ -115,7 +115,7 @@ impl Hub {
                 payload: payload.as_bytes(),
             };
             // The error log knows if it cannot be published.
-            let _ = self.publish(&message, Publisher::thread());
+            let _ = self.publish_here(&message, Publisher::thread());
         }
     }
 }

@@ -1,27 +1,33 @@
 //! The one [`Hub`] of this child, from its first use to the end of the child.
 
-use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, RwLock};
 use std::time::{Duration, Instant};
 
+use super::broker;
 use super::delivery::Delivery;
 use super::error::TopicError;
 use super::hub::{Hub, describe, log_seldom};
-use super::log::{ChildId, Log};
+use super::log::{ChildId, Log, LogError};
+use super::outbox::{Outbox, Partition};
 use super::presence::Presence;
 use super::rules::{Rules, SpaceRules};
 use super::space::SpaceId;
 use super::tail;
 use super::waiter::Waiter;
-use crate::httpd::commons;
+use crate::httpd::commons::{self, Commons};
 use crate::httpd::generation;
 
 /// What the administrator has set.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct Settings {
     /// The spaces of all servers and virtual hosts, each once.
     pub spaces: Vec<SpaceId>,
     /// The rules for their topics.
     pub rules: Vec<(SpaceId, SpaceRules)>,
+    /// The broker, if there are other hosts.
+    pub broker: Option<Arc<broker::Settings>>,
+    /// What becomes of messages while it cannot be reached.
+    pub partition: Partition,
 }
 
 /// Set by the parent process, before it forks.
@@ -32,6 +38,9 @@ static HUB: OnceLock<Hub> = OnceLock::new();
 
 /// Held by whoever makes it: since when that has not worked.
 static MAKING: Mutex<Option<Instant>> = Mutex::new(None);
+
+/// What waits for a broker in one child takes as much memory as this part of the log, at most.
+const PARTS_OF_OUTBOX: usize = 8;
 
 /// After a failure nobody tries again for so long.
 const PAUSE: Duration = Duration::from_secs(5);
@@ -48,6 +57,9 @@ pub fn stop() {
     *lock(&SETTINGS) = None;
     drop(making);
     if let Some(hub) = HUB.get() {
+        if let Some(outbox) = &hub.outbox {
+            broker::stop(outbox);
+        }
         hub.waiter.stop(hub.commons);
     }
 }
@@ -76,39 +88,65 @@ fn make() -> Result<&'static Hub, TopicError> {
     if failed.is_some_and(|since| since.elapsed() < PAUSE) {
         return Err(TopicError::Unavailable);
     }
-    let hub = open().map_err(|why| {
+    let (hub, brokerage) = open().map_err(|why| {
         *failed = Some(Instant::now());
         log_seldom(&format!("topics do not work: {why}"));
         TopicError::Unavailable
     })?;
     let hub = HUB.get_or_init(|| hub);
     hub.waiter.start(move || tail::run(hub));
+    if let (Some(outbox), Some((settings, lease))) = (&hub.outbox, brokerage) {
+        broker::start(hub, outbox, settings, lease);
+    }
     Ok(hub)
 }
 
-fn open() -> Result<Hub, String> {
+/// What the thread of the broker needs.
+type Brokerage = (Arc<broker::Settings>, broker::Lease);
+
+fn open() -> Result<(Hub, Option<Brokerage>), String> {
     if !generation::is_child() {
         return Err("they work in the processes that serve connections only".into());
     }
     let commons = commons::get().ok_or("httpd could not make what its processes share")?;
-    if lock(&SETTINGS).is_none() {
-        return Err("this process is ending".into());
-    }
-    let log = Log::open(&commons.directory, commons.size);
-    let opened = log.and_then(|log| Ok((log.newest()?, log)));
-    let (newest, log) = opened.map_err(|error| describe(&error))?;
-    let Settings { spaces, rules } = lock(&SETTINGS).take().unwrap_or_default();
-    Ok(Hub {
+    let settings = lock(&SETTINGS).clone();
+    let settings = settings.ok_or("this process is ending")?;
+    let opened = open_log(commons, settings.broker.as_ref());
+    let (log, newest, brokerage) = opened.map_err(|error| describe(&error))?;
+    // Nobody makes another one.
+    let _ = lock(&SETTINGS).take();
+    let outbox = settings
+        .broker
+        .map(|_| Outbox::new(commons.size / PARTS_OF_OUTBOX, settings.partition));
+    let hub = Hub {
         log,
         commons,
-        rules: Rules(rules),
-        spaces,
+        rules: Rules(settings.rules),
+        spaces: settings.spaces,
         child: ChildId::own(commons.take_number()),
         rooms: RwLock::default(),
         delivery: Delivery::new(newest),
         presence: Presence::default(),
         waiter: Waiter::default(),
-    })
+        outbox,
+    };
+    Ok((hub, brokerage))
+}
+
+fn open_log(
+    commons: &Commons,
+    broker: Option<&Arc<broker::Settings>>,
+) -> Result<(Log, u64, Option<Brokerage>), LogError> {
+    let mut log = Log::open(&commons.directory, commons.size)?;
+    let mut brokerage = None;
+    if let Some(broker) = broker {
+        log.set_source(broker.source());
+        let lease = broker.lease(&commons.directory);
+        broker::prepare(&log, &lease, commons.is_alone())?;
+        brokerage = Some((Arc::clone(broker), lease));
+    }
+    let newest = log.newest()?;
+    Ok((log, newest, brokerage))
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {

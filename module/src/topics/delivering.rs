@@ -3,8 +3,10 @@
 use std::sync::PoisonError;
 
 use super::error::TopicError;
-use super::hub::Hub;
+use super::hub::{Hub, log_seldom};
+use super::log::{Imported, LogError, Mark};
 use super::message::{Kind, Message, Position};
+use super::outbox::{Partition, Refusal, Sending};
 use super::publisher::Publisher;
 use crate::httpd::guard::guard;
 use crate::httpd::log::{Level, log_server};
@@ -19,14 +21,68 @@ const MOST_BATCHES: u32 = 8;
 const MISSED: &[u8] = b"\x03\xf5missed messages";
 
 impl Hub {
-    /// Adds a message to the log and delivers it. Returns its place, if its topic has a history.
+    /// Hands a message to the broker, if there is one, and publishes it here otherwise. Returns its
+    /// place, if it has one already.
     pub(super) fn publish(
+        &self,
+        message: &Message<'_>,
+        from: Publisher<'_>,
+    ) -> Result<Option<Position>, TopicError> {
+        let Some(outbox) = &self.outbox else {
+            return self.publish_here(message, from);
+        };
+        if !self.log.has_room_for(message.payload.len()) {
+            return Err(TopicError::TooLarge);
+        }
+        match outbox.put(self.sending(message)) {
+            Ok(()) => Ok(None),
+            Err(Refusal::Cut) if outbox.partition == Partition::Local => {
+                self.publish_here(message, from)
+            }
+            Err(Refusal::Cut) => Err(TopicError::Unavailable),
+            Err(Refusal::Full) => {
+                log_seldom("topics: a message is refused: the broker is too slow for all of them");
+                Err(TopicError::Unavailable)
+            }
+        }
+    }
+
+    fn sending(&self, message: &Message<'_>) -> Sending {
+        let mut bytes = Vec::new();
+        message.write(&mut bytes);
+        let keep = self.rules.keep(message.space, message.topic);
+        Sending {
+            counter: keep.map(|_| format!("{}:{}", message.space, message.topic).into()),
+            bytes,
+        }
+    }
+
+    /// Adds messages of the broker to the log, and delivers them. Returns whether it was read up to
+    /// there ([`Log::import`](super::log::Log::import)).
+    pub(super) fn import(
+        &self,
+        marks: (&Mark, &Mark),
+        messages: &[Imported<'_>],
+        has_gap: bool,
+    ) -> Result<bool, LogError> {
+        let keep = |message: &Message<'_>| self.rules.keep(message.space, message.topic);
+        let is_added = self.log.import(marks, messages, has_gap, keep)?;
+        self.commons.tell_others();
+        self.deliver(Publisher::thread());
+        Ok(is_added)
+    }
+
+    /// Adds a message to the log and delivers it. Returns its place, if its topic has a history.
+    pub(super) fn publish_here(
         &self,
         message: &Message<'_>,
         from: Publisher<'_>,
     ) -> Result<Option<Position>, TopicError> {
         let keep = match message.kind {
             Kind::Presence => None,
+            // With a broker, histories have only what comes from there: their places are the same on
+            // all hosts.
+            _ if self.outbox.is_some() => None,
             _ => self.rules.keep(message.space, message.topic),
         };
         let receipt = self.log.publish(message, keep);

@@ -7,6 +7,7 @@ use super::delivery::Delivery;
 use super::error::TopicError;
 use super::log::{ChildId, Log, LogError, PARTS_OF_LARGEST};
 use super::members::{Member, Members};
+use super::outbox::Outbox;
 use super::presence::Presence;
 use super::rules::Rules;
 use super::space::SpaceId;
@@ -28,6 +29,8 @@ pub(super) struct Hub {
     pub(super) delivery: Delivery,
     pub(super) presence: Presence,
     pub(super) waiter: Waiter,
+    /// What goes to a broker, if there is one.
+    pub(super) outbox: Option<Outbox>,
 }
 
 impl Hub {

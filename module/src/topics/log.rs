@@ -10,7 +10,9 @@
 
 #![allow(unsafe_code)]
 
+mod clock;
 mod history;
+mod imports;
 mod keys;
 mod members;
 
@@ -27,6 +29,7 @@ use super::message::{Message, Position};
 use super::rules::Keep;
 
 pub(super) use history::{Since, Wanted};
+pub(super) use imports::{Imported, Mark, SourceId};
 pub(super) use members::{Change, ChildId, LeftBehind, Listed};
 
 /// More children than this cannot read the log.
@@ -62,6 +65,10 @@ pub(super) struct Log {
     counts: Table,
     /// Who is on topics whose members are shown, by topic, child and connection.
     members: Table,
+    /// How far brokers were read.
+    imports: Table,
+    /// The broker from which messages come, if they do not come from here.
+    source: Option<SourceId>,
     /// The most pages of `messages`, and of what histories take.
     most_pages: usize,
     /// The longest message, in bytes.
@@ -130,7 +137,7 @@ impl Log {
         // Whole pages.
         let size = size.next_multiple_of(1 << 16);
         let mut options = EnvOpenOptions::new().read_txn_without_tls();
-        options.map_size(size).max_dbs(5).max_readers(READERS);
+        options.map_size(size).max_dbs(6).max_readers(READERS);
         // SAFETY: only the processes of this httpd have files there, through this function; the
         // file system is local (`reserve`), and none of them writes to the mapped memory but by
         // LMDB, whose locks all of them use. A process opens it once, after it was forked.
@@ -144,6 +151,8 @@ impl Log {
             history: environment.create_database(&mut txn, Some("history"))?,
             counts: environment.create_database(&mut txn, Some("counts"))?,
             members: environment.create_database(&mut txn, Some("members"))?,
+            imports: environment.create_database(&mut txn, Some("imports"))?,
+            source: None,
             most_pages: size / PARTS_OF_EACH / page_size(&environment),
             longest: size / PARTS_OF_LARGEST,
             environment: environment.clone(),
@@ -158,19 +167,24 @@ impl Log {
         message: &Message<'_>,
         keep: Option<Keep>,
     ) -> Result<Receipt, LogError> {
-        if message.payload.len() > self.longest {
+        if !self.has_room_for(message.payload.len()) {
             return Err(LogError::TooLarge);
         }
-        match self.try_publish(message, keep) {
+        self.make_room(|| self.try_publish(message, keep))
+    }
+
+    /// Does something that writes, and once more if there was no room for it.
+    fn make_room<T>(&self, write: impl Fn() -> Result<T, LogError>) -> Result<T, LogError> {
+        match write() {
             Err(LogError::Full) => {
                 // Those who were killed while they read may keep what others would write on. And
                 // what is removed is free for the next transactions.
                 self.environment.clear_stale_readers()?;
                 self.remove_half()?;
                 self.remove_half()?;
-                self.try_publish(message, keep)
+                write()
             }
-            published => published,
+            written => written,
         }
     }
 
@@ -179,7 +193,8 @@ impl Log {
         let mut txn = self.environment.write_txn()?;
         let number = self.last(&txn)? + 1;
         if let Some(keep) = keep {
-            message.position = Some(self.append(&mut txn, &message, number, keep)?);
+            message.position =
+                Some(self.append(&mut txn, &message, (number, clock::now()), keep)?);
         }
         self.trim(&mut txn, number, message.payload.len())?;
         let mut bytes = Vec::new();
@@ -224,6 +239,11 @@ impl Log {
         Ok(())
     }
 
+    /// Whether a message of this length may be published.
+    pub(super) fn has_room_for(&self, length: usize) -> bool {
+        length <= self.longest
+    }
+
     /// The number of the newest message.
     pub(super) fn newest(&self) -> Result<u64, LogError> {
         self.last(&*self.read()?)
@@ -233,7 +253,7 @@ impl Log {
         Ok(self.messages.last(txn)?.map_or(0, |(number, _)| number))
     }
 
-    /// The messages that follow the one with this number.
+    /// The messages that follow the one with this number, up to a place where some are missing.
     pub(super) fn read_after(&self, number: u64) -> Result<Batch, LogError> {
         let txn = self.read()?;
         let mut batch = Batch::default();
@@ -241,6 +261,8 @@ impl Log {
             let (number, bytes) = message?;
             if batch.is_empty() {
                 batch.first = number;
+            } else if number != batch.first + batch.ends.len() as u64 {
+                break;
             }
             batch.push(bytes);
             if batch.is_full() {

@@ -1,5 +1,7 @@
 //! Topics of different virtual hosts have nothing to do with each other, unless they share a space.
 
+use std::fmt;
+
 use sha1::{Digest as _, Sha1};
 
 /// A set of topics. Two with the same name are the same, in all processes.
@@ -7,6 +9,9 @@ use sha1::{Digest as _, Sha1};
 pub struct SpaceId(pub(super) [u8; 8]);
 
 impl SpaceId {
+    /// No server has this one.
+    pub(super) const NONE: Self = Self([0; 8]);
+
     /// The space of this name (`WebSocketTopicSpace`).
     #[must_use]
     pub fn named(name: &[u8]) -> Self {
@@ -24,6 +29,12 @@ impl SpaceId {
         let mut id = [0; 8];
         id.copy_from_slice(&digest[..8]);
         Self(id)
+    }
+}
+
+impl fmt::Display for SpaceId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:016x}", u64::from_be_bytes(self.0))
     }
 }
 

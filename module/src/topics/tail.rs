@@ -27,6 +27,9 @@ pub(super) fn run(hub: &Hub) {
         let deaths_now = hub.commons.deaths();
         if deaths.replace(deaths_now) != Some(deaths_now) {
             guard("topics", (), || hub.remove_dead());
+            if let Some(outbox) = &hub.outbox {
+                outbox.deaths.notify_one();
+            }
         }
         let now = now();
         let presence = hub.presence.due(PRESENCE_DELAY);

@@ -115,6 +115,8 @@ const THEMES: &[&[Case]] = &[
     try_send::CASES,
     topics::CASES,
     topics::history::CASES,
+    topics::hosts::CASES,
+    topics::hosts::cuts::CASES,
     topics::presence::CASES,
     topics::unrest::CASES,
     tls::CASES,

@@ -1,6 +1,7 @@
 //! Topics: who gets what, in whatever child.
 
 pub(crate) mod history;
+pub(crate) mod hosts;
 pub(crate) mod presence;
 pub(crate) mod unrest;
 
@@ -415,6 +416,38 @@ fn bad_directives(context: &Context) -> Result<()> {
             "WebSocketTopicMemory must be a number of bytes from 1048576",
         ),
         (
+            "WebSocketTopicBroker http://localhost",
+            "WebSocketTopicBroker needs an address such as redis://host",
+        ),
+        (
+            "WebSocketTopicBroker redis://me:secret@localhost",
+            "add file:/path/of/the/file",
+        ),
+        (
+            "WebSocketTopicBroker redis://localhost file:/proc/nothing",
+            "WebSocketTopicBroker: cannot read /proc/nothing",
+        ),
+        (
+            "WebSocketTopicBroker redis://localhost ca:/proc/version",
+            "no certificate in PEM",
+        ),
+        (
+            "WebSocketTopicBroker keep:1000 redis://localhost",
+            "needs an address before 'keep:1000'",
+        ),
+        (
+            "WebSocketTopicBroker redis://localhost keep:1",
+            "must be a number from 100 to 100000000, not '1'",
+        ),
+        (
+            "<VirtualHost *>\nWebSocketTopicBroker redis://localhost\n</VirtualHost>",
+            "cannot stand in a <VirtualHost>",
+        ),
+        (
+            "WebSocketTopicPartition Off",
+            "WebSocketTopicPartition must be Refuse or Local, not 'Off'",
+        ),
+        (
             "<VirtualHost *>\nWebSocketTopicMemory 2000000\n</VirtualHost>",
             "cannot stand in a <VirtualHost>",
         ),
@@ -426,6 +459,7 @@ fn bad_directives(context: &Context) -> Result<()> {
         let checked = root(context, line)?.check_config()?;
         let is_explained = !checked.ok && checked.message.contains(message);
         ensure!(is_explained, "{line}: {}", checked.message);
+        ensure!(!checked.message.contains("secret"), "{}", checked.message);
     }
     Ok(())
 }

@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use crate::topics::{HistoryRule, SpaceId, SpaceRules};
+use crate::topics::{BrokerSettings, HistoryRule, Partition, SpaceId, SpaceRules};
 
 /// 64 MiB.
 pub const DEFAULT_TOPIC_MEMORY: u64 = 67_108_864;
@@ -22,6 +22,8 @@ pub struct TopicsConfig {
     /// Only at the main server, as all that follows.
     pub(in crate::entry) memory: Option<u64>,
     pub(in crate::entry) store: Option<Arc<Path>>,
+    pub(in crate::entry) broker: Option<Arc<BrokerSettings>>,
+    pub(in crate::entry) partition: Option<Partition>,
 }
 
 impl TopicsConfig {
@@ -58,6 +60,18 @@ impl TopicsConfig {
         self.store.as_deref()
     }
 
+    /// The broker between hosts.
+    #[must_use]
+    pub fn broker(&self) -> Option<Arc<BrokerSettings>> {
+        self.broker.clone()
+    }
+
+    /// What becomes of messages while it cannot be reached.
+    #[must_use]
+    pub fn partition(&self) -> Partition {
+        self.partition.unwrap_or_default()
+    }
+
     /// The section `inner` inside this one: what it sets counts, the rest is inherited. Its rules
     /// come before those that are inherited.
     pub(super) fn merged_with(&self, inner: &Self) -> Self {
@@ -68,6 +82,8 @@ impl TopicsConfig {
             presence: [&inner.presence[..], &self.presence].concat(),
             memory: inner.memory.or(self.memory),
             store: inner.store.clone().or_else(|| self.store.clone()),
+            broker: inner.broker.clone().or_else(|| self.broker.clone()),
+            partition: inner.partition.or(self.partition),
         }
     }
 }

@@ -1,10 +1,10 @@
 //! The histories of topics.
 
 use std::ops::Bound;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use heed::{AnyTls, RoTxn, RwTxn};
 
+use super::clock::{milliseconds, now};
 use super::keys::{TopicKey, number};
 use super::{Log, LogError};
 use crate::topics::message::{Message, Position};
@@ -68,30 +68,35 @@ impl Recovered {
 }
 
 impl Log {
-    /// Adds a message to the history of its topic; it gets this number in the log. Returns its
-    /// place.
+    /// Adds a message to the history of its topic; it has this number in the log, and was published
+    /// at this time. Returns its place. If it has one already, that of a broker, it must be the next;
+    /// otherwise the history begins anew with it.
     pub(super) fn append(
         &self,
         txn: &mut RwTxn<'_>,
         message: &Message<'_>,
-        number: u64,
+        (number, at): (u64, u64),
         keep: Keep,
     ) -> Result<Position, LogError> {
         let key = TopicKey::new(message.space, message.topic);
         self.evict(txn, &key)?;
         let known = self.topics.get(txn, key.topic())?.and_then(State::read);
-        let mut state = known.unwrap_or_else(|| State {
-            epoch: new_epoch(),
-            newest: 0,
-            oldest: 1,
-        });
+        let known = match (known, message.position) {
+            (Some(known), Some(position)) if !known.is_followed_by(position) => {
+                let items = key.items(known.oldest..known.newest + 1);
+                self.history.delete_range(txn, &bounds_of(&items))?;
+                None
+            }
+            (known, _) => known,
+        };
+        let mut state = known.unwrap_or_else(|| State::before(message.position));
         state.newest += 1;
         let position = Position {
             epoch: state.epoch,
             offset: state.newest,
         };
         let kept = Kept {
-            at: now(),
+            at,
             number,
             message: Message {
                 position: Some(position),
@@ -159,6 +164,11 @@ impl Log {
         let txn = self.read()?;
         let key = TopicKey::new(space, topic);
         let mut recovered = Recovered::default();
+        let is_filling = self.mark_in(&txn)?.is_some_and(|mark| mark.is_filling);
+        if is_filling && wanted.since != Since::Beginning {
+            recovered.has_gap = true;
+            return Ok(recovered);
+        }
         let Some(state) = self.topics.get(&txn, key.topic())?.and_then(State::read) else {
             recovered.has_gap = wanted.since != Since::Beginning;
             return Ok(recovered);
@@ -316,6 +326,23 @@ fn read_key(key: &[u8]) -> Option<(SpaceId, &str)> {
 }
 
 impl State {
+    /// That of a topic whose first message has this place, or any.
+    fn before(first: Option<Position>) -> Self {
+        let (epoch, offset) = match first {
+            Some(Position { epoch, offset }) => (epoch, offset.max(1)),
+            None => (new_epoch(), 1),
+        };
+        Self {
+            epoch,
+            newest: offset - 1,
+            oldest: offset,
+        }
+    }
+
+    fn is_followed_by(self, position: Position) -> bool {
+        position.epoch == self.epoch && position.offset == self.newest + 1
+    }
+
     fn write(self) -> Vec<u8> {
         [self.epoch, self.newest, self.oldest]
             .map(u64::to_ne_bytes)
@@ -372,19 +399,6 @@ impl<'m> Kept<'m> {
 fn oldest_time(keep: Keep) -> u64 {
     keep.time
         .map_or(0, |time| now().saturating_sub(milliseconds(time)))
-}
-
-/// In milliseconds since 1970.
-fn now() -> u64 {
-    milliseconds(
-        SystemTime::now()
-            .duration_since(UNIX_EPOCH)
-            .unwrap_or_default(),
-    )
-}
-
-fn milliseconds(time: Duration) -> u64 {
-    u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
 }
 
 /// A number that was not there before.

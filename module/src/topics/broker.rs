@@ -1,0 +1,112 @@
+//! Topics between hosts: what one publishes comes to the others through a broker.
+//!
+//! ```text
+//!   publish -> Outbox -> Sender --> broker --> Importer of each host -> Log -> all children
+//! ```
+//!
+//! With a broker nothing goes into the log but what comes from it, what this host publishes, too:
+//! so the broker's order is that of all hosts. Each child that uses topics has one thread
+//! (`ws-broker`), which sends what the child publishes. One child of a host at a time imports,
+//! by a lock that the kernel takes from it when it ends. How far it has come lies in the log and is
+//! written together with the messages, so none comes twice, whoever goes on.
+//!
+//! A message that was sent and not confirmed is sent again after a cut; the broker knows it by the
+//! number that its child has given to it.
+
+mod address;
+mod backoff;
+mod importer;
+mod lease;
+mod link;
+mod random;
+mod redis;
+mod sender;
+mod settings;
+
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::{Builder, JoinHandle};
+
+use super::hub::Hub;
+use super::log::{Log, LogError};
+use super::outbox::Outbox;
+use crate::httpd::guard::guard;
+use crate::httpd::log::{Level, log_server};
+use crate::httpd::mpm;
+use crate::httpd::thread::{keep_code_loaded, spawn};
+
+pub use address::{Address, Credentials};
+use importer::Importer;
+pub(super) use lease::Lease;
+use sender::Sender;
+pub use settings::{DEFAULT_KEEP, Settings};
+
+/// Prepares the log of a child that begins to use topics. If nobody on this host has imported for
+/// a time, what was published meanwhile is old: it belongs into histories, and is not sent to those
+/// who subscribe from now on. Until then nobody can be told what it has missed.
+pub(super) fn prepare(log: &Log, lease: &Lease, is_alone: bool) -> Result<(), LogError> {
+    if (is_alone || log.mark()?.is_none()) && lease.take() {
+        log.begin_filling()?;
+    }
+    Ok(())
+}
+
+/// The thread of this child.
+static THREAD: Mutex<Option<JoinHandle<()>>> = Mutex::new(None);
+
+/// Starts the thread.
+pub(super) fn start(
+    hub: &'static Hub,
+    outbox: &'static Outbox,
+    settings: Arc<Settings>,
+    lease: Lease,
+) {
+    if !mpm::is_threaded() {
+        // Such a child ends by a signal, which waits for no thread.
+        keep_code_loaded();
+    }
+    let body = move || guard("the broker", (), || run(hub, outbox, &settings, lease));
+    match spawn(Builder::new().name("ws-broker".into()), body) {
+        Ok(thread) => *THREAD.lock().unwrap_or_else(PoisonError::into_inner) = Some(thread),
+        Err(error) => {
+            outbox.set_cut(true);
+            let text = format!("this process cannot use the broker: no thread: {error}");
+            log_server(Level::Error, &text);
+        }
+    }
+}
+
+/// Ends the thread and waits for it. What was published is sent before, if the broker answers.
+pub(super) fn stop(outbox: &Outbox) {
+    outbox.stop();
+    let thread = THREAD.lock().unwrap_or_else(PoisonError::into_inner).take();
+    if let Some(thread) = thread {
+        // It only fails if the thread panicked, and then it has ended too.
+        let _ = thread.join();
+    }
+}
+
+fn run(hub: &Hub, outbox: &Outbox, settings: &Settings, lease: Lease) {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build();
+    let runtime = match runtime {
+        Ok(runtime) => runtime,
+        Err(error) => {
+            outbox.set_cut(true);
+            let text = format!("this process cannot use the broker: {error}");
+            return log_server(Level::Error, &text);
+        }
+    };
+    let sender = Sender::new(outbox, settings);
+    let importer = Importer::new(hub, outbox, settings, lease);
+    runtime.block_on(async {
+        // The sender returns when the child ends.
+        tokio::select! {
+            biased;
+            () = sender.run() => {}
+            () = importer.run() => {}
+        }
+    });
+    // A name that is being looked up does not keep the child.
+    runtime.shutdown_background();
+}

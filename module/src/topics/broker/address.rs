@@ -1,0 +1,204 @@
+//! Where a broker is, and who this host is to it.
+
+use std::fmt;
+
+/// The port of Redis, with TLS, too.
+const REDIS_PORT: u16 = 6379;
+
+/// What addresses look like.
+const FORM: &str = "an address such as redis://host, redis://host:6379/0 or rediss://host \
+                    (with TLS)";
+
+/// Where a broker is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Address {
+    /// Whether the connection is encrypted.
+    pub has_tls: bool,
+    /// A name or an IP address, IPv6 without brackets.
+    pub host: Box<str>,
+    /// The TCP port.
+    pub port: u16,
+    /// The number of the database.
+    pub database: u16,
+}
+
+impl Address {
+    /// Reads an address.
+    ///
+    /// # Errors
+    ///
+    /// What it should be. The text itself is not repeated after a password was found in it.
+    pub fn parse(text: &str) -> Result<Self, String> {
+        let bad = || format!("{FORM}, not '{text}'");
+        let (scheme, rest) = text.split_once("://").ok_or_else(bad)?;
+        if rest.contains('@') {
+            return Err(format!(
+                "{FORM}, without a user or a password, which other modules may show to visitors: put \
+                 them in a file and add file:/path/of/the/file"
+            ));
+        }
+        let has_tls = match scheme {
+            "redis" => false,
+            "rediss" => true,
+            _ => return Err(bad()),
+        };
+        let (place, database) = rest.split_once('/').unwrap_or((rest, ""));
+        let (host, port) = parse_place(place).ok_or_else(bad)?;
+        let database = match database {
+            "" => 0,
+            number => parse_number(number).ok_or_else(bad)?,
+        };
+        Ok(Self {
+            has_tls,
+            host,
+            port,
+            database,
+        })
+    }
+}
+
+impl fmt::Display for Address {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self {
+            has_tls,
+            host,
+            port,
+            database,
+        } = self;
+        let scheme = if *has_tls { "rediss" } else { "redis" };
+        if host.contains(':') {
+            write!(f, "{scheme}://[{host}]:{port}/{database}")
+        } else {
+            write!(f, "{scheme}://{host}:{port}/{database}")
+        }
+    }
+}
+
+fn parse_place(place: &str) -> Option<(Box<str>, u16)> {
+    let (host, port) = match place.strip_prefix('[') {
+        Some(rest) => {
+            let (host, rest) = rest.split_once(']')?;
+            host.parse::<std::net::Ipv6Addr>().ok()?;
+            (host, rest)
+        }
+        None => place.split_at(place.find(':').unwrap_or(place.len())),
+    };
+    let is_name = |byte: u8| byte.is_ascii_alphanumeric() || b".-_:".contains(&byte);
+    if host.is_empty() || !host.bytes().all(is_name) {
+        return None;
+    }
+    let port = match port.strip_prefix(':') {
+        Some(port) => parse_number(port).filter(|port| *port > 0)?,
+        None if port.is_empty() => REDIS_PORT,
+        None => return None,
+    };
+    Some((host.into(), port))
+}
+
+fn parse_number(text: &str) -> Option<u16> {
+    let digits_only = text.bytes().all(|byte| byte.is_ascii_digit());
+    text.parse().ok().filter(|_| digits_only)
+}
+
+/// Who this host is to a broker. Never shown.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Credentials {
+    /// The name of the user; `None`: the broker knows only one.
+    pub user: Option<Box<str>>,
+    /// Its password.
+    pub password: Box<str>,
+}
+
+impl Credentials {
+    /// Reads a file of one line, `user:password` or `password`.
+    ///
+    /// # Errors
+    ///
+    /// What it should contain, and nothing of what it does.
+    pub fn parse(text: &str) -> Result<Self, &'static str> {
+        let line = text.strip_suffix('\n').unwrap_or(text);
+        let line = line.strip_suffix('\r').unwrap_or(line);
+        let (user, password) = match line.split_once(':') {
+            Some((user, password)) => (Some(user), password),
+            None => (None, line),
+        };
+        if password.is_empty() || user.is_some_and(str::is_empty) || line.contains('\n') {
+            return Err("it must contain one line: user:password or password");
+        }
+        Ok(Self {
+            user: user.map(Box::from),
+            password: password.into(),
+        })
+    }
+}
+
+impl fmt::Debug for Credentials {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Credentials(..)")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Address, Credentials};
+
+    #[test]
+    fn an_address_has_a_scheme_a_host_and_perhaps_a_port_and_a_database() {
+        for (text, shown) in [
+            ("redis://localhost", "redis://localhost:6379/0"),
+            ("redis://localhost/", "redis://localhost:6379/0"),
+            ("rediss://a-b.example:7/15", "rediss://a-b.example:7/15"),
+            ("redis://127.0.0.1:80", "redis://127.0.0.1:80/0"),
+            ("redis://[::1]", "redis://[::1]:6379/0"),
+            ("redis://[::1]:1/2", "redis://[::1]:1/2"),
+        ] {
+            assert_eq!(Address::parse(text).unwrap().to_string(), shown);
+        }
+        for bad in [
+            "",
+            "localhost",
+            "http://localhost",
+            "redis:localhost",
+            "redis://",
+            "redis://:1",
+            "redis://a:0",
+            "redis://a:65536",
+            "redis://a:+1",
+            "redis://a:",
+            "redis://a/x",
+            "redis://a/0/1",
+            "redis://a b",
+            "redis://[::1",
+            "redis://[a]",
+            "redis://[::1]1",
+            "redis://a?b",
+        ] {
+            let message = Address::parse(bad).unwrap_err();
+            assert!(message.ends_with(&format!("not '{bad}'")), "{message}");
+        }
+    }
+
+    #[test]
+    fn a_password_in_an_address_is_refused_and_not_repeated() {
+        for text in ["redis://:secret@a", "redis://me:secret@a:1/2"] {
+            let message = Address::parse(text).unwrap_err();
+            assert!(message.contains("file:/") && !message.contains("secret"));
+        }
+    }
+
+    #[test]
+    fn credentials_are_one_line_and_never_shown() {
+        let parse = |text| {
+            let Credentials { user, password } = Credentials::parse(text).unwrap();
+            (user.map(String::from), String::from(password))
+        };
+        assert_eq!(parse("secret\n"), (None, "secret".into()));
+        assert_eq!(parse("me:s:t\r\n"), (Some("me".into()), "s:t".into()));
+        for bad in ["", "\n", "me:", ":secret", "a\nb", "\n\n"] {
+            let why = Credentials::parse(bad).unwrap_err();
+            assert!(why.contains("user:password"));
+        }
+        let shown = format!("{:?}", Credentials::parse("me:secret").unwrap());
+        assert!(!shown.contains("secret") && !shown.contains("me:"));
+    }
+}

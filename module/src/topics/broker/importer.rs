@@ -1,0 +1,212 @@
+//! Brings what comes from the broker into the log of this host.
+
+use std::convert::Infallible;
+use std::time::Duration;
+
+use websocket_plugin::abi::host::check_topic;
+
+use super::backoff::Backoff;
+use super::lease::Lease;
+use super::link::Entry;
+use super::redis::Redis;
+use super::settings::Settings;
+use crate::httpd::log::{Level, log_server};
+use crate::topics::hub::{Hub, describe, log_seldom};
+use crate::topics::log::{Imported, Mark};
+use crate::topics::message::{Kind, Message};
+use crate::topics::outbox::Outbox;
+
+/// How often a child that does not import looks whether it is needed, if it is told of no death.
+const LOOK_INTERVAL: Duration = Duration::from_millis(500);
+
+pub(super) struct Importer<'i> {
+    hub: &'i Hub,
+    outbox: &'i Outbox,
+    settings: &'i Settings,
+    lease: Lease,
+}
+
+/// What there is to say of a connection to the broker.
+struct Catching {
+    /// The number of the newest message when the connection was made: what is not newer was
+    /// published before.
+    newest: u64,
+    /// How many of these have been read.
+    count: usize,
+    /// There was a connection before.
+    was_cut: bool,
+    is_told: bool,
+}
+
+impl<'i> Importer<'i> {
+    pub(super) fn new(
+        hub: &'i Hub,
+        outbox: &'i Outbox,
+        settings: &'i Settings,
+        lease: Lease,
+    ) -> Self {
+        Self {
+            hub,
+            outbox,
+            settings,
+            lease,
+        }
+    }
+
+    /// Never returns.
+    pub(super) async fn run(&self) {
+        while !self.lease.take() {
+            let deaths = self.outbox.deaths.notified();
+            // Whichever comes first.
+            let _ = tokio::time::timeout(LOOK_INTERVAL, deaths).await;
+        }
+        let mut backoff = Backoff::new();
+        let mut was_cut = false;
+        loop {
+            let why = match Redis::connect(self.settings).await {
+                Ok(mut redis) => {
+                    backoff = Backoff::new();
+                    let Err(why) = self.follow(&mut redis, &mut was_cut).await;
+                    why
+                }
+                Err(why) => why,
+            };
+            if !std::mem::replace(&mut was_cut, true) {
+                self.log(
+                    Level::Error,
+                    &format!("nothing comes from it any more: {why}"),
+                );
+            }
+            tokio::time::sleep(backoff.next()).await;
+        }
+    }
+
+    /// Returns when the broker cannot be read, or the log cannot be written.
+    async fn follow(&self, redis: &mut Redis, was_cut: &mut bool) -> Result<Infallible, String> {
+        let mark = self.hub.log.mark().map_err(|error| describe(&error))?;
+        let mut mark = mark.unwrap_or_default();
+        let mut catching = Catching {
+            newest: redis.newest().await?.unwrap_or(0),
+            count: 0,
+            was_cut: *was_cut,
+            is_told: false,
+        };
+        loop {
+            if mark.number >= catching.newest && !catching.is_told {
+                self.tell(&mut catching);
+                *was_cut = false;
+            }
+            let entries = redis.read(&mark.place, !mark.is_filling).await?;
+            mark = match entries.last() {
+                Some(last) => {
+                    let is_filling = mark.is_filling && last.number < catching.newest;
+                    let after = last.mark(is_filling);
+                    self.import(&mark, after, &entries, catching.newest)?
+                }
+                // All is read, whatever numbers the messages have.
+                None if mark.is_filling => {
+                    let filled = Mark {
+                        is_filling: false,
+                        ..mark.clone()
+                    };
+                    catching.newest = mark.number;
+                    self.import(&mark, filled, &[], 0)?
+                }
+                None => mark,
+            };
+            catching.count += entries.len();
+        }
+    }
+
+    /// Adds messages to the log and delivers them. Returns how far that has come.
+    fn import(
+        &self,
+        before: &Mark,
+        after: Mark,
+        entries: &[Entry],
+        newest: u64,
+    ) -> Result<Mark, String> {
+        let has_gap = before.has_gap(entries.iter().map(|entry| entry.number));
+        if has_gap {
+            self.log(
+                Level::Error,
+                "messages are missing, as it has kept too few of them or lost some: histories begin \
+                 anew, and subscribers are closed with 1013",
+            );
+        }
+        let read = entries.iter().filter_map(|entry| {
+            let is_old = before.is_filling && entry.number <= newest;
+            self.read(entry, is_old)
+        });
+        let messages: Vec<_> = read.collect();
+        let imported = self.hub.import((before, &after), &messages, has_gap);
+        match imported.map_err(|error| describe(&error))? {
+            true => Ok(after),
+            false => Err("another process of this host has read it, too".into()),
+        }
+    }
+
+    /// `None` if this host cannot use it.
+    fn read<'e>(&self, entry: &'e Entry, is_old: bool) -> Option<Imported<'e>> {
+        let is_text = |message: &Message<'_>| match message.kind {
+            Kind::Text | Kind::Json => str::from_utf8(message.payload).is_ok(),
+            Kind::Binary => true,
+            // Each host tells of its own.
+            Kind::Presence => false,
+        };
+        let message = Message::read(&entry.bytes)
+            .filter(|message| check_topic(message.topic).is_ok() && is_text(message))
+            .ok_or("it is not one of mod_websocket");
+        let message = message.and_then(|message| {
+            let is_short = self.hub.log.has_room_for(message.payload.len());
+            is_short
+                .then_some(message)
+                .ok_or("it is too long for WebSocketTopicMemory of this host")
+        });
+        let message = match message {
+            Ok(message) => message,
+            Err(why) => {
+                let text = format!("topics: a message of the broker is left out: {why}");
+                log_seldom(&text);
+                return None;
+            }
+        };
+        Some(Imported {
+            message: Message {
+                position: entry.position,
+                ..message
+            },
+            at: entry.at,
+            is_old,
+        })
+    }
+
+    fn tell(&self, catching: &mut Catching) {
+        catching.is_told = true;
+        if catching.was_cut {
+            let count = catching.count;
+            let text = format!("this host gets its messages again; {count} came meanwhile");
+            self.log(Level::Warning, &text);
+        } else {
+            self.log(Level::Info, "this process gets its messages for this host");
+        }
+    }
+
+    fn log(&self, level: Level, text: &str) {
+        log_server(
+            level,
+            &format!("topics: broker {}: {text}", self.settings.address),
+        );
+    }
+}
+
+impl Entry {
+    /// How far a host has come that has read it.
+    fn mark(&self, is_filling: bool) -> Mark {
+        Mark {
+            place: self.place.clone(),
+            number: self.number,
+            is_filling,
+        }
+    }
+}

@@ -1,0 +1,132 @@
+//! Sends what a child has published to the broker.
+
+use std::time::Duration;
+
+use super::backoff::Backoff;
+use super::random::random;
+use super::redis::Redis;
+use super::settings::Settings;
+use crate::httpd::log::{Level, log_server};
+use crate::topics::outbox::{Outbox, Sending};
+
+/// So many messages and bytes are sent together.
+const MOST: usize = 64;
+const MOST_BYTES: usize = 1 << 20;
+
+/// While nothing is sent, the broker is asked for a sign of life so often.
+const PING_INTERVAL: Duration = Duration::from_secs(2);
+
+/// How long a child that ends goes on sending.
+const LAST: Duration = Duration::from_secs(2);
+
+pub(super) struct Sender<'s> {
+    outbox: &'s Outbox,
+    settings: &'s Settings,
+    /// Unlike that of any other child of any host.
+    name: String,
+}
+
+/// What was taken from the outbox and is not confirmed.
+struct Unsent {
+    messages: Vec<Sending>,
+    /// The number of the first of them.
+    first: u64,
+}
+
+impl<'s> Sender<'s> {
+    pub(super) fn new(outbox: &'s Outbox, settings: &'s Settings) -> Self {
+        Self {
+            outbox,
+            settings,
+            name: format!("{:016x}{:016x}", random(), random()),
+        }
+    }
+
+    /// Returns when the child ends.
+    pub(super) async fn run(&self) {
+        tokio::select! {
+            () = self.send_all() => {}
+            () = self.wait_for_stop() => {}
+        }
+    }
+
+    /// Waits until the child ends and what it has published may have been sent.
+    async fn wait_for_stop(&self) {
+        while !self.outbox.is_stopping() {
+            self.outbox.stopping.notified().await;
+        }
+        if !self.outbox.is_cut() {
+            tokio::time::sleep(LAST).await;
+        }
+    }
+
+    /// Returns when the child ends and all is sent, or cannot be.
+    async fn send_all(&self) {
+        let mut backoff = Backoff::new();
+        let mut unsent = Unsent {
+            messages: Vec::new(),
+            first: 1,
+        };
+        loop {
+            let why = match Redis::connect(self.settings).await {
+                Ok(mut redis) => {
+                    self.note_connected();
+                    backoff = Backoff::new();
+                    match self.serve(&mut redis, &mut unsent).await {
+                        Ok(()) => return,
+                        Err(why) => why,
+                    }
+                }
+                Err(why) => why,
+            };
+            self.note_cut(&why);
+            if self.outbox.is_stopping() {
+                return;
+            }
+            tokio::time::sleep(backoff.next()).await;
+        }
+    }
+
+    /// Returns without an error when the child ends and all is sent.
+    async fn serve(&self, redis: &mut Redis, unsent: &mut Unsent) -> Result<(), String> {
+        loop {
+            if unsent.messages.is_empty() {
+                unsent.messages = self.outbox.take(MOST, MOST_BYTES);
+            }
+            if !unsent.messages.is_empty() {
+                let from = (self.name.as_str(), unsent.first);
+                redis.publish(&unsent.messages, from, self.settings).await?;
+                unsent.first += unsent.messages.len() as u64;
+                unsent.messages.clear();
+                continue;
+            }
+            if self.outbox.is_stopping() {
+                return Ok(());
+            }
+            let news = self.outbox.news.notified();
+            if tokio::time::timeout(PING_INTERVAL, news).await.is_err() {
+                redis.ping().await?;
+            }
+        }
+    }
+
+    fn note_connected(&self) {
+        let address = &self.settings.address;
+        let (level, what) = if self.outbox.set_cut(false) {
+            (Level::Warning, "this process reaches the broker again")
+        } else {
+            (Level::Info, "this process publishes through the broker")
+        };
+        log_server(level, &format!("topics: {what}: {address}"));
+    }
+
+    fn note_cut(&self, why: &str) {
+        if self.outbox.set_cut(true) {
+            let address = &self.settings.address;
+            let consequence = self.outbox.partition.consequence();
+            let text =
+                format!("topics: the broker {address} cannot be reached, {consequence}: {why}");
+            log_server(Level::Error, &text);
+        }
+    }
+}

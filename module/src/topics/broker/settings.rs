@@ -1,0 +1,35 @@
+//! What an administrator has set for a broker.
+
+use std::path::Path;
+
+use super::address::{Address, Credentials};
+use super::lease::Lease;
+use crate::topics::log::SourceId;
+
+/// What an administrator has set (`WebSocketTopicBroker`).
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// Where the broker is.
+    pub address: Address,
+    /// Who this host is to it.
+    pub credentials: Option<Credentials>,
+    /// In PEM: the authorities that certify the broker; `None`: those of the system.
+    pub authorities: Option<Vec<u8>>,
+    /// The broker keeps about so many messages, for hosts that were cut off.
+    pub keep: u32,
+}
+
+/// How many messages a broker keeps if nothing else is set.
+pub const DEFAULT_KEEP: u32 = 10_000;
+
+impl Settings {
+    /// Identifies the broker in the log.
+    pub(in crate::topics) fn source(&self) -> SourceId {
+        SourceId::named(&self.address.to_string())
+    }
+
+    /// The file that the importing child of this host has locked.
+    pub(in crate::topics) fn lease(&self, directory: &Path) -> Lease {
+        Lease::new(directory.join(format!("broker.{}", self.source())))
+    }
+}

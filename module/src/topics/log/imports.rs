@@ -1,0 +1,209 @@
+//! What comes from a broker, and how far this host has read it.
+
+use std::fmt;
+
+use sha1::{Digest as _, Sha1};
+
+use super::{Log, LogError};
+use crate::topics::message::{Kind, Message};
+use crate::topics::rules::Keep;
+use crate::topics::space::SpaceId;
+use heed::PutFlags;
+
+/// Identifies a broker.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::topics) struct SourceId([u8; 8]);
+
+impl SourceId {
+    pub(in crate::topics) fn named(name: &str) -> Self {
+        let digest = Sha1::digest(name);
+        let mut id = [0; 8];
+        id.copy_from_slice(&digest[..8]);
+        Self(id)
+    }
+}
+
+impl fmt::Display for SourceId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:016x}", u64::from_be_bytes(self.0))
+    }
+}
+
+/// How far a broker was read.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(in crate::topics) struct Mark {
+    /// The last message, as the broker names it; empty: none.
+    pub(in crate::topics) place: Box<str>,
+    /// Its number.
+    pub(in crate::topics) number: u64,
+    /// What was published while this host did not read it is being added to histories, so nobody
+    /// can be told that it has missed nothing.
+    pub(in crate::topics) is_filling: bool,
+}
+
+impl Mark {
+    /// Whether messages are missing before or between those with these numbers.
+    pub(in crate::topics) fn has_gap(&self, mut numbers: impl Iterator<Item = u64>) -> bool {
+        // A host that begins to read knows of nothing that it could miss.
+        let expected = match &*self.place {
+            "" => numbers.next(),
+            _ => Some(self.number),
+        };
+        let Some(mut last) = expected else {
+            return false;
+        };
+        numbers.any(|number| {
+            let is_next = number == last.wrapping_add(1);
+            last = number;
+            !is_next
+        })
+    }
+
+    fn write(&self) -> Vec<u8> {
+        let mut bytes = vec![u8::from(self.is_filling)];
+        bytes.extend_from_slice(&self.number.to_ne_bytes());
+        bytes.extend_from_slice(self.place.as_bytes());
+        bytes
+    }
+
+    fn read(bytes: &[u8]) -> Option<Self> {
+        let (is_filling, rest) = bytes.split_first()?;
+        let (&number, place) = rest.split_first_chunk()?;
+        Some(Self {
+            place: str::from_utf8(place).ok()?.into(),
+            number: u64::from_ne_bytes(number),
+            is_filling: *is_filling != 0,
+        })
+    }
+}
+
+/// A message of a broker.
+#[derive(Clone, Copy, Debug)]
+pub(in crate::topics) struct Imported<'m> {
+    /// The message, with the place that the broker has given to it.
+    pub(in crate::topics) message: Message<'m>,
+    /// When it was published, in milliseconds since 1970.
+    pub(in crate::topics) at: u64,
+    /// It was published before anybody on this host could hear it.
+    pub(in crate::topics) is_old: bool,
+}
+
+impl Log {
+    /// Names the broker from which all messages come that have a history.
+    pub(in crate::topics) fn set_source(&mut self, source: SourceId) {
+        self.source = Some(source);
+    }
+
+    /// How far the broker was read; `None`: never.
+    pub(in crate::topics) fn mark(&self) -> Result<Option<Mark>, LogError> {
+        self.mark_in(&*self.read()?)
+    }
+
+    pub(super) fn mark_in(
+        &self,
+        txn: &heed::RoTxn<'_, heed::AnyTls>,
+    ) -> Result<Option<Mark>, LogError> {
+        let Some(SourceId(id)) = self.source else {
+            return Ok(None);
+        };
+        Ok(self.imports.get(txn, &id)?.and_then(Mark::read))
+    }
+
+    /// Notes that histories lack what was published while nobody on this host has read the broker.
+    pub(in crate::topics) fn begin_filling(&self) -> Result<(), LogError> {
+        let Some(SourceId(id)) = self.source else {
+            return Ok(());
+        };
+        let mut txn = self.environment.write_txn()?;
+        let mut mark = self.mark_in(&txn)?.unwrap_or_default();
+        mark.is_filling = true;
+        self.imports.put(&mut txn, &id, &mark.write())?;
+        txn.commit()?;
+        Ok(())
+    }
+
+    /// Adds messages of the broker, which was read up to `before` and is now up to `after`. If
+    /// messages are missing (`has_gap`), histories begin anew, and numbers of the log are left out,
+    /// so that all children see that they have missed something.
+    ///
+    /// Returns false, and adds nothing, if it was not read up to `before`.
+    pub(in crate::topics) fn import(
+        &self,
+        (before, after): (&Mark, &Mark),
+        messages: &[Imported<'_>],
+        has_gap: bool,
+        keep: impl Fn(&Message<'_>) -> Option<Keep>,
+    ) -> Result<bool, LogError> {
+        self.make_room(|| self.try_import((before, after), messages, has_gap, &keep))
+    }
+
+    fn try_import(
+        &self,
+        (before, after): (&Mark, &Mark),
+        messages: &[Imported<'_>],
+        has_gap: bool,
+        keep: impl Fn(&Message<'_>) -> Option<Keep>,
+    ) -> Result<bool, LogError> {
+        let Some(SourceId(id)) = self.source else {
+            return Ok(false);
+        };
+        let mut txn = self.environment.write_txn()?;
+        if self.mark_in(&txn)?.unwrap_or_default() != *before {
+            return Ok(false);
+        }
+        self.imports.put(&mut txn, &id, &after.write())?;
+        let mut newest = self.last(&txn)?;
+        let mut bytes = Vec::new();
+        if has_gap {
+            self.topics.clear(&mut txn)?;
+            self.history.clear(&mut txn)?;
+            if !before.is_filling {
+                newest += 2;
+                MISSING.write(&mut bytes);
+                self.messages.put(&mut txn, &newest, &bytes)?;
+            }
+        }
+        for Imported {
+            message,
+            at,
+            is_old,
+        } in messages
+        {
+            let keep = keep(message);
+            // Whoever has subscribed meanwhile wants the latest, however old it is.
+            let is_delivered = !is_old || keep.is_some_and(|keep| keep.is_given);
+            // What is not delivered concerns all who subscribe.
+            let number = if is_delivered { newest + 1 } else { 0 };
+            let mut message = *message;
+            message.position = match (keep, message.position) {
+                (Some(keep), Some(_)) => {
+                    Some(self.append(&mut txn, &message, (number, *at), keep)?)
+                }
+                _ => None,
+            };
+            if !is_delivered {
+                continue;
+            }
+            newest = number;
+            self.trim(&mut txn, newest, message.payload.len())?;
+            message.write(&mut bytes);
+            let flags = PutFlags::APPEND;
+            self.messages
+                .put_with_flags(&mut txn, flags, &newest, &bytes)?;
+        }
+        txn.commit()?;
+        Ok(true)
+    }
+}
+
+/// Stands where messages are missing. Nobody has subscribed to its topic.
+const MISSING: Message<'static> = Message {
+    space: SpaceId::NONE,
+    topic: "missing",
+    kind: Kind::Presence,
+    position: None,
+    payload: &[],
+};
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,333 @@
+//! Topics between hosts, with a Redis.
+
+pub(crate) mod cuts;
+mod link;
+
+use std::env;
+use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
+
+use anyhow::{Context as _, Result, ensure};
+use rustix::process::{Pid, Signal, kill_process};
+use xtask::httpd::Httpd;
+use xtask::redis::{PROGRAM, Redis};
+
+use super::{ask, open, open_elsewhere, root};
+use crate::support::{Client, Context, PATIENCE, cases, wait_until};
+
+cases! {
+    "hosts: subscribers on all hosts get each message once and in the same order" => order,
+    "hosts: a client goes on at another host from the last position it has seen" => resume,
+    "hosts: a host that starts later has the histories, and sends nobody what is old" => late,
+    "hosts: when the process that imports is killed another goes on, without loss" => killed,
+    "hosts: a broker with TLS and a password, which no log shows" => guarded,
+    "hosts: WebSocketTopicHistory Latest gives a new host's subscribers the latest" => latest,
+}
+
+/// A Redis, or `None` if none is installed.
+pub(crate) fn redis(options: &[&str]) -> Result<Option<Redis>> {
+    let redis = Redis::start(options)?;
+    if redis.is_none() {
+        ensure!(env::var_os("CI").is_none(), "{PROGRAM} is not installed");
+        eprintln!("skipped: {PROGRAM} is not installed");
+    }
+    Ok(redis)
+}
+
+/// Starts an httpd that has a port of this machine as broker.
+pub(crate) fn host(context: &Context, port: u16, config: &str) -> Result<Httpd> {
+    let config = format!("WebSocketTopicBroker redis://127.0.0.1:{port}\n{config}");
+    root(context, &config)?.start()
+}
+
+/// Publishes. The broker gives the position.
+pub(crate) fn publish(speaker: &mut Client, topic: &str, text: &str) -> Result<()> {
+    super::expect(speaker, &format!("pub {topic} {text}"), "-")
+}
+
+/// A client that has subscribed.
+pub(crate) fn listener(httpd: &Httpd, command: &str) -> Result<Client> {
+    let mut client = open(httpd)?;
+    ask(&mut client, command)?;
+    Ok(client)
+}
+
+/// The position of the message in an envelope.
+pub(crate) fn position(envelope: &str) -> Result<String> {
+    let (_, rest) = envelope.split_once(r#""position":""#).context("none")?;
+    let (position, _) = rest.split_once('"').context("none")?;
+    Ok(position.into())
+}
+
+/// Waits until an importing process reads what is published at once.
+pub(crate) fn settle(hosts: &[&Httpd]) -> Result<()> {
+    for httpd in hosts {
+        httpd.wait_for_log("gets its messages for this host", PATIENCE)?;
+    }
+    Ok(())
+}
+
+fn order(context: &Context) -> Result<()> {
+    const EACH: usize = 30;
+    let Some(redis) = redis(&[])? else {
+        return Ok(());
+    };
+    let hosts = [(), (), ()].map(|()| host(context, redis.port(), "LogLevel info"));
+    let hosts = hosts.into_iter().collect::<Result<Vec<_>>>()?;
+    let mut listeners = Vec::new();
+    for httpd in &hosts {
+        for client in super::crowd(httpd, 3, "sub room")? {
+            listeners.push(client);
+        }
+    }
+    settle(&hosts.iter().collect::<Vec<_>>())?;
+    let mut speakers = hosts.iter().map(open).collect::<Result<Vec<_>>>()?;
+    for number in 0..EACH {
+        for (from, speaker) in speakers.iter_mut().enumerate() {
+            speaker.text(format!("say room {from} {number}"))?;
+        }
+    }
+    let count = EACH * speakers.len();
+    let mut heard = Vec::new();
+    for client in &mut listeners {
+        let texts = (0..count).map(|_| client.next_text());
+        heard.push(texts.collect::<Result<Vec<_>>>()?);
+    }
+    for other in &heard[1..] {
+        ensure!(*other == heard[0], "two clients heard different things");
+    }
+    for from in 0..speakers.len() {
+        let from = format!("{from} ");
+        let own = heard[0].iter().filter(|text| text.starts_with(&from));
+        let expected = (0..EACH).map(|number| format!("{from}{number}"));
+        ensure!(own.cloned().eq(expected), "of {from}: {:?}", heard[0]);
+    }
+    for client in &mut listeners {
+        super::expect(client, "sub room", "none -")?;
+    }
+    Ok(())
+}
+
+fn resume(context: &Context) -> Result<()> {
+    let Some(redis) = redis(&[])? else {
+        return Ok(());
+    };
+    let config = "WebSocketTopicHistory a 10\nLogLevel info";
+    let one = host(context, redis.port(), config)?;
+    let two = host(context, redis.port(), config)?;
+    let mut listeners = [listener(&one, "envelope a")?, listener(&two, "envelope a")?];
+    settle(&[&one, &two])?;
+    let mut speakers = [open(&one)?, open(&two)?];
+    let mut positions = Vec::new();
+    for number in 0..6 {
+        publish(&mut speakers[number % 2], "a", &number.to_string())?;
+        let [first, second] = &mut listeners;
+        let (first, second) = (first.next_text()?, second.next_text()?);
+        ensure!(first == second, "{first} and {second}");
+        positions.push(position(&first)?);
+    }
+    for httpd in [&one, &two] {
+        let mut client = open(httpd)?;
+        client.text(format!("since a {}", positions[2]))?;
+        for text in ["3", "4", "5"] {
+            client.expect_text(text)?;
+        }
+        client.expect_text(format!("= complete 3 {}", positions[5]))?;
+        publish(&mut speakers[0], "a", "new")?;
+        client.expect_text("new")?;
+        publish(&mut speakers[1], "a", "newer")?;
+        client.expect_text("newer")?;
+        for listener in &mut listeners {
+            let new = position(&listener.next_text()?)?;
+            let newer = position(&listener.next_text()?)?;
+            positions[5] = newer;
+            ensure!(new != positions[5]);
+        }
+        // The next host has these, too.
+        speakers[0].text("history a")?;
+        let kept = speakers[0].next_text()?;
+        ensure!(kept.ends_with("new newer"), "{kept}");
+        positions[2] = position_before(&positions[5], 3)?;
+        ensure!(ask(&mut open(httpd)?, "count a")? != "0");
+        if std::ptr::eq(httpd, &raw const one) {
+            let mut client = open(&two)?;
+            client.text(format!("since a {}", positions[2]))?;
+            for text in ["5", "new", "newer"] {
+                client.expect_text(text)?;
+            }
+            client.expect_text(format!("= complete 3 {}", positions[5]))?;
+            return Ok(());
+        }
+    }
+    Ok(())
+}
+
+/// The position of the message so many messages before.
+fn position_before(position: &str, count: u64) -> Result<String> {
+    let (epoch, offset) = position.split_once('-').context("a position")?;
+    Ok(format!("{epoch}-{}", offset.parse::<u64>()? - count))
+}
+
+fn late(context: &Context) -> Result<()> {
+    let Some(redis) = redis(&[])? else {
+        return Ok(());
+    };
+    let config = "WebSocketTopicHistory a 10\nLogLevel info";
+    let one = host(context, redis.port(), config)?;
+    let mut listener = listener(&one, "envelope a")?;
+    let mut speaker = open(&one)?;
+    let mut positions = Vec::new();
+    for text in ["1", "2", "3"] {
+        publish(&mut speaker, "a", text)?;
+        publish(&mut speaker, "b", "old")?;
+        positions.push(position(&listener.next_text()?)?);
+    }
+    let two = host(context, redis.port(), config)?;
+    let mut plain = open(&two)?;
+    for topic in ["a", "b"] {
+        ask(&mut plain, &format!("sub {topic}"))?;
+    }
+    settle(&[&two])?;
+    let mut client = open(&two)?;
+    client.text(format!("since a {}", positions[0]))?;
+    for text in ["2", "3"] {
+        client.expect_text(text)?;
+    }
+    client.expect_text(format!("= complete 2 {}", positions[2]))?;
+    publish(&mut speaker, "b", "new")?;
+    publish(&mut speaker, "a", "4")?;
+    client.expect_text("4")?;
+    plain.expect_text("new")?;
+    plain.expect_text("4")
+}
+
+fn latest(context: &Context) -> Result<()> {
+    let Some(redis) = redis(&[])? else {
+        return Ok(());
+    };
+    let config = "WebSocketTopicHistory price/* Latest\nLogLevel info";
+    let one = host(context, redis.port(), config)?;
+    let mut speaker = open(&one)?;
+    let mut listener = listener(&one, "sub price/a")?;
+    for text in ["1", "2"] {
+        publish(&mut speaker, "price/a", text)?;
+        listener.expect_text(text)?;
+    }
+    let two = host(context, redis.port(), config)?;
+    // It may come before this host knows of any message.
+    let mut early = open(&two)?;
+    early.text("sub price/a")?;
+    loop {
+        if early.next_text()? == "2" {
+            break;
+        }
+    }
+    settle(&[&two])?;
+    let mut client = open(&two)?;
+    client.text("sub price/a")?;
+    client.expect_text("2")
+}
+
+fn killed(context: &Context) -> Result<()> {
+    let Some(redis) = redis(&[])? else {
+        return Ok(());
+    };
+    let one = host(context, redis.port(), "LogLevel info")?;
+    let two = host(context, redis.port(), "LogLevel info")?;
+    let mut first = open(&one)?;
+    ask(&mut first, "sub room")?;
+    let line = one.wait_for_log("gets its messages for this host", PATIENCE)?;
+    let importer = ask(&mut first, "pid")?;
+    ensure!(line.contains(&format!("pid {importer}:")), "{line}");
+    let mut other = open_elsewhere(&one, &importer)?;
+    ask(&mut other, "sub room")?;
+    let mut speaker = open(&two)?;
+    for number in 0..50 {
+        publish(&mut speaker, "room", &number.to_string())?;
+        if number == 20 {
+            let pid = Pid::from_raw(importer.parse()?).context("a process")?;
+            kill_process(pid, Signal::KILL)?;
+        }
+    }
+    for number in 0..50 {
+        other.expect_text(number.to_string())?;
+    }
+    // Others, too, in whatever process they are.
+    let mut late = listener(&one, "sub room")?;
+    publish(&mut speaker, "room", "end")?;
+    late.expect_text("end")?;
+    other.expect_text("end")
+}
+
+fn guarded(context: &Context) -> Result<()> {
+    const SECRET: &str = "s3cr3t-of-the-broker";
+    // The first only lends its certificate.
+    let certified = root(context, "")?
+        .tls_port(xtask::port::free_port()?)
+        .start()?;
+    let certificate = certified.root().certificate().display().to_string();
+    let key = certified.root().certificate_key().display().to_string();
+    let user = format!(">{SECRET}");
+    let Some(redis) = redis(&[
+        "--tls-port",
+        "{port}",
+        "--tls-cert-file",
+        &certificate,
+        "--tls-key-file",
+        &key,
+        "--tls-ca-cert-file",
+        &certificate,
+        "--tls-auth-clients",
+        "no",
+        "--user",
+        "default",
+        "off",
+        "--user",
+        "httpd",
+        "on",
+        &user,
+        "~{websocket-topics}:*",
+        "+@read",
+        "+@write",
+        "+@scripting",
+        "+@connection",
+    ])?
+    else {
+        return Ok(());
+    };
+    let folder = tempfile::tempdir()?;
+    let credentials = |name: &str, text: String| -> Result<String> {
+        let path = folder.path().join(name);
+        fs::write(&path, text)?;
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o600))?;
+        Ok(path.display().to_string())
+    };
+    let start = |credentials: &str| {
+        let port = redis.port();
+        let config = format!(
+            "WebSocketTopicBroker rediss://localhost:{port} ca:{certificate} file:{credentials}\n\
+             LogLevel debug"
+        );
+        root(context, &config)?.start()
+    };
+    let right = credentials("right", format!("httpd:{SECRET}\n"))?;
+    let hosts = [start(&right)?, start(&right)?];
+    let mut listener = listener(&hosts[1], "sub a")?;
+    settle(&[&hosts[1]])?;
+    publish(&mut open(&hosts[0])?, "a", "hello")?;
+    listener.expect_text("hello")?;
+    let stranger = start(&credentials("wrong", format!("httpd:not-{SECRET}"))?)?;
+    let mut client = open(&stranger)?;
+    wait_until("nobody can publish", || {
+        Ok(ask(&mut client, "pub a x")?.contains("error log says why"))
+    })?;
+    stranger.wait_for_log(
+        "cannot be reached, publishing is refused meanwhile",
+        PATIENCE,
+    )?;
+    for httpd in hosts.iter().chain([&stranger]) {
+        let log = httpd.error_log()?;
+        ensure!(!log.contains(SECRET), "{log}");
+    }
+    Ok(())
+}

@@ -1,0 +1,91 @@
+//! A link to the broker that can be cut.
+
+use std::io::{Read as _, Write as _};
+use std::net::{Shutdown, TcpListener, TcpStream};
+use std::sync::{Arc, Mutex};
+use std::thread;
+
+use anyhow::Result;
+
+/// Listens on a loopback port, and passes everything on to another while it is not cut.
+pub(crate) struct Link {
+    port: u16,
+    state: Arc<Mutex<State>>,
+}
+
+#[derive(Default)]
+struct State {
+    is_cut: bool,
+    streams: Vec<TcpStream>,
+}
+
+impl Link {
+    pub(crate) fn to(port: u16) -> Result<Self> {
+        let listener = TcpListener::bind("127.0.0.1:0")?;
+        let own = listener.local_addr()?.port();
+        let state = Arc::new(Mutex::new(State::default()));
+        let shared = Arc::downgrade(&state);
+        thread::spawn(move || {
+            for stream in listener.incoming().flatten() {
+                let Some(state) = shared.upgrade() else {
+                    return;
+                };
+                let mut state = state.lock().unwrap();
+                // What is dropped is closed.
+                if !state.is_cut {
+                    let _ = pass_on(stream, port, &mut state);
+                }
+            }
+        });
+        Ok(Self { port: own, state })
+    }
+
+    pub(crate) fn port(&self) -> u16 {
+        self.port
+    }
+
+    /// Ends all connections, and lets no new ones through.
+    pub(crate) fn cut(&self) {
+        let mut state = self.state.lock().unwrap();
+        state.is_cut = true;
+        for stream in state.streams.drain(..) {
+            let _ = stream.shutdown(Shutdown::Both);
+        }
+    }
+
+    pub(crate) fn heal(&self) {
+        self.state.lock().unwrap().is_cut = false;
+    }
+}
+
+impl Drop for Link {
+    fn drop(&mut self) {
+        self.cut();
+        let port = self.port;
+        let state = std::mem::take(&mut self.state);
+        drop(state);
+        // The thread sees that this is gone.
+        let _ = TcpStream::connect(("127.0.0.1", port));
+    }
+}
+
+fn pass_on(near: TcpStream, port: u16, state: &mut State) -> Result<()> {
+    let far = TcpStream::connect(("127.0.0.1", port))?;
+    let pairs = [
+        (near.try_clone()?, far.try_clone()?),
+        (far.try_clone()?, near.try_clone()?),
+    ];
+    state.streams.extend([near, far]);
+    for (mut from, mut to) in pairs {
+        thread::spawn(move || {
+            let mut buffer = [0; 1 << 16];
+            while let Ok(count @ 1..) = from.read(&mut buffer) {
+                if to.write_all(&buffer[..count]).is_err() {
+                    break;
+                }
+            }
+            let _ = to.shutdown(Shutdown::Both);
+        });
+    }
+    Ok(())
+}
