@@ -15,6 +15,7 @@ mod history;
 mod imports;
 mod keys;
 mod members;
+mod source;
 
 use std::fmt;
 use std::fs::File;
@@ -29,8 +30,9 @@ use super::message::{Message, Position};
 use super::rules::Keep;
 
 pub(super) use history::{Since, Wanted};
-pub(super) use imports::{Imported, Mark, SourceId};
+pub(super) use imports::{Imported, Mark};
 pub(super) use members::{Change, ChildId, LeftBehind, Listed};
+pub(super) use source::SourceId;
 
 /// More children than this cannot read the log.
 const READERS: u32 = 4096;

@@ -1,33 +1,12 @@
 //! What comes from a broker, and how far this host has read it.
 
-use std::fmt;
+use heed::PutFlags;
 
-use sha1::{Digest as _, Sha1};
-
+use super::source::SourceId;
 use super::{Log, LogError};
 use crate::topics::message::{Kind, Message};
 use crate::topics::rules::Keep;
 use crate::topics::space::SpaceId;
-use heed::PutFlags;
-
-/// Identifies a broker.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(in crate::topics) struct SourceId([u8; 8]);
-
-impl SourceId {
-    pub(in crate::topics) fn named(name: &str) -> Self {
-        let digest = Sha1::digest(name);
-        let mut id = [0; 8];
-        id.copy_from_slice(&digest[..8]);
-        Self(id)
-    }
-}
-
-impl fmt::Display for SourceId {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{:016x}", u64::from_be_bytes(self.0))
-    }
-}
 
 /// How far a broker was read.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
