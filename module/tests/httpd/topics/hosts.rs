@@ -148,7 +148,10 @@ fn resume(context: &Context) -> Result<()> {
         let kept = speakers[0].next_text()?;
         ensure!(kept.ends_with("new newer"), "{kept}");
         positions[2] = position_before(&positions[5], 3)?;
-        ensure!(ask(&mut open(httpd)?, "count a")? != "0");
+        // Other processes tell of their subscribers once a second.
+        wait_until("subscribers are counted", || {
+            Ok(ask(&mut open(httpd)?, "count a")? != "0")
+        })?;
         if std::ptr::eq(httpd, &raw const one) {
             let mut client = open(&two)?;
             client.text(format!("since a {}", positions[2]))?;
