@@ -5,7 +5,7 @@ mod code;
 pub use code::CloseCode;
 
 use crate::BoxError;
-use crate::sender::Gone;
+use crate::gone::Gone;
 use std::borrow::Cow;
 use std::error::Error;
 

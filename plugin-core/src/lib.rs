@@ -247,6 +247,7 @@ pub mod abi;
 mod close;
 #[doc(hidden)]
 pub mod export;
+mod gone;
 mod handshake;
 mod header;
 #[cfg(feature = "json")]

@@ -21,6 +21,7 @@ use std::ffi::c_int;
 use std::fmt;
 use std::sync::Arc;
 
+use crate::gone::Gone;
 use gate::Gate;
 
 /// Sends messages to one client.
@@ -353,8 +354,8 @@ struct Server {
     try_send_message: Option<TrySendMessage>,
 }
 
-// SAFETY: the host lets any thread call `send`, `send_message`, `try_send_message` and the functions
-// for topics while the table is valid, and this code uses nothing else of it.
+// SAFETY: the host lets any thread call `send`, `send_message`, `try_send_message` and the
+// functions for topics while the table is valid, and this code uses nothing else of it.
 unsafe impl Send for Server {}
 // SAFETY: as above; the value itself never changes.
 unsafe impl Sync for Server {}
@@ -430,15 +431,3 @@ impl std::error::Error for SendError {
         }
     }
 }
-
-/// The source of [`SendError::Closed`], which identifies that error inside any wrapper.
-#[derive(Debug)]
-pub(crate) struct Gone;
-
-impl fmt::Display for Gone {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("it takes no more messages")
-    }
-}
-
-impl std::error::Error for Gone {}

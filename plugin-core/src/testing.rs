@@ -87,8 +87,8 @@ impl Host {
         Ok(host)
     }
 
-    /// Another process of the same httpd: it shares the topics, and nothing else. It has an instance
-    /// of its own of the plugin, or of another one.
+    /// Another process of the same httpd: it shares the topics, and nothing else. It has an
+    /// instance of its own of the plugin, or of another one.
     ///
     /// ```
     /// use websocket_plugin::testing::{Host, Received, Request};
@@ -139,8 +139,8 @@ impl Host {
     /// The topics of this host, to publish from outside of the plugin, and to see who has
     /// subscribed. All subscribers are shown, as with `WebSocketTopicPresence **`.
     ///
-    /// [`Topics::host`], which a plugin may use in its threads, publishes to all hosts of the test's
-    /// process.
+    /// [`Topics::host`], which a plugin may use in its threads, publishes to all hosts of the
+    /// test's process.
     #[must_use]
     pub fn topics(&self) -> Topics {
         // SAFETY: the space is never freed.

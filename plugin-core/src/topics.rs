@@ -43,8 +43,8 @@ use std::ptr;
 ///         Ok(())
 ///     }
 ///
-///     fn on_message(&self, _: &mut (), sender: &Sender, message: Message<'_>) -> Result<(), Close> {
-///         sender.publish("room", message)?;
+///     fn on_message(&self, _: &mut (), to: &Sender, message: Message<'_>) -> Result<(), Close> {
+///         to.publish("room", message)?;
 ///         Ok(())
 ///     }
 /// }
@@ -212,8 +212,8 @@ impl Topics {
         checked(answer).map(|()| count)
     }
 
-    /// Who has subscribed to the topic, in all processes of httpd, where `WebSocketTopicPresence` is
-    /// on; otherwise nobody. What other processes have may be a second old.
+    /// Who has subscribed to the topic, in all processes of httpd, where `WebSocketTopicPresence`
+    /// is on; otherwise nobody. What other processes have may be a second old.
     ///
     /// # Errors
     ///
@@ -243,8 +243,8 @@ impl Topics {
         checked(answer).map(|()| members)
     }
 
-    /// Calls `visit` for the messages of a topic's history after `since`, or for all; for `limit` of
-    /// them at most, the oldest first. There are none without `WebSocketTopicHistory`.
+    /// Calls `visit` for the messages of a topic's history after `since`, or for all; for `limit`
+    /// of them at most, the oldest first. There are none without `WebSocketTopicHistory`.
     ///
     /// # Errors
     ///

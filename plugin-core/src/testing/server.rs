@@ -1,8 +1,10 @@
 //! The server table of the test host.
 
 mod callbacks;
+mod topics;
 
-use super::topics::{self, Space};
+use super::topics::functions::host_table;
+use super::topics::{Receive, Space};
 use super::{LogLine, Received, Refusal, Request};
 use crate::abi::{REQUEST_USER, TopicServer, TopicTable, WebSocketServer};
 use std::collections::VecDeque;
@@ -87,16 +89,6 @@ impl Server {
         ptr::from_ref(self).cast()
     }
 
-    /// A reference to itself, unless it is about to go.
-    pub(super) fn own(&self) -> Option<Arc<Self>> {
-        self.own.upgrade()
-    }
-
-    /// Identifies the connection.
-    pub(super) fn id(&self) -> u64 {
-        self.id
-    }
-
     /// The topics of the connection's host.
     ///
     /// # Panics
@@ -108,7 +100,7 @@ impl Server {
 
     /// The table of the topics; of all hosts if the server belongs to no connection.
     pub(super) fn topics(&self) -> *const TopicTable {
-        self.space.map_or_else(topics::host_table, Space::table)
+        self.space.map_or_else(host_table, Space::table)
     }
 
     /// The user that httpd has authenticated.
@@ -171,7 +163,7 @@ impl Server {
     }
 
     /// Whether the message was accepted.
-    pub(super) fn send(&self, message: Received) -> bool {
+    fn send(&self, message: Received) -> bool {
         let mut sent = lock(&self.sent);
         if sent.closed {
             return false;
@@ -180,6 +172,12 @@ impl Server {
         sent.queue.push_back(message);
         self.arrived.notify_all();
         true
+    }
+}
+
+impl Receive for Server {
+    fn receive(&self, message: Received) {
+        self.send(message);
     }
 }
 

@@ -1,12 +1,9 @@
 //! The topics of test hosts.
 
 mod envelope;
-mod functions;
-
-pub(super) use functions::{host_table, publish, subscribe, topics, unsubscribe};
+pub(super) mod functions;
 
 use super::Received;
-use super::server::Server;
 use crate::abi::{self, TopicPosition};
 use crate::topics::filter::{Filter, check_topic};
 use std::collections::HashMap;
@@ -16,8 +13,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 /// The most subscriptions of a connection: httpd's default.
 const MOST_TOPICS: usize = 128;
 
-/// The topics that several hosts share. The table is the first field, so that a pointer to the table
-/// is one to the whole struct.
+/// The topics that several hosts share. The table is the first field, so that a pointer to the
+/// table is one to the whole struct.
 #[repr(C)]
 pub(super) struct Space {
     table: abi::TopicTable,
@@ -37,8 +34,14 @@ struct State {
     histories: HashMap<String, History>,
 }
 
+/// A connection, for which messages are.
+pub(super) trait Receive: Send + Sync {
+    /// Takes a message.
+    fn receive(&self, message: Received);
+}
+
 struct Subscription {
-    subscriber: Weak<Server>,
+    subscriber: Weak<dyn Receive>,
     id: u64,
     filter: String,
     is_in_envelope: bool,
@@ -117,7 +120,7 @@ impl Space {
             {
                 served.push(subscription.id);
                 if let Some(subscriber) = subscription.subscriber.upgrade() {
-                    message.send(topic, &subscriber, subscription.is_in_envelope);
+                    message.send(topic, &*subscriber, subscription.is_in_envelope);
                 }
             }
         }
@@ -125,9 +128,9 @@ impl Space {
     }
 
     /// Subscribes, and sends what is recovered.
-    fn subscribe(
+    pub(super) fn subscribe(
         &self,
-        (subscriber, id): (&Arc<Server>, u64),
+        (subscriber, id): (&Arc<dyn Receive>, u64),
         filter: &str,
         request: &Request,
     ) -> Result<Answer, c_int> {
@@ -142,7 +145,7 @@ impl Space {
             return Err(abi::TOPIC_LIMIT);
         }
         state.subscriptions.retain(|other| !is_it(other));
-        let answer = state.recover(filter, request, subscriber);
+        let answer = state.recover(filter, request, &**subscriber);
         state.subscriptions.push(Subscription {
             subscriber: Arc::downgrade(subscriber),
             id,
@@ -154,7 +157,7 @@ impl Space {
         Ok(answer)
     }
 
-    fn unsubscribe(&self, id: u64, filter: &str) -> Result<(), c_int> {
+    pub(super) fn unsubscribe(&self, id: u64, filter: &str) -> Result<(), c_int> {
         Filter::parse(filter).map_err(|_| abi::TOPIC_INVALID)?;
         let is_it = |other: &Subscription| other.id == id && other.filter == filter;
         self.lock().subscriptions.retain(|other| !is_it(other));
@@ -172,18 +175,18 @@ impl Space {
 }
 
 /// How somebody subscribes.
-struct Request {
-    is_in_envelope: bool,
-    since: Option<TopicPosition>,
-    user: Option<String>,
-    info: Option<String>,
+pub(super) struct Request {
+    pub(super) is_in_envelope: bool,
+    pub(super) since: Option<TopicPosition>,
+    pub(super) user: Option<String>,
+    pub(super) info: Option<String>,
 }
 
 /// What came of it.
-struct Answer {
-    position: TopicPosition,
-    recovery: c_int,
-    count: u32,
+pub(super) struct Answer {
+    pub(super) position: TopicPosition,
+    pub(super) recovery: c_int,
+    pub(super) count: u32,
 }
 
 impl State {
@@ -195,7 +198,7 @@ impl State {
         Some(rule.1)
     }
 
-    fn recover(&self, topic: &str, request: &Request, subscriber: &Server) -> Answer {
+    fn recover(&self, topic: &str, request: &Request, subscriber: &dyn Receive) -> Answer {
         let mut answer = Answer {
             position: TopicPosition::default(),
             recovery: abi::RECOVERY_NONE,
@@ -233,13 +236,13 @@ impl Kept {
         position(self.offset)
     }
 
-    fn send(&self, topic: &str, subscriber: &Server, is_in_envelope: bool) {
+    fn send(&self, topic: &str, subscriber: &dyn Receive, is_in_envelope: bool) {
         let received = if is_in_envelope {
             Received::Text(envelope::envelope(topic, self))
         } else {
             Received::from_raw(self.kind, &self.payload)
         };
-        subscriber.send(received);
+        subscriber.receive(received);
     }
 }
 

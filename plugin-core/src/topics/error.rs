@@ -1,6 +1,6 @@
 //! [`TopicError`].
 
-use crate::sender::Gone;
+use crate::gone::Gone;
 use std::fmt;
 
 /// Why something could not be done with a topic.

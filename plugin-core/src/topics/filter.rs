@@ -51,16 +51,23 @@ impl<'a> Filter<'a> {
     /// Why it is neither.
     pub fn parse(text: &'a str) -> Result<Self, InvalidTopic> {
         check_segments(text)?;
-        let (parent, last) = text.rsplit_once('/').unwrap_or(("", text));
-        let (filter, parent) = match last {
-            "*" => (Self::Children(parent), parent),
-            "**" => (Self::Descendants(parent), parent),
-            _ => (Self::Topic(text), text),
-        };
-        if parent.contains('*') {
+        let filter = Self::of_checked(text);
+        let (Self::Topic(plain) | Self::Children(plain) | Self::Descendants(plain)) = filter;
+        if plain.contains('*') {
             return Err(InvalidTopic::Star);
         }
         Ok(filter)
+    }
+
+    /// The same for a text that [`parse`](Self::parse) has accepted before.
+    #[must_use]
+    pub fn of_checked(text: &'a str) -> Self {
+        let (parent, last) = text.rsplit_once('/').unwrap_or(("", text));
+        match last {
+            "*" => Self::Children(parent),
+            "**" => Self::Descendants(parent),
+            _ => Self::Topic(text),
+        }
     }
 
     /// Whether it describes the topic of this name.
@@ -100,12 +107,13 @@ impl fmt::Display for InvalidTopic {
         f.write_str(match self {
             Self::Length => "a topic has 1 to 255 bytes",
             Self::EmptySegment => {
-                "a topic is a list of segments with a slash between two of them, like \"chat/lobby\": \
-                 it neither begins nor ends with a slash"
+                "a topic is a list of segments with a slash between two of them, like \
+                 \"chat/lobby\": it neither begins nor ends with a slash"
             }
             Self::Control => "a topic has no control characters",
             Self::Star => {
-                "a star may only be the last segment of what is subscribed to: \"chat/*\" or \"chat/**\""
+                "a star may only be the last segment of what is subscribed to: \"chat/*\" or \
+                 \"chat/**\""
             }
         })
     }

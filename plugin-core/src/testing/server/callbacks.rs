@@ -8,7 +8,7 @@ use crate::abi::{
     self, ExtendedServer, LOG_DEBUG, LOG_ERROR, LOG_INFO, LOG_WARNING, RequestRec, SEND_ACCEPTED,
     SEND_CLOSED, SEND_FULL, ServerTable, TopicServer, WEBSOCKET_SERVER_VERSION_1, WebSocketServer,
 };
-use crate::testing::topics::{publish, subscribe, topics, unsubscribe};
+use crate::testing::server::topics::{publish, subscribe, topics, unsubscribe};
 use log::Level;
 use std::ffi::{CStr, CString, c_char, c_int, c_uint};
 use std::{ptr, slice};

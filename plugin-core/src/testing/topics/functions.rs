@@ -1,16 +1,13 @@
-//! The functions in the tables of the test host that are about topics.
+//! The functions in the tables of the test host's topics.
 //!
-//! A plugin calls them with a pointer to a [`Server`] or a [`Space`]. By the rules of the tables,
-//! the first is valid as long as the client is connected, and the second as long as the plugin is
-//! loaded. The SAFETY notes below refer to this.
+//! A plugin calls them with a pointer to a [`Space`]. By the rules of the tables it is valid as
+//! long as the plugin is loaded. The SAFETY notes below refer to this.
 
-use super::{Kept, Request, Space};
+use super::{Kept, Space};
 use crate::abi::{
-    self, HistoryMessage, MESSAGE_TYPE_BINARY, MESSAGE_TYPE_TEXT, Publication, Subscription,
-    TOPIC_INVALID, TOPIC_OK, TopicMember, TopicPosition, TopicTable, Visit, VisitMember,
-    WebSocketServer,
+    self, HistoryMessage, MESSAGE_TYPE_BINARY, MESSAGE_TYPE_TEXT, Publication, TOPIC_INVALID,
+    TOPIC_OK, TopicMember, TopicPosition, TopicTable, Visit, VisitMember,
 };
-use crate::testing::server::Server;
 use crate::topics::filter::check_topic;
 use std::ffi::{c_char, c_int, c_void};
 use std::{ptr, slice};
@@ -42,15 +39,6 @@ pub(in crate::testing) fn host_table() -> *const TopicTable {
 
 /// # Safety
 ///
-/// `server` is a table of a [`Server`] that is valid for `'a`.
-unsafe fn server<'a>(server: *const WebSocketServer) -> &'a Server {
-    // SAFETY: the table is the first field, and `Server::table` gives a pointer to the whole
-    // server.
-    unsafe { &*server.cast() }
-}
-
-/// # Safety
-///
 /// `table` is a table of a [`Space`] that is valid for `'a`.
 unsafe fn space<'a>(table: *const TopicTable) -> &'a Space {
     // SAFETY: the table is the first field, and `Space::table` gives a pointer to the whole space.
@@ -60,102 +48,32 @@ unsafe fn space<'a>(table: *const TopicTable) -> &'a Space {
 /// # Safety
 ///
 /// The text has `length` bytes, valid for `'a`.
-unsafe fn text<'a>(text: *const u8, length: usize) -> &'a str {
+pub(in crate::testing) unsafe fn text<'a>(text: *const u8, length: usize) -> &'a str {
     // SAFETY: the caller guarantees the bytes.
     let bytes = unsafe { slice::from_raw_parts(text, length) };
     str::from_utf8(bytes).expect("texts are UTF-8")
 }
 
-fn number(result: Result<(), c_int>) -> c_int {
-    result.err().unwrap_or(TOPIC_OK)
-}
-
-pub(in crate::testing) unsafe extern "system" fn subscribe(
-    table: *const WebSocketServer,
-    topic: *const c_char,
-    length: usize,
-    subscription: *mut Subscription,
+/// Runs the body of a function on a space and the name of a topic.
+///
+/// # Safety
+///
+/// As for [`space`] and [`text`].
+unsafe fn with_topic(
+    table: *const TopicTable,
+    (topic, length): (*const c_char, usize),
+    body: impl FnOnce(&Space, &str),
 ) -> c_int {
-    // SAFETY: as above; the topic is as long as the plugin says, and the subscription is null or
-    // the plugin's.
-    let (server, topic, subscription) = unsafe {
-        (
-            server(table),
-            text(topic.cast(), length),
-            subscription.as_mut(),
-        )
-    };
-    let mut request = Request {
-        is_in_envelope: false,
-        since: None,
-        user: server.user(),
-        info: None,
-    };
-    if let Some(asked) = &subscription {
-        request.is_in_envelope = asked.flags & abi::SUBSCRIBE_ENVELOPE != 0;
-        request.since = (asked.flags & abi::SUBSCRIBE_SINCE != 0).then_some(asked.since);
-        // SAFETY: as above; so is the info.
-        let info = || unsafe { text(asked.info, asked.info_length) }.to_owned();
-        request.info = (!asked.info.is_null()).then(info);
+    // SAFETY: the caller guarantees table and text.
+    let (space, topic) = unsafe { (space(table), text(topic.cast(), length)) };
+    if check_topic(topic).is_err() {
+        return TOPIC_INVALID;
     }
-    number(server.subscribe(topic, &request).map(|answer| {
-        if let Some(asked) = subscription {
-            asked.position = answer.position;
-            asked.recovery = answer.recovery;
-            asked.recovered = answer.count;
-        }
-    }))
+    body(space, topic);
+    TOPIC_OK
 }
 
-impl Server {
-    fn subscribe(&self, topic: &str, request: &Request) -> Result<super::Answer, c_int> {
-        let own = self.own().ok_or(abi::TOPIC_CLOSED)?;
-        self.space().subscribe((&own, self.id()), topic, request)
-    }
-}
-
-pub(in crate::testing) unsafe extern "system" fn unsubscribe(
-    table: *const WebSocketServer,
-    topic: *const c_char,
-    length: usize,
-) -> c_int {
-    // SAFETY: as above; the topic is as long as the plugin says.
-    let (server, topic) = unsafe { (server(table), text(topic.cast(), length)) };
-    number(server.space().unsubscribe(server.id(), topic))
-}
-
-pub(in crate::testing) unsafe extern "system" fn publish(
-    table: *const WebSocketServer,
-    topic: *const c_char,
-    topic_length: usize,
-    kind: c_int,
-    payload: *const u8,
-    length: usize,
-    publication: *mut Publication,
-) -> c_int {
-    // SAFETY: as above.
-    unsafe {
-        let space = server(table).space().table();
-        publish_to(
-            space,
-            topic,
-            topic_length,
-            kind,
-            payload,
-            length,
-            publication,
-        )
-    }
-}
-
-pub(in crate::testing) unsafe extern "system" fn topics(
-    table: *const WebSocketServer,
-) -> *const TopicTable {
-    // SAFETY: as above.
-    unsafe { server(table) }.topics()
-}
-
-unsafe extern "system" fn publish_to(
+pub(in crate::testing) unsafe extern "system" fn publish_to(
     table: *const TopicTable,
     topic: *const c_char,
     topic_length: usize,
@@ -164,24 +82,21 @@ unsafe extern "system" fn publish_to(
     length: usize,
     publication: *mut Publication,
 ) -> c_int {
-    // SAFETY: as above; topic and payload are as long as the plugin says.
-    let (space, topic, payload, publication) = unsafe {
-        (
-            space(table),
-            text(topic.cast(), topic_length),
-            slice::from_raw_parts(payload, length),
-            publication.as_mut(),
-        )
-    };
-    if check_topic(topic).is_err() || ![MESSAGE_TYPE_TEXT, MESSAGE_TYPE_BINARY].contains(&kind) {
+    if ![MESSAGE_TYPE_TEXT, MESSAGE_TYPE_BINARY].contains(&kind) {
         return TOPIC_INVALID;
     }
-    let has = |flag| publication.as_ref().is_some_and(|it| it.flags & flag != 0);
-    let position = space.publish(topic, kind, has(abi::PUBLISH_JSON), payload);
-    if let Some(publication) = publication {
-        publication.position = position;
+    // SAFETY: as above; topic and payload are as long as the plugin says.
+    unsafe {
+        with_topic(table, (topic, topic_length), |space, topic| {
+            let payload = slice::from_raw_parts(payload, length);
+            let publication = publication.as_mut();
+            let has = |flag| publication.as_ref().is_some_and(|it| it.flags & flag != 0);
+            let position = space.publish(topic, kind, has(abi::PUBLISH_JSON), payload);
+            if let Some(publication) = publication {
+                publication.position = position;
+            }
+        })
     }
-    TOPIC_OK
 }
 
 unsafe extern "system" fn publish_to_all(
@@ -229,13 +144,10 @@ unsafe extern "system" fn count(
 ) -> c_int {
     // SAFETY: as above; there is a place for the answer.
     unsafe {
-        let topic = text(topic.cast(), length);
-        if check_topic(topic).is_err() {
-            return TOPIC_INVALID;
-        }
-        *answer = count_of(space(table), topic);
+        with_topic(table, (topic, length), |space, topic| {
+            *answer = count_of(space, topic);
+        })
     }
-    TOPIC_OK
 }
 
 unsafe extern "system" fn count_of_all(
@@ -264,31 +176,32 @@ unsafe extern "system" fn history(
     visit: Option<Visit>,
     argument: *mut c_void,
 ) -> c_int {
-    // SAFETY: as above; the position is null or the plugin's.
-    let (space, topic, since) =
-        unsafe { (space(table), text(topic.cast(), length), since.as_ref()) };
-    if check_topic(topic).is_err() {
-        return TOPIC_INVALID;
+    // SAFETY: as above; position and function are null or the plugin's, and the function gets the
+    // argument that came with it.
+    unsafe {
+        with_topic(table, (topic, length), |space, topic| {
+            let since = since.as_ref();
+            let kept: Vec<Kept> = {
+                let state = space.lock();
+                let kept = state.histories.get(topic).map(|history| &history.kept[..]);
+                let is_new = |kept: &&Kept| since.is_none_or(|since| kept.offset > since.offset);
+                let kept = kept.unwrap_or_default().iter().filter(is_new);
+                kept.take(most).cloned().collect()
+            };
+            for message in kept {
+                let message = HistoryMessage {
+                    size: HistoryMessage::SIZE,
+                    kind: message.kind,
+                    position: message.position(),
+                    payload: message.payload.as_ptr(),
+                    length: message.payload.len(),
+                };
+                if let Some(visit) = visit {
+                    visit(argument, &raw const message);
+                }
+            }
+        })
     }
-    let kept: Vec<Kept> = {
-        let state = space.lock();
-        let kept = state.histories.get(topic).map(|history| &history.kept[..]);
-        let is_new = |kept: &&Kept| since.is_none_or(|since| kept.offset > since.offset);
-        let kept = kept.unwrap_or_default().iter().filter(is_new);
-        kept.take(most).cloned().collect()
-    };
-    for message in kept {
-        let message = HistoryMessage {
-            size: HistoryMessage::SIZE,
-            kind: message.kind,
-            position: message.position(),
-            payload: message.payload.as_ptr(),
-            length: message.payload.len(),
-        };
-        // SAFETY: the plugin's function, with the argument that it gave.
-        unsafe { visit.map(|visit| visit(argument, &raw const message)) };
-    }
-    TOPIC_OK
 }
 
 unsafe extern "system" fn of_no_space(
@@ -320,34 +233,35 @@ unsafe extern "system" fn presence(
     visit: Option<VisitMember>,
     argument: *mut c_void,
 ) -> c_int {
-    // SAFETY: as above.
-    let (space, topic) = unsafe { (space(table), text(topic.cast(), length)) };
-    if check_topic(topic).is_err() {
-        return TOPIC_INVALID;
-    }
-    let members: Vec<_> = {
-        let state = space.lock();
-        let on_topic = state.subscriptions.iter().filter(|it| it.filter == topic);
-        on_topic
-            .map(|it| (it.id, it.user.clone(), it.info.clone()))
-            .collect()
+    let pointer = |text: &Option<String>| {
+        text.as_ref()
+            .map_or((ptr::null(), 0), |text| (text.as_ptr(), text.len()))
     };
-    for (id, user, info) in members {
-        let pointer = |text: &Option<String>| {
-            text.as_ref()
-                .map_or((ptr::null(), 0), |text| (text.as_ptr(), text.len()))
-        };
-        let ((user, user_length), (info, info_length)) = (pointer(&user), pointer(&info));
-        let member = TopicMember {
-            size: TopicMember::SIZE,
-            id,
-            user,
-            user_length,
-            info,
-            info_length,
-        };
-        // SAFETY: the plugin's function, with the argument that it gave.
-        unsafe { visit.map(|visit| visit(argument, &raw const member)) };
+    // SAFETY: as above; the function is null or the plugin's, and gets the argument that came with
+    // it.
+    unsafe {
+        with_topic(table, (topic, length), |space, topic| {
+            let members: Vec<_> = {
+                let state = space.lock();
+                let on_topic = state.subscriptions.iter().filter(|it| it.filter == topic);
+                on_topic
+                    .map(|it| (it.id, it.user.clone(), it.info.clone()))
+                    .collect()
+            };
+            for (id, user, info) in members {
+                let ((user, user_length), (info, info_length)) = (pointer(&user), pointer(&info));
+                let member = TopicMember {
+                    size: TopicMember::SIZE,
+                    id,
+                    user,
+                    user_length,
+                    info,
+                    info_length,
+                };
+                if let Some(visit) = visit {
+                    visit(argument, &raw const member);
+                }
+            }
+        })
     }
-    TOPIC_OK
 }
