@@ -14,6 +14,7 @@ pub mod commons;
 pub mod conn;
 pub mod descriptors;
 pub mod detached;
+pub mod environment;
 pub mod error;
 pub mod filtered;
 pub mod filters;

@@ -11,8 +11,8 @@
 //! own child, unless another thread is doing that already; then that one goes on. A thread of each
 //! child that has subscribers (`ws-topics`) waits for what others publish.
 //!
-//! With a broker, what is published goes there first, and comes into the log of each host from there
-//! (`broker.rs`).
+//! With a broker, what is published goes there first, and comes into the log of each host from
+//! there (`broker.rs`).
 //!
 //! A message is sent to the subscribers of a child as a `Broadcast` of the output: encoded and
 //! compressed once. Nobody waits for a client. One that does not keep up is closed with 1013, as
@@ -25,14 +25,17 @@ mod broker;
 mod child;
 mod delivering;
 mod delivery;
+mod digest;
 mod error;
 mod hub;
+mod lock;
 mod log;
 mod members;
 mod message;
 mod outbox;
 mod presence;
 mod publisher;
+mod random;
 mod relay;
 mod rules;
 mod space;
@@ -47,9 +50,9 @@ pub use broker::{
 };
 pub use child::{Settings, configure, disable, stop};
 pub use error::TopicError;
-pub use message::{Kind, Position};
+pub use message::Kind;
 pub use outbox::Partition;
 pub use publisher::Publisher;
 pub use rules::{HistoryRule, Keep, SpaceRules};
 pub use space::SpaceId;
-pub use subscriber::{Options, Recovery, Subscribed, Subscriber};
+pub use subscriber::{Options, Subscribed, Subscriber};

@@ -39,8 +39,8 @@ pub unsafe fn register() {
 
 /// Both filters on one connection, until they are dropped.
 ///
-/// [`FilteredConn`](super::filtered::FilteredConn) has it, and runs the filters of the connection: so none runs while
-/// somebody has a reference to this.
+/// [`FilteredConn`](super::filtered::FilteredConn) has it, and runs the filters of the connection:
+/// so none runs while somebody has a reference to this.
 pub struct Bottom {
     /// From a box. The filters have the same pointer.
     channel: NonNull<Channel>,

@@ -1,5 +1,5 @@
-//! What all processes of this httpd share for topics: a directory, and a little memory on which they
-//! wait for news.
+//! What all processes of this httpd share for topics: a directory, and a little memory on which
+//! they wait for news.
 //!
 //! The parent process makes both and keeps them through restarts, so that children of all
 //! generations have the same. The directory lies where httpd has its files for running
@@ -340,8 +340,8 @@ unsafe fn allocate(pool: *mut sys::apr_pool_t) -> io::Result<*const Words> {
     }
 }
 
-/// Makes a directory that only the user of the children may use, or takes one that has nothing in it
-/// but files of topics.
+/// Makes a directory that only the user of the children may use, or takes one that has nothing in
+/// it but files of topics.
 fn make(directory: &Path) -> io::Result<File> {
     let named = |error: io::Error| named(directory, &error);
     match DirBuilder::new().mode(0o700).create(directory) {

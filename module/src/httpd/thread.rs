@@ -6,6 +6,8 @@ use std::ptr;
 use std::thread::{Builder, JoinHandle};
 use std::time::Duration;
 
+use super::mpm;
+
 /// Starts a thread that takes no signals: httpd expects them in its own threads, and its handlers
 /// end the process.
 ///
@@ -30,9 +32,24 @@ pub fn spawn<T: Send + 'static>(
     }
 }
 
-/// Keeps the code of this module in memory until the process ends, whoever unloads it. For threads
-/// that nobody waits for.
-pub fn keep_code_loaded() {
+/// The same for a thread that ends with the child. A child without threads of its MPM ends by a
+/// signal, which waits for none.
+///
+/// # Errors
+///
+/// As for [`spawn`].
+pub fn spawn_lasting<T: Send + 'static>(
+    builder: Builder,
+    body: impl FnOnce() -> T + Send + 'static,
+) -> io::Result<JoinHandle<T>> {
+    if !mpm::is_threaded() {
+        keep_code_loaded();
+    }
+    spawn(builder, body)
+}
+
+/// Keeps the code of this module in memory until the process ends, whoever unloads it.
+fn keep_code_loaded() {
     let mut found = MaybeUninit::<libc::Dl_info>::uninit();
     // SAFETY: the address is that of a function of this module, and `found` is valid for the call.
     // If it succeeds, the name is a string. The library is loaded already, so nothing of it runs.

@@ -172,8 +172,8 @@ impl Server {
 
     /// Queues a message if that is all there is to do. A message to many connections costs what
     /// memory it touches: this touches no count of references that it need not, and nothing of the
-    /// connection but its output. The lock keeps the output where it is, so nothing is done under it
-    /// that takes another lock than the queue's.
+    /// connection but its output. The lock keeps the output where it is, so nothing is done under
+    /// it that takes another lock than the queue's.
     #[inline]
     fn queue(&self, opcode: Opcode, payload: &[u8], caller: Caller) -> Result<Rest, Closed> {
         let attached = self.lock();

@@ -5,12 +5,12 @@ use std::ffi::{c_char, c_int, c_void};
 use std::ptr;
 use std::sync::{Mutex, PoisonError};
 
-use websocket_plugin::abi;
+use websocket_plugin::{Position, abi};
 
 use super::arguments::{bytes, text};
 use super::server::as_publisher;
 use crate::httpd::guard::guard;
-use crate::topics::{self, Kind, Position, Publisher, SpaceId, TopicError};
+use crate::topics::{self, Kind, Publisher, SpaceId, TopicError};
 
 /// # Safety
 ///
@@ -90,8 +90,8 @@ pub(super) fn table_for(space: Option<SpaceId>) -> *const abi::TopicTable {
 ///
 /// # Safety
 ///
-/// `table` is null, or one that [`topics`] has returned, and the texts of a plugin are as long as it
-/// says.
+/// `table` is null, or one that [`topics`] has returned, and the texts of a plugin are as long as
+/// it says.
 unsafe fn with_topic(
     table: *const abi::TopicTable,
     topic: *const c_char,
@@ -176,10 +176,7 @@ unsafe extern "system" fn history(
         with_topic(table, topic, length, |space, topic| {
             // A position is one of a single topic.
             let (space, visit) = space.zip(visit).ok_or(TopicError::Invalid)?;
-            let since = since.as_ref().map(|since| Position {
-                epoch: since.epoch,
-                offset: since.offset,
-            });
+            let since = since.as_ref().map(|since| Position::from(*since));
             // No lock is held while the plugin runs.
             let mut messages = Vec::new();
             topics::history(space, topic, since, most, |message| {
@@ -244,10 +241,7 @@ fn parts(text: Option<&str>) -> (*const u8, usize) {
 }
 
 pub(super) fn to_abi(position: Option<Position>) -> abi::TopicPosition {
-    position.map_or_else(abi::TopicPosition::default, |position| {
-        let Position { epoch, offset } = position;
-        abi::TopicPosition { epoch, offset }
-    })
+    position.map(Into::into).unwrap_or_default()
 }
 
 pub(super) fn number(result: Result<(), TopicError>) -> c_int {

@@ -3,14 +3,14 @@
 use std::ffi::{c_char, c_int};
 use std::ptr;
 
-use websocket_plugin::abi;
+use websocket_plugin::{Recovery, abi};
 
 use super::arguments::{bytes, text};
 use super::attachment::Attachment;
 use super::server::{as_publisher, with_server};
 use super::topic_table::{number, publish_as, table_for, to_abi};
 use crate::httpd::guard::guard;
-use crate::topics::{Options, Position, Recovery, Subscribed, TopicError};
+use crate::topics::{Options, Subscribed, TopicError};
 
 pub(super) unsafe extern "system" fn subscribe(
     server: *const abi::WebSocketServer,
@@ -65,10 +65,7 @@ unsafe fn options<'o>(subscription: *const abi::Subscription) -> Result<Options<
         };
         Ok(Options {
             has_envelope: has(abi::SUBSCRIBE_ENVELOPE),
-            since: has(abi::SUBSCRIBE_SINCE).then_some(Position {
-                epoch: subscription.since.epoch,
-                offset: subscription.since.offset,
-            }),
+            since: has(abi::SUBSCRIBE_SINCE).then(|| subscription.since.into()),
             info,
         })
     }
@@ -130,7 +127,8 @@ pub(super) unsafe extern "system" fn publish(
 pub(super) unsafe extern "system" fn topics(
     server: *const abi::WebSocketServer,
 ) -> *const abi::TopicTable {
-    // SAFETY: a plugin passes the table it was given, or that of no connection, whose state is null.
+    // SAFETY: a plugin passes the table it was given, or that of no connection, whose state is
+    // null.
     unsafe {
         if server.as_ref().is_some_and(|table| table.state.is_null()) {
             return guard("topics of the host", ptr::null(), || table_for(None));

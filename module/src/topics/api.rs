@@ -1,12 +1,13 @@
 //! What others do with topics, but for subscribing.
 
+use websocket_plugin::Position;
 use websocket_plugin::abi::host::check_topic;
 
 use super::child::hub;
 use super::error::TopicError;
 use super::hub::Hub;
-use super::log::{Since, Wanted};
-use super::message::{Kind, Message, Position};
+use super::log::{Listed, Since, Wanted};
+use super::message::{Kind, Message};
 use super::publisher::Publisher;
 use super::space::SpaceId;
 
@@ -111,16 +112,6 @@ pub fn history(
     Ok(())
 }
 
-/// Somebody on a topic.
-pub struct MemberOf {
-    /// Identifies the connection among all of this host's.
-    pub id: u64,
-    /// The user, if httpd has authenticated one.
-    pub user: Option<Box<str>>,
-    /// What the plugin tells of it.
-    pub info: Option<Box<str>>,
-}
-
 /// Shows who has subscribed to a topic, in all children, where that is known.
 ///
 /// # Errors
@@ -129,18 +120,12 @@ pub struct MemberOf {
 pub fn visit_members(
     space: SpaceId,
     topic: &str,
-    mut visit: impl FnMut(MemberOf),
+    visit: impl FnMut(Listed),
 ) -> Result<(), TopicError> {
     check_topic(topic).map_err(|_| TopicError::Invalid)?;
     let hub = hub()?;
     // What this child has and has not written yet.
     hub.write_presence();
-    let listed = hub.log.list((space, topic), hub.child, |listed| {
-        visit(MemberOf {
-            id: listed.id,
-            user: listed.user,
-            info: listed.info,
-        });
-    });
+    let listed = hub.log.list((space, topic), hub.child, visit);
     listed.map_err(|error| Hub::failed(&error))
 }

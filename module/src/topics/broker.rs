@@ -18,21 +18,20 @@ mod backoff;
 mod importer;
 mod lease;
 mod link;
-mod random;
 mod redis;
 mod sender;
 mod settings;
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::thread::{Builder, JoinHandle};
 
 use super::hub::Hub;
+use super::lock::lock;
 use super::log::{Log, LogError};
 use super::outbox::Outbox;
 use crate::httpd::guard::guard;
 use crate::httpd::log::{Level, log_server};
-use crate::httpd::mpm;
-use crate::httpd::thread::{keep_code_loaded, spawn};
+use crate::httpd::thread::spawn_lasting;
 
 pub use address::{Address, Credentials};
 use importer::Importer;
@@ -60,13 +59,9 @@ pub(super) fn start(
     settings: Arc<Settings>,
     lease: Lease,
 ) {
-    if !mpm::is_threaded() {
-        // Such a child ends by a signal, which waits for no thread.
-        keep_code_loaded();
-    }
     let body = move || guard("the broker", (), || run(hub, outbox, &settings, lease));
-    match spawn(Builder::new().name("ws-broker".into()), body) {
-        Ok(thread) => *THREAD.lock().unwrap_or_else(PoisonError::into_inner) = Some(thread),
+    match spawn_lasting(Builder::new().name("ws-broker".into()), body) {
+        Ok(thread) => *lock(&THREAD) = Some(thread),
         Err(error) => {
             outbox.set_cut(true);
             let text = format!("this process cannot use the broker: no thread: {error}");
@@ -78,7 +73,7 @@ pub(super) fn start(
 /// Ends the thread and waits for it. What was published is sent before, if the broker answers.
 pub(super) fn stop(outbox: &Outbox) {
     outbox.stop();
-    let thread = THREAD.lock().unwrap_or_else(PoisonError::into_inner).take();
+    let thread = lock(&THREAD).take();
     if let Some(thread) = thread {
         // It only fails if the thread panicked, and then it has ended too.
         let _ = thread.join();

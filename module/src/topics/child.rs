@@ -1,12 +1,13 @@
 //! The one [`Hub`] of this child, from its first use to the end of the child.
 
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, OnceLock, RwLock};
 use std::time::{Duration, Instant};
 
 use super::broker;
 use super::delivery::Delivery;
 use super::error::TopicError;
 use super::hub::{Hub, describe, log_seldom};
+use super::lock::lock;
 use super::log::{ChildId, Log, LogError};
 use super::outbox::{Outbox, Partition};
 use super::presence::Presence;
@@ -147,8 +148,4 @@ fn open_log(
     }
     let newest = log.newest()?;
     Ok((log, newest, brokerage))
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -2,10 +2,12 @@
 
 use std::sync::PoisonError;
 
+use websocket_plugin::Position;
+
 use super::error::TopicError;
 use super::hub::{Hub, log_seldom};
 use super::log::{Imported, LogError, Mark};
-use super::message::{Kind, Message, Position};
+use super::message::{Kind, Message};
 use super::outbox::{Partition, Refusal, Sending};
 use super::publisher::Publisher;
 use crate::httpd::guard::guard;
@@ -80,16 +82,16 @@ impl Hub {
     ) -> Result<Option<Position>, TopicError> {
         let keep = match message.kind {
             Kind::Presence => None,
-            // With a broker, histories have only what comes from there: their places are the same on
-            // all hosts.
+            // With a broker, histories have only what comes from there: their places are the same
+            // on all hosts.
             _ if self.outbox.is_some() => None,
             _ => self.rules.keep(message.space, message.topic),
         };
-        let receipt = self.log.publish(message, keep);
-        let receipt = receipt.map_err(|error| Self::failed(&error))?;
+        let position = self.log.publish(message, keep);
+        let position = position.map_err(|error| Self::failed(&error))?;
         self.commons.tell_others();
         self.deliver(from);
-        Ok(receipt.position)
+        Ok(position)
     }
 
     /// Delivers what is in the log, or has whoever does so already look again.
@@ -174,8 +176,8 @@ impl Hub {
         }
     }
 
-    /// Closes the subscribers of this child that have missed messages: those who have not got the one
-    /// with this number, which is gone.
+    /// Closes the subscribers of this child that have missed messages: those who have not got the
+    /// one with this number, which is gone.
     #[cold]
     fn close_behind(&self, number: u64) {
         let rooms = self.rooms.read().unwrap_or_else(PoisonError::into_inner);
@@ -188,9 +190,9 @@ impl Hub {
         }
         drop(rooms);
         let text = format!(
-            "messages to topics are gone before this process took them: closing {count} subscribers \
-             with 1013; the process was stopped, or more is published than it can deliver, or \
-             WebSocketTopicMemory is too small"
+            "messages to topics are gone before this process took them: closing {count} \
+             subscribers with 1013; the process was stopped, or more is published than it can \
+             deliver, or WebSocketTopicMemory is too small"
         );
         log_server(Level::Error, &text);
     }

@@ -1,8 +1,9 @@
 //! How far a child has delivered what is in the log.
 
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, MutexGuard};
 
+use super::lock::lock;
 use super::relay::Relay;
 
 /// How far messages were delivered, and who does it.
@@ -44,8 +45,4 @@ impl Delivery {
         self.waiting.fetch_sub(1, Ordering::Relaxed);
         delivered
     }
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -4,11 +4,6 @@
 //! its transaction is committed. Transactions are one after the other, and this is the order in
 //! which all processes deliver messages. A process that is killed in the middle of one leaves the
 //! log as it was before, and its locks go to the next (robust mutexes).
-//!
-//! Nothing is forced to the disk, as the log need not outlive the system. The file has its whole
-//! size from the beginning: a full disk shows when it is made, not as a signal later.
-
-#![allow(unsafe_code)]
 
 mod clock;
 mod history;
@@ -17,25 +12,25 @@ mod keys;
 mod members;
 mod source;
 
-use std::fmt;
-use std::fs::File;
 use std::path::Path;
 
 use heed::byteorder::BE;
 use heed::types::{Bytes, U64};
-use heed::{Database, Env, EnvFlags, EnvOpenOptions, MdbError, PutFlags, RoTxn, RwTxn, WithoutTls};
-use rustix::fs::{FallocateFlags, fallocate};
+use heed::{Database, Env, MdbError, PutFlags, RoTxn, RwTxn, WithoutTls};
+use websocket_plugin::Position;
 
-use super::message::{Message, Position};
+use super::message::Message;
 use super::rules::Keep;
+use crate::httpd::environment;
 
 pub(super) use history::{Since, Wanted};
 pub(super) use imports::{Imported, Mark};
-pub(super) use members::{Change, ChildId, LeftBehind, Listed};
+pub use members::Listed;
+pub(super) use members::{Change, ChildId, LeftBehind};
 pub(super) use source::SourceId;
 
-/// More children than this cannot read the log.
-const READERS: u32 = 4096;
+/// The tables of a [`Log`].
+const TABLES: u32 = 6;
 
 /// A message may take so much of the log's memory: one part of so many.
 pub(super) const PARTS_OF_LARGEST: usize = 32;
@@ -57,7 +52,7 @@ type Table = Database<Bytes, Bytes>;
 /// See the module.
 pub(super) struct Log {
     environment: Env<WithoutTls>,
-    /// By number, without gaps.
+    /// By number. One is left out where messages of a broker are missing.
     messages: Database<U64<BE>, Bytes>,
     /// What is known of each topic with a history.
     topics: Table,
@@ -88,19 +83,12 @@ pub(super) enum LogError {
     Failed(String),
 }
 
-/// A message was published.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Receipt {
-    /// Its place in its topic, if that has a history.
-    pub(super) position: Option<Position>,
-}
-
-/// Messages that follow each other in the log. They are copies: while the log is read, what is freed
-/// in it cannot be used again.
+/// Messages that follow each other in the log. They are copies: while the log is read, what is
+/// freed in it cannot be used again.
 #[derive(Default)]
 pub(super) struct Batch {
-    /// The number of the first message. If it is not the one that was asked for, those before it are
-    /// gone.
+    /// The number of the first message. If it is not the one that was asked for, those before it
+    /// are gone.
     pub(super) first: u64,
     bytes: Vec<u8>,
     /// Where each ends in `bytes`.
@@ -132,20 +120,10 @@ impl Batch {
 impl Log {
     /// Opens the log in a directory, or makes it with room for `size` bytes.
     pub(super) fn open(directory: &Path, size: usize) -> Result<Self, LogError> {
-        let failed = |error: &dyn fmt::Display| {
-            LogError::Failed(format!("{}: {error}", directory.display()))
-        };
-        let flags = EnvFlags::NO_SYNC | EnvFlags::NO_META_SYNC | EnvFlags::WRITE_MAP;
         // Whole pages.
         let size = size.next_multiple_of(1 << 16);
-        let mut options = EnvOpenOptions::new().read_txn_without_tls();
-        options.map_size(size).max_dbs(6).max_readers(READERS);
-        // SAFETY: only the processes of this httpd have files there, through this function; the
-        // file system is local (`reserve`), and none of them writes to the mapped memory but by
-        // LMDB, whose locks all of them use. A process opens it once, after it was forked.
-        let environment = unsafe { options.flags(flags).open(directory) };
-        let environment = environment.map_err(|error| failed(&error))?;
-        reserve(directory, size).map_err(|error| failed(&error))?;
+        let environment = environment::open(directory, size, TABLES)
+            .map_err(|error| LogError::Failed(format!("{}: {error}", directory.display())))?;
         let mut txn = environment.write_txn()?;
         let log = Self {
             messages: environment.create_database(&mut txn, Some("messages"))?,
@@ -163,12 +141,12 @@ impl Log {
         Ok(log)
     }
 
-    /// Adds a message, and to the history of its topic, if `keep` says so.
+    /// Adds a message, and to the history of its topic, if `keep` says so. Returns its place then.
     pub(super) fn publish(
         &self,
         message: &Message<'_>,
         keep: Option<Keep>,
-    ) -> Result<Receipt, LogError> {
+    ) -> Result<Option<Position>, LogError> {
         if !self.has_room_for(message.payload.len()) {
             return Err(LogError::TooLarge);
         }
@@ -190,7 +168,11 @@ impl Log {
         }
     }
 
-    fn try_publish(&self, message: &Message<'_>, keep: Option<Keep>) -> Result<Receipt, LogError> {
+    fn try_publish(
+        &self,
+        message: &Message<'_>,
+        keep: Option<Keep>,
+    ) -> Result<Option<Position>, LogError> {
         let mut message = *message;
         let mut txn = self.environment.write_txn()?;
         let number = self.last(&txn)? + 1;
@@ -204,9 +186,7 @@ impl Log {
         self.messages
             .put_with_flags(&mut txn, PutFlags::APPEND, &number, &bytes)?;
         txn.commit()?;
-        Ok(Receipt {
-            position: message.position,
-        })
+        Ok(message.position)
     }
 
     /// Makes room for a message of so many bytes, which gets the number `next`: removes the oldest,
@@ -284,17 +264,6 @@ impl Log {
             txn => Ok(txn?),
         }
     }
-}
-
-/// Reserves the memory of the log, so that nobody finds out while writing that there is none.
-fn reserve(directory: &Path, size: usize) -> rustix::io::Result<()> {
-    let file = File::options()
-        .write(true)
-        .open(directory.join("data.mdb"))
-        .map_err(|error| {
-            rustix::io::Errno::from_io_error(&error).unwrap_or(rustix::io::Errno::IO)
-        })?;
-    fallocate(&file, FallocateFlags::empty(), 0, size as u64)
 }
 
 fn page_size(environment: &Env<WithoutTls>) -> usize {

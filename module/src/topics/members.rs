@@ -89,8 +89,9 @@ impl<T> Members<T> {
         groups.flat_map(|group| group.iter().map(|(subscriber, kept)| (*subscriber, kept)))
     }
 
-    /// Calls `visit` once for each subscriber who gets messages of a topic: with what is kept of the
-    /// first of its subscriptions that `counts`, that to the topic itself before those to patterns.
+    /// Calls `visit` once for each subscriber who gets messages of a topic: with what is kept of
+    /// the first of its subscriptions that `counts`, that to the topic itself before those to
+    /// patterns.
     pub(super) fn visit<'m>(
         &'m self,
         topic: &str,

@@ -4,6 +4,7 @@ use std::borrow::Cow;
 
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
+use websocket_plugin::Position;
 
 use super::space::SpaceId;
 use crate::protocol::Opcode;
@@ -37,15 +38,6 @@ impl Kind {
             .into_iter()
             .find(|kind| *kind as u8 == number)
     }
-}
-
-/// The place of a message among those of its topic.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Position {
-    /// Differs when the history has begun anew.
-    pub epoch: u64,
-    /// Counts from 1.
-    pub offset: u64,
 }
 
 /// A message that was published.
@@ -110,8 +102,7 @@ impl<'m> Message<'m> {
     pub fn envelope(&self) -> String {
         let topic = json(self.topic);
         let position = self.position.map_or_else(String::new, |position| {
-            let Position { epoch, offset } = position;
-            format!(r#","position":"{epoch:016x}-{offset}""#)
+            format!(r#","position":"{position}""#)
         });
         let text = || String::from_utf8_lossy(self.payload);
         let (name, data) = match self.kind {

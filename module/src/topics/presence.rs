@@ -1,9 +1,10 @@
 //! Who has come and gone in this child, and is not written to the log yet.
 
 use std::collections::HashMap;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
+use super::lock::lock;
 use super::log::{Change, Listed};
 use super::space::SpaceId;
 
@@ -50,8 +51,8 @@ impl Presence {
         Some(delay.saturating_sub(since.elapsed()))
     }
 
-    /// Somebody has come to a topic, or gone; `None`: who it was is not to be known. Returns whether
-    /// nothing was waiting before.
+    /// Somebody has come to a topic, or gone; `None`: who it was is not to be known. Returns
+    /// whether nothing was waiting before.
     pub(super) fn note(
         &self,
         space: SpaceId,
@@ -132,10 +133,6 @@ pub(super) fn change(
         joined: joined.collect(),
         left: left.map(|(id, _)| *id).collect(),
     }
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 #[cfg(test)]

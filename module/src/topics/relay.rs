@@ -50,7 +50,8 @@ impl Relay {
                 Err(now) => asked = now,
             }
         }
-        // Not just a store: loom would let it fall behind a swap that has read what was there before.
+        // Not just a store: loom would let it fall behind a swap that has read what was there
+        // before.
         self.is_left.swap(true, Ordering::AcqRel);
         true
     }

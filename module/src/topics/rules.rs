@@ -21,7 +21,7 @@ pub struct Keep {
 /// The topics that a pattern describes have a history.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct HistoryRule {
-    /// A topic or a pattern.
+    /// A topic or a pattern, which has been checked.
     pub pattern: Box<str>,
     /// How much of each is kept.
     pub keep: Keep,
@@ -32,7 +32,7 @@ pub struct HistoryRule {
 pub struct SpaceRules {
     /// The first that describes a topic counts.
     pub history: Vec<HistoryRule>,
-    /// Topics and patterns.
+    /// Topics and patterns, which have been checked.
     pub presence: Vec<Box<str>>,
 }
 
@@ -67,7 +67,7 @@ impl Rules {
 }
 
 fn matches(pattern: &str, topic: &str) -> bool {
-    Filter::parse(pattern).is_ok_and(|filter| filter.matches(topic))
+    Filter::of_checked(pattern).matches(topic)
 }
 
 #[cfg(test)]

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use sha1::{Digest as _, Sha1};
+use super::digest::digest;
 
 /// A set of topics. Two with the same name are the same, in all processes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -25,10 +25,7 @@ impl SpaceId {
     }
 
     fn of(kind: &[u8], name: &[u8]) -> Self {
-        let digest = Sha1::new().chain_update(kind).chain_update(name).finalize();
-        let mut id = [0; 8];
-        id.copy_from_slice(&digest[..8]);
-        Self(id)
+        Self(digest(&[kind, name]))
     }
 }
 

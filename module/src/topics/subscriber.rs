@@ -5,13 +5,14 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use websocket_plugin::abi::host::Filter;
+use websocket_plugin::{Position, Recovery};
 
 use super::child::hub;
 use super::error::TopicError;
 use super::hub::Hub;
 use super::log::{Since, Wanted};
 use super::members::Member;
-use super::message::{Message, Position};
+use super::message::Message;
 use super::presence::Identity;
 use super::publisher::Publisher;
 use super::space::SpaceId;
@@ -35,17 +36,6 @@ pub struct Subscribed {
     pub position: Option<Position>,
     /// Whether the subscriber gets what it has missed.
     pub recovery: Recovery,
-}
-
-/// Whether a subscriber gets what it has missed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Recovery {
-    /// It has not asked, or the topic has no history.
-    None,
-    /// It gets all of it: so many messages.
-    Complete(u32),
-    /// Some of it is gone.
-    Gap,
 }
 
 /// The longest texts about a subscriber that others see, in bytes.
@@ -206,10 +196,8 @@ impl Subscriber {
     pub fn end(&self) {
         let filters = self.filters().take();
         for text in filters.into_iter().flatten() {
-            if let Ok(filter) = Filter::parse(&text) {
-                // It was subscribed to, so there are topics.
-                let _ = self.leave(filter);
-            }
+            // It was subscribed to, so there are topics.
+            let _ = self.leave(Filter::of_checked(&text));
         }
     }
 

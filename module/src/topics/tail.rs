@@ -17,6 +17,8 @@ const SWEEP_INTERVAL: Duration = Duration::from_secs(30);
 /// Delivers what others publish, and does what has to be done now and then, until the child ends.
 pub(super) fn run(hub: &Hub) {
     let mut deaths = None;
+    // Rules do not change while the child lives.
+    let sweeps = hub.rules.keep_for_a_time();
     let mut next_sweep = now();
     loop {
         let seen = hub.commons.news();
@@ -40,7 +42,7 @@ pub(super) fn run(hub: &Hub) {
             }
             left => left.map(|left| now + left),
         };
-        if hub.rules.keep_for_a_time() && next_sweep <= now {
+        if sweeps && next_sweep <= now {
             guard("topics", (), || {
                 let swept = hub.log.sweep(|space, topic| hub.rules.keep(space, topic));
                 if let Err(error) = swept {
@@ -49,7 +51,7 @@ pub(super) fn run(hub: &Hub) {
             });
             next_sweep = now + SWEEP_INTERVAL;
         }
-        let sweep_due = hub.rules.keep_for_a_time().then_some(next_sweep);
+        let sweep_due = sweeps.then_some(next_sweep);
         let until = presence_due.into_iter().chain(sweep_due).min();
         hub.commons
             .wait(seen, until.and_then(|until| Timespec::try_from(until).ok()));

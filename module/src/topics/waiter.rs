@@ -1,14 +1,13 @@
 //! A thread to wait for what others publish.
 
-use std::io;
+use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Mutex, PoisonError};
 use std::thread::{Builder, JoinHandle};
 
+use super::lock::lock;
 use crate::httpd::commons::Commons;
 use crate::httpd::log::{Level, log_server};
-use crate::httpd::mpm;
-use crate::httpd::thread::{keep_code_loaded, spawn};
+use crate::httpd::thread::spawn_lasting;
 
 /// The thread of a child that waits for what others publish.
 #[derive(Default)]
@@ -21,15 +20,10 @@ pub(super) struct Waiter {
 impl Waiter {
     /// Starts the thread, which runs `body`.
     pub(super) fn start(&self, body: impl FnOnce() + Send + 'static) {
-        if !mpm::is_threaded() {
-            // Such a child ends by a signal, which waits for no thread.
-            keep_code_loaded();
-        }
-        let started: io::Result<_> = spawn(Builder::new().name("ws-topics".into()), body);
-        match started {
+        match spawn_lasting(Builder::new().name("ws-topics".into()), body) {
             Ok(thread) => {
                 self.is_running.store(true, Ordering::Release);
-                *self.thread.lock().unwrap_or_else(PoisonError::into_inner) = Some(thread);
+                *lock(&self.thread) = Some(thread);
             }
             Err(error) => {
                 let text = format!(
@@ -57,11 +51,7 @@ impl Waiter {
     pub(super) fn stop(&self, commons: &Commons) {
         self.disable();
         commons.tell_own();
-        let thread = self
-            .thread
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .take();
+        let thread = lock(&self.thread).take();
         if let Some(thread) = thread {
             // It only fails if the thread panicked, and then it has ended too.
             let _ = thread.join();

@@ -75,8 +75,8 @@ fn parse_history(pattern: &str, count: &str, time: &str) -> Result<HistoryRule, 
             .filter(|number| (1..=MOST_KEPT).contains(number))
             .ok_or_else(|| {
                 format!(
-                    "{name} needs the number of messages to keep, from 1 to {MOST_KEPT}, or Latest, \
-                     after the pattern, not '{count}'"
+                    "{name} needs the number of messages to keep, from 1 to {MOST_KEPT}, or \
+                     Latest, after the pattern, not '{count}'"
                 )
             })?
     };
@@ -103,8 +103,8 @@ fn parse_pattern(directive: &str, pattern: &str) -> Result<Box<str>, String> {
     match Filter::parse(pattern) {
         Ok(_) => Ok(pattern.into()),
         Err(why) => Err(format!(
-            "{directive} needs a topic such as chat/lobby, or a pattern such as chat/* or chat/**, not \
-             '{pattern}': {why}"
+            "{directive} needs a topic such as chat/lobby, or a pattern such as chat/* or chat/**, \
+             not '{pattern}': {why}"
         )),
     }
 }

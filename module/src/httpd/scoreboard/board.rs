@@ -78,9 +78,9 @@ pub fn account(location: &str, plugin: &str) -> Option<&'static Account> {
     let place = names::find_or_add(board.names, location, plugin);
     if place == board.names.len() && !IS_FULL.swap(true, Ordering::Relaxed) {
         let text = format!(
-            "the status counts WebSockets of {location} ({plugin}) and of all further locations and \
-             plugins together: {place} are counted by themselves since httpd was started; to forget \
-             those of earlier configurations, stop httpd and start it"
+            "the status counts WebSockets of {location} ({plugin}) and of all further locations \
+             and plugins together: {place} are counted by themselves since httpd was started; to \
+             forget those of earlier configurations, stop httpd and start it"
         );
         log_server(Level::Warning, &text);
     }

@@ -33,8 +33,8 @@ impl Address {
         let (scheme, rest) = text.split_once("://").ok_or_else(bad)?;
         if rest.contains('@') {
             return Err(format!(
-                "{FORM}, without a user or a password, which other modules may show to visitors: put \
-                 them in a file and add file:/path/of/the/file"
+                "{FORM}, without a user or a password, which other modules may show to visitors: \
+                 put them in a file and add file:/path/of/the/file"
             ));
         }
         let has_tls = match scheme {

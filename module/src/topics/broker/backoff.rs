@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::random::random;
+use crate::topics::random::random;
 
 const FIRST: Duration = Duration::from_millis(100);
 

@@ -130,8 +130,8 @@ impl<'i> Importer<'i> {
         if has_gap {
             self.log(
                 Level::Error,
-                "messages are missing, as it has kept too few of them or lost some: histories begin \
-                 anew, and subscribers are closed with 1013",
+                "messages are missing, as it has kept too few of them or lost some: histories \
+                 begin anew, and subscribers are closed with 1013",
             );
         }
         let read = entries.iter().filter_map(|entry| {

@@ -4,7 +4,7 @@ use std::fmt::Display;
 use std::future::Future;
 use std::time::Duration;
 
-use crate::topics::message::Position;
+use websocket_plugin::Position;
 
 /// A broker that has not answered for so long is taken to be gone.
 const PATIENCE: Duration = Duration::from_secs(3);

@@ -10,10 +10,10 @@ use redis::{
 use sha1::{Digest as _, Sha1};
 
 use super::link::{Entry, SILENCE, answer, answer_after};
-use super::random::random;
 use super::settings::Settings;
-use crate::topics::message::Position;
 use crate::topics::outbox::Sending;
+use crate::topics::random::random;
+use websocket_plugin::Position;
 
 /// All keys begin with this. A cluster keeps those with the same text in braces in one place.
 const PREFIX: &str = "{websocket-topics}:";

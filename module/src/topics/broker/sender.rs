@@ -3,11 +3,11 @@
 use std::time::Duration;
 
 use super::backoff::Backoff;
-use super::random::random;
 use super::redis::Redis;
 use super::settings::Settings;
 use crate::httpd::log::{Level, log_server};
 use crate::topics::outbox::{Outbox, Sending};
+use crate::topics::random::random;
 
 /// So many messages and bytes are sent together.
 const MOST: usize = 64;

@@ -3,11 +3,13 @@
 use std::ops::Bound;
 
 use heed::{AnyTls, RoTxn, RwTxn};
+use websocket_plugin::Position;
 
 use super::clock::{milliseconds, now};
 use super::keys::{TopicKey, number};
 use super::{Log, LogError};
-use crate::topics::message::{Message, Position};
+use crate::topics::message::Message;
+use crate::topics::random::random;
 use crate::topics::rules::Keep;
 use crate::topics::space::SpaceId;
 
@@ -69,8 +71,8 @@ impl Recovered {
 
 impl Log {
     /// Adds a message to the history of its topic; it has this number in the log, and was published
-    /// at this time. Returns its place. If it has one already, that of a broker, it must be the next;
-    /// otherwise the history begins anew with it.
+    /// at this time. Returns its place. If it has one already, that of a broker, it must be the
+    /// next; otherwise the history begins anew with it.
     pub(super) fn append(
         &self,
         txn: &mut RwTxn<'_>,
@@ -120,8 +122,8 @@ impl Log {
         Ok(position)
     }
 
-    /// If histories take too much memory, forgets those of some topics, but not of this one. Whoever
-    /// comes back to one of them is told of a gap.
+    /// If histories take too much memory, forgets those of some topics, but not of this one.
+    /// Whoever comes back to one of them is told of a gap.
     fn evict(&self, txn: &mut RwTxn<'_>, except: &TopicKey) -> Result<(), LogError> {
         let mut pages = 0;
         for table in [&self.topics, &self.history] {
@@ -132,7 +134,7 @@ impl Log {
             return Ok(());
         }
         // Any will do; where to begin is left to chance.
-        let start = new_epoch().to_be_bytes();
+        let start = random().to_be_bytes();
         let bounds = (Bound::Included(&start[..]), Bound::Unbounded);
         let keys = self
             .topics
@@ -401,9 +403,7 @@ fn oldest_time(keep: Keep) -> u64 {
         .map_or(0, |time| now().saturating_sub(milliseconds(time)))
 }
 
-/// A number that was not there before.
+/// A number that was not there before. Zero stands for none.
 fn new_epoch() -> u64 {
-    use std::hash::{BuildHasher as _, Hasher as _, RandomState};
-    // Zero stands for none.
-    RandomState::new().build_hasher().finish().max(1)
+    random().max(1)
 }

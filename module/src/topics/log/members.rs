@@ -40,13 +40,13 @@ impl ChildId {
 
 /// Somebody on a topic, as others see it.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(in crate::topics) struct Listed {
+pub struct Listed {
     /// Identifies the connection among those of all children.
-    pub(in crate::topics) id: u64,
+    pub id: u64,
     /// The user, if httpd has authenticated one.
-    pub(in crate::topics) user: Option<Box<str>>,
+    pub user: Option<Box<str>>,
     /// What the plugin tells of it.
-    pub(in crate::topics) info: Option<Box<str>>,
+    pub info: Option<Box<str>>,
 }
 
 /// What has changed on a topic, in one child.

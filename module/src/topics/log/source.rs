@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use sha1::{Digest as _, Sha1};
+use crate::topics::digest::digest;
 
 /// Identifies a broker.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -10,10 +10,7 @@ pub(in crate::topics) struct SourceId(pub(super) [u8; 8]);
 
 impl SourceId {
     pub(in crate::topics) fn named(name: &str) -> Self {
-        let digest = Sha1::digest(name);
-        let mut id = [0; 8];
-        id.copy_from_slice(&digest[..8]);
-        Self(id)
+        Self(digest(&[name.as_bytes()]))
     }
 }
 

@@ -2,8 +2,9 @@ use std::time::Duration;
 
 use super::{Change, ChildId, Listed, Log, LogError, Since, Wanted};
 use crate::topics::SpaceId;
-use crate::topics::message::{Kind, Message, Position};
+use crate::topics::message::{Kind, Message};
 use crate::topics::rules::Keep;
+use websocket_plugin::Position;
 
 const SIZE: usize = 4 << 20;
 
@@ -36,9 +37,7 @@ fn keep(count: u32) -> Keep {
 }
 
 fn publish(log: &Log, topic: &str, payload: &[u8], keep: Option<Keep>) -> Option<Position> {
-    log.publish(&message(topic, payload), keep)
-        .unwrap()
-        .position
+    log.publish(&message(topic, payload), keep).unwrap()
 }
 
 fn wanted(since: Since) -> Wanted {

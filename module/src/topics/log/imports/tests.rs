@@ -1,8 +1,9 @@
 use super::{Imported, Mark, SourceId};
 use crate::topics::SpaceId;
 use crate::topics::log::{Log, Since, Wanted};
-use crate::topics::message::{Kind, Message, Position};
+use crate::topics::message::{Kind, Message};
 use crate::topics::rules::Keep;
+use websocket_plugin::Position;
 
 fn log() -> (tempfile::TempDir, Log) {
     let directory = tempfile::tempdir().unwrap();
