@@ -133,7 +133,8 @@ impl Waker {
         })
     }
 
-    /// Waits until the connection is ready, someone calls [`Wake::wake`], or for as long as `limit`.
+    /// Waits until the connection is ready, someone calls [`Wake::wake`], or for as long as
+    /// `limit`.
     fn wait(&self, descriptor: &OwnedFd, interest: PollFlags, limit: Option<Duration>) {
         let timeout = limit.map(|limit| Timespec::try_from(limit).unwrap_or_default());
         let mut waited_for = [

@@ -85,8 +85,8 @@ const PYTHON: [Need; 1] = [Need {
     homebrew: &["python3"],
 }];
 
-/// The tests behind a proxy, and those with a network of their own, need them; without them they are
-/// skipped. Debian's packages of proxies start services, which are not wanted on a developer's
+/// The tests behind a proxy, and those with a network of their own, need them; without them they
+/// are skipped. Debian's packages of proxies start services, which are not wanted on a developer's
 /// machine.
 const FOR_CI: [Need; 4] = [
     Need {
@@ -171,7 +171,8 @@ pub(crate) fn install_sanitizer() -> Result<()> {
     install(&SANITIZER)
 }
 
-/// Installs what some of the tests need in CI, such as proxies. Elsewhere they use what is installed.
+/// Installs what some of the tests need in CI, such as proxies. Elsewhere they use what is
+/// installed.
 ///
 /// # Errors
 /// As [`install_missing`].

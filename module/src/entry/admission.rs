@@ -114,9 +114,9 @@ impl Admission<'_> {
         }
         let host = quota::host(&self.request.virtual_host()?);
         if host.is_none() && THROTTLE.admits(&"hosts") {
-            let text = "WebSocketMaxConnections does not hold for this virtual host: as many as can \
-                        be counted have had limits of their own since httpd was started; to forget \
-                        those of earlier configurations, stop httpd and start it";
+            let text = "WebSocketMaxConnections does not hold for this virtual host: as many as \
+                        can be counted have had limits of their own since httpd was started; to \
+                        forget those of earlier configurations, stop httpd and start it";
             self.request.log(Level::Error, text);
         }
         host

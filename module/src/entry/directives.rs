@@ -225,12 +225,12 @@ pub(super) static TABLE: Table = Table(&[
     of_server(each(
         c"WebSocketTopicBroker",
         &(topic_broker::broker as _),
-        c"Address of the Redis between hosts; file: with credentials, ca: with authorities, keep:number",
+        c"Address of the Redis between hosts; file: of credentials, ca: of authorities, keep:count",
     )),
     of_server(one(
         c"WebSocketTopicPartition",
         &(topic_broker::partition as _),
-        c"While the broker cannot be reached, Refuse (default) to publish, or publish to Local subscribers",
+        c"While the broker cannot be reached: Refuse (default) messages, or keep them Local",
     )),
     of_server(two(
         c"WebSocketThreads",

@@ -32,8 +32,9 @@ impl<S: Stream> Output<S> {
         })
     }
 
-    /// Queues the last frame, which the session writes at the end of its turn: the answer to a close
-    /// frame of the client, or one of the server's own. `closing` is how the connection is closed.
+    /// Queues the last frame, which the session writes at the end of its turn: the answer to a
+    /// close frame of the client, or one of the server's own. `closing` is how the connection is
+    /// closed.
     pub fn answer_close(&self, closing: Closing, payload: &[u8]) {
         self.note_closing(|| closing);
         self.answer(Opcode::Close, payload);

@@ -52,8 +52,8 @@ impl Framing {
         }
     }
 
-    /// As [`encode`](Self::encode), for a message to many connections: it is compressed once for all
-    /// with the same settings.
+    /// As [`encode`](Self::encode), for a message to many connections: it is compressed once for
+    /// all with the same settings.
     pub(super) fn encode_once(
         &self,
         (opcode, message): (Opcode, &[u8]),

@@ -109,8 +109,8 @@ pub struct Connection {
     state: State,
     /// The client has to take output before it is read from.
     is_paused: bool,
-    /// By then the client has to have taken what waits, once the connection is to end. A client that
-    /// takes a little now and then would keep it open for ever.
+    /// By then the client has to have taken what waits, once the connection is to end. A client
+    /// that takes a little now and then would keep it open for ever.
     ends_by: Option<Instant>,
     /// The server was about to stop already when this was last looked at.
     is_leaving: bool,

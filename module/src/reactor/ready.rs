@@ -18,8 +18,8 @@ pub(super) trait Queued {
 /// Queues that any thread puts into, and the wait of the thread that takes.
 ///
 /// Connections have two lanes: those whose last turn was short do not queue behind those whose
-/// turns take long. What is to be written (`O`) has a lane of its own. Behind the same lock is what a
-/// loop needs whenever it fills the queues (`M`).
+/// turns take long. What is to be written (`O`) has a lane of its own. Behind the same lock is what
+/// a loop needs whenever it fills the queues (`M`).
 pub(super) struct Ready<T, O, M> {
     /// The thread that runs the loop is waiting, or about to.
     is_waiting: AtomicBool,

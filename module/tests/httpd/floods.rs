@@ -21,7 +21,8 @@ cases! {
         => tiny_messages,
     "a flood of empty fragments ends with 1008, delays no other client and takes little memory"
         => empty_fragments,
-    "clients that send frames byte by byte delay no other client, and stop with 1008" => slow_frames,
+    "clients that send frames byte by byte delay no other client, and stop with 1008"
+        => slow_frames,
     "handshakes that never end get 408 from mod_reqtimeout, and WebSockets are left alone"
         => slow_handshakes,
 }
@@ -30,8 +31,8 @@ cases! {
 const HOSTILE: usize = 4;
 const OTHERS: usize = 4;
 
-/// The most memory that they make a process take. The queue of each may have 1 MiB before the server
-/// reads no more.
+/// The most memory that they make a process take. The queue of each may have 1 MiB before the
+/// server reads no more.
 const MOST_KIB: u64 = 24 * 1024;
 
 fn open(httpd: &Httpd) -> Result<Client> {

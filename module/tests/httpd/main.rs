@@ -223,7 +223,8 @@ const OF_FEW_THREADS: [&str; 4] = [
 ];
 
 /// A case that needs as many children after a restart as before. The event MPM of 2.4.52 and 2.4.53
-/// counts children that end in a restart as active for good (PR 65769), with and without this module.
+/// counts children that end in a restart as active for good (PR 65769), with and without this
+/// module.
 const OF_ALL_CHILDREN: &str =
     "capacity: each row of the README's table holds as many WebSockets as it says";
 

@@ -36,9 +36,9 @@ pub struct Footprint {
 pub struct Share {
     /// The number of open descriptors.
     pub descriptors: usize,
-    /// The memory in KiB (PSS) without that of files and of shared memory segments: private pages, and
-    /// a proportional share of those that other processes of the server have, too. The size of the
-    /// segments is fixed at start, and a process gets the pages that it looks at.
+    /// The memory in KiB (PSS) without that of files and of shared memory segments: private pages,
+    /// and a proportional share of those that other processes of the server have, too. The size of
+    /// the segments is fixed at start, and a process gets the pages that it looks at.
     pub memory_kib: u64,
 }
 

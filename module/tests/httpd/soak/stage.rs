@@ -18,8 +18,8 @@ pub(super) const THREADS: usize = 2;
 /// The number of threads of a child that serve requests.
 pub(super) const MPM_THREADS: u32 = 64;
 
-/// Those of mod_http2, more than there are WebSockets over HTTP/2 at a time. Each drives them as they
-/// come.
+/// Those of mod_http2, more than there are WebSockets over HTTP/2 at a time. Each drives them as
+/// they come.
 pub(super) const HTTP2_THREADS: u32 = 32;
 
 /// What all clients of a phase see.

@@ -249,8 +249,8 @@ impl Talker {
             Self::Deflated(deflated) => deflated.client,
         };
         client.send(masked(Opcode::CLOSE, 1000_u16.to_be_bytes()))?;
-        // Pongs may come before its answer, and a ping, which nobody waits any more to be answered: over
-        // HTTP/2 the stream may be at its end.
+        // Pongs may come before its answer, and a ping, which nobody waits any more to be answered:
+        // over HTTP/2 the stream may be at its end.
         let mut answer = client.frame()?;
         while [Opcode::PING, Opcode::PONG].contains(&answer.first_byte) {
             answer = client.frame()?;

@@ -17,7 +17,8 @@ cases! {
     "topics: a directory that cannot be made is told of, and httpd serves all else" => no_directory,
     "topics: a directory with other files in it is left alone" => foreign_directory,
     "topics: another WebSocketTopicMemory waits for a stop, and restarts go on" => other_memory,
-    "topics: a history that is longer than the queue is a gap, not the end of the client" => too_long,
+    "topics: a history that is longer than the queue is a gap, not the end of the client"
+        => too_long,
     "topics: nothing is missed or doubled between recovery and what is new" => seam,
 }
 

@@ -7,8 +7,8 @@ use websocket_plugin::{
     TopicError, Topics, websocket_plugin,
 };
 
-/// Commands are `NAME TOPIC REST`. Each is answered with a text that begins with `= `. A client that
-/// names a topic in its query is subscribed to it from the beginning.
+/// Commands are `NAME TOPIC REST`. Each is answered with a text that begins with `= `. A client
+/// that names a topic in its query is subscribed to it from the beginning.
 #[derive(Default)]
 struct Herald;
 
