@@ -100,7 +100,7 @@ pub fn history(
     };
     let wanted = Wanted {
         since: since.map_or(Since::Beginning, Since::Position),
-        up_to: u64::MAX,
+        up_to: None,
         count: most,
         bytes: usize::MAX,
     };

@@ -14,6 +14,7 @@
 //! number that its child has given to it.
 
 mod address;
+mod backlog;
 mod backoff;
 mod importer;
 mod lease;
@@ -44,7 +45,7 @@ pub use settings::{DEFAULT_KEEP, Settings};
 /// who subscribe from now on. Until then nobody can be told what it has missed.
 pub(super) fn prepare(log: &Log, lease: &Lease, is_alone: bool) -> Result<(), LogError> {
     if (is_alone || log.mark()?.is_none()) && lease.take() {
-        log.begin_filling()?;
+        log.begin_backlog()?;
     }
     Ok(())
 }
@@ -92,7 +93,7 @@ fn run(hub: &Hub, outbox: &Outbox, settings: &Settings, lease: Lease) {
             return log_server(Level::Error, &text);
         }
     };
-    let sender = Sender::new(outbox, settings);
+    let sender = Sender::new(&hub.log, outbox, settings);
     let importer = Importer::new(hub, outbox, settings, lease);
     runtime.block_on(async {
         // The sender returns when the child ends.

@@ -24,7 +24,7 @@ use super::rules::Keep;
 use crate::httpd::environment;
 
 pub(super) use history::{Since, Wanted};
-pub(super) use imports::{Imported, Mark};
+pub(super) use imports::{Backlog, Imported, Mark};
 pub use members::Listed;
 pub(super) use members::{Change, ChildId, LeftBehind};
 pub(super) use source::SourceId;

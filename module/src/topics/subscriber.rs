@@ -94,10 +94,10 @@ impl Subscriber {
         }
         // What is recovered comes before what is delivered from then on.
         let delivered = hub.delivery.pause();
-        let subscribed = self.recover(hub, filter, options, *delivered, from)?;
+        let (subscribed, after) = self.recover(hub, filter, options, *delivered, from)?;
         let member = Member {
             output: Arc::clone(&self.output),
-            after: *delivered,
+            after,
             has_envelope: options.has_envelope,
         };
         let replaced = hub.add(self.space, filter, self.id(hub), member);
@@ -114,8 +114,9 @@ impl Subscriber {
         Ok(subscribed)
     }
 
-    /// Sends what the history has for the subscriber, of what was delivered up to the message with
-    /// this number.
+    /// Sends what the history has for the subscriber. Returns the number of the message after which
+    /// it gets what is delivered: so far the history had all. Of this child, `delivered` is the
+    /// last that was delivered. Others may be ahead, and the subscriber may have been there.
     fn recover(
         &self,
         hub: &Hub,
@@ -123,21 +124,22 @@ impl Subscriber {
         options: Options<'_>,
         delivered: u64,
         from: Publisher<'_>,
-    ) -> Result<Subscribed, TopicError> {
+    ) -> Result<(Subscribed, u64), TopicError> {
         let keep = match filter {
             Filter::Topic(topic) => hub.rules.keep(self.space, topic).zip(Some(topic)),
             _ => None,
         };
         let Some((keep, topic)) = keep else {
-            return Ok(Subscribed {
+            let subscribed = Subscribed {
                 position: None,
                 recovery: Recovery::None,
-            });
+            };
+            return Ok((subscribed, delivered));
         };
         let is_asked = options.since.is_some() || keep.is_given;
         let wanted = |since| Wanted {
             since,
-            up_to: delivered,
+            up_to: (!is_asked).then_some(delivered),
             count: if is_asked { usize::MAX } else { 0 },
             // In on_connect nothing leaves the queue.
             bytes: self.output.room(),
@@ -161,10 +163,11 @@ impl Subscriber {
             true => Recovery::Gap,
             false => Recovery::Complete(count),
         };
-        Ok(Subscribed {
+        let subscribed = Subscribed {
             position: recovered.position,
             recovery,
-        })
+        };
+        Ok((subscribed, recovered.up_to))
     }
 
     fn send(&self, message: &Message<'_>, options: Options<'_>, from: Publisher<'_>) {

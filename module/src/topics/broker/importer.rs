@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use websocket_plugin::abi::host::check_topic;
 
+use super::backlog::measure;
 use super::backoff::Backoff;
 use super::lease::Lease;
 use super::link::Entry;
@@ -12,7 +13,7 @@ use super::redis::Redis;
 use super::settings::Settings;
 use crate::httpd::log::{Level, log_server};
 use crate::topics::hub::{Hub, describe, log_seldom};
-use crate::topics::log::{Imported, Mark};
+use crate::topics::log::{Backlog, Imported, Mark};
 use crate::topics::message::{Kind, Message};
 use crate::topics::outbox::Outbox;
 
@@ -28,8 +29,7 @@ pub(super) struct Importer<'i> {
 
 /// What there is to say of a connection to the broker.
 struct Catching {
-    /// The number of the newest message when the connection was made: what is not newer was
-    /// published before.
+    /// The number of the newest message when the connection was made.
     newest: u64,
     /// How many of these have been read.
     count: usize,
@@ -83,8 +83,7 @@ impl<'i> Importer<'i> {
 
     /// Returns when the broker cannot be read, or the log cannot be written.
     async fn follow(&self, redis: &mut Redis, was_cut: &mut bool) -> Result<Infallible, String> {
-        let mark = self.hub.log.mark().map_err(|error| describe(&error))?;
-        let mut mark = mark.unwrap_or_default();
+        let mut mark = measure(&self.hub.log, redis).await?;
         let mut catching = Catching {
             newest: redis.newest().await?.unwrap_or(0),
             count: 0,
@@ -92,25 +91,28 @@ impl<'i> Importer<'i> {
             is_told: false,
         };
         loop {
-            if mark.number >= catching.newest && !catching.is_told {
+            let has_backlog = mark.backlog != Backlog::Read;
+            if mark.number >= catching.newest && !has_backlog && !catching.is_told {
                 self.tell(&mut catching);
                 *was_cut = false;
             }
-            let entries = redis.read(&mark.place, !mark.is_filling).await?;
+            let entries = redis.read(&mark.place, !has_backlog).await?;
             mark = match entries.last() {
                 Some(last) => {
-                    let is_filling = mark.is_filling && last.number < catching.newest;
-                    let after = last.mark(is_filling);
-                    self.import(&mark, after, &entries, catching.newest)?
+                    let backlog = match mark.backlog {
+                        Backlog::UpTo(end) if end <= last.number => Backlog::Read,
+                        backlog => backlog,
+                    };
+                    self.import(&mark, last.mark(backlog), &entries)?
                 }
                 // All is read, whatever numbers the messages have.
-                None if mark.is_filling => {
-                    let filled = Mark {
-                        is_filling: false,
+                None if has_backlog => {
+                    let after = Mark {
+                        backlog: Backlog::Read,
                         ..mark.clone()
                     };
                     catching.newest = mark.number;
-                    self.import(&mark, filled, &[], 0)?
+                    self.import(&mark, after, &[])?
                 }
                 None => mark,
             };
@@ -119,13 +121,7 @@ impl<'i> Importer<'i> {
     }
 
     /// Adds messages to the log and delivers them. Returns how far that has come.
-    fn import(
-        &self,
-        before: &Mark,
-        after: Mark,
-        entries: &[Entry],
-        newest: u64,
-    ) -> Result<Mark, String> {
+    fn import(&self, before: &Mark, after: Mark, entries: &[Entry]) -> Result<Mark, String> {
         let has_gap = before.has_gap(entries.iter().map(|entry| entry.number));
         if has_gap {
             self.log(
@@ -135,7 +131,7 @@ impl<'i> Importer<'i> {
             );
         }
         let read = entries.iter().filter_map(|entry| {
-            let is_old = before.is_filling && entry.number <= newest;
+            let is_old = matches!(before.backlog, Backlog::UpTo(end) if entry.number <= end);
             self.read(entry, is_old)
         });
         let messages: Vec<_> = read.collect();
@@ -202,11 +198,11 @@ impl<'i> Importer<'i> {
 
 impl Entry {
     /// How far a host has come that has read it.
-    fn mark(&self, is_filling: bool) -> Mark {
+    fn mark(&self, backlog: Backlog) -> Mark {
         Mark {
             place: self.place.clone(),
             number: self.number,
-            is_filling,
+            backlog,
         }
     }
 }

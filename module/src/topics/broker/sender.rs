@@ -2,10 +2,12 @@
 
 use std::time::Duration;
 
+use super::backlog::measure;
 use super::backoff::Backoff;
 use super::redis::Redis;
 use super::settings::Settings;
 use crate::httpd::log::{Level, log_server};
+use crate::topics::log::Log;
 use crate::topics::outbox::{Outbox, Sending};
 use crate::topics::random::random;
 
@@ -20,6 +22,7 @@ const PING_INTERVAL: Duration = Duration::from_secs(2);
 const LAST: Duration = Duration::from_secs(2);
 
 pub(super) struct Sender<'s> {
+    log: &'s Log,
     outbox: &'s Outbox,
     settings: &'s Settings,
     /// Unlike that of any other child of any host.
@@ -34,8 +37,9 @@ struct Unsent {
 }
 
 impl<'s> Sender<'s> {
-    pub(super) fn new(outbox: &'s Outbox, settings: &'s Settings) -> Self {
+    pub(super) fn new(log: &'s Log, outbox: &'s Outbox, settings: &'s Settings) -> Self {
         Self {
+            log,
             outbox,
             settings,
             name: format!("{:016x}{:016x}", random(), random()),
@@ -68,7 +72,7 @@ impl<'s> Sender<'s> {
             first: 1,
         };
         loop {
-            let why = match Redis::connect(self.settings).await {
+            let why = match self.connect().await {
                 Ok(mut redis) => {
                     self.note_connected();
                     backoff = Backoff::new();
@@ -85,6 +89,12 @@ impl<'s> Sender<'s> {
             }
             tokio::time::sleep(backoff.next()).await;
         }
+    }
+
+    async fn connect(&self) -> Result<Redis, String> {
+        let mut redis = Redis::connect(self.settings).await?;
+        measure(self.log, &mut redis).await?;
+        Ok(redis)
     }
 
     /// Returns without an error when the child ends and all is sent.

@@ -7,7 +7,7 @@ use websocket_plugin::Position;
 
 use super::clock::{milliseconds, now};
 use super::keys::{TopicKey, number};
-use super::{Log, LogError};
+use super::{Backlog, Log, LogError};
 use crate::topics::message::Message;
 use crate::topics::random::random;
 use crate::topics::rules::Keep;
@@ -42,8 +42,8 @@ pub(in crate::topics) enum Since {
 #[derive(Clone, Copy, Debug)]
 pub(in crate::topics) struct Wanted {
     pub(in crate::topics) since: Since,
-    /// Of the log, messages up to the one with this number.
-    pub(in crate::topics) up_to: u64,
+    /// Of the log, messages up to the one with this number; `None`: all.
+    pub(in crate::topics) up_to: Option<u64>,
     /// So many at most.
     pub(in crate::topics) count: usize,
     /// If they have more bytes than this, none.
@@ -55,6 +55,9 @@ pub(in crate::topics) struct Wanted {
 pub(in crate::topics) struct Recovered {
     /// The newest message of the topic, of those that were wanted, if there was one.
     pub(in crate::topics) position: Option<Position>,
+    /// What the history has does not depend on messages of the log that follow the one with this
+    /// number.
+    pub(in crate::topics) up_to: u64,
     /// Some of the messages that were wanted are gone, or they are too many. There is none of them.
     pub(in crate::topics) has_gap: bool,
     messages: Vec<Box<[u8]>>,
@@ -165,9 +168,14 @@ impl Log {
     ) -> Result<Recovered, LogError> {
         let txn = self.read()?;
         let key = TopicKey::new(space, topic);
-        let mut recovered = Recovered::default();
-        let is_filling = self.mark_in(&txn)?.is_some_and(|mark| mark.is_filling);
-        if is_filling && wanted.since != Since::Beginning {
+        let newest = self.last(&txn)?;
+        let mut recovered = Recovered {
+            up_to: wanted.up_to.map_or(newest, |up_to| up_to.min(newest)),
+            ..Recovered::default()
+        };
+        let mark = self.mark_in(&txn)?;
+        let has_backlog = mark.is_some_and(|mark| mark.backlog != Backlog::Read);
+        if has_backlog && wanted.since != Since::Beginning {
             recovered.has_gap = true;
             return Ok(recovered);
         }
@@ -175,7 +183,7 @@ impl Log {
             recovered.has_gap = wanted.since != Since::Beginning;
             return Ok(recovered);
         };
-        let newest = self.newest_up_to(&txn, &key, state, wanted.up_to)?;
+        let newest = self.newest_up_to(&txn, &key, state, recovered.up_to)?;
         recovered.position = (newest > 0).then_some(Position {
             epoch: state.epoch,
             offset: newest,

@@ -15,9 +15,22 @@ pub(in crate::topics) struct Mark {
     pub(in crate::topics) place: Box<str>,
     /// Its number.
     pub(in crate::topics) number: u64,
-    /// What was published while this host did not read it is being added to histories, so nobody
-    /// can be told that it has missed nothing.
-    pub(in crate::topics) is_filling: bool,
+    /// What is left to be read of what was published before this host began to.
+    pub(in crate::topics) backlog: Backlog,
+}
+
+/// Messages that a broker has from before this host began to read it. They are added to histories,
+/// and are not sent to those who have subscribed. Until all are there, nobody can be told that it
+/// has missed nothing.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(in crate::topics) enum Backlog {
+    /// Nothing is left.
+    #[default]
+    Read,
+    /// No process of this host has reached the broker yet.
+    Unmeasured,
+    /// Messages up to the one with this number.
+    UpTo(u64),
 }
 
 impl Mark {
@@ -39,19 +52,27 @@ impl Mark {
     }
 
     fn write(&self) -> Vec<u8> {
-        let mut bytes = vec![u8::from(self.is_filling)];
-        bytes.extend_from_slice(&self.number.to_ne_bytes());
-        bytes.extend_from_slice(self.place.as_bytes());
-        bytes
+        let (kind, end) = match self.backlog {
+            Backlog::Read => (0, 0),
+            Backlog::Unmeasured => (1, 0),
+            Backlog::UpTo(end) => (2, end),
+        };
+        let [number, end] = [self.number, end].map(u64::to_ne_bytes);
+        [&[kind][..], &number, &end, self.place.as_bytes()].concat()
     }
 
     fn read(bytes: &[u8]) -> Option<Self> {
-        let (is_filling, rest) = bytes.split_first()?;
-        let (&number, place) = rest.split_first_chunk()?;
+        let (kind, rest) = bytes.split_first()?;
+        let (&number, rest) = rest.split_first_chunk()?;
+        let (&end, place) = rest.split_first_chunk()?;
         Some(Self {
             place: str::from_utf8(place).ok()?.into(),
             number: u64::from_ne_bytes(number),
-            is_filling: *is_filling != 0,
+            backlog: match kind {
+                0 => Backlog::Read,
+                1 => Backlog::Unmeasured,
+                _ => Backlog::UpTo(u64::from_ne_bytes(end)),
+            },
         })
     }
 }
@@ -89,16 +110,32 @@ impl Log {
     }
 
     /// Notes that histories lack what was published while nobody on this host has read the broker.
-    pub(in crate::topics) fn begin_filling(&self) -> Result<(), LogError> {
+    pub(in crate::topics) fn begin_backlog(&self) -> Result<(), LogError> {
+        self.change_mark(|mark| mark.backlog = Backlog::Unmeasured)?;
+        Ok(())
+    }
+
+    /// Notes that the broker's newest message has this number. What has a greater one is sent to
+    /// those who have subscribed. Only the first process of the host that has reached the broker
+    /// decides this. Returns how far the broker was read.
+    pub(in crate::topics) fn measure_backlog(&self, newest: u64) -> Result<Mark, LogError> {
+        self.change_mark(|mark| {
+            if mark.backlog == Backlog::Unmeasured {
+                mark.backlog = Backlog::UpTo(newest);
+            }
+        })
+    }
+
+    fn change_mark(&self, change: impl FnOnce(&mut Mark)) -> Result<Mark, LogError> {
         let Some(SourceId(id)) = self.source else {
-            return Ok(());
+            return Ok(Mark::default());
         };
         let mut txn = self.environment.write_txn()?;
         let mut mark = self.mark_in(&txn)?.unwrap_or_default();
-        mark.is_filling = true;
+        change(&mut mark);
         self.imports.put(&mut txn, &id, &mark.write())?;
         txn.commit()?;
-        Ok(())
+        Ok(mark)
     }
 
     /// Adds messages of the broker, which was read up to `before` and is now up to `after`. If
@@ -136,7 +173,7 @@ impl Log {
         if has_gap {
             self.topics.clear(&mut txn)?;
             self.history.clear(&mut txn)?;
-            if !before.is_filling {
+            if before.backlog == Backlog::Read {
                 newest += 2;
                 MISSING.write(&mut bytes);
                 self.messages.put(&mut txn, &newest, &bytes)?;

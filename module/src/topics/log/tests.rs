@@ -43,7 +43,7 @@ fn publish(log: &Log, topic: &str, payload: &[u8], keep: Option<Keep>) -> Option
 fn wanted(since: Since) -> Wanted {
     Wanted {
         since,
-        up_to: u64::MAX,
+        up_to: None,
         count: usize::MAX,
         bytes: usize::MAX,
     }
@@ -139,13 +139,18 @@ fn what_was_not_delivered_yet_and_what_has_no_room_is_not_recovered() {
     }
     // The third message of the log is the second of the topic.
     let up_to = |up_to| Wanted {
-        up_to,
+        up_to: Some(up_to),
         ..wanted(Since::Position(first))
     };
     assert_eq!(recover_as(&log, 9, up_to(2)), (true, vec![]));
     assert_eq!(recover_as(&log, 9, up_to(3)), (true, vec![vec![2]]));
     let recovered = log.recover((space(), "t"), keep(9), up_to(3)).unwrap();
-    assert_eq!(recovered.position.unwrap().offset, 2);
+    assert_eq!(
+        (recovered.position.unwrap().offset, recovered.up_to),
+        (2, 3)
+    );
+    let all = log.recover((space(), "t"), keep(9), wanted(Since::Position(first)));
+    assert_eq!(all.unwrap().up_to, 4);
     let bytes = |bytes| Wanted {
         bytes,
         ..wanted(Since::Position(first))

@@ -1,10 +1,13 @@
 //! Topics with a history.
 
+use std::thread;
+
 use anyhow::{Context as _, Result, ensure};
+use xtask::httpd::Httpd;
+use xtask::server_root::Mpm;
 
 use super::{ask, expect, open, root, start, text};
 use crate::support::{Client, Context, cases};
-use xtask::server_root::Mpm;
 
 cases! {
     "topics: a history gives a client what it has missed, then what is new" => recovery,
@@ -281,26 +284,37 @@ fn too_long(context: &Context) -> Result<()> {
     client.expect_text("new")
 }
 
-/// A client subscribes again and again from where it was, while others publish all the time.
+/// Clients subscribe again and again from where they were, in whatever process, while others publish
+/// all the time.
 fn seam(context: &Context) -> Result<()> {
     const COUNT: usize = 400;
     let httpd = start(context, "WebSocketTopicHistory a 1000")?;
     let seen = ask(&mut open(&httpd)?, "pub a start")?;
-    let mut speaker = open(&httpd)?;
-    let publishing = std::thread::spawn(move || -> Result<()> {
-        for number in 0..COUNT {
-            ask(&mut speaker, &format!("pub a {number}"))?;
-        }
-        Ok(())
-    });
     let (epoch, _) = seen.split_once('-').context("a position")?;
+    let mut speaker = open(&httpd)?;
+    thread::scope(|scope| {
+        let publish = || {
+            (0..COUNT)
+                .try_for_each(|number| ask(&mut speaker, &format!("pub a {number}")).map(drop))
+        };
+        let publishing = scope.spawn(publish);
+        let clients = [(); 6].map(|()| scope.spawn(|| hear_all(&httpd, epoch, COUNT)));
+        for client in clients {
+            client.join().expect("no panic")?;
+        }
+        publishing.join().expect("no panic")
+    })
+}
+
+/// Hears each number once and in order, with many connections. The first follows the first position.
+fn hear_all(httpd: &Httpd, epoch: &str, count: usize) -> Result<()> {
     let mut heard = 0;
-    while heard < COUNT {
-        let mut client = open(&httpd)?;
+    while heard < count {
+        let mut client = open(httpd)?;
         client.text(format!("since a {epoch}-{}", heard + 1))?;
         // Some of what is recovered, and some of what is new.
-        for _ in 0..37 {
-            if heard == COUNT {
+        for _ in 0..7 {
+            if heard == count {
                 break;
             }
             let text = client.next_text()?;
@@ -312,5 +326,5 @@ fn seam(context: &Context) -> Result<()> {
             heard += 1;
         }
     }
-    publishing.join().expect("no panic")
+    Ok(())
 }

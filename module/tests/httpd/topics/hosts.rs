@@ -19,6 +19,7 @@ cases! {
     "hosts: subscribers on all hosts get each message once and in the same order" => order,
     "hosts: a client goes on at another host from the last position it has seen" => resume,
     "hosts: a host that starts later has the histories, and sends nobody what is old" => late,
+    "hosts: what a host publishes as soon as it serves comes to its own subscribers" => early,
     "hosts: when the process that imports is killed another goes on, without loss" => killed,
     "hosts: a broker with TLS and a password, which no log shows" => guarded,
     "hosts: WebSocketTopicHistory Latest gives a new host's subscribers the latest" => latest,
@@ -202,6 +203,20 @@ fn late(context: &Context) -> Result<()> {
     client.expect_text("4")?;
     plain.expect_text("new")?;
     plain.expect_text("4")
+}
+
+fn early(context: &Context) -> Result<()> {
+    let Some(redis) = redis(&[])? else {
+        return Ok(());
+    };
+    for number in 0..4 {
+        let httpd = host(context, redis.port(), "")?;
+        let mut listener = listener(&httpd, "sub a")?;
+        // Another process may have to reach the broker first.
+        publish(&mut open(&httpd)?, "a", &number.to_string())?;
+        listener.expect_text(number.to_string())?;
+    }
+    Ok(())
 }
 
 fn latest(context: &Context) -> Result<()> {

@@ -1,4 +1,4 @@
-use super::{Imported, Mark, SourceId};
+use super::{Backlog, Imported, Mark, SourceId};
 use crate::topics::SpaceId;
 use crate::topics::log::{Log, Since, Wanted};
 use crate::topics::message::{Kind, Message};
@@ -16,7 +16,7 @@ fn mark(number: u64) -> Mark {
     Mark {
         place: format!("{number}-0").into(),
         number,
-        is_filling: false,
+        backlog: Backlog::Read,
     }
 }
 
@@ -48,7 +48,7 @@ fn imported(offset: u64, is_old: bool) -> Imported<'static> {
 fn import(log: &Log, (before, after): (&Mark, &Mark), offsets: &[u64], has_gap: bool) -> bool {
     let messages: Vec<_> = offsets
         .iter()
-        .map(|offset| imported(*offset, before.is_filling))
+        .map(|offset| imported(*offset, before.backlog != Backlog::Read))
         .collect();
     log.import((before, after), &messages, has_gap, |_| Some(KEEP))
         .unwrap()
@@ -58,7 +58,7 @@ fn import(log: &Log, (before, after): (&Mark, &Mark), offsets: &[u64], has_gap: 
 fn since(log: &Log, since: Since) -> (bool, Vec<u64>) {
     let wanted = Wanted {
         since,
-        up_to: log.newest().unwrap(),
+        up_to: None,
         count: 99,
         bytes: usize::MAX,
     };
@@ -107,10 +107,10 @@ fn what_another_process_has_imported_is_not_imported_again() {
 fn old_messages_come_into_histories_and_nobody_can_be_told_that_they_are_complete() {
     let (_directory, log) = log();
     assert!(import(&log, (&Mark::default(), &mark(1)), &[1], false));
-    log.begin_filling().unwrap();
+    log.begin_backlog().unwrap();
     assert_eq!(since(&log, Since::Position(position(1))), (false, vec![]));
-    let before = log.mark().unwrap().unwrap();
-    assert!(before.is_filling && before.number == 1);
+    let before = log.measure_backlog(3).unwrap();
+    assert_eq!((before.backlog, before.number), (Backlog::UpTo(3), 1));
     assert!(import(&log, (&before, &mark(3)), &[2, 3], false));
     assert_eq!(delivered(&log, 1), (0, false));
     assert_eq!(
@@ -157,4 +157,14 @@ fn a_gap_is_seen_before_and_between_messages() {
     // What was before a host began to read does not concern it.
     assert!(!has_gap(&Mark::default(), &[17, 18]));
     assert!(has_gap(&Mark::default(), &[17, 19]));
+}
+
+#[test]
+fn the_first_process_that_reaches_the_broker_decides_what_is_old() {
+    let (_directory, log) = log();
+    log.begin_backlog().unwrap();
+    assert_eq!(log.measure_backlog(2).unwrap().backlog, Backlog::UpTo(2));
+    assert_eq!(log.measure_backlog(5).unwrap().backlog, Backlog::UpTo(2));
+    // It is not forgotten when the connection is lost in between.
+    assert_eq!(log.mark().unwrap().unwrap().backlog, Backlog::UpTo(2));
 }
