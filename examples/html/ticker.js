@@ -13,7 +13,7 @@
       interval.textContent = "–";
     },
     onMessage: (seconds) => {
-      value.textContent = Number(seconds).toFixed(1);
+      value.textContent = MessageLog.clock(new Date(1000 * seconds));
       const now = performance.now();
       if (last !== undefined) {
         interval.textContent = `${Math.round(now - last)} ms`;

@@ -13,7 +13,7 @@ cases! {
 fn ticker(context: &Context) -> Result<()> {
     let page = context.open("ticker.html")?;
     page.until(
-        "Number(element('ticker-value').textContent) > 0",
+        "element('ticker-value').textContent.endsWith('.000')",
         &json!([]),
     )?;
     page.until(

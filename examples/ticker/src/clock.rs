@@ -1,90 +1,75 @@
-//! The thread, and the clients to which it sends.
+//! The thread, and the topic to which it publishes.
 
-use std::io;
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::hash::{BuildHasher, RandomState};
+use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
 use std::thread::{self, JoinHandle};
-use std::time::{Duration, Instant};
-use websocket_plugin::Sender;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::{io, process};
+use websocket_plugin::Topics;
 
+/// A running clock. It stops when it is dropped.
 pub(crate) struct Clock {
-    shared: Arc<Shared>,
-    thread: Mutex<Option<JoinHandle<()>>>,
-}
-
-struct Shared {
-    interval: Duration,
-    state: Mutex<State>,
-    stop: Condvar,
-}
-
-#[derive(Default)]
-struct State {
-    clients: Vec<Sender>,
-    stopping: bool,
+    topic: String,
+    /// Dropped to stop the thread.
+    running: Option<Sender<()>>,
+    thread: Option<JoinHandle<()>>,
 }
 
 impl Clock {
-    /// A clock whose thread does not run yet.
-    pub(crate) fn new(interval: Duration) -> Self {
-        let shared = Shared {
-            interval,
-            state: Mutex::default(),
-            stop: Condvar::new(),
-        };
-        Self {
-            shared: Arc::new(shared),
-            thread: Mutex::new(None),
-        }
+    /// A clock that ticks each `interval` milliseconds.
+    pub(crate) fn start(interval: u64, topics: Topics) -> io::Result<Self> {
+        // Processes that were forked may have the same random numbers.
+        let random = RandomState::new().hash_one(process::id());
+        let topic = format!("ticker/{random:016x}");
+        let (running, stop) = mpsc::channel();
+        let name = topic.clone();
+        let thread = thread::Builder::new().spawn(move || run(interval, topics, &name, &stop))?;
+        Ok(Self {
+            topic,
+            running: Some(running),
+            thread: Some(thread),
+        })
     }
 
-    /// Adds a client. The first one starts the thread.
-    pub(crate) fn add(&self, client: Sender) -> io::Result<()> {
-        lock(&self.shared.state).clients.push(client);
-        let mut thread = lock(&self.thread);
-        if thread.is_none() {
-            let shared = Arc::clone(&self.shared);
-            *thread = Some(thread::Builder::new().spawn(move || shared.run())?);
-        }
-        Ok(())
+    /// The topic of the ticks. No other clock has it.
+    pub(crate) fn topic(&self) -> &str {
+        &self.topic
     }
 }
 
 impl Drop for Clock {
     fn drop(&mut self) {
-        lock(&self.shared.state).stopping = true;
-        self.shared.stop.notify_all();
-        if let Some(thread) = lock(&self.thread).take() {
+        self.running = None;
+        if let Some(thread) = self.thread.take() {
             // If the thread panicked, the panic hook has already written that to stderr.
             let _ = thread.join();
         }
     }
 }
 
-impl Shared {
-    fn run(&self) {
-        log::debug!("the clock starts");
-        let started = Instant::now();
-        while let Some(clients) = self.wait() {
-            let text = format!("{:.3}", started.elapsed().as_secs_f64());
-            for client in clients {
-                // The next tick removes clients that have left.
-                let _ = client.send(&text);
-            }
+/// Ticks at multiples of the interval, and so together with all other clocks.
+fn run(interval: u64, topics: Topics, topic: &str, stop: &Receiver<()>) {
+    log::debug!("the clock starts");
+    let mut last = 0;
+    loop {
+        let now = milliseconds_since_1970();
+        let mut next = (now / interval + 1).saturating_mul(interval);
+        // The last wait may have ended a little early by the system's time.
+        if next == last {
+            next = next.saturating_add(interval);
         }
-    }
-
-    /// Waits for one interval and returns the clients, or `None` when the clock must stop. It does
-    /// not keep the lock: a slow client delays the clock, but not other clients that connect.
-    fn wait(&self) -> Option<Vec<Sender>> {
-        let running = |state: &mut State| !state.stopping;
-        let state = lock(&self.state);
-        let waited = self.stop.wait_timeout_while(state, self.interval, running);
-        let (mut state, _) = waited.unwrap_or_else(PoisonError::into_inner);
-        state.clients.retain(Sender::is_open);
-        (!state.stopping).then(|| state.clients.clone())
+        let wait = Duration::from_millis(next - now);
+        if stop.recv_timeout(wait) != Err(RecvTimeoutError::Timeout) {
+            return;
+        }
+        last = next;
+        let seconds = Duration::from_millis(next).as_secs_f64();
+        // If topics fail, httpd's log says why. They may work again at the next tick.
+        let _ = topics.publish(topic, &format!("{seconds:.3}"));
     }
 }
 
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+fn milliseconds_since_1970() -> u64 {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH);
+    now.map_or(0, |now| now.as_millis().try_into().unwrap_or(u64::MAX))
 }

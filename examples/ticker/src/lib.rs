@@ -1,4 +1,10 @@
-//! One thread sends the seconds since it started to all clients.
+//! Sends the time to all clients, in seconds since 1970.
+//!
+//! The ticks come at multiples of the interval, so those of all processes of httpd are the same.
+//! Each process that has clients has a clock, which is a thread, and the clock has a topic of its own,
+//! to which the clients of the process subscribe. So each client gets each tick once, the processes
+//! need not agree on one that has the clock, and one that is killed stops no clock but its own. A
+//! client that does not keep up delays no other.
 //!
 //! The first client starts the thread. If `configure` started it, it would run in the process that
 //! reads the configuration and not in those that serve clients. The destructor of the plugin waits
@@ -16,14 +22,16 @@
 mod clock;
 
 use clock::Clock;
-use std::time::Duration;
+use std::sync::{Mutex, PoisonError};
 use websocket_plugin::{
-    Close, Handshake, Message, OptionError, Options, Plugin, Rejection, Sender, websocket_plugin,
+    Close, Handshake, Message, OptionError, Options, Plugin, Rejection, Sender, Topics,
+    websocket_plugin,
 };
 
 /// The plugin. Its option `interval` is in milliseconds; the default is 1000.
 pub struct Ticker {
-    clock: Clock,
+    interval: u64,
+    clock: Mutex<Option<Clock>>,
 }
 
 #[websocket_plugin]
@@ -32,14 +40,23 @@ impl Plugin for Ticker {
         options.reject_unknown(&["interval"])?;
         match options.parse("interval")?.unwrap_or(1000) {
             0 => Err(OptionError::invalid("interval", "0", "must be positive")),
-            milliseconds => Ok(Self {
-                clock: Clock::new(Duration::from_millis(milliseconds)),
+            interval => Ok(Self {
+                interval,
+                clock: Mutex::new(None),
             }),
         }
     }
 
     fn on_connect(&self, handshake: &mut Handshake<'_>) -> Result<(), Rejection> {
-        Ok(self.clock.add(handshake.sender())?)
+        let mut clock = self.clock.lock().unwrap_or_else(PoisonError::into_inner);
+        if clock.is_none() {
+            // The process has one clock, for the clients of all virtual hosts.
+            *clock = Some(Clock::start(self.interval, Topics::host()?)?);
+        }
+        if let Some(clock) = &*clock {
+            handshake.subscribe(clock.topic())?;
+        }
+        Ok(())
     }
 
     fn on_message(&self, _: &mut (), _: &Sender, _: Message<'_>) -> Result<(), Close> {
@@ -48,39 +65,4 @@ impl Plugin for Ticker {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::Ticker;
-    use websocket_plugin::testing::{Client, Host, Received, Request};
-
-    fn tick(client: &Client<'_>) -> f64 {
-        match client.receive() {
-            Received::Text(seconds) => seconds.parse().unwrap(),
-            other => panic!("{other:?}"),
-        }
-    }
-
-    #[test]
-    fn all_clients_get_the_same_ticks() {
-        let host = Host::configure::<Ticker>(&[("interval", "5")]).unwrap();
-        let clients = [(); 3].map(|()| host.connect(Request::new()).unwrap());
-        let [first, second, third] = clients.each_ref().map(tick);
-        assert!(first <= second && second <= third);
-        let [leaving, staying, _] = clients;
-        leaving.disconnect();
-        let before = tick(&staying);
-        assert!(tick(&staying) > before);
-    }
-
-    #[test]
-    fn the_interval_is_a_positive_number() {
-        for interval in ["0", "-1", "soon"] {
-            let error = Host::configure::<Ticker>(&[("interval", interval)])
-                .err()
-                .unwrap();
-            assert!(
-                error.starts_with(&format!("option `interval`: `{interval}`: ")),
-                "{error}"
-            );
-        }
-    }
-}
+mod tests;
