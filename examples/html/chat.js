@@ -1,15 +1,22 @@
-// The chat: the events of the room, and the user's name.
+// The chat: the events of a room, and the user's name.
 "use strict";
 
 {
   const part = (name) => document.getElementById(`chat-${name}`);
   const log = new MessageLog(part("log"));
+  const room = location.hash.slice(1) || "lobby";
   let name; // the user's choice, to be sent again after a reconnect
+
+  addEventListener("hashchange", () => location.reload());
+  part("room").textContent = room;
 
   const rename = () => socket.send(JSON.stringify({ type: "rename", name }));
 
   const show = (event) => {
     switch (event.type) {
+      case "you":
+        part("name").placeholder = event.name;
+        return;
       case "said":
         return log.add("said", `${event.name}: ${event.text}`);
       case "joined":
@@ -21,7 +28,7 @@
     }
   };
 
-  const socket = new LiveSocket("/chat", {
+  const socket = new LiveSocket(`/chat/${room}`, {
     status: part("status"),
     onState: (state) => {
       const open = state === "open";

@@ -11,11 +11,19 @@ use crate::workspace::{C_PLUGINS, Library, Workspace, module_of};
 /// The folder of the pages.
 pub const PAGES: &str = "examples/html";
 
-/// With one process, all clients of the chat are in the same room.
-const ONE_PROCESS: Sizing = Sizing {
-    processes: 1,
+/// Two processes, as on a server with httpd's own settings: what works here works there.
+const TWO_PROCESSES: Sizing = Sizing {
+    processes: 2,
     threads: 64,
 };
+
+/// Both are started, and kept: one alone has fewer threads than are to be spare. Prefork has one
+/// process per connection.
+const START_BOTH: &str =
+    "<IfModule !prefork.c>\n    StartServers 2\n    MinSpareThreads 65\n</IfModule>";
+
+/// The pages are the same on the ports of `http:` and `https:`, which are two virtual hosts.
+const TOPICS: &str = "    WebSocketTopicSpace demo\n    WebSocketTopicHistory \"chat/**\" 100 1h\n";
 
 /// The example plugins in Rust that the pages use: their folders, and additional directives. Each
 /// is served at `/FOLDER`. Plugins in C are served at `/c/NAME`.
@@ -82,7 +90,8 @@ pub fn served_by(
     demos: &[Demo],
 ) -> Result<ServerRoot> {
     let root = root
-        .sizing(ONE_PROCESS)
+        .sizing(TWO_PROCESSES)
+        .config(START_BOTH)
         .document_root(workspace.root().join(PAGES))
         .load_module("websocket_module", module_of(libraries)?)
         .config(configuration(demos));
@@ -97,7 +106,7 @@ pub fn served_by(
 /// The lines of `httpd.conf` that serve `demos`.
 fn configuration(demos: &[Demo]) -> String {
     let locations: String = demos.iter().map(Demo::location).collect();
-    format!("<IfModule mod_websocket.c>\n{locations}</IfModule>")
+    format!("<IfModule mod_websocket.c>\n{TOPICS}{locations}</IfModule>")
 }
 
 impl Demo {
@@ -165,6 +174,8 @@ mod tests {
         assert_eq!(
             configuration(&[demo]),
             r#"<IfModule mod_websocket.c>
+    WebSocketTopicSpace demo
+    WebSocketTopicHistory "chat/**" 100 1h
     <Location "/c/echo">
         SetHandler websocket-handler
         WebSocketHandler "/with space/examples/c/echo.so" echo_init

@@ -1,16 +1,19 @@
-//! A chat room in which every member gets every message.
+//! Chat rooms in which every member gets every message, whatever process of httpd serves them.
+//!
+//! The path names the room: `/chat/games` is the room `games`, and `/chat` is the lobby.
 //!
 //! Clients send JSON: `{"type": "say", "text": "hello"}`, or `{"type": "rename", "name": "alice"}`.
 //! They receive [`Event`]s, such as `{"type": "said", "name": "alice", "text": "hello"}`. An
-//! authenticated client has its user name; others are called `guest-1` and so on.
+//! authenticated client has its user name; others get a name such as `guest-3fa94c`. The event `you`
+//! tells each client its own.
 //!
-//! Each process of httpd has its own room. Run a single process (`ServerLimit 1` of the event MPM),
-//! or connect the rooms through a database.
-//!
-//! The plugin sends from its callbacks, also from `on_connect`. This deadlocks in the C module,
-//! where a separate thread would have to send.
+//! A room is two topics: `chat/games` for what is said, and `chat-members/games` for who comes and
+//! goes. Virtual hosts have rooms of their own, unless `WebSocketTopicSpace` says otherwise. httpd
+//! keeps what is said if `WebSocketTopicHistory` tells it to. The option `history` says
+//! how much of that a new member gets (the default is 10 messages).
 //!
 //! ```apache
+//! WebSocketTopicHistory "chat/**" 100 1h
 //! <Location "/chat">
 //!     SetHandler websocket-handler
 //!     WebSocketHandler modules/libwebsocket_chat.so chat_init
@@ -23,6 +26,8 @@ mod room;
 
 use room::Room;
 use serde::{Deserialize, Serialize};
+use std::hash::{BuildHasher, RandomState};
+use std::process;
 use websocket_plugin::{
     Close, CloseCode, Handshake, Message, OptionError, Options, Plugin, Rejection, Sender,
     websocket_plugin,
@@ -33,12 +38,12 @@ const MAX_NAME: usize = 40;
 
 /// The plugin.
 pub struct Chat {
-    room: Room,
+    history: usize,
 }
 
-/// A member of the room.
+/// A member of a room.
 pub struct Member {
-    id: u64,
+    room: Room,
     name: String,
 }
 
@@ -49,10 +54,15 @@ enum Request {
     Rename { name: String },
 }
 
-/// A message to all members.
+/// A message to all members of a room; [`You`](Self::You) goes to one client.
 #[derive(Clone, Debug, Deserialize, PartialEq, Eq, Serialize)]
 #[serde(tag = "type", rename_all = "lowercase")]
 pub enum Event {
+    /// This is the client's own name.
+    You {
+        /// The name.
+        name: String,
+    },
     /// A member has joined.
     Joined {
         /// The member.
@@ -85,28 +95,23 @@ impl Plugin for Chat {
 
     fn configure(options: &Options) -> Result<Self, OptionError> {
         options.reject_unknown(&["history"])?;
-        Ok(Self {
-            room: Room::new(options.parse("history")?.unwrap_or(10)),
-        })
+        let history = options.parse("history")?.unwrap_or(10);
+        Ok(Self { history })
     }
 
     fn on_connect(&self, handshake: &mut Handshake<'_>) -> Result<Member, Rejection> {
-        let sender = handshake.sender();
-        let (id, said) = self.room.enter(sender.clone());
-        for event in said {
-            // An error means that the client has left or that its queue is full. In the first case
-            // `on_disconnect` follows; in the second case the client misses old messages.
-            let _ = sender.try_send_json(&event);
-        }
-        let name = handshake
-            .user()
-            .map_or_else(|| format!("guest-{id}"), str::to_owned);
+        let path = handshake.path_info().unwrap_or_default();
+        let room = Room::new(path, handshake.topics()?).ok_or(Rejection::NOT_FOUND)?;
+        let name = handshake.user().map_or_else(guest, str::to_owned);
+        let you = Event::You { name: name.clone() };
+        handshake.sender().try_send_json(&you)?;
+        room.enter(handshake, self.history)?;
         log::info!("{name} has come in");
-        self.room.tell(&Event::Joined { name: name.clone() });
-        Ok(Member { id, name })
+        room.tell(&Event::Joined { name: name.clone() })?;
+        Ok(Member { room, name })
     }
 
-    fn on_message(&self, member: &mut Member, _: &Sender, m: Message<'_>) -> Result<(), Close> {
+    fn on_message(&self, member: &mut Member, to: &Sender, m: Message<'_>) -> Result<(), Close> {
         let request: Request = m
             .json()
             .map_err(|e| Close::new(CloseCode::INVALID_PAYLOAD, e.to_string()))?;
@@ -122,18 +127,25 @@ impl Plugin for Chat {
                 ));
             }
             Request::Rename { name } => {
+                to.send_json(&Event::You { name: name.clone() })?;
                 let from = std::mem::replace(&mut member.name, name.clone());
                 Event::Renamed { from, name }
             }
         };
-        self.room.tell(&event);
-        Ok(())
+        Ok(member.room.tell(&event)?)
     }
 
-    fn on_disconnect(&self, member: Member) {
-        self.room.leave(member.id);
-        self.room.tell(&Event::Left { name: member.name });
+    fn on_disconnect(&self, Member { room, name }: Member) {
+        // If topics have failed, nobody hears anything, and httpd's log says why.
+        let _ = room.tell(&Event::Left { name });
     }
+}
+
+/// A name that another guest is unlikely to have, in whatever process.
+fn guest() -> String {
+    // Processes that were forked may have the same random numbers.
+    let random = RandomState::new().hash_one(process::id());
+    format!("guest-{:06x}", random & 0xff_ffff)
 }
 
 #[cfg(test)]

@@ -1,76 +1,61 @@
-//! The members of the room, and the last messages.
+//! A room: its topics.
 
 use crate::Event;
-use std::collections::{BTreeMap, VecDeque};
-use std::sync::{Mutex, MutexGuard, PoisonError};
-use websocket_plugin::{Close, CloseCode, SendError, SendJsonError, Sender};
+use websocket_plugin::{Handshake, HistoryMessage, Position, Subscription, TopicError, Topics};
+
+/// The longest name of a room, in bytes. The names of topics are a little longer.
+const MAX_ROOM: usize = 200;
 
 pub(crate) struct Room {
-    history: usize,
-    state: Mutex<State>,
-}
-
-#[derive(Default)]
-struct State {
-    last_id: u64,
-    members: BTreeMap<u64, Sender>,
-    said: VecDeque<Event>,
+    topics: Topics,
+    /// The topic of what is said, which may have a history.
+    said: String,
+    /// The topic of who comes and goes.
+    members: String,
 }
 
 impl Room {
-    /// A room that remembers this many messages.
-    pub(crate) fn new(history: usize) -> Self {
-        Self {
-            history,
-            state: Mutex::default(),
+    /// The room at a path, unless its name cannot be in that of a topic. A star would subscribe to
+    /// all rooms.
+    pub(crate) fn new(path: &str, topics: Topics) -> Option<Self> {
+        let segments: Vec<_> = path.split('/').filter(|part| !part.is_empty()).collect();
+        let name = match &segments[..] {
+            [] => "lobby".to_owned(),
+            segments => segments.join("/"),
+        };
+        let is_plain = |c: char| c != '*' && !c.is_control();
+        (name.len() <= MAX_ROOM && name.chars().all(is_plain)).then(|| Self {
+            topics,
+            said: format!("chat/{name}"),
+            members: format!("chat-members/{name}"),
+        })
+    }
+
+    /// Subscribes a client to the room. It gets the last messages of those that httpd keeps, then
+    /// what is new, without a gap.
+    pub(crate) fn enter(&self, handshake: &Handshake<'_>, last: usize) -> Result<(), TopicError> {
+        let mut kept = Vec::new();
+        let note = |old: HistoryMessage<'_>| kept.push(old.position);
+        self.topics.history(&self.said, None, usize::MAX, note)?;
+        let mut said = Subscription::to(&self.said);
+        if let Some(first) = kept.get(kept.len().saturating_sub(last)) {
+            let offset = first.offset - 1;
+            said = said.since(Position { offset, ..*first });
         }
+        // If httpd has forgotten the first of them meanwhile, the client gets only what is new.
+        handshake.subscribe(said)?;
+        handshake.subscribe(&self.members)?;
+        Ok(())
     }
 
-    /// Adds a member. Returns their number and the last messages.
-    pub(crate) fn enter(&self, newcomer: Sender) -> (u64, Vec<Event>) {
-        let mut state = self.state();
-        state.last_id += 1;
-        let id = state.last_id;
-        state.members.insert(id, newcomer);
-        (id, state.said.iter().cloned().collect())
-    }
-
-    /// Removes a member.
-    pub(crate) fn leave(&self, id: u64) {
-        self.state().members.remove(&id);
-    }
-
-    /// Sends an event to all members without waiting. A member who does not keep up is
-    /// disconnected, so that a slow connection does not silence the room.
-    ///
-    /// It holds no lock while it sends, so members can join and leave meanwhile.
-    pub(crate) fn tell(&self, event: &Event) {
-        for (id, member) in self.remember(event) {
-            // A member who has just left does not need the event.
-            let told = member.try_send_json(event);
-            if matches!(told, Err(SendJsonError::Send(SendError::Full))) {
-                self.leave(id);
-                // 1013: the client may come back. The close frame follows the messages that are
-                // already queued.
-                let too_slow = Close::new(CloseCode::TRY_AGAIN_LATER, "you do not keep up");
-                let _ = member.close(too_slow);
-            }
-        }
-    }
-
-    fn remember(&self, event: &Event) -> Vec<(u64, Sender)> {
-        let mut state = self.state();
-        if matches!(event, Event::Said { .. }) {
-            state.said.push_back(event.clone());
-            if state.said.len() > self.history {
-                state.said.pop_front();
-            }
-        }
-        let members = state.members.iter();
-        members.map(|(id, sender)| (*id, sender.clone())).collect()
-    }
-
-    fn state(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    /// Sends an event to all members. It waits for none of them: httpd closes the connection of one
+    /// who does not keep up.
+    pub(crate) fn tell(&self, event: &Event) -> Result<(), TopicError> {
+        let topic = match event {
+            Event::Said { .. } => &self.said,
+            _ => &self.members,
+        };
+        self.topics.publish_json(topic, event)?;
+        Ok(())
     }
 }

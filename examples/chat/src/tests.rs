@@ -10,8 +10,25 @@ fn heard(client: &Client<'_>) -> Vec<Event> {
     client.received().into_iter().map(event).collect()
 }
 
+fn enter<'h>(host: &'h Host, room: &str, user: &str) -> Client<'h> {
+    let request = Request::new().path_info(room).user(user);
+    host.connect(request).unwrap()
+}
+
+fn say(client: &mut Client<'_>, text: &str) {
+    client.send(&format!(r#"{{"type": "say", "text": "{text}"}}"#));
+}
+
+fn you(name: &str) -> Event {
+    Event::You { name: name.into() }
+}
+
 fn joined(name: &str) -> Event {
     Event::Joined { name: name.into() }
+}
+
+fn left(name: &str) -> Event {
+    Event::Left { name: name.into() }
 }
 
 fn said(name: &str, text: &str) -> Event {
@@ -22,52 +39,100 @@ fn said(name: &str, text: &str) -> Event {
 }
 
 #[test]
-fn every_member_gets_every_message() {
-    let host = Host::load::<Chat>();
-    let mut alice = host.connect(Request::new().user("alice")).unwrap();
-    let mut guest = host.connect(Request::new()).unwrap();
-    alice.send(r#"{"type": "say", "text": "hello"}"#);
-    guest.send(r#"{"type": "rename", "name": "bob"}"#);
-    guest.send(r#"{"type": "say", "text": "hi"}"#);
+fn members_in_all_processes_get_every_message_in_the_same_order() {
+    let here = Host::load::<Chat>();
+    let there = here.another_process::<Chat>(&[]).unwrap();
+    let mut alice = enter(&here, "", "alice");
+    let mut bob = enter(&there, "/lobby/", "bob");
+    say(&mut alice, "hello");
+    bob.send(r#"{"type": "rename", "name": "bert"}"#);
+    say(&mut bob, "hi");
     let renamed = Event::Renamed {
-        from: "guest-2".into(),
-        name: "bob".into(),
+        from: "bob".into(),
+        name: "bert".into(),
     };
     let both = [
-        joined("guest-2"),
+        joined("bob"),
         said("alice", "hello"),
         renamed,
-        said("bob", "hi"),
+        said("bert", "hi"),
     ];
-    assert_eq!(heard(&guest), both);
-    guest.disconnect();
-    let all = [
-        &[joined("alice")][..],
-        &both,
-        &[Event::Left { name: "bob".into() }],
-    ]
-    .concat();
+    let mut heard_by_bob = heard(&bob);
+    assert_eq!(heard_by_bob.remove(0), you("bob"));
+    assert_eq!(heard_by_bob.remove(2), you("bert"));
+    assert_eq!(heard_by_bob, both);
+    bob.disconnect();
+    let mut all = vec![you("alice"), joined("alice")];
+    all.extend(both);
+    all.push(left("bert"));
     assert_eq!(heard(&alice), all);
 }
 
 #[test]
-fn a_new_member_gets_the_last_messages() {
-    let host = Host::configure::<Chat>(&[("history", "2")]).unwrap();
-    let mut alice = host.connect(Request::new().user("alice")).unwrap();
-    for text in ["1", "2", "3"] {
-        alice.send(&format!(r#"{{"type": "say", "text": "{text}"}}"#));
+fn each_path_is_a_room() {
+    let host = Host::load::<Chat>();
+    let mut alice = enter(&host, "/games", "alice");
+    let bob = enter(&host, "/games/chess", "bob");
+    let carol = enter(&host, "/", "carol");
+    say(&mut alice, "hello");
+    drop(carol);
+    let own = [you("alice"), joined("alice"), said("alice", "hello")];
+    assert_eq!(heard(&alice), own);
+    assert_eq!(heard(&bob), [you("bob"), joined("bob")]);
+}
+
+#[test]
+fn a_room_whose_name_is_no_topic_does_not_exist() {
+    let host = Host::load::<Chat>();
+    let long = format!("/{}", "x".repeat(201));
+    for path in ["/*", "/**", "/games/*", "/a*b", "/a\nb", &long] {
+        let refused = host.connect(Request::new().path_info(path)).err();
+        assert_eq!(refused, Some(404), "{path}");
     }
-    let bob = host.connect(Request::new().user("bob")).unwrap();
-    assert_eq!(
-        heard(&bob),
-        [said("alice", "2"), said("alice", "3"), joined("bob")]
-    );
+    assert!(host.connect(Request::new().path_info(&long[..201])).is_ok());
+}
+
+#[test]
+fn guests_of_all_processes_have_different_names() {
+    let here = Host::load::<Chat>();
+    let there = here.another_process::<Chat>(&[]).unwrap();
+    let [first, second] = [&here, &there].map(|host| {
+        let client = host.connect(Request::new()).unwrap();
+        heard(&client).remove(0)
+    });
+    assert!(matches!(&first, Event::You { name } if name.starts_with("guest-")));
+    assert_ne!(first, second);
+}
+
+#[test]
+fn a_new_member_gets_the_last_messages_that_are_kept() {
+    let here = Host::configure::<Chat>(&[("history", "2")]).unwrap();
+    here.keep_history("chat/**", 3);
+    let there = here.another_process::<Chat>(&[]).unwrap();
+    let nothing = here.another_process::<Chat>(&[("history", "0")]).unwrap();
+    let mut alice = enter(&here, "", "alice");
+    for text in ["1", "2", "3", "4"] {
+        say(&mut alice, text);
+    }
+    let last = [2, 3, 4].map(|number| said("alice", &number.to_string()));
+    for (host, name, old) in [
+        (&here, "bob", &last[1..]),
+        (&there, "carol", &last),
+        (&nothing, "dave", &[]),
+    ] {
+        let mut expected = vec![you(name)];
+        expected.extend_from_slice(old);
+        expected.push(joined(name));
+        assert_eq!(heard(&enter(host, "", name)), expected);
+    }
+    let other_room = enter(&there, "/games", "eve");
+    assert_eq!(heard(&other_room), [you("eve"), joined("eve")]);
 }
 
 #[test]
 fn an_invalid_message_closes_only_its_connection() {
     let host = Host::load::<Chat>();
-    let alice = host.connect(Request::new().user("alice")).unwrap();
+    let alice = enter(&host, "", "alice");
     let cases = [
         ("nonsense", CloseCode::INVALID_PAYLOAD),
         (r#"{"type": "shout"}"#, CloseCode::INVALID_PAYLOAD),
@@ -85,37 +150,7 @@ fn an_invalid_message_closes_only_its_connection() {
             "{nonsense}"
         );
     }
-    assert_eq!(heard(&alice).len(), 1 + 2 * cases.len());
-}
-
-#[test]
-fn a_member_who_does_not_keep_up_is_disconnected_and_delays_no_other() {
-    let host = Host::load::<Chat>();
-    let mut alice = host.connect(Request::new().user("alice")).unwrap();
-    let slow = host.connect(Request::new().user("slow")).unwrap();
-    let bob = host.connect(Request::new().user("bob")).unwrap();
-    let mut heard_by_slow = heard(&slow);
-    slow.stop_reading();
-    for text in ["1", "2"] {
-        alice.send(&format!(r#"{{"type": "say", "text": "{text}"}}"#));
-    }
-    let received = slow.received();
-    assert!(
-        matches!(
-            &received[..],
-            [Received::Close(CloseCode::TRY_AGAIN_LATER, _)]
-        ),
-        "{received:?}"
-    );
-    heard_by_slow.extend(heard(&slow));
-    assert_eq!(heard_by_slow, [joined("slow"), joined("bob")]);
-    let both = [joined("bob"), said("alice", "1"), said("alice", "2")];
-    assert_eq!(heard(&bob), both);
-    slow.disconnect();
-    let left = Event::Left {
-        name: "slow".into(),
-    };
-    assert_eq!(heard(&bob), [left]);
+    assert_eq!(heard(&alice).len(), 2 + 2 * cases.len());
 }
 
 #[test]

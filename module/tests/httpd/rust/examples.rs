@@ -4,7 +4,6 @@ use std::collections::BTreeSet;
 
 use anyhow::{Context as _, Result, ensure};
 use xtask::httpd::Httpd;
-use xtask::server_root::Mpm;
 
 use super::{CREDENTIALS, ask, expect_log, location, name_in_log, open, root_with_user};
 use crate::support::frame::masked;
@@ -14,7 +13,7 @@ use crate::topics;
 cases! {
     "Rust examples: echo" => echo,
     "Rust examples: dumb-increment counts up and can be reset" => dumb_increment,
-    "Rust examples: in the chat every member gets every message" => chat,
+    "Rust examples: members of a chat room in all children get every message" => chat,
     "Rust examples: the chat closes the connection of an invalid message" => chat_nonsense,
     "Rust examples: the subprotocol selects the function" => subprotocol,
     "Rust examples: auth accepts users and holders of the cookie" => auth,
@@ -22,7 +21,7 @@ cases! {
     "Rust examples: they work with only the C table" => plain,
 }
 
-/// One process, so that all clients are in the same room. Prefork has one process per client.
+/// A server with one process, but for prefork.
 fn start(context: &Context, config: &str) -> Result<Httpd> {
     context.start_small(8, config)
 }
@@ -68,28 +67,68 @@ fn counts_up(httpd: &Httpd, target: &str) -> Result<()> {
 }
 
 fn chat(context: &Context) -> Result<()> {
-    let httpd = start(context, &location(context, "/rust", "chat", ""))?;
-    let mut first = open(&httpd, "/rust")?;
-    first.expect_text(r#"{"type":"joined","name":"guest-1"}"#)?;
-    let say = r#"{"type": "say", "text": "h\u00e9llo"}"#;
-    let said = "{\"type\":\"said\",\"name\":\"guest-1\",\"text\":\"h\u{e9}llo\"}";
-    ask(&mut first, say, said)?;
-    let mut second = open(&httpd, "/rust")?;
-    if context.mpm == Mpm::Prefork {
-        return second.expect_text(r#"{"type":"joined","name":"guest-1"}"#);
+    let config = [
+        "WebSocketTopicHistory chat/** 10\n",
+        &location(context, "/rust", "chat", "WebSocketPluginOption history 1"),
+    ];
+    let httpd = topics::start(context, &config.concat())?;
+    let (mut alice, alice_is) = enter(&httpd, "/rust", &[])?;
+    for text in ["1", "2"] {
+        let say = format!(r#"{{"type":"say","text":"{text}"}}"#);
+        ask(&mut alice, &say, &said(&alice_is, text))?;
     }
-    let joined = r#"{"type":"joined","name":"guest-2"}"#;
-    first.expect_text(joined)?;
-    second.expect_text(said)?;
-    second.expect_text(joined)?;
-    second.text(r#"{"type": "rename", "name": "bob"}"#)?;
-    for client in [&mut first, &mut second] {
-        client.expect_text(r#"{"type":"renamed","from":"guest-2","name":"bob"}"#)?;
+    let old = said(&alice_is, "2");
+    let mut between = Vec::new();
+    // Some MPMs have one child serve all, as long as that has free threads.
+    let (mut bob, bob_is) = loop {
+        let newcomer = enter(&httpd, "/rust", &[&old])?;
+        alice.expect_text(event("joined", &newcomer.1))?;
+        if children_that_logged(&httpd, "has come in")? > 1 {
+            break newcomer;
+        }
+        ensure!(between.len() < 200, "one child serves all clients");
+        between.push(newcomer);
+    };
+    let (mut elsewhere, elsewhere_is) = enter(&httpd, "/rust/games", &[])?;
+    bob.text(r#"{"type":"rename","name":"bob"}"#)?;
+    bob.expect_text(event("you", "bob"))?;
+    bob.text(r#"{"type":"say","text":"h\u00e9llo"}"#)?;
+    for client in [&mut alice, &mut bob] {
+        client.expect_text(format!(
+            r#"{{"type":"renamed","from":"{bob_is}","name":"bob"}}"#
+        ))?;
+        client.expect_text(said("bob", "h\u{e9}llo"))?;
     }
-    second.close()?;
-    first.expect_text(r#"{"type":"left","name":"bob"}"#)?;
-    first.close()?;
-    expect_log(&httpd, "[Chat] guest-2 has come in", &["[websocket:info]"])
+    bob.close()?;
+    alice.expect_text(event("left", "bob"))?;
+    alice.close()?;
+    let say = r#"{"type":"say","text":"nobody here"}"#;
+    ask(&mut elsewhere, say, &said(&elsewhere_is, "nobody here"))?;
+    let logged = format!("[Chat] {alice_is} has come in");
+    expect_log(&httpd, &logged, &["[websocket:info]"])
+}
+
+fn event(kind: &str, name: &str) -> String {
+    format!(r#"{{"type":"{kind}","name":"{name}"}}"#)
+}
+
+fn said(name: &str, text: &str) -> String {
+    format!(r#"{{"type":"said","name":"{name}","text":"{text}"}}"#)
+}
+
+/// Enters a room, which has sent these messages before. Returns the client and its name.
+fn enter(httpd: &Httpd, path: &str, old: &[&str]) -> Result<(Client, String)> {
+    let mut client = open(httpd, path)?;
+    let you = client.next_text()?;
+    let name = you.strip_prefix(r#"{"type":"you","name":""#);
+    let name = name.and_then(|rest| rest.strip_suffix("\"}"));
+    let name = name.with_context(|| you.clone())?.to_owned();
+    ensure!(name.starts_with("guest-"), "{name}");
+    for message in old {
+        client.expect_text(message)?;
+    }
+    client.expect_text(event("joined", &name))?;
+    Ok((client, name))
 }
 
 /// How many children have logged this.
@@ -104,9 +143,11 @@ fn children_that_logged(httpd: &Httpd, text: &str) -> Result<usize> {
 
 fn chat_nonsense(context: &Context) -> Result<()> {
     let httpd = start(context, &location(context, "/rust", "chat", ""))?;
-    for (nonsense, code) in [("nonsense", 1007), (r#"{"type":"rename","name":""}"#, 1008)] {
-        let mut client = open(&httpd, "/rust")?;
-        client.next_text()?;
+    for (room, nonsense, code) in [
+        ("/rust/a", "nonsense", 1007),
+        ("/rust/b", r#"{"type":"rename","name":""}"#, 1008),
+    ] {
+        let (mut client, _) = enter(&httpd, room, &[])?;
         client.text(nonsense)?;
         let close = client.frame()?;
         let payload = close.payload.get(..2).context("no code")?;
@@ -115,6 +156,8 @@ fn chat_nonsense(context: &Context) -> Result<()> {
         client.send(masked(Opcode::CLOSE, payload))?;
         client.expect_end()?;
     }
+    let star = Client::ask(httpd.address(), &Handshake::to("/rust/*"))?;
+    ensure!(star.status == 404, "{star:?}");
     Ok(())
 }
 

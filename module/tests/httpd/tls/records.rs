@@ -147,7 +147,7 @@ fn behind_answers(context: &Context) -> Result<()> {
 
 fn short_records(context: &Context) -> Result<()> {
     const ROUNDS: u32 = 5;
-    // On prefork every connection has its own process, and so its own room.
+    // On prefork every connection has its own process.
     if context.mpm == Mpm::Prefork {
         return Ok(());
     }
