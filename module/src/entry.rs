@@ -10,6 +10,7 @@ mod http2;
 mod library;
 mod origin;
 mod plain;
+mod publish;
 mod record;
 mod redirects;
 mod refused;

@@ -8,6 +8,7 @@
 
 pub mod answer;
 pub mod beam;
+pub mod body;
 pub mod bottom;
 pub mod brigades;
 pub mod commons;

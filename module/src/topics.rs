@@ -32,8 +32,11 @@ mod lock;
 mod log;
 mod members;
 mod message;
+mod once;
+mod once_key;
 mod outbox;
 mod presence;
+mod published;
 mod publisher;
 mod random;
 mod relay;
@@ -43,15 +46,21 @@ mod subscriber;
 mod tail;
 mod waiter;
 
-pub use api::{count, count_in_all, history, publish, publish_to_all, visit_members};
+pub use api::{
+    count, count_in_all, history, longest_message, publish, publish_to_all, visit_members,
+};
 pub use broker::{
     Address as BrokerAddress, Credentials as BrokerCredentials,
     DEFAULT_KEEP as DEFAULT_BROKER_KEEP, Settings as BrokerSettings,
 };
 pub use child::{Settings, configure, disable, stop};
 pub use error::TopicError;
+pub use log::Listed;
 pub use message::Kind;
+pub use once::{Claim, claim, give_up, settle};
+pub use once_key::OnceKey;
 pub use outbox::Partition;
+pub use published::Published;
 pub use publisher::Publisher;
 pub use rules::{HistoryRule, Keep, SpaceRules};
 pub use space::SpaceId;

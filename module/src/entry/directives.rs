@@ -21,8 +21,8 @@ use super::startup::Subject;
 use crate::httpd::sys;
 use crate::protocol::form_to_use;
 use command::{
-    Argument, Directive, END, each, flag, of_configuration, of_server, one, one_or_two, two,
-    up_to_three,
+    Argument, Directive, END, each, flag, of_configuration, of_section, of_server, one, one_or_two,
+    two, up_to_three,
 };
 use values::{
     parse_compression_context, parse_compression_level, parse_compression_threshold,
@@ -211,6 +211,11 @@ pub(super) static TABLE: Table = Table(&[
         c"WebSocketTopicPresence",
         &(topics::presence as _),
         c"Topics or patterns whose subscribers may be listed",
+    )),
+    of_section(each(
+        c"WebSocketPublish",
+        &(topics::publish as _),
+        c"Topics or patterns to which requests may publish ('SetHandler websocket-publish')",
     )),
     of_server(one(
         c"WebSocketTopicMemory",

@@ -7,7 +7,9 @@ use std::ffi::{c_char, c_int, c_long, c_void};
 use std::ptr;
 
 use super::config::{Config, HANDLER};
-use super::{config, directives, plain, redirects, shutdown, startup, status, topics, upgrade};
+use super::{
+    config, directives, plain, publish, redirects, shutdown, startup, status, topics, upgrade,
+};
 use crate::httpd::answer::Answer;
 use crate::httpd::guard::guard;
 use crate::httpd::log::{Level, log_server};
@@ -155,6 +157,11 @@ unsafe extern "C" fn handler(request: *mut sys::request_rec) -> c_int {
                 // SAFETY: `config::create` made every configuration httpd keeps for this module.
                 let config = unsafe { config::of(request) };
                 return serve_status(request, config);
+            }
+            if request.handler() == publish::HANDLER.as_bytes() {
+                // SAFETY: as above.
+                let config = unsafe { config::of(request) };
+                return publish::handle(request, config).into_status();
             }
             if request.handler() != HANDLER.as_bytes() {
                 return sys::DECLINED;

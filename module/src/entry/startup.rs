@@ -6,6 +6,7 @@
 
 #![allow(unsafe_code)]
 
+mod guards;
 mod mistakes;
 mod warnings;
 
@@ -81,7 +82,7 @@ pub(super) fn remember(
 }
 
 /// Configures the plugin of each section, and looks for mistakes. Returns whether all plugins
-/// agreed. `main` is the main server.
+/// agreed, and all locations that must be guarded are. `main` is the main server.
 pub(super) fn check(pool: Pool, main: *mut sys::server_rec) -> bool {
     let sections = sections().clone();
     let lines = lines::all();
@@ -89,13 +90,18 @@ pub(super) fn check(pool: Pool, main: *mut sys::server_rec) -> bool {
         .iter()
         .filter(|section| !check_section(section, &lines))
         .count();
+    let unguarded = guards::find(&lines);
+    for text in &unguarded {
+        // SAFETY: httpd passes its main server.
+        unsafe { server_line(main, Level::Error, text) };
+    }
     for text in mistakes::find(&lines, &facts(&sections, main)) {
         warn(pool, main, text);
     }
     if state::is_only_test() {
         warnings::log();
     }
-    bad == 0
+    bad == 0 && unguarded.is_empty()
 }
 
 /// Logs the warnings about the configuration, once for each start: httpd reads it twice, and has

@@ -138,7 +138,12 @@ impl Brigades {
     }
 }
 
-unsafe fn has_end_of_body(brigade: *mut sys::apr_bucket_brigade) -> bool {
+/// Whether the mark that ends the body of a request is in a brigade.
+///
+/// # Safety
+///
+/// The brigade is live, and the caller has it to itself.
+pub(super) unsafe fn has_end_of_body(brigade: *mut sys::apr_bucket_brigade) -> bool {
     // SAFETY: the caller has the brigade to itself.
     unsafe {
         filters::buckets(brigade)

@@ -44,6 +44,8 @@ pub struct Scope {
     area: Area,
     /// The innermost section, as it is written.
     pub section: Option<String>,
+    /// All sections, the outermost first: name and arguments, in lower case.
+    pub around: Vec<String>,
 }
 
 /// Which requests of a host.
@@ -75,12 +77,25 @@ impl Scope {
         hosts && areas
     }
 
+    /// Whether both scopes are locations, and one lies in the other. What is a pattern is not looked
+    /// into.
+    pub fn shares_location(&self, other: &Self) -> bool {
+        let are_locations = matches!(
+            (&self.area, &other.area),
+            (Area::Location(_), Area::Location(_))
+        );
+        are_locations && self.may_meet(other)
+    }
+
     /// The scope of what stands in the section that begins with this line, whose name is written
     /// so.
     fn inner(&self, section: &Line, name: &str) -> Self {
         let title = section.arguments.trim_end_matches('>').trim();
         let mut inner = self.clone();
         inner.section = Some(format!("{name} {title}>"));
+        let title_in_lower_case = title.to_ascii_lowercase();
+        let around = format!("{} {title_in_lower_case}", section.name);
+        inner.around.push(around);
         match &*section.name {
             "<virtualhost" => inner.host = Some(section.id),
             "<location" => inner.area = plain(title).map_or(Area::Any, Area::Location),

@@ -10,7 +10,7 @@ use websocket_plugin::{Position, abi};
 use super::arguments::{bytes, text};
 use super::server::as_publisher;
 use crate::httpd::guard::guard;
-use crate::topics::{self, Kind, Publisher, SpaceId, TopicError};
+use crate::topics::{self, Kind, Published, Publisher, SpaceId, TopicError};
 
 /// # Safety
 ///
@@ -42,7 +42,9 @@ pub(super) unsafe fn publish_as(
         return abi::TOPIC_INVALID;
     };
     let published = as_publisher(|from: Publisher<'_>| match space {
-        Some(space) => topics::publish(space, topic, (kind, payload), from),
+        Some(space) => {
+            topics::publish(space, topic, (kind, payload), from).map(Published::position)
+        }
         None => topics::publish_to_all(topic, (kind, payload), from),
     });
     // SAFETY: as above.

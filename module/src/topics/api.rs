@@ -8,11 +8,11 @@ use super::error::TopicError;
 use super::hub::Hub;
 use super::log::{Listed, Since, Wanted};
 use super::message::{Kind, Message};
+use super::published::Published;
 use super::publisher::Publisher;
 use super::space::SpaceId;
 
-/// Sends a message to all that have subscribed to a topic of a space. Returns its place, if the
-/// topic has a history.
+/// Sends a message to all that have subscribed to a topic of a space, or hands it to the broker.
 ///
 /// # Errors
 ///
@@ -22,12 +22,13 @@ pub fn publish(
     topic: &str,
     (kind, payload): (Kind, &[u8]),
     from: Publisher<'_>,
-) -> Result<Option<Position>, TopicError> {
+) -> Result<Published, TopicError> {
     check_topic(topic).map_err(|_| TopicError::Invalid)?;
     hub()?.publish(&message(space, topic, kind, payload), from)
 }
 
-/// The same, for the topics of this name in all spaces.
+/// The same, for the topics of this name in all spaces. Returns the place of the message if there
+/// is only one.
 ///
 /// # Errors
 ///
@@ -41,7 +42,9 @@ pub fn publish_to_all(
     let hub = hub()?;
     let mut position = None;
     for space in &hub.spaces {
-        position = hub.publish(&message(*space, topic, kind, payload), from)?;
+        position = hub
+            .publish(&message(*space, topic, kind, payload), from)?
+            .position();
     }
     // A position is one of a single topic.
     Ok(position.filter(|_| hub.spaces.len() == 1))
@@ -55,6 +58,15 @@ fn message<'m>(space: SpaceId, topic: &'m str, kind: Kind, payload: &'m [u8]) ->
         position: None,
         payload,
     }
+}
+
+/// The most bytes that a message may have.
+///
+/// # Errors
+///
+/// See [`TopicError`].
+pub fn longest_message() -> Result<usize, TopicError> {
+    Ok(hub()?.log.longest())
 }
 
 /// How many have subscribed to a topic, in all children; those who have subscribed to patterns do

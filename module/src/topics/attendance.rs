@@ -121,7 +121,9 @@ impl Hub {
 }
 
 impl Listed {
-    fn to_json(&self) -> Value {
+    /// As in the events of presence.
+    #[must_use]
+    pub fn to_json(&self) -> Value {
         let mut value = json!({ "id": id_to_json(self.id) });
         for (name, text) in [("user", &self.user), ("info", &self.info)] {
             if let Some(text) = text {

@@ -9,6 +9,7 @@ use super::hub::{Hub, log_seldom};
 use super::log::{Imported, LogError, Mark};
 use super::message::{Kind, Message};
 use super::outbox::{Partition, Refusal, Sending};
+use super::published::Published;
 use super::publisher::Publisher;
 use crate::httpd::guard::guard;
 use crate::httpd::log::{Level, log_server};
@@ -23,23 +24,22 @@ const MOST_BATCHES: u32 = 8;
 const MISSED: &[u8] = b"\x03\xf5missed messages";
 
 impl Hub {
-    /// Hands a message to the broker, if there is one, and publishes it here otherwise. Returns its
-    /// place, if it has one already.
+    /// Hands a message to the broker, if there is one, and publishes it here otherwise.
     pub(super) fn publish(
         &self,
         message: &Message<'_>,
         from: Publisher<'_>,
-    ) -> Result<Option<Position>, TopicError> {
+    ) -> Result<Published, TopicError> {
         let Some(outbox) = &self.outbox else {
-            return self.publish_here(message, from);
+            return self.publish_here(message, from).map(Published::Here);
         };
         if !self.log.has_room_for(message.payload.len()) {
             return Err(TopicError::TooLarge);
         }
         match outbox.put(self.sending(message)) {
-            Ok(()) => Ok(None),
+            Ok(()) => Ok(Published::Queued),
             Err(Refusal::Cut) if outbox.partition == Partition::Local => {
-                self.publish_here(message, from)
+                self.publish_here(message, from).map(Published::Here)
             }
             Err(Refusal::Cut) => Err(TopicError::Unavailable),
             Err(Refusal::Full) => {

@@ -10,6 +10,7 @@ mod history;
 mod imports;
 mod keys;
 mod members;
+mod once;
 mod source;
 
 use std::path::Path;
@@ -27,10 +28,11 @@ pub(super) use history::{Since, Wanted};
 pub(super) use imports::{Backlog, Imported, Mark};
 pub use members::Listed;
 pub(super) use members::{Change, ChildId, LeftBehind};
+pub(super) use once::Claimed;
 pub(super) use source::SourceId;
 
 /// The tables of a [`Log`].
-const TABLES: u32 = 6;
+const TABLES: u32 = 8;
 
 /// A message may take so much of the log's memory: one part of so many.
 pub(super) const PARTS_OF_LARGEST: usize = 32;
@@ -66,6 +68,10 @@ pub(super) struct Log {
     imports: Table,
     /// The broker from which messages come, if they do not come from here.
     source: Option<SourceId>,
+    /// Keys of messages that are published once.
+    once: Table,
+    /// The same, by time.
+    once_times: Table,
     /// The most pages of `messages`, and of what histories take.
     most_pages: usize,
     /// The longest message, in bytes.
@@ -132,6 +138,8 @@ impl Log {
             counts: environment.create_database(&mut txn, Some("counts"))?,
             members: environment.create_database(&mut txn, Some("members"))?,
             imports: environment.create_database(&mut txn, Some("imports"))?,
+            once: environment.create_database(&mut txn, Some("once"))?,
+            once_times: environment.create_database(&mut txn, Some("once times"))?,
             source: None,
             most_pages: size / PARTS_OF_EACH / page_size(&environment),
             longest: size / PARTS_OF_LARGEST,
@@ -166,6 +174,11 @@ impl Log {
             }
             written => written,
         }
+    }
+
+    /// The most bytes that a message may have.
+    pub(super) fn longest(&self) -> usize {
+        self.longest
     }
 
     fn try_publish(

@@ -118,6 +118,7 @@ const THEMES: &[&[Case]] = &[
     topics::hosts::CASES,
     topics::hosts::cuts::CASES,
     topics::presence::CASES,
+    topics::publish::CASES,
     topics::unrest::CASES,
     tls::CASES,
     tls::renegotiation::CASES,

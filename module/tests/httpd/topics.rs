@@ -3,6 +3,7 @@
 pub(crate) mod history;
 pub(crate) mod hosts;
 pub(crate) mod presence;
+pub(crate) mod publish;
 pub(crate) mod unrest;
 
 use std::collections::BTreeSet;

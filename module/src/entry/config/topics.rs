@@ -15,6 +15,8 @@ pub const DEFAULT_MAX_TOPICS: usize = 128;
 #[derive(Clone, Debug, Default)]
 pub struct TopicsConfig {
     pub(in crate::entry) max: Option<usize>,
+    /// Only in sections.
+    pub(in crate::entry) publish: Option<Arc<Vec<Box<str>>>>,
     /// Only at servers and virtual hosts, as all that follows.
     pub(in crate::entry) space: Option<SpaceId>,
     pub(in crate::entry) history: Vec<HistoryRule>,
@@ -31,6 +33,12 @@ impl TopicsConfig {
     #[must_use]
     pub fn max(&self) -> usize {
         self.max.unwrap_or(DEFAULT_MAX_TOPICS)
+    }
+
+    /// The topics and patterns to which requests may publish here.
+    #[must_use]
+    pub fn publish(&self) -> &[Box<str>] {
+        self.publish.as_deref().map_or(&[], Vec::as_slice)
     }
 
     /// The space that several servers may share.
@@ -77,6 +85,7 @@ impl TopicsConfig {
     pub(super) fn merged_with(&self, inner: &Self) -> Self {
         Self {
             max: inner.max.or(self.max),
+            publish: inner.publish.clone().or_else(|| self.publish.clone()),
             space: inner.space.or(self.space),
             history: [&inner.history[..], &self.history].concat(),
             presence: [&inner.presence[..], &self.presence].concat(),

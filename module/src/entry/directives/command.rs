@@ -154,6 +154,15 @@ pub(super) const fn of_configuration(command: sys::command_rec) -> sys::command_
     }
 }
 
+/// A directive that only stands in sections of httpd's own configuration, beside the rules of
+/// access that it needs.
+pub(super) const fn of_section(command: sys::command_rec) -> sys::command_rec {
+    sys::command_rec {
+        req_override: sys::ACCESS_CONF,
+        ..command
+    }
+}
+
 const fn named(name: &'static CStr, help: &'static CStr) -> sys::command_rec {
     sys::command_rec {
         name: name.as_ptr(),

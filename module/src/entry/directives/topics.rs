@@ -3,6 +3,7 @@
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 
 use websocket_plugin::abi::host::Filter;
@@ -96,6 +97,13 @@ fn parse_history(pattern: &str, count: &str, time: &str) -> Result<HistoryRule, 
 pub(super) fn presence(directive: &mut Directive<'_>, pattern: Argument<'_>) -> Result<(), String> {
     let pattern = parse_pattern("WebSocketTopicPresence", &pattern.text())?;
     directive.config.topics.presence.push(pattern);
+    Ok(())
+}
+
+pub(super) fn publish(directive: &mut Directive<'_>, pattern: Argument<'_>) -> Result<(), String> {
+    let pattern = parse_pattern("WebSocketPublish", &pattern.text())?;
+    let patterns = directive.config.topics.publish.get_or_insert_default();
+    Arc::make_mut(patterns).push(pattern);
     Ok(())
 }
 

@@ -28,7 +28,7 @@ impl ChildId {
     }
 
     /// Whether the child lives. Children of earlier starts do not, whoever has their process ids.
-    fn is_alive(self, own: Self) -> bool {
+    pub(super) fn is_alive(self, own: Self) -> bool {
         let start = |child: Self| child.number() >> 16;
         if start(self) != start(own) {
             return false;

@@ -1,8 +1,9 @@
 use std::time::Duration;
 
-use super::{Change, ChildId, Listed, Log, LogError, Since, Wanted};
+use super::{Change, ChildId, Claimed, Listed, Log, LogError, Since, Wanted};
 use crate::topics::SpaceId;
 use crate::topics::message::{Kind, Message};
+use crate::topics::once_key::OnceKey;
 use crate::topics::rules::Keep;
 use websocket_plugin::Position;
 
@@ -287,4 +288,89 @@ fn members_of_children_that_have_ended_are_removed() {
     };
     log.change_members(own, &[change]).unwrap();
     assert_eq!((list("a"), elsewhere(other)), (vec![], 0));
+}
+
+fn once(key: u8, content: u8) -> OnceKey {
+    OnceKey {
+        key: [key; 20],
+        content: [content; 20],
+    }
+}
+
+fn own_child() -> ChildId {
+    ChildId::own(0x0007_0001)
+}
+
+#[test]
+fn a_key_that_was_settled_has_an_answer_for_the_same_message_only() {
+    let (_directory, log) = log();
+    let own = own_child();
+    assert_eq!(log.claim(&once(1, 1), own).unwrap(), Claimed::New);
+    assert_eq!(log.claim(&once(1, 1), own).unwrap(), Claimed::Pending);
+    log.settle(&once(1, 1), own, b"answer").unwrap();
+    let settled = Claimed::Settled(b"answer".to_vec());
+    assert_eq!(log.claim(&once(1, 1), own).unwrap(), settled);
+    assert_eq!(log.claim(&once(1, 2), own).unwrap(), Claimed::OtherMessage);
+    assert_eq!(log.claim(&once(2, 2), own).unwrap(), Claimed::New);
+    log.give_up(&once(2, 2)).unwrap();
+    assert_eq!(log.claim(&once(2, 3), own).unwrap(), Claimed::New);
+}
+
+#[test]
+fn a_key_that_a_killed_child_has_not_settled_can_be_claimed() {
+    let (_directory, log) = log();
+    // No process can have this number (proc_sys_kernel(5), pid_max).
+    let dead = ChildId(1 << 54 | 0x0007_0002);
+    assert_eq!(log.claim(&once(1, 1), dead).unwrap(), Claimed::New);
+    assert_eq!(log.claim(&once(1, 1), own_child()).unwrap(), Claimed::New);
+    log.settle(&once(1, 1), dead, b"late").unwrap();
+    assert_eq!(
+        log.claim(&once(1, 1), own_child()).unwrap(),
+        Claimed::Pending
+    );
+    log.settle(&once(1, 1), own_child(), b"x").unwrap();
+    let settled = Claimed::Settled(b"x".to_vec());
+    assert_eq!(log.claim(&once(1, 1), dead).unwrap(), settled);
+}
+
+#[test]
+fn old_keys_are_forgotten_and_removed() {
+    let (_directory, log) = log();
+    let own = own_child();
+    let now = super::clock::now();
+    let minutes = |minutes: u64| minutes * 60 * 1000;
+    let claim = |key, at| log.claim_at(&once(key, 1), own, at).unwrap();
+    for key in 1..4 {
+        assert_eq!(claim(key, now), Claimed::New);
+        log.settle(&once(key, 1), own, b"x").unwrap();
+    }
+    let settled = Claimed::Settled(b"x".to_vec());
+    assert_eq!(claim(1, now + minutes(5) - 1), settled);
+    assert_eq!(claim(1, now + minutes(5)), Claimed::New);
+    // The others went with it.
+    assert_eq!(log.count_keys().unwrap(), (1, 1));
+}
+
+#[test]
+fn the_oldest_keys_go_when_there_is_no_room() {
+    let (_directory, log) = log();
+    let own = own_child();
+    let key = |number: u32| {
+        let mut key = once(0, 1);
+        key.key[..4].copy_from_slice(&number.to_be_bytes());
+        key
+    };
+    for number in 0..20_000 {
+        assert_eq!(
+            log.claim_at(&key(number), own, u64::from(number)).unwrap(),
+            Claimed::New
+        );
+        log.settle(&key(number), own, &[7; 100]).unwrap();
+    }
+    let (count, timed) = log.count_keys().unwrap();
+    assert_eq!(count, timed);
+    assert!((100..5_000).contains(&count), "{count}");
+    let newest = log.claim_at(&key(19_999), own, 20_000).unwrap();
+    assert_eq!(newest, Claimed::Settled(vec![7; 100]));
+    assert_eq!(log.claim_at(&key(0), own, 20_000).unwrap(), Claimed::New);
 }

@@ -122,6 +122,29 @@ impl Http2 {
         })
     }
 
+    /// Posts a body. Returns the status and the body of the response.
+    pub(crate) fn post(
+        &self,
+        target: &str,
+        media_type: &str,
+        body: &'static [u8],
+    ) -> Result<(StatusCode, String)> {
+        let request = Request::post(format!("{}{target}", self.origin))
+            .header("Content-Type", media_type)
+            .body(())?;
+        self.wait(async {
+            let mut requester = self.sender.clone().ready().await?;
+            let (response, mut sender) = requester.send_request(request, false)?;
+            sender.send_data(Bytes::from_static(body), true)?;
+            let (head, mut receiver) = response.await?.into_parts();
+            let mut text = Vec::new();
+            while let Some(chunk) = receiver.data().await {
+                text.extend_from_slice(&chunk?);
+            }
+            Ok((head.status, String::from_utf8(text)?))
+        })
+    }
+
     /// Requests a page and resets the stream before any of it arrives.
     pub(crate) fn get_and_reset(&self, target: &str) -> Result<()> {
         let uri = format!("{}{target}", self.origin);

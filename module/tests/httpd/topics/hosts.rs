@@ -1,7 +1,7 @@
 //! Topics between hosts, with a Redis.
 
 pub(crate) mod cuts;
-mod link;
+pub(crate) mod link;
 
 use std::env;
 use std::fs;
