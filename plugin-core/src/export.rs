@@ -10,14 +10,15 @@
 mod connection;
 mod guard;
 mod logging;
+mod source;
 mod tables;
 
 pub use crate::abi::WebSocketPlugin;
 pub use tables::init;
 
 use crate::Plugin;
-use logging::Source;
-pub(crate) use logging::with_unattached;
+use source::Source;
+pub(crate) use source::with_unattached;
 use std::sync::{Arc, Mutex};
 
 /// A type whose `impl Plugin` has the attribute. The attribute below sets rustc's message for an

@@ -25,3 +25,4 @@ pub(crate) mod report;
 pub(crate) mod results;
 pub(crate) mod shape;
 pub(crate) mod table;
+pub(crate) mod values;

@@ -36,6 +36,17 @@ pub struct Httpd {
     root: ServerRoot,
 }
 
+impl ServerRoot {
+    /// Writes everything and starts httpd. Returns once it serves requests.
+    ///
+    /// # Errors
+    /// As [`ServerRoot::write`], or httpd does not start. The error contains httpd's output.
+    pub fn start(mut self) -> Result<Httpd> {
+        self.write()?;
+        Httpd::start(self)
+    }
+}
+
 impl Httpd {
     /// Starts httpd in a server root that was written before. Returns once it serves requests.
     ///

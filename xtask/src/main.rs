@@ -1,6 +1,8 @@
 //! `cargo xtask`: commands for developers and administrators. `cargo xtask help` lists them.
 
 #[cfg(target_os = "linux")]
+mod asan_runtime;
+#[cfg(target_os = "linux")]
 mod bench;
 mod commands;
 mod fuzz;

@@ -9,9 +9,9 @@ use xtask::apache::{Apache, find_apxs, which};
 use xtask::browser::{Browser, Policy, TEST_BROWSER};
 use xtask::command::run;
 
-use crate::privileges::Privileges;
 #[cfg(target_os = "linux")]
-use crate::sanitizer;
+use crate::asan_runtime;
+use crate::privileges::Privileges;
 
 /// A requirement of building or testing, and the packages that provide it.
 struct Need {
@@ -132,7 +132,7 @@ const BROWSER: [Need; 1] = [Need {
 #[cfg(target_os = "linux")]
 const SANITIZER: [Need; 1] = [Need {
     what: "clang's AddressSanitizer",
-    is_met: sanitizer::has_runtime,
+    is_met: asan_runtime::is_installed,
     debian: &["libclang-rt-dev"],
     fedora: &["compiler-rt"],
     homebrew: &["llvm"],

@@ -4,21 +4,17 @@
 //! clang's, because Rust's own supports only programs. The sanitizer checks the memory of APR's
 //! pools only where a pool gets a block from the system.
 
-use std::path::PathBuf;
 use std::process::Command;
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 use xtask::command::run;
 use xtask::server_root::TEST_PRELOAD;
 use xtask::workspace::{TEST_MODULE, Workspace};
 
-use crate::packages;
+use crate::{asan_runtime, packages};
 
 /// The target must be given, because build scripts would otherwise be instrumented, too.
 const TARGET: &str = "x86_64-unknown-linux-gnu";
-
-/// The path of the runtime in clang's packages.
-const RUNTIME: &str = "/usr/lib/llvm-*/lib/clang/*/lib/linux/libclang_rt.asan-x86_64.so";
 
 /// Abort on an error, so that httpd logs the signal. Leaks are ignored, because httpd never frees
 /// some memory.
@@ -30,7 +26,7 @@ const ASAN_OPTIONS: &str = "abort_on_error=1:detect_leaks=0";
 /// The runtime cannot be installed, or the build fails.
 pub(crate) fn use_address_sanitizer(workspace: &Workspace, tests: &mut Command) -> Result<()> {
     packages::install_sanitizer()?;
-    let runtime = runtime()?;
+    let runtime = asan_runtime::path()?;
     let target_dir = workspace.target_dir().join("asan");
     run(workspace
         .cargo()
@@ -46,14 +42,4 @@ pub(crate) fn use_address_sanitizer(workspace: &Workspace, tests: &mut Command) 
         .env(TEST_PRELOAD, runtime)
         .env("ASAN_OPTIONS", ASAN_OPTIONS);
     Ok(())
-}
-
-/// Whether the runtime is installed.
-pub(crate) fn has_runtime() -> bool {
-    runtime().is_ok()
-}
-
-fn runtime() -> Result<PathBuf> {
-    let found = glob::glob(RUNTIME)?.filter_map(Result::ok).max();
-    found.with_context(|| format!("no {RUNTIME}"))
 }

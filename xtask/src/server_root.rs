@@ -23,7 +23,6 @@ pub use self::config::quoted;
 use self::config::{Config, Module};
 pub use self::mpm::{Mpm, Sizing, TEST_MPMS};
 use crate::apache::Apache;
-use crate::httpd::Httpd;
 use crate::port;
 
 /// The environment variable that names a library for httpd to load before all others.
@@ -303,15 +302,6 @@ impl ServerRoot {
             ok: status.success(),
             message: String::from_utf8_lossy(&stderr).into_owned(),
         })
-    }
-
-    /// Writes everything and starts httpd. Returns once it serves requests.
-    ///
-    /// # Errors
-    /// As [`ServerRoot::write`], or httpd does not start. The error contains httpd's output.
-    pub fn start(mut self) -> Result<Httpd> {
-        self.write()?;
-        Httpd::start(self)
     }
 
     /// An httpd command that uses this root.

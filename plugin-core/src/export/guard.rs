@@ -1,7 +1,7 @@
 //! The only way from the C functions to an author's code. It catches panics, and gives log lines of
 //! the author's code the connection that they belong to.
 
-use super::logging::Source;
+use super::source::Source;
 use crate::abi::{LOG_ERROR, WebSocketServer};
 use std::any::Any;
 use std::cell::Cell;

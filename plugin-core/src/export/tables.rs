@@ -2,7 +2,7 @@
 
 use super::connection::{Connection, on_disconnect, on_message};
 use super::guard::{self, Scope};
-use super::{Exported, Loaded, Slot, logging};
+use super::{Exported, Loaded, Slot, logging, source};
 use crate::abi::{
     ExtendedPlugin, Extension, ExtensionRef, InstancePtr, MAGIC, ServerPtr,
     WEBSOCKET_PLUGIN_VERSION_0, WebSocketPlugin, WebSocketServer,
@@ -29,11 +29,11 @@ pub fn init<P: Exported>() -> *mut WebSocketPlugin {
     let slot = P::slot();
     let mut loaded = slot.loaded();
     if loaded.inits == 0 {
-        logging::register(&slot.source);
+        source::register(&slot.source);
         let plain = Scope::detached(&slot.source)
             .run_logged("configure", || configure(&Options::default()));
         let Some(plain) = plain else {
-            logging::forget(&slot.source);
+            source::forget(&slot.source);
             return ptr::null_mut();
         };
         loaded.plain = plain;
@@ -56,7 +56,7 @@ unsafe extern "system" fn destroy<P: Exported>(_: *mut WebSocketPlugin) {
     if loaded.inits == 0 {
         let plain = std::mem::replace(&mut loaded.plain, Err(String::new()));
         Scope::detached(&slot.source).run_logged("drop", || drop(plain));
-        logging::forget(&slot.source);
+        source::forget(&slot.source);
     }
 }
 

@@ -6,10 +6,10 @@ use anyhow::Result;
 
 use super::chart::{Chart, Group};
 use super::field::Contender;
-use super::load::Values;
 use super::numbers::{median, rounded};
 use super::shape::Shape;
 use super::table::Table;
+use super::values::Values;
 
 /// The server that the others are compared with, if it takes part.
 pub(crate) const FLOOR: &str = "floor";

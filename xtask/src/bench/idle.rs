@@ -5,9 +5,9 @@ use std::path::Path;
 use anyhow::Result;
 
 use super::chart::{Chart, Group};
-use super::load::Values;
 use super::numbers::{rounded, thousands};
 use super::table::Table;
+use super::values::Values;
 
 /// What one server made of them.
 #[derive(Clone, Copy, Debug)]

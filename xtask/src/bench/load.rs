@@ -4,7 +4,6 @@ use std::error::Error;
 use std::fmt::{self, Display, Formatter};
 use std::io::Read;
 use std::process::{Child, Command, Stdio};
-use std::str::FromStr;
 
 use anyhow::{Context, Result, bail};
 use signal_hook::consts::{SIGCHLD, SIGHUP, SIGINT, SIGTERM};
@@ -17,6 +16,7 @@ use super::field::Contender;
 use super::neighbours::Load;
 use super::peer::Programs;
 use super::shape::Shape;
+use super::values::Values;
 
 /// Loads one server at a time, until the user has had enough.
 pub(crate) struct Generator<'a> {
@@ -132,7 +132,7 @@ impl Running {
         if !self.0.wait()?.success() {
             bail!("the load generator failed: {}", stderr.trim());
         }
-        Ok(Values(stdout))
+        Ok(Values::new(stdout))
     }
 }
 
@@ -151,36 +151,4 @@ fn start(command: &mut Command) -> Result<Child> {
         .stderr(Stdio::piped())
         .spawn();
     child.with_context(|| format!("cannot run `{}`", line(command)))
-}
-
-/// What the generator has printed: `name=value` pairs.
-#[derive(Debug)]
-pub(crate) struct Values(String);
-
-impl Values {
-    pub(crate) fn new(line: String) -> Self {
-        Self(line)
-    }
-
-    /// # Errors
-    /// There is no such value.
-    pub(crate) fn number(&self, name: &str) -> Result<f64> {
-        self.parse(name)
-    }
-
-    /// # Errors
-    /// There is no such value, or it is no whole number.
-    pub(crate) fn integer(&self, name: &str) -> Result<usize> {
-        self.parse(name)
-    }
-
-    fn parse<T: FromStr>(&self, name: &str) -> Result<T> {
-        let mut pairs = self
-            .0
-            .split_whitespace()
-            .filter_map(|pair| pair.split_once('='));
-        let value = pairs.find_map(|(key, value)| (key == name).then_some(value));
-        let number = value.and_then(|value| value.parse().ok());
-        number.with_context(|| format!("no {name} in `{}`", self.0))
-    }
 }

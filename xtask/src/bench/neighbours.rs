@@ -2,9 +2,9 @@
 
 use anyhow::Result;
 
-use super::load::Values;
 use super::numbers::rounded;
 use super::table::Table;
+use super::values::Values;
 
 /// A load and what the quiet clients have beside it.
 #[derive(Clone, Copy, Debug)]

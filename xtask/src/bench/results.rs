@@ -7,10 +7,10 @@ use anyhow::Result;
 use super::chart::{Chart, Group};
 use super::compression::Compression;
 use super::field::Contender;
-use super::load::Values;
 use super::numbers::{median, rounded};
 use super::shape::Shape;
 use super::table::Table;
+use super::values::Values;
 
 /// One run of the generator against one server.
 #[derive(Clone, Copy, Debug)]

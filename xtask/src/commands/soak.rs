@@ -18,10 +18,11 @@ use xtask::server_root::{Mpm, ServerRoot, Sizing, TEST_MPMS};
 use xtask::soak::{Footprint, MIXED_SOAK, Requests, SOAK_SECONDS, ensure_healthy};
 use xtask::workspace::{C_PLUGINS, Profile, Workspace, module_of};
 
-use crate::bench::load::{Interrupted, Values};
+use crate::bench::load::Interrupted;
 use crate::bench::numbers::thousands;
 use crate::bench::peer::Programs;
 use crate::bench::table::Table;
+use crate::bench::values::Values;
 use crate::packages;
 
 /// One in this many connections is for warming up, because processes keep memory that was used
