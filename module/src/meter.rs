@@ -1,8 +1,8 @@
 //! What connections add to the counters of this child.
 //!
 //! A thread adds up what its connections count in memory of its own, and passes it on to the shared
-//! counters: at once, or, while it runs an event loop, at the end of each pass. So a message costs a
-//! few additions, and loops do not fight for the cache lines of the counters.
+//! counters: at once, or, while it runs an event loop, at the end of each pass. So a message costs
+//! a few additions, and loops do not fight for the cache lines of the counters.
 
 use std::cell::RefCell;
 use std::ptr;

@@ -2,8 +2,8 @@
 
 use std::fmt;
 
-/// The source of [`SendError::Closed`](crate::SendError::Closed), which identifies that error inside
-/// any wrapper.
+/// The source of [`SendError::Closed`](crate::SendError::Closed), which identifies that error
+/// inside any wrapper.
 #[derive(Debug)]
 pub(crate) struct Gone;
 

@@ -4,8 +4,8 @@
 //!
 //! Clients send JSON: `{"type": "say", "text": "hello"}`, or `{"type": "rename", "name": "alice"}`.
 //! They receive [`Event`]s, such as `{"type": "said", "name": "alice", "text": "hello"}`. An
-//! authenticated client has its user name; others get a name such as `guest-3fa94c`. The event `you`
-//! tells each client its own.
+//! authenticated client has its user name; others get a name such as `guest-3fa94c`. The event
+//! `you` tells each client its own.
 //!
 //! A room is two topics: `chat/games` for what is said, and `chat-members/games` for who comes and
 //! goes. Virtual hosts have rooms of their own, unless `WebSocketTopicSpace` says otherwise. httpd

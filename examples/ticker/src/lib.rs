@@ -1,10 +1,10 @@
 //! Sends the time to all clients, in seconds since 1970.
 //!
 //! The ticks come at multiples of the interval, so those of all processes of httpd are the same.
-//! Each process that has clients has a clock, which is a thread, and the clock has a topic of its own,
-//! to which the clients of the process subscribe. So each client gets each tick once, the processes
-//! need not agree on one that has the clock, and one that is killed stops no clock but its own. A
-//! client that does not keep up delays no other.
+//! Each process that has clients has a clock, which is a thread, and the clock has a topic of its
+//! own, to which the clients of the process subscribe. So each client gets each tick once, the
+//! processes need not agree on one that has the clock, and one that is killed stops no clock but
+//! its own. A client that does not keep up delays no other.
 //!
 //! The first client starts the thread. If `configure` started it, it would run in the process that
 //! reads the configuration and not in those that serve clients. The destructor of the plugin waits

@@ -28,7 +28,8 @@ pub struct Capacity {
     children: usize,
     /// The threads of each.
     threads: usize,
-    /// The connections that each idle thread stands for; `None` where every connection has a thread.
+    /// The connections that each idle thread stands for; `None` where every connection has a
+    /// thread.
     factor: Option<usize>,
     /// The threads that there may be at a time, those of children that are ending not counted.
     most_threads: usize,

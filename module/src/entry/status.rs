@@ -1,5 +1,5 @@
-//! What administrators and programs are told of WebSockets: in the page of mod_status, and in pages of
-//! this module's own.
+//! What administrators and programs are told of WebSockets: in the page of mod_status, and in pages
+//! of this module's own.
 
 #![allow(unsafe_code)]
 

@@ -106,8 +106,8 @@ struct Place([c_int; 4]);
 static PLACE: Place = Place([-1; 4]);
 
 /// Gives a request and its connection the ids that httpd would give them with their first line. It
-/// takes memory from their pools for that, which only the thread that has them may do, and lines come
-/// from other threads, too.
+/// takes memory from their pools for that, which only the thread that has them may do, and lines
+/// come from other threads, too.
 ///
 /// # Safety
 ///

@@ -4,9 +4,9 @@
 //! keeps it through restarts, so that children that are still ending go on counting where the new
 //! ones look.
 //!
-//! Each child has a slot and a ledger that only its own threads write to, so no cache line
-//! goes back and forth between children. Who reads adds up the ledgers of all children. A ledger
-//! keeps its totals when its child has ended, and the next child counts on in it: so totals never go
+//! Each child has a slot and a ledger that only its own threads write to, so no cache line goes
+//! back and forth between children. Who reads adds up the ledgers of all children. A ledger keeps
+//! its totals when its child has ended, and the next child counts on in it: so totals never go
 //! down. Only its gauges (what is open now) are cleared.
 
 mod board;

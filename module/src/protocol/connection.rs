@@ -49,8 +49,8 @@ pub enum Action<'a> {
     },
     /// Send a pong with this payload.
     Pong(&'a [u8]),
-    /// The client has closed, with this close frame (`None`: an empty one). Answer with a close frame
-    /// with the same code, and send nothing after it.
+    /// The client has closed, with this close frame (`None`: an empty one). Answer with a close
+    /// frame with the same code, and send nothing after it.
     Close(Option<CloseFrame<'a>>),
     /// Do nothing: that was a pong.
     Nothing,

@@ -214,8 +214,8 @@ impl Receiver {
         self.message.release();
     }
 
-    /// If a frame or message has begun and not ended: a number that changes when more of it arrives.
-    /// Frames without payload, and control frames inside a message, are no progress.
+    /// If a frame or message has begun and not ended: a number that changes when more of it
+    /// arrives. Frames without payload, and control frames inside a message, are no progress.
     #[must_use]
     pub fn unfinished(&self) -> Option<u32> {
         let is_between = match self.state {

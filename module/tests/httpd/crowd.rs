@@ -135,8 +135,8 @@ fn stuck(context: &Context) -> Result<()> {
 }
 
 /// Opens connections, one of them with a callback that blocks for ever if `stuck`, and calls `end`
-/// to end their child. Every other client gets `code`, the plugin gets `on_disconnect` for each, and
-/// the child ends in time.
+/// to end their child. Every other client gets `code`, the plugin gets `on_disconnect` for each,
+/// and the child ends in time.
 fn goodbyes(
     context: &Context,
     stuck: Option<&str>,

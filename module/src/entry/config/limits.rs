@@ -6,7 +6,8 @@ use crate::protocol::{MessageRate, Rate};
 /// Percent of what the MPM can hold.
 pub const DEFAULT_RESERVE: u8 = 10;
 
-/// The limits of one section; `None` where a directive does not stand in it, `Some(None)` for `Off`.
+/// The limits of one section; `None` where a directive does not stand in it, `Some(None)` for
+/// `Off`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct LimitsConfig {
     pub(in crate::entry) reserve: Option<u8>,

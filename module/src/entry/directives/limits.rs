@@ -106,7 +106,8 @@ fn parse_number(directive: &str, most: usize, text: &str) -> Result<Option<usize
     })
 }
 
-/// `N/s`, `N/min` or `N/h`, and how many may come at once: `N` if `burst` is empty. `Off` is `None`.
+/// `N/s`, `N/min` or `N/h`, and how many may come at once: `N` if `burst` is empty. `Off` is
+/// `None`.
 fn parse_rate(directive: &str, text: &str, burst: &str) -> Result<Option<Rate>, String> {
     if text.eq_ignore_ascii_case("off") && burst.is_empty() {
         return Ok(None);

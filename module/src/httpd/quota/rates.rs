@@ -2,8 +2,8 @@
 //! number for each client.
 //!
 //! The number is the time at which the client would have used up nothing, had it done everything in
-//! even steps. It may lie in the future by as much as the client may do at once. Numbers in the past
-//! say nothing, so their places are free for others.
+//! even steps. It may lie in the future by as much as the client may do at once. Numbers in the
+//! past say nothing, so their places are free for others.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;

@@ -50,8 +50,8 @@ pub unsafe fn share(server: *const sys::server_rec) -> io::Result<()> {
     Ok(())
 }
 
-/// Takes a slot for this child. Should all be taken, it counts in the ledger for such children. What
-/// one of those has open when it is killed is then shown for ever.
+/// Takes a slot for this child. Should all be taken, it counts in the ledger for such children.
+/// What one of those has open when it is killed is then shown for ever.
 pub fn enter() {
     let Some(board) = BOARD.get() else { return };
     let pid = rustix::process::getpid().as_raw_nonzero().get();

@@ -155,8 +155,8 @@ unsafe fn allocate(pool: *mut sys::apr_pool_t, slots: usize) -> io::Result<*mut 
     let name = ptr::null();
     let now = SystemTime::now().duration_since(UNIX_EPOCH);
     // SAFETY: the caller vouches for the pool. Anonymous shared memory is of zeros (mmap(2),
-    // shmget(2)); it is not touched before it is used, so that it costs nothing until then. There is
-    // room for the alignment.
+    // shmget(2)); it is not touched before it is used, so that it costs nothing until then. There
+    // is room for the alignment.
     unsafe {
         check(sys::apr_shm_create(&raw mut memory, size, name, pool))?;
         let start: *mut c_void = sys::apr_shm_baseaddr_get(memory);

@@ -1,8 +1,8 @@
 //! The names of what is counted separately: location and plugin.
 //!
 //! Children add names while they serve (`.htaccess` files), so names are written once and never
-//! change. Two children that add the same name at the same time may use two places for it; who reads
-//! adds up what has the same name.
+//! change. Two children that add the same name at the same time may use two places for it; who
+//! reads adds up what has the same name.
 
 use std::sync::atomic::{AtomicU8, AtomicU32, Ordering};
 
@@ -64,8 +64,8 @@ impl Name {
     }
 }
 
-/// The place of a pair of names, added if there is room; else the number of places, which is that of
-/// the account of all others.
+/// The place of a pair of names, added if there is room; else the number of places, which is that
+/// of the account of all others.
 pub(super) fn find_or_add(names: &[Name], location: &str, plugin: &str) -> usize {
     let (location, plugin) = (cut(location), cut(plugin));
     let known = names.iter().position(|name| name.is(location, plugin));

@@ -284,8 +284,8 @@ fn too_long(context: &Context) -> Result<()> {
     client.expect_text("new")
 }
 
-/// Clients subscribe again and again from where they were, in whatever process, while others publish
-/// all the time.
+/// Clients subscribe again and again from where they were, in whatever process, while others
+/// publish all the time.
 fn seam(context: &Context) -> Result<()> {
     const COUNT: usize = 400;
     let httpd = start(context, "WebSocketTopicHistory a 1000")?;
@@ -306,7 +306,8 @@ fn seam(context: &Context) -> Result<()> {
     })
 }
 
-/// Hears each number once and in order, with many connections. The first follows the first position.
+/// Hears each number once and in order, with many connections. The first follows the first
+/// position.
 fn hear_all(httpd: &Httpd, epoch: &str, count: usize) -> Result<()> {
     let mut heard = 0;
     while heard < count {
