@@ -1,0 +1,116 @@
+//! The directory that all processes of this httpd share for topics.
+
+use std::ffi::{CStr, CString, OsStr};
+use std::fmt;
+use std::fs::{self, DirBuilder, File, Permissions};
+use std::io;
+use std::os::unix::ffi::OsStrExt as _;
+use std::os::unix::fs::{DirBuilderExt as _, PermissionsExt as _};
+use std::path::{Path, PathBuf};
+
+use rustix::fs::{AtFlags, FlockOperation, Gid, Mode, OFlags, Uid, chownat, fchown, flock};
+use rustix::io::Errno;
+
+use crate::httpd::pool::Pool;
+use crate::httpd::{mpm, sys};
+
+/// The name of a directory that goes when httpd stops, before the number of the parent process.
+const PREFIX: &str = "websocket-topics.";
+
+/// The files that processes have in the directory.
+const FILES: [&str; 2] = ["data.mdb", "lock.mdb"];
+
+/// The directory of this start of httpd, which goes when it stops.
+pub(super) fn temporary(pool: Pool) -> io::Result<PathBuf> {
+    let name = CString::new(format!("{PREFIX}{}", std::process::id()))?;
+    // SAFETY: the pool is live, and the path is taken from it.
+    let path = unsafe { sys::ap_runtime_dir_relative(pool.as_ptr(), name.as_ptr()) };
+    if path.is_null() {
+        return Err(io::Error::other("httpd has no DefaultRuntimeDir"));
+    }
+    // SAFETY: httpd returns a string.
+    let path = unsafe { CStr::from_ptr(path) };
+    Ok(PathBuf::from(OsStr::from_bytes(path.to_bytes())))
+}
+
+/// Makes a directory that only the user of the children may use, or takes one that has nothing in
+/// it but files of topics.
+pub(super) fn make(directory: &Path) -> io::Result<File> {
+    let named = |error: io::Error| named(directory, &error);
+    match DirBuilder::new().mode(0o700).create(directory) {
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
+        made => made.map_err(named)?,
+    }
+    // Not where a link leads that somebody has put there.
+    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    let opened = rustix::fs::open(directory, flags, Mode::empty());
+    let opened = File::from(opened.map_err(|error| named(error.into()))?);
+    for entry in fs::read_dir(directory).map_err(named)? {
+        let name = entry.map_err(named)?.file_name();
+        if !FILES.iter().any(|file| name == *file) {
+            let text = format!("it has other files in it, such as {}", name.display());
+            return Err(named(io::Error::other(text)));
+        }
+    }
+    opened
+        .set_permissions(Permissions::from_mode(0o700))
+        .map_err(named)?;
+    if rustix::process::geteuid().is_root() {
+        give_to_children(&opened).map_err(named)?;
+    }
+    Ok(opened)
+}
+
+fn give_to_children(directory: &File) -> io::Result<()> {
+    // SAFETY: httpd has read its configuration, and changes this only when it does so again.
+    let (user, group) = unsafe {
+        let config = &raw const sys::ap_unixd_config;
+        ((*config).user_id, (*config).group_id)
+    };
+    let (user, group) = (Some(Uid::from_raw(user)), Some(Gid::from_raw(group)));
+    fchown(directory, user, group)?;
+    for file in FILES {
+        match chownat(directory, file, user, group, AtFlags::SYMLINK_NOFOLLOW) {
+            Err(Errno::NOENT) => {}
+            given => given?,
+        }
+    }
+    Ok(())
+}
+
+pub(super) fn named(directory: &Path, error: &dyn fmt::Display) -> io::Error {
+    io::Error::other(format!("{}: {error}", directory.display()))
+}
+
+/// Removes directories beside this one, and this one itself, of httpds that were killed: nobody has
+/// them locked.
+pub(super) fn remove_left_over(directory: &Path) {
+    let Some(Ok(entries)) = directory.parent().map(fs::read_dir) else {
+        return;
+    };
+    for entry in entries.flatten() {
+        let name = entry.file_name();
+        let is_such = name.to_str().is_some_and(|name| name.starts_with(PREFIX));
+        let is_free = || {
+            let opened = File::open(entry.path());
+            opened
+                .is_ok_and(|opened| flock(opened, FlockOperation::NonBlockingLockExclusive).is_ok())
+        };
+        if is_such && is_free() {
+            // It is of no use to anybody; the next start tries again.
+            let _ = fs::remove_dir_all(entry.path());
+        }
+    }
+}
+
+/// Removes the directory when httpd stops, and not when it is restarted.
+pub(super) fn remove_at_stop(configuration: Pool, directory: PathBuf) {
+    // httpd counts on before it clears the configuration for a restart, and not for a stop.
+    let (parent, generation) = (std::process::id(), mpm::generation());
+    configuration.before_destroy(move || {
+        if std::process::id() == parent && mpm::generation() == generation {
+            // Whoever still has it open goes on.
+            let _ = fs::remove_dir_all(&directory);
+        }
+    });
+}
