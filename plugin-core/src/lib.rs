@@ -272,8 +272,8 @@ pub use plugin::{BoxError, Plugin};
 pub use rejection::Rejection;
 pub use sender::{SendError, Sender};
 pub use topics::{
-    HistoryMessage, Member, Position, Published, Recovery, Subscribed, Subscription, TopicError,
-    Topics,
+    Filter as TopicFilter, HistoryMessage, InvalidTopic, Member, Position, Published, Recovery,
+    Subscribed, Subscription, TopicError, Topics,
 };
 
 /// Exports a plugin, and supplies the items that its `impl` leaves out.

@@ -7,6 +7,7 @@ pub(crate) mod filter;
 mod subscription;
 
 pub use error::TopicError;
+pub use filter::{Filter, InvalidTopic};
 pub use subscription::{Position, Recovery, Subscribed, Subscription};
 
 use crate::abi::{self, TOPIC_OK, TopicTable};

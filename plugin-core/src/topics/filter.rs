@@ -31,7 +31,19 @@ fn check_segments(name: &str) -> Result<(), InvalidTopic> {
     Ok(())
 }
 
-/// What one subscribes to.
+/// What one subscribes to: a topic, or a pattern of topics.
+///
+/// A plugin whose clients choose topics themselves compares what they ask for with what they may
+/// have:
+///
+/// ```
+/// use websocket_plugin::TopicFilter;
+///
+/// let allowed = TopicFilter::parse("news/*")?;
+/// assert!(allowed.covers(TopicFilter::parse("news/weather")?));
+/// assert!(!allowed.covers(TopicFilter::parse("news/**")?));
+/// # Ok::<(), websocket_plugin::InvalidTopic>(())
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Filter<'a> {
     /// The topic of this name.
@@ -77,6 +89,19 @@ impl<'a> Filter<'a> {
             Self::Topic(name) => name == topic,
             Self::Children(parent) => below(parent, topic).is_some_and(|rest| !rest.contains('/')),
             Self::Descendants(ancestor) => below(ancestor, topic).is_some(),
+        }
+    }
+
+    /// Whether it describes every topic that `other` describes.
+    #[must_use]
+    pub fn covers(self, other: Filter<'_>) -> bool {
+        match (self, other) {
+            (_, Filter::Topic(topic)) => self.matches(topic),
+            (Self::Children(own), Filter::Children(parent)) => own == parent,
+            (Self::Descendants(own), Filter::Children(it) | Filter::Descendants(it)) => {
+                own == it || own.is_empty() || below(own, it).is_some()
+            }
+            (Self::Topic(_), _) | (Self::Children(_), Filter::Descendants(_)) => false,
         }
     }
 }
@@ -169,6 +194,34 @@ mod tests {
             }
             for topic in no {
                 assert!(!filter.matches(topic), "{pattern} {topic}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_pattern_covers_another_exactly_if_it_describes_all_its_topics() {
+        let texts = [
+            "a", "b", "a/a", "a/b", "b/a", "ab/a", "a/a/a", "a/b/a", "a/a/a/a", "*", "**", "a/*",
+            "a/**", "b/**", "ab/*", "a/a/*", "a/a/**", "a/b/*", "a/a/a/**",
+        ];
+        // All names of up to four segments of these: each pattern has more of them than a topic.
+        let segments = ["a", "b", "ab", "c"];
+        let mut topics = vec![String::new()];
+        for _ in 0..4 {
+            let longer = topics.iter().flat_map(|topic| {
+                let slash = if topic.is_empty() { "" } else { "/" };
+                segments.map(|segment| format!("{topic}{slash}{segment}"))
+            });
+            topics = longer.chain([String::new()]).collect();
+        }
+        topics.retain(|topic| !topic.is_empty());
+        for wide in texts.map(|text| Filter::parse(text).unwrap()) {
+            for narrow in texts.map(|text| Filter::parse(text).unwrap()) {
+                let described = topics.iter().filter(|topic| narrow.matches(topic));
+                let described: Vec<_> = described.collect();
+                assert!(!described.is_empty(), "{narrow:?}");
+                let has_all = described.iter().all(|topic| wide.matches(topic));
+                assert_eq!(wide.covers(narrow), has_all, "{wide:?} {narrow:?}");
             }
         }
     }
