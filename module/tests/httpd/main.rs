@@ -54,6 +54,7 @@ mod swarm;
 mod threads;
 mod tls;
 mod topics;
+mod topics_plugin;
 mod try_send;
 mod unfinished;
 mod vanished;
@@ -120,6 +121,7 @@ const THEMES: &[&[Case]] = &[
     topics::presence::CASES,
     topics::publish::CASES,
     topics::unrest::CASES,
+    topics_plugin::CASES,
     tls::CASES,
     tls::renegotiation::CASES,
     tls::records::CASES,

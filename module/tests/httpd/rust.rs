@@ -50,7 +50,7 @@ pub(crate) fn location(context: &Context, path: &str, name: &str, directives: &s
 }
 
 /// A server root, and the directives that allow only the user `user` with the password `password`.
-fn root_with_user(context: &Context) -> Result<(ServerRoot, String)> {
+pub(crate) fn root_with_user(context: &Context) -> Result<(ServerRoot, String)> {
     let root = context.root()?;
     let users = root.dir().join("users");
     fs::write(&users, "user:{SHA}W6ph5Mm5Pz8GgiULbPgzG37mj9g=\n")?;
@@ -64,7 +64,7 @@ fn root_with_user(context: &Context) -> Result<(ServerRoot, String)> {
 }
 
 /// The credentials for [`root_with_user`].
-const CREDENTIALS: &str = "Basic dXNlcjpwYXNzd29yZA==";
+pub(crate) const CREDENTIALS: &str = "Basic dXNlcjpwYXNzd29yZA==";
 
 /// Makes a folder with an `.htaccess` file and a file `room` that httpd finds.
 pub(crate) fn write_site(folder: &Path, htaccess: &str) -> Result<()> {

@@ -11,7 +11,7 @@ use xtask::c_plugin;
 use xtask::workspace::built_library;
 
 /// The plugins in Rust, named after their packages without `websocket-`.
-const RUST_PLUGINS: [&str; 7] = [
+const RUST_PLUGINS: [&str; 8] = [
     "auth",
     "chat",
     "dumb_increment",
@@ -19,6 +19,7 @@ const RUST_PLUGINS: [&str; 7] = [
     "subprotocol",
     "test_plugins",
     "ticker",
+    "topics",
 ];
 
 /// A folder with every plugin in C and C++ as NAME.so, the plugins in Rust as rust/NAME.so, and the
