@@ -68,6 +68,14 @@ pub(crate) fn settle(hosts: &[&Httpd]) -> Result<()> {
     Ok(())
 }
 
+/// Whether a line of the error log is of this process. Not every httpd writes the thread behind it if
+/// the MPM has one thread for each process.
+pub(crate) fn is_of_process(line: &str, pid: &str) -> bool {
+    [":", "]"]
+        .iter()
+        .any(|end| line.contains(&format!("[pid {pid}{end}")))
+}
+
 fn order(context: &Context) -> Result<()> {
     const EACH: usize = 30;
     let Some(redis) = redis(&[])? else {
@@ -256,7 +264,7 @@ fn killed(context: &Context) -> Result<()> {
     ask(&mut first, "sub room")?;
     let line = one.wait_for_log("gets its messages for this host", PATIENCE)?;
     let importer = ask(&mut first, "pid")?;
-    ensure!(line.contains(&format!("pid {importer}:")), "{line}");
+    ensure!(is_of_process(&line, &importer), "{line}");
     let mut other = open_elsewhere(&one, &importer)?;
     ask(&mut other, "sub room")?;
     let mut speaker = open(&two)?;
