@@ -38,6 +38,8 @@ pub(crate) struct Records {
     received: Vec<u8>,
     /// Data that has been decrypted but not read yet.
     data: Vec<u8>,
+    /// All alerts received.
+    pub(crate) alerts: Vec<Vec<u8>>,
 }
 
 struct Direction {
@@ -101,6 +103,7 @@ impl Client<Records> {
             opener: Direction::new(secrets.rx)?,
             received: Vec::new(),
             data: Vec::new(),
+            alerts: Vec::new(),
         }))
     }
 }
@@ -153,13 +156,15 @@ impl Records {
 }
 
 impl Read for Records {
-    /// Skips records that are not data.
+    /// Keeps alerts, and skips other records that are not data.
     fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
         while self.data.is_empty() {
             if let Some(record) = self.open() {
                 let (kind, content) = record?;
-                if kind == DATA {
-                    self.data = content;
+                match kind {
+                    DATA => self.data = content,
+                    ALERT => self.alerts.push(content),
+                    _ => {}
                 }
                 continue;
             }

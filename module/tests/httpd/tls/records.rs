@@ -24,7 +24,9 @@ cases! {
     "TLS 1.2: messages after a flood of refused renegotiations are handled although answers waited"
         => behind_answers,
     "TLS: a member of a room who sends records of one byte delays no other" => short_records,
-    "TLS: an alert in the middle of a message ends the connection" => alerts,
+    "TLS: close_notify in the middle of a message ends the connection" => close_notify,
+    "TLS: an alert in the middle of a message ends the connection" => handshake_failure,
+    "TLS: a damaged record ends the connection with an alert that says so" => damaged,
 }
 
 /// A handshake message: an empty ClientHello. OpenSSL refuses every ClientHello with a warning
@@ -211,28 +213,54 @@ fn longest_wait(neighbour: &mut Client, mut nuisance: Client<Records>) -> Result
 /// What mod_ssl writes when reading from a client fails.
 const READ_ERROR: &str = "SSL library error 1 reading data";
 
-fn alerts(context: &Context) -> Result<()> {
+/// Sends an alert behind half a message, and returns the error log from after the end.
+fn alert_in_message(context: &Context, alert: [u8; 2]) -> Result<(Httpd, String)> {
     let httpd = start(context, "LogLevel websocket:debug")?;
-    for (name, alert, line) in [
-        ("close_notify", [1, 0], None),
-        ("handshake_failure", [2, 40], Some("SSL alert number 40")),
-    ] {
-        let journal = Journal::new(context)?;
-        let mut client = Client::connect_records(&httpd)?;
-        client.upgrade(&journal.handshake("/journal"))?;
-        client.echo("hello")?;
-        client.send(&masked(Opcode::TEXT, "half a message")[..8])?;
-        let alert = client.stream.seal(ALERT, &alert);
-        client.stream.socket.write_all(&alert)?;
-        let ended = journal.expect_one_disconnect(Duration::from_secs(4));
-        ended.context(name)?;
-        client.drain().context(name)?;
-        if let Some(line) = line {
-            httpd.wait_for_log(line, PATIENCE)?;
-        }
-        // Connections that end before their handshake are errors to some versions of mod_ssl, too.
-        let log = httpd.error_log()?;
-        ensure!(log.contains(READ_ERROR) == line.is_some(), "{log}");
-    }
+    let journal = Journal::new(context)?;
+    let mut client = Client::connect_records(&httpd)?;
+    client.upgrade(&journal.handshake("/journal"))?;
+    client.echo("hello")?;
+    client.send(&masked(Opcode::TEXT, "half a message")[..8])?;
+    let alert = client.stream.seal(ALERT, &alert);
+    client.stream.socket.write_all(&alert)?;
+    journal.expect_one_disconnect(Duration::from_secs(4))?;
+    client.drain()?;
+    let log = httpd.error_log()?;
+    ensure_healthy(&log)?;
+    Ok((httpd, log))
+}
+
+fn close_notify(context: &Context) -> Result<()> {
+    let (_httpd, log) = alert_in_message(context, [1, 0])?;
+    ensure!(!log.contains(READ_ERROR), "{log}");
+    Ok(())
+}
+
+fn handshake_failure(context: &Context) -> Result<()> {
+    let (httpd, _) = alert_in_message(context, [2, 40])?;
+    httpd.wait_for_log("SSL alert number 40", PATIENCE)?;
+    httpd.wait_for_log(READ_ERROR, PATIENCE).map(drop)
+}
+
+/// The alert `bad_record_mac`, which is fatal (RFC 5246, section 7.2).
+const BAD_RECORD_MAC: [u8; 2] = [2, 20];
+
+fn damaged(context: &Context) -> Result<()> {
+    let httpd = start(context, "")?;
+    let journal = Journal::new(context)?;
+    let mut client = Client::connect_records(&httpd)?;
+    client.upgrade(&journal.handshake("/journal"))?;
+    client.echo("hello")?;
+    let message = masked(Opcode::TEXT, "damaged");
+    let mut record = client.stream.seal_data(&message, message.len());
+    *record.last_mut().context("it is not empty")? ^= 1;
+    client.stream.socket.write_all(&record)?;
+    client.drain()?;
+    let alerts = &client.stream.alerts;
+    ensure!(
+        alerts.first().is_some_and(|alert| *alert == BAD_RECORD_MAC),
+        "{alerts:?}"
+    );
+    journal.expect_one_disconnect(Duration::from_secs(4))?;
     ensure_healthy(&httpd.error_log()?)
 }
