@@ -215,14 +215,16 @@ fn contexts() -> Result<Vec<Context>> {
         .collect())
 }
 
-/// Cases that keep all threads of the only child busy at once. The event MPM before 2.4.53 may then
-/// stop accepting, and not notice when a thread becomes idle again (PR 65769), with and without
-/// this module. With one thread it serves one request.
-const OF_FEW_THREADS: [&str; 4] = [
+/// Cases that keep all threads of the only child busy at once, or whose connections are nearly as
+/// many as idle threads allow. The event MPM before 2.4.53 may then stop accepting, and not notice
+/// when a thread becomes idle again (PR 65769), with and without this module. With one thread it
+/// serves one request.
+const OF_FEW_THREADS: [&str; 5] = [
     "a kept WebSocketServer reaches a later connection or nothing",
     "graceful restarts during a storm of connections cause no crash and no loss",
     "WebSocketDetach: 2000 connections leak no descriptors and no memory",
     "capacity: where each WebSocket holds a thread the last ones are kept if a reserve is set",
+    "capacity: a section may keep more, or nothing",
 ];
 
 /// A case that needs as many children after a restart as before. The event MPM of 2.4.52 and 2.4.53
