@@ -10,6 +10,14 @@ impl Version {
     /// The oldest version that the module supports.
     pub const OLDEST: Self = Self(2, 4, 37);
 
+    /// The versions with which all tests have been run that they can pass.
+    pub const TESTED: [Self; 4] = [
+        Self(2, 4, 52),
+        Self(2, 4, 58),
+        Self(2, 4, 62),
+        Self(2, 4, 71),
+    ];
+
     /// The first version in `text`, in the form in which httpd prints its own: `Apache/2.4.58`.
     #[must_use]
     pub fn in_text(text: &str) -> Option<Self> {
@@ -42,5 +50,15 @@ mod tests {
         assert_eq!(Version::in_text("Apache/2.4"), None);
         assert_eq!(Version::in_text("nginx/1.2.3"), None);
         assert!(Version(2, 4, 9) < Version(2, 4, 37));
+    }
+
+    #[test]
+    fn the_readme_names_the_versions_that_were_tested() {
+        let readme = include_str!("../../../README.md");
+        let (_, section) = readme.split_once("\n## Versions of httpd\n").unwrap();
+        let (text, _) = section.split_once("\n| httpd |").unwrap();
+        for version in Version::TESTED.into_iter().chain([Version::OLDEST]) {
+            assert!(text.contains(&version.to_string()), "{version}: {text}");
+        }
     }
 }
