@@ -6,16 +6,16 @@
 //!                                        +-> Home --+  writes soon, once for all that waits
 //! ```
 //!
-//! A sender puts its frame into the queue and tells the connection's [`Home`], unless that knows
-//! already. The home writes at its convenience: a loop at the end of its pass, for all that was
-//! queued meanwhile.
+//! A sender puts its frame into the queue. Unless the connection's [`Home`] knows already that
+//! something waits, the sender tells it. The home writes when it suits it: a loop does so at the
+//! end of its pass, and writes everything that was queued meanwhile.
 //!
-//! There are two locks, taken in this order and never held over a callback or a wait: that of the
-//! writer, which covers the stream in both directions, and that of the queue. A sender takes the
-//! second one only, so it never waits for a system call, unless the queue is full: then it waits
-//! for the client.
+//! Two locks protect an output. A thread takes the writer's before the queue's, and holds neither
+//! over a callback or a wait. The writer's lock covers the stream in both directions. A sender
+//! takes only the queue's lock, so it never waits for a system call. When the queue is full, it
+//! waits for the client.
 //!
-//! `module/models` tries how threads may interleave in here.
+//! The tests in `module/models` check how threads may interleave here.
 
 mod broadcast;
 mod caller;

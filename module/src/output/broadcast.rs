@@ -11,12 +11,13 @@ use crate::compression::CompressedOnce;
 use crate::protocol::Opcode;
 use crate::transport::{Stream, Transport};
 
-/// A message that many connections are sent. It waits for no client: a connection whose queue is
-/// full is closed with 1013.
+/// A message to many connections. It never waits for a client: a connection whose queue is full is
+/// closed with 1013.
 ///
-/// Its frame is encoded once, and compressed once for all connections with the same settings.
-/// Connections that are sent it compressed come [last](Self::finish), so that each form is queued
-/// for all its takers in a row: this is what makes them share it (`sharing.rs`).
+/// Its frame is encoded once, and compressed once for all connections with the same compression
+/// settings. Connections that get it compressed come [last](Self::finish), so that each form is
+/// queued for all its receivers in a row. `sharing.rs` shares a frame only between consecutive
+/// sends.
 pub struct Broadcast<'m, S = Transport> {
     opcode: Opcode,
     payload: &'m [u8],
@@ -34,7 +35,7 @@ impl<'m, S: Stream> Broadcast<'m, S> {
         }
     }
 
-    /// Sends it to a connection.
+    /// Sends the message to a connection.
     pub fn send(&mut self, output: &Arc<Output<S>>, caller: Caller) {
         let queued = output.queue(self.opcode, self.payload, caller);
         budget::relieve();
@@ -51,7 +52,7 @@ impl<'m, S: Stream> Broadcast<'m, S> {
         }
     }
 
-    /// Sends it to the connections that are sent it compressed.
+    /// Sends the message to the connections that get it compressed.
     pub fn finish(self) {
         let mut forms = CompressedOnce::default();
         for (output, caller) in &self.compressing {
@@ -65,7 +66,7 @@ impl<'m, S: Stream> Broadcast<'m, S> {
             };
             let sent = match offer() {
                 Ok(false) => {
-                    // The client may take what has not been tried yet.
+                    // Nobody may have tried yet to write what waits, and the client may take it.
                     output.write_for_session();
                     offer()
                 }
@@ -76,7 +77,7 @@ impl<'m, S: Stream> Broadcast<'m, S> {
     }
 }
 
-/// Closes a connection that has not accepted the message: the client does not keep up.
+/// Closes a connection that did not accept the message: its client does not keep up.
 fn cut_if_full<S: Stream>(output: &Output<S>, sent: Result<bool, Closed>) {
     if sent == Ok(false) {
         output.cut(SLOW);

@@ -1,4 +1,4 @@
-//! Who sends.
+//! The senders that an output tells apart.
 
 /// Who sends a message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

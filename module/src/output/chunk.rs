@@ -1,18 +1,18 @@
-//! Bytes that several connections are sent.
+//! Bytes that several connections send.
 
 use std::ops::Range;
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard, TryLockError};
 
 use crate::budget;
 
-/// The room in bytes of a chunk, unless its first frame needs more.
+/// The capacity of a chunk in bytes, unless its first frame needs more.
 const ROOM: usize = 16 * 1024;
 
-/// Encoded frames, one after the other. What is in a chunk stays as it is while somebody has a
-/// [`Piece`] of it.
+/// Encoded frames, one after the other. The bytes of a [`Piece`] never change while another
+/// connection has the piece.
 ///
-/// Nobody waits for the lock: those who read it do so together, and [`Piece::append`] takes another
-/// chunk while somebody reads.
+/// The lock is held no longer than it takes to write a piece or to copy one frame. Readers share
+/// it, and [`Piece::append`] takes another chunk instead of waiting for readers.
 #[derive(Default)]
 struct Chunk(RwLock<Vec<u8>>);
 
@@ -46,7 +46,7 @@ impl Bytes<'_> {
 }
 
 impl Piece {
-    /// A piece of nothing, for [`append`](Self::append).
+    /// An empty piece, to [`append`](Self::append) to.
     pub(super) fn empty() -> Self {
         Self {
             chunk: Arc::default(),
@@ -64,12 +64,13 @@ impl Piece {
         Bytes(bytes, self.range.clone())
     }
 
-    /// Whether keeping the piece keeps no more than twice its bytes.
+    /// Whether the piece fills at least half of a chunk of the usual size, so that keeping it
+    /// wastes little memory.
     pub(super) fn is_most_of_its_chunk(&self) -> bool {
         2 * self.len() >= ROOM
     }
 
-    /// Adds `next` if it lies right behind. Returns whether it does.
+    /// Adds `next` if it follows this piece in the same chunk. Returns whether it does.
     #[inline]
     pub(super) fn extend(&mut self, next: &Self) -> bool {
         let follows = self.range.end == next.range.start && Arc::ptr_eq(&self.chunk, &next.chunk);
@@ -79,9 +80,9 @@ impl Piece {
         follows
     }
 
-    /// Puts the bytes of `parts` behind this piece, or in its place if `is_kept` says that nobody
-    /// has a copy of it, and becomes the piece that they are. Takes another chunk if this one has
-    /// no room or is being read.
+    /// Puts the bytes of `parts` behind this piece and becomes the new piece. If `is_kept` is
+    /// false, no connection has a copy of this piece, and the bytes take its place. Takes another
+    /// chunk if this one has no room or a thread is reading it.
     ///
     /// # Errors
     ///
@@ -94,7 +95,7 @@ impl Piece {
         };
         let length: usize = parts.iter().map(|part| part.len()).sum();
         if let Some(chunk) = Arc::get_mut(&mut self.chunk) {
-            // Nobody else has any piece of it.
+            // No other piece of this chunk exists.
             let bytes = chunk.0.get_mut().unwrap_or_else(PoisonError::into_inner);
             if bytes.capacity() <= ROOM.max(length) {
                 self.range = fill(bytes, 0, parts)?;
@@ -111,7 +112,7 @@ impl Piece {
     }
 }
 
-/// Puts the bytes of `parts` into a chunk of which `start` bytes are to be kept.
+/// Puts the bytes of `parts` into a chunk after its first `start` bytes, which stay.
 fn fill(bytes: &mut Vec<u8>, start: u32, parts: [&[u8]; 2]) -> Result<Range<u32>, NoMemory> {
     bytes.truncate(start as usize);
     let length: usize = parts.iter().map(|part| part.len()).sum();

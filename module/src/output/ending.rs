@@ -1,4 +1,4 @@
-//! Ends a connection: with a close frame, at once, or as it is lost.
+//! Ends a connection: with a close frame, at once, or because it is lost.
 
 use std::io;
 use std::sync::Arc;
@@ -13,11 +13,11 @@ use crate::sync::Ordering;
 use crate::transport::Stream;
 
 impl<S: Stream> Output<S> {
-    /// Closes the connection with the payload of a close frame.
+    /// Sends a close frame with this payload.
     ///
     /// # Errors
     ///
-    /// [`Closed`] when it is closing already, or gone.
+    /// [`Closed`] when the connection is closing already, or gone.
     pub fn close(
         self: &Arc<Self>,
         closer: Closer,
@@ -32,24 +32,24 @@ impl<S: Stream> Output<S> {
         })
     }
 
-    /// Queues the last frame, which the session writes at the end of its turn: the answer to a
-    /// close frame of the client, or one of the server's own. `closing` is how the connection is
-    /// closed.
+    /// Queues the last frame: the answer to the client's close frame, or a close frame of the
+    /// server's own. The session writes it at the end of its turn. `closing` says how the
+    /// connection is closed.
     pub fn answer_close(&self, closing: Closing, payload: &[u8]) {
         self.note_closing(|| closing);
         self.answer(Opcode::Close, payload);
     }
 
-    /// Sends a close frame with this payload, unless there has been one, and has the session wait
-    /// for the answer. Never waits itself.
+    /// Sends a close frame with this payload, unless one was sent already. The session then waits
+    /// for the client's answer. This call never waits.
     pub fn say_goodbye(self: &Arc<Self>, closer: Closer, payload: &[u8]) {
-        // Closed already: the session only has to look again.
+        // On an error the connection is closing already, and the session only has to look again.
         let _ = self.close(closer, payload, Caller::Thread);
         self.wake();
     }
 
-    /// Tells the client that the server goes away, with the payload of a close frame, and the
-    /// session not to wait for it for long.
+    /// Tells the client with a close frame that the server goes away. The session then waits only a
+    /// short time for the client's answer.
     pub fn go_away(self: &Arc<Self>, closer: Closer, payload: &[u8]) {
         self.is_leaving.store(true, Ordering::Release);
         self.say_goodbye(closer, payload);
@@ -61,8 +61,8 @@ impl<S: Stream> Output<S> {
         self.is_leaving.load(Ordering::Acquire)
     }
 
-    /// Forgets what waits for the client, and closes the connection at once with `payload`. The
-    /// session learns of it in its next turn.
+    /// Discards what waits for the client, and closes the connection at once with this payload of a
+    /// close frame. The session learns of it in its next turn.
     pub fn cut(&self, payload: &[u8]) {
         let mut writer = self.writer();
         if writer.failure().is_none() && !self.is_cut.swap(true, Ordering::AcqRel) {
@@ -81,19 +81,19 @@ impl<S: Stream> Output<S> {
         self.is_cut.load(Ordering::Acquire)
     }
 
-    /// Gives the connection up: nothing is sent any more, and the session ends with this error.
+    /// Gives the connection up: nothing more is sent, and the session ends with this error.
     pub fn fail(&self, error: io::Error) {
         self.writer().fail(&self.shared, error);
         self.wake();
     }
 
-    /// Accepts nothing more for sending; what was accepted is still written.
+    /// Accepts nothing more to send. What was accepted before is still written.
     pub fn seal(&self) {
         self.shared.seal();
     }
 
-    /// Ends the connection for all who share it and gives its stream back to httpd. Senders that
-    /// are under way or come later get [`Closed`].
+    /// Ends the connection for every thread that shares it, and gives its stream back to httpd.
+    /// Senders get [`Closed`], those in progress too.
     pub fn shut(&self) {
         self.writer().shut(&self.shared);
     }

@@ -8,16 +8,16 @@ use crate::protocol::{Closer, Traffic};
 pub(super) struct Frame<'a> {
     pub(super) header: &'a [u8],
     pub(super) payload: &'a [u8],
-    /// Who closes the connection with it, if it is a close frame.
+    /// Who closes the connection with this frame, if it is a close frame.
     pub(super) closes: Option<Closer>,
-    /// What it counts as.
+    /// What the frame adds to the counts of sent messages and bytes.
     pub(super) traffic: Traffic,
-    /// The same bytes, header and payload, where other connections are sent them too.
+    /// The same bytes, header and payload, in a chunk that connections share.
     pub(super) shared: Option<&'a Piece>,
 }
 
-/// Payloads of so many bytes are written from where they lie if that is possible, which saves a
-/// copy. Below, one write for many messages saves more.
+/// Payloads of at least this many bytes are written directly from the sender's memory if that is
+/// possible, which saves a copy. For shorter payloads, one write for many messages saves more.
 pub(super) const LARGE: usize = 48 * 1024;
 
 impl Frame<'_> {

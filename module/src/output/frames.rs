@@ -1,4 +1,4 @@
-//! Frames in the order they are sent: bytes of this connection, and frames that connections share.
+//! Frames in sending order: bytes of this connection alone, and pieces that connections share.
 
 #[cfg(test)]
 mod tests;
@@ -15,24 +15,24 @@ use crate::buffers;
 
 pub(super) use writing::Writing;
 
-/// The bytes that an empty queue makes room for, at least and at most, beside those of its first
-/// frame.
+/// The least and the most bytes that an empty queue reserves for its first frame and the next ones.
+/// A longer first frame gets what it needs.
 const FIRST_ROOM: Range<usize> = 1024..16 * 1024;
 
-/// The most pieces of one write that are shared. No more of them wait either, unless each keeps
-/// little memory beyond its own bytes.
+/// The most shared pieces in one write. No more pieces wait in a queue either, except those that
+/// keep little memory beyond their own bytes.
 const MOST_PIECES: usize = 16;
 
 thread_local! {
-    /// Buffers that frames are collected in, between two connections.
+    /// Buffers for frames, kept from one connection to the next.
     static BUFFERS: Cell<Vec<u8>> = const { Cell::new(Vec::new()) };
 }
 
-/// Frames that nobody has begun to write.
+/// Frames whose writing has not begun.
 #[derive(Default)]
 pub(super) struct Frames {
     bytes: Vec<u8>,
-    /// Each with the number of `bytes` that go before it.
+    /// Each piece with the number of `bytes` that go before it.
     pieces: SmallVec<[(usize, Piece); 1]>,
 }
 
@@ -41,7 +41,7 @@ impl Frames {
         self.bytes.is_empty() && self.pieces.is_empty()
     }
 
-    /// The bytes that nobody shares.
+    /// The bytes of this connection alone.
     #[inline]
     pub(super) fn own_len(&self) -> usize {
         self.bytes.len()
@@ -58,7 +58,7 @@ impl Frames {
         }
         self.bytes.try_reserve(frame.len()).map_err(|_| NoMemory)?;
         match frame.header {
-            // That of a short frame, which is copied without a call.
+            // The header of a short frame, copied without a call.
             &[first, second] => self.bytes.extend_from_slice(&[first, second]),
             header => self.bytes.extend_from_slice(header),
         }
@@ -66,19 +66,19 @@ impl Frames {
         Ok(())
     }
 
-    /// Makes room for a frame of so many bytes, and for more that are likely to follow before these
-    /// are written.
+    /// Reserves memory for a frame of `length` bytes, and for the frames that are likely to follow
+    /// before this one is written.
     #[inline(never)]
     fn make_room(&mut self, length: usize) {
         if self.bytes.capacity() == 0 {
             self.bytes = buffers::kept(&BUFFERS);
         }
         let room = FIRST_ROOM.start.max(4 * length).min(FIRST_ROOM.end);
-        // Without so much memory there may still be enough for the frame.
+        // If this fails, there may still be enough memory for the frame itself.
         let _ = self.bytes.try_reserve(room);
     }
 
-    /// Adds a piece. Returns whether that was done; otherwise its bytes are to be copied.
+    /// Adds a piece. If this returns `false`, the caller has to copy the bytes.
     #[inline]
     fn share(&mut self, piece: &Piece) -> bool {
         let at = self.bytes.len();

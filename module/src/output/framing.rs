@@ -1,4 +1,4 @@
-//! Makes frames of messages.
+//! Encodes messages as frames.
 
 use super::frame::Frame;
 use super::queue::Closed;
@@ -6,16 +6,16 @@ use crate::compression::{CompressedOnce, Compression};
 use crate::meter::Meter;
 use crate::protocol::{Closer, FrameHeader, Opcode, Rsv, Traffic};
 
-/// Puts messages into frames, compressed where that was agreed on.
+/// Encodes messages as frames, compressed where the opening handshake agreed on it.
 pub struct Framing {
-    /// With context it has a lock, which comes before those of the output.
+    /// With context takeover it has a lock, which is taken before those of the output.
     compression: Option<Box<Compression>>,
-    /// Where the connection counts.
+    /// The counters that the connection adds to.
     meter: Meter,
 }
 
 impl Framing {
-    /// Compresses if there is `compression`. `meter` is where the connection counts.
+    /// Compresses if there is a `compression`. The connection counts in `meter`.
     #[must_use]
     pub fn new(compression: Option<Compression>, meter: Meter) -> Self {
         Self {
@@ -24,13 +24,13 @@ impl Framing {
         }
     }
 
-    /// Where the connection counts.
+    /// The counters that the connection adds to.
     pub(super) fn meter(&self) -> Meter {
         self.meter
     }
 
-    /// Has `offer` take the frame of a message, and returns whether it did. A message that the
-    /// queue has no room for (`takes_messages`) is not compressed.
+    /// Encodes a message and has `offer` take the frame. Returns whether `offer` took it.
+    /// Compresses no message that the queue has no room for, which `takes_messages` tells.
     ///
     /// # Errors
     ///
@@ -52,8 +52,8 @@ impl Framing {
         }
     }
 
-    /// As [`encode`](Self::encode), for a message to many connections: it is compressed once for
-    /// all with the same settings.
+    /// As [`encode`](Self::encode), for a message to many connections: compresses it once for all
+    /// connections with the same settings.
     pub(super) fn encode_once(
         &self,
         (opcode, message): (Opcode, &[u8]),
@@ -70,7 +70,7 @@ impl Framing {
         }
     }
 
-    /// Whether the message is compressed.
+    /// Whether this message is compressed.
     pub(super) fn compresses(&self, opcode: Opcode, message: &[u8]) -> bool {
         self.compression_of(opcode, message).is_some()
     }
@@ -93,7 +93,7 @@ fn compressed(
     })
 }
 
-/// Has `offer` take the frame of a message in its compressed form, if it has one.
+/// Has `offer` take the frame of a message, in its compressed form if there is one.
 fn offer_form(
     opcode: Opcode,
     message: &[u8],
@@ -112,8 +112,8 @@ fn offer_form(
     Ok(offered)
 }
 
-/// Runs `body` with a whole message, or a control frame, as it is. A close frame is taken to be the
-/// plugin's.
+/// Runs `body` with the frame of a whole message or a control frame, uncompressed. A close frame
+/// counts as the plugin's.
 #[inline]
 pub(super) fn plain<T>(opcode: Opcode, payload: &[u8], body: impl FnOnce(Frame<'_>) -> T) -> T {
     with_frame(opcode, payload, Rsv::NONE, body)

@@ -1,4 +1,4 @@
-//! One connection's output: what its session and all who send share.
+//! One connection's output, which its session and all senders share.
 
 use std::io;
 use std::os::fd::OwnedFd;
@@ -17,63 +17,65 @@ use crate::sync::{
 };
 use crate::transport::{Stream, Transport};
 
-/// When to try to write again; `None`: when the connection's descriptor becomes writable.
+/// When to try to write again. `None` means when the connection's descriptor becomes writable.
 pub type Retry = Option<Instant>;
 
-/// What became of a message that was to be queued, and nothing else.
+/// What became of a message that [`Output::queue`] was given.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Queued {
-    /// It is in the queue, and somebody is going to write it.
+    /// The message is in the queue, and its writing is arranged.
     Accepted,
-    /// It is in the queue, and the connection's home is to be [told](Output::tell_home).
+    /// The message is in the queue. The caller has to [tell](Output::tell_home) the connection's
+    /// home.
     Due,
-    /// It is not: it takes more than that to send it.
+    /// The message is not in the queue: it has to be sent in another way.
     No,
 }
 
-/// What has a session take its turns.
+/// Makes a session take turns.
 pub trait Wake: Send + Sync {
-    /// Has the session take a turn soon. May be called from any thread, any number of times.
+    /// Makes the session take a turn soon. May be called from any thread, any number of times.
     fn wake(self: Arc<Self>);
 }
 
 /// What drives a connection: a loop, or a thread that waits for this one connection.
 pub trait Home<S = Transport>: Send + Sync {
-    /// Something waits in `output`, sent by `caller`. Either the home has it written soon, or it
-    /// returns `true`: then the caller writes it now.
+    /// Arranges that `output` is written soon, because `caller` has sent something. A return value
+    /// of `true` means that the caller has to write now instead.
     #[must_use]
     fn write_soon(&self, output: &Arc<Output<S>>, caller: Caller) -> bool;
 
-    /// A sender is going to wait until the client takes something from `output`. The home sees to
-    /// it that what waits is written then, even while a callback runs.
+    /// Arranges that `output` is written when the client takes something, even while a callback
+    /// runs. A sender is about to wait for that.
     fn help(&self, output: &Arc<Output<S>>);
 
-    /// Whether the session writes, at the end of its turn, what its callbacks send, without being
-    /// told.
+    /// Whether the session writes at the end of its turn, without being told, what its callbacks
+    /// send.
     fn gathers(&self) -> bool;
 }
 
-/// The output of one connection, shared by its session and everybody who sends, and the stream it
-/// goes to.
-// What a sender needs comes first, as a message to many connections costs mainly the cache lines it
-// touches.
+/// The output of one connection and the stream that it is written to. The session and all senders
+/// share it.
+// What a sender needs comes first: the cost of a message to many connections is mainly the cache
+// lines that it touches.
 #[repr(C)]
 pub struct Output<S = Transport> {
     pub(super) framing: Framing,
     pub(super) home: Arc<dyn Home<S>>,
     pub(super) shared: Shared,
     writer: Mutex<Writer<S>>,
-    /// Threads that wait for the writer, and the place where they do. A session that reads again
-    /// and again lets them go first; it might take the lock anew before they are awake.
+    /// The number of threads that wait for the writer. They queue up at the turnstile. A session
+    /// that reads again and again lets them go first: otherwise it could retake the lock before
+    /// they are awake.
     waiting: AtomicUsize,
     turnstile: Mutex<()>,
     session: Arc<dyn Wake>,
     pub(super) timeout: Option<Duration>,
     pub(super) slow_client: SlowClient,
     pub(super) is_leaving: AtomicBool,
-    /// What waited was forgotten.
+    /// [`cut`](Self::cut) was called.
     pub(super) is_cut: AtomicBool,
-    /// The bytes that the session holds of an unfinished message, about.
+    /// About how many bytes of an unfinished message the session holds.
     unfinished: AtomicUsize,
     /// The flusher has the connection on its list.
     pub(super) is_scheduled: AtomicBool,
@@ -81,12 +83,12 @@ pub struct Output<S = Transport> {
 
 impl<S: Stream> Output<S> {
     /// The output of a connection whose 101 response is still to be sent. Messages wait until
-    /// [`open`](Self::open); `policy` says how many.
+    /// [`open`](Self::open), as many as `policy` allows.
     ///
-    /// `home` writes what is sent, `session` takes turns.
+    /// `home` writes what is sent, and `session` takes turns.
     ///
-    /// `timeout` is how long a client may go without taking any output (httpd's `Timeout`); `None`:
-    /// for ever.
+    /// `timeout` is how long a client may go without taking any output (httpd's `Timeout`). `None`
+    /// means for ever.
     #[must_use]
     pub fn new(
         policy: QueuePolicy,
@@ -112,59 +114,62 @@ impl<S: Stream> Output<S> {
         })
     }
 
-    /// The 101 response is on its way. The session's next turn writes what waits.
+    /// Says that the 101 response is on its way. The session's next turn writes what waits.
     pub fn open(&self, stream: S) {
         self.writer().stream = Some(stream);
         self.shared.queue().open();
         self.shared.room.notify_all();
     }
 
-    /// How long the client may go without taking any output; `None`: for ever.
+    /// How long the client may go without taking any output. `None` means for ever.
     #[must_use]
     pub fn timeout(&self) -> Option<Duration> {
         self.timeout
     }
 
-    /// Where the connection counts.
+    /// The counters that the connection adds to.
     #[must_use]
     pub fn meter(&self) -> Meter {
         self.framing.meter()
     }
 
-    /// Counts what was accepted for sending and is not counted yet.
+    /// Adds to the counters what was accepted for sending since the last time.
     pub fn count_sent(&self) {
         self.shared.count_sent();
     }
 
-    /// What was accepted for the client, and how the connection was closed, if it was.
+    /// The messages and bytes accepted for the client, and how the connection was closed, if it
+    /// was.
     #[must_use]
     pub fn account(&self) -> (Traffic, Option<Closing>) {
         self.shared.queue().account()
     }
 
-    /// Remembers how the connection was closed. The first to close it counts.
+    /// Remembers how the connection was closed. Only the first call counts.
     pub fn note_closing(&self, closing: impl FnOnce() -> Closing) {
         self.shared.queue().note_closing(closing);
     }
 
-    /// How many bytes there is room for until the queue is full.
+    /// How many more bytes fit into the queue.
     #[must_use]
     pub fn room(&self) -> usize {
         self.shared.queue().room()
     }
 
-    /// How many bytes the client holds: of what is sent to it, and of what it sends.
+    /// How many bytes of memory the client occupies: the queue, and the message that the client is
+    /// sending.
     #[must_use]
     pub fn held(&self) -> usize {
         self.shared.queue().held() + self.unfinished.load(Ordering::Relaxed)
     }
 
-    /// The session holds about so many bytes of an unfinished message.
+    /// Notes that the session holds about this many bytes of an unfinished message.
     pub fn set_unfinished(&self, bytes: usize) {
         self.unfinished.store(bytes, Ordering::Relaxed);
     }
 
-    /// Reads what the client sent, without waiting: how many bytes, and whether there may be more.
+    /// Reads what the client sent, without waiting. Returns the number of bytes, and whether there
+    /// may be more.
     ///
     /// # Errors
     ///
@@ -179,24 +184,24 @@ impl<S: Stream> Output<S> {
         Ok((read, may_be_more))
     }
 
-    /// The client has closed its side: the next turn reads on until it finds that out.
+    /// Notes that the client has closed its side, so that the next turn reads up to the end.
     pub fn find_end(&self) {
         self.with_stream(Stream::find_end);
     }
 
-    /// A descriptor to wait on, if the connection is open.
+    /// The descriptor to wait on, if the connection is open.
     #[must_use]
     pub fn descriptor(&self) -> Option<Arc<OwnedFd>> {
         let descriptor = self.with_stream(|stream| stream.descriptor());
         descriptor.and_then(Result::ok)
     }
 
-    /// Runs `body` with the stream, if it is there.
+    /// Runs `body` with the stream, if there is one.
     fn with_stream<T>(&self, body: impl FnOnce(&mut S) -> T) -> Option<T> {
         self.writer().stream.as_mut().map(body)
     }
 
-    /// Has the session take a turn.
+    /// Makes the session take a turn.
     pub(super) fn wake(&self) {
         Arc::clone(&self.session).wake();
     }
@@ -212,7 +217,7 @@ impl<S: Stream> Output<S> {
         })
     }
 
-    /// The writer, after those who wait for it.
+    /// Locks the writer after the threads that wait for it.
     fn writer_in_turn(&self) -> MutexGuard<'_, Writer<S>> {
         if self.waiting.load(Ordering::Relaxed) > 0 {
             drop(self.turnstile.lock());
@@ -220,7 +225,7 @@ impl<S: Stream> Output<S> {
         self.writer()
     }
 
-    /// The writer, if nobody uses it.
+    /// Locks the writer, if no other thread uses it.
     pub(super) fn try_writer(&self) -> Option<MutexGuard<'_, Writer<S>>> {
         match self.writer.try_lock() {
             Ok(writer) => Some(writer),

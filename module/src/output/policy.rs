@@ -1,21 +1,21 @@
-//! What becomes of a message for a client that takes its messages slowly.
+//! Limits of a send queue, and what happens when it is full.
 
-/// What becomes of a message that finds the queue full.
+/// What happens when a message finds the send queue full.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum SlowClient {
-    /// Its sender waits.
+    /// The sender waits.
     #[default]
     Wait,
     /// The connection is closed.
     Close,
 }
 
-/// How much may wait for a client.
+/// The limit of a connection's send queue.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct QueuePolicy {
-    /// A message is accepted while fewer bytes than this wait.
+    /// The queue accepts a message while fewer bytes than this wait.
     pub limit: usize,
-    /// What becomes of others.
+    /// What happens when the queue is full.
     pub slow_client: SlowClient,
 }
 

@@ -11,7 +11,7 @@ use super::frames::{Frames, Writing};
 use crate::budget::Charge;
 use crate::protocol::{Closer, Closing, Traffic};
 
-/// The connection takes no more messages: it is closing or gone.
+/// The connection accepts no more messages: it is closing or gone.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Closed;
 
@@ -20,9 +20,9 @@ pub struct Closed;
 pub(super) enum Offer {
     /// The queue is full.
     Full,
-    /// The frame is in the queue, and somebody is going to write it.
+    /// The frame is in the queue, and its writing is arranged.
     Accepted,
-    /// The frame is in the queue, and the caller has to see to it that it is written.
+    /// The frame is in the queue, and the caller has to arrange that it is written.
     Due,
     /// There is no memory for the frame.
     NoMemory,
@@ -37,45 +37,45 @@ pub(super) struct Level {
     pub(super) has_close: bool,
 }
 
-/// A bounded queue of frames, with all that decides whether it takes another. It knows no thread
-/// and no socket; [`Output`](super::Output) does.
-// A sender changes what comes before `frames`, and these: few cache lines.
+/// A bounded queue of frames, and everything that decides whether it accepts another one. It knows
+/// no thread and no socket; [`Output`](super::Output) does.
+// A sender changes only what comes before `frames`, and the frames: this touches few cache lines.
 #[repr(C)]
 pub(super) struct Queue {
-    /// There is a stream to write to.
+    /// Whether there is, or was, a stream to write to.
     is_open: bool,
     is_sealed: bool,
     has_close: bool,
-    /// Somebody has been asked to write, and has not taken the frames yet.
+    /// A sender was told to arrange the writing, and the writer has not taken the frames yet.
     is_due: bool,
-    /// The session writes what the connection's own callbacks send, at the end of its turn, so
-    /// nobody else needs to be asked.
+    /// At the end of its turn the session writes what the connection's own callbacks send. Nobody
+    /// else has to arrange that.
     is_gathering: bool,
-    /// A callback of the connection runs, so its session cannot wait for the client.
+    /// A callback of the connection runs, so the session cannot wait for the client.
     is_in_callback: bool,
     /// Bytes accepted and not yet written, including those the writer has taken.
     waiting: usize,
-    /// A message is accepted while fewer bytes wait.
+    /// The queue accepts a message while fewer bytes than this wait.
     limit: usize,
-    /// What is counted of `frames`.
+    /// What `frames` add to the memory budget.
     charge: Charge,
-    /// What was accepted for the client.
+    /// The messages and bytes accepted for the client.
     sent: Traffic,
-    /// Frames in the order they were accepted, not yet taken by the writer.
+    /// Accepted frames, in order, that the writer has not taken yet.
     frames: Frames,
-    /// The bytes that the writer keeps of what it took, written or not: it frees them together.
+    /// The bytes that the writer holds, written or not: it frees them together.
     taken: usize,
-    /// What was counted of `sent`.
+    /// The part of `sent` that the counters have.
     counted: Traffic,
-    /// Senders that wait for room.
+    /// The number of senders that wait for room.
     senders: usize,
-    /// Who has closed the connection, and how.
+    /// Who closed the connection, and how.
     closing: Option<Closing>,
 }
 
 impl Queue {
-    /// An empty queue that accepts messages while fewer than `limit` bytes wait. With `gathers`,
-    /// the connection's own callbacks leave writing to the end of the turn.
+    /// An empty queue that accepts messages while fewer than `limit` bytes wait. `gathers` says
+    /// that at the end of its turn the session writes what the connection's own callbacks send.
     pub(super) fn new(limit: usize, gathers: bool) -> Self {
         Self {
             frames: Frames::default(),
@@ -130,19 +130,20 @@ impl Queue {
         self.seal();
     }
 
-    /// Remembers how the connection was closed. The first to close it counts.
+    /// Remembers how the connection was closed. Only the first call counts.
     pub(super) fn note_closing(&mut self, closing: impl FnOnce() -> Closing) {
         self.closing.get_or_insert_with(closing);
     }
 
-    /// What was accepted for the client since the last call.
+    /// The messages and bytes accepted for the client since the last call.
     pub(super) fn uncounted(&mut self) -> Traffic {
         let uncounted = self.sent.since(self.counted);
         self.counted = self.sent;
         uncounted
     }
 
-    /// What was accepted for the client, and how the connection was closed, if it was.
+    /// The messages and bytes accepted for the client, and how the connection was closed, if it
+    /// was.
     pub(super) fn account(&self) -> (Traffic, Option<Closing>) {
         (self.sent, self.closing.clone())
     }
@@ -151,8 +152,8 @@ impl Queue {
         self.is_gathering && caller == Caller::Own
     }
 
-    /// Accounts for a message that its sender writes itself, which it may if nothing waits. Returns
-    /// whether it may.
+    /// Accounts for a message that its sender is going to write directly. Returns whether the
+    /// sender may: nothing else must be waiting.
     ///
     /// # Errors
     ///
@@ -169,11 +170,11 @@ impl Queue {
         Ok(true)
     }
 
-    /// Whether a message would be accepted now.
+    /// Whether the queue would accept a message now.
     ///
     /// # Errors
     ///
-    /// [`Closed`] if none will be again.
+    /// [`Closed`] if it will never accept one again.
     #[inline]
     pub(super) fn takes_messages(&self) -> Result<bool, Closed> {
         if self.is_sealed {
@@ -182,12 +183,12 @@ impl Queue {
         Ok(self.waiting < self.limit)
     }
 
-    /// How many bytes there is room for.
+    /// How many more bytes fit.
     pub(super) fn room(&self) -> usize {
         self.limit.saturating_sub(self.waiting)
     }
 
-    /// What is in the queue, and with the writer.
+    /// What waits in the queue and with the writer.
     pub(super) fn level(&self) -> Level {
         Level {
             waiting: self.waiting,
@@ -195,7 +196,7 @@ impl Queue {
         }
     }
 
-    /// From now on there is a stream to write to.
+    /// Notes that there is a stream to write to.
     pub(super) fn open(&mut self) {
         self.is_open = true;
     }
@@ -205,12 +206,12 @@ impl Queue {
         self.is_open
     }
 
-    /// Accepts nothing more. What was accepted stays.
+    /// Accepts nothing more. What was accepted before stays.
     pub(super) fn seal(&mut self) {
         self.is_sealed = true;
     }
 
-    /// Seals the queue and forgets what is in it.
+    /// Seals the queue and discards its frames.
     pub(super) fn discard(&mut self) {
         self.seal();
         self.frames = Frames::default();
@@ -219,18 +220,18 @@ impl Queue {
         self.charge.set(0);
     }
 
-    /// The memory in bytes that the frames take, at least: those that the writer has taken, too.
+    /// The least memory in bytes that the frames occupy, including those that the writer has taken.
     pub(super) fn held(&self) -> usize {
         self.waiting.max(self.taken + self.frames.own_len())
     }
 
-    /// The writer keeps so many bytes of a message that [bypassed](Self::bypass) the queue.
+    /// Notes that the writer holds `bytes` of a message that [bypassed](Self::bypass) the queue.
     pub(super) fn note_rest(&mut self, bytes: usize) {
         self.taken = bytes;
     }
 
-    /// Forgets what was not taken by the writer, which has `kept` bytes left, and closes the
-    /// connection with `frame`, unless it is closing already.
+    /// Discards what the writer has not taken, and closes the connection with `frame` unless it is
+    /// closing already. The writer has `kept` bytes left to write.
     pub(super) fn cut(&mut self, kept: usize, frame: Frame<'_>) {
         self.seal();
         self.frames = Frames::default();
@@ -245,8 +246,9 @@ impl Queue {
         }
     }
 
-    /// The writer has written so many of the bytes it took, which are all, and takes the others.
-    /// Returns whether senders may be waiting for the room that this makes.
+    /// Gives all frames to the writer, which has now written everything it took before; `written`
+    /// bytes of that are news to the queue. Returns whether senders may be waiting for the new
+    /// room.
     pub(super) fn take(&mut self, written: usize, writing: &mut Writing) -> bool {
         self.is_due = false;
         writing.take(&mut self.frames);
@@ -255,25 +257,25 @@ impl Queue {
         self.written(written)
     }
 
-    /// The writer has written so many of the bytes it took. Returns whether senders may be waiting
-    /// for the room that this makes.
+    /// Notes that the writer has written `bytes` of what it took. Returns whether senders may be
+    /// waiting for the new room.
     pub(super) fn written(&mut self, bytes: usize) -> bool {
         self.waiting -= bytes;
         bytes > 0 && self.senders > 0
     }
 
-    /// A sender begins to wait for room.
+    /// Notes that a sender begins to wait for room.
     pub(super) fn begin_wait(&mut self) {
         self.senders += 1;
     }
 
-    /// It waits no longer.
+    /// Notes that a sender has stopped waiting for room.
     pub(super) fn end_wait(&mut self) {
         self.senders -= 1;
     }
 
-    /// From now to the end of the turn, whoever sends has to see to it that it is written. Returns
-    /// whether something waits that nobody else is going to write meanwhile.
+    /// From now to the end of the turn, every sender has to arrange that its frame is written.
+    /// Returns whether something waits whose writing is not arranged: then the caller has to do it.
     #[must_use]
     pub(super) fn stop_gathering(&mut self) -> bool {
         self.is_gathering = false;
@@ -281,19 +283,19 @@ impl Queue {
         self.is_due && !was_due
     }
 
-    /// The connection's own callbacks leave writing to the end of the turn.
+    /// At the end of its turn, the session again writes what the connection's own callbacks send.
     pub(super) fn gather(&mut self) {
         self.is_gathering = true;
     }
 
-    /// A callback is about to run, or has returned. Returns whether something waits.
+    /// Notes that a callback is about to run, or has returned. Returns whether something waits.
     pub(super) fn set_in_callback(&mut self, is_in_callback: bool) -> bool {
         self.is_in_callback = is_in_callback;
         self.waiting > 0
     }
 
-    /// Whether the session cannot write when the client takes more: a callback keeps it from that,
-    /// or one of those who wait for room is the session's own thread.
+    /// Whether the session cannot write when the client takes more: a callback is running, or a
+    /// sender waits for room, which may be the session's own thread.
     pub(super) fn needs_help(&self) -> bool {
         self.is_in_callback || self.senders > 0
     }

@@ -1,4 +1,4 @@
-//! Queues what is sent, and waits for room in a full queue.
+//! Queues messages, and waits for room when the queue is full.
 
 use std::io;
 use std::sync::Arc;
@@ -17,14 +17,15 @@ use crate::protocol::{Opcode, OutputState};
 use crate::sync::wait_until;
 use crate::transport::Stream;
 
-/// The payload of the close frame for a client that takes too little: 1013, and why.
+/// The payload of the close frame for a client that takes too little: code 1013 and a reason.
 pub(super) const SLOW: &[u8] = b"\x03\xf5slow client";
 
 impl<S: Stream> Output<S> {
-    /// Queues a message, and sees to it that it is written soon.
+    /// Queues a message and arranges that it is written soon.
     ///
-    /// When the queue is full, waits until the client has made room, or closes the connection, as
-    /// the policy says. A client that takes nothing for as long as the timeout is given up.
+    /// When the queue is full, the policy decides: the call waits until the client makes room, or
+    /// it closes the connection. If the client takes nothing for the timeout, the connection is
+    /// given up.
     ///
     /// # Errors
     ///
@@ -47,7 +48,7 @@ impl<S: Stream> Output<S> {
         }
     }
 
-    /// Sends what takes more than to queue it.
+    /// Sends a message that [`queue`](Self::queue) has not accepted.
     #[inline(never)]
     fn send_otherwise(
         self: &Arc<Self>,
@@ -61,8 +62,8 @@ impl<S: Stream> Output<S> {
         self.send_later(opcode, payload, caller)
     }
 
-    /// As [`send`](Self::send), but never waits for the client. Returns whether the message was
-    /// accepted; if not, it is forgotten.
+    /// Like [`send`](Self::send), but never waits for the client. Returns whether the message was
+    /// accepted. A message that was not accepted is discarded.
     ///
     /// # Errors
     ///
@@ -76,13 +77,13 @@ impl<S: Stream> Output<S> {
         if self.offer(opcode, payload, caller)? {
             return Ok(true);
         }
-        // The client may take what has not been tried yet.
+        // Nobody may have tried yet to write what waits, and the client may take it.
         self.write_for_session();
         self.offer(opcode, payload, caller)
     }
 
-    /// Queues a message if that is all there is to do. It takes no lock but the queue's. The caller
-    /// has [memory relieved](budget::relieve) if need be when it holds no other lock any more.
+    /// Queues a message if nothing else has to be done for it. Takes no lock but the queue's. When
+    /// the caller holds no other lock any more, it has to [relieve memory](budget::relieve).
     ///
     /// # Errors
     ///
@@ -105,7 +106,7 @@ impl<S: Stream> Output<S> {
     #[inline]
     fn push(&self, frame: Frame<'_>, caller: Caller) -> Result<Offer, Closed> {
         if caller == Caller::Own {
-            // The answers of callbacks, which are seldom equal.
+            // Callbacks send answers to their own connection, and these are seldom equal.
             self.shared.queue().push(frame, caller)
         } else {
             with_shared(frame, caller, |frame| {
@@ -114,10 +115,10 @@ impl<S: Stream> Output<S> {
         }
     }
 
-    /// Queues the answer to a frame; the session writes it at the end of its turn.
+    /// Queues the answer to a frame. The session writes it at the end of its turn.
     pub fn answer(&self, opcode: Opcode, payload: &[u8]) {
-        // A connection that is closing needs no answer; a full queue means that the client does not
-        // read, and it may miss the pong.
+        // A closing connection needs no answer. A full queue means that the client does not read,
+        // so it may miss the pong.
         framing::plain(opcode, payload, |frame| {
             let answered = self.shared.queue().push(frame, Caller::Own);
             if answered == Ok(Offer::NoMemory) {
@@ -157,7 +158,7 @@ impl<S: Stream> Output<S> {
             Offer::Accepted => {}
             Offer::Due => self.tell_home(caller),
             Offer::NoMemory => {
-                // Without the frame the client would miss something and not know.
+                // The connection ends, because the client could not notice that a frame is missing.
                 self.fail(io::ErrorKind::OutOfMemory.into());
                 return Err(Closed);
             }
@@ -168,7 +169,7 @@ impl<S: Stream> Output<S> {
         Ok(true)
     }
 
-    /// Sees to it that what waits is written soon.
+    /// Arranges that what waits is written soon.
     pub fn tell_home(self: &Arc<Self>, caller: Caller) {
         if self.home.write_soon(self, caller) {
             self.write_or_leave();
@@ -181,13 +182,13 @@ impl<S: Stream> Output<S> {
         };
         let accepted = writer.write_directly(&self.shared, frame);
         let has_failed = accepted.is_err() && writer.failure().is_some();
-        // A loop's session goes on with the rest at the end of the turn.
+        // The session of a loop writes the rest at the end of the turn.
         let is_gathered = caller == Caller::Own && self.home.gathers();
         let has_rest = accepted == Ok(true) && writer.has_rest() && !is_gathered;
         let is_session_needed = has_failed || has_rest && !writer.is_session_waiting;
         drop(writer);
         if is_session_needed {
-            // It limits how long the client may take for the rest.
+            // The session limits how long the client may take for the rest.
             self.wake();
         }
         if has_rest {
@@ -196,7 +197,7 @@ impl<S: Stream> Output<S> {
         accepted
     }
 
-    /// Sends a message that found the queue full, when there is room.
+    /// Sends a message that found the queue full, as soon as there is room.
     #[cold]
     fn send_later(
         self: &Arc<Self>,
@@ -210,7 +211,7 @@ impl<S: Stream> Output<S> {
                 return Ok(());
             }
             match progress {
-                // Others were faster, or the 101 response is still to be sent.
+                // Other senders took the room, or the 101 response is still to be sent.
                 Progress::At(OutputState::Written { .. }) => self.wait_until_open(caller)?,
                 Progress::At(OutputState::Pending { .. })
                     if self.slow_client == SlowClient::Close =>
@@ -226,8 +227,8 @@ impl<S: Stream> Output<S> {
         }
     }
 
-    /// Waits until there is room in the queue, or it is time to look again. The client has taken
-    /// nothing `since` then.
+    /// Waits until the queue has room or it is time to try to write again. `since` is when the
+    /// client last took something.
     fn wait_for_room(self: &Arc<Self>, since: Instant, retry: Retry) -> Result<(), Closed> {
         let deadline = self.timeout.and_then(|timeout| since.checked_add(timeout));
         if deadline.is_some_and(|deadline| deadline <= Instant::now()) {
@@ -235,7 +236,8 @@ impl<S: Stream> Output<S> {
             return Err(Closed);
         }
         self.shared.queue().begin_wait();
-        // The queue knows of the wait: whoever helps goes on for as long as it lasts.
+        // Begun before the call, the wait shows in the queue: the helper goes on for as long as it
+        // lasts.
         self.home.help(self);
         let until = deadline.into_iter().chain(retry).min();
         let mut queue = self.shared.queue();
@@ -246,8 +248,9 @@ impl<S: Stream> Output<S> {
         queue.takes_messages().map(drop)
     }
 
-    /// Waits until the 101 response has been sent: nothing drains before. A callback of the
-    /// connection cannot, as it is the one that decides about the response.
+    /// Waits until the 101 response has been sent, because the queue does not drain before. A
+    /// callback of the connection itself gets an error instead: the response waits for its
+    /// decision.
     fn wait_until_open(&self, caller: Caller) -> Result<(), Closed> {
         let until = self
             .timeout

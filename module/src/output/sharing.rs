@@ -1,8 +1,8 @@
 //! One frame for many connections.
 //!
-//! A plugin that sends a message to many connections calls `send` for each. All get the same bytes,
-//! so each thread remembers the frame that it sent last: if the next one is equal, the connections
-//! share it.
+//! A plugin that sends a message to many connections calls `send` for each of them. Each thread
+//! remembers the frame that it sent last. If the next frame has the same bytes, both connections
+//! share them.
 
 use std::cell::Cell;
 
@@ -10,15 +10,15 @@ use super::caller::Caller;
 use super::chunk::Piece;
 use super::frame::{Frame, LARGE};
 
-/// Payloads of so many bytes are shared already where they are sent for the first time. Of shorter
-/// ones the first connection gets a copy: most are for one connection only, and copying them twice
-/// takes less time than to keep account of pieces.
+/// Payloads of at least this many bytes are shared from the first send on. Shorter ones are copied
+/// for the first connection: most of them go to one connection only, and a second copy costs less
+/// than the management of pieces.
 const COPIED: usize = 512;
 
 /// The frame that a thread sent last.
 struct Last {
     piece: Piece,
-    /// Whether a connection may have it.
+    /// Whether a connection may have the piece.
     is_shared: bool,
 }
 
@@ -26,9 +26,9 @@ thread_local! {
     static LAST: Cell<Option<Last>> = const { Cell::new(None) };
 }
 
-/// Runs `body` with the frame, which is shared if that is worth it. A connection's own callbacks
-/// answer, each time with something else. Frames of [`LARGE`] payloads are written from where they
-/// lie.
+/// Runs `body` with the frame, shared if that pays. Not shared are what a connection's own
+/// callbacks send, which differs each time, and frames with [`LARGE`] payloads, which are written
+/// directly from the sender's memory.
 #[inline]
 pub(super) fn with_shared<T>(
     frame: Frame<'_>,
@@ -38,7 +38,7 @@ pub(super) fn with_shared<T>(
     if caller == Caller::Own || frame.payload.len() >= LARGE {
         return body(frame);
     }
-    // A thread that is ending remembers nothing.
+    // While a thread ends, it remembers no frame.
     let last = LAST.try_with(Cell::take).ok().flatten();
     let mut last = last.unwrap_or_else(|| Last {
         piece: Piece::empty(),
@@ -48,7 +48,7 @@ pub(super) fn with_shared<T>(
     if !is_known {
         let parts = [frame.header, frame.payload];
         if last.piece.append(parts, last.is_shared).is_err() {
-            // There may be enough for a copy.
+            // There may be enough memory for a copy.
             return body(frame);
         }
     }

@@ -1,4 +1,4 @@
-//! The bytes of a connection, and how far its frames have got.
+//! Writes a connection's frames to its stream.
 
 use std::io::{self, IoSlice};
 use std::mem;
@@ -17,7 +17,7 @@ use crate::transport::Stream;
 #[repr(C)]
 pub(super) struct Shared {
     queue: Mutex<Queue>,
-    /// There is room in the queue, or there never will be.
+    /// Signalled when there is room in the queue, or there never will be.
     pub(super) room: Condvar,
     meter: Meter,
 }
@@ -35,7 +35,7 @@ impl Shared {
         self.queue.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Counts what was accepted and is not counted yet.
+    /// Adds to the counters what was accepted since the last time.
     pub(super) fn count_sent(&self) {
         let sent = self.queue().uncounted();
         self.meter.sent(sent);
@@ -47,7 +47,7 @@ impl Shared {
         self.room.notify_all();
     }
 
-    /// The same, and forgets what is in the queue.
+    /// Accepts nothing more, and discards what is in the queue. Senders that wait for room give up.
     fn discard(&self) {
         self.queue().discard();
         self.room.notify_all();
@@ -57,13 +57,13 @@ impl Shared {
 /// How far the output of a connection has got.
 #[derive(Debug)]
 pub enum Progress {
-    /// So far.
+    /// How much was written, and what waits.
     At(OutputState),
     /// The connection is lost.
     Broken(io::Error),
 }
 
-/// How far one go at writing has got.
+/// The result of one go at writing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Written {
     /// Nothing waits any more.
@@ -73,38 +73,39 @@ pub(super) enum Written {
     },
     /// The client takes no more for now.
     Taken,
-    /// Enough for one go.
+    /// As much is written as one go may write.
     Enough,
 }
 
-/// So many bytes are written in one go, during which others have to wait for the stream.
+/// The most bytes written in one go. Other threads have to wait for the stream meanwhile.
 const MOST_WRITTEN: usize = 1024 * 1024;
 
-/// The same of a message that is written from where it lies: the rest has to be copied.
+/// The same for a message that is written directly from the sender's memory. Its rest has to be
+/// copied.
 const MOST_WRITTEN_DIRECTLY: usize = 4 * MOST_WRITTEN;
 
-/// A client that takes too little is sent so much of a frame before it is told why the connection
-/// ends.
+/// The most bytes of a frame in progress that a slow client still gets before the close frame that
+/// says why the connection ends.
 const MOST_KEPT: usize = 64 * 1024;
 
 /// The stream of a connection and what is on its way into it.
 pub(super) struct Writer<S> {
-    /// There from the 101 response to the end of the session.
+    /// Present from the 101 response to the end of the session.
     pub(super) stream: Option<S>,
     /// Frames taken from the queue.
     writing: Writing,
-    /// What is counted of them.
+    /// What these frames add to the memory budget.
     charge: Charge,
     /// Since when the client has taken nothing although something waits.
     pending_since: Option<Instant>,
     /// The session waits for the client to take more.
     pub(super) is_session_waiting: bool,
-    /// Why nothing is written any more.
+    /// The error that ended writing.
     failure: Option<io::Error>,
     waiting: Waiting,
 }
 
-/// How many bytes the counters of the child say to wait for the client.
+/// How many bytes of this connection the counters show as waiting for the client.
 #[derive(Default)]
 struct Waiting(usize);
 
@@ -118,7 +119,7 @@ impl Waiting {
 }
 
 impl<S: Stream> Writer<S> {
-    /// That of a connection whose stream is not there yet.
+    /// The writer of a connection that has no stream yet.
     pub(super) fn new() -> Self {
         Self {
             stream: None,
@@ -131,7 +132,7 @@ impl<S: Stream> Writer<S> {
         }
     }
 
-    /// Gives the stream back, and forgets what waits.
+    /// Gives the stream back, and discards what waits.
     pub(super) fn shut(&mut self, shared: &Shared) {
         shared.discard();
         self.waiting.show(shared.meter, 0);
@@ -141,13 +142,13 @@ impl<S: Stream> Writer<S> {
         };
     }
 
-    /// Why nothing is written any more, if so.
+    /// The error that ended writing, if there was one.
     pub(super) fn failure(&self) -> Option<io::Error> {
         self.failure.as_ref().map(copy)
     }
 
-    /// Forgets what waits, except the rest of the frame in progress, and closes the connection with
-    /// `frame`. Without a frame end within reach, the connection is given up.
+    /// Discards what waits, except the rest of the frame in progress, and closes the connection
+    /// with `frame`. If that rest is longer than [`MOST_KEPT`], the connection is given up.
     pub(super) fn cut(&mut self, shared: &Shared, frame: Frame<'_>) {
         let kept = self.writing.cut();
         self.charge.set(kept);
@@ -158,7 +159,7 @@ impl<S: Stream> Writer<S> {
         }
     }
 
-    /// Gives the connection up, unless that has happened already.
+    /// Gives the connection up. The first error is the one that is kept.
     pub(super) fn fail(&mut self, shared: &Shared, error: io::Error) {
         self.failure.get_or_insert(error);
         if let Some(stream) = &mut self.stream {
@@ -168,8 +169,8 @@ impl<S: Stream> Writer<S> {
         self.waiting.show(shared.meter, 0);
     }
 
-    /// Writes as much as is done in one go. `ends_turn` says that the session is about to wait, so
-    /// that callbacks leave writing to the end of the next turn.
+    /// Writes what waits, at most as much as one go may. `ends_turn` says that the session is about
+    /// to wait: from now on it writes at the end of its next turn what its callbacks send.
     pub(super) fn write_some(&mut self, shared: &Shared, ends_turn: bool) -> io::Result<Written> {
         let Some(stream) = &mut self.stream else {
             let has_close = shared.queue().level().has_close;
@@ -224,12 +225,12 @@ impl<S: Stream> Writer<S> {
         Ok(Written::Enough)
     }
 
-    /// Whether the writer has frames that the client has not taken.
+    /// Whether the writer has taken frames that the client has not taken yet.
     pub(super) fn has_rest(&self) -> bool {
         !self.writing.is_done()
     }
 
-    /// So much was written, and the client has not taken all.
+    /// Counts `written` bytes as written. The client has not taken all that the writer holds.
     fn count(&mut self, shared: &Shared, written: usize) {
         let mut queue = shared.queue();
         let has_room = queue.written(written);
@@ -241,7 +242,7 @@ impl<S: Stream> Writer<S> {
         self.waiting.show(shared.meter, waiting);
     }
 
-    /// The client takes no more for now.
+    /// The state while the client takes no more.
     pub(super) fn pending(&mut self, shared: &Shared) -> OutputState {
         let now = Instant::now();
         if self.stream.as_mut().is_some_and(S::has_progressed) {
@@ -258,9 +259,9 @@ impl<S: Stream> Writer<S> {
         }
     }
 
-    /// Writes a message at once, straight from where it lies, if nothing waits before it. The
-    /// writer keeps what the client does not take, and writes it first. Returns whether the message
-    /// was accepted; if not, it is to be queued.
+    /// Writes a message at once, directly from the sender's memory, if nothing waits before it. The
+    /// writer keeps what the client does not take, and writes that first. Returns whether the
+    /// message was accepted. If not, the caller has to queue it.
     ///
     /// # Errors
     ///
@@ -270,7 +271,7 @@ impl<S: Stream> Writer<S> {
         shared: &Shared,
         frame: Frame<'_>,
     ) -> Result<bool, Closed> {
-        // A failure shows again when the queue is written.
+        // The caller learns of a failure when it writes the queue.
         if self.failure.is_some() || self.stream.is_none() {
             return Ok(false);
         }
@@ -317,7 +318,7 @@ impl<S: Stream> Writer<S> {
     }
 }
 
-/// The same error once more; system errors keep their code.
+/// A copy of an error. System errors keep their code.
 pub(super) fn copy(error: &io::Error) -> io::Error {
     let code = error.raw_os_error();
     code.map_or_else(|| error.kind().into(), io::Error::from_raw_os_error)

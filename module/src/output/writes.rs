@@ -1,4 +1,4 @@
-//! Writes what waits: the session, its home, or whoever helps them.
+//! Writes what waits. The session, its home, senders and the flusher call this.
 
 use std::sync::Arc;
 
@@ -10,12 +10,13 @@ use crate::sync::{MutexGuard, Ordering};
 use crate::transport::Stream;
 
 impl<S: Stream> Output<S> {
-    /// Writes what waits, as far as the client takes it. For the session, during its turn.
+    /// Writes what waits, as far as the client takes it. Called by the session during its turn.
     pub fn write(&self) -> Progress {
         self.write_some(self.writer(), false).1
     }
 
-    /// The same at the end of its turn. Frees memory that an idle connection does not need.
+    /// Like [`write`](Self::write), at the end of the session's turn. Frees memory that an idle
+    /// connection does not need.
     pub fn settle(&self) -> Progress {
         let (mut writer, progress) = self.write_some(self.writer(), true);
         writer.is_session_waiting = is_pending(&progress);
@@ -23,17 +24,18 @@ impl<S: Stream> Output<S> {
         progress
     }
 
-    /// Writes what waits, for a session that takes no part in it. The session takes a turn if that
-    /// changes what it waits for.
+    /// Writes what waits, called from outside the session. The session takes a turn if this changes
+    /// what it waits for.
     pub fn write_for_session(&self) -> Progress {
         self.write_with(self.writer())
     }
 
-    /// Writes what waits, unless the stream is in use: then the connection's home does.
+    /// Writes what waits. If another thread uses the stream, asks the connection's home to write
+    /// instead.
     pub fn write_or_leave(self: &Arc<Self>) {
         match self.try_writer() {
             Some(writer) => drop(self.write_with(writer)),
-            // Who uses it may have looked into the queue for the last time.
+            // That thread may have looked into the queue for the last time.
             None => self.home.help(self),
         }
     }
@@ -41,9 +43,9 @@ impl<S: Stream> Output<S> {
     fn write_with(&self, writer: MutexGuard<'_, Writer<S>>) -> Progress {
         let (mut writer, progress) = self.write_some(writer, false);
         let is_session_needed = match progress {
-            // It limits how long it waits for the client.
+            // The session limits how long it waits for the client.
             Progress::At(OutputState::Pending { .. }) => !writer.is_session_waiting,
-            // It reads again, or waits for the answer to the close frame.
+            // The session can read again, or has to wait for the answer to the close frame.
             Progress::At(OutputState::Written { has_close }) => {
                 writer.is_session_waiting || has_close
             }
@@ -69,7 +71,7 @@ impl<S: Stream> Output<S> {
                 return (writer, Progress::Broken(failure));
             }
             let progress = match writer.write_some(&self.shared, gathers) {
-                // Others may want to read or write meanwhile.
+                // Other threads may want to read or write meanwhile.
                 Ok(Written::Enough) => {
                     drop(writer);
                     writer = self.writer();
@@ -86,7 +88,7 @@ impl<S: Stream> Output<S> {
         }
     }
 
-    /// Runs a callback of the connection: its session waits for nothing meanwhile.
+    /// Runs a callback of the connection. The session cannot write while it runs.
     pub fn in_callback<T>(self: &Arc<Self>, body: impl FnOnce() -> T) -> T {
         struct Callback<'a>(&'a Shared);
         impl Drop for Callback<'_> {
@@ -104,31 +106,33 @@ impl<S: Stream> Output<S> {
         body()
     }
 
-    /// The turn that goes on takes long, or may. What its callbacks have sent is written soon, as
-    /// is what they are going to send.
+    /// Called when the current turn takes long, or may. What its callbacks have sent and still send
+    /// is written soon instead of at the end of the turn.
     pub fn stop_gathering(self: &Arc<Self>) {
         if self.shared.queue().stop_gathering() {
             self.tell_home(Caller::Callback);
         }
     }
 
-    /// Whether the flusher still has to be told of the connection; afterwards it counts as told,
-    /// until [`begin_help`](Self::begin_help).
+    /// Whether the caller has to tell the flusher of the connection. From then on the flusher
+    /// counts as told, until [`begin_help`](Self::begin_help).
     pub fn mark_scheduled(&self) -> bool {
         // A sender that finds the flag set has queued its frame before the flusher takes the queue,
-        // as both take the queue's lock.
+        // because both take the queue's lock.
         !self.is_scheduled.load(Ordering::Relaxed)
             && !self.is_scheduled.swap(true, Ordering::AcqRel)
     }
 
-    /// For the flusher: it has to be told anew of what is queued from now on.
+    /// Called by the flusher before it writes. From now on senders have to tell it of the
+    /// connection again.
     pub fn begin_help(&self) {
-        // Not just a store: this thread sees what those did who found the flag set.
+        // A swap and not a store, so that this thread sees what the senders did that found the flag
+        // set.
         self.is_scheduled.swap(false, Ordering::AcqRel);
     }
 
-    /// Whether the session cannot write when the client takes more, as a callback runs, or a sender
-    /// waits for room.
+    /// Whether the session cannot write when the client takes more, because a callback runs or a
+    /// sender waits for room.
     pub fn needs_help(&self) -> bool {
         self.shared.queue().needs_help()
     }

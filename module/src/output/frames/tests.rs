@@ -12,8 +12,8 @@ fn frame<'a>(payload: &'a [u8], piece: Option<&'a Piece>) -> Frame<'a> {
     }
 }
 
-/// Writes it all, at most so many bytes at a time. Gives the bytes, and the number of slices
-/// each time.
+/// Writes everything, at most `most` bytes at a time. Returns the bytes, and the number of slices
+/// of each write.
 fn written(frames: &mut Frames, most: usize) -> (Vec<u8>, Vec<usize>) {
     let mut writing = Writing::default();
     writing.take(frames);
@@ -94,7 +94,7 @@ fn the_rest_of_a_frame_goes_first() {
     }
 }
 
-/// A whole frame with a payload of so many bytes.
+/// A whole frame with a payload of `len` bytes.
 fn real(len: usize) -> Vec<u8> {
     let header = match len {
         0..126 => vec![0x82, u8::try_from(len).unwrap()],
@@ -112,7 +112,7 @@ fn whole(bytes: &[u8]) -> Frame<'_> {
     }
 }
 
-/// What is left after so many bytes were written and the rest was cut.
+/// What is left after `written` bytes were written and the rest was cut.
 fn cut(mut writing: Writing, written: usize) -> Vec<u8> {
     writing.advance(written);
     let len = writing.cut();

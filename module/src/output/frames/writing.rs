@@ -1,4 +1,4 @@
-//! Frames that the writer has taken from the queue, and how much of them is written.
+//! Frames that the writer has taken from the queue, and how much of them it has written.
 
 use std::io::IoSlice;
 use std::mem;
@@ -11,29 +11,29 @@ use crate::buffers;
 /// Frames that are being written.
 #[derive(Default)]
 pub(in crate::output) struct Writing {
-    /// The next of the pieces is the last one here.
+    /// Their pieces are in reverse order: the next one to write is the last.
     frames: Frames,
-    /// So many of the bytes are written.
+    /// How many of the own bytes are written.
     offset: usize,
-    /// So many of the next piece are.
+    /// How many bytes of the next piece are written.
     piece_offset: usize,
-    /// So many bytes at the front are the rest of a frame whose beginning was written elsewhere.
+    /// How many bytes at the front are the rest of a frame whose beginning was written elsewhere.
     rest: usize,
 }
 
 impl Writing {
-    /// Whether nothing is left.
+    /// Whether everything is written.
     pub(in crate::output) fn is_done(&self) -> bool {
         self.offset == self.frames.bytes.len() && self.frames.pieces.is_empty()
     }
 
-    /// The bytes that nobody shares.
+    /// The number of bytes, written or not, that no other connection shares.
     #[inline]
     pub(in crate::output) fn own_len(&self) -> usize {
         self.frames.bytes.len()
     }
 
-    /// Takes all of `frames`. Nothing is left of what was taken before.
+    /// Takes all of `frames`. Everything taken before must be written.
     pub(in crate::output) fn take(&mut self, frames: &mut Frames) {
         debug_assert!(self.is_done());
         self.frames.bytes.clear();
@@ -46,7 +46,7 @@ impl Writing {
         }
     }
 
-    /// Runs `body` with the bytes to write next, in as many slices as they lie in.
+    /// Runs `body` with the bytes to write next, in one slice for each place where they lie.
     pub(in crate::output) fn with_slices<T>(&self, body: impl FnOnce(&[IoSlice<'_>]) -> T) -> T {
         let Frames { bytes, pieces } = &self.frames;
         if pieces.is_empty() {
@@ -73,7 +73,7 @@ impl Writing {
         body(&slices)
     }
 
-    /// So many bytes more are written.
+    /// Notes that `written` more bytes are written.
     pub(in crate::output) fn advance(&mut self, mut written: usize) {
         while let Some((at, piece)) = self.frames.pieces.last() {
             let before = at - self.offset;
@@ -94,7 +94,7 @@ impl Writing {
         self.offset += written;
     }
 
-    /// Adds what is left of a frame of which `written` bytes are written already.
+    /// Adds the rest of a frame whose first `written` bytes are written already.
     pub(in crate::output) fn add_rest(
         &mut self,
         frame: Frame<'_>,
@@ -111,8 +111,8 @@ impl Writing {
         Ok(())
     }
 
-    /// Forgets all frames but the one that has been written in part. Returns how many bytes of that
-    /// are left.
+    /// Discards all frames except the rest of a frame that is written in part. Returns how many
+    /// bytes that rest has.
     pub(in crate::output) fn cut(&mut self) -> usize {
         let Frames { bytes, pieces } = mem::take(&mut self.frames);
         let left = match pieces.last() {
@@ -149,8 +149,8 @@ impl Writing {
     }
 }
 
-/// The end of the frame that the byte at `at` belongs to, or `at` if that begins one. Frames follow
-/// each other in `bytes` from `start` on.
+/// The end of the frame that the byte at `at` belongs to, or `at` if a frame begins there. Frames
+/// follow each other in `bytes` from `start` on.
 fn frame_end(bytes: &[u8], start: usize, at: usize) -> usize {
     let mut end = start;
     while end < at {
@@ -160,7 +160,7 @@ fn frame_end(bytes: &[u8], start: usize, at: usize) -> usize {
     end
 }
 
-/// The length of the frame at the front of `bytes`, which has no mask (RFC 6455, section 5.2).
+/// The length of the frame at the front of `bytes`, which is not masked (RFC 6455, section 5.2).
 fn frame_len(bytes: &[u8]) -> Option<usize> {
     let (head, rest) = bytes.split_first_chunk::<2>()?;
     let (field, len) = match head[1] & 0x7f {

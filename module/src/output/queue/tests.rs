@@ -40,7 +40,7 @@ const LARGE: Frame<'_> = Frame {
     shared: None,
 };
 
-/// The queue of a connection with a thread of its own.
+/// The queue of a connection that a thread drives.
 fn queue() -> Queue {
     Queue::new(LIMIT, false)
 }
