@@ -332,6 +332,56 @@ typedef struct _WebSocketTopicServer {
 #define WEBSOCKET_PUBLISH(server) WEBSOCKET_TOPIC_FUNCTION(server, WS_Publish, publish)
 #define WEBSOCKET_TOPICS(server) WEBSOCKET_TOPIC_FUNCTION(server, WS_Topics, topics)
 
+/* ---- The end of a connection ------------------------------------------------------------------ */
+
+#define WEBSOCKET_CLOSED_BY_CLIENT 0
+#define WEBSOCKET_CLOSED_BY_PLUGIN 1
+#define WEBSOCKET_CLOSED_BY_ERROR 2    /* the client broke a rule, or something failed */
+#define WEBSOCKET_CLOSED_BY_TIMEOUT 3  /* the client took too long */
+#define WEBSOCKET_CLOSED_BY_DRAIN 4    /* the process is being replaced */
+#define WEBSOCKET_CLOSED_BY_LIMIT 5    /* the client exceeded a limit */
+#define WEBSOCKET_CLOSED_BY_SHUTDOWN 6 /* httpd stops */
+#define WEBSOCKET_CLOSED_BY_NOBODY 7   /* the network connection ended without a close frame */
+
+/* How a connection ended. Set `size`; the module sets the rest. */
+typedef struct _WebSocketEnding {
+    unsigned int size;          /* sizeof(WebSocketEnding) */
+    int closed_by;              /* WEBSOCKET_CLOSED_BY_... */
+    int code;                   /* of the first close frame; 1005: it had none, 1006: no frame */
+    int is_clean;               /* not 0: both sides sent a close frame */
+    unsigned int reason_length; /* without the NUL at its end */
+    char reason[124];           /* of the first close frame, UTF-8; often empty */
+} WebSocketEnding;
+
+/*
+ * Tells in on_disconnect how the connection ended. Returns 1, or 0 if the connection has not ended
+ * or the struct is too small; the module then changes nothing.
+ */
+typedef int (CALLBACK *WS_Ending)(const struct _WebSocketServer *server, WebSocketEnding *ending);
+
+/*
+ * The bytes that wait to be sent to the client. It may be called wherever send may be called.
+ */
+typedef size_t (CALLBACK *WS_Buffered)(const struct _WebSocketServer *server);
+
+/*
+ * The fields that newer modules have after those for topics. Ask for the functions with the macros
+ * below: they are NULL if the module does not have them.
+ */
+typedef struct _WebSocketEndingServer {
+    WebSocketTopicServer topics;
+    WS_Ending ending;
+    WS_Buffered buffered;
+} WebSocketEndingServer;
+
+#define WEBSOCKET_ENDING_FUNCTION(server, type, name)         \
+    ((server)->size >= sizeof(WebSocketEndingServer)          \
+         ? ((const WebSocketEndingServer *)(server))->name    \
+         : (type)NULL)
+
+#define WEBSOCKET_ENDING(server) WEBSOCKET_ENDING_FUNCTION(server, WS_Ending, ending)
+#define WEBSOCKET_BUFFERED(server) WEBSOCKET_ENDING_FUNCTION(server, WS_Buffered, buffered)
+
 /* ---- Functions that the module calls --------------------------------------------------------- */
 
 /*
@@ -365,7 +415,7 @@ typedef size_t (CALLBACK *WS_OnMessage)(void *plugin_private, const WebSocketSer
 
 /*
  * Called once for each accepted connection, after its last message. From now on send returns 0, so
- * a plugin can join its sending threads here.
+ * a plugin can join its sending threads here. WEBSOCKET_ENDING tells how the connection ended.
  */
 typedef void (CALLBACK *WS_OnDisconnect)(void *plugin_private, const WebSocketServer *server);
 

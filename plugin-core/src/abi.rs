@@ -22,6 +22,7 @@
 
 #![allow(unsafe_code)]
 
+mod ending;
 mod extension;
 #[doc(hidden)]
 pub mod host;
@@ -29,6 +30,11 @@ mod refusal;
 mod server;
 mod topics;
 
+pub use ending::{
+    Buffered, CLOSED_BY_CLIENT, CLOSED_BY_DRAIN, CLOSED_BY_ERROR, CLOSED_BY_LIMIT,
+    CLOSED_BY_NOBODY, CLOSED_BY_PLUGIN, CLOSED_BY_SHUTDOWN, CLOSED_BY_TIMEOUT, Ending, EndingOf,
+    EndingServer,
+};
 pub use extension::{ExtendedPlugin, Extension, ExtensionRef, InstancePtr, MAGIC, ServerPtr};
 pub use refusal::{Refusal, Refuse, ResponseHeader};
 pub use server::{

@@ -12,7 +12,7 @@ use std::error::Error;
 /// The longest payload of a control frame (RFC 6455, section 5.5).
 pub(crate) const MAX_CONTROL_PAYLOAD: usize = 125;
 /// The longest reason: a control frame's payload without the two bytes of the status code.
-const MAX_REASON: usize = MAX_CONTROL_PAYLOAD - 2;
+pub(crate) const MAX_REASON: usize = MAX_CONTROL_PAYLOAD - 2;
 
 /// A status code and a reason with which the plugin closes a connection.
 ///

@@ -40,7 +40,8 @@
 //!
 //! If a plugin needs state for each connection, it declares the type as [`Plugin::Connection`].
 //! [`on_connect`](Plugin::on_connect) makes the state, or refuses the client. Every message comes
-//! with a reference to the state, and [`on_disconnect`](Plugin::on_disconnect) gets it back.
+//! with a reference to the state. [`on_disconnect`](Plugin::on_disconnect) gets it back, with the
+//! reason why the connection ended ([`Disconnect`]).
 //!
 //! The plugin itself holds the state that all connections share. It must be behind locks, because
 //! callbacks of different connections run in parallel:
@@ -50,7 +51,7 @@
 //! use std::sync::Mutex;
 //! use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 //! use websocket_plugin::{
-//!     Close, CloseCode, Handshake, Message, Plugin, Rejection, SendError, Sender,
+//!     Close, CloseCode, Disconnect, Handshake, Message, Plugin, Rejection, SendError, Sender,
 //!     websocket_plugin,
 //! };
 //!
@@ -95,7 +96,7 @@
 //!         Ok(())
 //!     }
 //!
-//!     fn on_disconnect(&self, member: Member) {
+//!     fn on_disconnect(&self, member: Member, _: Disconnect) {
 //!         self.room.lock().unwrap().remove(&member.id);
 //!     }
 //! }
@@ -245,6 +246,7 @@ extern crate self as websocket_plugin;
 
 pub mod abi;
 mod close;
+mod disconnect;
 #[doc(hidden)]
 pub mod export;
 mod gone;
@@ -262,6 +264,7 @@ pub mod testing;
 mod topics;
 
 pub use close::{Close, CloseCode, IntoClose};
+pub use disconnect::{ClosedBy, Disconnect};
 pub use handshake::{Handshake, Headers};
 pub use header::InvalidHeader;
 #[cfg(feature = "json")]

@@ -1,7 +1,7 @@
 //! The trait every plugin implements.
 
 use crate::export::Attributed;
-use crate::{Close, Handshake, Message, Options, Rejection, Sender};
+use crate::{Close, Disconnect, Handshake, Message, Options, Rejection, Sender};
 use std::error::Error;
 
 /// Any error, for [`Plugin::configure`]. Strings convert into it, too.
@@ -82,9 +82,10 @@ pub trait Plugin: Attributed + Sized + Send + Sync + 'static {
         message: Message<'_>,
     ) -> Result<(), Close>;
 
-    /// Called when the connection is gone, whichever side ended it. httpd calls it exactly once for
-    /// each accepted connection. The connection's senders are closed by then.
-    fn on_disconnect(&self, connection: Self::Connection) {
-        drop(connection);
+    /// Called when the connection is gone, whichever side ended it. `disconnect` says who did, and
+    /// why. httpd calls this exactly once for each accepted connection. The connection's senders
+    /// are closed by then.
+    fn on_disconnect(&self, connection: Self::Connection, disconnect: Disconnect) {
+        drop((connection, disconnect));
     }
 }

@@ -10,8 +10,8 @@
 mod gate;
 
 use crate::abi::{
-    ExtendedServer, MESSAGE_TYPE_CLOSE, MESSAGE_TYPE_PING, SEND_ACCEPTED, SEND_FULL, SendMessage,
-    ServerTable, TopicServer, TrySendMessage, WebSocketServer,
+    EndingServer, ExtendedServer, MESSAGE_TYPE_CLOSE, MESSAGE_TYPE_PING, SEND_ACCEPTED, SEND_FULL,
+    SendMessage, ServerTable, TopicServer, TrySendMessage, WebSocketServer,
 };
 #[cfg(feature = "json")]
 use crate::abi::{MESSAGE_TYPE_TEXT, PUBLISH_JSON};
@@ -287,18 +287,44 @@ impl Sender {
         &self,
         body: impl FnOnce(*const WebSocketServer, &TopicServer) -> Result<R, TopicError>,
     ) -> Result<R, TopicError> {
+        let called = self.with_table(|server| {
+            // SAFETY: `with_table` keeps the table valid.
+            let table = unsafe { TopicServer::current(server) };
+            body(server, table.ok_or(TopicError::Unsupported)?)
+        });
+        called.unwrap_or(Err(TopicError::Closed))
+    }
+
+    /// Calls `body` with the table, which stays valid during the call, unless the connection is
+    /// gone.
+    fn with_table<R>(&self, body: impl FnOnce(*const WebSocketServer) -> R) -> Option<R> {
         let gate;
         let server = match self.lent {
+            // The host keeps the table valid during the callback that borrows this sender.
             Some(server) => server,
             None => {
                 gate = self.gate.read();
-                gate.ok_or(TopicError::Closed)?
+                // The guard keeps `shut` from returning.
+                (*gate)?
             }
         };
-        // SAFETY: the host keeps the table valid during the callback that borrows this sender, or
-        // the guard keeps `shut` from returning.
-        let table = unsafe { TopicServer::current(server.table) };
-        body(server.table, table.ok_or(TopicError::Unsupported)?)
+        Some(body(server.table))
+    }
+
+    /// The bytes that wait to be sent to the client, with the headers of their frames. `None`: the
+    /// connection is gone, or the host does not tell (the C module, and older versions of
+    /// `mod_websocket`).
+    ///
+    /// A client that keeps up has few or none. Use it to send a slow client less, before
+    /// [`try_send`](Self::try_send) finds the queue full.
+    #[must_use]
+    pub fn buffered(&self) -> Option<usize> {
+        self.with_table(|server| {
+            // SAFETY: `with_table` keeps the table valid.
+            let table = unsafe { EndingServer::current(server)? };
+            // SAFETY: as above.
+            Some(unsafe { (table.buffered)(server) })
+        })?
     }
 
     /// Whether the connection still exists. It may end right after this returns `true`.
@@ -354,8 +380,8 @@ struct Server {
     try_send_message: Option<TrySendMessage>,
 }
 
-// SAFETY: the host lets any thread call `send`, `send_message`, `try_send_message` and the
-// functions for topics while the table is valid, and this code uses nothing else of it.
+// SAFETY: the host lets any thread call `send`, `send_message`, `try_send_message`,
+// `buffered` and the functions for topics while the table is valid, and this code uses nothing else of it.
 unsafe impl Send for Server {}
 // SAFETY: as above; the value itself never changes.
 unsafe impl Sync for Server {}

@@ -60,6 +60,20 @@ static void print_topics(void)
     OFFSET(WebSocketTopics, count);
 }
 
+static void print_ending(void)
+{
+    SIZE(WebSocketEndingServer);
+    OFFSET(WebSocketEndingServer, ending);
+    OFFSET(WebSocketEndingServer, buffered);
+    SIZE(WebSocketEnding);
+    OFFSET(WebSocketEnding, size);
+    OFFSET(WebSocketEnding, closed_by);
+    OFFSET(WebSocketEnding, code);
+    OFFSET(WebSocketEnding, is_clean);
+    OFFSET(WebSocketEnding, reason_length);
+    OFFSET(WebSocketEnding, reason);
+}
+
 static void print_plugin(void)
 {
     SIZE(WebSocketPlugin);
@@ -94,6 +108,14 @@ static void print_constants(void)
     CONSTANT(WEBSOCKET_RECOVERY_COMPLETE);
     CONSTANT(WEBSOCKET_RECOVERY_GAP);
     CONSTANT(WEBSOCKET_PUBLISH_JSON);
+    CONSTANT(WEBSOCKET_CLOSED_BY_CLIENT);
+    CONSTANT(WEBSOCKET_CLOSED_BY_PLUGIN);
+    CONSTANT(WEBSOCKET_CLOSED_BY_ERROR);
+    CONSTANT(WEBSOCKET_CLOSED_BY_TIMEOUT);
+    CONSTANT(WEBSOCKET_CLOSED_BY_DRAIN);
+    CONSTANT(WEBSOCKET_CLOSED_BY_LIMIT);
+    CONSTANT(WEBSOCKET_CLOSED_BY_SHUTDOWN);
+    CONSTANT(WEBSOCKET_CLOSED_BY_NOBODY);
     CONSTANT(WEBSOCKET_SERVER_VERSION_1);
     CONSTANT(WEBSOCKET_PLUGIN_VERSION_0);
 }
@@ -159,6 +181,7 @@ int main(void)
     print_server();
     print_server_table();
     print_topics();
+    print_ending();
     print_plugin();
     print_constants();
     return init() == NULL;

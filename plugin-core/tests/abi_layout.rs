@@ -9,7 +9,8 @@ use std::path::Path;
 use std::process::{Command, Output};
 
 use websocket_plugin::abi::{
-    self, Publication as WebSocketPublication, ServerTable, Subscription as WebSocketSubscription,
+    self, Ending as WebSocketEnding, EndingServer as WebSocketEndingServer,
+    Publication as WebSocketPublication, ServerTable, Subscription as WebSocketSubscription,
     TopicPosition as WebSocketPosition, TopicServer as WebSocketTopicServer,
     TopicTable as WebSocketTopics, WebSocketPlugin, WebSocketServer,
 };
@@ -143,6 +144,14 @@ fn rust_layout() -> Layout {
         ("WEBSOCKET_RECOVERY_NONE", abi::RECOVERY_NONE),
         ("WEBSOCKET_RECOVERY_COMPLETE", abi::RECOVERY_COMPLETE),
         ("WEBSOCKET_RECOVERY_GAP", abi::RECOVERY_GAP),
+        ("WEBSOCKET_CLOSED_BY_CLIENT", abi::CLOSED_BY_CLIENT),
+        ("WEBSOCKET_CLOSED_BY_PLUGIN", abi::CLOSED_BY_PLUGIN),
+        ("WEBSOCKET_CLOSED_BY_ERROR", abi::CLOSED_BY_ERROR),
+        ("WEBSOCKET_CLOSED_BY_TIMEOUT", abi::CLOSED_BY_TIMEOUT),
+        ("WEBSOCKET_CLOSED_BY_DRAIN", abi::CLOSED_BY_DRAIN),
+        ("WEBSOCKET_CLOSED_BY_LIMIT", abi::CLOSED_BY_LIMIT),
+        ("WEBSOCKET_CLOSED_BY_SHUTDOWN", abi::CLOSED_BY_SHUTDOWN),
+        ("WEBSOCKET_CLOSED_BY_NOBODY", abi::CLOSED_BY_NOBODY),
     ] {
         layout.insert(name.to_owned(), value.into());
     }
@@ -154,6 +163,8 @@ fn rust_layout() -> Layout {
         layout.insert(name.to_owned(), flag.into());
     }
     table!(layout, WebSocketTopicServer: subscribe unsubscribe publish topics);
+    table!(layout, WebSocketEndingServer: ending buffered);
+    table!(layout, WebSocketEnding: size closed_by code is_clean reason_length reason);
     table!(layout, WebSocketPosition: offset);
     table!(layout, WebSocketSubscription: flags since info info_length position recovery recovered);
     table!(layout, WebSocketPublication: flags position);

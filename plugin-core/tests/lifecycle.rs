@@ -5,8 +5,8 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use websocket_plugin::testing::{Host, Received, Request};
 use websocket_plugin::{
-    Close, CloseCode, Handshake, Message, OptionError, Options, Plugin, Rejection, SendError,
-    Sender, websocket_plugin,
+    Close, CloseCode, Disconnect, Handshake, Message, OptionError, Options, Plugin, Rejection,
+    SendError, Sender, websocket_plugin,
 };
 
 #[derive(Default)]
@@ -76,7 +76,7 @@ impl Plugin for Club {
         Ok(())
     }
 
-    fn on_disconnect(&self, _: Member) {
+    fn on_disconnect(&self, _: Member, _: Disconnect) {
         let open = self
             .senders
             .lock()

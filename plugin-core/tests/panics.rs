@@ -5,7 +5,8 @@ use std::fmt;
 use std::io;
 use websocket_plugin::testing::{Client, Host, Received, Request, unattached_log};
 use websocket_plugin::{
-    Close, CloseCode, Handshake, Message, Options, Plugin, Rejection, Sender, websocket_plugin,
+    Close, CloseCode, Disconnect, Handshake, Message, Options, Plugin, Rejection, Sender,
+    websocket_plugin,
 };
 
 #[derive(Default)]
@@ -39,7 +40,7 @@ impl Plugin for Fragile {
         }
     }
 
-    fn on_disconnect(&self, connection: Connection) {
+    fn on_disconnect(&self, connection: Connection, _: Disconnect) {
         assert!(
             !connection.panics_on_drop || std::thread::panicking(),
             "in the end"

@@ -1,10 +1,7 @@
 #![forbid(unsafe_code)]
 #![deny(warnings)]
 
-use websocket_plugin::{
-    Close, CloseCode, Handshake, Message, OptionError, Options, Plugin, Rejection, Sender,
-    websocket_plugin,
-};
+use websocket_plugin::{Close, CloseCode, Handshake, Message, OptionError, Options, Plugin, Rejection, Sender, websocket_plugin, Disconnect};
 
 /// Public, because rustc checks signatures of public types more strictly.
 pub struct Chat {
@@ -43,7 +40,7 @@ impl Plugin for Chat {
         Ok(sender.send(&format!("{}: {number}", member.name))?)
     }
 
-    fn on_disconnect(&self, member: Member) {
+    fn on_disconnect(&self, member: Member, _: Disconnect) {
         drop(member.name);
     }
 }

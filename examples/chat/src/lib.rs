@@ -29,8 +29,8 @@ use serde::{Deserialize, Serialize};
 use std::hash::{BuildHasher, RandomState};
 use std::process;
 use websocket_plugin::{
-    Close, CloseCode, Handshake, Message, OptionError, Options, Plugin, Rejection, Sender,
-    websocket_plugin,
+    Close, CloseCode, Disconnect, Handshake, Message, OptionError, Options, Plugin, Rejection,
+    Sender, websocket_plugin,
 };
 
 /// The longest name, in bytes.
@@ -135,7 +135,7 @@ impl Plugin for Chat {
         Ok(member.room.tell(&event)?)
     }
 
-    fn on_disconnect(&self, Member { room, name }: Member) {
+    fn on_disconnect(&self, Member { room, name }: Member, _: Disconnect) {
         // If topics have failed, nobody hears anything, and httpd's log says why.
         let _ = room.tell(&Event::Left { name });
     }

@@ -156,6 +156,12 @@ impl<S: Stream> Output<S> {
         self.shared.queue().room()
     }
 
+    /// How many bytes wait to be sent to the client.
+    #[must_use]
+    pub fn waiting(&self) -> usize {
+        self.shared.queue().waiting()
+    }
+
     /// How many bytes of memory the client occupies: the queue, and the message that the client is
     /// sending.
     #[must_use]

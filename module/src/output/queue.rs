@@ -220,6 +220,11 @@ impl Queue {
         self.charge.set(0);
     }
 
+    /// The bytes that wait to be written.
+    pub(super) fn waiting(&self) -> usize {
+        self.waiting
+    }
+
     /// The least memory in bytes that the frames occupy, including those that the writer has taken.
     pub(super) fn held(&self) -> usize {
         self.waiting.max(self.taken + self.frames.own_len())

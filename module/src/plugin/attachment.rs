@@ -2,7 +2,9 @@
 
 use std::ffi::{CStr, c_char};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, RwLock};
+
+use websocket_plugin::abi;
 
 use super::access::TopicAccess;
 use crate::httpd::log::{Client, Level};
@@ -10,7 +12,7 @@ use crate::httpd::refusal::Refusal;
 use crate::httpd::request::Request;
 use crate::httpd::section::Section;
 use crate::output::Output;
-use crate::protocol::{Account, Milliseconds};
+use crate::protocol::{Account, Closer, Closing, Milliseconds};
 use crate::topics::{Subscriber, TopicError};
 
 /// The connection a [`Server`](super::server::Server) stands for at the moment.
@@ -25,6 +27,8 @@ pub struct Attachment {
     /// Where the plugin was set.
     section: Option<Arc<Section>>,
     topics: TopicAccess,
+    /// How the connection has ended.
+    ending: OnceLock<Box<abi::Ending>>,
     /// Whether each frame is logged.
     traces_frames: bool,
 }
@@ -73,6 +77,7 @@ impl Attachment {
             refusal: Mutex::new(None),
             section,
             topics,
+            ending: OnceLock::new(),
             traces_frames: request.is_logged(Level::Trace4),
         }
     }
@@ -108,6 +113,27 @@ impl Attachment {
             note_end(opening.request, account);
             Some(())
         });
+    }
+
+    /// The connection has ended in this way, which the plugin may ask for.
+    pub fn set_ended(&self, closing: &Closing, is_clean: bool) {
+        let closed_by = match closing.by {
+            Closer::Client => abi::CLOSED_BY_CLIENT,
+            Closer::Plugin => abi::CLOSED_BY_PLUGIN,
+            Closer::Error => abi::CLOSED_BY_ERROR,
+            Closer::Timeout => abi::CLOSED_BY_TIMEOUT,
+            Closer::Drain => abi::CLOSED_BY_DRAIN,
+            Closer::Limit => abi::CLOSED_BY_LIMIT,
+            Closer::Shutdown => abi::CLOSED_BY_SHUTDOWN,
+            Closer::Lost => abi::CLOSED_BY_NOBODY,
+        };
+        let ending = abi::Ending::told(closed_by, closing.code, &closing.reason, is_clean);
+        let _ = self.ending.set(Box::new(ending));
+    }
+
+    /// How the connection has ended, if it has.
+    pub(super) fn ending(&self) -> Option<&abi::Ending> {
+        self.ending.get().map(|ending| &**ending)
     }
 
     /// Response headers set from now on change nothing.

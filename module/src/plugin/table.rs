@@ -17,7 +17,13 @@ use crate::protocol::Opcode;
 
 /// The table of a [`Server`](super::server::Server) but for its state: null, which stands for no
 /// connection.
-pub(super) const TABLE: abi::TopicServer = abi::TopicServer {
+pub(super) const TABLE: abi::EndingServer = abi::EndingServer {
+    topics: TOPICS,
+    ending,
+    buffered,
+};
+
+const TOPICS: abi::TopicServer = abi::TopicServer {
     table: abi::ServerTable {
         extended: EXTENDED,
         try_send_message,
@@ -31,7 +37,7 @@ pub(super) const TABLE: abi::TopicServer = abi::TopicServer {
 
 const EXTENDED: abi::ExtendedServer = abi::ExtendedServer {
     base: abi::WebSocketServer {
-        size: abi::TopicServer::SIZE,
+        size: abi::EndingServer::SIZE,
         version: abi::WEBSOCKET_SERVER_VERSION_1,
         state: ptr::null_mut(),
         request,
@@ -53,11 +59,11 @@ const EXTENDED: abi::ExtendedServer = abi::ExtendedServer {
 /// A table that stands for no connection and is valid as long as the module is loaded.
 pub(super) fn unattached() -> *const abi::WebSocketServer {
     /// A table behind a shared reference.
-    struct Shared(abi::TopicServer);
+    struct Shared(abi::EndingServer);
     // SAFETY: nobody writes to the table; its one pointer is null.
     unsafe impl Sync for Shared {}
     static UNATTACHED: Shared = Shared(TABLE);
-    &raw const UNATTACHED.0.table.extended.base
+    &raw const UNATTACHED.0.topics.table.extended.base
 }
 
 unsafe extern "system" fn request(server: *const abi::WebSocketServer) -> *mut abi::RequestRec {
@@ -299,6 +305,29 @@ unsafe extern "system" fn log(
             log_server(level, &message);
         }
     }
+}
+
+unsafe extern "system" fn ending(
+    server: *const abi::WebSocketServer,
+    answer: *mut abi::Ending,
+) -> c_int {
+    // SAFETY: a plugin passes the table it was given, and a struct of the size that stands in it,
+    // or null. The size is looked at first.
+    unsafe {
+        with_attached(server, 0, |attached, _| {
+            let is_whole =
+                !answer.is_null() && (&raw const (*answer).size).read() >= abi::Ending::SIZE;
+            let ending = attached.ending().filter(|_| is_whole)?;
+            let size = (*answer).size;
+            answer.write(abi::Ending { size, ..*ending });
+            Some(1)
+        })
+    }
+}
+
+unsafe extern "system" fn buffered(server: *const abi::WebSocketServer) -> usize {
+    // SAFETY: a plugin passes the table it was given.
+    unsafe { with_attached(server, 0, |attached, _| Some(attached.output().waiting())) }
 }
 
 unsafe extern "system" fn close(server: *const abi::WebSocketServer) {

@@ -107,6 +107,9 @@ pub struct Connection {
     /// How long the client may go without taking any output; `None`: for ever.
     timeout: Option<Duration>,
     state: State,
+    /// The client has sent a close frame.
+    got_close: bool,
+    is_clean: bool,
     /// The client has to take output before it is read from.
     is_paused: bool,
     /// By then the client has to have taken what waits, once the connection is to end. A client
@@ -133,6 +136,8 @@ impl Connection {
             version,
             timeout,
             state: State::Open,
+            got_close: false,
+            is_clean: false,
             is_paused: false,
             ends_by: None,
             is_leaving: false,
@@ -148,6 +153,13 @@ impl Connection {
     /// Bytes of the client were read.
     pub fn heard(&mut self) {
         self.keepalive.heard();
+    }
+
+    /// Whether both sides have sent a close frame, and this side's was written (RFC 6455, section
+    /// 7.1.4). False until the connection has ended.
+    #[must_use]
+    pub fn is_clean(&self) -> bool {
+        self.is_clean
     }
 
     /// How long the client took to answer the last ping that it has answered.
@@ -224,7 +236,13 @@ impl Connection {
     #[inline]
     pub fn receive<'a>(&'a mut self, input: &'a mut Input<'_>) -> Option<Action<'a>> {
         let event = self.receiver.receive(input);
-        action(event, self.version, &mut self.state, &mut self.keepalive)
+        action(
+            event,
+            self.version,
+            &mut self.state,
+            &mut self.keepalive,
+            &mut self.got_close,
+        )
     }
 
     /// Where the next bytes may be read to directly. See [`Receiver::spare`].
@@ -235,7 +253,13 @@ impl Connection {
     /// So many bytes were read into [`spare`](Self::spare).
     pub fn filled(&mut self, read: usize) -> Option<Action<'_>> {
         let event = self.receiver.filled(read);
-        action(event, self.version, &mut self.state, &mut self.keepalive)
+        action(
+            event,
+            self.version,
+            &mut self.state,
+            &mut self.keepalive,
+            &mut self.got_close,
+        )
     }
 
     /// The client sends no more bytes, or nobody wants them any more.
@@ -281,7 +305,8 @@ impl Connection {
     /// to stop and does not wait for long.
     pub fn wait_for(&mut self, output: OutputState, is_leaving: bool, now: Instant) -> Await {
         let awaited = self.awaited(output, is_leaving, now);
-        if matches!(awaited, Await::Nothing(_)) {
+        if let Await::Nothing(end) = awaited {
+            self.is_clean |= self.got_close && end == End::Finished && self.state != State::Closed;
             self.state = State::Closed;
         }
         awaited
@@ -349,6 +374,7 @@ fn action<'a>(
     version: Version,
     state: &mut State,
     keepalive: &mut Keepalive,
+    got_close: &mut bool,
 ) -> Option<Action<'a>> {
     Some(match received.transpose()? {
         Ok(Event::Message { kind, payload }) => Action::Deliver { kind, payload },
@@ -359,6 +385,7 @@ fn action<'a>(
         }
         Ok(Event::Close(frame)) => {
             *state = State::Finishing;
+            *got_close = true;
             Action::Close(frame)
         }
         Err(error) => {

@@ -1,7 +1,16 @@
 //! What a session needs of the plugin.
 
 use crate::httpd::log::Level;
-use crate::protocol::{Account, MessageKind, Payload};
+use crate::protocol::{Account, Closing, MessageKind, Payload};
+
+/// How a connection has ended.
+#[derive(Clone, Copy, Debug)]
+pub struct Ended<'a> {
+    /// Who closed it, and with which close frame.
+    pub closing: &'a Closing,
+    /// Both sides have sent a close frame.
+    pub is_clean: bool,
+}
 
 /// What a session hands the client's messages to.
 pub trait Application {
@@ -12,7 +21,7 @@ pub trait Application {
     fn message(&self, kind: MessageKind, payload: &mut Payload<'_>);
 
     /// The connection has ended: nothing can be sent any more. Called once.
-    fn disconnect(&self);
+    fn disconnect(&self, ended: &Ended<'_>);
 
     /// The connection has ended like this. Called once, after `disconnect`.
     fn ended(&self, account: &Account);

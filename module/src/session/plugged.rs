@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::application::Application;
+use super::application::{Application, Ended};
 use crate::flusher;
 use crate::httpd::log::Level;
 use crate::httpd::memory::SharedMemory;
@@ -61,7 +61,8 @@ impl Application for Plugged {
             .message(self.private, &self.server, kind, payload);
     }
 
-    fn disconnect(&self) {
+    fn disconnect(&self, ended: &Ended<'_>) {
+        self.attachment.set_ended(ended.closing, ended.is_clean);
         self.plugin.disconnect(self.private, &self.server);
         self.server.detach();
     }

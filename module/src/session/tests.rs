@@ -9,7 +9,7 @@ use std::rc::Rc;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use super::application::Application;
+use super::application::{Application, Ended};
 use super::{Next, Session};
 use crate::budget;
 use crate::httpd::log::Level;
@@ -192,6 +192,7 @@ struct Plugin {
 struct Events {
     happened: RefCell<Vec<String>>,
     account: RefCell<Option<Account>>,
+    is_clean: Cell<bool>,
 }
 
 impl Events {
@@ -215,7 +216,8 @@ impl Application for Plugin {
         (self.on_message)(payload);
     }
 
-    fn disconnect(&self) {
+    fn disconnect(&self, ended: &Ended<'_>) {
+        self.events.is_clean.set(ended.is_clean);
         self.events.push("disconnect".into());
     }
 
@@ -581,6 +583,46 @@ fn a_panic_in_a_callback_leaves_a_session_that_can_be_ended() {
     assert_eq!(case.events.take(), ["message a", "disconnect"]);
     let sent = case.output.send(Opcode::Text, b"late", Caller::Callback);
     assert_eq!(sent, Err(Closed));
+}
+
+/// Whether a case ends with a close frame of either side.
+fn is_clean(mut case: Case) -> bool {
+    case.turn();
+    case.drop_session();
+    case.events.is_clean.get()
+}
+
+#[test]
+fn an_end_is_clean_if_both_sides_have_sent_a_close_frame() {
+    let case = Case::silent();
+    case.wire.send(&[frame(0x88, b"\x03\xe8bye")]);
+    assert!(is_clean(case));
+
+    let closed = || {
+        let case = Case::silent();
+        let close = case.output.send(Opcode::Close, b"", Caller::Callback);
+        close.unwrap();
+        case
+    };
+    let case = closed();
+    case.wire.send(&[frame(0x88, b"\x03\xe8")]);
+    assert!(is_clean(case));
+
+    let case = closed();
+    case.wire.end();
+    assert!(!is_clean(case));
+
+    // The answer to the client's close frame cannot be written.
+    let case = Case::silent();
+    case.wire.send(&[frame(0x88, b"\x03\xe8")]);
+    case.wire.script(|script| script.room = 0);
+    assert!(!is_clean(case));
+
+    for broken in [vec![0xff, 0x80], frame(0x88, b"\x03")] {
+        let case = Case::silent();
+        case.wire.send(&[broken]);
+        assert!(!is_clean(case));
+    }
 }
 
 /// How a case ends: who closed it, the code and the reason.

@@ -17,6 +17,7 @@ mod deflate;
 mod descriptors;
 mod drain;
 mod driver;
+mod ending;
 mod endurance;
 mod fanout;
 mod faults;
@@ -108,6 +109,7 @@ const THEMES: &[&[Case]] = &[
     unfinished::CASES,
     send_queue::CASES,
     memory_limit::CASES,
+    ending::CASES,
     endurance::CASES,
     crowd::CASES,
     capacity::CASES,

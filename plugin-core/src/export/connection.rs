@@ -3,9 +3,10 @@
 use super::Exported;
 use super::guard::{Panic, Scope};
 use crate::abi::{
-    ExtendedServer, MESSAGE_TYPE_BINARY, MESSAGE_TYPE_TEXT, ServerTable, WebSocketServer,
+    Ending, EndingServer, ExtendedServer, MESSAGE_TYPE_BINARY, MESSAGE_TYPE_TEXT, ServerTable,
+    WebSocketServer,
 };
-use crate::{Close, CloseCode, Handshake, Message, Rejection, Sender};
+use crate::{Close, CloseCode, Disconnect, Handshake, Message, Rejection, Sender};
 use std::ffi::{c_int, c_void};
 use std::ptr;
 use std::sync::Arc;
@@ -126,6 +127,23 @@ fn rejection(scope: &Scope, answer: Result<Option<Rejection>, Panic>) -> Rejecti
 
 /// # Safety
 ///
+/// The table is valid during the call.
+unsafe fn disconnect(server: *const WebSocketServer) -> Disconnect {
+    let mut ending = Ending::new();
+    // SAFETY: the caller guarantees the table, and the host writes as much as `size` says.
+    let is_told = unsafe {
+        EndingServer::current(server)
+            .is_some_and(|table| (table.ending)(server, &raw mut ending) != 0)
+    };
+    if is_told {
+        Disconnect::from_abi(&ending)
+    } else {
+        Disconnect::unknown()
+    }
+}
+
+/// # Safety
+///
 /// The table is valid during the call, and the call comes from `on_connect`.
 unsafe fn reject(server: *const WebSocketServer, rejection: &Rejection) {
     // SAFETY: the caller guarantees the table, and the host copies the refusal.
@@ -194,6 +212,8 @@ pub(super) unsafe extern "system" fn on_disconnect<P: Exported>(
     sender.shut();
     // SAFETY: the host keeps the table valid until this returns.
     let scope = unsafe { Scope::connection(&P::slot().source, server) };
-    scope.run_logged("on_disconnect", || plugin.on_disconnect(state));
+    // SAFETY: as above.
+    let disconnect = unsafe { disconnect(server) };
+    scope.run_logged("on_disconnect", || plugin.on_disconnect(state, disconnect));
     scope.run_logged("drop", || drop(plugin));
 }

@@ -2,12 +2,15 @@
 
 use super::Host;
 use super::server::Server;
-use crate::abi::{MESSAGE_TYPE_BINARY, MESSAGE_TYPE_CLOSE, MESSAGE_TYPE_PING, MESSAGE_TYPE_TEXT};
-use crate::{CloseCode, Message};
+use crate::abi::{
+    CLOSED_BY_CLIENT, CLOSED_BY_NOBODY, Ending, MESSAGE_TYPE_BINARY, MESSAGE_TYPE_CLOSE,
+    MESSAGE_TYPE_PING, MESSAGE_TYPE_TEXT,
+};
+use crate::{CloseCode, IntoClose, Message};
 use std::ffi::{c_int, c_void};
 use std::sync::Arc;
 
-/// A connected client. It disconnects when it is dropped.
+/// A connected client. When it is dropped, it is gone without a close frame.
 pub struct Client<'h> {
     host: &'h Host,
     server: Arc<Server>,
@@ -91,13 +94,24 @@ impl<'h> Client<'h> {
         self.server.response_header(name)
     }
 
-    /// Disconnects. Senders that the plugin has kept are closed when this returns.
+    /// Closes the connection with a [`Close`](crate::Close) or a [`CloseCode`], which the server
+    /// answers. Senders that the plugin has kept are closed when this returns.
+    pub fn close(self, close: impl IntoClose) {
+        let close = close.into_close();
+        let code = close.code().get();
+        self.server
+            .hang_up(Ending::told(CLOSED_BY_CLIENT, code, close.reason(), true));
+    }
+
+    /// Disconnects without a close frame, unless the plugin has closed the connection. Senders that
+    /// the plugin has kept are closed when this returns.
     pub fn disconnect(self) {}
 }
 
 impl Drop for Client<'_> {
     fn drop(&mut self) {
-        self.server.hang_up();
+        self.server
+            .hang_up(Ending::told(CLOSED_BY_NOBODY, 1006, "", false));
         // SAFETY: `on_connect` returned `private`, and this is its last use. The server is dropped
         // after `on_disconnect` has returned.
         unsafe {
@@ -122,6 +136,15 @@ pub enum Received {
 }
 
 impl Received {
+    /// The bytes of the payload.
+    pub(super) fn length(&self) -> usize {
+        match self {
+            Self::Text(text) => text.len(),
+            Self::Binary(bytes) | Self::Ping(bytes) => bytes.len(),
+            Self::Close(_, reason) => size_of::<u16>() + reason.len(),
+        }
+    }
+
     /// # Panics
     ///
     /// A Rust plugin cannot send this.

@@ -6,12 +6,14 @@ mod topics;
 use super::topics::functions::host_table;
 use super::topics::{Receive, Space};
 use super::{LogLine, Received, Refusal, Request};
-use crate::abi::{REQUEST_USER, TopicServer, TopicTable, WebSocketServer};
+use crate::abi::{
+    CLOSED_BY_PLUGIN, Ending, EndingServer, REQUEST_USER, TopicTable, WebSocketServer,
+};
 use std::collections::VecDeque;
 use std::ffi::c_uint;
 use std::ptr;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, Weak};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
 use std::time::Duration;
 
 /// The size of the C module's table.
@@ -25,7 +27,7 @@ const PATIENCE: Duration = Duration::from_secs(10);
 /// one to the whole struct.
 #[repr(C)]
 pub(super) struct Server {
-    table: TopicServer,
+    table: EndingServer,
     /// Itself.
     own: Weak<Self>,
     id: u64,
@@ -35,6 +37,8 @@ pub(super) struct Server {
     response: Mutex<Response>,
     sent: Mutex<Sent>,
     arrived: Condvar,
+    /// Set when the connection has ended.
+    ending: OnceLock<Ending>,
     log: Arc<Log>,
 }
 
@@ -54,6 +58,8 @@ struct Response {
 struct Sent {
     queue: VecDeque<Received>,
     closed: bool,
+    /// The plugin has closed the connection in this way.
+    closing: Option<Ending>,
     /// The client does not read.
     full: bool,
 }
@@ -80,6 +86,7 @@ impl Server {
             }),
             sent: Mutex::default(),
             arrived: Condvar::new(),
+            ending: OnceLock::new(),
             log,
         })
     }
@@ -141,12 +148,28 @@ impl Server {
             .expect("the plugin sends something within ten seconds")
     }
 
-    /// Refuses all messages from now on.
-    pub(super) fn hang_up(&self) {
-        lock(&self.sent).closed = true;
+    /// Refuses all messages from now on. The connection has ended in this way, unless the plugin
+    /// has closed it.
+    pub(super) fn hang_up(&self, ending: Ending) {
+        let mut sent = lock(&self.sent);
+        sent.closed = true;
+        let _ = self.ending.set(sent.closing.unwrap_or(ending));
+        drop(sent);
         if let Some(space) = &self.space {
             space.leave(self.id);
         }
+    }
+
+    /// How the connection has ended, if it has.
+    pub(super) fn ending(&self) -> Option<Ending> {
+        self.ending.get().copied()
+    }
+
+    /// The bytes that a client which does not read has not taken.
+    pub(super) fn waiting(&self) -> usize {
+        let sent = lock(&self.sent);
+        let taken = sent.queue.iter().filter(|_| sent.full);
+        taken.map(Received::length).sum()
     }
 
     /// Whether the client reads from now on.
@@ -168,7 +191,10 @@ impl Server {
         if sent.closed {
             return false;
         }
-        sent.closed = matches!(message, Received::Close(..));
+        if let Received::Close(code, reason) = &message {
+            sent.closed = true;
+            sent.closing = Some(Ending::told(CLOSED_BY_PLUGIN, code.get(), reason, true));
+        }
         sent.queue.push_back(message);
         self.arrived.notify_all();
         true

@@ -1,6 +1,8 @@
 //! Sends in the callback that got the message.
 
-use websocket_plugin::{Close, Handshake, Message, Plugin, Rejection, Sender, websocket_plugin};
+use websocket_plugin::{
+    Close, Disconnect, Handshake, Message, Plugin, Rejection, Sender, websocket_plugin,
+};
 
 use crate::members::Members;
 
@@ -21,7 +23,7 @@ impl Plugin for Fanout {
         Ok(())
     }
 
-    fn on_disconnect(&self, id: u64) {
+    fn on_disconnect(&self, id: u64, _: Disconnect) {
         self.0.remove(id);
     }
 }

@@ -4,7 +4,9 @@ use std::sync::mpsc::{self, Receiver};
 use std::sync::{Arc, OnceLock};
 use std::thread::{self, JoinHandle};
 
-use websocket_plugin::{Close, Handshake, Message, Plugin, Rejection, Sender, websocket_plugin};
+use websocket_plugin::{
+    Close, Disconnect, Handshake, Message, Plugin, Rejection, Sender, websocket_plugin,
+};
 
 use crate::members::Members;
 
@@ -41,7 +43,7 @@ impl Plugin for FanoutThread {
         Ok(())
     }
 
-    fn on_disconnect(&self, id: u64) {
+    fn on_disconnect(&self, id: u64, _: Disconnect) {
         self.members.remove(id);
     }
 }

@@ -6,7 +6,7 @@ use super::{Next, Session};
 use crate::httpd::log::Level;
 use crate::output::Progress;
 use crate::protocol::{Account, ClosePayload, Closer, Closing, End, Ending, OutputState};
-use crate::session::application::Application;
+use crate::session::application::{Application, Ended};
 use crate::transport::Stream;
 
 /// A connection that ends with so many bytes of an unfinished message, or waiting for its client,
@@ -98,9 +98,13 @@ impl<A: Application, S: Stream> Drop for Session<A, S> {
     fn drop(&mut self) {
         let held = self.output.held();
         self.output.seal();
-        self.application
-            .in_callbacks(|| self.application.disconnect());
         let account = self.account();
+        let ended = Ended {
+            closing: &account.closing,
+            is_clean: self.connection.is_clean(),
+        };
+        self.application
+            .in_callbacks(|| self.application.disconnect(&ended));
         self.application.ended(&account);
         self.output.count_sent();
         self.output.meter().closed(&account.closing);

@@ -5,15 +5,16 @@
 
 use super::{C_SIZE, LogLine, Received, Refusal, Server, lock};
 use crate::abi::{
-    self, ExtendedServer, LOG_DEBUG, LOG_ERROR, LOG_INFO, LOG_WARNING, RequestRec, SEND_ACCEPTED,
-    SEND_CLOSED, SEND_FULL, ServerTable, TopicServer, WEBSOCKET_SERVER_VERSION_1, WebSocketServer,
+    self, CLOSED_BY_PLUGIN, Ending, EndingServer, ExtendedServer, LOG_DEBUG, LOG_ERROR, LOG_INFO,
+    LOG_WARNING, RequestRec, SEND_ACCEPTED, SEND_CLOSED, SEND_FULL, ServerTable, TopicServer,
+    WEBSOCKET_SERVER_VERSION_1, WebSocketServer,
 };
 use crate::testing::server::topics::{publish, subscribe, topics, unsubscribe};
 use log::Level;
 use std::ffi::{CStr, CString, c_char, c_int, c_uint};
 use std::{ptr, slice};
 
-pub(super) fn table(size: c_uint) -> TopicServer {
+pub(super) fn table(size: c_uint) -> EndingServer {
     let extended = ExtendedServer {
         base: WebSocketServer {
             size,
@@ -34,7 +35,7 @@ pub(super) fn table(size: c_uint) -> TopicServer {
         reject,
         log,
     };
-    TopicServer {
+    let topics = TopicServer {
         table: ServerTable {
             extended,
             try_send_message,
@@ -44,6 +45,11 @@ pub(super) fn table(size: c_uint) -> TopicServer {
         unsubscribe,
         publish,
         topics,
+    };
+    EndingServer {
+        topics,
+        ending,
+        buffered,
     }
 }
 
@@ -65,7 +71,7 @@ unsafe fn extended<'a>(table: *const WebSocketServer) -> &'a Server {
     // SAFETY: the caller guarantees the table.
     let server = unsafe { server(table) };
     assert!(
-        server.table.table.extended.base.size > C_SIZE,
+        server.table.topics.table.extended.base.size > C_SIZE,
         "a plugin calls a function beyond the table's size"
     );
     server
@@ -146,7 +152,7 @@ unsafe extern "system" fn send(
 
 unsafe extern "system" fn close(table: *const WebSocketServer) {
     // SAFETY: as above.
-    unsafe { server(table) }.hang_up();
+    unsafe { server(table) }.hang_up(Ending::told(CLOSED_BY_PLUGIN, 1005, "", true));
 }
 
 unsafe extern "system" fn send_message(
@@ -235,4 +241,19 @@ unsafe extern "system" fn log(
         .expect("log lines are UTF-8")
         .to_owned();
     lock(&server.log.0).push(LogLine { level, text });
+}
+
+unsafe extern "system" fn ending(table: *const WebSocketServer, answer: *mut Ending) -> c_int {
+    // SAFETY: as above; a plugin built with this crate passes a whole `Ending`.
+    let (server, answer) = unsafe { (server(table), &mut *answer) };
+    server.ending().map_or(0, |ending| {
+        *answer = ending;
+        1
+    })
+}
+
+/// Clients of tests take everything at once, or nothing.
+unsafe extern "system" fn buffered(table: *const WebSocketServer) -> usize {
+    // SAFETY: as above.
+    unsafe { server(table) }.waiting()
 }

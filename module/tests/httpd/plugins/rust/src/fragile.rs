@@ -3,7 +3,8 @@
 use std::io;
 use std::thread;
 use websocket_plugin::{
-    Close, Handshake, Message, OptionError, Options, Plugin, Rejection, Sender, websocket_plugin,
+    Close, Disconnect, Handshake, Message, OptionError, Options, Plugin, Rejection, Sender,
+    websocket_plugin,
 };
 
 struct Fragile {
@@ -56,7 +57,7 @@ impl Plugin for Fragile {
         Ok(to.send(m)?)
     }
 
-    fn on_disconnect(&self, connection: Connection) {
+    fn on_disconnect(&self, connection: Connection, _: Disconnect) {
         assert!(!connection.in_on_disconnect, "asked to in on_disconnect");
     }
 }

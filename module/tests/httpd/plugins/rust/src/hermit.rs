@@ -1,7 +1,7 @@
 //! An echo that can be told to close and to send from a thread, and that logs the end of a client.
 
 use std::thread;
-use websocket_plugin::{Close, CloseCode, Message, Plugin, Sender, websocket_plugin};
+use websocket_plugin::{Close, CloseCode, Disconnect, Message, Plugin, Sender, websocket_plugin};
 
 /// Messages `close CODE`, `texts COUNT`, `big SIZE`, `bigs SIZE` and `flood` are commands. All
 /// others are sent back.
@@ -29,8 +29,13 @@ impl Plugin for Hermit {
         Ok(())
     }
 
-    fn on_disconnect(&self, (): ()) {
-        log::info!("gone");
+    fn on_disconnect(&self, (): (), disconnect: Disconnect) {
+        let clean = if disconnect.is_clean() {
+            "clean"
+        } else {
+            "not clean"
+        };
+        log::info!("gone: {disconnect}, {clean}");
     }
 }
 
