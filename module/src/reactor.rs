@@ -1,4 +1,4 @@
-//! Drives the sessions of a child without a thread for each (event MPM).
+//! Drives the sessions of a child process with few threads (event MPM).
 //!
 //! ```text
 //!   epoll --> EventLoop: ready connections --> one turn after the other, on the loop's thread
@@ -9,14 +9,14 @@
 //!                        another thread of the pool
 //! ```
 //!
-//! There are as many loops as cores. A loop runs on one thread at a time, takes all that is ready
-//! with one system call and runs the turns itself, so that a busy server needs no locks that are
-//! contended and no switch between threads. What makes that safe against callbacks that block is
-//! the monitor: when a turn takes long, the loop goes on with another thread, and its plugin's
-//! turns are run by threads of the pool from then on, until they prove to be short again.
+//! There are as many loops as cores. One thread at a time runs a loop. It takes everything that is
+//! ready with one system call, and takes the turns itself. So a busy server needs no contended
+//! locks and no switches between threads. The monitor makes this safe against callbacks that block:
+//! when a turn takes long, another thread goes on with the loop. From then on, threads of the pool
+//! take the turns of that plugin, until its turns prove to be short again.
 //!
-//! A connection is registered once, edge-triggered, for both directions; its state, not the poller,
-//! keeps turns from overlapping, so that stale or double wake-ups are harmless.
+//! A connection is registered once, edge-triggered, for both directions. Its own state keeps turns
+//! from overlapping, so that stale and duplicate wake-ups are harmless.
 
 mod alarm;
 mod connection;
@@ -53,13 +53,13 @@ pub use threads::Threads;
 use crate::flusher;
 use crate::plugin::LoadedPlugin;
 
-/// How long threads may take to end when the child stops.
+/// How long the threads may take to end when the child process stops.
 const STOP_LIMIT: Duration = Duration::from_secs(4);
 
-/// How long after a failed start another is not tried.
+/// How long after a failed start no other start is tried.
 const RETRY_AFTER: Duration = Duration::from_secs(1);
 
-/// All loops of a child.
+/// All loops of a child process.
 pub struct Reactor {
     loops: Vec<Arc<EventLoop<Connection>>>,
     pool: Arc<Pool<Job<Connection>>>,
@@ -68,29 +68,29 @@ pub struct Reactor {
     monitor: Arc<Monitor>,
 }
 
-/// The reactor of this process, from its first WebSocket on, if it could be started.
+/// The reactor of this process. It is started for the first WebSocket, if that succeeds.
 static REACTOR: OnceLock<Reactor> = OnceLock::new();
 
-/// What has come of starting it.
+/// Whether the reactor was started.
 static START: Mutex<Start> = Mutex::new(Start::Due);
 
 #[derive(Clone, Copy, Debug)]
 enum Start {
-    /// It has not been tried yet.
+    /// No start has been tried yet.
     Due,
-    /// It failed, at this moment.
+    /// The last start failed at this time.
     Failed(Instant),
-    /// It was started, or the child stops: then nothing is started any more.
+    /// The reactor was started, or the child process stops: nothing is started any more.
     Over,
 }
 
 impl Reactor {
-    /// The reactor of this process, started if need be. It must not be before the process was
-    /// forked off. `None`: it could not be started a short while ago, or the child stops.
+    /// The reactor of this process. Starts it if need be, which must not happen before the fork.
+    /// `None` means that a recent start failed, or that the child process stops.
     ///
     /// # Errors
     ///
-    /// Who tries to start it is told why that failed. It leaves nothing behind.
+    /// When this call tried to start the reactor and failed. Nothing of it remains.
     pub fn current(threads: Threads) -> io::Result<Option<&'static Self>> {
         if let Some(reactor) = REACTOR.get() {
             return Ok(Some(reactor));
@@ -128,7 +128,7 @@ impl Reactor {
             monitor,
         };
         if let Err(error) = reactor.run() {
-            // Without connections the loops end at once.
+            // The loops have no connections, so they end at once.
             reactor.end(None);
             return Err(error);
         }
@@ -147,7 +147,7 @@ impl Reactor {
         Ok(())
     }
 
-    /// Ends all threads, once the last connection is gone. Returns whether that happened before
+    /// Ends all threads after the last connection is gone. Returns whether that happened before
     /// `deadline`, if there is one.
     fn end(&self, deadline: Option<Instant>) -> bool {
         self.is_stopping.store(true, Ordering::SeqCst);
@@ -159,15 +159,15 @@ impl Reactor {
         has_ended
     }
 
-    /// A place for a connection that `plugin` is about to be asked about.
+    /// The place for a connection whose `plugin` is about to be asked.
     #[must_use]
     pub fn prepare(&self, plugin: Arc<LoadedPlugin>) -> Arc<Connection> {
         let position = self.next.fetch_add(1, Ordering::Relaxed) % self.loops.len();
         Connection::new(Arc::clone(&self.loops[position]), plugin)
     }
 
-    /// Ends all threads, once the last connection is gone. Returns whether that happened in time;
-    /// if not, a callback is stuck.
+    /// Ends all threads after the last connection is gone. Returns whether that happened in time.
+    /// If not, a callback is stuck.
     #[must_use]
     pub fn stop() -> bool {
         *start_state() = Start::Over;

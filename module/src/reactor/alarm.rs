@@ -9,9 +9,10 @@ use rustix::time::{
     Itimerspec, TimerfdClockId, TimerfdFlags, TimerfdTimerFlags, timerfd_create, timerfd_settime,
 };
 
-/// A descriptor that becomes readable at the moment it is set to.
+/// A descriptor that becomes readable at the time that was set.
 ///
-/// It is set only if it would ring too late: busy connections put their timers off all the time.
+/// The time is set only if the alarm would ring too late, because busy connections put their timers
+/// off all the time.
 pub(super) struct Alarm {
     descriptor: OwnedFd,
     at: Option<Instant>,
@@ -26,17 +27,17 @@ impl Alarm {
         })
     }
 
-    /// It has become readable.
+    /// Notes that the descriptor has become readable.
     pub(super) fn has_rung(&mut self) {
         self.at = None;
     }
 
-    /// Rings at `due`, if there is one, or before. It is `now` or later.
+    /// Makes the alarm ring at `due` or earlier, if there is a `due`. `now` is the current time.
     pub(super) fn ring_at(&mut self, due: Option<Instant>, now: Instant) {
         let Some(due) = due.filter(|due| self.at.is_none_or(|at| *due < at)) else {
             return;
         };
-        // Zero would stop it.
+        // Zero would disarm the timer.
         let left = due
             .saturating_duration_since(now)
             .max(Duration::from_nanos(1));
@@ -44,7 +45,7 @@ impl Alarm {
             it_interval: Timespec::default(),
             it_value: Timespec::try_from(left).unwrap_or_default(),
         };
-        // It fails only for times that are none.
+        // This fails only for invalid times.
         let _ = timerfd_settime(&self.descriptor, TimerfdTimerFlags::empty(), &time);
         self.at = Some(due);
     }

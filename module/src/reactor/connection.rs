@@ -1,4 +1,4 @@
-//! A connection of a loop, and the rule that its turns never overlap.
+//! A connection of a loop. Its turns never overlap.
 
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock, Weak};
@@ -22,51 +22,51 @@ use crate::transport::{Custody, Transport};
 /// `SECONDS_TO_LINGER`).
 const LINGER: Duration = Duration::from_secs(2);
 
-/// When to ask again whether the hooks of the handover have run, for the first time; each time
-/// later it takes twice as long, as a hook of another module may take for ever.
+/// When to check for the first time that the MPM has run the hooks of the handover. Each later
+/// check comes after twice the time, because a hook of another module may take for ever.
 const FIRST_RECHECK: Duration = Duration::from_millis(1);
 
-/// The longest time until then.
+/// The longest time between two of these checks.
 const LAST_RECHECK: Duration = Duration::from_millis(256);
 
-/// A connection, known to its loop from the handover until it is gone.
+/// A connection. Its loop knows it from the handover until it is gone.
 pub struct Connection {
     home: Arc<EventLoop<Self>>,
     plugin: Arc<LoadedPlugin>,
     token: AtomicUsize,
-    /// The poller has said that the client has closed its side. It says so once.
+    /// The poller has reported that the client has closed its side. It reports that only once.
     is_over: AtomicBool,
     weight: Weight,
     /// The last turn took longer than a turn should.
     was_long: AtomicBool,
-    /// That of the session. It keeps this alive, not the other way round.
+    /// The output of the session. It keeps this connection alive, not the other way round.
     output: OnceLock<Weak<Output>>,
     state: RunState<Box<Life>>,
 }
 
-/// What a connection is from the handover on.
+/// The state of a connection from the handover on.
 struct Life {
-    /// Until the session has ended.
+    /// Present until the session has ended.
     session: Option<Session>,
     custody: Custody,
-    /// The server stops: the client is not waited for.
+    /// The server stops, so the loop does not wait for the client.
     is_leaving: bool,
-    /// When to ask again whether the handover is complete.
+    /// When to check again whether the handover is complete.
     recheck: Duration,
-    /// Set when the request has ended: how long to wait for the client.
+    /// Set when the request has ended: until when to wait for the client.
     linger_until: Option<Instant>,
-    /// The earliest timer that will call for a turn.
+    /// The earliest timer that will cause a turn.
     armed: Option<Instant>,
 }
 
-/// A session on its way from the MPM to its loop. Dropping it ends the session.
+/// A session on its way from the MPM's thread to its loop. Dropping it ends the session.
 pub struct Handover {
-    /// Where it goes.
+    /// The connection that receives the session.
     pub connection: Arc<Connection>,
-    /// What goes there.
+    /// The session.
     pub session: Session,
-    /// Its bytes. The session gets them when the MPM's thread no longer uses the connection's
-    /// memory: a plugin's thread might send at once.
+    /// The connection's bytes. The session gets them only when the MPM's thread no longer uses the
+    /// connection's memory, because from then on a plugin's thread may send at once.
     pub transport: Transport,
 }
 
@@ -95,7 +95,7 @@ impl Connection {
         })
     }
 
-    /// The loop.
+    /// The connection's loop.
     #[must_use]
     pub fn home(&self) -> Arc<dyn Home> {
         Arc::<EventLoop<Self>>::clone(&self.home)
@@ -105,11 +105,11 @@ impl Connection {
         self.output.get().and_then(Weak::upgrade)
     }
 
-    /// Begins with a session whose bytes are in `transport`. The handshake's thread calls it when
-    /// it no longer uses the connection.
+    /// Begins to serve a session whose bytes are in `transport`. The thread of the opening
+    /// handshake calls this when it no longer uses the connection.
     pub fn adopt(self: &Arc<Self>, session: Session, transport: Transport, custody: Custody) {
         session.output().open(transport);
-        // Nobody else sets it: this happens once.
+        // Nothing else sets it, and this happens once.
         let _ = self.output.set(Arc::downgrade(session.output()));
         let life = Life {
             session: Some(session),
@@ -126,7 +126,7 @@ impl Connection {
             session.output().fail(error);
         }
         self.state.start(Box::new(life));
-        // Bytes may wait in httpd's filters, where the poller does not see them.
+        // httpd's filters may hold bytes that the poller does not see.
         self.home.enqueue(self);
     }
 }
@@ -195,8 +195,8 @@ impl Driven for Connection {
 
     fn write(&self) {
         if let Some(output) = self.output() {
-            // The session is not woken: it has a turn, or will have one, and looks then. Woken at
-            // each write it would never rest while its callback blocks.
+            // This does not wake the session: it is taking a turn or will take one, and looks then.
+            // If each write woke it, it would never rest while its callback blocks.
             let _ = output.write();
         }
     }
@@ -260,13 +260,13 @@ impl Life {
         self.is_leaving = session.is_some_and(|session| session.output().is_leaving());
     }
 
-    /// Ends the request, when the handover is complete, then waits until the client has closed its
-    /// side.
+    /// Ends the request as soon as the handover is complete. Then waits until the client has closed
+    /// its side.
     fn close(&mut self, buffer: &mut [u8]) -> Outcome {
         let now = Instant::now();
         let Some(until) = self.linger_until else {
-            // The end of the request updates the scoreboard of the MPM's thread if that is still
-            // there.
+            // Until the handover is complete, the end of the request would update the scoreboard
+            // entry of the MPM's thread.
             if !self.custody.is_handed_over() {
                 let recheck = self.recheck;
                 self.recheck = (2 * recheck).min(LAST_RECHECK);
@@ -287,7 +287,7 @@ impl Life {
         Outcome::Gone
     }
 
-    /// The timer that has to be set so that there is a turn at `deadline`, if none comes earlier.
+    /// The timer to set so that there is a turn at `deadline`, unless an earlier timer causes one.
     fn arm(&mut self, deadline: Option<Instant>, now: Instant) -> Option<Instant> {
         let deadline = deadline?;
         let is_armed = self

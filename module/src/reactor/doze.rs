@@ -1,10 +1,10 @@
-//! The sleep of the monitor, which ends when a turn begins.
+//! The monitor's sleep, which ends when a turn begins.
 
 use std::time::Duration;
 
 use crate::sync::{AtomicBool, Condvar, Mutex, MutexGuard, Ordering, PoisonError, fence};
 
-/// Puts one thread to sleep while there is nothing to do for it.
+/// Lets one thread sleep while it has nothing to do.
 pub(super) struct Doze {
     is_asleep: AtomicBool,
     is_stopping: Mutex<bool>,
@@ -20,12 +20,13 @@ impl Doze {
         }
     }
 
-    /// To be called when there is something to do. Costs next to nothing while the thread is awake.
+    /// Ends the sleep. The caller has made work for the thread. While the thread is awake, this
+    /// costs next to nothing.
     pub(super) fn wake(&self) {
-        // Between what there is to do and this look: see `sleep`.
+        // Orders the caller's work before this look at the flag: see `sleep`.
         fence(Ordering::SeqCst);
         if self.is_asleep.load(Ordering::Relaxed) && self.is_asleep.swap(false, Ordering::Relaxed) {
-            // The lock makes sure that the thread is waiting, or has not looked yet.
+            // The lock ensures that the thread waits already, or has yet to look at the flag.
             drop(self.lock());
             self.changed.notify_one();
         }
@@ -37,12 +38,12 @@ impl Doze {
         self.changed.notify_one();
     }
 
-    /// Sleeps until [`wake`](Self::wake) or [`stop`](Self::stop), unless `is_busy`.
+    /// Sleeps until [`wake`](Self::wake) or [`stop`](Self::stop), unless `is_busy` says that there
+    /// is work.
     pub(super) fn sleep(&self, is_busy: impl FnOnce() -> bool) {
         let mut is_stopping = self.lock();
         self.is_asleep.store(true, Ordering::Relaxed);
-        // Either this sees that there is something to do, or who brought it sees that the thread
-        // sleeps.
+        // Either this thread sees the work, or the thread that made it sees that this one sleeps.
         fence(Ordering::SeqCst);
         if is_busy() {
             self.is_asleep.store(false, Ordering::Relaxed);
@@ -55,7 +56,7 @@ impl Doze {
         }
     }
 
-    /// Waits for so long, or for [`stop`](Self::stop). Returns whether to go on.
+    /// Waits for `duration`, or until [`stop`](Self::stop). Returns whether to go on.
     pub(super) fn pause(&self, duration: Duration) -> bool {
         let mut is_stopping = self.lock();
         if !*is_stopping {

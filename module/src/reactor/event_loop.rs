@@ -1,4 +1,4 @@
-//! One poller, and the connections whose turn it is.
+//! A loop: one poller, and the connections that it serves.
 
 use std::cell::RefCell;
 use std::io;
@@ -27,44 +27,44 @@ use crate::output::{Caller, Home, Output};
 use crate::session::is_heavy;
 use crate::transport::Custody;
 
-/// What turns have sent to other connections waits for no longer than this while there are more
-/// turns.
+/// How long a loop holds back what turns have sent to other connections while more turns are due.
 const HOLD: Duration = Duration::from_millis(2);
 
-/// A loop writes for so long before it looks for other things to do.
+/// How long a loop writes before it looks for other work.
 const WRITE_LIMIT: Duration = Duration::from_millis(1);
 
-/// So many connections are written to between two looks at the clock.
+/// How many connections a loop writes to between two looks at the clock.
 const OUTPUTS: usize = 16;
 
-/// After so many ticks of the monitor a turn is worth a thread beyond the limit, even if it
-/// computes: one second.
+/// After this many ticks of the monitor (one second) a turn is worth a thread beyond the limit,
+/// even if it computes.
 const LONG: u32 = 200;
 
-/// The threads that loops have for what blocks.
+/// The threads of the pool, as a loop needs them.
 pub(super) trait Workers<C>: Send + Sync {
-    /// Has a turn taken by one of them.
+    /// Hands a turn to one of the threads.
     fn take_turn(&self, connection: Arc<C>);
 
-    /// Has a loop run by one of them, beyond the limit if need be.
+    /// Hands a loop to one of the threads, beyond the limit if need be.
     fn run(&self, event_loop: Arc<EventLoop<C>>);
 
-    /// Whether there are as many as there may be.
+    /// Whether there are as many threads as the limit allows.
     fn are_all_there(&self) -> bool;
 
-    /// Whether there is work that none is free for. Starts more, if there may be.
+    /// Whether work waits and no thread is free for it. Starts more threads, as far as the limit
+    /// allows.
     fn are_too_few(&self) -> bool;
 }
 
-/// A loop. One thread at a time runs it; everything else is for any thread.
+/// A loop. One thread at a time runs it. Any thread may call what is not part of that.
 pub(super) struct EventLoop<C> {
     this: Weak<Self>,
     poller: Poller,
-    /// The system's number of the thread that runs the loop.
+    /// The kernel's id of the thread that runs the loop.
     runner: AtomicI32,
-    /// What is due, and the loop's connections.
+    /// The work that is due, and the loop's connections.
     ready: Ready<C, Output, Members<C>>,
-    /// Changes each time the loop has looked for something to do.
+    /// Changes with every pass of the loop.
     pass: AtomicU64,
     turns: TurnCounter,
     workers: Box<dyn Workers<C>>,
@@ -74,7 +74,7 @@ pub(super) struct EventLoop<C> {
 }
 
 thread_local! {
-    /// The loops that let this thread write by itself, and the pass each was in.
+    /// The loops that have let this thread write by itself, each with its pass at that time.
     static LAST_WRITES: RefCell<Vec<(usize, u64)>> = const { RefCell::new(Vec::new()) };
 }
 
@@ -97,7 +97,7 @@ impl<C: Driven> Home for EventLoop<C> {
         false
     }
 
-    /// Has `output` written at the end of this pass.
+    /// Writes `output` at the end of this pass.
     fn help(&self, output: &Arc<Output>) {
         if self.ready.put_output(output) && !waking::wakes_later(&self.this) {
             self.interrupt();
@@ -110,7 +110,7 @@ impl<C: Driven> Home for EventLoop<C> {
 }
 
 impl<C: Driven> EventLoop<C> {
-    /// A loop that nobody runs yet.
+    /// A loop that no thread runs yet.
     ///
     /// # Errors
     ///
@@ -135,8 +135,8 @@ impl<C: Driven> EventLoop<C> {
         }))
     }
 
-    /// Runs the loop until another thread takes it over or everything has ended. Gives itself back
-    /// if it has to be run on.
+    /// Runs the loop until another thread takes it over or everything has ended. Returns the loop
+    /// if a thread has to go on with it.
     pub(super) fn run(self: &Arc<Self>, scratch: &mut Scratch) -> Option<Arc<Self>> {
         self.runner.store(thread::current(), Ordering::Relaxed);
         waking::begin(Arc::<Self>::clone(self));
@@ -145,26 +145,27 @@ impl<C: Driven> EventLoop<C> {
             while !self.has_ended() && self.run_pass(scratch) {}
             false
         };
-        // No turn panics, so that whoever panics here still owns the loop.
+        // Turns never panic, so a thread that panics here still owns the loop.
         let is_to_run_on = guard("an event loop", true, run);
         meter::end_passes();
         waking::end();
         is_to_run_on.then(|| Arc::clone(self))
     }
 
-    /// Takes the turns of all that are ready and were quick the last time, and then, for as long as
-    /// a turn may take, of those that were not: these wait for each other, but those do not wait
-    /// for them. What the turns have sent to other connections is written at the end, when no more
-    /// turns are due or it has waited for long. Returns whether the thread still owns the loop.
+    /// Makes one pass. Takes the turns of all ready connections that are light. Then takes turns of
+    /// heavy ones, for as long as one turn may take: so the heavy ones wait for each other, and the
+    /// light ones do not wait for them. At the end, writes what the turns have sent to other
+    /// connections, unless more heavy connections are due and nothing has waited for [`HOLD`].
+    /// Returns whether the thread still owns the loop.
     fn run_pass(&self, scratch: &mut Scratch) -> bool {
         let (mut next, ready, started) = self.wait(&mut scratch.events);
         if ready == 0 && !self.ready.has_heavy() {
-            // Threads may be sending to many: a loop that writes for each of them keeps them from
-            // it.
+            // Threads may be sending to many connections. A loop that writes each message at once
+            // would keep them from it.
             std::thread::yield_now();
         }
         let mut now = started;
-        // Since then something may wait to be written.
+        // From this time on something may wait to be written.
         let mut held = scratch.held_since.take().unwrap_or(started);
         for _ in 0..ready {
             let Some(connection) = next.take().or_else(|| self.ready.take_light()) else {
@@ -190,7 +191,8 @@ impl<C: Driven> EventLoop<C> {
             }
         }
         if self.ready.has_heavy() && now - held < HOLD {
-            // More is to come: a client's messages are read a few at a time if each takes long.
+            // More messages are to come: a client's messages are read a few at a time if each takes
+            // long.
             scratch.held_since = Some(held);
         } else {
             self.write_outputs(&mut scratch.outputs, now);
@@ -199,7 +201,8 @@ impl<C: Driven> EventLoop<C> {
         true
     }
 
-    /// Writes what waits for this loop to write it, for a while. Returns the time at its end.
+    /// Writes the outputs that wait for this loop, for about [`WRITE_LIMIT`] at most. Returns the
+    /// time at the end.
     fn write_outputs(&self, outputs: &mut Vec<Arc<Output>>, started: Instant) -> Instant {
         waking::wake_others();
         let mut now = started;
@@ -209,7 +212,7 @@ impl<C: Driven> EventLoop<C> {
                 if let Some(next) = outputs.as_slice().first() {
                     prefetch(&**next);
                 }
-                // A panic costs its own connection.
+                // A panic ends only the connection it concerns.
                 let is_written = guard("a write", false, || {
                     output.write_for_session();
                     true
@@ -225,14 +228,14 @@ impl<C: Driven> EventLoop<C> {
         now
     }
 
-    /// Takes a turn, which begins `now`, or has it taken. Gives the time at its end, or `None` if
-    /// another thread owns the loop by then.
+    /// Takes a turn that begins `now`, or hands it to the pool. Returns the time at the end, or
+    /// `None` if another thread owns the loop by then.
     fn serve(&self, connection: Arc<C>, buffer: &mut [u8], now: Instant) -> Option<Instant> {
         if connection.is_slow() {
             // All threads of the pool may be blocked, one of them until this client takes more.
             guard("a write during a turn", (), || connection.write());
             self.workers.take_turn(connection);
-            // A thread that could not be started for it is tried again by the monitor.
+            // If no thread could be started for the turn, the monitor tries again.
             self.doze.wake();
             return Some(now);
         }
@@ -251,8 +254,8 @@ impl<C: Driven> EventLoop<C> {
         self.is_stopping.load(Ordering::SeqCst) && self.ready.lock().members.is_empty()
     }
 
-    /// Waits for something to do and puts it into the queue. Gives the first of those that were
-    /// quick the last time, how many there are, and the time.
+    /// Waits for work and puts it into the queue. Returns the first light connection, the number of
+    /// light connections, and the time.
     fn wait(&self, events: &mut Vec<epoll::Event>) -> (Option<Arc<C>>, usize, Instant) {
         let timeout = self.begin_wait();
         waking::wake_others();
@@ -267,8 +270,8 @@ impl<C: Driven> EventLoop<C> {
         (first, count, now)
     }
 
-    /// Puts what is ready into the queue. Gives the first of those that were quick the last time,
-    /// how many there are, and those in the queue already that may wait for a thread.
+    /// Puts ready connections into the queue. Returns the first light one, the number of light
+    /// ones, and the connections that were queued already and may wait for a thread.
     fn collect(
         &self,
         events: &[epoll::Event],
@@ -294,7 +297,8 @@ impl<C: Driven> EventLoop<C> {
                 }
                 let is_put = self.ready.put_locked(lanes, connection);
                 if !is_put && connection.is_slow() {
-                    // It may wait for a thread of the pool, all of which may be blocked.
+                    // The connection may wait for a thread of the pool, all of which may be
+                    // blocked.
                     busy.push(Arc::clone(connection));
                 }
             }
@@ -306,20 +310,22 @@ impl<C: Driven> EventLoop<C> {
         (lanes.take_light(), count, busy)
     }
 
-    /// Begins a wait. Gives how long it may take at most; `None`: until something happens.
+    /// Begins a wait. Returns how long it may take at most. `None` means until something happens.
     fn begin_wait(&self) -> Option<Timespec> {
         (!self.ready.begin_wait()).then(Timespec::default)
     }
 
-    /// Gives the loop to another thread if `turn`, which the monitor has seen for so many ticks,
-    /// still goes on, and has written what its callbacks have sent.
+    /// Gives the loop to another thread if `turn` is still current and that is worth it. Arranges
+    /// in any case that what the turn's callbacks have sent is written. Called by the monitor,
+    /// which has seen the turn for `ticks` ticks.
     ///
-    /// A thread that computes, or waits for a processor, is no reason to mistrust the plugin: with
-    /// all threads blocked, its turns would then wait for another plugin's. Nor is it worth a
-    /// thread beyond the limit, unless it takes very long. One that waits for a processor gets it
-    /// no sooner if another thread wants it too.
+    /// A plugin counts as slow only if its thread is blocked. It does not if the thread computes or
+    /// waits for a processor: with all threads of the pool blocked, its turns would then wait for
+    /// another plugin's. Such a thread is not worth a thread beyond the limit either, unless the
+    /// turn takes very long. A thread that waits for a processor gets it no sooner if one more
+    /// thread wants it.
     pub(super) fn take_over(self: &Arc<Self>, turn: u64, ticks: u32, is_computing: bool) {
-        // The turn's own, if it still goes on.
+        // The connection of this turn, if the turn is still current.
         let connection = self.ready.lock().lanes.current().map(Arc::clone);
         let is_blocked = thread::is_blocked(self.runner.load(Ordering::Relaxed));
         let is_long = ticks >= LONG || is_computing && !self.workers.are_all_there();
@@ -335,47 +341,47 @@ impl<C: Driven> EventLoop<C> {
             scoreboard::change_gauge(Gauge::Blocked, 1);
             self.workers.run(Arc::clone(self));
         } else {
-            // The loop's own thread is busy, and nobody else is going to.
+            // The loop's own thread is busy, and no other thread is going to write.
             self.write_outputs(&mut Vec::new(), Instant::now());
         }
     }
 
-    /// Whether jobs wait for a thread; sees to it that there is one, if there may be.
+    /// Whether jobs wait for a thread. Starts threads for them, as far as the limit allows.
     pub(super) fn has_waiting_jobs(&self) -> bool {
         self.workers.are_too_few()
     }
 
-    /// How long the thread that runs the loop has computed so far.
+    /// The processor time that the thread that runs the loop has used so far.
     pub(super) fn worked(&self) -> Option<Duration> {
         thread::worked(self.runner.load(Ordering::Relaxed))
     }
 
-    /// The number of the turn that is going on.
+    /// The number of the current turn, if there is one.
     pub(super) fn current_turn(&self) -> Option<u64> {
         self.turns.current()
     }
 
-    /// Has a connection's turn taken soon.
+    /// Makes a connection take a turn soon.
     pub(super) fn enqueue(&self, connection: &Arc<C>) {
         if self.ready.put(connection) {
             self.interrupt();
         }
     }
 
-    /// Ends a wait that began before there was something to do.
+    /// Ends a wait that began before there was work.
     pub(super) fn wake_if_waiting(&self) {
         if self.ready.is_waiting() {
             self.interrupt();
         }
     }
 
-    /// Whether a thread of a plugin that sends a message had better write it by itself. A single
-    /// message goes out at once that way, whatever the loop is doing. The next ones are left to the
-    /// loop, until it comes to it: what is sent meanwhile is written together.
+    /// Whether a thread of a plugin should write its message by itself. A single message goes out
+    /// at once that way, whatever the loop is doing. The thread leaves the next messages to the
+    /// loop until the loop has made another pass, and the loop writes them together.
     fn lets_write(&self) -> bool {
         let this = ptr::from_ref(self).addr();
         let pass = self.pass.load(Ordering::Relaxed);
-        // A thread that ends remembers nothing.
+        // While a thread ends, it remembers nothing.
         let lets = LAST_WRITES.try_with(|writes| {
             let mut writes = writes.borrow_mut();
             if let Some((_, last)) = writes.iter_mut().find(|(known, _)| *known == this) {
@@ -392,17 +398,18 @@ impl<C: Driven> EventLoop<C> {
         self.poller.interrupt();
     }
 
-    /// Has a connection's turn taken at `due`, in place of what was set before. It is `now`.
+    /// Sets the connection's timer to `due`, in place of an earlier setting. `now` is the current
+    /// time.
     pub(super) fn set_timer(&self, token: usize, due: Instant, now: Instant) {
         self.ready.lock().members.set_timer(token, due, now);
     }
 
-    /// Makes a connection known; the token stands for it.
+    /// Adds a connection. Returns its token.
     pub(super) fn insert(&self, connection: Arc<C>) -> usize {
         self.ready.lock().members.insert(connection)
     }
 
-    /// Has the connection's turn taken whenever something happens to its socket.
+    /// Makes the connection take a turn whenever something happens to its socket.
     ///
     /// # Errors
     ///
@@ -411,10 +418,10 @@ impl<C: Driven> EventLoop<C> {
         self.poller.register(custody, token)
     }
 
-    /// Forgets a connection that has ended.
+    /// Removes a connection that has ended.
     pub(super) fn remove(&self, token: usize, custody: &Custody) {
         self.poller.remove(custody);
-        // Dropped without the lock.
+        // The connection is dropped without the lock.
         let removed = self.ready.lock().members.remove(token);
         drop(removed);
         if self.is_stopping.load(Ordering::SeqCst) {

@@ -1,4 +1,4 @@
-//! What the threads of the pool do.
+//! The jobs of the pool's threads.
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -8,11 +8,11 @@ use super::event_loop::{EventLoop, Workers};
 use super::pool::{self, Pool};
 use super::scratch::Scratch;
 
-/// Something for a thread to do.
+/// A job for a thread of the pool.
 pub(super) enum Job<C> {
     /// A turn of a connection whose plugin blocks.
     Turn(Arc<C>),
-    /// A loop, until another thread takes it over.
+    /// A loop to run, until another thread takes it over.
     Loop(Arc<EventLoop<C>>),
 }
 

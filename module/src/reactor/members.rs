@@ -1,4 +1,4 @@
-//! The connections of a loop, and when they want a turn.
+//! The connections of a loop and their timers.
 
 use std::io;
 use std::sync::Arc;
@@ -9,17 +9,17 @@ use slab::Slab;
 use super::alarm::Alarm;
 use super::timers::Timers;
 
-/// The connections of a loop. A token stands for each.
+/// The connections of a loop. Each has a token.
 pub(super) struct Members<C> {
     connections: Slab<Arc<C>>,
     timers: Timers,
-    /// Wakes the loop for the next timer. A wait with a time limit would cost the system a timer
-    /// for each wait.
+    /// Wakes the loop for the next timer. A time limit for each wait would cost the kernel one
+    /// timer per wait.
     alarm: Alarm,
 }
 
 impl<C> Members<C> {
-    /// None yet.
+    /// Without connections.
     ///
     /// # Errors
     ///
@@ -44,24 +44,25 @@ impl<C> Members<C> {
         self.connections.get(token)
     }
 
-    /// Makes a connection known. Returns the token that stands for it.
+    /// Adds a connection. Returns its token.
     pub(super) fn insert(&mut self, connection: Arc<C>) -> usize {
         self.connections.insert(connection)
     }
 
-    /// Forgets a connection and its timer. The caller drops it without the lock.
+    /// Removes a connection and its timer. The caller drops the connection without the lock.
     pub(super) fn remove(&mut self, token: usize) -> Option<Arc<C>> {
         self.timers.cancel(token);
         self.connections.try_remove(token)
     }
 
-    /// Has a connection's turn taken at `due`, in place of what was set before. It is `now`.
+    /// Sets the connection's timer to `due`, in place of an earlier setting. `now` is the current
+    /// time.
     pub(super) fn set_timer(&mut self, token: usize, due: Instant, now: Instant) {
         self.timers.set(token, due, now);
         self.alarm.ring_at(self.timers.next(), now);
     }
 
-    /// Gives `each` the connections whose time has come. It is `now`.
+    /// Gives `each` the connections whose timers have run out. `now` is the current time.
     pub(super) fn take_due(&mut self, now: Instant, mut each: impl FnMut(&Arc<C>)) {
         let Self {
             connections,

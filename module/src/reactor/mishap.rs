@@ -1,28 +1,28 @@
-//! What becomes of a connection in whose turn this module panics.
+//! What happens to a connection when this module panics in its turn.
 
 use std::time::Instant;
 
 use crate::httpd::guard::guard;
 
-/// What is to become of a connection after a turn.
+/// What happens to a connection after a turn.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Outcome {
-    /// Another turn when something happens, or at this moment.
+    /// The connection takes another turn when something happens, or at this time.
     Wait(Option<Instant>),
-    /// Another turn soon.
+    /// The connection takes another turn soon.
     Again,
-    /// None any more: it is to be closed.
+    /// The connection takes no more turns and is to be closed.
     Gone,
 }
 
-/// What turns are taken of.
+/// What takes turns that may panic.
 pub(super) trait Fallible {
     /// Ends the session, if there still is one. Returns whether there was.
     fn give_up(&mut self) -> bool;
 }
 
-/// Takes a turn. If that panics, the session ends, and the connection is closed as after any other;
-/// if it panics on that way too, the connection is closed without a word.
+/// Takes a turn. If it panics, the session ends, and the connection is closed like any other. If a
+/// later turn panics too, the connection is closed without a close frame.
 pub(super) fn turn<T: Fallible>(life: &mut T, take: impl FnOnce(&mut T) -> Outcome) -> Outcome {
     let outcome = guard("a turn of a connection", None, || Some(take(life)));
     outcome.unwrap_or_else(|| {

@@ -11,13 +11,13 @@ use super::event_loop::EventLoop;
 use crate::httpd::guard::guard;
 use crate::httpd::thread::spawn;
 
-/// How often the monitor looks. A turn is found after one to two of these.
+/// How often the monitor looks. It finds a long turn after one to two ticks.
 const TICK: Duration = Duration::from_millis(5);
 
-/// After so many ticks without a turn the monitor sleeps.
+/// After this many ticks without a turn the monitor sleeps.
 const QUIET_TICKS: u32 = 4;
 
-/// A thread that watches the loops while there are turns, and sleeps while there are none.
+/// A thread that watches the loops while turns are taken, and sleeps while none are.
 pub(super) struct Monitor {
     doze: Arc<Doze>,
     thread: Mutex<Option<JoinHandle<()>>>,
@@ -26,15 +26,15 @@ pub(super) struct Monitor {
 /// What the monitor has seen of a loop.
 #[derive(Clone, Copy, Debug, Default)]
 struct Sight {
-    /// The turn that goes on.
+    /// The number of the current turn.
     turn: Option<u64>,
-    /// For so many ticks.
+    /// For how many ticks the monitor has seen this turn.
     ticks: u32,
-    /// How long the loop's thread had computed when that turn was first seen.
+    /// The processor time of the loop's thread when the monitor first saw this turn.
     worked: Option<Duration>,
 }
 
-/// Looks at a loop once in a tick. Returns whether there is anything to watch.
+/// Looks at a loop, once in each tick. Returns whether there is anything to watch.
 fn look<C: Driven>(event_loop: &Arc<EventLoop<C>>, sight: &mut Sight) -> bool {
     let turn = event_loop.current_turn();
     let worked = turn.and_then(|_| event_loop.worked());
@@ -71,7 +71,7 @@ impl Monitor {
         Ok(())
     }
 
-    /// Its sleep, which ends when turns begin.
+    /// The monitor's sleep, which the loops end when turns begin.
     pub(super) fn doze(&self) -> Arc<Doze> {
         Arc::clone(&self.doze)
     }
@@ -80,7 +80,7 @@ impl Monitor {
         self.doze.stop();
         let thread = self.thread().take();
         if let Some(thread) = thread {
-            // It only fails if the thread panicked, and then it has ended too.
+            // A join fails only if the thread panicked, and then it has ended too.
             let _ = thread.join();
         }
     }
@@ -97,14 +97,16 @@ impl Monitor {
                     quiet = 0;
                 }
                 if sight.ticks > 0 {
-                    // What the turn has sent to connections of theirs need not wait for its end.
+                    // The other loops need not wait for the turn's end to write what it sent to
+                    // their connections.
                     loops.iter().for_each(|other| other.wake_if_waiting());
                 }
             }
         }
     }
 
-    /// Waits for the next tick, or until there are turns. Returns whether to go on.
+    /// Waits for the next tick. If `is_quiet`, first sleeps until there are turns. Returns whether
+    /// to go on.
     fn wait<C: Driven>(&self, loops: &[Arc<EventLoop<C>>], is_quiet: bool) -> bool {
         if is_quiet {
             let is_busy = |event_loop: &Arc<EventLoop<C>>| {

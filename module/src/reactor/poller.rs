@@ -1,4 +1,4 @@
-//! What a loop waits for: its connections, its alarm and interrupts.
+//! Waits for a loop's connections, its alarm and interrupts.
 
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
@@ -13,13 +13,13 @@ const INTERRUPT: u64 = u64::MAX;
 /// The token of the alarm.
 const ALARM: u64 = u64::MAX - 1;
 
-/// An epoll instance, and a descriptor that interrupts a wait for it.
+/// An epoll instance, and a descriptor that interrupts its waits.
 pub(super) struct Poller {
     epoll: OwnedFd,
     interrupter: OwnedFd,
 }
 
-/// What an event concerns.
+/// The source of an event.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Source {
     /// The connection with this token.
@@ -57,22 +57,22 @@ impl Poller {
         Ok(poller)
     }
 
-    /// Waits until something happens, for `timeout` at most (`None`: for as long as it takes), and
-    /// puts it into `events`, which has room for as many as it has capacity.
+    /// Waits until something happens, for `timeout` at most. `None` means without limit. Replaces
+    /// what is in `events` by the new events, at most as many as its capacity.
     pub(super) fn wait(&self, events: &mut Vec<epoll::Event>, timeout: Option<&Timespec>) {
         events.clear();
         let room = rustix::buffer::spare_capacity(events);
-        // An interrupted wait found nothing; the loop comes back to it.
+        // A wait that a signal interrupts finds nothing, and the loop waits again.
         let _ = epoll::wait(&self.epoll, room, timeout);
     }
 
-    /// Ends a wait, or the next one.
+    /// Ends the current wait, or the next one.
     pub(super) fn interrupt(&self) {
-        // It only fails when there have been 2^64 interrupts.
+        // The write fails only after about 2^64 interrupts.
         let _ = rustix::io::write(&self.interrupter, &1u64.to_ne_bytes());
     }
 
-    /// Waits for a connection, too: once for all that it becomes (edge-triggered).
+    /// Adds a connection. Every change of its state makes one event (edge-triggered).
     ///
     /// # Errors
     ///
@@ -83,9 +83,9 @@ impl Poller {
         self.add(connection, token as u64, flags)
     }
 
-    /// Waits for a connection no longer.
+    /// Removes a connection.
     pub(super) fn remove(&self, connection: impl AsFd) {
-        // A connection that could not be registered is not there.
+        // This fails for a connection that could not be registered.
         let _ = epoll::delete(&self.epoll, connection);
     }
 

@@ -1,4 +1,4 @@
-//! The threads that run loops, and turns of plugins that block.
+//! The threads that run loops, and that take turns of plugins that block.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
@@ -13,28 +13,29 @@ use crate::httpd::thread::{self, spawn};
 #[cfg(test)]
 mod tests;
 
-/// Plugins put whole messages on the stack: as much as httpd's own threads have.
+/// The stack of a thread in bytes: as much as httpd's own threads have, because plugins put whole
+/// messages on the stack.
 const STACK_SIZE: usize = 8 * 1024 * 1024;
 
 /// How long a thread beyond the minimum waits for work before it ends.
 const IDLE_LIMIT: Duration = Duration::from_secs(10);
 
-/// Something for a thread to do.
+/// A job for a thread of the pool.
 pub(super) trait Job: Send + 'static {
-    /// A thread's own memory.
+    /// Memory of one thread, which its jobs use.
     type Scratch: Default;
 
-    /// Whether it must not wait until a callback returns: it goes first, if need be on a thread
-    /// beyond the limit.
+    /// Whether the job must not wait until a callback returns. Such a job goes first, on a thread
+    /// beyond the limit if need be.
     fn is_urgent(&self) -> bool;
 
-    /// Does it. What is given back is done next, by whatever thread is free.
+    /// Does the job. A free thread does the returned job next.
     fn run(self, scratch: &mut Self::Scratch) -> Option<Self>
     where
         Self: Sized;
 }
 
-/// As many threads as there is work for, within limits.
+/// A pool with as many threads as there is work for, within limits.
 pub(super) struct Pool<J> {
     threads: Threads,
     processors: usize,
@@ -47,7 +48,7 @@ struct State<J> {
     running: usize,
     /// Threads that wait for a job, or are just starting to look for one.
     idle: usize,
-    /// The system's numbers of the threads that do jobs which are not urgent.
+    /// The kernel's ids of the threads that do jobs which are not urgent.
     busy: Vec<i32>,
     is_stopping: bool,
     handles: Vec<JoinHandle<()>>,
@@ -70,7 +71,7 @@ impl<J: Job> Pool<J> {
         })
     }
 
-    /// Has a job done as soon as a thread is free.
+    /// Queues a job. It is done as soon as a thread is free.
     pub(super) fn submit(self: &Arc<Self>, job: J) {
         let mut state = self.lock();
         if job.is_urgent() {
@@ -78,15 +79,15 @@ impl<J: Job> Pool<J> {
         } else {
             state.jobs.push_back(job);
         }
-        // More threads than there are processors only help if some are blocked: `ensure_threads`
-        // looks.
+        // More threads than processors help only if some threads are blocked: `ensure_threads`
+        // finds out.
         let may_grow = state.busy.len() + state.idle < self.processors;
         self.spawn_if_needed(&mut state, may_grow);
         self.changed.notify_one();
     }
 
-    /// Whether jobs wait that no thread is free for. Starts as many as help, if there may be more:
-    /// an earlier try can have failed, and threads that computed can have blocked since.
+    /// Whether jobs wait and no thread is free. Starts as many threads as help, within the limit:
+    /// an earlier start may have failed, and threads that computed may have blocked since.
     pub(super) fn ensure_threads(self: &Arc<Self>) -> bool {
         let Some(busy) = self.busy_while_jobs_wait() else {
             return false;
@@ -98,7 +99,8 @@ impl<J: Job> Pool<J> {
         !state.jobs.is_empty() && state.idle == 0
     }
 
-    /// The threads that do jobs, if there are others that no thread is free for.
+    /// The ids of the threads that do jobs which are not urgent, if more jobs wait than threads are
+    /// idle.
     fn busy_while_jobs_wait(&self) -> Option<Vec<i32>> {
         let state = self.lock();
         (state.jobs.len() > state.idle).then(|| state.busy.clone())
@@ -114,8 +116,8 @@ impl<J: Job> Pool<J> {
         self.running() >= self.threads.max
     }
 
-    /// Starts a thread if a job waits for one, within the limit if it `may_grow`. Returns whether
-    /// there is another.
+    /// Starts a thread if more jobs wait than threads are idle. The limit allows that only if
+    /// `may_grow`, or if urgent jobs need the thread. Returns whether a thread was started.
     fn spawn_if_needed(self: &Arc<Self>, state: &mut State<J>, may_grow: bool) -> bool {
         let urgent = state.jobs.iter().take_while(|job| job.is_urgent());
         let is_allowed =
@@ -123,7 +125,8 @@ impl<J: Job> Pool<J> {
         state.jobs.len() > state.idle && is_allowed && self.spawn(state)
     }
 
-    /// Without a thread the job waits for one that becomes free.
+    /// Starts a thread. Returns whether that succeeded. If not, the job waits until a thread is
+    /// free.
     fn spawn(self: &Arc<Self>, state: &mut State<J>) -> bool {
         let pool = Arc::clone(self);
         let builder = Builder::new()
@@ -144,7 +147,7 @@ impl<J: Job> Pool<J> {
         let thread = thread::current();
         let mut scratch = J::Scratch::default();
         while let Some(job) = self.next_job(thread) {
-            // A job that panics is given up; the thread and its place in the counts are not.
+            // A job that panics is lost. The thread and its place in the counts are not.
             let next = guard("a thread of the event loops", None, || {
                 job.run(&mut scratch)
             });
@@ -166,13 +169,15 @@ impl<J: Job> Pool<J> {
         }
     }
 
-    /// Waits for something to do. `None`: the thread is no longer needed, nor counted.
+    /// Waits for a job. `None` means that the thread has to end; it is no longer counted.
     fn next_job(&self, thread: i32) -> Option<J> {
-        // Whatever wakes the thread meanwhile, so that the end of one does not keep all others.
+        // Wake-ups do not extend this time. Otherwise the end of one thread, which wakes all
+        // others, would keep them all.
         let idle_until = Instant::now() + IDLE_LIMIT;
         let mut state = self.lock();
         let job = loop {
-            // A thread that came for an urgent job beyond the limit leaves callbacks to the others.
+            // A thread that was started for an urgent job beyond the limit leaves callbacks to the
+            // others.
             let is_extra = state.running > self.threads.max;
             let wants = |job: &J| !is_extra || job.is_urgent();
             if state.jobs.front().is_some_and(wants) {
@@ -197,8 +202,8 @@ impl<J: Job> Pool<J> {
         job
     }
 
-    /// Lets the threads end when there are no more jobs. Returns whether they did before
-    /// `deadline`, if there is one.
+    /// Ends the threads when there are no more jobs. Returns whether they ended before `deadline`,
+    /// if there is one.
     pub(super) fn stop(&self, deadline: Option<Instant>) -> bool {
         let mut state = self.lock();
         state.is_stopping = true;
@@ -212,12 +217,12 @@ impl<J: Job> Pool<J> {
             state = waited.unwrap_or_else(PoisonError::into_inner).0;
         }
         let handles = std::mem::take(&mut state.handles);
-        // Those that no thread could be started for.
+        // Jobs that no thread could be started for.
         let jobs = std::mem::take(&mut state.jobs);
         drop(state);
         drop(jobs);
         for handle in handles {
-            // It only fails if the thread panicked, and then it has ended too.
+            // A join fails only if the thread panicked, and then it has ended too.
             let _ = handle.join();
         }
         true

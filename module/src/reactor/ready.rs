@@ -1,36 +1,37 @@
-//! What a loop has to do: whose turn it is, and what is to be written.
+//! The work of a loop: connections that are to take a turn, and outputs that are to be written.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
 
 use crate::sync::{AtomicBool, Mutex, MutexGuard, Ordering, PoisonError};
 
-/// What can be put into a queue, where it stands once at most.
+/// Something that stands in a queue once at most.
 pub(super) trait Queued {
-    /// Whether it still has to be put into the queue; afterwards it counts as put until its turn
-    /// begins.
+    /// Whether the caller has to put it into a queue. From then on it counts as queued until its
+    /// turn begins.
     fn mark_queued(&self) -> bool;
 
-    /// Whether its last turn took long.
+    /// Whether it is heavy rather than light: its next turn lets others go first (`weight.rs`).
     fn is_heavy(&self) -> bool;
 }
 
-/// Queues that any thread puts into, and the wait of the thread that takes.
+/// Queues that any thread adds to, and the wait of the thread that takes from them.
 ///
-/// Connections have two lanes: those whose last turn was short do not queue behind those whose
-/// turns take long. What is to be written (`O`) has a lane of its own. Behind the same lock is what
-/// a loop needs whenever it fills the queues (`M`).
+/// Connections have two lanes, so that the light ones do not queue behind the heavy ones. Outputs
+/// to write (`O`) have a lane of their own. The same lock protects what a loop needs whenever it
+/// fills the queues (`M`).
 pub(super) struct Ready<T, O, M> {
-    /// The thread that runs the loop is waiting, or about to.
+    /// The thread that runs the loop waits, or is about to.
     is_waiting: AtomicBool,
-    /// There may be something in a lane other than the light one. A hint: what another thread puts
-    /// may be seen late, but not later than the next wait begins.
+    /// Whether the heavy lane may hold something. A hint: the loop may see late what another thread
+    /// has put, but sees it when its next wait begins at the latest.
     has_heavy: AtomicBool,
+    /// The same for the outputs.
     has_outputs: AtomicBool,
     queue: Mutex<Queue<T, O, M>>,
 }
 
-/// The queues themselves, locked.
+/// The queues themselves, behind the lock.
 pub(super) struct Queue<T, O, M> {
     pub(super) lanes: Lanes<T>,
     outputs: VecDeque<Arc<O>>,
@@ -63,11 +64,11 @@ impl<T: Queued, O, M> Ready<T, O, M> {
         }
     }
 
-    /// Begins a wait. Returns whether there is nothing to do, so that it may last: it is
-    /// interrupted when something is put.
+    /// Begins a wait. Returns whether the wait may last because there is no work. A thread that
+    /// adds work then interrupts it.
     pub(super) fn begin_wait(&self) -> bool {
-        // Before the look into the queue: who puts something after it sees that there is a wait, as
-        // both take the lock in between.
+        // Set before the look into the queue. A thread that adds something after that look sees the
+        // flag, because both take the lock in between.
         self.is_waiting.store(true, Ordering::Relaxed);
         let queue = self.lock();
         let has_heavy = !queue.lanes.heavy.is_empty();
@@ -81,20 +82,20 @@ impl<T: Queued, O, M> Ready<T, O, M> {
         self.is_waiting.store(false, Ordering::Relaxed);
     }
 
-    /// Whether the loop has to be interrupted to learn of what was done before this call, under a
-    /// lock that the loop takes before it waits.
+    /// Whether the loop waits, and the caller has to interrupt it so that it notices a change. The
+    /// change was made before this call, under a lock that the loop takes before it waits.
     pub(super) fn is_waiting(&self) -> bool {
         self.is_waiting.load(Ordering::Relaxed)
     }
 
-    /// Puts a connection. Returns whether the loop has to be interrupted.
+    /// Adds a connection. Returns whether the caller has to interrupt the loop.
     #[must_use]
     pub(super) fn put(&self, item: &Arc<T>) -> bool {
         self.put_locked(&mut self.lock().lanes, item);
         self.is_waiting()
     }
 
-    /// The same for one of several. Returns whether it was put: it may stand in a queue already.
+    /// Adds a connection with the lock held. Returns `false` if the connection is queued already.
     pub(super) fn put_locked(&self, lanes: &mut Lanes<T>, item: &Arc<T>) -> bool {
         if !item.mark_queued() {
             return false;
@@ -108,7 +109,7 @@ impl<T: Queued, O, M> Ready<T, O, M> {
         true
     }
 
-    /// Puts something to be written. Returns whether the loop has to be interrupted.
+    /// Adds an output to write. Returns whether the caller has to interrupt the loop.
     #[must_use]
     pub(super) fn put_output(&self, output: &Arc<O>) -> bool {
         self.lock().outputs.push_back(Arc::clone(output));
@@ -116,17 +117,17 @@ impl<T: Queued, O, M> Ready<T, O, M> {
         self.is_waiting()
     }
 
-    /// Takes the next of those whose last turn was short.
+    /// Takes the next light connection.
     pub(super) fn take_light(&self) -> Option<Arc<T>> {
         self.lock().lanes.take_light()
     }
 
-    /// Whether there may be some whose last turn took long.
+    /// Whether there may be heavy connections.
     pub(super) fn has_heavy(&self) -> bool {
         self.has_heavy.load(Ordering::Relaxed)
     }
 
-    /// Takes the next of those whose last turn took long.
+    /// Takes the next heavy connection.
     pub(super) fn take_heavy(&self) -> Option<Arc<T>> {
         if !self.has_heavy.load(Ordering::Relaxed) {
             return None;
@@ -138,8 +139,7 @@ impl<T: Queued, O, M> Ready<T, O, M> {
         lanes.take(item)
     }
 
-    /// Moves some of what is to be written into `outputs`, those that were put first. Returns
-    /// whether there is any.
+    /// Moves up to `most` outputs into `outputs`, the oldest first. Returns whether there were any.
     pub(super) fn take_outputs(&self, outputs: &mut Vec<Arc<O>>, most: usize) -> bool {
         if !self.has_outputs.load(Ordering::Relaxed) {
             return false;
@@ -158,12 +158,12 @@ impl<T: Queued, O, M> Ready<T, O, M> {
 }
 
 impl<T: Queued> Lanes<T> {
-    /// How many wait whose last turn was short.
+    /// The number of light connections that wait.
     pub(super) fn light(&self) -> usize {
         self.light.len()
     }
 
-    /// Takes the next of those whose last turn was short.
+    /// Takes the next light connection.
     pub(super) fn take_light(&mut self) -> Option<Arc<T>> {
         let item = self.light.pop_front();
         self.take(item)

@@ -1,17 +1,17 @@
-//! The rule that turns never overlap and none is forgotten.
+//! Keeps turns from overlapping, and forgets none.
 
 use crate::sync::{AtomicBool, Mutex, MutexGuard, Ordering, PoisonError};
 
-/// What turns are taken of, by one thread at a time, and whether another is due.
+/// Something that takes turns, on one thread at a time, and whether another turn is due.
 ///
 /// ```text
 ///           woken           begin            end
 ///   Resting ------> Queued -------> Running -----> Resting, or Queued if it was woken meanwhile
 /// ```
 ///
-/// It counts as queued until a turn begins, however many queues it goes through until then. Who
-/// wakes it changes something first; who takes a turn looks for changes after
-/// [`begin`](Self::begin). So there is always a turn after the last change.
+/// It counts as queued until a turn begins, even if it passes through several queues. A thread that
+/// wakes it first makes its change. A thread that takes a turn looks for changes after
+/// [`begin`](Self::begin). So a turn always follows the last change.
 pub(super) struct RunState<T> {
     is_queued: AtomicBool,
     state: Mutex<State<T>>,
@@ -20,12 +20,12 @@ pub(super) struct RunState<T> {
 struct State<T> {
     /// Absent during a turn, before the start, and at the end.
     life: Option<T>,
-    /// Something happened during the turn that is going on.
+    /// Something happened during the current turn.
     is_due: bool,
 }
 
 impl<T> RunState<T> {
-    /// Without anything to take a turn of yet.
+    /// With nothing yet that takes turns.
     pub(super) fn new() -> Self {
         Self {
             is_queued: AtomicBool::new(false),
@@ -36,21 +36,21 @@ impl<T> RunState<T> {
         }
     }
 
-    /// Whether it still has to be put into a queue; afterwards it counts as put.
+    /// Whether the caller has to put it into a queue. From then on it counts as queued.
     pub(super) fn mark_queued(&self) -> bool {
         !self.is_queued.swap(true, Ordering::AcqRel)
     }
 
-    /// From now on turns are taken of `life`. The first has to be asked for.
+    /// From now on `life` takes turns. The caller has to ask for the first one.
     pub(super) fn start(&self, life: T) {
         self.lock().life = Some(life);
     }
 
-    /// For whoever has taken it from the queue: begins a turn, unless one is going on, which will
-    /// be followed by another. What happens from now on asks for one more turn. A turn that is not
-    /// [ended](Self::end) is the last.
+    /// Begins a turn, after the caller has taken it from the queue. If another turn is running,
+    /// returns `None`, and one more turn follows that one. Changes from now on ask for one more
+    /// turn. A turn that is not [ended](Self::end) is the last.
     pub(super) fn begin(&self) -> Option<T> {
-        // Not just a store: the turn has to see what those did who found it queued.
+        // A swap and not a store, so that the turn sees what the threads did that found it queued.
         self.is_queued.swap(false, Ordering::AcqRel);
         let mut state = self.lock();
         let life = state.life.take();
@@ -58,7 +58,7 @@ impl<T> RunState<T> {
         life
     }
 
-    /// Ends a turn. Returns whether another is due.
+    /// Ends a turn. Returns whether another turn is due.
     pub(super) fn end(&self, life: T) -> bool {
         let mut state = self.lock();
         state.life = Some(life);
@@ -79,7 +79,7 @@ mod tests {
         let state = RunState::new();
         state.start("life");
         assert!(state.mark_queued());
-        // However often it is woken while it waits for a thread.
+        // It stays queued, however often it is woken while it waits for a thread.
         assert!(!state.mark_queued());
         let life = state.begin().unwrap();
         assert!(state.mark_queued(), "woken during the turn");

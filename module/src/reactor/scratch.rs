@@ -1,4 +1,4 @@
-//! What a thread of the pool has for itself.
+//! The memory of one thread of the pool.
 
 use std::fs::File;
 use std::io;
@@ -14,17 +14,17 @@ use crate::output::Output;
 /// The most events taken with one system call.
 const BATCH: usize = 256;
 
-/// How much is read at a time: four frames of 32 KiB with their headers, or two of 64 KiB.
+/// The most bytes of one read: four frames of 32 KiB with their headers, or two of 64 KiB.
 const BUFFER_SIZE: usize = 128 * 1024 + 256;
 
-/// A thread's own memory.
+/// The memory of one thread of the pool.
 pub(super) struct Scratch {
     pub(super) buffer: Vec<u8>,
     pub(super) events: Vec<epoll::Event>,
     pub(super) outputs: Vec<Arc<Output>>,
-    /// The moment since which something may wait to be written that the last pass has left.
+    /// Since when something that the last pass left may wait to be written.
     pub(super) held_since: Option<Instant>,
-    /// What the system tells of this thread (proc_pid_schedstat), where it does.
+    /// The kernel's statistics of this thread (proc_pid_schedstat), if it has them.
     statistics: io::Result<File>,
 }
 
@@ -47,7 +47,7 @@ impl Scratch {
         Duration::try_from(worked).unwrap_or_default() + self.delayed().unwrap_or_default()
     }
 
-    /// How long it has waited for a processor: the second number, in nanoseconds.
+    /// How long this thread has waited for a processor: the file's second number, in nanoseconds.
     fn delayed(&self) -> Option<Duration> {
         let mut text = [0; 64];
         let length = self.statistics.as_ref().ok()?.read_at(&mut text, 0).ok()?;

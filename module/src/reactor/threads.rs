@@ -1,19 +1,20 @@
-//! How many threads a child may have for its connections.
+//! How many threads a child process may have for its WebSockets.
 
 use std::thread;
 
-/// How many threads there may be: at least, one for each loop, and at most.
+/// How many threads there are at least and at most.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Threads {
-    /// The number of loops.
+    /// The number of loops, each of which has a thread.
     pub min: usize,
-    /// The most threads, those of the loops included.
+    /// The most threads, including those of the loops.
     pub max: usize,
 }
 
 impl Threads {
-    /// As many loops as cores; and threads for callbacks that block, four times as many as the MPM
-    /// has for requests in this child, but at least 64.
+    /// One loop for each core. The limit leaves threads for callbacks that block: it is four times
+    /// the threads that the MPM has for requests in this child process, at least 64, and more than
+    /// the loops.
     #[must_use]
     pub fn default_for(threads_per_child: usize) -> Self {
         let min = thread::available_parallelism().map_or(1, usize::from);

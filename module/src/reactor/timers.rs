@@ -1,7 +1,7 @@
-//! When the connections of a loop want a turn: a timing wheel.
+//! The timers of a loop's connections: a timing wheel.
 //!
 //! ```text
-//! level 0: 64 slots of   1 ms    up to 63 ms ahead
+//! level 0: 64 slots of   1 ms    up to 62 ms ahead
 //! level 1: 64 slots of   8 ms    up to half a second
 //! level 2: 64 slots of  64 ms    up to 4 s
 //! level 3: 64 slots of 512 ms    up to 32 s
@@ -9,38 +9,39 @@
 //! ```
 //!
 //! A slot is a linked list of connections. Setting, moving and cancelling a timer takes the same
-//! time however many there are, and allocates nothing. On the first four levels a timer is late by
-//! up to one slot, so that the timers of many connections run out together, with one wake-up. On
-//! the others a slot comes up before its timers do, and they move to a finer level then.
+//! time however many timers there are, and allocates nothing. On the first four levels a timer is
+//! late by up to one slot, so that the timers of many connections run out together, with one
+//! wake-up. On the other levels a slot comes up before its timers do, and the timers then move to a
+//! finer level.
 
 use std::time::{Duration, Instant};
 
 const LEVELS: usize = 8;
 
-/// A slot of the next level is so many bits longer.
+/// The slots of a level are 2 to the power of this times as long as those of the level before.
 const SHIFT: usize = 3;
 
-/// As many as a number has bits.
+/// One slot for each bit of a `u64`.
 const SLOTS: usize = 64;
 
-/// From this level on, timers move to finer levels. A slot of the one before takes 512 ms.
+/// From this level on, timers move to finer levels. A slot of the level before takes 512 ms.
 const FIRST_MOVING: usize = 4;
 
-/// Ends a list.
+/// The end of a list.
 const NONE: u32 = u32::MAX;
 
 /// The place of a timer that is not set.
 const UNSET: u16 = u16::MAX;
 
-/// Never.
+/// A time that never comes.
 const NEVER: u64 = u64::MAX;
 
-/// One timer for each token. Times are counted in milliseconds ("ticks") since the start.
+/// One timer for each token. Times are milliseconds ("ticks") since `start`.
 pub(super) struct Timers {
     start: Instant,
-    /// Everything due by then has been taken.
+    /// Everything due at this time or earlier has been taken.
     now: u64,
-    /// When the next slot comes up.
+    /// When the next slot comes up, or earlier.
     next: u64,
     /// The first token of each slot.
     slots: [[u32; SLOTS]; LEVELS],
@@ -80,8 +81,8 @@ impl Timers {
         }
     }
 
-    /// Has `token` taken at `due` or, by up to an eighth of the time from `now` until then and at
-    /// most half a second, later. This replaces an earlier setting.
+    /// Sets the timer of `token` to `due`, in place of an earlier setting. The timer may be late by
+    /// an eighth of the time from `now` to `due`, but at most by half a second.
     pub(super) fn set(&mut self, token: usize, due: Instant, now: Instant) {
         let (Ok(index), now) = (u32::try_from(token), self.tick(now)) else {
             return;
@@ -95,14 +96,14 @@ impl Timers {
         self.insert(index, u64::try_from(ticks).unwrap_or(NEVER - 1));
     }
 
-    /// Forgets the timer of `token`.
+    /// Removes the timer of `token`.
     pub(super) fn cancel(&mut self, token: usize) {
         if let Ok(index) = u32::try_from(token) {
             self.unlink(index);
         }
     }
 
-    /// When to look for timers that have run out; `None`: none is set.
+    /// When to look for timers that have run out. `None` means that no timer is set.
     pub(super) fn next(&self) -> Option<Instant> {
         (self.next != NEVER)
             .then(|| self.start.checked_add(Duration::from_millis(self.next)))
@@ -131,7 +132,7 @@ impl Timers {
         self.next = self.find_next();
     }
 
-    /// Empties the slots that come up until `now`. Returns the list of their tokens.
+    /// Empties the slots that have come up by `now`. Returns the list of their tokens.
     fn pass(&mut self, now: u64) -> u32 {
         let mut passed = NONE;
         for level in 0..LEVELS {
@@ -173,7 +174,7 @@ impl Timers {
         self.next = self.next.min(at << (level * SHIFT));
     }
 
-    /// The level for a timer, and the number of its slot since the start.
+    /// The level for a timer, and the number of its slot, counted from `start`.
     fn slot_for(&self, due: u64) -> (usize, u64) {
         let ahead = due.saturating_sub(self.now).max(1);
         let covers = |level: &usize| ahead < (SLOTS as u64 - 1) << (level * SHIFT);
@@ -210,7 +211,7 @@ impl Timers {
         let (level, slot) = (usize::from(place) / SLOTS, usize::from(place) % SLOTS);
         self.slots[level][slot] = next;
         if next == NONE {
-            // `next` of the wheel may be too early now: then the loop looks once in vain.
+            // `Timers::next` may be too early now: then the loop looks once in vain.
             self.occupied[level] &= !(1 << slot);
         }
     }
@@ -251,7 +252,7 @@ mod tests {
         taken
     }
 
-    /// Follows the wheel until the timer of token 7 runs out. Gives the time that took and how
+    /// Follows the wheel until the timer of token 7 runs out. Returns how long that took and how
     /// often a loop would wake up for it.
     fn follow(timers: &mut Timers, start: Instant) -> (Duration, usize) {
         for wakes in 1.. {
@@ -316,7 +317,7 @@ mod tests {
         assert_eq!(follow(&mut timers, now).0, Duration::from_millis(1));
     }
 
-    /// What may happen to the wheel.
+    /// One step of a test.
     #[derive(Clone, Debug)]
     enum Step {
         Set(usize, u64),
@@ -340,7 +341,7 @@ mod tests {
             let mut timers = Timers::new(start);
             let mut now = 0;
             let at = |milliseconds| start + Duration::from_millis(milliseconds);
-            // When each was set, and for when.
+            // When each timer was set, and for when.
             let mut expected = [None::<(u64, u64)>; 20];
             for step in steps {
                 match step {
@@ -353,7 +354,7 @@ mod tests {
                         expected[token] = None;
                     }
                     Step::Pass(time) => {
-                        // A loop wakes up when it is told to, and may do so too late.
+                        // A loop wakes up when the wheel says so, or later.
                         let end = now + time;
                         while now < end {
                             let next = timers.next().map_or(end, |next| {

@@ -1,19 +1,18 @@
-//! Which thread owns a loop.
+//! Which turn a loop is in, and which thread owns the loop.
 
 use crate::sync::{AtomicU64, Ordering};
 
-/// Counts the turns of a loop, so that a turn that goes on can be told from the next, and which of
-/// two threads owns the loop: the upper half changes with the owner, the lower half is odd during a
-/// turn.
+/// Numbers the turns of a loop, and tells which of two threads owns the loop. The upper half of the
+/// number changes with the owner. The lower half changes with each turn and is odd during a turn.
 #[derive(Default)]
 pub(super) struct TurnCounter(AtomicU64);
 
 impl TurnCounter {
     const OWNER: u64 = 1 << 32;
 
-    /// Begins a turn; for the owner. Gives its number.
+    /// Begins a turn and returns its number. Only the owner calls this.
     pub(super) fn begin(&self) -> u64 {
-        // The lower half is even here, so that it cannot run over into the upper one before `end`.
+        // The lower half is even before this, so it cannot overflow into the upper half here.
         self.0.fetch_add(1, Ordering::AcqRel) + 1
     }
 
@@ -25,12 +24,12 @@ impl TurnCounter {
             .is_ok()
     }
 
-    /// The number of the turn that is going on.
+    /// The number of the current turn, if there is one.
     pub(super) fn current(&self) -> Option<u64> {
         Some(self.0.load(Ordering::Acquire)).filter(|turn| turn % 2 == 1)
     }
 
-    /// Changes the owner if the turn still goes on.
+    /// Changes the owner if `turn` is still current. Returns whether it was.
     pub(super) fn take_over(&self, turn: u64) -> bool {
         let next = (turn & !(Self::OWNER - 1)).wrapping_add(Self::OWNER);
         self.0

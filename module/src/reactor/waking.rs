@@ -1,32 +1,33 @@
-//! When a loop's thread wakes the other loops that its turns have given something to write.
+//! When a loop's thread wakes the other loops that have to write what its turns sent.
 //!
-//! They begin when this one does, so that they find all that a pass brings about.
+//! It wakes them when its own loop begins to write, so that they find everything that the pass
+//! queued.
 
 use std::cell::RefCell;
 use std::sync::{Arc, Weak};
 
-/// A loop, for the threads that wake it.
+/// A loop, as threads see it that wake it.
 pub(super) trait Sleeper {
-    /// Ends a wait that began before there was something to do.
+    /// Ends a wait that began before there was work.
     fn wake(&self);
 
-    /// Whether this turn goes on, and no other thread has taken over the loop.
+    /// Whether `turn` is still current, so that no other thread has taken over the loop.
     fn is_in_turn(&self, turn: u64) -> bool;
 }
 
 struct ToWake {
-    /// The loop that this thread runs, and the number of the turn.
+    /// The loop that this thread runs, and the number of its turn.
     event_loop: Arc<dyn Sleeper>,
     turn: u64,
     others: Vec<Arc<dyn Sleeper>>,
 }
 
 thread_local! {
-    /// There while this thread runs a loop.
+    /// Set while this thread runs a loop.
     static TO_WAKE: RefCell<Option<ToWake>> = const { RefCell::new(None) };
 }
 
-/// This thread runs a loop from now on.
+/// Notes that this thread begins to run a loop.
 pub(super) fn begin(event_loop: Arc<dyn Sleeper>) {
     TO_WAKE.set(Some(ToWake {
         event_loop,
@@ -35,13 +36,13 @@ pub(super) fn begin(event_loop: Arc<dyn Sleeper>) {
     }));
 }
 
-/// This thread runs the loop no longer.
+/// Notes that this thread stops running its loop.
 pub(super) fn end() {
     wake_others();
     TO_WAKE.set(None);
 }
 
-/// A turn of this number begins.
+/// Notes that the turn with this number begins.
 pub(super) fn begin_turn(turn: u64) {
     TO_WAKE.with_borrow_mut(|to_wake| {
         if let Some(to_wake) = to_wake {
@@ -50,9 +51,10 @@ pub(super) fn begin_turn(turn: u64) {
     });
 }
 
-/// Whether this thread wakes `event_loop` at the end of its pass. A thread whose loop was taken
-/// over wakes it at once: its callback may block for ever. The monitor, which takes loops over,
-/// wakes all loops for what was put before.
+/// Whether this thread wakes `event_loop` at the end of its pass. If not, the caller has to wake it
+/// at once: so does a thread whose loop was taken over, because its callback may block for ever.
+/// What such a thread had queued before is not lost, because the monitor, which takes loops over,
+/// wakes all loops.
 pub(super) fn wakes_later<L: Sleeper + 'static>(event_loop: &Weak<L>) -> bool {
     let later = TO_WAKE.try_with(|to_wake| {
         let mut to_wake = to_wake.borrow_mut();
@@ -75,7 +77,7 @@ pub(super) fn wakes_later<L: Sleeper + 'static>(event_loop: &Weak<L>) -> bool {
     later.unwrap_or(false)
 }
 
-/// Wakes the loops that this thread has given something to write.
+/// Wakes the loops that have to write what this thread's turns sent.
 pub(super) fn wake_others() {
     TO_WAKE.with_borrow_mut(|to_wake| {
         for other in to_wake.iter_mut().flat_map(|it| it.others.drain(..)) {

@@ -2,19 +2,19 @@
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
-/// What the last turns of a connection say of the next one.
+/// What the last turns of a connection say about the next one.
 #[derive(Default)]
 pub(super) struct Weight {
     is_heavy: AtomicBool,
-    /// The last turn took long enough for that.
+    /// The last turn was heavy.
     was_heavy: AtomicBool,
 }
 
 impl Weight {
-    /// A turn has ended. The next one lets others go first if this one was heavy and there is more
-    /// to do, or if two in a row were heavy. A single heavy turn of a client that sends little
-    /// proves nothing: its thread may have waited for a processor, and behind the heavy ones the
-    /// client would wait for long.
+    /// Notes the end of a turn. The next one lets others go first if this one was heavy and there
+    /// is more to do, or if two in a row were heavy. A single heavy turn of a client that sends
+    /// little proves nothing, because its thread may have waited for a processor. Behind heavy
+    /// turns, that client would wait for long.
     pub(super) fn note(&self, was_heavy: bool, has_more: bool) {
         let is_second = self.was_heavy.swap(was_heavy, Ordering::Relaxed);
         self.is_heavy
@@ -31,7 +31,8 @@ impl Weight {
 mod tests {
     use super::Weight;
 
-    /// Whether the turn after these is heavy: each with whether it was, and had more to do.
+    /// Whether the turn after `turns` is heavy. Each entry says whether a turn was heavy and
+    /// whether it had more to do.
     fn next_is_heavy(turns: &[(bool, bool)]) -> bool {
         let weight = Weight::default();
         for (was_heavy, has_more) in turns {

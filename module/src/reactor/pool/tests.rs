@@ -7,15 +7,15 @@ use std::time::{Duration, Instant};
 use super::{Job, Pool};
 use crate::reactor::Threads;
 
-/// What a thread is told to do.
+/// What a thread has to do.
 enum Task {
     /// Waits until the other end is dropped.
     Block(Receiver<()>),
-    /// Computes until it is told to end.
+    /// Computes until the test ends it.
     Compute(Arc<AtomicUsize>),
     Panic,
     Tell(Sender<thread::ThreadId>),
-    /// As a loop that goes on: has this done next.
+    /// Hands on another job, as a loop does that goes on.
     Next(Box<Self>),
 }
 
