@@ -1,4 +1,4 @@
-//! The open connections of this child process, and how they end when it stops.
+//! The open connections of this child process, and how they are closed when it stops.
 
 mod closing;
 mod plan;
@@ -23,17 +23,18 @@ pub use state::{Holder, Left};
 
 static STATE: Mutex<State> = Mutex::new(State::new());
 
-/// Tells [`wait_until_drained`] that a connection has ended, or that all are to end now.
+/// Wakes [`wait_until_drained`]: a connection has ended, or all have to end now.
 static CHANGED: Condvar = Condvar::new();
 
-/// Keeps an entry in the registry, and counts for httpd's status page, for as long as it lives.
+/// Keeps a connection in the registry and in the counts of httpd's status page. Dropping it removes
+/// the connection.
 pub struct Registration {
     id: u64,
     _counted: Counted,
 }
 
-/// Has the client behind `output` told when the child stops, or soon if it is stopping already. The
-/// connection counts in `account`.
+/// Registers a connection, so that its client gets a close frame when the child process stops, or
+/// soon if it is stopping already. The connection counts in `account`.
 #[must_use]
 pub fn register(
     output: &Arc<Output>,
@@ -68,7 +69,7 @@ pub fn register(
     }
 }
 
-/// Has connections closed if clients hold too much memory.
+/// Closes connections if clients hold too much memory.
 fn relieve() {
     let Some(overdraft) = budget::overdraft() else {
         return;
@@ -81,7 +82,7 @@ fn relieve() {
     relief::relieve(overdraft, outputs);
 }
 
-/// What the status page calls such a connection.
+/// How the status page names a connection.
 fn kind(holder: Holder) -> Kind {
     match holder {
         Holder::Loop => Kind::EventDriven,
@@ -90,13 +91,13 @@ fn kind(holder: Holder) -> Kind {
     }
 }
 
-/// Whether there is no connection.
+/// Whether no connection is registered.
 pub fn is_empty() -> bool {
     lock().connections.is_empty()
 }
 
-/// Begins a graceful stop: connections stay open for as long as each may, and are then closed, at
-/// most `rate` of them in a second. [`close_due`] does that. Returns how many there are.
+/// Begins a graceful stop. Connections stay open for as long as each may. Then [`close_due`] closes
+/// them, at most `rate` of them in a second. Returns the number of connections.
 pub fn drain(rate: Rate) -> usize {
     let now = Instant::now();
     let mut state = lock();
@@ -109,7 +110,7 @@ pub fn drain(rate: Rate) -> usize {
     state.connections.len()
 }
 
-/// Closes the connections whose time has come with `code`. Returns when the next are due.
+/// Closes the connections that are due, with `code`. Returns when the next ones are due.
 pub fn close_due(code: CloseCode) -> Option<Instant> {
     let (due, next) = {
         let mut state = lock();
@@ -122,8 +123,8 @@ pub fn close_due(code: CloseCode) -> Option<Instant> {
     next
 }
 
-/// Has all connections closed within `limit`, if it is later than that otherwise, and as fast as
-/// that takes.
+/// Plans to close all connections within `limit`, as fast as that takes. Connections that are due
+/// earlier keep their time.
 pub fn limit(limit: Duration) {
     let mut state = lock();
     let wishes = state.wishes();
@@ -132,7 +133,8 @@ pub fn limit(limit: Duration) {
     }
 }
 
-/// Has all connections closed from now on, as fast as the rate allows. Returns how many.
+/// Plans to close all connections from now on, as fast as the rate allows. Returns how many there
+/// are.
 pub fn hurry() -> usize {
     let mut state = lock();
     let wishes = state.wishes();
@@ -143,7 +145,7 @@ pub fn hurry() -> usize {
     count
 }
 
-/// What the child would have to wait for, besides what threads of the MPM serve.
+/// What the child process has to wait for, apart from what threads of the MPM serve.
 pub fn left() -> Left {
     lock().left()
 }
@@ -153,7 +155,7 @@ pub fn is_any_detached() -> bool {
     lock().has_detached()
 }
 
-/// Waits until the last connection that a loop serves has ended, unless the child is to end now.
+/// Waits until the last connection of a loop has ended, or until the child process has to end now.
 pub fn wait_until_drained() {
     let mut state = lock();
     while matches!(state.stop, Some(Stop::Graceful(_))) && state.has_looped() {
@@ -161,7 +163,7 @@ pub fn wait_until_drained() {
     }
 }
 
-/// Closes all connections now, with `code`. Clients are not waited for.
+/// Closes all connections now, with `code`, and does not wait for their clients.
 pub fn shut_down(code: CloseCode) {
     let outputs = {
         let mut state = lock();
@@ -174,7 +176,7 @@ pub fn shut_down(code: CloseCode) {
     }
 }
 
-/// Does not wait any longer for clients that were told to end.
+/// Stops waiting for clients that have been sent a close frame.
 pub fn hurry_told(code: CloseCode) {
     let outputs = lock().hurry(|entry| entry.told == Some(Manner::InOrder));
     for output in &outputs {

@@ -1,4 +1,4 @@
-//! How the client of a connection is told that the server goes away.
+//! Tells a client that the server goes away.
 
 use std::sync::Arc;
 
@@ -7,16 +7,16 @@ use websocket_plugin::CloseCode;
 use crate::output::Output;
 use crate::protocol::{ClosePayload, Closer};
 
-/// How long the client is waited for.
+/// How long to wait for the client.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Manner {
-    /// For as long as after any other close frame.
+    /// As long as after any other close frame.
     InOrder,
-    /// For a second, as the process is to end.
+    /// One second, because the process is about to end.
     AtOnce,
 }
 
-/// Sends a close frame with `code`, unless there has been one. Never waits.
+/// Sends a close frame with `code`, unless one was sent already. Never waits.
 pub(super) fn close(output: &Arc<Output>, code: CloseCode, manner: Manner) {
     let closer = if code == CloseCode::SERVICE_RESTART {
         Closer::Drain

@@ -1,21 +1,21 @@
-//! When each connection of a child that stops is closed.
+//! When a child process that stops closes each of its connections.
 //!
-//! Those that may stay for the same time are closed in the last fifth of it, one after the other at
-//! even distances, each at a random moment of its own part: their clients do not all come back at
-//! once. If the rate does not allow that, they begin earlier. If there is no time for that either,
-//! the rate counts, and the last ones are closed later.
+//! Connections that may stay for the same time are closed in the last fifth of that time. Each gets
+//! an equal part of it and is closed at a random moment of its part, so that the clients do not all
+//! come back at once. If the rate does not allow that, the closing begins earlier. If there is no
+//! time for that either, the rate has priority, and the last connections are closed later.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::hash::{BuildHasher, Hasher, RandomState};
 use std::time::{Duration, Instant};
 
-/// At least this part of the time is used for closing.
+/// Closing takes at least one part in this many of the time.
 const LAST_PART: u32 = 5;
 
-/// When the thread that closes comes late, it makes up for so much time.
+/// How much time the closing thread makes up for when it is late.
 const CATCH_UP: Duration = Duration::from_millis(50);
 
-/// How many connections are closed in a second at most. Never zero.
+/// The most connections that are closed in a second. Never zero.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Rate(pub u32);
 
@@ -25,10 +25,10 @@ impl Rate {
     }
 }
 
-/// How long a connection may stay open in a child that stops gracefully.
+/// How long a connection may stay open in a child process that stops gracefully.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum DrainTime {
-    /// For so long; zero: it is closed at once.
+    /// For this time. Zero means that the connection is closed at once.
     Limited(Duration),
     /// Until it ends by itself.
     Unlimited,
@@ -41,17 +41,17 @@ pub(super) struct Wish {
     pub(super) drain_time: DrainTime,
 }
 
-/// The connections that are to be closed, and when.
+/// The connections to close, and when.
 pub(super) struct Plan {
     began: Instant,
     due: BTreeSet<(Instant, u64)>,
-    /// Those that are closed as soon as possible, whatever the rate.
+    /// Connections to close as soon as possible, whatever the rate.
     at_once: Vec<u64>,
-    /// The time between two connections, by the rate.
+    /// The least time between two connections, from the rate.
     interval: Duration,
-    /// The rate allows no other before.
+    /// The rate allows no connection to be closed before this time.
     allowed_from: Instant,
-    /// When the last is to be closed, if that was set.
+    /// When the last connection has to be closed, if that was set.
     latest: Option<Instant>,
     random: Random,
 }
@@ -69,7 +69,7 @@ impl Plan {
         }
     }
 
-    /// Plans for connections that may stay open from `now` on for as long as each wants.
+    /// Plans for connections that may stay open for their own times from `now` on.
     pub(super) fn spread(&mut self, wishes: Vec<Wish>, now: Instant) {
         let mut groups = BTreeMap::<Duration, Vec<u64>>::new();
         for Wish { id, drain_time } in wishes {
@@ -96,7 +96,7 @@ impl Plan {
         }
     }
 
-    /// Plans for a connection that has come after the others.
+    /// Plans for a connection that was opened after the others were planned.
     pub(super) fn add(&mut self, wish: Wish, now: Instant) {
         let due = match wish.drain_time {
             DrainTime::Unlimited => None,
@@ -111,8 +111,8 @@ impl Plan {
         }
     }
 
-    /// Plans anew, so that all are closed within `limit` from `now` on. The rate does not count if
-    /// it does not allow that.
+    /// Plans anew, so that all connections are closed within `limit` from `now` on. Exceeds the
+    /// rate if that takes it.
     pub(super) fn limit(&mut self, wishes: &[Wish], limit: Duration, now: Instant) {
         self.latest = Some(now + limit);
         let count = u32::try_from(wishes.len()).unwrap_or(u32::MAX).max(1);
@@ -129,7 +129,7 @@ impl Plan {
         self.due = spread.into_iter().map(sooner).collect();
     }
 
-    /// Plans anew, so that all are closed from `now` on, as fast as the rate allows.
+    /// Plans anew, so that all connections are closed from `now` on, as fast as the rate allows.
     pub(super) fn hurry(&mut self, wishes: Vec<Wish>, now: Instant) {
         self.latest = Some(now);
         self.due.clear();
@@ -137,7 +137,7 @@ impl Plan {
         self.spread_group(ids, Duration::ZERO, now);
     }
 
-    /// Takes those that are to be closed now.
+    /// Takes the connections to close now.
     pub(super) fn take_due(&mut self, now: Instant) -> Vec<u64> {
         let mut taken = std::mem::take(&mut self.at_once);
         self.allowed_from = self
@@ -150,7 +150,7 @@ impl Plan {
         taken
     }
 
-    /// When to take the next.
+    /// When to take the next ones.
     pub(super) fn next(&self) -> Option<Instant> {
         if !self.at_once.is_empty() {
             return Some(self.began);
@@ -160,12 +160,12 @@ impl Plan {
     }
 }
 
-/// Numbers nobody needs to be unable to guess (splitmix64).
+/// Random numbers that may be predictable (splitmix64).
 struct Random(u64);
 
 impl Random {
     fn new() -> Self {
-        // Each has its own keys.
+        // Each `RandomState` has random keys of its own.
         Self(RandomState::new().build_hasher().finish())
     }
 
@@ -177,7 +177,7 @@ impl Random {
         mixed ^ (mixed >> 31)
     }
 
-    /// From 0 to just below 1.
+    /// A number from 0 to just below 1.
     fn fraction(&mut self) -> f64 {
         let bits = u32::try_from(self.number() >> 32).unwrap_or(0);
         f64::from(bits) / (f64::from(u32::MAX) + 1.0)

@@ -1,4 +1,4 @@
-//! Closes the greediest connections when clients hold too much memory.
+//! Closes the connections that hold most memory when clients hold too much.
 
 use std::cmp::Reverse;
 use std::sync::Arc;
@@ -7,10 +7,10 @@ use crate::budget::{Overdraft, STEP};
 use crate::httpd::log::{Level, log_server};
 use crate::output::Output;
 
-/// The payload of the close frame: 1013, and why.
+/// The payload of the close frame: code 1013 and a reason.
 const PAYLOAD: &[u8] = b"\x03\xf5memory limit";
 
-/// Closes those of `outputs` that hold most, as many as it takes.
+/// Closes the connections among `outputs` that hold most, as many as needed.
 pub(super) fn relieve(overdraft: Overdraft, outputs: Vec<Arc<Output>>) {
     let chosen = choose(outputs, overdraft.excess);
     let Some((greediest, _)) = chosen.first() else {
@@ -22,8 +22,8 @@ pub(super) fn relieve(overdraft: Overdraft, outputs: Vec<Arc<Output>>) {
     }
 }
 
-/// The connections that hold most, as many as hold `excess` together with those that are being cut
-/// already.
+/// Chooses the connections that hold most, so that they and those being cut already hold `excess`
+/// bytes together.
 fn choose(outputs: Vec<Arc<Output>>, excess: usize) -> Vec<(usize, Arc<Output>)> {
     let held = outputs.into_iter().map(|output| (output.held(), output));
     let (cut, mut others): (Vec<_>, Vec<_>) = held.partition(|(_, output)| output.is_cut());

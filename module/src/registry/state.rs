@@ -1,4 +1,4 @@
-//! What is known of the connections of a child.
+//! What a child process knows of its connections.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Weak};
@@ -10,7 +10,7 @@ use super::closing::Manner;
 use super::plan::{DrainTime, Plan, Wish};
 use crate::output::Output;
 
-/// All connections of a child, by number, and whether it stops.
+/// All connections of a child process, by number, and whether it stops.
 pub(super) struct State {
     next: u64,
     pub(super) connections: BTreeMap<u64, Entry>,
@@ -22,11 +22,11 @@ pub(super) struct Entry {
     pub(super) output: Weak<Output>,
     pub(super) holder: Holder,
     pub(super) drain_time: DrainTime,
-    /// It was told to end, in this manner.
+    /// How the client was told to end, if it was.
     pub(super) told: Option<Manner>,
 }
 
-/// Who serves a connection while it is open.
+/// What serves a connection while it is open.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Holder {
     /// A thread of the MPM.
@@ -35,28 +35,28 @@ pub enum Holder {
     Http2,
     /// A loop of the reactor.
     Loop,
-    /// The same, and httpd knows nothing of the connection any more.
+    /// A loop of the reactor, and httpd knows nothing of the connection any more.
     Detached,
 }
 
-/// How the child stops.
+/// How the child process stops.
 pub(super) enum Stop {
     /// Connections are closed when the plan says so.
     Graceful(Plan),
-    /// They are closed now, with this code.
+    /// Connections are closed now, with this code.
     AtOnce(CloseCode),
 }
 
-/// What is left of a child that stops gracefully.
+/// What is left of a child process that stops gracefully.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Left {
     /// Connections that may stay open for now.
     Open,
-    /// Connections that were told to end. Some of their clients are waited for.
+    /// Connections that were sent a close frame. The server waits for some of their clients.
     Told,
-    /// Connections that were told to end, and whose clients are not waited for.
+    /// Connections that were sent a close frame and whose clients the server does not wait for.
     Leaving,
-    /// No connection that the child would have to wait for.
+    /// No connection that the child process has to wait for.
     Nothing,
 }
 
@@ -69,7 +69,7 @@ impl State {
         }
     }
 
-    /// Adds a connection. Gives its number.
+    /// Adds a connection. Returns its number.
     pub(super) fn add(&mut self, entry: Entry) -> u64 {
         let id = self.next;
         self.next += 1;
@@ -77,7 +77,7 @@ impl State {
         id
     }
 
-    /// What is planned, if the child stops gracefully.
+    /// The plan, if the child process stops gracefully.
     pub(super) fn plan(&mut self) -> Option<&mut Plan> {
         match &mut self.stop {
             Some(Stop::Graceful(plan)) => Some(plan),
@@ -85,8 +85,9 @@ impl State {
         }
     }
 
-    /// What the child would have to wait for. httpd itself waits for what threads of the MPM serve;
-    /// but clients of those that were told to end may have to be hurried.
+    /// What the child process has to wait for. httpd itself waits for the connections that threads
+    /// of the MPM serve. These count only while their clients have been sent a close frame and may
+    /// have to be hurried.
     pub(super) fn left(&self) -> Left {
         let left = self.connections.values().filter_map(|entry| {
             let is_waited_for = entry.holder != Holder::Mpm;
@@ -96,12 +97,12 @@ impl State {
                 Some(Manner::AtOnce) => is_waited_for.then_some(Left::Leaving),
             }
         });
-        // Open ones first, leaving ones last.
+        // `Left` is in the order of importance.
         left.min().unwrap_or(Left::Nothing)
     }
 
-    /// Notes that the clients of such connections are not waited for. Gives those that are still
-    /// there.
+    /// Notes that the server does not wait for the clients of these connections. Returns those that
+    /// still exist.
     pub(super) fn hurry(&mut self, which: impl Fn(&Entry) -> bool) -> Vec<Arc<Output>> {
         let entries = self.connections.values_mut().filter(|entry| which(entry));
         entries
@@ -112,7 +113,7 @@ impl State {
             .collect()
     }
 
-    /// Whether a loop serves a connection.
+    /// Whether a loop serves any connection.
     pub(super) fn has_looped(&self) -> bool {
         let mut entries = self.connections.values();
         entries.any(|entry| matches!(entry.holder, Holder::Loop | Holder::Detached))
@@ -137,7 +138,7 @@ impl State {
         .collect()
     }
 
-    /// Notes that these are told to end. Gives those that are still there.
+    /// Notes that these connections are told to end. Returns those that still exist.
     pub(super) fn tell(&mut self, ids: Vec<u64>) -> Vec<(Arc<Output>, Manner)> {
         let mut told = Vec::new();
         for id in ids {

@@ -12,24 +12,24 @@ pub struct Ended<'a> {
     pub is_clean: bool,
 }
 
-/// What a session hands the client's messages to.
+/// The receiver of a client's messages.
 pub trait Application {
-    /// Runs callbacks of the connection.
+    /// Runs `body`, which calls the connection's callbacks.
     fn in_callbacks(&self, body: impl FnOnce());
 
-    /// A message has arrived. The payload may be changed in place.
+    /// Handles a message of the client. May change the payload in place.
     fn message(&self, kind: MessageKind, payload: &mut Payload<'_>);
 
-    /// The connection has ended: nothing can be sent any more. Called once.
+    /// Called once, when the connection has ended and nothing can be sent any more.
     fn disconnect(&self, ended: &Ended<'_>);
 
-    /// The connection has ended like this. Called once, after `disconnect`.
+    /// Called once, after `disconnect`, with a summary of the connection.
     fn ended(&self, account: &Account);
 
-    /// Whether each frame is to be logged, with [`Level::Trace4`].
+    /// Whether to log each frame, at [`Level::Trace4`].
     fn traces_frames(&self) -> bool;
 
-    /// The connection has ended and freed much memory.
+    /// Called when the connection has ended and has freed much memory.
     fn freed_much(&self);
 
     /// Writes a line about the connection to the error log.

@@ -1,4 +1,4 @@
-//! What the client's bytes ask for.
+//! Does what the client's frames ask for.
 
 use std::sync::Arc;
 
@@ -13,13 +13,13 @@ use crate::protocol::{
 };
 use crate::transport::Stream;
 
-/// Does what the client's bytes ask for.
+/// Does what the client's frames ask for.
 pub(super) struct Handler<'a, A, S> {
     pub(super) output: &'a Arc<Output<S>>,
     pub(super) application: &'a A,
     /// Whether frames are logged.
     pub(super) traces: bool,
-    /// The number of the last message that the client may send for now.
+    /// How many messages the client may have sent by now, since the connection opened.
     pub(super) last: u64,
 }
 
@@ -29,7 +29,7 @@ impl<A: Application, S: Stream> Handler<'_, A, S> {
             .in_callback(|| self.application.in_callbacks(body));
     }
 
-    /// Returns `false` at a message that the client may not send yet.
+    /// Handles the bytes of a read. Returns `false` at a message that the client may not send yet.
     pub(super) fn handle_input(
         &self,
         connection: &mut Connection,
@@ -37,7 +37,7 @@ impl<A: Application, S: Stream> Handler<'_, A, S> {
         received: &mut Traffic,
     ) -> bool {
         loop {
-            // In registers, and one comparison for all that seldom happens.
+            // A local count stays in registers, and one comparison stands for all rare cases.
             let mut whole = Traffic::default();
             let quick = if self.traces {
                 0
@@ -67,7 +67,8 @@ impl<A: Application, S: Stream> Handler<'_, A, S> {
         }
     }
 
-    /// As [`handle_input`](Self::handle_input), of bytes that were read into the message.
+    /// Like [`handle_input`](Self::handle_input), for bytes that were read directly into the
+    /// message.
     pub(super) fn handle_filled(
         &self,
         connection: &mut Connection,
@@ -78,7 +79,7 @@ impl<A: Application, S: Stream> Handler<'_, A, S> {
         action.is_none_or(|action| self.handle(action, received))
     }
 
-    /// Returns whether the client may send the message.
+    /// Hands a message to the application. Returns whether the client may send it.
     fn deliver(
         &self,
         kind: MessageKind,
@@ -93,8 +94,8 @@ impl<A: Application, S: Stream> Handler<'_, A, S> {
         true
     }
 
-    /// Whether the client may send another message, after `number` others. Logs it, if frames are
-    /// logged.
+    /// Whether the client may send one more message after `number` others. Logs the message if
+    /// frames are logged.
     #[cold]
     fn admits(&self, number: u64, kind: MessageKind, length: usize) -> bool {
         let admits = number < self.last;
@@ -135,7 +136,7 @@ impl<A: Application, S: Stream> Handler<'_, A, S> {
     fn answer_close(&self, frame: Option<CloseFrame<'_>>) {
         let of_client = frame.map(|frame| ClosePayload::new(frame.code, frame.reason));
         let of_client = of_client.as_deref().unwrap_or_default();
-        // Section 5.5.1: the answer carries the status that was received.
+        // RFC 6455, section 5.5.1: the answer carries the status code that was received.
         let answer = frame.map(|frame| ClosePayload::new(frame.code, ""));
         let closing = Closing::with_frame(Closer::Client, of_client);
         if self.traces {
@@ -154,7 +155,7 @@ impl<A: Application, S: Stream> Handler<'_, A, S> {
     }
 }
 
-/// Who ends a connection for such a violation.
+/// Who ends a connection for this violation.
 const fn closer_of_violation(error: ProtocolError) -> Closer {
     match error {
         ProtocolError::TooBig(_) | ProtocolError::TooManyFragments(_) => Closer::Limit,

@@ -1,21 +1,21 @@
-//! How fast the messages of one client are read.
+//! Limits how fast the messages of one client are read.
 
 use std::time::{Duration, Instant};
 
 use crate::protocol::{Excess, MessageRate};
 
-/// The fewest bytes that are read at a time, whatever is left of the rate: a frame and its header
-/// may need that much.
+/// The fewest bytes of a read, even if less is left of the rate: a frame and its header may need
+/// that many.
 const LEAST: usize = 128;
 
-/// The shortest frame of a client: a header and the masking key (RFC 6455, section 5.2).
+/// The shortest frame of a client: two bytes and the masking key (RFC 6455, section 5.2).
 const SHORTEST_FRAME: usize = 6;
 
-/// Says how many messages may be handled. No clock is asked: it goes by the beginnings of turns.
+/// Says how many messages may be handled. Reads no clock: callers pass when the turn began.
 #[derive(Debug)]
 pub(super) struct Limiter {
     limit: MessageRate,
-    /// When the client would have used up nothing, had it sent all messages in even steps.
+    /// When the client has its whole burst again. Each message moves this time by one interval.
     due: Instant,
 }
 
@@ -32,7 +32,7 @@ impl Limiter {
         burst.saturating_sub(u64::try_from(used).unwrap_or(u64::MAX))
     }
 
-    /// The most messages of a read, if what is more ends the connection.
+    /// The most messages that a read may bring, if more than that ends the connection.
     pub(super) fn most(&self, now: Instant) -> u64 {
         match self.limit.excess {
             Excess::Closes => self.allowance(now),
@@ -40,8 +40,8 @@ impl Limiter {
         }
     }
 
-    /// The most bytes of a read, if what is more has to wait: the messages in them are few more
-    /// than may be handled.
+    /// The most bytes of a read, if the messages beyond the rate have to wait. These bytes hold few
+    /// more messages than may be handled.
     pub(super) fn most_bytes(&self, now: Instant) -> usize {
         match self.limit.excess {
             Excess::Closes => usize::MAX,
@@ -52,14 +52,14 @@ impl Limiter {
         }
     }
 
-    /// So many messages have been handled.
+    /// Counts handled messages.
     pub(super) fn count(&mut self, messages: u64, now: Instant) {
         let steps = u32::try_from(messages).unwrap_or(u32::MAX);
         let time = self.limit.rate.interval().saturating_mul(steps);
         self.due = self.due.max(now).checked_add(time).unwrap_or(self.due);
     }
 
-    /// When the client may be read from again, if not now.
+    /// When the session may read from the client again, if it may not now.
     pub(super) fn resumes(&self, now: Instant) -> Option<Instant> {
         if self.limit.excess == Excess::Closes || self.allowance(now) > 0 {
             return None;
@@ -95,11 +95,11 @@ mod tests {
         limiter.count(1, now);
         assert_eq!(limiter.resumes(now), Some(now + step));
         assert_eq!(limiter.resumes(now + step), None);
-        // What was too much is waited for.
+        // The client waits longer for messages beyond the rate.
         limiter.count(3, now);
         assert_eq!(limiter.resumes(now), Some(now + 4 * step));
         assert_eq!(limiter.resumes(now + 3 * step), Some(now + 4 * step));
-        // Nothing is saved up beyond the burst.
+        // A client that sends nothing saves up no more than the burst.
         limiter.count(5, now + 100 * step);
         assert_eq!(limiter.resumes(now + 100 * step), Some(now + 101 * step));
     }

@@ -1,25 +1,25 @@
-//! How much of what a client has sent is handled at a time.
+//! How much of a client's input a turn handles.
 //!
-//! A turn takes about [`TURN`], however many messages arrive and however long callbacks take.
-//! Between two messages of one read no clock is asked; instead the reads become as short as it
-//! takes.
+//! A turn takes about [`TURN`], however many messages arrive and however long callbacks take. The
+//! session looks at the clock after each read, not between the messages of a read. If handling a
+//! read takes too long, the next reads are shorter.
 
 use std::time::{Duration, Instant};
 
-/// How long a turn takes, while there is more to do.
+/// How long a turn takes while there is more to do.
 const TURN: Duration = Duration::from_micros(250);
 
-/// The bytes of the first read: as one-byte messages, whose echo costs 100 ns each, half a
-/// millisecond.
+/// The most bytes of the first read. As one-byte messages, whose echo costs 100 ns each, they take
+/// half a millisecond.
 const FIRST: usize = 32 * 1024;
 
-/// The fewest bytes of a read that may take all there is.
+/// The lowest limit for the bytes of a read.
 const MIN: usize = 128;
 
-/// The most, of a message that is longer than the buffer for all connections: 512 KiB.
+/// The highest limit for the bytes of a read. Only a read into a long message has room for as many.
 const MAX: usize = 512 * 1024;
 
-/// How long the reads of a connection are, and how long its turn has taken.
+/// The limit for the reads of a connection, and the times at which its turn and its read began.
 #[derive(Debug)]
 pub(super) struct Pace {
     /// The most bytes of a read.
@@ -38,7 +38,7 @@ impl Pace {
         }
     }
 
-    /// A turn begins. The one before took long if `was_long`.
+    /// Begins a turn. `was_long` says that the turn before took too long.
     pub(super) fn begin(&mut self, now: Instant, was_long: bool) {
         self.turn_began = now;
         self.read_began = now;
@@ -53,7 +53,7 @@ impl Pace {
         &mut space[..length]
     }
 
-    /// A read has been handled, and there may be more. Returns whether there is time for it.
+    /// Notes that a read has been handled. Returns whether there is time for another one.
     pub(super) fn goes_on(&mut self) -> bool {
         self.note(Instant::now())
     }
@@ -74,14 +74,13 @@ impl Pace {
     }
 }
 
-/// Whether a turn that took so long has kept others waiting for too long.
+/// Whether a turn of this length has kept other connections waiting for too long.
 #[must_use]
 pub fn is_long(turn: Duration) -> bool {
     turn > 2 * TURN
 }
 
-/// Whether a turn that took so long is to be followed by a look for clients that have waited
-/// meanwhile.
+/// Whether a driver should look for other waiting clients after turns of this length.
 #[must_use]
 pub fn is_heavy(turns: Duration) -> bool {
     turns > TURN / 2
@@ -92,8 +91,8 @@ mod tests {
     use super::{FIRST, MAX, MIN, Pace, TURN};
     use std::time::{Duration, Instant};
 
-    /// Handles reads that take so long for each byte, until the turn is over. Gives the time it
-    /// took.
+    /// Handles reads that take `nanoseconds` for each byte, until the turn is over. Returns how
+    /// long it took.
     fn turn(pace: &mut Pace, nanoseconds: u64) -> Duration {
         let began = Instant::now();
         let mut now = began;

@@ -11,7 +11,7 @@ use crate::plugin::{Attachment, LoadedPlugin, Private, ServerLease};
 use crate::protocol::{Account, MessageKind, Payload};
 use crate::registry::Registration;
 
-/// A plugin that has accepted a connection, and all that it was given for it.
+/// A plugin that has accepted a connection, and everything that is kept for it.
 pub struct Plugged {
     plugin: Arc<LoadedPlugin>,
     private: Private,
@@ -24,7 +24,8 @@ pub struct Plugged {
 }
 
 impl Plugged {
-    /// `plugin` has accepted the connection with `private`; `server` is attached to `attachment`.
+    /// For a `plugin` that has accepted the connection with `private`. `server` is attached to
+    /// `attachment`.
     #[must_use]
     pub fn new(
         (plugin, private, server): (Arc<LoadedPlugin>, Private, ServerLease),
@@ -43,7 +44,7 @@ impl Plugged {
         }
     }
 
-    /// The request is about to end: from now on the plugin does without it. For the handler's
+    /// Makes the plugin do without the request, which is about to end. Called by the handler's
     /// thread, before the first turn.
     pub fn outlive_request(&mut self) {
         self.attachment.outlive_request();

@@ -1,4 +1,4 @@
-//! Sessions with a stream and an application that do as they are told.
+//! Sessions with a scripted stream and a scripted application.
 
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
@@ -22,20 +22,20 @@ use crate::transport::Stream;
 
 const LIMIT: usize = 4096;
 
-/// Waits for the client's bytes alone.
+/// The session waits for the client's bytes alone.
 const READ: Next = Next::Wait {
     read: true,
     write: false,
     deadline: None,
 };
 
-/// A client whose every read and write is arranged.
+/// A client whose reads and writes are scripted.
 #[derive(Default)]
 struct Script {
-    /// What the client has sent, in pieces as they are read. An empty one is the end.
+    /// What the client has sent, in pieces that are read one by one. An empty piece is the end.
     sent: VecDeque<Vec<u8>>,
     received: Vec<u8>,
-    /// So many bytes more the client takes.
+    /// How many more bytes the client takes.
     room: usize,
     writes: usize,
     is_lost: bool,
@@ -50,7 +50,7 @@ impl Wire {
         body(&mut self.0.lock().unwrap())
     }
 
-    /// Bytes that arrive together.
+    /// The client sends frames that arrive together.
     fn send(&self, frames: &[Vec<u8>]) {
         self.script(|script| script.sent.push_back(frames.concat()));
     }
@@ -59,7 +59,7 @@ impl Wire {
         self.send(&[]);
     }
 
-    /// What the client has received since this was last asked.
+    /// What the client has received since the last call.
     fn received(&self) -> Vec<u8> {
         self.script(|script| std::mem::take(&mut script.received))
     }
@@ -137,7 +137,7 @@ impl Stream for Wire {
     }
 }
 
-/// What a loop does, when it is told to.
+/// A loop that acts only when the test says so.
 #[derive(Default)]
 struct Loop {
     due: Mutex<Vec<Arc<Output<Wire>>>>,
@@ -145,7 +145,7 @@ struct Loop {
 }
 
 impl Loop {
-    /// The end of a pass. Returns how many connections were written to.
+    /// Ends a pass. Returns how many connections were written to.
     fn write(&self) -> usize {
         let due = std::mem::take(&mut *self.due.lock().unwrap());
         for output in &due {
@@ -182,7 +182,7 @@ impl Home<Wire> for Loop {
 
 type OnMessage = Box<dyn Fn(&[u8])>;
 
-/// Does with a message what it is told, and remembers what happened.
+/// A plugin that does with a message what the test says, and remembers what happened.
 struct Plugin {
     on_message: OnMessage,
     events: Rc<Events>,
@@ -238,7 +238,7 @@ impl Application for Plugin {
     }
 }
 
-/// A connection with everything around it.
+/// A connection and everything around it.
 struct Case {
     wire: Wire,
     home: Arc<Loop>,
@@ -248,7 +248,7 @@ struct Case {
 }
 
 impl Case {
-    /// The application answers each message with itself.
+    /// The application echoes each message.
     fn echo() -> Self {
         Self::new(|output| {
             Box::new(move |message| {
@@ -423,12 +423,12 @@ fn a_session_learns_of_a_client_that_takes_no_more() {
     case.home.write();
     assert_eq!(case.home.wakes(), 1);
     assert!(matches!(case.turn(), Next::Wait { write: true, .. }));
-    // It waits already: once is enough.
+    // The session waits already, so one wake-up is enough.
     let sent = case.output.send(Opcode::Text, b"more", Caller::Callback);
     assert_eq!(sent, Ok(()));
     case.home.write();
     assert_eq!(case.home.wakes(), 0);
-    // Somebody else has written it all: there is nothing to wait for.
+    // Another thread has written everything, so there is nothing to wait for.
     case.wire.take(100);
     case.output.write_for_session();
     assert_eq!(case.home.wakes(), 1);
@@ -546,7 +546,7 @@ fn a_full_queue_refuses_whole_messages() {
     }
     assert_eq!(accepted, 2);
     case.wire.take(1 << 20);
-    // It tries what waits first, so there is room.
+    // `try_send` first writes what waits, so there is room.
     let is_accepted = case.output.try_send(Opcode::Text, &half, Caller::Callback);
     assert_eq!(is_accepted, Ok(true));
     case.home.write();
@@ -625,7 +625,7 @@ fn an_end_is_clean_if_both_sides_have_sent_a_close_frame() {
     }
 }
 
-/// How a case ends: who closed it, the code and the reason.
+/// How a case ends: who closed the connection, the code and the reason.
 fn closing(mut case: Case) -> (Closer, u16, String) {
     case.drop_session();
     let account = case.events.account.take().expect("each session has one");
@@ -690,7 +690,7 @@ fn the_account_tells_a_lost_client_from_a_slow_one() {
     assert_eq!(closing(case), (Closer::Timeout, 1006, String::new()));
 }
 
-/// A client that takes nothing, and whose queue was filled with frames of this size.
+/// A client that takes nothing, and whose queue was filled with frames of `frame` bytes.
 fn overfull(frame: usize, room: usize) -> Case {
     let case = Case::with(&Lifespan::default(), SlowClient::Close, |_| {
         Box::new(|_| ())
@@ -785,7 +785,7 @@ fn a_connection_that_ends_with_half_a_long_message_frees_it_and_says_so() {
     long.extend([0; 4]);
     case.wire.send(&[long]);
     case.turn();
-    // A part at a time, as much as a turn reads.
+    // The client sends as much at a time as a turn reads.
     for _ in 0..17 {
         case.wire.send(&[vec![0; 61_680]]);
         while case.turn() == Next::Again {}
@@ -811,7 +811,7 @@ fn memory_is_relieved_after_a_message_was_queued_and_not_while_locks_may_be_held
         0,
         "whoever queues may hold the lock of a plugin's table"
     );
-    // Other tests' sessions may take the excess that this one has caused.
+    // A session of another test may do the relief that this one has caused.
     let others = std::iter::repeat_with(Case::silent);
     others
         .take(1000)

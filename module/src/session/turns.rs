@@ -19,36 +19,36 @@ use crate::protocol::{
 use crate::transport::Stream;
 use crate::transport::Transport;
 
-/// When a turn that reads nothing comes after one at the earliest.
+/// The shortest time to the next turn if this one was not allowed to read.
 const LOOK_AGAIN: Duration = Duration::from_millis(100);
 
-/// What a driver waits for before the next turn.
+/// What a driver has to wait for before the next turn.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Next {
-    /// Any of these, or a wake-up.
+    /// The first of these, or a wake-up.
     Wait {
-        /// The connection is readable.
+        /// Wait until the connection is readable.
         read: bool,
-        /// The connection is writable.
+        /// Wait until the connection is writable.
         write: bool,
-        /// This moment.
+        /// Wait until this time.
         deadline: Option<Instant>,
     },
-    /// Nothing: there is more to do, once others have had their turn.
+    /// Nothing: there is more to do, after other connections had a turn.
     Again,
     /// Nothing: the session is over.
     Ended,
 }
 
-/// What the client has sent and a turn has not read.
+/// What the client may have sent that a turn has not read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Rest {
     Nothing,
-    /// Something, perhaps.
+    /// There may be something.
     More,
-    /// The same, which is read when the client has taken output.
+    /// There may be something, to be read when the client has taken output.
     HeldBack,
-    /// The same, which is read when the client may send more messages.
+    /// There may be something, to be read when the client may send more messages.
     Limited,
 }
 
@@ -62,7 +62,7 @@ impl Rest {
     }
 }
 
-/// A connection that its application has accepted. Dropping it ends the connection for the
+/// A connection that its application has accepted. Dropping the session ends the connection for the
 /// application.
 pub struct Session<A: Application = Plugged, S: Stream = Transport> {
     connection: Connection,
@@ -71,15 +71,15 @@ pub struct Session<A: Application = Plugged, S: Stream = Transport> {
     pace: Pace,
     began: Instant,
     ended: Instant,
-    /// What is counted of an unfinished message.
+    /// What an unfinished message adds to the memory budget.
     charge: Charge,
-    /// The client's messages.
+    /// The messages and bytes received from the client.
     received: Traffic,
     limiter: Option<Box<Limiter>>,
 }
 
 impl<A: Application, S: Stream> Session<A, S> {
-    /// A session for a connection that is open.
+    /// A session for an open connection.
     #[must_use]
     pub fn new(connection: Connection, output: Arc<Output<S>>, application: A) -> Self {
         let began = Instant::now();
@@ -96,7 +96,7 @@ impl<A: Application, S: Stream> Session<A, S> {
         }
     }
 
-    /// Limits the messages of the client.
+    /// Limits the client's messages.
     pub fn limit(&mut self, limit: MessageRate) {
         self.limiter = Some(Box::new(Limiter::new(limit, self.began)));
     }
@@ -107,9 +107,9 @@ impl<A: Application, S: Stream> Session<A, S> {
         self.ended
     }
 
-    /// Reads what has arrived, runs callbacks and writes what that brings about. `buffer` holds
-    /// bytes only during the call. `now` is the time; `was_long` says that the turn before
-    /// [was](super::is_long).
+    /// Takes a turn: reads what has arrived, runs callbacks and writes what they send. `buffer` is
+    /// used only during the call. `now` is the current time. `was_long` says that the previous turn
+    /// [was long](super::is_long).
     pub fn turn(&mut self, buffer: &mut [u8], now: Instant, was_long: bool) -> Next {
         self.pace.begin(now, was_long);
         self.connection.begin(now);
@@ -128,7 +128,8 @@ impl<A: Application, S: Stream> Session<A, S> {
             self.output.meter().ping(took);
         }
         let held = self.connection.held();
-        // Whoever finds that too much is held then knows who holds it.
+        // The output is told first, so that a thread that finds the limit exceeded sees which
+        // connection holds the memory.
         let output = &self.output;
         self.charge.set_after(held, || output.set_unfinished(held));
         budget::relieve();
@@ -157,7 +158,7 @@ impl<A: Application, S: Stream> Session<A, S> {
                         deadline,
                     }
                 }
-                // Nothing would tell when to read again, unless output is pending.
+                // Only pending output would tell when to read again.
                 Rest::HeldBack if write => {
                     self.connection.release();
                     Next::Wait {
@@ -177,24 +178,25 @@ impl<A: Application, S: Stream> Session<A, S> {
         }
     }
 
-    /// What the client's messages go to.
+    /// The application that receives the client's messages.
     pub fn application(&mut self) -> &mut A {
         &mut self.application
     }
 
-    /// What the connection shares with other threads.
+    /// The output, which the session shares with other threads.
     #[must_use]
     pub fn output(&self) -> &Arc<Output<S>> {
         &self.output
     }
 
-    /// When the client may be read from again, if its messages are limited and not now.
+    /// When the session may read again, if the client's messages are limited and it may not read
+    /// now.
     fn resumes(&self, now: Instant) -> Option<Instant> {
         self.limiter.as_ref()?.resumes(now)
     }
 
-    /// Waits until the client may be read from again. A `deadline` that has passed may be one that
-    /// only reading could do something about, or one of the output that came during the turn.
+    /// Waits until the session may read again. A `deadline` that has passed may be one that only
+    /// reading could change, or one of output that came during the turn.
     fn wait_to_resume(&mut self, now: Instant, write: bool, deadline: Option<Instant>) -> Next {
         self.connection.release();
         let deadline = deadline.map(|deadline| deadline.max(self.ended + LOOK_AGAIN));
@@ -293,8 +295,8 @@ impl<A: Application, S: Stream> Session<A, S> {
         Ok(may_be_more)
     }
 
-    /// Writes what waits, does what is due and finds out what the session waits for. The client may
-    /// have sent a `rest`.
+    /// Writes what waits, does what is due, and finds out what the session has to wait for. `rest`
+    /// is what the client may have sent that was not read.
     fn next(&mut self, rest: Rest) -> Next {
         let output = loop {
             let output = match self.output.settle() {

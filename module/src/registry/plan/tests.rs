@@ -9,7 +9,7 @@ fn wishes(count: u64, time: Duration) -> Vec<Wish> {
     (0..count).map(|id| Wish { id, drain_time }).collect()
 }
 
-/// When each is closed, since `start`, by a thread that comes as often as `step`.
+/// When each connection is closed, counted from `start`. The closing thread comes every `step`.
 fn run(plan: &mut Plan, start: Instant, step: Duration, limit: Duration) -> Vec<(Duration, u64)> {
     let mut closed = Vec::new();
     let mut passed = Duration::ZERO;

@@ -1,4 +1,4 @@
-//! How a session ends, and what is told of it.
+//! Ends a session, and reports how it ended.
 
 use std::io;
 
@@ -9,8 +9,8 @@ use crate::protocol::{Account, ClosePayload, Closer, Closing, End, Ending, Outpu
 use crate::session::application::{Application, Ended};
 use crate::transport::Stream;
 
-/// A connection that ends with so many bytes of an unfinished message, or waiting for its client,
-/// leaves memory that is worth giving back to the system.
+/// When a connection ends with at least this many bytes of unfinished messages and queued output,
+/// the freed memory is worth giving back to the system.
 const MUCH: usize = 1024 * 1024;
 
 impl<A: Application, S: Stream> Session<A, S> {
@@ -23,7 +23,7 @@ impl<A: Application, S: Stream> Session<A, S> {
         Next::Ended
     }
 
-    /// A silent client is told why the connection ends, and not waited for.
+    /// Tells a silent client why the connection ends, and does not wait for it.
     pub(super) fn give_up(&mut self) -> Next {
         self.close(Ending::Silent);
         let is_written = matches!(
@@ -52,7 +52,7 @@ impl<A: Application, S: Stream> Session<A, S> {
         self.output.answer_close(closing, &payload);
     }
 
-    /// What is to be told of the connection, when nothing more can be sent.
+    /// The summary of the connection. Called when nothing more can be sent.
     fn account(&self) -> Account {
         let (sent, closing) = self.output.account();
         Account {
@@ -93,8 +93,8 @@ fn closer_of(error: &io::Error) -> Closer {
 }
 
 impl<A: Application, S: Stream> Drop for Session<A, S> {
-    /// From here on sends return at once; everything else stays valid until `disconnect` has
-    /// returned; then the stream is given back.
+    /// From here on sends return at once. Everything else stays valid until `disconnect` has
+    /// returned. Then the stream is given back.
     fn drop(&mut self) {
         let held = self.output.held();
         self.output.seal();
