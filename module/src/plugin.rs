@@ -1,4 +1,4 @@
-//! The C ABI: the way into a plugin's callbacks, and the table a plugin calls back through.
+//! The C ABI: calls into a plugin's callbacks, and the table through which a plugin calls back.
 
 #![allow(unsafe_code)]
 

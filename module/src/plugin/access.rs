@@ -7,14 +7,14 @@ use crate::topics::{SpaceId, Subscriber, TopicError};
 /// What a connection may do with topics.
 pub struct TopicAccess {
     pub(super) space: SpaceId,
-    /// The most subscriptions.
+    /// The most subscriptions that the connection may have.
     most: usize,
-    /// Made at the first use; `None`: the connection has ended.
+    /// Made at the first use. `None` means that the connection has ended.
     subscriber: OnceLock<Option<Box<Subscriber>>>,
 }
 
 impl TopicAccess {
-    /// A connection that may have `most` subscriptions to topics of this space.
+    /// The access of a connection that may have `most` subscriptions to topics of this space.
     #[must_use]
     pub fn new(space: SpaceId, most: usize) -> Self {
         Self {
@@ -33,7 +33,7 @@ impl TopicAccess {
         subscriber.as_deref().ok_or(TopicError::Closed)
     }
 
-    /// The connection leaves all topics and subscribes to no more.
+    /// Makes the connection leave all topics and subscribe to no more.
     pub(super) fn end(&self) {
         if let Some(subscriber) = self.subscriber.get_or_init(|| None) {
             subscriber.end();

@@ -1,9 +1,9 @@
-//! What plugins pass to the functions of tables.
+//! What plugins pass to the functions of the tables.
 
 use std::ffi::{CStr, c_char};
 
-/// The longest message a plugin may send, in bytes. Longer ones are mistakes: what was a negative
-/// number before it became a length, of 32 bits or of 64.
+/// The longest message that a plugin may send, in bytes. A longer one is a mistake: a negative
+/// number of 32 or 64 bits was taken for a length.
 pub(super) const MAX_SENT: usize = i32::MAX as usize;
 
 pub(super) unsafe fn c_str<'a>(text: *const c_char) -> Option<&'a CStr> {
@@ -11,7 +11,8 @@ pub(super) unsafe fn c_str<'a>(text: *const c_char) -> Option<&'a CStr> {
     (!text.is_null()).then(|| unsafe { CStr::from_ptr(text) })
 }
 
-/// The bytes a plugin passes; NULL stands for none. `None` if there cannot be so many.
+/// The bytes that a plugin passes. NULL is allowed if `length` is 0. `None` if there cannot be so
+/// many bytes.
 #[inline]
 pub(super) unsafe fn bytes<'a>(bytes: *const u8, length: usize) -> Option<&'a [u8]> {
     if length == 0 {
@@ -20,18 +21,18 @@ pub(super) unsafe fn bytes<'a>(bytes: *const u8, length: usize) -> Option<&'a [u
     if bytes.is_null() || length > MAX_SENT {
         return None;
     }
-    // SAFETY: the plugin vouches for `length` readable bytes during the call; that they are no more
-    // than a slice may have was checked.
+    // SAFETY: the plugin vouches for `length` readable bytes during the call. It was checked that a
+    // slice may have as many.
     Some(unsafe { std::slice::from_raw_parts(bytes, length) })
 }
 
-/// A text a plugin passes; `None` if it is none.
+/// The text that a plugin passes. `None` if it is not UTF-8 or there cannot be so many bytes.
 ///
 /// # Safety
 ///
 /// `text` is null, or has `length` bytes that are valid as long as the result.
 pub(super) unsafe fn text<'t>(text: *const u8, length: usize) -> Option<&'t str> {
-    // SAFETY: the caller vouches for it.
+    // SAFETY: the caller vouches for `text` and `length`.
     let text = unsafe { bytes(text, length) }?;
     str::from_utf8(text).ok()
 }

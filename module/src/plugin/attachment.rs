@@ -15,16 +15,16 @@ use crate::output::Output;
 use crate::protocol::{Account, Closer, Closing, Milliseconds};
 use crate::topics::{Subscriber, TopicError};
 
-/// The connection a [`Server`](super::server::Server) stands for at the moment.
+/// The connection that a [`Server`](super::server::Server) stands for at the moment.
 pub struct Attachment {
     output: Arc<Output>,
-    /// Not needed to send.
+    /// The request or the client. Sending does not need it.
     origin: RwLock<Origin>,
-    /// Set when the 101 response has been sent and headers can no longer be changed.
+    /// Set when the 101 response has been sent, and headers can no longer be changed.
     is_open: AtomicBool,
-    /// The answer to the client, if the plugin has named one and refuses.
+    /// The response to the client that the plugin has named, in case it refuses the connection.
     refusal: Mutex<Option<Refusal>>,
-    /// Where the plugin was set.
+    /// The section of the configuration that names the plugin.
     section: Option<Arc<Section>>,
     topics: TopicAccess,
     /// How the connection has ended.
@@ -41,19 +41,19 @@ enum Origin {
     Client(Client),
 }
 
-/// A request, and the subprotocols it offers: texts in its pool.
+/// A request and the subprotocols that it offers. The texts are in the request's pool.
 pub(super) struct Opening {
     pub(super) request: Request,
     pub(super) subprotocols: Vec<*const c_char>,
 }
 
-// SAFETY: the pointers lead to texts that stay as they are for as long as the request lives.
+// SAFETY: the pointers lead to texts that do not change for as long as the request lives.
 unsafe impl Send for Opening {}
 // SAFETY: as above.
 unsafe impl Sync for Opening {}
 
 impl Attachment {
-    /// Describes a connection to its plugin, which is set in `section`.
+    /// A connection whose plugin is set in `section`.
     #[must_use]
     pub fn new(
         request: Request,
@@ -82,9 +82,9 @@ impl Attachment {
         }
     }
 
-    /// What of the path lies behind the section of the configuration that names the plugin: empty,
-    /// or beginning with a slash. httpd's own `path_info` depends on which files there are. For the
-    /// handler's thread.
+    /// The part of the path behind the configuration section that names the plugin: empty, or
+    /// beginning with a slash. httpd's own `path_info` depends on which files exist. Called only by
+    /// the handler's thread.
     pub(super) fn path_info(&self, request: Request) -> *const c_char {
         match &self.section {
             Some(section) => section.path_behind(request),
@@ -99,9 +99,9 @@ impl Attachment {
         self.traces_frames
     }
 
-    /// Tells the error log how the connection has ended, and the access log, if its line is not
-    /// written yet. For the one thread that uses the connection, when the plugin does not use the
-    /// request any more.
+    /// Writes to the error log how the connection has ended. Sets notes for the access log, if its
+    /// line is not written yet. Called by the one thread that uses the connection, when the plugin
+    /// no longer uses the request.
     pub fn note_end(&self, account: &Account) {
         let section = self.section.as_ref();
         let place = section.map_or_else(String::new, |section| format!("; {section}"));
@@ -115,7 +115,7 @@ impl Attachment {
         });
     }
 
-    /// The connection has ended in this way, which the plugin may ask for.
+    /// Notes how the connection has ended. The plugin may ask for it.
     pub fn set_ended(&self, closing: &Closing, is_clean: bool) {
         let closed_by = match closing.by {
             Closer::Client => abi::CLOSED_BY_CLIENT,
@@ -136,17 +136,17 @@ impl Attachment {
         self.ending.get().map(|ending| &**ending)
     }
 
-    /// Response headers set from now on change nothing.
+    /// From now on, setting a response header changes nothing.
     pub fn set_open(&self) {
         self.is_open.store(true, Ordering::Release);
     }
 
-    /// Names the answer to the client, if `on_connect` is to refuse.
+    /// Sets the response to the client, in case `on_connect` refuses the connection.
     pub(super) fn reject(&self, refusal: Refusal) {
         *self.refusal() = Some(refusal);
     }
 
-    /// The answer the plugin named.
+    /// Takes the response that the plugin has named.
     #[must_use]
     pub fn take_refusal(&self) -> Option<Refusal> {
         self.refusal().take()
@@ -156,8 +156,8 @@ impl Attachment {
         self.refusal.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The request is about to end: waits until nobody uses it any more, and sees to it that nobody
-    /// will.
+    /// Called when the request is about to end. Waits until no thread uses the request, and lets
+    /// none use it any more.
     pub fn outlive_request(&self) {
         let mut origin = self.origin.write().unwrap_or_else(PoisonError::into_inner);
         if let Origin::Request(Opening { request, .. }) = &*origin {
@@ -165,7 +165,7 @@ impl Attachment {
         }
     }
 
-    /// Runs `body` with the request, which stays there meanwhile, unless it has ended.
+    /// Runs `body` with the request, unless it has ended. The request cannot end meanwhile.
     pub(super) fn with_request<T>(&self, body: impl FnOnce(&Opening) -> Option<T>) -> Option<T> {
         let origin = self.origin.read().unwrap_or_else(PoisonError::into_inner);
         match &*origin {
@@ -188,11 +188,11 @@ impl Attachment {
         &self.topics
     }
 
-    /// The connection, as a subscriber of topics.
+    /// The connection as a subscriber of topics.
     ///
     /// # Errors
     ///
-    /// The connection has ended.
+    /// When the connection has ended.
     pub(super) fn subscriber(&self) -> Result<&Subscriber, TopicError> {
         self.topics.subscriber(|space, most| {
             let user = self.with_request(|opening| opening.request.user());
@@ -204,7 +204,7 @@ impl Attachment {
         &self.output
     }
 
-    /// Sets a response header, as long as that changes anything.
+    /// Sets a response header, unless the 101 response has been sent.
     pub(super) fn set_header(&self, name: &CStr, value: &[u8]) {
         self.with_request(|opening| {
             let is_early = !self.is_open.load(Ordering::Acquire);

@@ -1,4 +1,4 @@
-//! Whether what an init function returned is the table of a plugin.
+//! Checks that an init function has returned the table of a plugin.
 
 use std::ffi::c_uint;
 use std::fmt;
@@ -8,28 +8,28 @@ use websocket_plugin::abi::{self, ExtendedPlugin, WebSocketPlugin};
 
 use super::probe;
 
-/// What is wrong with a plugin's table, to be read behind its name.
+/// What is wrong with a plugin's table. The text is meant to follow the plugin's name.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum PluginError {
     /// Init returned null.
     Init,
-    /// Init returned what is not the address of a table.
+    /// Init returned something other than the address of a table.
     Address(usize),
-    /// Init returned a local variable of its own.
+    /// Init returned the address of one of its local variables.
     OnStack,
-    /// The table is of a version this module does not know.
+    /// This module does not know the version of the table.
     Version(c_uint),
-    /// The table is smaller than that of version 0.
+    /// The table is smaller than a table of version 0.
     Size(c_uint),
-    /// The table ends before its `size` does.
+    /// The memory of the table ends before its `size` does.
     Truncated(c_uint),
     /// A callback is not the address of code.
     Callback(&'static str),
-    /// The one callback that must be there is not.
+    /// The table has no `on_message`, the one callback that it needs.
     NoOnMessage,
     /// A Rust plugin was built against another `websocket-plugin`.
     Incompatible(IncompatibleError),
-    /// The table could not be looked at.
+    /// The table could not be checked.
     Failed(String),
 }
 
@@ -70,11 +70,11 @@ impl fmt::Display for PluginError {
     }
 }
 
-/// Checks a table of version 0 without relying on anything it says. Returns `on_message`.
+/// Checks a table of version 0 without relying on anything in it. Returns `on_message`.
 ///
 /// # Errors
 ///
-/// What is wrong with it.
+/// What is wrong with the table.
 pub(super) fn inspect(table: *mut WebSocketPlugin) -> Result<abi::OnMessage, PluginError> {
     let address = table.addr();
     if table.is_null() {
@@ -108,7 +108,7 @@ fn check_head(address: usize) -> Result<(), PluginError> {
     if usize::try_from(size).is_ok_and(|size| size < size_of::<WebSocketPlugin>()) {
         return Err(PluginError::Size(size));
     }
-    // That far the module reads the table of a Rust plugin.
+    // The module reads that much of a Rust plugin's table.
     let is_whole =
         size < ExtendedPlugin::SIZE || read::<{ size_of::<ExtendedPlugin>() }>(address)?.is_some();
     is_whole.then_some(()).ok_or(PluginError::Truncated(size))
@@ -118,7 +118,7 @@ fn check_callbacks(
     table: &[u8; size_of::<WebSocketPlugin>()],
 ) -> Result<abi::OnMessage, PluginError> {
     // SAFETY: the bytes are those of a table's plain fields. Every bit pattern is a valid `Option`
-    // of a function pointer; none is called before it has been checked.
+    // of a function pointer. No pointer is called before it has been checked.
     let table = unsafe { table.as_ptr().cast::<WebSocketPlugin>().read_unaligned() };
     for (name, address) in [
         ("destroy", table.destroy.map_or(0, |f| f as usize)),

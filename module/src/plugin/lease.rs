@@ -1,4 +1,4 @@
-//! Who uses which table: one connection at a time.
+//! Lends servers to connections, each to one connection at a time.
 
 use std::collections::VecDeque;
 use std::ops::Deref;
@@ -7,22 +7,22 @@ use std::sync::{Arc, Mutex, PoisonError};
 use super::server::Server;
 use super::table::TABLE;
 
-/// The use of a [`Server`], for one connection at a time.
+/// The use of a [`Server`] for one connection.
 pub struct ServerLease {
     server: Arc<Server>,
-    /// Whether the server is free for others when the lease ends.
+    /// Whether the end of this lease makes the server available to other connections.
     is_returned: bool,
 }
 
-/// Servers nobody uses, the longest unused first. None is ever freed.
+/// Unused servers, the longest unused first. No server is ever freed.
 static SPARE: Mutex<VecDeque<Arc<Server>>> = Mutex::new(VecDeque::new());
 
-/// A server is used again only after so many others, so that a plugin which keeps a pointer for too
-/// long finds no connection behind it, rather than a stranger's.
+/// At least this many servers stay unused. A plugin that keeps a pointer for too long then finds no
+/// connection behind it, instead of another client's.
 const REST: usize = 1024;
 
 impl ServerLease {
-    /// A server nobody else uses.
+    /// A server that no other connection uses.
     #[must_use]
     pub fn take() -> Self {
         let spare = {
@@ -39,7 +39,7 @@ impl ServerLease {
         }
     }
 
-    /// The same server for one connection, while this lease goes on.
+    /// A second lease of this server for the same connection, to be used while this one exists.
     #[must_use]
     pub fn lend(&self) -> Self {
         Self {

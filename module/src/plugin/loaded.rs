@@ -15,7 +15,7 @@ use super::server::Server;
 use super::table::unattached;
 use crate::protocol::{MessageKind, Payload};
 
-/// The pointer a plugin gave for one of its connections.
+/// The pointer that a plugin returned for one of its connections.
 #[derive(Clone, Copy, Debug)]
 pub struct Private(*mut c_void);
 
@@ -26,9 +26,9 @@ unsafe impl Send for Private {}
 pub struct Source {
     /// What the administrator calls it.
     pub name: String,
-    /// A shorter name, for counters.
+    /// A shorter name for the counters.
     pub label: String,
-    /// An `.htaccess` file names it: it is unloaded when the request has ended.
+    /// An `.htaccess` file names the plugin, so it is unloaded when the request has ended.
     pub is_of_request: bool,
 }
 
@@ -37,28 +37,29 @@ pub struct LoadedPlugin {
     source: Source,
     code: Code,
     rust: Option<RustPlugin>,
-    /// Of a Rust plugin, one for each set of options in use.
+    /// The instances of a Rust plugin, one for each set of options in use.
     instances: Mutex<Vec<(PluginOptions, Arc<Instance>)>>,
-    /// How many turns in a row have to be short until the plugin counts as quick again.
+    /// How many short turns in a row are missing until the plugin counts as quick again.
     slowness: AtomicU32,
     destroyed: AtomicBool,
 }
 
-/// What serves the connections.
+/// The code that serves the connections.
 enum Code {
-    /// That of a library, whose table this is.
+    /// The code of a library, with its table.
     Library {
         table: NonNull<abi::WebSocketPlugin>,
         on_message: abi::OnMessage,
     },
-    /// The module's own: it accepts every connection, and answers each message with this text.
+    /// Code of the module: it accepts every connection, and answers each message with this text.
     BuiltIn(fn() -> String),
 }
 
-/// A plugin whose callbacks were found to block is quick again after so many short turns.
+/// How many short turns make a plugin quick again whose callbacks were found to block.
 const SHORT_TURNS: u32 = 32;
 
-/// How long a short turn blocks at most. Handing it to another thread costs some ten microseconds.
+/// The longest time that a short turn is blocked. Handing a turn to another thread costs some ten
+/// microseconds.
 const SHORT_TURN: Duration = Duration::from_micros(500);
 
 // SAFETY: the table does not change any more, and plugins serve connections on several threads.
@@ -71,13 +72,13 @@ impl LoadedPlugin {
     ///
     /// # Errors
     ///
-    /// When the table is not one this module can use.
+    /// When this module cannot use the table.
     ///
     /// # Safety
     ///
-    /// `init` is a function without arguments that returns a pointer or a number, and does so
-    /// without crashing. Its library stays loaded for as long as the result is used. What it
-    /// returns is checked here: a table that passes is taken for a plugin's.
+    /// `init` is a function without arguments that returns a pointer or a number, and does not
+    /// crash. Its library stays loaded for as long as the result is used. This function checks what
+    /// `init` returns, and takes a table that passes for a plugin's.
     pub unsafe fn from_init(source: Source, init: abi::Init) -> Result<Self, PluginError> {
         // SAFETY: the caller vouches for `init`.
         let table = NonNull::new(unsafe { init() }).ok_or(PluginError::Init)?;
@@ -95,7 +96,7 @@ impl LoadedPlugin {
         })
     }
 
-    /// A part of the module that serves connections as a plugin does: it accepts all of them, and
+    /// A part of the module that serves connections like a plugin: it accepts all of them, and
     /// answers each message with what `answer` returns.
     #[must_use]
     pub fn built_in(name: &str, answer: fn() -> String) -> Self {
@@ -115,18 +116,19 @@ impl LoadedPlugin {
 
     fn table(&self) -> Option<&abi::WebSocketPlugin> {
         match &self.code {
-            // SAFETY: checked by `from_init`; the plugin keeps its table until `destroy`, after
-            // which nobody calls (see there).
+            // SAFETY: checked by `from_init`. The plugin keeps its table until `destroy`, and after
+            // that nothing calls this (see there).
             Code::Library { table, .. } => Some(unsafe { table.as_ref() }),
             Code::BuiltIn(_) => None,
         }
     }
 
-    /// Configures a Rust plugin with `options`, unless it is already. A C plugin has no options.
+    /// Configures a Rust plugin with `options`, unless that has been done. A C plugin has no
+    /// options.
     ///
     /// # Errors
     ///
-    /// What the plugin says is wrong with the options, with the plugin's name.
+    /// What the plugin says is wrong with the options, and the plugin's name.
     pub fn configure(&self, options: &PluginOptions) -> Result<(), String> {
         self.instance(options).map(drop)
     }
@@ -138,7 +140,7 @@ impl LoadedPlugin {
         if let Some(instance) = self.known_instance(options) {
             return Ok(Some(instance));
         }
-        // Two threads may get here with the same options: then one instance too many is made.
+        // Two threads may get here with the same options. One instance too many is made then.
         // SAFETY: the table lives as long as the module.
         let instance = unsafe { rust.configure(unattached(), &options.pairs()) }
             .map_err(|error| format!("the plugin {} cannot be configured: {error}", rust.name()))?;
@@ -160,7 +162,7 @@ impl LoadedPlugin {
             .unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Asks the plugin to accept a connection. `Ok(None)`: it refuses.
+    /// Asks the plugin whether it accepts a connection. `Ok(None)` means that it refuses.
     ///
     /// # Errors
     ///
@@ -175,7 +177,7 @@ impl LoadedPlugin {
             self.table().and_then(|table| table.on_connect),
         ) {
             // SAFETY: `server` stays attached to the connection until `disconnect` has returned,
-            // and texts are checked to be UTF-8.
+            // and the texts were checked to be UTF-8.
             (Some(instance), _) => unsafe { instance.connect(server.as_abi()) },
             // SAFETY: as above.
             (None, Some(on_connect)) => unsafe { on_connect(server.as_abi()) },
@@ -184,8 +186,8 @@ impl LoadedPlugin {
         Ok((!private.is_null()).then_some(Private(private)))
     }
 
-    /// Hands a message to the plugin, which may change the payload in place, and the byte behind
-    /// it.
+    /// Hands a message to the plugin. The plugin may change the payload and the byte behind it in
+    /// place.
     pub fn message(
         &self,
         private: Private,
@@ -202,9 +204,9 @@ impl LoadedPlugin {
             MessageKind::Binary => abi::MESSAGE_TYPE_BINARY,
         };
         let len = payload.len();
-        // SAFETY: `private` came from `connect` on the same server. `Payload` promises that `len`
-        // bytes and one more may be written from its pointer on, which comes from a slice and so is
-        // never null.
+        // SAFETY: `private` came from `connect` on the same server. `Payload` guarantees that `len`
+        // bytes and one more may be written from its pointer on. The pointer comes from a slice, so
+        // it is never null.
         unsafe {
             on_message(private.0, server.as_abi(), kind, payload.as_mut_ptr(), len);
         }
@@ -218,36 +220,36 @@ impl LoadedPlugin {
         }
     }
 
-    /// Whether it was written in Rust, and so needs no request after `connect`.
+    /// Whether the plugin is written in Rust, so that it needs no request after `connect`.
     #[must_use]
     pub fn is_rust(&self) -> bool {
         self.rust.is_some() || matches!(self.code, Code::BuiltIn(_))
     }
 
-    /// Where it comes from.
+    /// Where the plugin comes from.
     #[must_use]
     pub fn source(&self) -> &Source {
         &self.source
     }
 
-    /// Whether callbacks of the plugin are to be expected to block.
+    /// Whether callbacks of the plugin are expected to block.
     #[must_use]
     pub fn is_slow(&self) -> bool {
         self.slowness.load(Ordering::Relaxed) > 0
     }
 
-    /// A callback of the plugin was found to block.
+    /// Notes that a callback of the plugin was found to block.
     pub fn mark_slow(&self) {
         self.slowness.store(SHORT_TURNS, Ordering::Relaxed);
     }
 
-    /// A turn of a plugin that counts as slow has blocked for so long.
+    /// Notes how long a turn of a slow plugin was blocked.
     pub fn note_turn(&self, blocked: Duration) {
         if blocked > SHORT_TURN {
             self.mark_slow();
         } else {
             let fewer = |turns: u32| turns.checked_sub(1);
-            // Quick already: nothing to count.
+            // At zero the plugin is quick already.
             let _ = self
                 .slowness
                 .fetch_update(Ordering::Relaxed, Ordering::Relaxed, fewer);

@@ -1,14 +1,14 @@
-//! What `WebSocketPluginOption` sets.
+//! The options that `WebSocketPluginOption` sets.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-/// Names and values for a plugin. Copies share them.
+/// Names and values of a plugin's options. Copies share them.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct PluginOptions(Arc<BTreeMap<Box<str>, Box<str>>>);
 
 impl PluginOptions {
-    /// Sets an option; a later value replaces an earlier one.
+    /// Sets an option. A later value replaces an earlier one.
     pub fn set(&mut self, name: &str, value: &str) {
         Arc::make_mut(&mut self.0).insert(name.into(), value.into());
     }
@@ -19,8 +19,8 @@ impl PluginOptions {
         self.0.get(name).map(|value| &**value)
     }
 
-    /// The options of a section inside the one these options are from: its own and, by name, what
-    /// it does not set.
+    /// The options of an inner section, when `self` are those of the section around it. The inner
+    /// section inherits the options that it does not set.
     #[must_use]
     pub fn merged_with(&self, inner: &Self) -> Self {
         if inner.0.is_empty() {

@@ -1,7 +1,7 @@
-//! What lies at an address that a plugin gave, found out without trusting it.
+//! Finds out what is at an address that a plugin gave, without trusting it.
 //!
-//! A library that is no plugin may give any number as the address of its table. Reading there, or
-//! calling what stands there, would end the process.
+//! A library that is no plugin may return any number as the address of its table. Reading at that
+//! address, or calling the functions there, would end the process.
 
 use std::ffi::c_void;
 use std::io::{self, Read};
@@ -9,13 +9,14 @@ use std::mem::MaybeUninit;
 use std::os::fd::AsRawFd;
 use std::ptr;
 
-/// At most this much is read at a time. A pipe takes it without waiting (POSIX: 512 bytes).
+/// The most bytes read at a time. A pipe takes this many without waiting (POSIX: 512 bytes).
 const LONGEST: usize = 512;
 
-/// Copies `LENGTH` bytes from `address`; `None` if they cannot all be read.
+/// Copies `LENGTH` bytes from `address`. `None` if they cannot all be read.
 ///
-/// The kernel reads them: it copies them into a pipe, and fails with `EFAULT` where no memory is.
-/// Seccomp profiles forbid other ways (`process_vm_readv`), and not every system has `/proc`.
+/// The kernel reads them: it copies them into a pipe, and fails with `EFAULT` where there is no
+/// memory. Seccomp profiles forbid the other way (`process_vm_readv`), and not every system has
+/// `/proc`.
 ///
 /// # Errors
 ///
@@ -41,18 +42,18 @@ pub(super) fn read<const LENGTH: usize>(address: usize) -> io::Result<Option<[u8
     Ok(Some(bytes))
 }
 
-/// Whether the processor may run what is at `address`. Says yes where it cannot find out.
+/// Whether the code at `address` may be run. Returns `true` if it cannot find out.
 pub fn is_executable(address: usize) -> bool {
-    // There a function pointer leads to a descriptor among the data.
+    // On these systems a function pointer leads to a descriptor among the data.
     const HAS_DESCRIPTORS: bool = cfg!(all(target_arch = "powerpc64", target_endian = "big"));
     HAS_DESCRIPTORS || segment_is_executable(address).unwrap_or_else(|| map_is_executable(address))
 }
 
-/// Whether the segment that holds `address` is executable; `None` if it is in no loaded library or
-/// program.
+/// Whether the segment that holds `address` is executable. `None` if no loaded library or program
+/// holds it.
 #[cfg(not(target_vendor = "apple"))]
 fn segment_is_executable(address: usize) -> Option<bool> {
-    /// The address looked for, and what was found.
+    /// The address to look for, and the result.
     type Search = (usize, Option<bool>);
 
     unsafe extern "C" fn look(
@@ -60,8 +61,8 @@ fn segment_is_executable(address: usize) -> Option<bool> {
         _size: usize,
         search: *mut c_void,
     ) -> libc::c_int {
-        // SAFETY: the linker passes a description of an object it has loaded, and the `Search`
-        // below.
+        // SAFETY: the linker passes the description of an object that it has loaded, and the
+        // `Search` from below.
         unsafe {
             let search = &mut *search.cast::<Search>();
             let object = &*object;
@@ -86,7 +87,7 @@ fn segment_is_executable(address: usize) -> Option<bool> {
     }
 
     let mut search: Search = (address, None);
-    // SAFETY: `look` is called before this returns, with the `search` it expects.
+    // SAFETY: `look` is called only before this returns, and with the `search` that it expects.
     unsafe { libc::dl_iterate_phdr(Some(look), (&raw mut search).cast()) };
     search.1
 }
@@ -96,7 +97,7 @@ fn segment_is_executable(_address: usize) -> Option<bool> {
     None
 }
 
-/// The same for memory that no file is behind: a plugin may make its callbacks as it runs.
+/// The same for memory without a file: a plugin may make its callbacks while it runs.
 fn map_is_executable(address: usize) -> bool {
     let Ok(maps) = std::fs::read_to_string("/proc/self/maps") else {
         return true;
@@ -113,7 +114,7 @@ fn map_is_executable(address: usize) -> bool {
     permissions.is_some_and(|permissions| permissions.as_bytes().get(2) == Some(&b'x'))
 }
 
-/// Whether `address` is on the stack of this thread. Says no where it cannot find out.
+/// Whether `address` is on the stack of this thread. Returns `false` if it cannot find out.
 #[cfg(target_os = "linux")]
 pub(super) fn is_on_stack(address: usize) -> bool {
     let mut attributes = MaybeUninit::<libc::pthread_attr_t>::uninit();
@@ -155,7 +156,7 @@ mod tests {
     #[test]
     fn what_begins_in_memory_and_ends_behind_it_is_not_read() {
         let page = rustix::param::page_size();
-        // SAFETY: new memory of this test's own, whose second page is given up again.
+        // SAFETY: the memory is new and this test's own. Nothing may access its second page.
         unsafe {
             let both = ProtFlags::READ | ProtFlags::WRITE;
             let pages = mmap_anonymous(ptr::null_mut(), 2 * page, both, MapFlags::PRIVATE).unwrap();

@@ -1,4 +1,4 @@
-//! How a plugin's refusal is read.
+//! Reads a plugin's refusal.
 
 use std::ffi::{CStr, c_char, c_int};
 use std::slice;
@@ -9,7 +9,7 @@ use websocket_plugin::abi::host::fits_refusal;
 use super::server::with_attached;
 use crate::httpd::refusal::{Page, Refusal};
 
-/// What a plugin answers with may have these statuses.
+/// The status codes that a plugin may answer with.
 const STATUSES: std::ops::Range<u16> = 300..600;
 
 /// `ServerTable::refuse`.
@@ -26,24 +26,24 @@ pub(super) unsafe extern "system" fn refuse(
     }
 }
 
-/// A refusal by its status alone, if it is the status of one.
+/// A refusal with this status and nothing else. `None` if a refusal may not have this status.
 pub(super) fn with_status(status: c_int) -> Option<Refusal> {
     let status = u16::try_from(status).ok()?;
     STATUSES.contains(&status).then(|| Refusal::new(status))
 }
 
-/// Copies a refusal; `None` if it is none. Headers that are not valid are left out.
+/// Copies a refusal. `None` if it is not valid. Leaves out headers that are not valid.
 ///
 /// # Safety
 ///
-/// `refusal` is null, or points to a refusal as long as its `size` says, with as many headers and
-/// bytes as it says.
+/// `refusal` is null, or points to a refusal that is as long as its `size` says and has as many
+/// headers and bytes as it says.
 unsafe fn read(refusal: *const abi::Refusal) -> Option<Refusal> {
     if refusal.is_null() {
         return None;
     }
-    // SAFETY: every version begins with `size`; the caller vouches for the rest as far as it covers
-    // it.
+    // SAFETY: every version begins with `size`. The caller vouches for the rest, as far as `size`
+    // covers it.
     let refusal = unsafe {
         let size = usize::try_from((*refusal).size).ok()?;
         (size >= size_of::<abi::Refusal>()).then(|| &*refusal)?

@@ -1,9 +1,9 @@
-//! In which order a thread sends to connections.
+//! Predicts which connection a thread sends to next.
 //!
-//! A plugin that sends a message to all its connections goes through the same list each time. What
-//! belongs to a connection is seldom in the cache then: the system calls for the others have taken
-//! its place. So each table remembers which one the thread used next, and the memory of that one is
-//! fetched while the one before is still in use.
+//! A plugin that sends a message to all its connections goes through the same list each time. By
+//! then the memory of a connection is seldom in the cache: the system calls for the other
+//! connections have taken its place. So each table remembers which table the thread used next the
+//! last time. While a thread sends to one connection, the memory of the next one is prefetched.
 
 use std::cell::Cell;
 use std::ptr;
@@ -13,19 +13,19 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use crate::httpd::prefetch::prefetch_at;
 use crate::output::Output;
 
-/// How much of a table a sender uses, in bytes.
+/// How many bytes of a table a sender uses.
 const TABLE: usize = 128;
 
-/// How much of an output a sender uses, and of what lies before it: its count of references.
+/// How many bytes of an output a sender uses, and how many before it: its reference count.
 const OUTPUT: usize = 192;
 const BEFORE_OUTPUT: usize = 16;
 
 thread_local! {
-    /// What belongs to the table that this thread used last.
+    /// The `Successor` of the table that this thread used last.
     static LAST: Cell<*const Successor> = const { Cell::new(ptr::null()) };
 }
 
-/// What a thread used next after a table, the last time: addresses, of what may be gone since.
+/// What a thread used after a table the last time. The memory at these addresses may be gone.
 #[derive(Default)]
 pub(super) struct Successor {
     table: AtomicUsize,
@@ -33,7 +33,8 @@ pub(super) struct Successor {
 }
 
 impl Successor {
-    /// The thread sends to `output` by `table`, to which this belongs. Has the next ones fetched.
+    /// Notes that the thread sends to `output` through `table`, which owns this. Prefetches the
+    /// memory of the predicted next table and output.
     ///
     /// # Safety
     ///
@@ -43,7 +44,8 @@ impl Successor {
         prefetch_at(self.table.load(Ordering::Relaxed), TABLE);
         prefetch_at(self.output.load(Ordering::Relaxed), OUTPUT);
         let last = LAST.replace(self);
-        // SAFETY: it belongs to a table that was passed here, too.
+        // SAFETY: `last` belongs to a table that was passed here earlier, and no table is ever
+        // freed.
         if let Some(last) = unsafe { last.as_ref() } {
             let output = Arc::as_ptr(output).addr() - BEFORE_OUTPUT;
             set(&last.table, table);
@@ -52,7 +54,8 @@ impl Successor {
     }
 }
 
-/// Stores `value` if another one is there: what is only read stays in the caches of all processors.
+/// Stores `value` if another value is there. A value that is only read stays in the caches of all
+/// processors.
 #[inline]
 fn set(place: &AtomicUsize, value: usize) {
     if place.load(Ordering::Relaxed) != value {

@@ -15,20 +15,20 @@ use crate::output::{Caller, Closed, Output, Queued};
 use crate::protocol::Opcode;
 use crate::topics::Publisher;
 
-/// A server and what is attached to it.
+/// A server, and what is attached to it.
 type Callee = (*const Server, *const Attachment);
 
 thread_local! {
-    /// Whose callbacks this thread is running; null pointers if none.
+    /// The server whose callbacks this thread is running. Null pointers if it runs none.
     static CALLEE: Cell<Callee> = const { Cell::new((ptr::null(), ptr::null())) };
 }
 
 /// A `WebSocketServer` and the connection behind it.
 ///
-/// It never moves and is never freed while a plugin may hold a pointer to it: plugins keep the
-/// pointer of one connection and use it on a later one of the same thread. With no connection
-/// attached every function answers as for a connection that is gone.
-// In this order a sender touches two cache lines.
+/// It never moves, and is never freed while a plugin may hold a pointer to it: plugins keep the
+/// pointer of one connection and use it on a later connection of the same thread. With no connection
+/// attached, every function answers as for a connection that is gone.
+// In this order of fields a sender touches two cache lines.
 #[repr(C)]
 pub struct Server {
     attached: Mutex<Option<Attached>>,
@@ -43,22 +43,22 @@ struct Attached {
     traces_frames: bool,
 }
 
-/// What is left to do for a message that was to be queued.
+/// What is left to do after [`Server::queue`].
 enum Rest {
     Nothing,
-    /// To tell the connection's home that something waits.
+    /// Tell the connection's home that something waits.
     Tell(Arc<Output>),
-    /// To send it.
+    /// Send the message, which is not in the queue.
     Send(Arc<Attachment>),
 }
 
-// SAFETY: the table does not change after `create`; the rest is behind a lock.
+// SAFETY: the table does not change after `create`. The rest is behind a lock or atomic.
 unsafe impl Send for Server {}
 // SAFETY: as above.
 unsafe impl Sync for Server {}
 
 impl Server {
-    /// A server with the functions of `table` that stands for no connection yet.
+    /// A server with the functions of `table` and no connection yet.
     #[must_use]
     pub(super) fn create(mut table: abi::EndingServer) -> Arc<Self> {
         Arc::new_cyclic(|server: &Weak<Self>| {
@@ -71,13 +71,13 @@ impl Server {
         })
     }
 
-    /// The pointer the plugin gets.
+    /// The pointer that the plugin gets.
     #[must_use]
     pub fn as_abi(&self) -> *const abi::WebSocketServer {
         &raw const self.table.topics.table.extended.base
     }
 
-    /// From now on the table stands for this connection.
+    /// Makes the table stand for this connection.
     pub fn attach(&self, attachment: Arc<Attachment>) {
         *self.lock() = Some(Attached {
             output: Arc::clone(attachment.output()),
@@ -86,7 +86,7 @@ impl Server {
         });
     }
 
-    /// From now on the table stands for no connection. The one it stood for has left all topics.
+    /// Makes the table stand for no connection. The connection that it stood for leaves all topics.
     pub fn detach(&self) {
         let attached = self.lock().take();
         if let Some(attached) = attached {
@@ -94,10 +94,10 @@ impl Server {
         }
     }
 
-    /// Runs callbacks of the connection the table stands for, which is `attached`. What they call
-    /// needs no lock to find it.
+    /// Runs callbacks of `attached`, the connection that the table stands for. Functions of the
+    /// table that they call need no lock to find the connection.
     pub fn in_callbacks<T>(&self, attached: &Attachment, body: impl FnOnce() -> T) -> T {
-        /// Puts back what was there before, also after a panic.
+        /// Puts back the outer callee, also after a panic.
         struct Outer(Callee);
         impl Drop for Outer {
             fn drop(&mut self) {
@@ -121,7 +121,7 @@ impl Server {
         });
     }
 
-    /// Calls `body` with the connection the table stands for, if any.
+    /// Calls `body` with the connection that the table stands for, if there is one.
     #[inline]
     pub(super) fn with_attached<T>(
         &self,
@@ -129,7 +129,7 @@ impl Server {
     ) -> Option<T> {
         let (server, attachment) = CALLEE.get();
         if ptr::eq(server, self) {
-            // SAFETY: the caller of `in_callbacks`, which this thread is in, holds the attachment.
+            // SAFETY: this thread is in `in_callbacks`, whose caller holds the attachment.
             let attachment = unsafe { attachment.as_ref() }?;
             return body(attachment, Caller::Own);
         }
@@ -139,8 +139,8 @@ impl Server {
         body(&attachment, caller_of(server))
     }
 
-    /// Sends a message to the connection the table stands for, by `send` if that takes more than
-    /// to queue it. Returns whether the message was accepted.
+    /// Sends a message to the connection that the table stands for. Calls `send` if the message
+    /// cannot simply be queued. Returns whether the message was accepted.
     ///
     /// # Errors
     ///
@@ -154,7 +154,7 @@ impl Server {
     ) -> Result<bool, Closed> {
         let (server, attachment) = CALLEE.get();
         if ptr::eq(server, self) {
-            // SAFETY: the caller of `in_callbacks`, which this thread is in, holds the attachment.
+            // SAFETY: this thread is in `in_callbacks`, whose caller holds the attachment.
             let attachment = unsafe { attachment.as_ref() }.ok_or(Closed)?;
             return send(attachment, Caller::Own);
         }
@@ -170,16 +170,16 @@ impl Server {
         Ok(true)
     }
 
-    /// Queues a message if that is all there is to do. A message to many connections costs what
-    /// memory it touches: this touches no count of references that it need not, and nothing of the
-    /// connection but its output. The lock keeps the output where it is, so nothing is done under
-    /// it that takes another lock than the queue's.
+    /// Queues a message if nothing else has to be done for it. The cost of a message to many
+    /// connections is the memory that it touches. So this changes no reference count without need,
+    /// and touches nothing of the connection but its output. The lock keeps the output alive.
+    /// Nothing is done under the lock that takes another lock than the queue's.
     #[inline]
     fn queue(&self, opcode: Opcode, payload: &[u8], caller: Caller) -> Result<Rest, Closed> {
         let attached = self.lock();
         let attached = attached.as_ref().ok_or(Closed)?;
         let this = ptr::from_ref(self).addr();
-        // SAFETY: `ServerLease`, which alone creates servers, frees none.
+        // SAFETY: only `ServerLease` creates servers, and it never frees one.
         unsafe { self.successor.follow(this, &attached.output) };
         let queued = if attached.traces_frames {
             Queued::No
@@ -198,10 +198,10 @@ impl Server {
     }
 }
 
-/// Calls `body` with what this thread publishes as.
+/// Calls `body` with the identity under which this thread publishes.
 pub(super) fn as_publisher<T>(body: impl FnOnce(Publisher<'_>) -> T) -> T {
     let (server, attachment) = CALLEE.get();
-    // SAFETY: the caller of `in_callbacks`, which this thread is in, holds the attachment.
+    // SAFETY: this thread is in `in_callbacks`, whose caller holds the attachment.
     let attachment = unsafe { attachment.as_ref() };
     body(Publisher {
         caller: caller_of(server),
@@ -209,7 +209,7 @@ pub(super) fn as_publisher<T>(body: impl FnOnce(Publisher<'_>) -> T) -> T {
     })
 }
 
-/// Who calls, where the callbacks of `server` are running and it is not the one that is called.
+/// The caller that a thread is while it runs callbacks of `server`, and calls another server.
 fn caller_of(server: *const Server) -> Caller {
     if server.is_null() {
         Caller::Thread
@@ -218,11 +218,11 @@ fn caller_of(server: *const Server) -> Caller {
     }
 }
 
-/// Runs the body of a table function on the connection the table stands for.
+/// Runs the body of a table function with the connection that the table stands for.
 ///
 /// # Safety
 ///
-/// `server` is null or a table that a [`Server`] has made, or a copy of one.
+/// `server` is null, or a table that a [`Server`] has made, or a copy of one.
 pub(super) unsafe fn with_attached<T>(
     server: *const abi::WebSocketServer,
     absent: T,
@@ -235,11 +235,11 @@ where
     unsafe { with_server(server, absent, |server| server.with_attached(body)) }
 }
 
-/// Runs the body of a table function on its server.
+/// Runs the body of a table function with its server.
 ///
 /// # Safety
 ///
-/// `server` is null or a table that a [`Server`] has made, or a copy of one.
+/// `server` is null, or a table that a [`Server`] has made, or a copy of one.
 #[inline]
 pub(super) unsafe fn with_server<T>(
     server: *const abi::WebSocketServer,

@@ -1,4 +1,4 @@
-//! The functions of the table a plugin is given.
+//! The functions of the table that a plugin gets.
 
 use std::ffi::{c_char, c_int};
 use std::ptr;
@@ -15,7 +15,7 @@ use crate::httpd::log::{Level, log_server};
 use crate::output::{Caller, Closed, Output};
 use crate::protocol::Opcode;
 
-/// The table of a [`Server`](super::server::Server) but for its state: null, which stands for no
+/// The table of a [`Server`](super::server::Server) without its state. A null state stands for no
 /// connection.
 pub(super) const TABLE: abi::EndingServer = abi::EndingServer {
     topics: TOPICS,
@@ -56,7 +56,7 @@ const EXTENDED: abi::ExtendedServer = abi::ExtendedServer {
     log,
 };
 
-/// A table that stands for no connection and is valid as long as the module is loaded.
+/// A table that stands for no connection. It is valid for as long as the module is loaded.
 pub(super) fn unattached() -> *const abi::WebSocketServer {
     /// A table behind a shared reference.
     struct Shared(abi::EndingServer);
@@ -175,7 +175,7 @@ unsafe extern "system" fn try_send_message(
     }
 }
 
-/// Sends a message and waits for room in the queue if there is none.
+/// Sends a message. Waits for room if the queue is full.
 #[inline]
 unsafe fn send_waiting(
     server: *const abi::WebSocketServer,
@@ -196,7 +196,7 @@ unsafe fn send_waiting(
     }
 }
 
-/// Sends a message, by `send` if that takes more than to queue it.
+/// Sends a message. Calls `send` if the message cannot simply be queued.
 #[inline]
 unsafe fn send_by(
     server: *const abi::WebSocketServer,
