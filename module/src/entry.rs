@@ -1,6 +1,6 @@
-//! Where httpd enters: what it calls, and what an administrator sets.
+//! The entry: the hooks that httpd calls, and the directives that an administrator sets.
 //!
-//! Few files here call C, and say so with `allow(unsafe_code)`.
+//! Few files here call C. Those that do say so with `allow(unsafe_code)`.
 
 mod admission;
 mod capacity;

@@ -1,4 +1,4 @@
-//! Whether there is room for another WebSocket, before its plugin is asked.
+//! Decides whether there is room for another WebSocket, before its plugin is asked.
 
 use std::time::Duration;
 
@@ -12,38 +12,38 @@ use crate::httpd::refusal::Refusal;
 use crate::httpd::request::Request;
 use crate::registry::Holder;
 
-/// How long a client is asked to wait, where nobody knows.
+/// How long a client is asked to wait when the time until there is room is not known.
 const SOME_TIME: Duration = Duration::from_secs(10);
 
-/// The server can bear no more for now.
+/// The status when the server cannot serve more for now.
 const UNAVAILABLE: u16 = 503;
 
-/// The client asks for too much (RFC 6585, section 4).
+/// The status when the client asks for too much (RFC 6585, section 4).
 const TOO_MANY_REQUESTS: u16 = 429;
 
 static THROTTLE: Throttle = Throttle::new();
 
-/// A refusal that a client which understands `Retry-After` answers by asking again in ten seconds.
+/// A refusal for now. A client that understands `Retry-After` asks again in ten seconds.
 pub(super) fn for_now() -> Refusal {
     refusal(UNAVAILABLE, SOME_TIME)
 }
 
-/// A refusal that asks the client to wait for so long.
+/// A refusal that asks the client to wait for this time.
 fn refusal(status: u16, wait: Duration) -> Refusal {
     let seconds = wait.as_secs() + u64::from(wait.subsec_nanos() > 0);
     Refusal::new(status).header(c"Retry-After", seconds.max(1).to_string())
 }
 
-/// Counts a WebSocket that is going to be opened, if there is room for it.
+/// Counts a WebSocket that is about to be opened, if there is room for it.
 ///
 /// # Errors
 ///
-/// There is not.
+/// A refusal if there is no room.
 pub(super) fn admit(request: &Request, config: &Config, holder: Holder) -> Result<Place, Refusal> {
     let admission = Admission { request, config };
     admission.check_rate()?;
     let (burden, host) = (burden(holder), admission.host());
-    // What counts too much is given back when it is dropped.
+    // Counted before the checks. If one of them fails, dropping the place undoes this.
     let mut place = Place::take(burden, host);
     admission.check_client(&mut place)?;
     admission.check_server(host)?;
@@ -51,7 +51,7 @@ pub(super) fn admit(request: &Request, config: &Config, holder: Holder) -> Resul
     Ok(place)
 }
 
-/// What the MPM gives for a connection. For those of HTTP/2 there are limits of their own
+/// What a WebSocket takes of the MPM's capacity. WebSockets over HTTP/2 have limits of their own
 /// (`http2.rs`).
 fn burden(holder: Holder) -> Burden {
     match holder {
@@ -61,7 +61,7 @@ fn burden(holder: Holder) -> Burden {
     }
 }
 
-/// Why a WebSocket would not be admitted now that takes what most do, if so.
+/// Why a WebSocket would not be admitted now, if so. It is taken to need what most WebSockets need.
 pub(super) fn obstacle(config: &Config) -> Option<&'static str> {
     let burden = if mpm::is_async() && config.is_event_driven() {
         Burden::Connection
@@ -106,7 +106,7 @@ impl Admission<'_> {
         Err(refusal(TOO_MANY_REQUESTS, SOME_TIME))
     }
 
-    /// The virtual host of the request, if it has a limit that is not that of the whole server.
+    /// The virtual host of the request, if its limit is not the limit of the whole server.
     fn host(&self) -> Option<Host> {
         let most = self.config.limits().max_connections();
         if most.is_none() || most == config::max_connections() {
@@ -145,7 +145,8 @@ impl Admission<'_> {
         })
     }
 
-    /// Warns of a cause once a minute in this process: there may be many refusals in a second.
+    /// Warns of each cause once a minute in this process, because there may be many refusals in a
+    /// second.
     fn log(&self, cause: Cause, text: &str) {
         let level = if THROTTLE.admits(&cause) {
             Level::Warning

@@ -1,9 +1,8 @@
-//! How many WebSockets the settings of the MPM allow, and the part of them that is kept for
-//! ordinary requests.
+//! How many WebSockets the MPM's settings allow, and which part of them is kept for other requests.
 //!
-//! A child of the event MPM accepts connections while it has fewer than `ThreadsPerChild`, and
-//! `AsyncRequestWorkerFactor` more for each idle thread (event.c, `connections_above_limit`). When
-//! WebSockets fill all children, nobody accepts any more, and web pages hang too.
+//! A child of the event MPM accepts connections while it has fewer than `ThreadsPerChild`, plus
+//! `AsyncRequestWorkerFactor` for each idle thread (event.c, `connections_above_limit`). When
+//! WebSockets fill all children, no child accepts connections any more, and web pages hang too.
 
 use std::fmt;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -12,38 +11,38 @@ use crate::httpd::lines::{self, Line};
 use crate::httpd::mpm;
 use crate::httpd::quota::{self, Burden, InUse};
 
-/// That of httpd.
+/// httpd's default.
 const DEFAULT_FACTOR: usize = 2;
 
-/// How many WebSockets a warning shows the settings for.
+/// The number of WebSockets for which a warning shows suitable settings.
 const EXAMPLE: usize = 10_000;
 
-/// `AsyncRequestWorkerFactor`, as the configuration read last has it.
+/// `AsyncRequestWorkerFactor` in the configuration that was read last.
 static FACTOR: AtomicUsize = AtomicUsize::new(DEFAULT_FACTOR);
 
 /// What the MPM's settings allow.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Capacity {
-    /// How many children accept connections at a time, at most.
+    /// The most children that accept connections at a time.
     children: usize,
-    /// The threads of each.
+    /// The threads of each child.
     threads: usize,
-    /// The connections that each idle thread stands for; `None` where every connection has a
+    /// How many further connections each idle thread allows. `None` if every connection has a
     /// thread.
     factor: Option<usize>,
-    /// The threads that there may be at a time, those of children that are ending not counted.
+    /// The most threads at a time, not counting those of children that are ending.
     most_threads: usize,
 }
 
-/// What children take that are ending.
+/// What children that are ending take.
 #[derive(Clone, Copy, Debug, Default)]
 struct Leaving {
     children: usize,
-    /// Threads of WebSockets.
+    /// Threads that serve WebSockets.
     threads: usize,
 }
 
-/// Why there is no place for another WebSocket.
+/// The reason why there is no room for another WebSocket.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Full {
     in_use: InUse,
@@ -51,7 +50,7 @@ pub struct Full {
     reserve: u8,
 }
 
-/// Reads the configuration. Returns what is to be told if its numbers are those of a server without
+/// Reads the configuration. Returns a warning if the settings are those of a server without
 /// WebSockets.
 pub fn read_settings() -> Option<String> {
     let set = factor_in(&lines::all());
@@ -60,7 +59,7 @@ pub fn read_settings() -> Option<String> {
     (mpm::is_async() && set.is_none()).then(|| capacity().describe())
 }
 
-/// The last `AsyncRequestWorkerFactor`, which httpd rounds down.
+/// The last `AsyncRequestWorkerFactor`, rounded down as httpd does.
 fn factor_in(lines: &[Line]) -> Option<usize> {
     let line = lines
         .iter()
@@ -74,15 +73,15 @@ fn factor_in(lines: &[Line]) -> Option<usize> {
     Some(value.max(1.0) as usize)
 }
 
-/// Whether the WebSockets that are open, with one that has just been counted, leave `reserve`
-/// percent of the MPM's capacity to others.
+/// Checks that the open WebSockets, with one that has just been counted, leave `reserve` percent of
+/// the MPM's capacity to other requests.
 ///
 /// # Errors
 ///
-/// They do not.
+/// If they leave less.
 pub fn check(burden: Burden, reserve: u8) -> Result<(), Full> {
     if reserve == 0 {
-        // The MPM itself sees to the rest.
+        // The MPM itself limits the rest.
         return Ok(());
     }
     let in_use = quota::in_use();
@@ -101,7 +100,7 @@ pub fn check(burden: Burden, reserve: u8) -> Result<(), Full> {
 }
 
 impl Capacity {
-    /// That of the MPM while some children are ending.
+    /// The MPM's capacity while some children are ending.
     fn current(leaving: Leaving) -> Self {
         let whole = Self {
             children: mpm::needed_children(),
@@ -112,11 +111,11 @@ impl Capacity {
         whole.without_leaving(mpm::most_children(), leaving)
     }
 
-    /// What is left of it with places for so many children.
+    /// What is left of the capacity if there are `places` for children.
     ///
-    /// A child of the event MPM that is ending takes the place of another. On the worker MPM new
-    /// children take its place at once, and its threads' one by one as they end (worker.c,
-    /// `start_threads`); on prefork a child is one thread.
+    /// On the event MPM, a child that is ending takes the place of another child. On the worker
+    /// MPM, a new child takes that place at once, and takes over the threads one by one as they end
+    /// (worker.c, `start_threads`). On prefork a child is one thread.
     fn without_leaving(self, places: usize, leaving: Leaving) -> Self {
         if self.factor.is_some() {
             let places = places.saturating_sub(leaving.children).max(1);
@@ -142,7 +141,7 @@ impl Capacity {
             .saturating_mul(1 + self.factor.unwrap_or_default())
     }
 
-    /// The part of `whole` that is not kept.
+    /// The part of `whole` that is not kept for other requests.
     fn without(reserve: u8, whole: usize) -> usize {
         whole - whole / 100 * usize::from(reserve) - whole % 100 * usize::from(reserve) / 100
     }
@@ -156,7 +155,7 @@ impl Capacity {
             Burden::Nothing => true,
             Burden::Thread => threads <= Self::without(reserve, self.threads()),
             Burden::Connection => {
-                // A thread that is not idle stands for no further connections.
+                // A thread that is not idle allows no further connections.
                 let by_threads = threads.saturating_mul(1 + self.factor.unwrap_or_default());
                 let all = connections.saturating_add(by_threads);
                 all <= Self::without(reserve, self.connections())
@@ -164,7 +163,7 @@ impl Capacity {
         }
     }
 
-    /// The factor that so many WebSockets need, with a tenth of the connections kept.
+    /// The factor that this many WebSockets need, with a tenth of the connections kept.
     fn factor_for(self, sockets: usize) -> usize {
         (sockets * 10 / 9).div_ceil(self.threads().max(1)).max(2) - 1
     }
@@ -268,7 +267,7 @@ mod tests {
         };
         assert!(holds(150, 135, 10) && !holds(150, 136, 10));
         assert!(holds(10, 9, 10) && !holds(10, 10, 10));
-        // There is no tenth of them.
+        // A tenth of nine threads is less than one.
         assert!(holds(9, 9, 10) && !holds(9, 10, 10));
     }
 

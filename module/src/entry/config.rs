@@ -28,43 +28,43 @@ use crate::registry::{DrainTime, Rate};
 /// 32 MiB.
 pub const DEFAULT_MAX_MESSAGE_SIZE: u64 = 33_554_432;
 
-/// Clients that send a message piece by piece send far fewer frames.
+/// Clients that send a message in pieces send far fewer frames.
 pub const DEFAULT_MAX_FRAGMENTS: u32 = 16_384;
 
 /// 256 MiB.
 pub const DEFAULT_MEMORY_LIMIT: u64 = 268_435_456;
 
-/// Messages of fewer bytes are not compressed: what they get shorter by is not worth the time.
+/// Shorter messages are not compressed: what that saves is not worth the time.
 pub const DEFAULT_COMPRESSION_THRESHOLD: u64 = 256;
 
-/// mod_http2 serves at least two streams of a connection at a time, whatever the client does: one
+/// mod_http2 serves at least two streams of a connection at a time, whatever the client does. One
 /// of them is left for ordinary requests.
 pub const DEFAULT_H2_MAX_STREAMS: usize = 1;
 
-/// As long as people and programs need to come back one after the other.
+/// Long enough for people and programs to come back one after the other.
 pub const DEFAULT_DRAIN_TIME: DrainTime = DrainTime::Limited(Duration::from_secs(5 * 60));
 
-/// So many clients that come back in a second cost a server little.
+/// This many returning clients in a second cost a server little.
 pub const DEFAULT_DRAIN_RATE: Rate = Rate(500);
 
 /// The value of `SetHandler` and `AddHandler` that selects this module.
 pub const HANDLER: &str = "websocket-handler";
 
-/// What becomes of a request that asks for no WebSocket when no other handler of httpd serves it
+/// What happens to a request that asks for no WebSocket and that no other handler serves
 /// (`WebSocketPlainRequests`).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum PlainRequests {
-    /// It is answered with 426 and a page that says what is here.
+    /// The answer is 426, with a page that says what is here.
     #[default]
     Explain,
-    /// httpd answers it: 404, as nothing is there.
+    /// httpd answers it with 404, because there is no file.
     Decline,
 }
 
 /// Which plugins an `.htaccess` file may name (`WebSocketHtaccessPlugins`).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum HtaccessPlugins {
-    /// Plugins that the server's configuration names, anywhere in it.
+    /// Plugins that the server's configuration names in any place.
     #[default]
     Named,
     /// Any library.
@@ -73,11 +73,11 @@ pub enum HtaccessPlugins {
     None,
 }
 
-/// The directives of one section; `None` where a directive does not stand in it.
+/// The directives of one section. A field is `None` if the section does not have the directive.
 #[derive(Clone, Default)]
 pub struct Config {
     pub(super) plugin: Option<Arc<LoadedPlugin>>,
-    /// Where `plugin` was set.
+    /// The section that sets `plugin`.
     pub(super) section: Option<Arc<Section>>,
     pub(super) options: PluginOptions,
     pub(super) max_message_size: Option<u64>,
@@ -100,7 +100,7 @@ pub struct Config {
     pub(super) topics: TopicsConfig,
     /// Only at servers and virtual hosts.
     pub(super) h2_max_streams: Option<usize>,
-    /// Only at the main server; `Some(None)` for `Off`.
+    /// Only at the main server. `Some(None)` means `Off`.
     pub(super) memory_limit: Option<Option<u64>>,
     /// Only at the main server.
     pub(super) threads: Option<Threads>,
@@ -111,31 +111,31 @@ pub struct Config {
 }
 
 impl Config {
-    /// The plugin `WebSocketHandler` names.
+    /// The plugin that `WebSocketHandler` names.
     #[must_use]
     pub fn plugin(&self) -> Option<&Arc<LoadedPlugin>> {
         self.plugin.as_ref()
     }
 
-    /// What the plugin is configured with.
+    /// The options of the plugin.
     #[must_use]
     pub fn options(&self) -> &PluginOptions {
         &self.options
     }
 
-    /// Most bytes a message may have.
+    /// The most bytes of a client's message.
     #[must_use]
     pub fn max_message_size(&self) -> u64 {
         self.max_message_size.unwrap_or(DEFAULT_MAX_MESSAGE_SIZE)
     }
 
-    /// Most frames a message may have.
+    /// The most frames of a client's message.
     #[must_use]
     pub fn max_fragments(&self) -> u32 {
         self.max_fragments.unwrap_or(DEFAULT_MAX_FRAGMENTS)
     }
 
-    /// How much may wait for a client.
+    /// The limit of a send queue, and what happens when it is full.
     #[must_use]
     pub fn queue_policy(&self) -> QueuePolicy {
         let default = QueuePolicy::default();
@@ -147,25 +147,25 @@ impl Config {
         }
     }
 
-    /// How the origin of a handshake is checked.
+    /// How to check the origin of a handshake.
     #[must_use]
     pub fn origin_policy(&self) -> OriginPolicy {
         self.origin_policy.unwrap_or_default()
     }
 
-    /// The origins `WebSocketOriginCheck Trusted` accepts.
+    /// The origins that `WebSocketOriginCheck Trusted` accepts.
     #[must_use]
     pub fn trusted_origins(&self) -> &[Box<str>] {
         self.trusted_origins.as_deref().map_or(&[], Vec::as_slice)
     }
 
-    /// What becomes of requests that ask for no WebSocket.
+    /// What happens to requests that ask for no WebSocket.
     #[must_use]
     pub fn plain_requests(&self) -> PlainRequests {
         self.plain_requests.unwrap_or_default()
     }
 
-    /// Whether a client may close with a status code that is reserved for the future.
+    /// Whether a client may close with a status code that is reserved for future use.
     #[must_use]
     pub fn allow_reserved_status_codes(&self) -> bool {
         self.allow_reserved_status_codes.unwrap_or(false)
@@ -185,43 +185,43 @@ impl Config {
             })
     }
 
-    /// How long connections live, and how.
+    /// The timeouts and the lifetime of connections.
     #[must_use]
     pub fn lifespan(&self) -> LifespanConfig {
         self.lifespan
     }
 
-    /// Whether a connection may leave its thread after the 101 response, where the MPM allows it.
+    /// Whether a connection may leave its thread after the 101 response, if the MPM allows that.
     #[must_use]
     pub fn is_event_driven(&self) -> bool {
         self.event_driven.unwrap_or(true)
     }
 
-    /// Whether httpd is to forget a connection after the 101 response, where that is possible.
+    /// Whether httpd is to forget a connection after the 101 response, if that is possible.
     #[must_use]
     pub fn is_detached(&self) -> bool {
         self.detach.unwrap_or(false)
     }
 
-    /// How long a connection may stay in a child that ends.
+    /// How long a connection may stay open in a child process that is ending.
     #[must_use]
     pub fn drain_time(&self) -> DrainTime {
         self.drain_time.unwrap_or(DEFAULT_DRAIN_TIME)
     }
 
-    /// How much there may be of something.
+    /// The limits of connections, handshakes and messages.
     #[must_use]
     pub fn limits(&self) -> LimitsConfig {
         self.limits
     }
 
-    /// What is set for topics.
+    /// The settings of topics.
     #[must_use]
     pub fn topics(&self) -> &TopicsConfig {
         &self.topics
     }
 
-    /// Whether plugin and directives go together.
+    /// Checks that the plugin and the directives go together.
     ///
     /// # Errors
     ///
@@ -237,19 +237,19 @@ impl Config {
         }
     }
 
-    /// How many WebSockets an HTTP/2 connection may have.
+    /// The most WebSockets of an HTTP/2 connection.
     #[must_use]
     pub fn h2_max_streams(&self) -> usize {
         self.h2_max_streams.unwrap_or(DEFAULT_H2_MAX_STREAMS)
     }
 
-    /// Where the plugin was set.
+    /// The section that sets the plugin.
     #[must_use]
     pub fn section(&self) -> Option<&Arc<Section>> {
         self.section.as_ref()
     }
 
-    /// What counters call the place where the plugin was set.
+    /// The name that counters use for the section that sets the plugin.
     #[must_use]
     pub fn place(&self) -> String {
         self.section
@@ -263,7 +263,7 @@ impl Config {
         self.htaccess_plugins.unwrap_or_default()
     }
 
-    /// The section `inner` inside this one: what it sets counts, the rest is inherited.
+    /// Merges the section `inner` into this one around it: what `inner` does not set is inherited.
     pub(super) fn merged_with(&self, inner: &Self) -> Self {
         Self {
             plugin: inner.plugin.clone().or_else(|| self.plugin.clone()),

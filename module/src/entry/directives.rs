@@ -1,6 +1,7 @@
 //! The directives, from their text to [`Config`].
 //!
-//! A directive that returns a message stops httpd's start; httpd puts file and line in front of it.
+//! If a directive returns a message, httpd does not start. httpd puts the file and line before the
+//! message.
 
 #![allow(unsafe_code)]
 
@@ -32,7 +33,7 @@ use values::{
 
 pub(super) struct Table(&'static [sys::command_rec]);
 
-// SAFETY: the table holds constants and pointers to constants; nobody writes to it.
+// SAFETY: the table holds constants and pointers to constants. Nothing writes to it.
 unsafe impl Sync for Table {}
 
 impl Table {

@@ -1,4 +1,4 @@
-//! The directives that say how long connections live, and how.
+//! The directives about timeouts and the lifetime of connections.
 
 use std::collections::hash_map::RandomState;
 use std::hash::{BuildHasher as _, Hasher as _};
@@ -6,17 +6,18 @@ use std::time::Duration;
 
 use crate::protocol::Lifespan;
 
-/// How long a client may be silent before it is pinged, if nothing is set. Many NATs and balancers
-/// forget a connection without bytes after a minute.
+/// How long a client may be silent before it is pinged, by default. Many NATs and load balancers
+/// forget a connection that has carried no bytes for a minute.
 const DEFAULT_PING_INTERVAL: Duration = Duration::from_secs(30);
 
-/// How long it may then take to answer.
+/// How long a pinged client may take to answer, by default.
 const DEFAULT_PING_TIMEOUT: Duration = Duration::from_secs(20);
 
-/// How long half a frame or message is kept without more of it.
+/// How long half a frame or message is kept while no more of it comes, by default.
 const DEFAULT_MESSAGE_TIMEOUT: Duration = Duration::from_secs(60);
 
-/// The times of one section; `None` where a directive does not stand in it, `Some(None)` for `Off`.
+/// The times of one section. A field is `None` if the section does not have the directive, and
+/// `Some(None)` for `Off`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct LifespanConfig {
     pub(in crate::entry) ping_interval: Option<Option<Duration>>,
@@ -27,7 +28,7 @@ pub struct LifespanConfig {
 }
 
 impl LifespanConfig {
-    /// The section `inner` inside this one.
+    /// Merges the section `inner` into this one around it.
     pub(super) fn merged_with(self, inner: Self) -> Self {
         Self {
             ping_interval: inner.ping_interval.or(self.ping_interval),
@@ -38,8 +39,8 @@ impl LifespanConfig {
         }
     }
 
-    /// The times of a new connection. Its lifetime differs from others by up to a tenth, so that
-    /// connections that began together do not end together.
+    /// The times of a new connection. Its lifetime varies by up to a tenth, so that connections
+    /// that began together do not end together.
     #[must_use]
     pub fn lifespan(self) -> Lifespan {
         self.with_random(RandomState::new().build_hasher().finish())
@@ -59,7 +60,7 @@ impl LifespanConfig {
     }
 }
 
-/// From nine to eleven tenths of a time.
+/// A random time from nine to eleven tenths of `time`.
 fn varied(time: Duration, random: u64) -> Duration {
     const STEPS: u32 = 1 << 16;
     let part = u32::from(u16::try_from(random % u64::from(STEPS)).unwrap_or(0));

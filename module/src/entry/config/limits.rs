@@ -1,13 +1,13 @@
-//! What `WebSocketReserve` and the limits set, in one section.
+//! `WebSocketReserve` and the limits of one section.
 
 use crate::httpd::quota::Burden;
 use crate::protocol::{MessageRate, Rate};
 
-/// Percent of what the MPM can hold.
+/// The default of `WebSocketReserve`, in percent of the MPM's capacity.
 pub const DEFAULT_RESERVE: u8 = 10;
 
-/// The limits of one section; `None` where a directive does not stand in it, `Some(None)` for
-/// `Off`.
+/// The limits of one section. A field is `None` if the section does not have the directive, and
+/// `Some(None)` for `Off`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct LimitsConfig {
     pub(in crate::entry) reserve: Option<u8>,
@@ -19,8 +19,8 @@ pub struct LimitsConfig {
 }
 
 impl LimitsConfig {
-    /// How many percent of what the MPM can hold are kept for ordinary requests. Where each
-    /// WebSocket holds a thread, as with the C module, none are unless somebody says so.
+    /// How many percent of the MPM's capacity are kept for other requests. If each WebSocket holds
+    /// a thread, the default is 0, as in the C module.
     #[must_use]
     pub fn reserve(self, burden: Burden) -> u8 {
         self.reserve.unwrap_or(match burden {
@@ -29,13 +29,13 @@ impl LimitsConfig {
         })
     }
 
-    /// How many WebSockets the server or virtual host may have.
+    /// The most WebSockets of the server or virtual host.
     #[must_use]
     pub fn max_connections(self) -> Option<usize> {
         self.max_connections.flatten()
     }
 
-    /// How many WebSockets a client may have.
+    /// The most WebSockets of a client.
     #[must_use]
     pub fn max_per_client(self) -> Option<usize> {
         self.max_per_client.flatten()
@@ -53,7 +53,7 @@ impl LimitsConfig {
         self.message_rate.flatten()
     }
 
-    /// The section `inner` inside this one: what it sets counts, the rest is inherited.
+    /// Merges the section `inner` into this one around it: what `inner` does not set is inherited.
     pub(super) fn merged_with(self, inner: Self) -> Self {
         Self {
             reserve: inner.reserve.or(self.reserve),

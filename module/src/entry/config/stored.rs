@@ -1,4 +1,4 @@
-//! Configurations in the memory of httpd, which makes, merges and keeps them.
+//! Configurations in httpd's memory. httpd makes, merges and keeps them.
 
 #![allow(unsafe_code)]
 
@@ -15,7 +15,7 @@ use crate::httpd::sys;
 use crate::reactor::Threads;
 use crate::registry::{DrainTime, Rate};
 
-/// The configuration that holds for a request.
+/// The configuration of a request.
 ///
 /// # Safety
 ///
@@ -31,8 +31,8 @@ pub unsafe fn of<'a>(request: Request) -> &'a Config {
 ///
 /// The result must not outlive the vector.
 pub unsafe fn in_vector<'a>(vector: *mut sys::ap_conf_vector_t) -> &'a Config {
-    // SAFETY: the pointer of this module comes from `create` or `merge` and lives as long as the
-    // vector.
+    // SAFETY: this module's pointer in the vector comes from `create` or `merge`, and lives as long
+    // as the vector.
     unsafe { &**slot::<Config>(vector) }
 }
 
@@ -41,7 +41,7 @@ pub unsafe extern "C" fn create(
     pool: *mut sys::apr_pool_t,
     _directory: *mut c_char,
 ) -> *mut c_void {
-    // SAFETY: httpd passes the pool the configuration shall live in.
+    // SAFETY: httpd passes the pool that the configuration has to live in.
     let pool = unsafe { Pool::new(pool) };
     pool.keep(Config::default()).cast()
 }
@@ -53,7 +53,7 @@ pub unsafe extern "C" fn merge(
     inner: *mut c_void,
 ) -> *mut c_void {
     guard("merge_dir_config", inner, || {
-        // SAFETY: both come from `create` or an earlier `merge`; the pool outlives the result.
+        // SAFETY: both come from `create` or an earlier `merge`. The pool outlives the result.
         let (pool, outer, inner) = unsafe {
             (
                 Pool::new(pool),
@@ -65,44 +65,45 @@ pub unsafe extern "C" fn merge(
     })
 }
 
-/// Which plugins an `.htaccess` file may name. Only the main server sets that: a library that one
-/// virtual host loads can do anything in all of them.
+/// Which plugins an `.htaccess` file may name. Only the main server sets this, because a library
+/// that one virtual host loads can do anything in all of them.
 pub fn htaccess_plugins() -> HtaccessPlugins {
     of_main_server().map_or_else(HtaccessPlugins::default, Config::htaccess_plugins)
 }
 
-/// How many WebSockets there may be in all servers and virtual hosts.
+/// The most WebSockets of all servers and virtual hosts together.
 pub fn max_connections() -> Option<usize> {
     of_main_server()?.limits().max_connections()
 }
 
-/// How many bytes unfinished messages and queues of a child may take; `None`: any number.
+/// The most bytes of unfinished messages and send queues in a child process. `None` means no limit.
 pub fn memory_limit() -> Option<usize> {
     let limit = of_main_server().and_then(|config| config.memory_limit);
     let limit = limit.unwrap_or(Some(DEFAULT_MEMORY_LIMIT))?;
     Some(usize::try_from(limit).unwrap_or(usize::MAX))
 }
 
-/// The threads `WebSocketThreads` sets.
+/// The threads that `WebSocketThreads` sets.
 pub fn threads() -> Option<Threads> {
     of_main_server()?.threads
 }
 
-/// How many connections a child that ends closes in a second, at most.
+/// The most connections that a child process closes in a second when it is ending.
 pub fn drain_rate() -> Rate {
     of_main_server()
         .and_then(|config| config.drain_rate)
         .unwrap_or(DEFAULT_DRAIN_RATE)
 }
 
-/// How long connections of the main server may stay in a child that ends.
+/// How long connections of the main server may stay open in a child process that is ending.
 pub fn drain_time() -> DrainTime {
     of_main_server().map_or(DEFAULT_DRAIN_TIME, Config::drain_time)
 }
 
-/// What the main server sets, while requests are served; else it may be missing.
+/// The main server's configuration. It is there while httpd serves requests, and may be missing
+/// before.
 fn of_main_server<'a>() -> Option<&'a Config> {
-    // SAFETY: while requests are served, the main server and its configuration stay as they are.
+    // SAFETY: while httpd serves requests, the main server and its configuration do not change.
     unsafe {
         let server = sys::ap_server_conf.as_ref()?;
         Some(in_vector(server.lookup_defaults))

@@ -1,4 +1,4 @@
-//! What is set for topics, in one section.
+//! The settings of topics in one section.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -8,20 +8,21 @@ use crate::topics::{BrokerSettings, HistoryRule, Partition, SpaceId, SpaceRules}
 /// 64 MiB.
 pub const DEFAULT_TOPIC_MEMORY: u64 = 67_108_864;
 
-/// Subscriptions of a connection.
+/// The most subscriptions of a connection.
 pub const DEFAULT_MAX_TOPICS: usize = 128;
 
-/// `None` where a directive does not stand.
+/// The directives about topics of one section. A field is `None` if the section does not have the
+/// directive.
 #[derive(Clone, Debug, Default)]
 pub struct TopicsConfig {
     pub(in crate::entry) max: Option<usize>,
     /// Only in sections.
     pub(in crate::entry) publish: Option<Arc<Vec<Box<str>>>>,
-    /// Only at servers and virtual hosts, as all that follows.
+    /// Only at servers and virtual hosts, like the fields below.
     pub(in crate::entry) space: Option<SpaceId>,
     pub(in crate::entry) history: Vec<HistoryRule>,
     pub(in crate::entry) presence: Vec<Box<str>>,
-    /// Only at the main server, as all that follows.
+    /// Only at the main server, like the fields below.
     pub(in crate::entry) memory: Option<u64>,
     pub(in crate::entry) store: Option<Arc<Path>>,
     pub(in crate::entry) broker: Option<Arc<BrokerSettings>>,
@@ -35,7 +36,7 @@ impl TopicsConfig {
         self.max.unwrap_or(DEFAULT_MAX_TOPICS)
     }
 
-    /// The topics and patterns to which requests may publish here.
+    /// The topics and patterns that requests may publish to here.
     #[must_use]
     pub fn publish(&self) -> &[Box<str>] {
         self.publish.as_deref().map_or(&[], Vec::as_slice)
@@ -56,13 +57,13 @@ impl TopicsConfig {
         }
     }
 
-    /// The memory for what is published, in bytes.
+    /// The memory for published messages, in bytes.
     #[must_use]
     pub fn memory(&self) -> usize {
         usize::try_from(self.memory.unwrap_or(DEFAULT_TOPIC_MEMORY)).unwrap_or(usize::MAX)
     }
 
-    /// Where it stays when httpd stops.
+    /// The directory that keeps published messages while httpd is stopped.
     #[must_use]
     pub fn store(&self) -> Option<&Path> {
         self.store.as_deref()
@@ -74,14 +75,14 @@ impl TopicsConfig {
         self.broker.clone()
     }
 
-    /// What becomes of messages while it cannot be reached.
+    /// What happens to messages while the broker cannot be reached.
     #[must_use]
     pub fn partition(&self) -> Partition {
         self.partition.unwrap_or_default()
     }
 
-    /// The section `inner` inside this one: what it sets counts, the rest is inherited. Its rules
-    /// come before those that are inherited.
+    /// Merges the section `inner` into this one around it: what `inner` does not set is inherited.
+    /// The rules of `inner` come before the inherited ones.
     pub(super) fn merged_with(&self, inner: &Self) -> Self {
         Self {
             max: inner.max.or(self.max),

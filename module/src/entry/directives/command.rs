@@ -1,4 +1,4 @@
-//! One directive: its entry in httpd's table, and the way from httpd's call to the function that
+//! A directive: its entry in httpd's table, and the way from httpd's call to the function that
 //! applies it.
 
 use std::borrow::Cow;
@@ -13,23 +13,23 @@ use crate::httpd::pool::{Pool, bytes};
 use crate::httpd::section::Section;
 use crate::httpd::sys;
 
-/// Where directives may stand: servers and virtual hosts, directories, locations, and `.htaccess`
-/// files under `AllowOverride AuthConfig`.
+/// Where most directives may be: in servers and virtual hosts, directories, locations, and
+/// `.htaccess` files under `AllowOverride AuthConfig`.
 const ANYWHERE: c_int = sys::OR_AUTHCFG | sys::RSRC_CONF;
 
-/// Applies a directive with one argument, or one of several.
+/// Applies a directive with one argument, or one argument of several.
 pub(super) type SetOne = fn(&mut Directive<'_>, Argument<'_>) -> Result<(), String>;
 
 /// Applies a directive with two arguments.
 pub(super) type SetTwo = fn(&mut Directive<'_>, Argument<'_>, Argument<'_>) -> Result<(), String>;
 
-/// Applies a directive with up to three arguments; those that are missing are empty.
+/// Applies a directive with up to three arguments. Missing arguments are empty.
 pub(super) type SetThree = fn(&mut Directive<'_>, [Argument<'_>; 3]) -> Result<(), String>;
 
 /// Applies a directive that is `On` or `Off`.
 pub(super) type SetFlag = fn(&mut Config, bool);
 
-/// An argument of a directive, as it stands in the configuration.
+/// An argument of a directive, as written in the configuration.
 #[derive(Clone, Copy)]
 pub(super) struct Argument<'a>(pub(super) &'a [u8]);
 
@@ -65,7 +65,7 @@ pub(super) const fn one(
     }
 }
 
-/// A directive with one or more arguments, each of which is applied.
+/// A directive with one or more arguments. Each of them is applied.
 pub(super) const fn each(
     name: &'static CStr,
     set: &'static SetOne,
@@ -93,7 +93,7 @@ pub(super) const fn two(
     }
 }
 
-/// A directive with one argument or two; the second is empty if it is missing.
+/// A directive with one argument or two. A missing second argument is empty.
 pub(super) const fn one_or_two(
     name: &'static CStr,
     set: &'static SetTwo,
@@ -137,7 +137,8 @@ pub(super) const fn flag(
     }
 }
 
-/// A directive that only stands in servers: what it sets holds for more than one section.
+/// A directive that may only be in servers and virtual hosts, because it concerns more than one
+/// section.
 pub(super) const fn of_server(command: sys::command_rec) -> sys::command_rec {
     sys::command_rec {
         req_override: sys::RSRC_CONF,
@@ -145,8 +146,8 @@ pub(super) const fn of_server(command: sys::command_rec) -> sys::command_rec {
     }
 }
 
-/// A directive that stands anywhere but in `.htaccess` files: it decides on what the whole server
-/// has to bear.
+/// A directive that may be anywhere but in `.htaccess` files, because it decides how much load the
+/// whole server has to bear.
 pub(super) const fn of_configuration(command: sys::command_rec) -> sys::command_rec {
     sys::command_rec {
         req_override: sys::RSRC_CONF | sys::ACCESS_CONF,
@@ -154,8 +155,8 @@ pub(super) const fn of_configuration(command: sys::command_rec) -> sys::command_
     }
 }
 
-/// A directive that only stands in sections of httpd's own configuration, beside the rules of
-/// access that it needs.
+/// A directive that may only be in sections of httpd's own configuration, next to the access rules
+/// that it needs.
 pub(super) const fn of_section(command: sys::command_rec) -> sys::command_rec {
     sys::command_rec {
         req_override: sys::ACCESS_CONF,
@@ -175,7 +176,7 @@ const fn named(name: &'static CStr, help: &'static CStr) -> sys::command_rec {
 /// One occurrence of a directive while httpd reads it.
 pub(super) struct Directive<'a> {
     parms: &'a sys::cmd_parms,
-    /// The section it stands in.
+    /// The section that the directive is in.
     pub(super) config: &'a mut Config,
 }
 
@@ -185,19 +186,20 @@ impl Directive<'_> {
         unsafe { Pool::new(self.parms.pool) }
     }
 
-    /// The section it stands in.
+    /// The section that the directive is in.
     pub(super) fn section(&self) -> Section {
         // SAFETY: httpd is reading this directive.
         unsafe { Section::around(self.parms) }
     }
 
-    /// Has the plugin configured before httpd starts, so that bad options keep it from starting.
+    /// Lets the plugin check its options before httpd starts, so that bad options prevent the
+    /// start.
     pub(super) fn check_at_startup(&mut self, subject: Subject) {
         let (pool, server) = (self.pool(), self.parms.server);
         startup::remember(pool, server, self.config, subject, self.parms.directive);
     }
 
-    /// Refuses a directive of the whole process in a virtual host.
+    /// Refuses a directive about whole processes in a virtual host.
     pub(super) fn only_in_main_server(&self, name: &str) -> Result<(), String> {
         // SAFETY: a directive has a server.
         if unsafe { (*self.parms.server).is_virtual } == 0 {
@@ -210,7 +212,8 @@ impl Directive<'_> {
 
     /// Warns of what the directive says, with its file and line. `text` says what to write instead.
     pub(super) fn warn(&self, text: &str) {
-        // SAFETY: httpd fills `directive` for a directive read from a file, whose name is a string.
+        // SAFETY: httpd sets `directive` for a directive that it reads from a file. The file's name
+        // is a string.
         let place = unsafe {
             let directive = self.parms.directive.as_ref();
             directive.map_or_else(String::new, |directive| place(directive) + ": ")
@@ -224,7 +227,7 @@ unsafe extern "C" fn apply_one(
     config: *mut c_void,
     value: *const c_char,
 ) -> *const c_char {
-    // SAFETY: httpd's arguments, passed on as they came; `one` put a `SetOne` into the table.
+    // SAFETY: these are httpd's arguments, unchanged. `one` put a `SetOne` into the table.
     unsafe {
         apply(parms, config, |set: &SetOne, directive| {
             set(directive, argument(value))
@@ -238,7 +241,7 @@ unsafe extern "C" fn apply_two(
     first: *const c_char,
     second: *const c_char,
 ) -> *const c_char {
-    // SAFETY: httpd's arguments, passed on as they came; `two` put a `SetTwo` into the table.
+    // SAFETY: these are httpd's arguments, unchanged. `two` put a `SetTwo` into the table.
     unsafe {
         apply(parms, config, |set: &SetTwo, directive| {
             set(directive, argument(first), argument(second))
@@ -253,7 +256,7 @@ unsafe extern "C" fn apply_three(
     second: *const c_char,
     third: *const c_char,
 ) -> *const c_char {
-    // SAFETY: httpd's arguments, passed on as they came; `up_to_three` put a `SetThree` into the
+    // SAFETY: these are httpd's arguments, unchanged. `up_to_three` put a `SetThree` into the
     // table.
     unsafe {
         apply(parms, config, |set: &SetThree, directive| {
@@ -267,7 +270,7 @@ unsafe extern "C" fn apply_flag(
     config: *mut c_void,
     on: c_int,
 ) -> *const c_char {
-    // SAFETY: httpd's arguments, passed on as they came; `flag` put a `SetFlag` into the table.
+    // SAFETY: these are httpd's arguments, unchanged. `flag` put a `SetFlag` into the table.
     unsafe {
         apply(parms, config, |set: &SetFlag, directive| {
             set(directive.config, on != 0);
@@ -276,8 +279,8 @@ unsafe extern "C" fn apply_flag(
     }
 }
 
-/// Has one directive applied by the function its entry in the table names. The message of an error
-/// goes back to httpd.
+/// Applies one directive with the function that its table entry names. Returns the message of an
+/// error to httpd.
 ///
 /// # Safety
 ///
@@ -290,7 +293,7 @@ unsafe fn apply<T: 'static>(
     let failed = c"mod_websocket failed while reading the directive".as_ptr();
     guard("a directive", failed, || {
         // SAFETY: httpd passes its parameters and the `Config` that `config::create` made for the
-        // section, both to this thread alone; `info` is the `cmd_data` of the entry (config.c,
+        // section. Only this thread has them. `info` is the `cmd_data` of the entry (config.c,
         // `invoke_cmd`).
         let (set, mut directive) = unsafe {
             let parms = &*parms;
@@ -307,7 +310,7 @@ unsafe fn apply<T: 'static>(
     })
 }
 
-/// An argument; httpd passes null for one that is missing.
+/// An argument. httpd passes null for a missing one.
 unsafe fn argument<'a>(text: *const c_char) -> Argument<'a> {
     // SAFETY: the caller passes on an argument of the directive being read.
     Argument(unsafe { bytes(text) }.unwrap_or_default())

@@ -1,11 +1,12 @@
-//! Directives that say how long connections live, and how.
+//! The directives about timeouts and the lifetime of connections.
 
 use std::time::Duration;
 
 use super::command::{Argument, Directive};
 use super::times::{parse_time, parse_time_or};
 
-/// The shortest time of these: to look more often would cost more than it could tell.
+/// The shortest time that these directives accept. Checking more often would cost more than it is
+/// worth.
 const LEAST: Duration = Duration::from_millis(100);
 
 pub(super) fn ping_interval(

@@ -1,20 +1,20 @@
-//! The directives about how much there may be of something.
+//! The directives about limits.
 
 use std::time::Duration;
 
 use super::command::{Argument, Directive};
 use crate::protocol::{Excess, MessageRate, Rate};
 
-/// The largest part that may be kept for ordinary requests, in percent.
+/// The largest part of the capacity that may be kept for other requests, in percent.
 const LARGEST_RESERVE: u8 = 99;
 
-/// More connections than this are a mistake.
+/// A larger limit of connections is a mistake.
 const MOST_CONNECTIONS: usize = 10_000_000;
 
-/// What a client may have at most is counted one by one.
+/// The largest limit for one client, whose WebSockets are counted one by one.
 const MOST_PER_CLIENT: usize = 10_000;
 
-/// The most of something in a second, minute or hour, and at once.
+/// The largest number in a second, minute or hour, and the largest burst.
 const MOST_IN_PERIOD: u32 = 1_000_000;
 
 pub(super) fn reserve(directive: &mut Directive<'_>, percent: Argument<'_>) -> Result<(), String> {
@@ -41,7 +41,7 @@ pub(super) fn max_per_client(
     Ok(())
 }
 
-/// `burst` is empty if there is none.
+/// `burst` is empty if it is missing.
 pub(super) fn handshake_rate(
     directive: &mut Directive<'_>,
     rate: Argument<'_>,
@@ -52,7 +52,7 @@ pub(super) fn handshake_rate(
     Ok(())
 }
 
-/// What is missing is empty. The burst may be left out before the last word.
+/// Missing arguments are empty. The burst may be left out before the last word.
 pub(super) fn message_rate(
     directive: &mut Directive<'_>,
     [rate, burst, excess]: [Argument<'_>; 3],
@@ -95,7 +95,7 @@ fn parse_reserve(text: &str) -> Result<u8, String> {
     }
 }
 
-/// A number from 1 to `most`, or `Off`, which is `None`.
+/// A number from 1 to `most`. `Off` gives `None`.
 fn parse_number(directive: &str, most: usize, text: &str) -> Result<Option<usize>, String> {
     if text.eq_ignore_ascii_case("off") {
         return Ok(None);
@@ -106,8 +106,7 @@ fn parse_number(directive: &str, most: usize, text: &str) -> Result<Option<usize
     })
 }
 
-/// `N/s`, `N/min` or `N/h`, and how many may come at once: `N` if `burst` is empty. `Off` is
-/// `None`.
+/// `N/s`, `N/min` or `N/h`, and a burst, which is `N` if `burst` is empty. `Off` gives `None`.
 fn parse_rate(directive: &str, text: &str, burst: &str) -> Result<Option<Rate>, String> {
     if text.eq_ignore_ascii_case("off") && burst.is_empty() {
         return Ok(None);
@@ -141,7 +140,7 @@ fn parse_rate(directive: &str, text: &str, burst: &str) -> Result<Option<Rate>, 
     })
 }
 
-/// Digits only: no sign.
+/// A number of digits only, without a sign.
 fn number<T: std::str::FromStr>(text: &str) -> Option<T> {
     let has_digits_only = text.bytes().all(|byte| byte.is_ascii_digit());
     text.parse().ok().filter(|_| has_digits_only)

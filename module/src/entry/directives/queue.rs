@@ -1,4 +1,4 @@
-//! Directives about what waits for a client.
+//! The directives about send queues and memory.
 
 use super::command::{Argument, Directive};
 use super::values::{parse_bytes, parse_size};
@@ -14,7 +14,7 @@ pub(super) fn slow_client(directive: &mut Directive<'_>, word: Argument<'_>) -> 
     Ok(())
 }
 
-/// The least limit: some messages have to fit.
+/// The smallest limit: a few messages have to fit.
 const LEAST_MEMORY: u64 = 1024 * 1024;
 
 pub(super) fn memory_limit(

@@ -2,15 +2,15 @@
 
 use std::time::Duration;
 
-/// The longest time. What is longer is a mistake; `Off` or a word like it says "never".
+/// The longest time. A longer one is a mistake: a word such as `Off` says "never".
 const LONGEST: Duration = Duration::from_secs(365 * 24 * 60 * 60);
 
-/// Parses a time of at least `least`: a whole number with `ms`, `s`, `min` (or `mi`) or `h` behind
-/// it, in any case. A number alone is in seconds.
+/// Parses a time of at least `least`: a whole number followed by `ms`, `s`, `min` (or `mi`) or `h`
+/// in any case. A number alone is in seconds.
 ///
 /// # Errors
 ///
-/// What is allowed.
+/// A message that says what is allowed.
 pub(super) fn parse_time(directive: &str, least: Duration, text: &str) -> Result<Duration, String> {
     time(text)
         .filter(|time| (least..=LONGEST).contains(time))
@@ -21,7 +21,7 @@ pub(super) fn parse_time(directive: &str, least: Duration, text: &str) -> Result
 ///
 /// # Errors
 ///
-/// What is allowed.
+/// A message that says what is allowed.
 pub(super) fn parse_time_or(
     word: &str,
     directive: &str,
@@ -49,7 +49,7 @@ fn refusal(directive: &str, least: Duration, or_word: &str, text: &str) -> Strin
     )
 }
 
-/// `None`: it is no time, or longer than a number can tell.
+/// `None` if `text` is not a time, or is too long for a number.
 fn time(text: &str) -> Option<Duration> {
     let end = text.find(|c: char| !c.is_ascii_digit());
     let (number, suffix) = text.split_at(end.unwrap_or(text.len()));

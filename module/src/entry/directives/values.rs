@@ -1,4 +1,4 @@
-//! What the arguments of directives may be.
+//! Parses the arguments of directives.
 
 use std::time::Duration;
 
@@ -30,7 +30,7 @@ pub(super) fn parse_bytes(directive: &str, least: u64, text: &str) -> Result<u64
 }
 
 pub(super) fn parse_compression_level(text: &str) -> Result<DeflateLevel, String> {
-    // One digit: no sign, no zeros in front.
+    // Exactly one digit: no sign, no leading zeros.
     let level = text.parse().ok().filter(|_| text.len() == 1);
     level.and_then(DeflateLevel::new).ok_or_else(|| {
         format!(
