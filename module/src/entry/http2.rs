@@ -1,8 +1,9 @@
-//! How many WebSockets over HTTP/2 there may be.
+//! Limits the WebSockets over HTTP/2.
 //!
-//! Each keeps a thread of mod_http2, and its connection, as long as it has one or more, a thread of
-//! the MPM. Both are for ordinary requests, too, which would wait for ever if WebSockets had all of
-//! them. So there are limits for a connection and for the child.
+//! Each WebSocket holds a thread of mod_http2. A connection with WebSockets also holds a thread of
+//! the MPM. Ordinary requests need both kinds of threads, and would wait for ever if WebSockets
+//! held all of them. So there is a limit for each connection, and there are limits for the child
+//! process.
 
 pub mod settings;
 
@@ -10,31 +11,31 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-/// The open WebSockets of this child.
+/// The open WebSockets over HTTP/2 of this child process.
 static OPEN: Mutex<Open> = Mutex::new(Open {
     connections: BTreeMap::new(),
     sockets: 0,
 });
 
 struct Open {
-    /// How many each connection has that has any.
+    /// The number of WebSockets of each connection that has any.
     connections: BTreeMap<usize, usize>,
-    /// All of them.
+    /// The number of all WebSockets.
     sockets: usize,
 }
 
-/// How many WebSockets a child may have open over HTTP/2.
+/// How many WebSockets a child process may have open over HTTP/2.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {
-    /// Connections with WebSockets: each holds a thread of the MPM.
+    /// The most connections with WebSockets. Each holds a thread of the MPM.
     pub connections: usize,
-    /// WebSockets: each holds a thread of mod_http2.
+    /// The most WebSockets. Each holds a thread of mod_http2.
     pub sockets: usize,
 }
 
 impl Limits {
-    /// All but the last tenth of the threads of the MPM and of mod_http2, of which there is at
-    /// least one each.
+    /// All threads of the MPM and of mod_http2 but a tenth, rounded up: at least one thread of each
+    /// kind is left.
     #[must_use]
     pub const fn leaving_a_tenth(threads: usize, workers: usize) -> Self {
         Self {
@@ -44,14 +45,14 @@ impl Limits {
     }
 }
 
-/// Why there is no place for another WebSocket: as many as the limit says are open.
+/// The limit that leaves no room for another WebSocket. It is reached.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Full {
-    /// On its connection.
+    /// The WebSockets of one connection.
     Connection(usize),
-    /// Connections with WebSockets in this child.
+    /// The connections with WebSockets in this child process.
     Connections(usize),
-    /// WebSockets in this child.
+    /// The WebSockets over HTTP/2 in this child process.
     Sockets(usize),
 }
 
@@ -76,14 +77,15 @@ impl fmt::Display for Full {
     }
 }
 
-/// The place of one WebSocket on its connection, free for another when dropped.
+/// The place of one WebSocket on its connection. Dropping it frees the place for another.
 #[derive(Debug)]
 pub struct Place {
     connection: usize,
 }
 
 impl Place {
-    /// A place on `connection`, which may have `most` WebSockets, within the limits of the child.
+    /// Takes a place on `connection`, which may have `most` WebSockets, within the limits of the
+    /// child process.
     ///
     /// # Errors
     ///

@@ -1,6 +1,6 @@
 //! Loads plugin libraries with APR, as httpd loads its own modules.
 //!
-//! A plugin may be loaded as an httpd module too (`LoadModule`): both must get the same handle, so
+//! A plugin may also be loaded as an httpd module (`LoadModule`). Both must get the same handle, so
 //! the library is opened under its own path and with the same flags.
 
 #![allow(unsafe_code)]
@@ -29,7 +29,7 @@ use files::file;
 ///
 /// # Errors
 ///
-/// A message for the administrator that names path, symbol and reason.
+/// A message for the administrator that names the path, the symbol and the reason.
 pub(super) fn load(pool: Pool, path: &[u8], symbol: &[u8]) -> Result<Arc<LoadedPlugin>, String> {
     let path = server_path("WebSocketHandler", pool, path)?;
     let is_of_request = state::is_serving();
@@ -60,16 +60,16 @@ fn open_plugin(
     let name = format!("{name} in {shown_path}");
     let refused = |reason: &dyn Display| format!("WebSocketHandler: {name} {reason}");
     let helper = symbol::check(address, file(path)).map_err(|reason| refused(&reason.text()))?;
-    // SAFETY: `check` found that it is a function. The administrator says that it takes no
-    // arguments; there is no way to check that.
+    // SAFETY: `check` found that it is a function. The administrator guarantees that it takes no
+    // arguments, which cannot be checked.
     let init = unsafe { mem::transmute::<*mut c_void, abi::Init>(address) };
     let source = Source {
         name: helper.map_or_else(|| name.clone(), |helper| of_helper(&name, &helper)),
         label,
         is_of_request,
     };
-    // SAFETY: as above; the library stays loaded until the clean-up below has run, because APR
-    // registered its own clean-up, which unloads it, before.
+    // SAFETY: as above. APR registered its own clean-up, which unloads the library, before the
+    // clean-up below. So the library stays loaded until the clean-up below has run.
     let plugin =
         unsafe { LoadedPlugin::from_init(source, init) }.map_err(|error| refused(&error))?;
     let plugin = Arc::new(plugin);
@@ -78,7 +78,7 @@ fn open_plugin(
     Ok(plugin)
 }
 
-/// The name of a plugin whose init function is in a library that its own one depends on.
+/// The name of a plugin whose init function is in a library that the plugin's library depends on.
 fn of_helper(name: &str, helper: &Path) -> String {
     format!("{name} (from {})", helper.display())
 }
@@ -124,7 +124,7 @@ fn find(handle: *mut sys::apr_dso_handle_t, symbol: &[u8]) -> Result<*mut c_void
     }
 }
 
-/// What the dynamic linker said last about a library.
+/// The last error message of the dynamic linker about a library.
 fn linker_error(handle: *mut sys::apr_dso_handle_t, status: sys::apr_status_t) -> String {
     if handle.is_null() {
         return status_text(status);

@@ -1,4 +1,4 @@
-//! What the error log says of a refused origin.
+//! Logs that a handshake was refused because of its origin.
 
 use super::config::Config;
 use super::refused::{Cause, log_refusal};
@@ -6,18 +6,18 @@ use crate::httpd::log::{Level, Throttle};
 use crate::httpd::request::Request;
 use crate::protocol::{OriginPolicy, Site};
 
-/// No more of an origin, which may be as long as a header, is logged.
+/// The most bytes of an origin that are logged. An origin may be as long as a header.
 const LONGEST: usize = 200;
 
-/// No more of the trusted origins are named.
+/// The most trusted origins that are named.
 const MOST_NAMED: usize = 3;
 
 static THROTTLE: Throttle = Throttle::new();
 
-/// Tells the administrator which origin was refused, which was expected, and what to set if the
-/// page is to connect. Warns once a minute of each pair of origins, as nobody would find a line of
-/// level `info`; and of no more than a few dozen a minute, as a client can name any origin. What is
-/// beyond that is logged as `info`.
+/// Tells the administrator which origin was refused, which origin was expected, and what to set if
+/// the page is to connect. Warns once a minute of each pair of origins, because nobody would find a
+/// line of level `info`. There are no more than a few dozen warnings a minute, because a client can
+/// send any origin. The others are logged as `info`.
 pub fn log_refused(request: &Request, config: &Config, origin: &[u8], site: &Site<'_>) {
     let (policy, trusted) = (config.origin_policy(), config.trusted_origins());
     let expected = match policy {

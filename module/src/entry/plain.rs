@@ -1,4 +1,4 @@
-//! Requests for a location of WebSockets that ask for no WebSocket.
+//! Requests for a WebSocket location that ask for no WebSocket.
 
 use super::config::{Config, PlainRequests};
 use crate::httpd::answer::Answer;
@@ -8,13 +8,13 @@ use crate::httpd::request::Request;
 
 static THROTTLE: Throttle = Throttle::new();
 
-/// Answers a request that all other handlers have left alone, except httpd's own, which serves
-/// files.
+/// Answers a request that no other handler has served. Only httpd's own handler, which serves
+/// files, comes later.
 pub fn handle(request: Request, config: &Config) -> Answer {
     if !is_served_as_websocket(config) || !request.finds_no_file() {
         return Answer::Declined;
     }
-    // A client that sends a key does want a WebSocket.
+    // A client that sends a key wants a WebSocket.
     let is_crippled = request.header(c"Sec-WebSocket-Key").is_some();
     if is_crippled {
         log_crippled(request);
@@ -40,7 +40,7 @@ fn is_served_as_websocket(config: &Config) -> bool {
     config.plugin().is_some() && config.check().is_ok()
 }
 
-/// Tells of a handshake from which something between client and httpd has taken what makes it one.
+/// Logs an opening handshake that lost some of its headers between the client and httpd.
 fn log_crippled(request: Request) {
     let seen = String::from_utf8_lossy(request.uri()).into_owned();
     let level = if THROTTLE.admits(&seen) {

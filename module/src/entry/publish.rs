@@ -1,4 +1,4 @@
-//! Publishing to topics from outside: `SetHandler websocket-publish`.
+//! Publishing to topics with HTTP requests: `SetHandler websocket-publish`.
 
 mod message;
 mod query;
@@ -17,15 +17,16 @@ use crate::topics::{self, Claim, OnceKey, Publisher, SpaceId};
 use message::Message;
 use reply::Fault;
 
-/// The value of `SetHandler` that selects this.
+/// The value of `SetHandler` that selects this handler.
 pub(super) const HANDLER: &str = "websocket-publish";
 
 /// The longest `Idempotency-Key`, in bytes.
 const LONGEST_KEY: usize = 255;
 
-/// Answers a request to publish a message (`POST`), or for who is on a topic (`GET`).
+/// Answers a request that publishes a message (`POST`) or asks who is on a topic (`GET`).
 pub(super) fn handle(request: Request, config: &Config) -> Answer {
-    // Nothing of a page that httpd builds of several requests, and no page for an error.
+    // This handler makes no part of a page that httpd builds from several requests, and no error
+    // page.
     if request.check_chain().is_err() {
         return Answer::Declined;
     }
@@ -41,7 +42,7 @@ pub(super) fn handle(request: Request, config: &Config) -> Answer {
     }
 }
 
-/// Returns the topic that the query names, if requests may publish to it here, and its space.
+/// Returns the topic that the query names and its space, if requests may publish to it here.
 fn topic(request: Request, config: &Config) -> Result<(SpaceId, String), Fault> {
     let topic = query::topic(request.query()).ok_or(Fault::Topic)?;
     let is_named = |pattern: &str| match Filter::parse(pattern) {
@@ -96,7 +97,7 @@ fn publish(request: Request, config: &Config) -> Result<String, Fault> {
 }
 
 fn publish_now(space: SpaceId, topic: &str, message: &Message) -> Result<String, Fault> {
-    // Before, as who takes it may leave for it.
+    // Counted before, because a subscriber may leave when it gets the message.
     let count = topics::count(space, topic)?;
     let message = (message.kind(), message.payload());
     let published = topics::publish(space, topic, message, Publisher::thread())?;
@@ -121,7 +122,7 @@ fn publish_once(
     answer
 }
 
-/// The key that tells whether a message was sent before.
+/// The key that shows whether the same message was sent before.
 fn idempotency_key(request: &Request) -> Result<Option<&[u8]>, Fault> {
     match request.header(c"Idempotency-Key") {
         Some(key) if key.is_empty() || key.len() > LONGEST_KEY => Err(Fault::Key),
@@ -129,8 +130,8 @@ fn idempotency_key(request: &Request) -> Result<Option<&[u8]>, Fault> {
     }
 }
 
-/// A page of another site must not publish with what its visitor may do. A browser names the origin
-/// of a page that sends a `POST` request.
+/// Refuses pages of other sites, so that they cannot publish with their visitors' rights. A browser
+/// sends the origin of the page with a `POST` request.
 fn check_origin(request: Request, config: &Config) -> Result<(), Fault> {
     let policy = match config.origin_policy() {
         OriginPolicy::Off => OriginPolicy::Same,

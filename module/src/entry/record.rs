@@ -1,4 +1,4 @@
-//! The module record httpd looks for, the hooks, and the functions C calls.
+//! The module record that httpd looks for, the hooks, and the functions that C calls.
 
 #![allow(unsafe_code)]
 
@@ -22,16 +22,16 @@ use crate::reactor::Reactor;
 use crate::topics as topics_of_child;
 use crate::{flusher, protocol};
 
-/// The record `LoadModule websocket_module` names.
+/// The record that `LoadModule websocket_module` names.
 #[repr(transparent)]
 pub struct Module(UnsafeCell<sys::module>);
 
 // SAFETY: httpd writes to the record, and `register_hooks` reads it, while httpd loads modules with
-// a single thread; nobody else uses it.
+// a single thread. Nothing else uses it.
 unsafe impl Sync for Module {}
 
-/// The module record. Name and file name are those of the C module, which existing configurations
-/// test with `<IfModule>`.
+/// The module record. The module's name and its file name are those of the C module, because
+/// existing configurations test them with `<IfModule>`.
 #[allow(non_upper_case_globals)]
 #[unsafe(no_mangle)]
 pub static websocket_module: Module = Module(UnsafeCell::new(sys::module {
@@ -53,12 +53,13 @@ pub static websocket_module: Module = Module(UnsafeCell::new(sys::module {
 }));
 
 unsafe extern "C" fn register_hooks(_pool: *mut sys::apr_pool_t) {
-    // SAFETY: httpd is loading the module, and has set the index before (config.c,
+    // SAFETY: httpd is loading the module, and has set the index already (config.c,
     // `ap_add_module`).
     slot::set_module_index(unsafe { (*websocket_module.0.get()).module_index });
-    // SAFETY: httpd calls this while it may be hooked; the functions live as long as the module.
+    // SAFETY: httpd calls this while modules may add hooks. The functions live as long as the
+    // module.
     unsafe {
-        // Before all that come first.
+        // Before all handlers, also those that come first.
         sys::ap_hook_handler(
             Some(supervisor),
             ptr::null(),
@@ -72,7 +73,7 @@ unsafe extern "C" fn register_hooks(_pool: *mut sys::apr_pool_t) {
             ptr::null(),
             sys::APR_HOOK_FIRST - 1,
         );
-        // Behind every other handler but httpd's own.
+        // After every other handler except httpd's own.
         sys::ap_hook_handler(
             Some(plain_handler),
             ptr::null(),
@@ -150,11 +151,12 @@ unsafe extern "C" fn handler(request: *mut sys::request_rec) -> c_int {
         "the request handler",
         sys::HTTP_INTERNAL_SERVER_ERROR,
         || {
-            // SAFETY: httpd passes a live request and leaves it to this thread until the handler
+            // SAFETY: httpd passes a live request, which only this thread uses until the handler
             // returns.
             let request = unsafe { Request::new(request) };
             if request.handler() == status::HANDLER.as_bytes() {
-                // SAFETY: `config::create` made every configuration httpd keeps for this module.
+                // SAFETY: `config::create` made every configuration that httpd keeps for this
+                // module.
                 let config = unsafe { config::of(request) };
                 return serve_status(request, config);
             }
@@ -175,7 +177,8 @@ unsafe extern "C" fn handler(request: *mut sys::request_rec) -> c_int {
             }
             let failed = Answer::Status(500);
             let answer = guard("the opening handshake", failed, || {
-                // SAFETY: `config::create` made every configuration httpd keeps for this module.
+                // SAFETY: `config::create` made every configuration that httpd keeps for this
+                // module.
                 let config = unsafe { config::of(request) };
                 upgrade::handle(request, config)
             });
@@ -184,7 +187,7 @@ unsafe extern "C" fn handler(request: *mut sys::request_rec) -> c_int {
     )
 }
 
-/// Serves a page of the status, or its WebSocket.
+/// Serves a status page, or the WebSocket behind it.
 fn serve_status(request: Request, config: &Config) -> c_int {
     if request.wants_websocket() && request.check_chain().is_ok() {
         let failed = Answer::Status(500);
@@ -198,7 +201,7 @@ fn serve_status(request: Request, config: &Config) -> c_int {
     status::handle(request, config).into_status()
 }
 
-/// Serves what our handler and all others have left to httpd's own.
+/// Serves a request that our handler and all others have left to httpd's own handler.
 unsafe extern "C" fn plain_handler(request: *mut sys::request_rec) -> c_int {
     guard(
         "the handler of plain requests",
@@ -206,7 +209,7 @@ unsafe extern "C" fn plain_handler(request: *mut sys::request_rec) -> c_int {
         || {
             // SAFETY: as in `handler`.
             let request = unsafe { Request::new(request) };
-            // An answer to an error is that error's.
+            // Error pages are not for this handler: they keep the status of their error.
             if request.handler() != HANDLER.as_bytes() || request.check_chain().is_err() {
                 return sys::DECLINED;
             }
@@ -243,8 +246,8 @@ unsafe extern "C" fn post_config(
 ) -> c_int {
     guard("post_config", (), || {
         startup::log_warnings();
-        // SAFETY: httpd passes its main server, in the parent process and before any child is
-        // there.
+        // SAFETY: httpd passes its main server. This is the parent process, before it has any
+        // child.
         if let Err(error) = unsafe { scoreboard::share(server) } {
             let text = format!("the server status will not show WebSockets: {error}");
             log_server(Level::Warning, &text);
@@ -271,10 +274,10 @@ unsafe extern "C" fn child_init(pool: *mut sys::apr_pool_t, _server: *mut sys::s
         generation::enter();
         quota::enter();
         protocol::look_for_memory_with(memory::is_available);
-        // SAFETY: the child's own pool lives until the child exits; nothing else runs yet.
+        // SAFETY: the child's own pool lives until the child exits. Nothing else runs yet.
         let pool = unsafe { Pool::new(pool) };
-        // A thread must not outlive the module's code, which is unmapped when the child exits.
-        // Without threads this runs in a signal handler, which must not take a lock.
+        // No thread may outlive the module's code, which is unmapped when the child exits. Without
+        // threads the clean-up runs in a signal handler, which must not take a lock.
         if !mpm::is_threaded() {
             return pool.before_destroy(|| {
                 topics_of_child::disable();
@@ -294,13 +297,13 @@ unsafe extern "C" fn child_init(pool: *mut sys::apr_pool_t, _server: *mut sys::s
     });
 }
 
-/// Any process calls this for each line it logs.
+/// The hook `error_log`. Any process calls it for each line that it logs.
 unsafe extern "C" fn error_log(_info: *const sys::ap_errorlog_info, _line: *const c_char) {
-    // A panic would be logged.
+    // Not guarded: a panic would be logged, which calls this hook again.
     generation::note_line();
 }
 
-/// The parent process calls this.
+/// The hook `child_status`. The parent process calls it.
 unsafe extern "C" fn child_status(
     _server: *mut sys::server_rec,
     pid: sys::pid_t,
@@ -317,7 +320,8 @@ unsafe extern "C" fn child_status(
     }
 }
 
-/// The hook `create_connection`: a thread begins to serve a new connection, which others make.
+/// The hook `create_connection`: a thread begins to serve a new connection. Another module makes
+/// it.
 unsafe extern "C" fn create_connection(
     _pool: *mut sys::apr_pool_t,
     _server: *mut sys::server_rec,
@@ -331,8 +335,9 @@ unsafe extern "C" fn create_connection(
     ptr::null_mut()
 }
 
-/// The hook `resume_connection`: a thread goes on with a connection, unless that has no place in
-/// the scoreboard: then it is being destroyed, by any thread (event.c, `notify_resume`).
+/// The hook `resume_connection`: a thread goes on with a connection. If the connection has no
+/// scoreboard entry, any thread may call this because the connection is being destroyed (event.c,
+/// `notify_resume`).
 unsafe extern "C" fn resume_connection(
     connection: *mut sys::conn_rec,
     _request: *mut sys::request_rec,
@@ -349,7 +354,7 @@ unsafe extern "C" fn suspend_connection(
     request: *mut sys::request_rec,
 ) {
     guard("suspend_connection", (), || {
-        // SAFETY: the MPM's arguments, passed on as they came.
+        // SAFETY: these are the MPM's arguments, unchanged.
         unsafe { suspend::hand_over(connection, request) }
     });
 }

@@ -1,10 +1,11 @@
 //! Internal redirects that end in a WebSocket.
 //!
-//! httpd runs the handler of a redirected request inside the handler that redirects, and throws
-//! away what it returns (http_request.c, `ap_internal_redirect`); the handler that redirects then
-//! returns `OK`, for a request whose connection is no longer HTTP's. So the outermost request of
-//! what may become such a chain is supervised: a hook that comes before all other handlers runs
-//! them itself, and answers httpd in their place when one of them has led to a WebSocket.
+//! httpd runs the handler of a redirected request inside the handler that redirects, and ignores
+//! what it returns (http_request.c, `ap_internal_redirect`). The handler that redirects then
+//! returns `OK`, although the connection of its request has left HTTP. So this module supervises
+//! the outermost request of a chain that may end in a WebSocket. Its hook comes before all other
+//! handlers and runs them itself. If one of them has led to a WebSocket, the hook answers httpd in
+//! their place.
 
 #![allow(unsafe_code)]
 
@@ -19,32 +20,32 @@ use crate::httpd::{slot, sys};
 
 const CONTENT_LENGTH: &CStr = c"Content-Length";
 
-/// What the handlers of an outermost request have done with its connection.
+/// What the handlers of an outermost request have done with the connection.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 enum Outcome {
-    /// It is still HTTP's.
+    /// The connection still belongs to HTTP.
     #[default]
     Http,
-    /// It became a WebSocket, which has ended or does without httpd.
+    /// The connection became a WebSocket, which has ended or no longer needs httpd.
     Upgraded,
-    /// It became a WebSocket and waits for the MPM to let it go.
+    /// The connection became a WebSocket and waits until the MPM lets it go.
     Suspended,
 }
 
-/// Stands on the stack of [`supervise`]; the outermost request points to it.
+/// Lies on the stack of [`supervise`]. The outermost request points to it.
 struct Supervision {
     outcome: Cell<Outcome>,
-    /// The client's `Content-Length`. The handler of a CGI program removes that header when it
-    /// redirects, because it has read the body (cgi_common.h).
+    /// The client's `Content-Length`. A CGI handler has read the body when it redirects, and so
+    /// removes this header (cgi_common.h).
     content_length: Option<Vec<u8>>,
 }
 
-/// The first of all handlers: runs the others for the outermost request of a chain that may end in
+/// The first of all handlers. Runs the others for the outermost request of a chain that may end in
 /// a WebSocket.
 ///
 /// # Safety
 ///
-/// This is the handler's thread, and `request` its live request.
+/// This is the handler's thread, and `request` is its live request.
 pub(super) unsafe fn supervise(request: Request) -> c_int {
     if !request.is_outermost()
         || request.handler() == HANDLER.as_bytes()
@@ -56,13 +57,13 @@ pub(super) unsafe fn supervise(request: Request) -> c_int {
         outcome: Cell::default(),
         content_length: request.header(CONTENT_LENGTH).map(<[u8]>::to_vec),
     };
-    // SAFETY: the slot is this module's own, and used by the thread of the request alone. It points
+    // SAFETY: the slot is this module's own, and only the thread of the request uses it. It points
     // to `supervision` only while that is on the stack: the handlers are C functions, through which
     // no panic passes.
     let status = unsafe {
         let slot = slot(request);
         if !(*slot).is_null() {
-            // The handlers are being run from here already.
+            // This hook is running the handlers already.
             return sys::DECLINED;
         }
         *slot = &raw const supervision;
@@ -77,13 +78,13 @@ pub(super) unsafe fn supervise(request: Request) -> c_int {
     }
 }
 
-/// Whether what the handler of `request` answers is what the MPM is told, so that it may be
+/// Whether the MPM gets the answer of the handler of `request`, so that the answer may be
 /// `SUSPENDED`.
 pub(super) fn is_answer_heard(request: Request) -> bool {
     request.is_outermost() || supervision_of(request).is_some()
 }
 
-/// The `Content-Length` that the client sent, also if a CGI program has had the body.
+/// The `Content-Length` that the client sent, even if a CGI program has read the body.
 pub(super) fn content_length(request: &Request) -> Option<&[u8]> {
     match supervision_of(*request) {
         Some(supervision) => supervision.content_length.as_deref(),
@@ -91,8 +92,8 @@ pub(super) fn content_length(request: &Request) -> Option<&[u8]> {
     }
 }
 
-/// What the handler of `request` has to return in place of `answer`. After the 101 response nothing
-/// may be answered to the client, whatever has happened.
+/// What the handler of `request` has to return in place of `answer`. After the 101 response httpd
+/// must send no other answer to the client, whatever happened.
 pub(super) fn settle(request: Request, answer: Answer) -> Answer {
     if !request.has_left_http() {
         return answer;
@@ -112,13 +113,13 @@ pub(super) fn settle(request: Request, answer: Answer) -> Answer {
     }
 }
 
-/// The supervision of the chain `request` is in, valid until the handler returns.
+/// The supervision of the chain of `request`, valid until the handler returns.
 fn supervision_of<'a>(request: Request) -> Option<&'a Supervision> {
-    // SAFETY: see `supervise`, below which the handler runs if the slot is set.
+    // SAFETY: if the slot is set, the handler runs below `supervise` (see there).
     unsafe { (*slot(request.outermost())).as_ref() }
 }
 
-/// This module's place in the configuration of a request.
+/// This module's slot in the configuration of a request.
 fn slot(request: Request) -> *mut *const Supervision {
     // SAFETY: the request is live. The pointer is null at first, and this module puts nothing else
     // there.

@@ -1,4 +1,4 @@
-//! What the error log and the counters say of a refused handshake.
+//! Logs and counts refused handshakes.
 
 use super::config::Config;
 use crate::httpd::log::Level;
@@ -8,32 +8,32 @@ use crate::httpd::scoreboard;
 /// Why a handshake is refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Cause {
-    /// It is not a good one.
+    /// The handshake is not valid.
     Handshake,
-    /// The configuration is at fault.
+    /// The configuration is wrong.
     Configuration,
-    /// Its origin may not connect.
+    /// The origin may not connect.
     Origin,
-    /// The plugin refuses it.
+    /// The plugin refuses the handshake.
     Plugin,
     /// The plugin cannot be asked.
     Failure,
-    /// The process or the system has too little of something.
+    /// The process or the system lacks a resource.
     Resources,
-    /// There are as many WebSockets over HTTP/2 as there may be.
+    /// The limit of WebSockets over HTTP/2 is reached.
     Http2,
-    /// What is left of httpd's connections or threads is for other requests.
+    /// The rest of httpd's connections or threads is kept for other requests.
     Reserve,
     /// The server or virtual host has as many WebSockets as it may have.
     Connections,
-    /// The client has as many as it may have.
+    /// The client has as many WebSockets as it may have.
     Client,
-    /// The client asks too often.
+    /// The client sends handshakes too often.
     HandshakeRate,
 }
 
 impl Cause {
-    /// All of them, in the order of their numbers (`cause as usize`).
+    /// All causes, in the order of their numbers (`cause as usize`).
     pub(super) const ALL: [Self; 11] = [
         Self::Handshake,
         Self::Configuration,
@@ -48,7 +48,7 @@ impl Cause {
         Self::HandshakeRate,
     ];
 
-    /// The word for it in logs.
+    /// The word for the cause in logs.
     #[must_use]
     pub const fn word(self) -> &'static str {
         match self {
@@ -67,8 +67,8 @@ impl Cause {
     }
 }
 
-/// Counts and logs that a handshake is refused: why, with details in `text`, where, and by or for
-/// which plugin.
+/// Counts and logs a refused handshake: the cause, the details in `text`, the section, and the
+/// plugin that refused it or was to be asked.
 pub(super) fn log_refusal(
     request: &Request,
     config: &Config,
@@ -87,7 +87,7 @@ pub(super) fn log_refusal(
     }
 }
 
-/// The section and the plugin, if there is one.
+/// The section and the plugin, as text, if there are any.
 pub(super) fn place(config: &Config) -> String {
     let section = config.section().map(|section| format!("; {section}"));
     let plugin = config

@@ -1,4 +1,4 @@
-//! What the configuration says about mod_http2, whose own settings other modules cannot see.
+//! Reads mod_http2's settings from the configuration, because other modules cannot see them.
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -7,11 +7,11 @@ use super::Limits;
 use crate::httpd::lines::{self, Line};
 use crate::httpd::mpm;
 
-/// The threads mod_http2 serves streams with, as the configuration read last has it; 0 before that.
+/// The number of mod_http2's threads in the configuration that was read last. 0 before that.
 static WORKERS: AtomicUsize = AtomicUsize::new(0);
 
-/// Reads the configuration. Returns what is to be told if WebSockets are served over HTTP/2, which
-/// mod_http2 does not do in processes without threads.
+/// Reads the configuration. Returns a warning if WebSockets are served over HTTP/2. mod_http2 does
+/// not do that in processes without threads.
 pub fn read_settings() -> Option<String> {
     let mut settings = Settings::default();
     for Line {
@@ -30,7 +30,7 @@ pub fn read_settings() -> Option<String> {
     (settings.serves_websockets() && mpm::is_threaded()).then(describe)
 }
 
-/// How many WebSockets over HTTP/2 a child may have open, on how many connections.
+/// How many WebSockets over HTTP/2 a child process may have open, and on how many connections.
 pub fn limits() -> Limits {
     Limits::leaving_a_tenth(mpm::threads_per_child(), WORKERS.load(Ordering::Relaxed))
 }
@@ -53,7 +53,7 @@ fn describe() -> String {
 /// The directives of mod_http2 that matter here.
 #[derive(Default)]
 struct Settings {
-    /// Whether the main server and virtual hosts serve WebSockets, where they say so.
+    /// Whether the main server and the virtual hosts serve WebSockets, if they say so.
     websockets: BTreeMap<Option<usize>, bool>,
     min_workers: Option<usize>,
     max_workers: Option<usize>,
@@ -64,8 +64,8 @@ impl Settings {
         self.websockets.values().any(|serves| *serves)
     }
 
-    /// Notes a directive of the main server, or of a virtual host. `name` is in lower case.
-    /// mod_http2 looks only at the main server for the number of its threads.
+    /// Notes a directive of the main server or of a virtual host. `name` is in lower case.
+    /// mod_http2 takes the number of its threads only from the main server.
     fn note(&mut self, name: &str, arguments: &str, host: Option<usize>) {
         let value = arguments.trim_ascii();
         let value = value
@@ -83,7 +83,9 @@ impl Settings {
         }
     }
 
-    /// As mod_http2 has it: half as many again as threads serve connections, unless it is told.
+    /// The number of mod_http2's threads: `H2MaxWorkers`, or by default half as many again as
+    /// `H2MinWorkers`, and at least 4. The default of `H2MinWorkers` is the number of the MPM's
+    /// threads.
     fn workers(&self, threads_per_child: usize) -> usize {
         self.max_workers.unwrap_or_else(|| {
             let least = self.min_workers.unwrap_or(threads_per_child);

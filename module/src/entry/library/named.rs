@@ -1,8 +1,8 @@
 //! Which plugins an `.htaccess` file may load.
 //!
-//! A library is code that runs in httpd's processes. Whoever may write an `.htaccess` file is
-//! usually trusted with one folder, not with that. So by default such a file chooses among the
-//! plugins that the server's own configuration names (`WebSocketHtaccessPlugins`).
+//! A library is code that runs in httpd's processes. People who may write an `.htaccess` file are
+//! usually trusted with one folder, not with that. So by default such a file can only choose among
+//! the plugins that the server's own configuration names (`WebSocketHtaccessPlugins`).
 
 use std::ffi::{CStr, CString};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -19,10 +19,10 @@ struct Named {
     symbol: Box<[u8]>,
 }
 
-/// Those of the configuration being read or in use, until its pool is destroyed.
+/// The plugins of the configuration being read or in use, until its pool is destroyed.
 static NAMED: Mutex<Vec<Named>> = Mutex::new(Vec::new());
 
-/// Remembers what a `WebSocketHandler` of the server's configuration names.
+/// Remembers a plugin that a `WebSocketHandler` of the server's configuration names.
 pub(super) fn remember(pool: Pool, library: &CStr, symbol: &[u8]) {
     let mut named = lock();
     if named.is_empty() {
@@ -37,9 +37,9 @@ pub(super) fn remember(pool: Pool, library: &CStr, symbol: &[u8]) {
     }
 }
 
-/// The path under which to load the library that an `.htaccess` file names. Where the server's
-/// configuration must name it too, that is the path there: what the other one leads to may change
-/// between this look and the loading.
+/// The path under which to load the library that an `.htaccess` file names. If the server's
+/// configuration must name the library too, this is the path there, because a link in the other
+/// path may change between this check and the loading.
 ///
 /// # Errors
 ///

@@ -1,4 +1,4 @@
-//! What a symbol of a library stands for: only a function can be called.
+//! Checks that a symbol of a library is a function that can be called.
 
 use std::ffi::{CStr, OsStr, c_int, c_void};
 use std::mem::MaybeUninit;
@@ -9,12 +9,13 @@ use std::ptr;
 use super::files::is_same_file;
 use crate::plugin::is_executable;
 
-/// Why a symbol cannot be an init function, to be read behind its name.
+/// Why a symbol cannot be an init function. The text is meant to follow the symbol's name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum NotInit {
-    /// It is a variable, or something else that is no code.
+    /// The symbol is a variable, or something else that is not code.
     NotAFunction,
-    /// It is a function of the C library, of which none returns a plugin, and some never return.
+    /// The symbol is a function of the C library. None of these returns a plugin, and some never
+    /// return.
     OfTheCLibrary,
 }
 
@@ -29,12 +30,12 @@ impl NotInit {
     }
 }
 
-/// What the dynamic linker knows of an address.
+/// What the dynamic linker knows about an address.
 struct Symbol {
-    /// Where the library begins that holds it.
+    /// The start of the library that holds the address.
     base: usize,
     library: PathBuf,
-    /// `STT_FUNC` and the like, of the symbol at this very address.
+    /// The kind of the symbol at exactly this address, such as `STT_FUNC`.
     kind: Option<u8>,
 }
 
@@ -43,8 +44,8 @@ const STT_NOTYPE: u8 = 0;
 const STT_FUNC: u8 = 2;
 const STT_GNU_IFUNC: u8 = 10;
 
-/// Makes sure that `address`, which the linker gave for a symbol of `library`, may be called.
-/// Returns the library that holds the function if it is another one, on which `library` depends.
+/// Checks that `address`, which the linker gave for a symbol of `library`, may be called. If
+/// another library, on which `library` depends, holds the function, returns that library.
 pub(super) fn check(address: *const c_void, library: &Path) -> Result<Option<PathBuf>, NotInit> {
     if !is_executable(address.addr()) {
         return Err(NotInit::NotAFunction);
@@ -79,7 +80,7 @@ fn find(address: *const c_void) -> Option<Symbol> {
     if info.dli_fname.is_null() {
         return None;
     }
-    // SAFETY: a string of the linker's, there as long as the library is loaded.
+    // SAFETY: a string of the linker, valid while the library is loaded.
     let library = unsafe { CStr::from_ptr(info.dli_fname) }.to_bytes();
     let kind = ptr::eq(info.dli_saddr, address.cast_mut())
         .then(|| kind(entry))
@@ -91,7 +92,7 @@ fn find(address: *const c_void) -> Option<Symbol> {
     })
 }
 
-/// As `dladdr`, and sets `entry` to the symbol's entry in its table, where the linker gives that.
+/// Like `dladdr`, and sets `entry` to the symbol's table entry, if the linker provides that.
 ///
 /// # Safety
 ///
@@ -104,25 +105,25 @@ unsafe fn look_up(
     #[cfg(all(target_os = "linux", target_env = "gnu"))]
     {
         const RTLD_DL_SYMENT: c_int = 1;
-        // SAFETY: the caller vouches for both places.
+        // SAFETY: the caller vouches for `info` and `entry`.
         unsafe { libc::dladdr1(address, info, entry, RTLD_DL_SYMENT) }
     }
     #[cfg(not(all(target_os = "linux", target_env = "gnu")))]
     {
         let _ = entry;
-        // SAFETY: the caller vouches for the place.
+        // SAFETY: the caller vouches for `info`.
         unsafe { libc::dladdr(address, info) }
     }
 }
 
-/// The kind that an entry of a symbol table says.
+/// The kind of a symbol, from its entry in the symbol table.
 #[cfg(all(target_os = "linux", target_env = "gnu"))]
 fn kind(entry: *mut c_void) -> Option<u8> {
     #[cfg(target_pointer_width = "64")]
     type Entry = libc::Elf64_Sym;
     #[cfg(target_pointer_width = "32")]
     type Entry = libc::Elf32_Sym;
-    // SAFETY: null, or an entry of a loaded library's symbol table (`RTLD_DL_SYMENT`).
+    // SAFETY: `entry` is null, or an entry of a loaded library's symbol table (`RTLD_DL_SYMENT`).
     let entry = unsafe { entry.cast::<Entry>().as_ref() };
     entry.map(|entry| entry.st_info & 0xf)
 }

@@ -1,4 +1,4 @@
-//! What a request publishes.
+//! The message that a request publishes.
 
 use serde::de::IgnoredAny;
 
@@ -6,7 +6,7 @@ use super::reply::Fault;
 use crate::httpd::request::Request;
 use crate::topics::Kind;
 
-/// A message, which is what its kind says.
+/// A message whose payload fits its kind.
 pub(super) struct Message {
     kind: Kind,
     payload: Vec<u8>,
@@ -41,7 +41,7 @@ impl Message {
     }
 }
 
-/// The kind of message that a request has.
+/// The kind of message that a request carries.
 pub(super) fn kind(request: &Request) -> Result<Kind, Fault> {
     let encoding = request.header(c"Content-Encoding").unwrap_or_default();
     if !encoding.is_empty() && !encoding.eq_ignore_ascii_case(b"identity") {
@@ -50,8 +50,8 @@ pub(super) fn kind(request: &Request) -> Result<Kind, Fault> {
     kind_of(request.header(c"Content-Type").unwrap_or_default())
 }
 
-/// The kind of message that a media type stands for (RFC 9110, section 8.3.1). A form is none: it
-/// is what `curl --data` sends unless told otherwise.
+/// The kind of message for a media type (RFC 9110, section 8.3.1). Forms are refused: `curl --data`
+/// sends a form unless it is told otherwise.
 fn kind_of(content_type: &[u8]) -> Result<Kind, Fault> {
     let content_type = String::from_utf8_lossy(content_type).to_ascii_lowercase();
     let mut parts = content_type.split(';').map(str::trim);

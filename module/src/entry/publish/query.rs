@@ -2,16 +2,16 @@
 
 use websocket_plugin::abi::host::check_topic;
 
-/// The topic of a query `topic=...`, in the encoding of forms. `None` if there is anything else in
-/// the query, or no name of a topic.
+/// The topic of a query `topic=...`, which is encoded as in forms. `None` if the query holds
+/// anything else, or if the topic is not valid.
 pub(super) fn topic(query: &[u8]) -> Option<String> {
     let value = query.strip_prefix(b"topic=")?;
     let topic = String::from_utf8(decode(value)?).ok()?;
     check_topic(&topic).is_ok().then_some(topic)
 }
 
-/// Decodes a value of a form (WHATWG URL, section 5.1). `None` where `%` is not followed by two
-/// hexadecimal digits, and where another value follows.
+/// Decodes a value of a form (WHATWG URL, section 5.1). `None` if two hexadecimal digits do not
+/// follow a `%`, or if another value follows.
 fn decode(value: &[u8]) -> Option<Vec<u8>> {
     let mut decoded = Vec::with_capacity(value.len());
     let mut rest = value.iter();

@@ -1,4 +1,4 @@
-//! What requests are answered with: JSON.
+//! The answers to requests, in JSON.
 
 use std::ffi::CStr;
 
@@ -18,7 +18,7 @@ pub(super) enum Fault {
     Method,
     /// The query names no topic.
     Topic,
-    /// Nobody may publish to the topic here.
+    /// Requests may not publish to the topic here.
     TopicNotAllowed,
     /// The request comes from a page of another site.
     Origin,
@@ -26,21 +26,21 @@ pub(super) enum Fault {
     Key,
     /// Another message had the same key.
     KeyUsed,
-    /// The message with this key is being published.
+    /// The message with this key is still being published.
     Pending,
     /// There is no body.
     Length,
     /// The body is too long.
     TooLong,
-    /// The body has not come as announced.
+    /// The body did not arrive as announced.
     Body,
     /// A text is not UTF-8.
     Text,
-    /// What is wrong with the JSON.
+    /// The JSON is not valid, for this reason.
     Json(String),
     /// The body is a form.
     Form,
-    /// The text is in another character set.
+    /// The text has another character set than UTF-8.
     Charset,
     /// The body is compressed.
     Encoding,
@@ -61,7 +61,7 @@ impl From<TopicError> for Fault {
 }
 
 impl Fault {
-    /// The status, a name for programs, and what to tell people.
+    /// The status, a name for programs, and a text for people.
     fn describe(&self) -> (u16, &'static str, &str) {
         match self {
             Self::Method => (405, "method", "use POST to publish, or GET"),
@@ -109,7 +109,7 @@ impl Fault {
     }
 }
 
-/// Sends a text of JSON.
+/// Sends a JSON text.
 pub(super) fn send(request: Request, text: &str) -> Answer {
     request.set_response_header(c"Cache-Control", b"no-store");
     request.set_response_header(c"X-Content-Type-Options", b"nosniff");
@@ -136,7 +136,7 @@ pub(super) fn refuse(request: Request, fault: &Fault) -> Answer {
     refusal.send(request)
 }
 
-/// A message was published, or waits for the broker.
+/// The answer when a message was published, or waits for the broker.
 pub(super) fn published(topic: &str, published: Published, subscribers: u64) -> String {
     let state = match published {
         Published::Here(_) => "published",
@@ -152,7 +152,7 @@ pub(super) fn published(topic: &str, published: Published, subscribers: u64) -> 
     .to_string()
 }
 
-/// Who is on a topic.
+/// The answer that says who is on a topic.
 pub(super) fn presence(topic: &str, count: u64, members: &[Listed]) -> String {
     let members: Vec<_> = members.iter().map(Listed::to_json).collect();
     json!({ "topic": topic, "subscribers": count, "members": members }).to_string()
