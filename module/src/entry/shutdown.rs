@@ -1,8 +1,8 @@
-//! How the module learns that its child process is to end.
+//! Finds out that the child process is about to end.
 //!
-//! Since 2.4.49 httpd tells with the hook `child_stopping`. The function that hooks it is looked up
-//! at run time, so that the module loads into older versions too. There a thread looks at the state
-//! of the MPM (`LOOK_INTERVAL`) while connections are open.
+//! Since 2.4.49 httpd calls the hook `child_stopping`. The function that registers the hook is
+//! looked up at run time, so that the module also loads into older versions. In those, a thread
+//! checks the state of the MPM every [`LOOK_INTERVAL`] while connections are open.
 
 #![allow(unsafe_code)]
 
@@ -27,7 +27,7 @@ use crate::registry;
 use cause::{code, code_at_once};
 use watch::{Over, Watch};
 
-/// How often the state of the MPM is looked at.
+/// How often the thread checks the state of the MPM.
 const LOOK_INTERVAL: Duration = Duration::from_millis(250);
 
 type ChildStopping = unsafe extern "C" fn(*mut sys::apr_pool_t, c_int);
@@ -36,18 +36,19 @@ type ChildStopping = unsafe extern "C" fn(*mut sys::apr_pool_t, c_int);
 type HookChildStopping =
     unsafe extern "C" fn(Option<ChildStopping>, *const *const c_char, *const *const c_char, c_int);
 
-/// How long after its state the MPM has changed everything else.
+/// How long after changing its state the MPM has done everything else that its stop consists of.
 const SETTLED_AFTER: Duration = Duration::from_millis(50);
 
 static WATCH: Mutex<Option<Watch>> = Mutex::new(None);
 
-/// Asks to be told when the child stops.
+/// Registers the hook `child_stopping`, if httpd has it.
 ///
 /// # Safety
 ///
 /// Called in the hook that registers hooks.
 pub(super) unsafe fn hook() {
-    // SAFETY: the name is a constant; a function httpd exports by this name is of this type.
+    // SAFETY: the name is a constant. The function that httpd exports under this name has this
+    // type.
     unsafe {
         let function = libc::dlsym(libc::RTLD_DEFAULT, c"ap_hook_child_stopping".as_ptr());
         served::note_sockets(function.is_null());
@@ -64,8 +65,8 @@ pub(super) unsafe fn hook() {
 }
 
 unsafe extern "C" fn child_stopping(_pool: *mut sys::apr_pool_t, graceful: c_int) {
-    // Without threads this runs in a signal handler, where no lock may be taken; the process ends
-    // at once and the kernel closes its only connection.
+    // Without threads this runs in a signal handler, which must not take a lock. The process ends
+    // at once, and the kernel closes its only connection.
     if !mpm::is_threaded() {
         return;
     }
@@ -85,7 +86,7 @@ fn stop_at_once() {
     registry::shut_down(code_at_once());
 }
 
-/// Lets connections live on until their time has come, or httpd's parent process asks again.
+/// Keeps connections open until they are due, or until httpd's parent process sends another signal.
 fn drain() {
     quota::note_leaving();
     let drained =
@@ -97,8 +98,8 @@ fn drain() {
     }
 }
 
-/// To be called when there is a connection more: looks for the end of the child, where nobody tells
-/// of it.
+/// Called when a connection is opened. Starts the thread that looks for the end of the child
+/// process, if httpd has no hook for it.
 pub fn expect() {
     if !served::are_sockets_noted() || !mpm::is_threaded() {
         return;
@@ -118,11 +119,11 @@ fn watch() -> io::Result<()> {
     Ok(())
 }
 
-/// Ends when the child stops, or has no connections.
+/// Returns when the child process stops, or has no connections.
 fn look(over: &Over) {
     while !over.wait(LOOK_INTERVAL) {
         if mpm::is_stopping() {
-            // Which of both it is shows in what the MPM does with the sockets.
+            // Only on a hard stop, the MPM closes the sockets that its threads use.
             if !over.wait(SETTLED_AFTER) && served::is_any_socket_closed() {
                 stop_at_once();
             } else {
@@ -131,7 +132,7 @@ fn look(over: &Over) {
             return;
         }
         let mut watch = WATCH.lock().unwrap_or_else(PoisonError::into_inner);
-        // A connection is registered before `watch` is called, so that none is missed.
+        // A connection is registered before `watch` is called, so this misses none.
         if registry::is_empty() {
             *watch = None;
             return;
@@ -139,12 +140,14 @@ fn look(over: &Over) {
     }
 }
 
-/// Keeps the child until the connections of its loops have ended, then closes all that are left.
-/// The threads of the MPM have ended. They do not wait for detached connections, nor for one that
-/// was accepted in the last moment: the MPM counts it too late (event.c, `process_socket`).
+/// Keeps the child process until the connections of its loops have ended. Then closes all that are
+/// left. The MPM's threads have ended: they do not wait for detached connections, nor for a
+/// connection that was accepted at the last moment, which the MPM counts too late (event.c,
+/// `process_socket`).
 pub(super) fn wait_for_loops() {
     stop_looking();
-    // Nobody has told of the end, or looked in time. If it is a hard stop, SIGTERM will tell.
+    // The thread that looks has not noticed the stop in time. If it is a hard stop, SIGTERM will
+    // come.
     if served::are_sockets_noted() && registry::is_any_detached() && !draining::is_running() {
         drain();
     }
@@ -159,7 +162,8 @@ pub(super) fn wait_for_loops() {
     registry::shut_down(code);
 }
 
-/// Ends the threads that wait for the end of the child, which has come, and waits for them.
+/// Ends the threads that watch for the end of the child process, and waits for them. The end has
+/// come.
 pub(super) fn finish() {
     termination::stop();
     draining::stop();

@@ -1,8 +1,8 @@
-//! What is checked once the whole configuration has been read.
+//! Checks what can be checked only when the whole configuration has been read.
 //!
-//! A plugin's options may stand before or behind its `WebSocketHandler`, or in the server around
-//! its section, so a Rust plugin can only be configured when everything is known. Neither can
-//! mistakes that concern several lines be told before.
+//! The options of a plugin may come before or after its `WebSocketHandler`, or in the server around
+//! its section. So a Rust plugin can be configured only when everything is known. Mistakes that
+//! concern several lines cannot be found earlier either.
 
 #![allow(unsafe_code)]
 
@@ -28,12 +28,12 @@ pub(super) use warnings::warn;
 struct Section {
     server: *mut sys::server_rec,
     config: *const Config,
-    /// The ids of its lines that name a plugin, and of the first that sets an option.
+    /// The ids of its lines that name a plugin, and of its first line that sets an option.
     handlers: Vec<usize>,
     option: Option<usize>,
 }
 
-/// A line that a [`Section`] is checked for.
+/// The kind of line that makes a [`Section`] worth checking.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Subject {
     /// `WebSocketHandler`.
@@ -42,14 +42,15 @@ pub(super) enum Subject {
     Option,
 }
 
-// SAFETY: sections are remembered and checked by the one thread that reads the configuration.
+// SAFETY: only the one thread that reads the configuration remembers and checks sections.
 unsafe impl Send for Section {}
 
 /// The sections of the configuration being read, until its pool is destroyed.
 static SECTIONS: Mutex<Vec<Section>> = Mutex::new(Vec::new());
 
-/// Remembers a section for [`check`], unless it comes from an `.htaccess` file while httpd serves:
-/// then the request finds out. `line` is httpd's record of the directive being read.
+/// Remembers a section for [`check`]. Ignores sections of `.htaccess` files that are read while
+/// httpd serves requests: the request checks those. `line` is httpd's record of the directive being
+/// read.
 pub(super) fn remember(
     pool: Pool,
     server: *mut sys::server_rec,
@@ -82,7 +83,7 @@ pub(super) fn remember(
 }
 
 /// Configures the plugin of each section, and looks for mistakes. Returns whether all plugins
-/// agreed, and all locations that must be guarded are. `main` is the main server.
+/// accept their options and all locations that must be guarded are. `main` is the main server.
 pub(super) fn check(pool: Pool, main: *mut sys::server_rec) -> bool {
     let sections = sections().clone();
     let lines = lines::all();
@@ -104,9 +105,9 @@ pub(super) fn check(pool: Pool, main: *mut sys::server_rec) -> bool {
     bad == 0 && unguarded.is_empty()
 }
 
-/// Logs the warnings about the configuration, once for each start: httpd reads it twice, and has
-/// not opened its error log when it reads it. Warns too of settings that would end WebSockets, or
-/// have them take threads.
+/// Logs the warnings about the configuration once for each start: httpd reads the configuration
+/// twice, and opens its error log only after that. Also warns of settings that would end WebSockets
+/// or make them hold threads.
 pub(super) fn log_warnings() {
     let about_http2 = settings::read_settings();
     let about_capacity = capacity::read_settings();
@@ -126,8 +127,8 @@ pub(super) fn log_warnings() {
     }
 }
 
-/// Warns of settings that end children while WebSockets are open in them, which then stay for the
-/// drain time only.
+/// Warns of settings that end children with open WebSockets, which then stay open for the drain
+/// time only.
 fn about_retirements() -> Option<String> {
     let DrainTime::Limited(time) = config::drain_time() else {
         return None;
@@ -162,7 +163,7 @@ fn facts(sections: &[Section], main: *mut sys::server_rec) -> Facts {
 }
 
 fn check_section(section: &Section, lines: &[Line]) -> bool {
-    // SAFETY: servers and sections live in the configuration's pool, which is still there: its
+    // SAFETY: servers and sections live in the configuration's pool. The pool still exists: its
     // clean-up would have cleared the list.
     let config = unsafe {
         let defaults = (*section.server).lookup_defaults;
@@ -182,7 +183,7 @@ fn check_section(section: &Section, lines: &[Line]) -> bool {
 }
 
 impl Section {
-    /// Where to look for what is wrong with it: "FILE:LINE: <Location /x>: ".
+    /// Where the administrator has to look, such as "FILE:LINE: <Location /x>: ".
     fn place(&self, lines: &[Line]) -> String {
         let id = self.handlers.last().copied().or(self.option);
         let line = lines.iter().find(|line| Some(line.id) == id);

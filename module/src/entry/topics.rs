@@ -1,4 +1,4 @@
-//! What topics need of the configuration, when all of it has been read.
+//! Prepares topics when the whole configuration has been read.
 
 #![allow(unsafe_code)]
 
@@ -32,21 +32,21 @@ unsafe fn space_of_server(server: *const sys::server_rec) -> SpaceId {
     }
 }
 
-/// Prepares what the children share.
+/// Prepares what the child processes share for topics.
 ///
 /// # Safety
 ///
-/// This is the parent process, without other threads; `configuration` is the pool of the
+/// This is the parent process, without other threads. `configuration` is the pool of the
 /// configuration, and `main` is httpd's main server.
 pub(super) unsafe fn prepare(configuration: Pool, main: *const sys::server_rec) {
     if state::is_rehearsal() {
-        // httpd may go to the background before it reads its configuration again, with another
-        // process id.
+        // httpd may go into the background, with another process id, before it reads its
+        // configuration again.
         return;
     }
     let mut settings = Settings::default();
     let mut server = main;
-    // SAFETY: the caller vouches for the main server; the others follow it.
+    // SAFETY: the caller vouches for the main server. The others follow it.
     let main_config = unsafe {
         while let Some(current) = server.as_ref() {
             let space = space_of_server(server);
@@ -66,7 +66,7 @@ pub(super) unsafe fn prepare(configuration: Pool, main: *const sys::server_rec) 
         path: main_config.store(),
         size: main_config.memory(),
     };
-    // SAFETY: the caller's promise.
+    // SAFETY: the caller vouches for all of it.
     match unsafe { commons::share(configuration, main, wanted) } {
         Ok(Kept::AsWanted) => {}
         Ok(Kept::Other) => log_server(

@@ -17,7 +17,7 @@ use crate::protocol::{ClientHandshake, HandshakeError, RequestHead, SUPPORTED_VE
 use crate::reactor::{Reactor, Threads};
 use opening::Opening;
 
-/// Serves a request for which `SetHandler websocket-handler` holds.
+/// Serves a request with `SetHandler websocket-handler`.
 pub fn handle(request: Request, config: &Config) -> Answer {
     serve(request, config).unwrap_or_else(|refusal| refusal.send(request))
 }
@@ -70,7 +70,8 @@ fn head(request: &Request) -> RequestHead<'_> {
         origin: request.header(c"Origin"),
         sec_websocket_origin: request.header(c"Sec-WebSocket-Origin"),
         content_length: redirects::content_length(request),
-        // mod_http2 makes one up, as its streams end by themselves; a client cannot send it there.
+        // mod_http2 adds this header itself, because its streams mark their own end. A client
+        // cannot send it over HTTP/2.
         has_transfer_encoding: request.http2_connection().is_none()
             && request.header(c"Transfer-Encoding").is_some(),
     }
@@ -84,7 +85,7 @@ fn bad_handshake(request: Request, config: &Config, error: HandshakeError) -> Re
             Refusal::BAD_REQUEST.header(c"Sec-WebSocket-Version", SUPPORTED_VERSIONS)
         }
         HandshakeError::Body => {
-            // Before anything is sent: nobody may take the body for the next request.
+            // Called before anything is sent, so that nothing takes the body for the next request.
             request.end_connection();
             Refusal::BAD_REQUEST
         }
@@ -122,9 +123,9 @@ fn check_origin(
     }
 }
 
-/// The reactor, if the connection can be left to it.
+/// The reactor, if it may serve the connection.
 fn reactor_for(request: Request, config: &Config) -> Option<&'static Reactor> {
-    // Whoever redirects must pass on that the request is suspended.
+    // A handler that redirects must pass on that the request is suspended.
     let may_suspend = request.can_suspend() && redirects::is_answer_heard(request);
     if !config.is_event_driven() || !may_suspend {
         return None;

@@ -1,11 +1,11 @@
-//! What clients are told when a child ends.
+//! The close code for clients when a child process ends.
 
 use websocket_plugin::CloseCode;
 
 use crate::httpd::generation;
 
-/// What tells clients why a child ends gracefully: httpd has been restarted or has no more use for
-/// the child, or it stops.
+/// The code when the child ends gracefully: 1012 if httpd has been restarted or no longer needs the
+/// child, and 1001 if httpd stops.
 pub(super) fn code() -> CloseCode {
     if generation::is_stopping() {
         CloseCode::GOING_AWAY
@@ -14,7 +14,7 @@ pub(super) fn code() -> CloseCode {
     }
 }
 
-/// The same, of a child that is told to end at once.
+/// The code when the child has to end at once.
 pub(super) fn code_at_once() -> CloseCode {
     if generation::is_restarting() && !generation::is_stopping() {
         CloseCode::SERVICE_RESTART

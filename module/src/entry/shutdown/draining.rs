@@ -1,11 +1,12 @@
-//! The end of the connections of a child that stops gracefully, and of the child itself.
+//! Ends the connections of a child process that stops gracefully, and then the child itself.
 //!
-//! A thread closes each connection when its time has come. It looks around now and then, as httpd
-//! tells a child that is ending nothing more: httpd may stop, be told to end at once, or lack a
-//! place for new children.
+//! A thread closes each connection when it is due. Now and then it checks the state of httpd,
+//! because httpd tells an ending child nothing more: httpd may stop, may want the child to end at
+//! once, or may lack a place for new children.
 //!
-//! The child ends with its last connection (event.c, `listener_thread`), and one in whose callback
-//! a plugin hangs never ends. So the thread ends the process when only such are left.
+//! The child ends with its last connection (event.c, `listener_thread`). If a plugin hangs in a
+//! callback, that connection never ends. So the thread ends the process when only such connections
+//! are left.
 
 use std::io;
 use std::sync::{Mutex, PoisonError};
@@ -18,31 +19,32 @@ use crate::httpd::log::{Level, log_server};
 use crate::httpd::{generation, mpm, slots};
 use crate::registry::{self, Left};
 
-/// How often to look around.
+/// How often the thread checks the state of httpd.
 const INTERVAL: Duration = Duration::from_millis(250);
 
-/// What is due within so much time is closed together, so that the thread wakes up less often.
+/// Connections due within this time are closed together, so that the thread wakes up less often.
 const TOGETHER: Duration = Duration::from_millis(10);
 
-/// When a child is told to end, it may take so long until a stop can be told from the end of a
-/// child that httpd has no more use for.
+/// How long the thread waits for a sign of why the child ends: httpd stops, or no longer needs the
+/// child.
 const TOLD_APART_AFTER: Duration = Duration::from_millis(200);
 
 /// How long clients may take to answer the last close frames.
 const POLITENESS: Duration = Duration::from_secs(3);
 
-/// How long connections may take to end when no client is waited for.
+/// How long connections may take to end when the server does not wait for their clients.
 const PATIENCE: Duration = Duration::from_secs(4);
 
-/// Places for children are short when they have been for so long: the parent looks once a second.
+/// How long places for children have to be short before that counts: the parent looks once a
+/// second.
 const SHORT_FOR: Duration = Duration::from_secs(1);
 
-/// A graceful stop is over by so much before its limit.
+/// How long before its limit a graceful stop is to be over.
 const RESERVE: Duration = Duration::from_secs(2);
 
 static WATCH: Mutex<Option<Watch>> = Mutex::new(None);
 
-/// Begins.
+/// Begins the graceful stop, unless it has begun.
 ///
 /// # Errors
 ///
@@ -107,19 +109,19 @@ fn is_told_apart() -> bool {
     generation::is_superseded() || generation::is_stopping()
 }
 
-/// What the thread knows and has done.
+/// What the thread has found out and done.
 #[derive(Default)]
 struct Drain {
     is_limited: bool,
     is_hurried: bool,
     short_since: Option<Instant>,
     is_hard: bool,
-    /// What was left the last time, and since when.
+    /// What was left at the last check, and since when.
     left: Option<(Left, Instant)>,
 }
 
 impl Drain {
-    /// Finds out what httpd does not tell.
+    /// Checks the state of httpd, which tells the child nothing.
     fn look_around(&mut self) {
         if !self.is_limited && generation::is_stopping() {
             self.is_limited = true;
@@ -148,7 +150,7 @@ impl Drain {
         since.elapsed() >= SHORT_FOR
     }
 
-    /// Looks after those that were told to end and do not.
+    /// Hurries connections that were told to end and do not.
     fn look_after(&mut self) {
         let left = registry::left();
         let since = match self.left {
@@ -181,7 +183,7 @@ pub(in crate::entry) fn leave() -> ! {
         Level::Warning,
         "a callback of a plugin is stuck; the process ends without it",
     );
-    // SAFETY: ends the process without running anything that the stuck callback might then find
+    // SAFETY: this ends the process and runs nothing, so the stuck callback cannot find anything
     // gone.
     unsafe { libc::_exit(0) }
 }

@@ -1,7 +1,7 @@
-//! The signal that ends a child which is already stopping gracefully.
+//! Handles the signal that ends a child process which is already stopping gracefully.
 //!
-//! A threaded MPM no longer acts on it then (worker.c and event.c, `child_main`): with connections
-//! that live on, the child would take the full ten seconds after which httpd kills it.
+//! A threaded MPM ignores the signal during a graceful stop (worker.c and event.c, `child_main`).
+//! With connections that live on, the child would take the full ten seconds until httpd kills it.
 
 use std::io;
 use std::mem::MaybeUninit;
@@ -25,8 +25,8 @@ struct Watch {
 
 static WATCH: Mutex<Option<Watch>> = Mutex::new(None);
 
-/// Calls `action`, on a thread of its own, when httpd's parent process tells this one to terminate.
-/// (The MPM also sends the signal to itself, to wake its main thread.)
+/// Calls `action`, on a thread of its own, when httpd's parent process tells this process to
+/// terminate. The MPM also sends the signal to itself, to wake its main thread. This ignores that.
 ///
 /// # Errors
 ///
@@ -49,11 +49,11 @@ pub(super) fn watch(action: impl Fn() + Send + 'static) -> io::Result<()> {
     Ok(())
 }
 
-/// signal-hook has interrupted system calls taken up again, but the MPM wakes its own main thread
-/// with the signal, which waits in one (`ap_mpm_podx_check`).
+/// Makes the signal interrupt system calls. signal-hook lets them be restarted, but the MPM also
+/// uses the signal to wake its own main thread from one (`ap_mpm_podx_check`).
 fn interrupt_system_calls() {
     let mut action = MaybeUninit::<libc::sigaction>::uninit();
-    // SAFETY: the first call fills the structure the second one reads, with one flag less.
+    // SAFETY: the first call fills the structure. The second call reads it, with one flag less.
     unsafe {
         if libc::sigaction(SIGTERM, ptr::null(), action.as_mut_ptr()) == 0 {
             let mut action = action.assume_init();
@@ -70,16 +70,16 @@ fn is_from_parent(origin: &Origin) -> bool {
         .is_some_and(|sender| Some(sender.pid) == parent)
 }
 
-/// Ends the thread and waits for it. From then on the signal is ignored: the process is about to
+/// Ends the thread and waits for it. From then on the process ignores the signal: it is about to
 /// end.
 pub(super) fn stop() {
     let watch = WATCH.lock().unwrap_or_else(PoisonError::into_inner).take();
     if let Some(Watch { handle, thread }) = watch {
         handle.close();
-        // SAFETY: changes how this process takes a signal. The handler lies in this library, which
-        // is unmapped before the process has ended.
+        // SAFETY: this changes what the signal does in this process. The handler lies in this
+        // library, which is unmapped before the process has ended.
         unsafe { libc::signal(SIGTERM, libc::SIG_IGN) };
-        // It only fails if the thread panicked, and then it has ended too.
+        // A join fails only if the thread panicked, and then it has ended too.
         let _ = thread.join();
     }
 }

@@ -1,4 +1,4 @@
-//! Threads that look at something now and then until they are told to end.
+//! Threads that check something now and then, until they are told to end.
 
 use std::io;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
@@ -8,13 +8,13 @@ use std::time::Duration;
 use crate::httpd::guard::guard;
 use crate::httpd::thread::spawn;
 
-/// Such a thread.
+/// A thread that checks something now and then.
 pub(super) struct Watch {
     over: Arc<Over>,
     thread: JoinHandle<()>,
 }
 
-/// What the thread waits for between two looks.
+/// Tells the thread to end. The thread waits for it between two checks.
 #[derive(Default)]
 pub(super) struct Over {
     is_set: Mutex<bool>,
@@ -22,7 +22,7 @@ pub(super) struct Over {
 }
 
 impl Watch {
-    /// Starts a thread of this name that runs `look`.
+    /// Starts a thread with this name that runs `look`.
     ///
     /// # Errors
     ///
@@ -43,7 +43,7 @@ impl Watch {
     pub(super) fn end(self) {
         *self.over.lock() = true;
         self.over.changed.notify_all();
-        // It only fails if the thread panicked, and then it has ended too.
+        // A join fails only if the thread panicked, and then it has ended too.
         let _ = self.thread.join();
     }
 }

@@ -1,13 +1,14 @@
-//! Locations where requests publish to topics serve those only whom `Require` lets in.
+//! Checks that `Require` guards the locations where requests publish to topics.
 //!
-//! httpd tells a handler whether somebody has logged in, but not what has let a request in: an
-//! address, or `Require all granted`. So the rules have to stand beside `WebSocketPublish`, where
-//! they are found when the configuration is read. That directive stands in no `.htaccess` file.
+//! httpd tells a handler whether a user has logged in, but not which rule has admitted a request:
+//! an address, or `Require all granted`. So the rules have to be next to `WebSocketPublish`, where
+//! they are found when the configuration is read. `WebSocketPublish` is not allowed in `.htaccess`
+//! files.
 
 use crate::entry::publish::HANDLER;
 use crate::httpd::lines::Line;
 
-/// Errors, in the order of the lines.
+/// The errors, in the order of the lines.
 pub(super) fn find(lines: &[Line]) -> Vec<String> {
     let mut errors = Vec::new();
     let mut seen = Vec::new();
@@ -25,8 +26,7 @@ pub(super) fn find(lines: &[Line]) -> Vec<String> {
     errors
 }
 
-/// Where a line stands: its virtual host, and the sections around it that say which requests it is
-/// for.
+/// Where a line is: its virtual host, and those sections around it that select requests.
 fn place(line: &Line) -> (Option<usize>, Vec<&str>) {
     const OTHERS: [&str; 8] = [
         "<ifmodule ",
@@ -64,7 +64,7 @@ fn fault(lines: &[Line], index: usize) -> Option<String> {
                 .into(),
         );
     }
-    // httpd applies what comes later, and what virtual hosts say, on top.
+    // httpd lets later sections, and sections of virtual hosts, override this one.
     let is_later = |(at, other): (usize, &Line)| match (line.scope.host, other.scope.host) {
         (None, Some(_)) => true,
         (Some(_), None) => false,
@@ -108,24 +108,24 @@ fn written(line: &Line) -> String {
     format!("{name} {}", line.arguments)
 }
 
-/// Whether a line lets in everybody, alone or together with others.
+/// Whether a line admits everybody, alone or together with other lines.
 fn opens(line: &Line) -> bool {
     let mut words = words(line);
     match &*line.name {
         "require" => match words.next().as_deref() {
             Some("all") => words.next().as_deref() == Some("granted"),
-            // Everybody can choose a method.
+            // Every client can choose its method.
             Some("method") => !is_one_of_all(line),
             _ => false,
         },
-        // Rules of another section do as well.
+        // With `Or`, rules of another section are enough.
         "authmerging" => words.next().as_deref() == Some("or"),
         "satisfy" => words.next().as_deref() == Some("any"),
         _ => false,
     }
 }
 
-/// Whether a line lets in some only, for every method.
+/// Whether a line admits only some requests, whatever their method.
 fn guards(line: &Line) -> bool {
     let is_limited = |section: &String| section.starts_with("<limit");
     let is_of_none = |section: &String| section.starts_with("<requirenone");
@@ -138,7 +138,7 @@ fn guards(line: &Line) -> bool {
             .any(|section| is_limited(section) || is_of_none(section))
 }
 
-/// Whether all lines of the innermost section have to be met.
+/// Whether the innermost section demands that all its lines match.
 fn is_one_of_all(line: &Line) -> bool {
     let innermost = line.scope.around.last();
     innermost.is_some_and(|section| section.starts_with("<requireall"))
@@ -154,7 +154,7 @@ mod tests {
     use super::find;
     use crate::httpd::lines::tests::read;
 
-    /// The lines with errors.
+    /// The places of the lines with errors.
     fn places(config: &str) -> Vec<String> {
         let errors = find(&read(config));
         let place = |error: String| Some(error.split_once(": ")?.0.to_owned());
@@ -203,7 +203,7 @@ mod tests {
             let config = location("/p", &format!("{PUBLISH}\n{rules}"));
             let expected = if is_good { vec![] } else { vec!["conf:2"] };
             assert_eq!(places(&config), expected, "{config}");
-            // In two sections for the same.
+            // The directive and the rules are in two sections for the same path.
             let config = location("/p", PUBLISH) + &location("/p", rules);
             assert_eq!(places(&config), expected, "{config}");
         }

@@ -1,15 +1,15 @@
-//! Settings that httpd accepts and that have no effect, or not the one meant.
+//! Finds settings that httpd accepts but that have no effect, or not the intended one.
 //!
-//! They are warnings: the C module starts with all of them. None is given where a request could
-//! make sense of the setting after all, through a section not looked into, an `.htaccess` file, or
-//! another module.
+//! They cause warnings and not errors, because the C module starts with all of them. There is no
+//! warning if a request could still give the setting a meaning: through a section that this does
+//! not look into, an `.htaccess` file, or another module.
 
 use std::collections::BTreeMap;
 
 use crate::entry::config::{HANDLER, HtaccessPlugins};
 use crate::httpd::lines::{Line, Scope};
 
-/// What is to be known besides the lines.
+/// What the checks need to know besides the lines.
 pub(super) struct Facts {
     /// For each `WebSocketHandler`, by the id of its line, whether the plugin is written in Rust.
     pub(super) is_rust: BTreeMap<usize, bool>,
@@ -46,7 +46,7 @@ struct Finder<'a> {
 }
 
 impl<'a> Finder<'a> {
-    /// The lines of these names that may hold for a request in `scope`.
+    /// The lines with these names that may concern a request in `scope`.
     fn meeting(&self, scope: &'a Scope, names: &'a [&str]) -> impl Iterator<Item = &'a Line> {
         self.lines
             .iter()
@@ -161,7 +161,8 @@ impl<'a> Finder<'a> {
         })
     }
 
-    /// Whether `.htaccess` files may have one of the directives, or groups of directives, named.
+    /// Whether `.htaccess` files may hold one of the directives, or groups of directives, in
+    /// `names`.
     fn is_left_to_htaccess(&self, scope: &'a Scope, names: &[&str]) -> bool {
         let overrides = ["allowoverride", "allowoverridelist"];
         self.lines
@@ -174,7 +175,7 @@ impl<'a> Finder<'a> {
             })
     }
 
-    /// Whether no line of that name precedes it in its section: one warning is enough.
+    /// Whether the line is the first with its name in its section: one warning is enough.
     fn is_first_of_section(&self, line: &Line) -> bool {
         let same = |other: &&Line| other.name == line.name && other.scope == line.scope;
         self.lines

@@ -11,17 +11,17 @@ struct Warning {
     text: String,
 }
 
-// SAFETY: warnings are given and logged by the one thread that reads the configuration.
+// SAFETY: only the one thread that reads the configuration adds and logs warnings.
 unsafe impl Send for Warning {}
 
-/// Those about the configuration being read, until its pool is destroyed.
+/// The warnings about the configuration being read, until its pool is destroyed.
 static WARNINGS: Mutex<Vec<Warning>> = Mutex::new(Vec::new());
 
-/// Warns of something in the configuration of `server`, which lives in `pool`: once for each start,
-/// or, if the text stands in an `.htaccess` file, at once.
+/// Warns of something in the configuration of `server`, which lives in `pool`. The warning is
+/// logged once for each start, or at once if it concerns an `.htaccess` file.
 pub(in crate::entry) fn warn(pool: Pool, server: *const sys::server_rec, text: String) {
     if state::is_serving() {
-        // SAFETY: the server of the request that the file is read for.
+        // SAFETY: this is the server of the request that the file is read for.
         return unsafe { server_line(server, Level::Warning, &text) };
     }
     let mut warnings = lock();

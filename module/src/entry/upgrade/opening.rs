@@ -1,4 +1,4 @@
-//! Asks the plugin, sends the 101 response and hands the session to what drives it.
+//! Asks the plugin, sends the 101 response and hands the session to its driver.
 
 use std::io;
 use std::os::fd::OwnedFd;
@@ -29,7 +29,7 @@ use crate::registry::{Holder, register};
 use crate::session::{Plugged, Session};
 use crate::transport::{Stream as _, Transport};
 
-/// A good handshake whose plugin is still to be asked.
+/// A valid handshake whose plugin has not been asked yet.
 pub(super) struct Opening<'a> {
     pub(super) request: Request,
     pub(super) handshake: ClientHandshake<'a>,
@@ -38,8 +38,8 @@ pub(super) struct Opening<'a> {
 }
 
 impl Opening<'_> {
-    /// Serves a stream of an HTTP/2 connection until it ends, with this thread, which is
-    /// mod_http2's.
+    /// Serves a stream of an HTTP/2 connection on this thread, which is mod_http2's, until the
+    /// stream ends.
     pub(super) fn serve_stream(&self, connection: usize) -> Result<Answer, Refusal> {
         let Self {
             request, config, ..
@@ -59,8 +59,8 @@ impl Opening<'_> {
         }
     }
 
-    /// Serves the connection with this thread until it ends. `input` is that of a stream of an
-    /// HTTP/2 connection.
+    /// Serves the connection on this thread until it ends. `input` is the input of an HTTP/2
+    /// stream, if it is one.
     pub(super) fn block(&self, input: Option<OwnedFd>) -> Result<Answer, Refusal> {
         Driver::with_current(|driver| self.drive(driver, input))
             .unwrap_or_else(|error| Err(self.out_of_resources(&error)))
@@ -91,7 +91,7 @@ impl Opening<'_> {
         Ok(Answer::Done)
     }
 
-    /// Leaves the connection to `reactor`.
+    /// Hands the connection to `reactor`.
     pub(super) fn suspend(&self, reactor: &Reactor) -> Result<Answer, Refusal> {
         let duplicate = self
             .duplicate_descriptor()
@@ -125,7 +125,8 @@ impl Opening<'_> {
         })
     }
 
-    /// What the connection is to be detached with, if it may be.
+    /// The duplicate of the descriptor that a detached connection keeps. `None` if httpd must not
+    /// forget the connection.
     fn duplicate_descriptor(&self) -> io::Result<Option<Duplicate>> {
         if !self.config.is_detached() || self.plugin.source().is_of_request {
             return Ok(None);
@@ -133,7 +134,7 @@ impl Opening<'_> {
         self.request.duplicate_descriptor()
     }
 
-    /// Leaves the connection to its loop and lets httpd forget it.
+    /// Hands the connection to its loop and makes httpd forget it.
     fn detach(
         &self,
         duplicate: Duplicate,
@@ -158,7 +159,7 @@ impl Opening<'_> {
         self.request.log(Level::Info, &text);
     }
 
-    /// Logs the handshake that was accepted, if handshakes are logged.
+    /// Logs the accepted handshake, if handshakes are logged.
     fn trace(&self, deflate: Option<DeflateParameters>) {
         if !self.request.is_logged(Level::Trace2) {
             return;
@@ -252,7 +253,7 @@ impl Opening<'_> {
         }
         shutdown::expect();
         attachment.set_open();
-        // Not before: whatever the plugin and other modules have set, this is what holds.
+        // Set last, so that these headers hold whatever the plugin and other modules have set.
         request.add_headers_of_all_responses();
         request.set_response_header(c"Upgrade", b"websocket");
         request.set_response_header(c"Connection", b"Upgrade");
@@ -273,8 +274,9 @@ fn out_of_resources(request: &Request, config: &Config, error: &io::Error) -> Re
     for_now()
 }
 
-/// Refuses a WebSocket over HTTP/2 that would leave too few threads to others. Threads of the child
-/// may soon be free; of a connection's own WebSockets the client knows best.
+/// Refuses a WebSocket over HTTP/2 that would leave too few threads for other requests. If the
+/// child process has too few threads, some may soon be free, so the client may try again. If the
+/// connection has too many WebSockets, the client itself knows when one ends.
 fn too_many_streams(request: &Request, config: &Config, full: Full) -> Refusal {
     log_refusal(
         request,
@@ -296,7 +298,7 @@ fn list(names: &[&str]) -> String {
     names.join(", ")
 }
 
-/// The refusal of a plugin that has failed with an error, named an answer, or done neither.
+/// The refusal when the plugin failed with an error, named an answer, or did neither.
 fn by_plugin(
     request: Request,
     config: &Config,

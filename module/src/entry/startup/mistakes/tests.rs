@@ -1,4 +1,4 @@
-//! Which configurations are warned of, and where.
+//! Which mistakes cause warnings, and for which lines.
 
 use super::{Facts, find};
 use crate::entry::config::HtaccessPlugins;
@@ -19,7 +19,7 @@ fn warnings(config: &str, htaccess_plugins: HtaccessPlugins) -> Vec<String> {
     )
 }
 
-/// The lines warned of.
+/// The places of the lines with warnings.
 fn places(config: &str) -> Vec<String> {
     let place = |warning: String| Some(warning.split_once(": ")?.0.to_owned());
     let warnings = warnings(config, HtaccessPlugins::Named);
