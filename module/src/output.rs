@@ -7,8 +7,8 @@
 //! ```
 //!
 //! A sender puts its frame into the queue. Unless the connection's [`Home`] knows already that
-//! something waits, the sender tells it. The home writes when it suits it: a loop does so at the
-//! end of its pass, and writes everything that was queued meanwhile.
+//! something waits, the sender tells it. The home decides when to write: a loop writes at the end
+//! of its pass, and then writes everything that was queued meanwhile.
 //!
 //! Two locks protect an output. A thread takes the writer's before the queue's, and holds neither
 //! over a callback or a wait. The writer's lock covers the stream in both directions. A sender

@@ -9,11 +9,11 @@
 //!                        another thread of the pool
 //! ```
 //!
-//! There are as many loops as cores. One thread at a time runs a loop. It takes everything that is
-//! ready with one system call, and takes the turns itself. So a busy server needs no contended
-//! locks and no switches between threads. The monitor makes this safe against callbacks that block:
-//! when a turn takes long, another thread goes on with the loop. From then on, threads of the pool
-//! take the turns of that plugin, until its turns prove to be short again.
+//! By default there are as many loops as cores. One thread at a time runs a loop. It takes
+//! everything that is ready with one system call, and takes the turns itself. So a busy server
+//! needs no contended locks and no switches between threads. The monitor makes this safe against
+//! callbacks that block: when a turn takes long, another thread goes on with the loop. From then
+//! on, threads of the pool take the turns of that plugin, until its turns prove to be short again.
 //!
 //! A connection is registered once, edge-triggered, for both directions. Its own state keeps turns
 //! from overlapping, so that stale and duplicate wake-ups are harmless.

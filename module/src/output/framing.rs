@@ -29,8 +29,8 @@ impl Framing {
         self.meter
     }
 
-    /// Encodes a message and has `offer` take the frame. Returns whether `offer` took it.
-    /// Compresses no message that the queue has no room for, which `takes_messages` tells.
+    /// Encodes a message and has `offer` take the frame. Returns whether `offer` took it. Does not
+    /// compress a message if `takes_messages` says that the queue has no room.
     ///
     /// # Errors
     ///

@@ -73,7 +73,7 @@ pub(super) enum Written {
     },
     /// The client takes no more for now.
     Taken,
-    /// As much is written as one go may write.
+    /// The limit of one go is reached.
     Enough,
 }
 

@@ -250,7 +250,7 @@ where
     T: Copy,
 {
     guard("a function of WebSocketServer", absent, || {
-        // SAFETY: `state` of such a table points to its `Server`, which is never freed while
+        // SAFETY: the `state` of such a table points to its `Server`, which is never freed while
         // plugins may use it.
         let server = unsafe {
             server

@@ -60,7 +60,7 @@ const EXTENDED: abi::ExtendedServer = abi::ExtendedServer {
 pub(super) fn unattached() -> *const abi::WebSocketServer {
     /// A table behind a shared reference.
     struct Shared(abi::EndingServer);
-    // SAFETY: nobody writes to the table; its one pointer is null.
+    // SAFETY: nothing writes to the table, and its one pointer is null.
     unsafe impl Sync for Shared {}
     static UNATTACHED: Shared = Shared(TABLE);
     &raw const UNATTACHED.0.topics.table.extended.base
@@ -311,8 +311,8 @@ unsafe extern "system" fn ending(
     server: *const abi::WebSocketServer,
     answer: *mut abi::Ending,
 ) -> c_int {
-    // SAFETY: a plugin passes the table it was given, and a struct of the size that stands in it,
-    // or null. The size is looked at first.
+    // SAFETY: a plugin passes the table it was given, and null or a struct as large as its `size`
+    // says. The size is read first.
     unsafe {
         with_attached(server, 0, |attached, _| {
             let is_whole =

@@ -56,7 +56,7 @@ pub(super) trait Workers<C>: Send + Sync {
     fn are_too_few(&self) -> bool;
 }
 
-/// A loop. One thread at a time runs it. Any thread may call what is not part of that.
+/// A loop. One thread at a time runs it. All its other functions may be called by any thread.
 pub(super) struct EventLoop<C> {
     this: Weak<Self>,
     poller: Poller,

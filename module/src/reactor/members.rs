@@ -19,7 +19,7 @@ pub(super) struct Members<C> {
 }
 
 impl<C> Members<C> {
-    /// Without connections.
+    /// The members of a loop that has no connections yet.
     ///
     /// # Errors
     ///

@@ -15,14 +15,14 @@ pub(super) enum Outcome {
     Gone,
 }
 
-/// What takes turns that may panic.
+/// Something whose turns may panic.
 pub(super) trait Fallible {
     /// Ends the session, if there still is one. Returns whether there was.
     fn give_up(&mut self) -> bool;
 }
 
-/// Takes a turn. If it panics, the session ends, and the connection is closed like any other. If a
-/// later turn panics too, the connection is closed without a close frame.
+/// Takes a turn. If it panics, the session ends, and the connection is closed like any other. If
+/// closing it panics too, the connection is dropped at once.
 pub(super) fn turn<T: Fallible>(life: &mut T, take: impl FnOnce(&mut T) -> Outcome) -> Outcome {
     let outcome = guard("a turn of a connection", None, || Some(take(life)));
     outcome.unwrap_or_else(|| {

@@ -25,7 +25,7 @@ struct State<T> {
 }
 
 impl<T> RunState<T> {
-    /// With nothing yet that takes turns.
+    /// Nothing takes turns until [`start`](Self::start).
     pub(super) fn new() -> Self {
         Self {
             is_queued: AtomicBool::new(false),

@@ -585,7 +585,7 @@ fn a_panic_in_a_callback_leaves_a_session_that_can_be_ended() {
     assert_eq!(sent, Err(Closed));
 }
 
-/// Whether a case ends with a close frame of either side.
+/// Whether a case ends after both sides have sent a close frame.
 fn is_clean(mut case: Case) -> bool {
     case.turn();
     case.drop_session();
