@@ -268,7 +268,10 @@ fn readme(context: &Context) -> Result<()> {
     let rows = rows()?;
     ensure!(rows.len() >= 3, "{rows:?}");
     for [sockets, factor, spare, files] in rows {
-        let config = format!("AsyncRequestWorkerFactor {factor}\nMaxSpareThreads {spare}\n");
+        // The clients answer no pings, and on a busy machine they are silent for long.
+        let config = format!(
+            "AsyncRequestWorkerFactor {factor}\nMaxSpareThreads {spare}\nWebSocketPingInterval Off"
+        );
         let httpd = debian_root(context, &config)?.start()?;
         limit(&httpd, files)?;
         let mut clients = Vec::new();

@@ -36,10 +36,11 @@ const SIZING: Sizing = Sizing {
     threads: 25,
 };
 
+/// The clients answer no pings, and on a busy machine they are silent for long.
 fn start(context: &Context) -> Result<Httpd> {
     let root = context.root()?.sizing(SIZING);
     root.config(context.plugins().locations())
-        .config("WebSocketThreads 2 64\nWebSocketDrainTime 0")
+        .config("WebSocketThreads 2 64\nWebSocketDrainTime 0\nWebSocketPingInterval Off")
         .start()
 }
 

@@ -254,15 +254,19 @@ fn other_memory(context: &Context) -> Result<()> {
                 .contains("WebSocketTopicMemory takes effect when httpd is")
         );
         let mut client = open(&httpd)?;
-        // More than the smaller memory takes.
-        for _ in 0..50 {
-            expect(&mut client, "large c 30000", "-")?;
+        // More than the smaller memory takes. The old process has to keep up.
+        for _ in 0..5 {
+            for _ in 0..10 {
+                expect(&mut client, "large c 30000", "-")?;
+            }
+            if context.mpm != Mpm::Prefork {
+                ask(&mut client, "pub b new")?;
+                old.expect_text("new")?;
+            }
         }
         client.text(format!("since a {seen}"))?;
         ensure!(client.next_text()?.starts_with("= complete 0"));
         if context.mpm != Mpm::Prefork {
-            ask(&mut client, "pub b new")?;
-            old.expect_text("new")?;
             ask(&mut old, "pub a-b old")?;
         }
     }
