@@ -174,6 +174,7 @@ fn start(workspace: &Workspace, options: &Options) -> Result<Httpd> {
         .environment("MALLOC_ARENA_MAX", "1")
         .config(format!(
             "LogLevel warn\nKeepAliveTimeout 100ms\nWebSocketThreads {THREADS} 64\n\
+             WebSocketDrainTime Unlimited\n\
              <Location \"/echo\">\n{socket}\n</Location>"
         ));
     if options.tls {

@@ -7,6 +7,7 @@ use std::fmt::{self, Display, Formatter};
 use std::io;
 use std::ops::Range;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::mpsc::{self, Receiver, RecvTimeoutError};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -20,6 +21,10 @@ use crate::transport::{ReadWrite, Transport};
 
 /// Length of the one message on a connection, in bytes.
 const SIZE: usize = 32;
+
+/// How long a connection that stays open is quiet: much less than the time after which the module
+/// pings it.
+const PAUSE: Duration = Duration::from_secs(5);
 
 /// A close frame with status 1000, as a server sends it.
 const NORMAL: [u8; 4] = [0x88, 2, 0x03, 0xe8];
@@ -119,8 +124,9 @@ pub fn soak(opener: &Opener, plan: &Plan) -> Result<Measurement> {
     let survivors = (0..plan.survivors)
         .map(|_| open(&mut opener.clone()))
         .collect::<Result<Vec<_>>>()?;
+    let survived = survivors.len();
     let start = Instant::now();
-    thread::scope(|scope| {
+    let elapsed = thread::scope(|scope| {
         let client = || {
             let result = client(opener.clone(), plan, &counts);
             if result.is_err() {
@@ -129,16 +135,19 @@ pub fn soak(opener: &Opener, plan: &Plan) -> Result<Measurement> {
             result
         };
         let clients: Vec<_> = (0..plan.clients).map(|_| scope.spawn(client)).collect();
-        clients.into_iter().try_for_each(|client| {
+        let (over, is_over) = mpsc::channel();
+        let survivors = scope.spawn(move || survive(survivors, &is_over));
+        let ended = clients.into_iter().try_for_each(|client| {
             let result = client.join();
             result.unwrap_or_else(|_| bail!("a client has panicked"))
-        })
+        });
+        let elapsed = start.elapsed();
+        drop(over);
+        let survived = survivors.join();
+        let survived = survived.unwrap_or_else(|_| bail!("a client has panicked"));
+        ended.and(survived.context("a connection that was open all the time"))?;
+        anyhow::Ok(elapsed)
     })?;
-    let elapsed = start.elapsed();
-    let survived = survivors.len();
-    for survivor in survivors {
-        survive(survivor).context("a connection that was open all the time")?;
-    }
     Ok(Measurement {
         elapsed,
         answered: counts.answered.into_inner(),
@@ -195,7 +204,10 @@ fn cycle(
         let (_, mut received) = take_answer(&mut stream)?;
         counts.answered.fetch_add(1, Ordering::Relaxed);
         if life == Life::Echo {
-            talk(&mut *stream, &mut received, end)?;
+            echo(&mut *stream, &mut received)?;
+            if end == End::Close {
+                close(&mut *stream, &mut received)?;
+            }
             counts.echoed.fetch_add(1, Ordering::Relaxed);
         }
     }
@@ -217,19 +229,31 @@ fn open(opener: &mut Opener) -> Result<(Transport, Vec<u8>)> {
     Ok((transport, received))
 }
 
-/// Has a message echoed by a connection that has been open for long, and closes it.
-fn survive((mut transport, mut received): (Transport, Vec<u8>)) -> Result<()> {
-    talk(&mut *transport.blocking(), &mut received, End::Close)
+/// Has a message echoed by each of these connections every [`PAUSE`] until `is_over`, so that they
+/// are neither taken for dead nor lost in a restart unnoticed. Then closes them.
+fn survive(mut survivors: Vec<(Transport, Vec<u8>)>, is_over: &Receiver<()>) -> Result<()> {
+    while is_over.recv_timeout(PAUSE) == Err(RecvTimeoutError::Timeout) {
+        for (transport, received) in &mut survivors {
+            echo(&mut *transport.blocking(), received)?;
+        }
+    }
+    for (mut transport, mut received) in survivors {
+        let mut stream = transport.blocking();
+        echo(&mut *stream, &mut received)?;
+        close(&mut *stream, &mut received)?;
+    }
+    Ok(())
 }
 
-/// Has a message echoed, and closes if the connection is to end so.
-fn talk(stream: &mut dyn ReadWrite, received: &mut Vec<u8>, end: End) -> Result<()> {
+/// Has a message echoed.
+fn echo(stream: &mut dyn ReadWrite, received: &mut Vec<u8>) -> Result<()> {
     let texts = Texts::ascii(SIZE);
     stream.write_all(&masked(texts.text(0), false))?;
-    expect(stream, received, &unmasked(texts.text(0), false)).context("no echo")?;
-    if end == End::Reset {
-        return Ok(());
-    }
+    expect(stream, received, &unmasked(texts.text(0), false)).context("no echo")
+}
+
+/// Closes with the closing handshake.
+fn close(stream: &mut dyn ReadWrite, received: &mut Vec<u8>) -> Result<()> {
     stream.write_all(&close_frame())?;
     expect(stream, received, &NORMAL).context("no answer to the close frame")?;
     let left = stream.read(&mut [0; 64]).context("no end")?;
