@@ -1,6 +1,6 @@
 //! Hosts that are cut off from their broker for a while.
 
-use anyhow::{Result, bail, ensure};
+use anyhow::{Context as _, Result, bail, ensure};
 use xtask::httpd::Httpd;
 
 use super::link::Link;
@@ -122,14 +122,15 @@ fn repaired(context: &Context) -> Result<()> {
     for number in 0..COUNT {
         publish(&mut speaker, "room", &number.to_string())?;
     }
-    expect_numbers(&mut listeners[..1], COUNT)?;
+    expect_numbers(&mut listeners[..1], COUNT).context("the other host, during the cut")?;
     link.heal();
-    expect_numbers(&mut listeners[1..], COUNT)?;
+    expect_numbers(&mut listeners[1..], COUNT).context("this host, after the cut")?;
     let text = format!("this host gets its messages again; {COUNT} came meanwhile");
     hosts[1].wait_for_log(&text, PATIENCE)?;
     publish_when_healed(&mut open(&hosts[1])?, 0)?;
-    for client in &mut listeners {
-        client.expect_text("0")?;
+    for (number, client) in listeners.iter_mut().enumerate() {
+        let heard = client.expect_text("0");
+        heard.with_context(|| format!("host {number}, from this one"))?;
     }
     Ok(())
 }
