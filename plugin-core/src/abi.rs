@@ -39,9 +39,9 @@ pub use extension::{ExtendedPlugin, Extension, ExtensionRef, InstancePtr, MAGIC,
 pub use refusal::{Refusal, Refuse, ResponseHeader};
 pub use server::{
     ExtendedServer, LOG_DEBUG, LOG_ERROR, LOG_INFO, LOG_TRACE, LOG_WARNING, Log,
-    REQUEST_CLIENT_ADDRESS, REQUEST_METHOD, REQUEST_PATH_INFO, REQUEST_QUERY, REQUEST_SCHEME,
-    REQUEST_URI, REQUEST_USER, Reject, RequestHeader, RequestInfo, SEND_ACCEPTED, SEND_CLOSED,
-    SEND_FULL, SendMessage, ServerTable, TrySendMessage,
+    REQUEST_CLIENT_ADDRESS, REQUEST_CLIENT_PORT, REQUEST_METHOD, REQUEST_PATH_INFO, REQUEST_QUERY,
+    REQUEST_SCHEME, REQUEST_URI, REQUEST_USER, Reject, RequestHeader, RequestInfo, SEND_ACCEPTED,
+    SEND_CLOSED, SEND_FULL, SendMessage, ServerTable, TrySendMessage,
 };
 
 pub use topics::{

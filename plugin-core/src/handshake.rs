@@ -2,18 +2,21 @@
 
 #![allow(unsafe_code)]
 
+mod facts;
 mod headers;
 
+pub(crate) use facts::Facts;
 pub use headers::Headers;
 
 use crate::abi::{
-    ExtendedServer, REQUEST_CLIENT_ADDRESS, REQUEST_METHOD, REQUEST_PATH_INFO, REQUEST_QUERY,
+    REQUEST_CLIENT_ADDRESS, REQUEST_CLIENT_PORT, REQUEST_METHOD, REQUEST_PATH_INFO, REQUEST_QUERY,
     REQUEST_SCHEME, REQUEST_URI, REQUEST_USER, WebSocketServer,
 };
 use crate::header::{self, InvalidHeader};
 use crate::{Sender, Subscribed, Subscription, TopicError, Topics};
-use std::ffi::{CStr, CString, c_char, c_int};
-use std::marker::PhantomData;
+use facts::bytes;
+use std::borrow::Cow;
+use std::ffi::CString;
 
 /// The opening handshake (RFC 6455, section 4): the client's request, and what the plugin may set
 /// in the response.
@@ -27,8 +30,8 @@ use std::marker::PhantomData;
 pub struct Handshake<'h> {
     server: *const WebSocketServer,
     sender: &'h Sender,
+    facts: Facts<'h>,
     subprotocol: Option<String>,
-    request: PhantomData<&'h str>,
 }
 
 impl<'h> Handshake<'h> {
@@ -41,8 +44,9 @@ impl<'h> Handshake<'h> {
         Self {
             server,
             sender,
+            // SAFETY: as for this function.
+            facts: unsafe { Facts::new(server) },
             subprotocol: None,
-            request: PhantomData,
         }
     }
 
@@ -64,20 +68,21 @@ impl<'h> Handshake<'h> {
     /// The names and values of all request headers, except those that are not UTF-8.
     #[must_use]
     pub fn headers(&self) -> Option<Headers<'h>> {
-        self.extended()
+        self.facts
+            .table()
             .map(|table| Headers::new(self.server, table))
     }
 
     /// The method of the request: `GET`.
     #[must_use]
     pub fn method(&self) -> Option<&'h str> {
-        self.info(REQUEST_METHOD)
+        self.facts.text(REQUEST_METHOD)
     }
 
     /// The request target as the client sent it, with the query.
     #[must_use]
     pub fn uri(&self) -> Option<&'h str> {
-        self.info(REQUEST_URI)
+        self.facts.text(REQUEST_URI)
     }
 
     /// The part of the path that follows the section of httpd's configuration with the plugin's
@@ -90,31 +95,62 @@ impl<'h> Handshake<'h> {
     /// that is named for a whole server gets the whole path.
     #[must_use]
     pub fn path_info(&self) -> Option<&'h str> {
-        self.info(REQUEST_PATH_INFO)
+        self.facts.text(REQUEST_PATH_INFO)
     }
 
     /// The query, without its question mark.
     #[must_use]
     pub fn query(&self) -> Option<&'h str> {
-        self.info(REQUEST_QUERY)
+        self.facts.text(REQUEST_QUERY)
+    }
+
+    /// The first value of a parameter of the query, decoded: `a b` for `room` in `?room=a+b`
+    /// (WHATWG URL, `application/x-www-form-urlencoded`).
+    #[must_use]
+    pub fn query_value(&self, name: &str) -> Option<Cow<'h, str>> {
+        self.query_values()
+            .find_map(|(known, value)| (known == name).then_some(value))
+    }
+
+    /// The parameters of the query, decoded, in their order.
+    pub fn query_values(&self) -> impl Iterator<Item = (Cow<'h, str>, Cow<'h, str>)> + use<'h> {
+        form_urlencoded::parse(self.query().unwrap_or_default().as_bytes())
+    }
+
+    /// The value of a cookie (RFC 6265, section 4.2), as it stands in the header `Cookie`. If there
+    /// are several of this name, the first, which has the longest path.
+    #[must_use]
+    pub fn cookie(&self, name: &str) -> Option<&'h str> {
+        let pairs = self.header("Cookie")?.split(';');
+        let mut pairs = pairs.filter_map(|pair| pair.trim().split_once('='));
+        pairs.find_map(|(known, value)| (known == name).then_some(value))
     }
 
     /// The user that httpd has authenticated, with whatever `AuthType` configures.
     #[must_use]
     pub fn user(&self) -> Option<&'h str> {
-        self.info(REQUEST_USER)
+        self.facts.text(REQUEST_USER)
     }
 
     /// The IP address of the client as httpd sees it, which mod_remoteip may have set.
     #[must_use]
     pub fn client_address(&self) -> Option<&'h str> {
-        self.info(REQUEST_CLIENT_ADDRESS)
+        self.facts.text(REQUEST_CLIENT_ADDRESS)
+    }
+
+    /// The TCP port of the client as httpd sees it. `None` as well under versions of
+    /// `mod_websocket` that do not tell.
+    #[must_use]
+    pub fn client_port(&self) -> Option<u16> {
+        self.facts.text(REQUEST_CLIENT_PORT)?.parse().ok()
     }
 
     /// Whether the client connected over TLS (`wss:`).
     #[must_use]
     pub fn is_tls(&self) -> Option<bool> {
-        self.info(REQUEST_SCHEME).map(|scheme| scheme == "https")
+        self.facts
+            .text(REQUEST_SCHEME)
+            .map(|scheme| scheme == "https")
     }
 
     /// The subprotocols that the client offers, in the client's order of preference (RFC 6455,
@@ -199,24 +235,4 @@ impl<'h> Handshake<'h> {
         // SAFETY: the host keeps the table valid during `'h` (`new`).
         unsafe { Topics::of(self.server) }
     }
-
-    fn info(&self, item: c_int) -> Option<&'h str> {
-        let table = self.extended()?;
-        // SAFETY: the host keeps the table valid during `'h` (`new`), and the text that it returns.
-        let value = unsafe { bytes((table.request_info)(self.server, item)) };
-        str::from_utf8(value?).ok()
-    }
-
-    fn extended(&self) -> Option<&'h ExtendedServer> {
-        // SAFETY: the host keeps the table valid during `'h` (`new`).
-        unsafe { ExtendedServer::extended(self.server) }
-    }
-}
-
-/// # Safety
-///
-/// `text` is null, or a C string that stays valid and unchanged during `'a`.
-unsafe fn bytes<'a>(text: *const c_char) -> Option<&'a [u8]> {
-    // SAFETY: the caller guarantees a valid C string.
-    (!text.is_null()).then(|| unsafe { CStr::from_ptr(text) }.to_bytes())
 }

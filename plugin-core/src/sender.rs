@@ -8,6 +8,7 @@
 #![allow(unsafe_code)]
 
 mod gate;
+mod peer;
 
 use crate::abi::{
     EndingServer, ExtendedServer, MESSAGE_TYPE_CLOSE, MESSAGE_TYPE_PING, SEND_ACCEPTED, SEND_FULL,
@@ -19,10 +20,13 @@ use crate::close::{IntoClose, MAX_CONTROL_PAYLOAD};
 use crate::{Message, Published, Subscribed, Subscription, TopicError, topics};
 use std::ffi::c_int;
 use std::fmt;
+use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 
 use crate::gone::Gone;
+use crate::handshake::Facts;
 use gate::Gate;
+use peer::Peer;
 
 /// Sends messages to one client.
 ///
@@ -37,9 +41,15 @@ use gate::Gate;
 /// a lock over a `send` if a callback of another connection needs the lock. To send to many clients
 /// without waiting for a slow one, use [`try_send`](Self::try_send).
 pub struct Sender {
-    gate: Arc<Gate<Server>>,
+    shared: Arc<Shared>,
     /// Set only in the sender that callbacks borrow. They cannot keep it.
     lent: Option<Server>,
+}
+
+/// What all senders of a connection share.
+struct Shared {
+    gate: Gate<Server>,
+    peer: Peer,
 }
 
 impl Sender {
@@ -47,8 +57,8 @@ impl Sender {
     ///
     /// # Safety
     ///
-    /// `server` is valid until [`shut`](Self::shut) has returned, and this value is not used after
-    /// that. (Its clones may be.)
+    /// The caller is `on_connect`. `server` is valid until [`shut`](Self::shut) has returned, and
+    /// this value is not used after that. (Its clones may be.)
     pub(crate) unsafe fn open(server: *const WebSocketServer) -> Self {
         // SAFETY: the caller guarantees a valid table.
         let (extended, current) = unsafe {
@@ -57,13 +67,18 @@ impl Sender {
                 ServerTable::current(server),
             )
         };
+        // SAFETY: this is `on_connect`, and the facts do not leave this function.
+        let facts = unsafe { Facts::new(server) };
         let server = Server {
             table: server,
             send_message: extended.map(|table| table.send_message),
             try_send_message: current.map(|table| table.try_send_message),
         };
         Self {
-            gate: Arc::new(Gate::new(server)),
+            shared: Arc::new(Shared {
+                gate: Gate::new(server),
+                peer: Peer::of(&facts),
+            }),
             lent: Some(server),
         }
     }
@@ -71,7 +86,7 @@ impl Sender {
     /// Waits until no clone uses the table, and keeps all clones from using it again.
     pub(crate) fn shut(&mut self) {
         self.lent = None;
-        self.gate.shut();
+        self.shared.gate.shut();
     }
 
     /// Sends a text or a binary message.
@@ -303,7 +318,7 @@ impl Sender {
             // The host keeps the table valid during the callback that borrows this sender.
             Some(server) => server,
             None => {
-                gate = self.gate.read();
+                gate = self.shared.gate.read();
                 // The guard keeps `shut` from returning.
                 (*gate)?
             }
@@ -327,10 +342,37 @@ impl Sender {
         })?
     }
 
+    /// A number that no other connection of this plugin has had in this process of httpd. Senders
+    /// are equal if they have the same.
+    #[must_use]
+    pub fn id(&self) -> u64 {
+        self.shared.peer.id
+    }
+
+    /// The IP address of the client, as [`Handshake::client_address`](crate::Handshake) gave it.
+    /// It stays known when the connection is gone.
+    #[must_use]
+    pub fn client_address(&self) -> Option<&str> {
+        self.shared.peer.client_address()
+    }
+
+    /// The user that httpd has authenticated, as [`Handshake::user`](crate::Handshake) gave it.
+    #[must_use]
+    pub fn user(&self) -> Option<&str> {
+        self.shared.peer.user()
+    }
+
+    /// What follows the plugin's section in the path of the request, as
+    /// [`Handshake::path_info`](crate::Handshake) gave it.
+    #[must_use]
+    pub fn path_info(&self) -> Option<&str> {
+        self.shared.peer.path_info()
+    }
+
     /// Whether the connection still exists. It may end right after this returns `true`.
     #[must_use]
     pub fn is_open(&self) -> bool {
-        self.lent.is_some() || self.gate.read().is_some()
+        self.lent.is_some() || self.shared.gate.read().is_some()
     }
 
     #[inline]
@@ -349,7 +391,7 @@ impl Sender {
             // The host keeps the table valid during the callback that borrows this sender.
             return body(server);
         }
-        let server = self.gate.read();
+        let server = self.shared.gate.read();
         // The guard keeps `shut` from returning, and so the table valid, until `body` is done.
         body(server.ok_or(SendError::Closed)?)
     }
@@ -359,15 +401,32 @@ impl Clone for Sender {
     /// Another sender to the same client, which may be kept.
     fn clone(&self) -> Self {
         Self {
-            gate: Arc::clone(&self.gate),
+            shared: Arc::clone(&self.shared),
             lent: None,
         }
+    }
+}
+
+/// Senders are equal if they send to the same connection.
+impl PartialEq for Sender {
+    fn eq(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.shared, &other.shared)
+    }
+}
+
+impl Eq for Sender {}
+
+impl Hash for Sender {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.id().hash(state);
     }
 }
 
 impl fmt::Debug for Sender {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Sender")
+            .field("id", &self.id())
+            .field("client_address", &self.client_address())
             .field("open", &self.is_open())
             .finish_non_exhaustive()
     }

@@ -229,6 +229,16 @@ impl Request {
         unsafe { virtual_host(self.get().server) }
     }
 
+    /// The client's TCP port, as mod_remoteip and the like see it, in decimal digits. For the
+    /// handler's thread.
+    #[must_use]
+    pub fn client_port_ptr(&self) -> *const c_char {
+        // SAFETY: httpd sets the address before it runs any handler, and it lives as long as the
+        // request.
+        let port = unsafe { (*self.get().useragent_addr).port };
+        self.keep(port.to_string().as_bytes())
+    }
+
     /// `http` or `https`.
     #[must_use]
     pub fn scheme_ptr(&self) -> *const c_char {

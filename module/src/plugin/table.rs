@@ -245,6 +245,7 @@ unsafe extern "system" fn request_info(
                     abi::REQUEST_USER => request.user_ptr(),
                     abi::REQUEST_CLIENT_ADDRESS => request.client_address_ptr(),
                     abi::REQUEST_SCHEME => request.scheme_ptr(),
+                    abi::REQUEST_CLIENT_PORT => request.client_port_ptr(),
                     _ => return None,
                 })
             })

@@ -26,6 +26,8 @@ pub const REQUEST_USER: c_int = 4;
 pub const REQUEST_CLIENT_ADDRESS: c_int = 5;
 /// [`RequestInfo`]: `http` or `https`.
 pub const REQUEST_SCHEME: c_int = 6;
+/// [`RequestInfo`]: the client's TCP port, in decimal digits.
+pub const REQUEST_CLIENT_PORT: c_int = 7;
 
 /// [`Log`]: httpd's level `error` (`APLOG_ERR`).
 pub const LOG_ERROR: c_int = 3;

@@ -1,8 +1,8 @@
 //! [`Request`].
 
 use crate::abi::{
-    REQUEST_CLIENT_ADDRESS, REQUEST_METHOD, REQUEST_PATH_INFO, REQUEST_QUERY, REQUEST_SCHEME,
-    REQUEST_URI, REQUEST_USER,
+    REQUEST_CLIENT_ADDRESS, REQUEST_CLIENT_PORT, REQUEST_METHOD, REQUEST_PATH_INFO, REQUEST_QUERY,
+    REQUEST_SCHEME, REQUEST_URI, REQUEST_USER,
 };
 use std::collections::HashMap;
 use std::ffi::{CStr, CString, c_int};
@@ -68,6 +68,12 @@ impl Request {
     #[must_use]
     pub fn client_address(self, address: &str) -> Self {
         self.info(REQUEST_CLIENT_ADDRESS, address)
+    }
+
+    /// Sets the client's TCP port.
+    #[must_use]
+    pub fn client_port(self, port: u16) -> Self {
+        self.info(REQUEST_CLIENT_PORT, &port.to_string())
     }
 
     /// Makes the client connect over TLS.

@@ -10,6 +10,8 @@ use crate::support::{Client, Context, Handshake, cases};
 cases! {
     "Rust plugins see the request" => request,
     "Rust plugins see absent facts as None" => absent,
+    "senders know their client after the handshake" => senders,
+    "senders of detached connections know their client after the handshake" => detached_senders,
     "Rust plugins see whether the client came over TLS" => tls,
     "Rust plugins see all headers of the request" => headers,
     "Rust plugins refuse with the status they choose" => rejections,
@@ -40,6 +42,43 @@ fn request(context: &Context) -> Result<()> {
         ask(&mut client, fact, value).context(fact)?;
     }
     client.close()
+}
+
+fn senders(context: &Context) -> Result<()> {
+    check_senders(context, "")
+}
+
+fn detached_senders(context: &Context) -> Result<()> {
+    check_senders(context, "WebSocketDetach On\n")
+}
+
+fn check_senders(context: &Context, config: &str) -> Result<()> {
+    let (root, valid_user) = root_with_user(context)?;
+    let config = location(
+        context,
+        "/visitor",
+        "visitor",
+        &format!("{valid_user}\n{config}"),
+    );
+    let httpd = root.config(config).start()?;
+    let handshake = Handshake::to("/visitor/r%6fom").header("Authorization", CREDENTIALS);
+    let mut seen = Vec::new();
+    for _ in 0..2 {
+        let mut client = Client::connect(httpd.address())?;
+        client.upgrade(&handshake)?;
+        let port = client.stream.local_addr()?.port();
+        for _ in 0..2 {
+            client.text("who")?;
+            let answer = client.next_text()?;
+            let (id, facts) = answer.split_once(' ').context("an id")?;
+            let expected = format!(r#"Some({port}) Some("127.0.0.1") Some("user") Some("/room")"#);
+            ensure!(facts == expected, "{facts}");
+            seen.push(id.to_owned());
+        }
+        client.close()?;
+    }
+    ensure!(seen[0] == seen[1] && seen[2] == seen[3], "{seen:?}");
+    Ok(())
 }
 
 fn absent(context: &Context) -> Result<()> {

@@ -8,4 +8,5 @@ mod hermit;
 mod scribe;
 mod settings;
 mod unmakeable;
+mod visitor;
 mod witness;
