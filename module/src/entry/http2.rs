@@ -34,8 +34,8 @@ pub struct Limits {
 }
 
 impl Limits {
-    /// All threads of the MPM and of mod_http2 but a tenth, rounded up: at least one thread of each
-    /// kind is left.
+    /// All threads of the MPM and of mod_http2 except a tenth of each. The tenth is rounded up, so
+    /// that at least one thread of each kind is left.
     #[must_use]
     pub const fn leaving_a_tenth(threads: usize, workers: usize) -> Self {
         Self {
@@ -45,7 +45,7 @@ impl Limits {
     }
 }
 
-/// The limit that leaves no room for another WebSocket. It is reached.
+/// The limit that is reached, so that there is no room for another WebSocket.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Full {
     /// The WebSockets of one connection.

@@ -66,7 +66,7 @@ impl<'m, S: Stream> Broadcast<'m, S> {
             };
             let sent = match offer() {
                 Ok(false) => {
-                    // Nobody may have tried yet to write what waits, and the client may take it.
+                    // Perhaps no thread has tried yet to write what waits, and the client takes it.
                     output.write_for_session();
                     offer()
                 }

@@ -251,9 +251,9 @@ impl Queue {
         }
     }
 
-    /// Gives all frames to the writer, which has now written everything it took before; `written`
-    /// bytes of that are news to the queue. Returns whether senders may be waiting for the new
-    /// room.
+    /// Gives all frames to the writer. The writer has written everything that it took before,
+    /// `written` bytes of it since the queue was last told. Returns whether senders may be waiting
+    /// for the new room.
     pub(super) fn take(&mut self, written: usize, writing: &mut Writing) -> bool {
         self.is_due = false;
         writing.take(&mut self.frames);

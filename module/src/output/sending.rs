@@ -77,7 +77,7 @@ impl<S: Stream> Output<S> {
         if self.offer(opcode, payload, caller)? {
             return Ok(true);
         }
-        // Nobody may have tried yet to write what waits, and the client may take it.
+        // Perhaps no thread has tried yet to write what waits, and the client takes it.
         self.write_for_session();
         self.offer(opcode, payload, caller)
     }
@@ -236,8 +236,8 @@ impl<S: Stream> Output<S> {
             return Err(Closed);
         }
         self.shared.queue().begin_wait();
-        // Begun before the call, the wait shows in the queue: the helper goes on for as long as it
-        // lasts.
+        // The wait begins before this call, so that the helper sees it and goes on for as long as
+        // it lasts.
         self.home.help(self);
         let until = deadline.into_iter().chain(retry).min();
         let mut queue = self.shared.queue();

@@ -230,7 +230,8 @@ impl<S: Stream> Writer<S> {
         !self.writing.is_done()
     }
 
-    /// Counts `written` bytes as written. The client has not taken all that the writer holds.
+    /// Tells the queue that `written` bytes are written. The client has not taken all that the
+    /// writer holds.
     fn count(&mut self, shared: &Shared, written: usize) {
         let mut queue = shared.queue();
         let has_room = queue.written(written);

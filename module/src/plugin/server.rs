@@ -26,7 +26,7 @@ thread_local! {
 /// A `WebSocketServer` and the connection behind it.
 ///
 /// It never moves, and is never freed while a plugin may hold a pointer to it: plugins keep the
-/// pointer of one connection and use it on a later connection of the same thread. With no connection
+/// pointer of one connection and use it on a later one of the same thread. With no connection
 /// attached, every function answers as for a connection that is gone.
 // In this order of fields a sender touches two cache lines.
 #[repr(C)]
@@ -209,7 +209,7 @@ pub(super) fn as_publisher<T>(body: impl FnOnce(Publisher<'_>) -> T) -> T {
     })
 }
 
-/// The caller that a thread is while it runs callbacks of `server`, and calls another server.
+/// What a thread counts as if it runs callbacks of `server` and calls a function of another server.
 fn caller_of(server: *const Server) -> Caller {
     if server.is_null() {
         Caller::Thread

@@ -9,7 +9,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::hash::{BuildHasher, Hasher, RandomState};
 use std::time::{Duration, Instant};
 
-/// Closing takes at least one part in this many of the time.
+/// The time is divided into this many parts, and closing uses at least the last one.
 const LAST_PART: u32 = 5;
 
 /// How much time the closing thread makes up for when it is late.
