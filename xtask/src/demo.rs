@@ -23,17 +23,28 @@ const START_BOTH: &str =
     "<IfModule !prefork.c>\n    StartServers 2\n    MinSpareThreads 65\n</IfModule>";
 
 /// The pages are the same on the ports of `http:` and `https:`, which are two virtual hosts.
-const TOPICS: &str = "    WebSocketTopicSpace demo\n    WebSocketTopicHistory \"chat/**\" 100 1h\n";
+const TOPICS: &str = r#"    WebSocketTopicSpace demo
+    WebSocketTopicHistory "chat/**" 100 1h
+    WebSocketTopicHistory "demo/*" 1000 1h
+    WebSocketTopicPresence "demo/*"
+"#;
 
 /// The example plugins in Rust that the pages use: their folders, and additional directives. Each
 /// is served at `/FOLDER`. Plugins in C are served at `/c/NAME`.
-const ENDPOINTS: [(&str, &str); 6] = [
-    ("echo", ""),
-    ("dumb-increment", ""),
-    ("chat", ""),
-    ("ticker", ""),
-    ("subprotocol", ""),
-    ("auth", "WebSocketPluginOption session demo"),
+const ENDPOINTS: [(&str, &[&str]); 7] = [
+    ("echo", &[]),
+    ("dumb-increment", &[]),
+    ("chat", &[]),
+    ("ticker", &[]),
+    ("topics", &TOPICS_OPTIONS),
+    ("subprotocol", &[]),
+    ("auth", &["WebSocketPluginOption session demo"]),
+];
+
+/// Visitors of the demo may do everything with its topics, but not read the chat.
+const TOPICS_OPTIONS: [&str; 2] = [
+    "WebSocketPluginOption subscribe \"demo/*\"",
+    "WebSocketPluginOption publish \"demo/*\"",
 ];
 
 /// A plugin at a path.
@@ -43,7 +54,7 @@ pub struct Demo {
     pub path: String,
     library: PathBuf,
     init: String,
-    directive: &'static str,
+    directives: &'static [&'static str],
 }
 
 /// All plugins of the demo, from `libraries`.
@@ -51,7 +62,7 @@ pub struct Demo {
 /// # Errors
 /// A plugin that the pages use is missing.
 pub fn demos(libraries: &[Library]) -> Result<Vec<Demo>> {
-    let endpoints = ENDPOINTS.iter().map(|&(folder, directive)| {
+    let endpoints = ENDPOINTS.iter().map(|&(folder, directives)| {
         let source = Path::new("examples").join(folder);
         let library = libraries.iter().find(|library| library.source == source);
         let library = library.with_context(|| format!("{} is missing", source.display()))?;
@@ -59,7 +70,7 @@ pub fn demos(libraries: &[Library]) -> Result<Vec<Demo>> {
             path: format!("/{folder}"),
             library: library.path.clone(),
             init: format!("{}_init", folder.replace('-', "_")),
-            directive,
+            directives,
         })
     });
     let c_plugins = libraries
@@ -75,7 +86,7 @@ fn c_demo(Library { source, path }: &Library) -> Result<Demo> {
         path: format!("/c/{}", name.replace('_', "-")),
         library: path.clone(),
         init: format!("{name}_init"),
-        directive: "",
+        directives: &[],
     })
 }
 
@@ -112,8 +123,8 @@ fn configuration(demos: &[Demo]) -> String {
 impl Demo {
     fn location(&self) -> String {
         let handler = format!("WebSocketHandler {} {}", quoted(&self.library), self.init);
-        let directives = ["SetHandler websocket-handler", &handler, self.directive];
-        let lines = directives.iter().filter(|directive| !directive.is_empty());
+        let directives = ["SetHandler websocket-handler", &handler];
+        let lines = directives.iter().chain(self.directives);
         let lines: String = lines.map(|line| format!("        {line}\n")).collect();
         format!("    <Location \"{}\">\n{lines}    </Location>\n", self.path)
     }
@@ -145,13 +156,14 @@ mod tests {
                 "/dumb-increment",
                 "/chat",
                 "/ticker",
+                "/topics",
                 "/subprotocol",
                 "/auth",
                 "/c/dumb-increment",
                 "/c/echo",
             ]
         );
-        for index in [1, 6] {
+        for index in [1, 7] {
             assert_eq!(demos[index].init, "dumb_increment_init");
         }
     }
@@ -168,7 +180,7 @@ mod tests {
     #[test]
     fn without_the_module_the_configuration_has_no_effect() {
         let demo = Demo {
-            directive: "WebSocketPluginOption a b",
+            directives: &["WebSocketPluginOption a b", "WebSocketPluginOption c d"],
             ..c_demo(&library("examples/c/echo.c")).unwrap()
         };
         assert_eq!(
@@ -176,12 +188,23 @@ mod tests {
             r#"<IfModule mod_websocket.c>
     WebSocketTopicSpace demo
     WebSocketTopicHistory "chat/**" 100 1h
+    WebSocketTopicHistory "demo/*" 1000 1h
+    WebSocketTopicPresence "demo/*"
     <Location "/c/echo">
         SetHandler websocket-handler
         WebSocketHandler "/with space/examples/c/echo.so" echo_init
         WebSocketPluginOption a b
+        WebSocketPluginOption c d
     </Location>
 </IfModule>"#
         );
+    }
+
+    /// The limit is a promise: a page that loads the client for topics loads no framework.
+    #[test]
+    fn the_client_for_topics_has_less_than_5_kib() {
+        let pages = Path::new(env!("CARGO_MANIFEST_DIR")).join("..").join(PAGES);
+        let length = pages.join("topics.js").metadata().unwrap().len();
+        assert!((1..5 * 1024).contains(&length), "{length} bytes");
     }
 }

@@ -13,6 +13,7 @@ mod pages;
 mod refusal;
 mod status;
 mod support;
+mod topics;
 
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -35,6 +36,7 @@ const THEMES: &[&[Case]] = &[
     live::CASES,
     origin::CASES,
     status::CASES,
+    topics::CASES,
 ];
 
 /// Starting a browser takes about a second of CPU time.

@@ -19,6 +19,7 @@ fn live_parts(page: &str) -> &'static [&'static str] {
         "dumb-increment" => &["increment"],
         "chat" => &["chat"],
         "ticker" => &["ticker"],
+        "topics" => &["topics"],
         _ => &[],
     }
 }
@@ -83,6 +84,10 @@ fn bring_to_life(page: &Page, name: &str) -> Result<()> {
                 "element('chat-log').querySelector('[data-kind=said]')",
                 &json!([]),
             )
+        }
+        "topics" => {
+            page.click("topics-publish")?;
+            page.await_entry("topics", text("received", "demo/news: Hello, everybody!"))
         }
         "ticker" => page.until("element('ticker-interval').textContent !== '–'", &json!([])),
         _ => page.until(
