@@ -47,7 +47,7 @@ pub struct Series {
 pub struct Closed {
     /// The number of who closed it.
     pub by: usize,
-    /// The place of the code in [`CODES`](super::CODES).
+    /// The place of the code in [`CODES`].
     pub code: usize,
     /// How many.
     pub count: u64,
