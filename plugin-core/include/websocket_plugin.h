@@ -219,7 +219,8 @@ typedef struct _WebSocketServerTable {
 #define WEBSOCKET_TOPIC_CLOSED 1      /* the connection is closing or gone */
 #define WEBSOCKET_TOPIC_INVALID 2     /* this is no topic, or no type of message */
 #define WEBSOCKET_TOPIC_LIMIT 3       /* as many subscriptions as WebSocketMaxTopics allows */
-#define WEBSOCKET_TOPIC_TOO_LARGE 4   /* longer than 1/32 of WebSocketTopicMemory */
+#define WEBSOCKET_TOPIC_TOO_LARGE 4   /* longer than 1/32 of WebSocketTopicMemory, or than
+                                      the broker takes */
 #define WEBSOCKET_TOPIC_UNAVAILABLE 5 /* httpd's error log says why */
 
 /* 64 bits, which C89 has no name for. */

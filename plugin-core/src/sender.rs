@@ -251,7 +251,7 @@ impl Sender {
     /// # Errors
     ///
     /// Those of [`subscribe`](Self::subscribe), and [`TopicError::TooLarge`]: the message is longer
-    /// than 1/32 of `WebSocketTopicMemory`.
+    /// than 1/32 of `WebSocketTopicMemory`, or than the broker takes.
     pub fn publish<'m>(
         &self,
         topic: &str,

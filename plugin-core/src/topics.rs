@@ -136,7 +136,8 @@ impl Topics {
     /// # Errors
     ///
     /// * [`TopicError::Invalid`]: this is no name of a topic.
-    /// * [`TopicError::TooLarge`]: the message is longer than 1/32 of `WebSocketTopicMemory`.
+    /// * [`TopicError::TooLarge`]: the message is longer than 1/32 of `WebSocketTopicMemory`, or
+    ///   than the broker takes.
     /// * [`TopicError::Unavailable`]: topics do not work in this process, or the broker
     ///   (`WebSocketTopicBroker`) cannot be reached or is too slow. httpd's log says why.
     pub fn publish<'m>(

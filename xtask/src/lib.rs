@@ -25,6 +25,7 @@
 
 pub mod apache;
 pub mod autobahn;
+pub mod broker;
 pub mod browser;
 pub mod c_plugin;
 pub mod command;
@@ -34,7 +35,6 @@ pub mod openmetrics;
 pub mod port;
 pub mod process;
 pub mod python;
-pub mod redis;
 pub mod server_root;
 pub mod soak;
 pub mod workspace;

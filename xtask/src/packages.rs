@@ -6,6 +6,7 @@ use std::process::{Command, Stdio};
 
 use anyhow::{Result, bail, ensure};
 use xtask::apache::{Apache, find_apxs, which};
+use xtask::broker::Kind;
 use xtask::browser::{Browser, Policy, TEST_BROWSER};
 use xtask::command::run;
 
@@ -88,7 +89,7 @@ const PYTHON: [Need; 1] = [Need {
 /// The tests behind a proxy, and those with a network of their own, need them; without them they
 /// are skipped. Debian's packages of proxies start services, which are not wanted on a developer's
 /// machine.
-const FOR_CI: [Need; 4] = [
+const FOR_CI: [Need; 5] = [
     Need {
         what: "the command ip",
         is_met: has_ip,
@@ -102,6 +103,13 @@ const FOR_CI: [Need; 4] = [
         debian: &["redis-server"],
         fedora: &["redis"],
         homebrew: &["redis"],
+    },
+    Need {
+        what: "NATS",
+        is_met: has_nats,
+        debian: &["nats-server"],
+        fedora: &["nats-server"],
+        homebrew: &["nats-server"],
     },
     Need {
         what: "nginx",
@@ -398,7 +406,11 @@ fn has_haproxy() -> bool {
 }
 
 fn has_redis() -> bool {
-    which(xtask::redis::PROGRAM).is_some()
+    which(Kind::Redis.program()).is_some()
+}
+
+fn has_nats() -> bool {
+    which(Kind::Nats.program()).is_some()
 }
 
 fn has_browser() -> bool {

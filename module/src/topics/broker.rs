@@ -16,9 +16,11 @@
 mod address;
 mod backlog;
 mod backoff;
+mod connection;
 mod importer;
 mod lease;
 mod link;
+mod nats;
 mod redis;
 mod sender;
 mod settings;

@@ -42,6 +42,7 @@ impl Hub {
                 self.publish_here(message, from).map(Published::Here)
             }
             Err(Refusal::Cut) => Err(TopicError::Unavailable),
+            Err(Refusal::TooLong) => Err(TopicError::TooLarge),
             Err(Refusal::Full) => {
                 log_seldom("topics: a message is refused: the broker is too slow for all of them");
                 Err(TopicError::Unavailable)

@@ -24,12 +24,13 @@ use super::message::Message;
 use super::rules::Keep;
 use crate::httpd::environment;
 
+pub(super) use clock::now;
 pub(super) use history::{Since, Wanted};
-pub(super) use imports::{Backlog, Imported, Mark};
+pub(super) use imports::{Backlog, Counted, Imported, Mark};
 pub use members::Listed;
 pub(super) use members::{Change, ChildId, LeftBehind};
 pub(super) use once::Claimed;
-pub(super) use source::SourceId;
+pub(super) use source::{Source, SourceId};
 
 /// The tables of a [`Log`].
 const TABLES: u32 = 8;
@@ -67,7 +68,7 @@ pub(super) struct Log {
     /// How far brokers were read.
     imports: Table,
     /// The broker from which messages come, if they do not come from here.
-    source: Option<SourceId>,
+    source: Option<Source>,
     /// Keys of messages that are published once.
     once: Table,
     /// The same, by time.
@@ -190,8 +191,7 @@ impl Log {
         let mut txn = self.environment.write_txn()?;
         let number = self.last(&txn)? + 1;
         if let Some(keep) = keep {
-            message.position =
-                Some(self.append(&mut txn, &message, (number, clock::now()), keep)?);
+            message.position = Some(self.append(&mut txn, &message, (number, now()), keep)?);
         }
         self.trim(&mut txn, number, message.payload.len())?;
         let mut bytes = Vec::new();

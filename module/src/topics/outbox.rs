@@ -4,6 +4,7 @@
 //! thread of the broker (`broker.rs`) sends it.
 
 use std::collections::VecDeque;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::Notify;
@@ -47,6 +48,8 @@ pub(super) enum Refusal {
     Cut,
     /// Too much is waiting.
     Full,
+    /// The broker does not take messages of this length.
+    TooLong,
 }
 
 /// See the module.
@@ -54,6 +57,8 @@ pub(super) struct Outbox {
     waiting: Mutex<Waiting>,
     /// Bytes that may wait.
     most_bytes: usize,
+    /// The longest message that the broker takes, as far as that is known.
+    longest: AtomicUsize,
     pub(super) partition: Partition,
     /// For the broker's thread: there are messages, or it is to end.
     pub(super) news: Notify,
@@ -77,6 +82,7 @@ impl Outbox {
         Self {
             waiting: Mutex::default(),
             most_bytes,
+            longest: AtomicUsize::new(usize::MAX),
             partition,
             news: Notify::new(),
             stopping: Notify::new(),
@@ -87,6 +93,9 @@ impl Outbox {
     /// Takes a message.
     pub(super) fn put(&self, message: Sending) -> Result<(), Refusal> {
         let bytes = message.size();
+        if bytes > self.longest.load(Ordering::Relaxed) {
+            return Err(Refusal::TooLong);
+        }
         let mut waiting = self.lock();
         if waiting.is_cut || waiting.is_stopping {
             return Err(Refusal::Cut);
@@ -118,6 +127,11 @@ impl Outbox {
         }
         waiting.bytes -= bytes;
         taken
+    }
+
+    /// Says how long messages may be, in bytes.
+    pub(super) fn set_longest(&self, longest: usize) {
+        self.longest.store(longest, Ordering::Relaxed);
     }
 
     /// Says whether the broker can be reached. Returns whether that is new.
@@ -163,16 +177,19 @@ mod tests {
         }
     }
 
+    fn lengths(taken: &[Sending]) -> Vec<usize> {
+        taken.iter().map(Sending::size).collect()
+    }
+
     #[test]
     fn messages_come_out_in_order_and_in_parts_that_are_not_too_large() {
         let outbox = Outbox::new(1000, Partition::Refuse);
         for length in [100, 200, 300] {
             outbox.put(sending(length)).unwrap();
         }
-        let lengths = |taken: Vec<Sending>| -> Vec<_> { taken.iter().map(Sending::size).collect() };
-        assert_eq!(lengths(outbox.take(9, 300)), [100, 200]);
-        assert_eq!(lengths(outbox.take(9, 10)), [300]);
-        assert_eq!(lengths(outbox.take(9, 10)), [0; 0]);
+        assert_eq!(lengths(&outbox.take(9, 300)), [100, 200]);
+        assert_eq!(lengths(&outbox.take(9, 10)), [300]);
+        assert_eq!(lengths(&outbox.take(9, 10)), [0; 0]);
     }
 
     #[test]
@@ -185,6 +202,15 @@ mod tests {
             outbox.put(sending(0)).unwrap();
         }
         assert_eq!(outbox.put(sending(0)), Err(Refusal::Full));
+    }
+
+    #[test]
+    fn what_the_broker_would_not_take_is_refused() {
+        let outbox = Outbox::new(1000, Partition::Refuse);
+        outbox.set_longest(10);
+        outbox.put(sending(10)).unwrap();
+        assert_eq!(outbox.put(sending(11)), Err(Refusal::TooLong));
+        assert_eq!(lengths(&outbox.take(9, 1000)), [10]);
     }
 
     #[test]

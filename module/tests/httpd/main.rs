@@ -120,6 +120,8 @@ const THEMES: &[&[Case]] = &[
     topics::history::CASES,
     topics::hosts::CASES,
     topics::hosts::cuts::CASES,
+    topics::hosts::live::CASES,
+    topics::hosts::nats::CASES,
     topics::presence::CASES,
     topics::publish::CASES,
     topics::unrest::CASES,

@@ -421,6 +421,14 @@ fn bad_directives(context: &Context) -> Result<()> {
             "WebSocketTopicBroker needs an address such as redis://host",
         ),
         (
+            "WebSocketTopicBroker nats://localhost/1",
+            "WebSocketTopicBroker needs an address such as redis://host",
+        ),
+        (
+            "WebSocketTopicBroker tls://me:secret@localhost",
+            "add file:/path/of/the/file",
+        ),
+        (
             "WebSocketTopicBroker redis://me:secret@localhost",
             "add file:/path/of/the/file",
         ),

@@ -18,7 +18,7 @@ pub const TOPIC_CLOSED: c_int = 1;
 pub const TOPIC_INVALID: c_int = 2;
 /// The connection has as many subscriptions as `WebSocketMaxTopics` allows.
 pub const TOPIC_LIMIT: c_int = 3;
-/// The message is longer than 1/32 of `WebSocketTopicMemory`.
+/// The message is longer than 1/32 of `WebSocketTopicMemory`, or than the broker takes.
 pub const TOPIC_TOO_LARGE: c_int = 4;
 /// Topics do not work in this process; httpd's error log says why.
 pub const TOPIC_UNAVAILABLE: c_int = 5;

@@ -15,7 +15,7 @@ pub enum TopicError {
     Invalid,
     /// The connection has as many subscriptions as `WebSocketMaxTopics` allows.
     Limit,
-    /// The message is longer than 1/32 of `WebSocketTopicMemory`.
+    /// The message is longer than 1/32 of `WebSocketTopicMemory`, or than the broker takes.
     TooLarge,
     /// Topics do not work in this process. httpd's error log says why.
     Unavailable,
@@ -31,7 +31,9 @@ impl fmt::Display for TopicError {
             Self::Closed => "the connection is closed",
             Self::Invalid => "this is not the name of a topic, such as \"chat/lobby\"",
             Self::Limit => "the connection has as many subscriptions as WebSocketMaxTopics allows",
-            Self::TooLarge => "the message is longer than 1/32 of WebSocketTopicMemory",
+            Self::TooLarge => {
+                "the message is longer than 1/32 of WebSocketTopicMemory, or than the broker takes"
+            }
             Self::Unavailable => "topics do not work in this process; httpd's error log says why",
             Self::Unsupported => "the module that has loaded this plugin has no topics",
             Self::Json => "the value cannot be written as JSON",

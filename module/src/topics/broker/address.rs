@@ -2,23 +2,61 @@
 
 use std::fmt;
 
-/// The port of Redis, with TLS, too.
-const REDIS_PORT: u16 = 6379;
-
 /// What addresses look like.
-const FORM: &str = "an address such as redis://host, redis://host:6379/0 or rediss://host \
-                    (with TLS)";
+const FORM: &str = "an address such as redis://host:6379/0 or nats://host:4222, or, with TLS, \
+                    rediss://host or tls://host (for NATS)";
+
+/// What a broker is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// Redis, or what speaks like it.
+    Redis,
+    /// NATS.
+    Nats,
+}
+
+impl Kind {
+    /// The kind, and whether connections are encrypted.
+    fn of_scheme(scheme: &str) -> Option<(Self, bool)> {
+        Some(match scheme {
+            "redis" => (Self::Redis, false),
+            "rediss" => (Self::Redis, true),
+            "nats" => (Self::Nats, false),
+            "tls" => (Self::Nats, true),
+            _ => return None,
+        })
+    }
+
+    fn scheme(self, has_tls: bool) -> &'static str {
+        match (self, has_tls) {
+            (Self::Redis, false) => "redis",
+            (Self::Redis, true) => "rediss",
+            (Self::Nats, false) => "nats",
+            (Self::Nats, true) => "tls",
+        }
+    }
+
+    /// The usual port, with TLS, too.
+    fn port(self) -> u16 {
+        match self {
+            Self::Redis => 6379,
+            Self::Nats => 4222,
+        }
+    }
+}
 
 /// Where a broker is.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Address {
+    /// What it is.
+    pub kind: Kind,
     /// Whether the connection is encrypted.
     pub has_tls: bool,
     /// A name or an IP address, IPv6 without brackets.
     pub host: Box<str>,
     /// The TCP port.
     pub port: u16,
-    /// The number of the database.
+    /// The number of the database, for Redis.
     pub database: u16,
 }
 
@@ -37,18 +75,16 @@ impl Address {
                  put them in a file and add file:/path/of/the/file"
             ));
         }
-        let has_tls = match scheme {
-            "redis" => false,
-            "rediss" => true,
-            _ => return Err(bad()),
-        };
+        let (kind, has_tls) = Kind::of_scheme(scheme).ok_or_else(bad)?;
         let (place, database) = rest.split_once('/').unwrap_or((rest, ""));
-        let (host, port) = parse_place(place).ok_or_else(bad)?;
-        let database = match database {
-            "" => 0,
-            number => parse_number(number).ok_or_else(bad)?,
+        let (host, port) = parse_place(place, kind.port()).ok_or_else(bad)?;
+        let database = match (database, kind) {
+            ("", _) => 0,
+            (number, Kind::Redis) => parse_number(number).ok_or_else(bad)?,
+            (_, Kind::Nats) => return Err(bad()),
         };
         Ok(Self {
+            kind,
             has_tls,
             host,
             port,
@@ -60,21 +96,26 @@ impl Address {
 impl fmt::Display for Address {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self {
+            kind,
             has_tls,
             host,
             port,
             database,
         } = self;
-        let scheme = if *has_tls { "rediss" } else { "redis" };
+        let scheme = kind.scheme(*has_tls);
         if host.contains(':') {
-            write!(f, "{scheme}://[{host}]:{port}/{database}")
+            write!(f, "{scheme}://[{host}]:{port}")?;
         } else {
-            write!(f, "{scheme}://{host}:{port}/{database}")
+            write!(f, "{scheme}://{host}:{port}")?;
+        }
+        match kind {
+            Kind::Redis => write!(f, "/{database}"),
+            Kind::Nats => Ok(()),
         }
     }
 }
 
-fn parse_place(place: &str) -> Option<(Box<str>, u16)> {
+fn parse_place(place: &str, usual_port: u16) -> Option<(Box<str>, u16)> {
     let (host, port) = match place.strip_prefix('[') {
         Some(rest) => {
             let (host, rest) = rest.split_once(']')?;
@@ -89,7 +130,7 @@ fn parse_place(place: &str) -> Option<(Box<str>, u16)> {
     }
     let port = match port.strip_prefix(':') {
         Some(port) => parse_number(port).filter(|port| *port > 0)?,
-        None if port.is_empty() => REDIS_PORT,
+        None if port.is_empty() => usual_port,
         None => return None,
     };
     Some((host.into(), port))
@@ -151,6 +192,9 @@ mod tests {
             ("redis://127.0.0.1:80", "redis://127.0.0.1:80/0"),
             ("redis://[::1]", "redis://[::1]:6379/0"),
             ("redis://[::1]:1/2", "redis://[::1]:1/2"),
+            ("nats://localhost", "nats://localhost:4222"),
+            ("nats://[::1]:7/", "nats://[::1]:7"),
+            ("tls://nats.example", "tls://nats.example:4222"),
         ] {
             assert_eq!(Address::parse(text).unwrap().to_string(), shown);
         }
@@ -172,6 +216,9 @@ mod tests {
             "redis://[a]",
             "redis://[::1]1",
             "redis://a?b",
+            "nats://a/1",
+            "nats://",
+            "nats://a,b",
         ] {
             let message = Address::parse(bad).unwrap_err();
             assert!(message.ends_with(&format!("not '{bad}'")), "{message}");
@@ -180,7 +227,7 @@ mod tests {
 
     #[test]
     fn a_password_in_an_address_is_refused_and_not_repeated() {
-        for text in ["redis://:secret@a", "redis://me:secret@a:1/2"] {
+        for text in ["redis://:secret@a", "nats://me:secret@a:1"] {
             let message = Address::parse(text).unwrap_err();
             assert!(message.contains("file:/") && !message.contains("secret"));
         }

@@ -7,9 +7,9 @@ use websocket_plugin::abi::host::check_topic;
 
 use super::backlog::measure;
 use super::backoff::Backoff;
+use super::connection::Connection;
 use super::lease::Lease;
 use super::link::Entry;
-use super::redis::Redis;
 use super::settings::Settings;
 use crate::httpd::log::{Level, log_server};
 use crate::topics::hub::{Hub, describe, log_seldom};
@@ -63,10 +63,10 @@ impl<'i> Importer<'i> {
         let mut backoff = Backoff::new();
         let mut was_cut = false;
         loop {
-            let why = match Redis::connect(self.settings).await {
-                Ok(mut redis) => {
+            let why = match Connection::connect(self.settings).await {
+                Ok(mut broker) => {
                     backoff = Backoff::new();
-                    let Err(why) = self.follow(&mut redis, &mut was_cut).await;
+                    let Err(why) = self.follow(&mut broker, &mut was_cut).await;
                     why
                 }
                 Err(why) => why,
@@ -82,10 +82,17 @@ impl<'i> Importer<'i> {
     }
 
     /// Returns when the broker cannot be read, or the log cannot be written.
-    async fn follow(&self, redis: &mut Redis, was_cut: &mut bool) -> Result<Infallible, String> {
-        let mut mark = measure(&self.hub.log, redis).await?;
+    async fn follow(
+        &self,
+        broker: &mut Connection,
+        was_cut: &mut bool,
+    ) -> Result<Infallible, String> {
+        let mut mark = measure(&self.hub.log, broker).await?;
+        if let Some(place) = broker.listen().await? {
+            mark = self.begin_anew(&mark, place)?;
+        }
         let mut catching = Catching {
-            newest: redis.newest().await?.unwrap_or(0),
+            newest: broker.newest().await?.unwrap_or(0),
             count: 0,
             was_cut: *was_cut,
             is_told: false,
@@ -96,7 +103,7 @@ impl<'i> Importer<'i> {
                 self.tell(&mut catching);
                 *was_cut = false;
             }
-            let entries = redis.read(&mark.place, !has_backlog).await?;
+            let entries = broker.read(&mark.place, !has_backlog).await?;
             mark = match entries.last() {
                 Some(last) => {
                     let backlog = match mark.backlog {
@@ -120,6 +127,25 @@ impl<'i> Importer<'i> {
         }
     }
 
+    /// Notes that what was published before a connection to a broker that keeps nothing may be
+    /// missing. Its first message follows this `place`.
+    fn begin_anew(&self, before: &Mark, place: &str) -> Result<Mark, String> {
+        let text = if before.backlog == Backlog::Read {
+            "messages may be missing, as this NATS server has no JetStream to keep them: histories \
+             begin anew, and subscribers are closed with 1013"
+        } else {
+            "this NATS server has no JetStream: each host has histories of its own, and messages \
+             that are published while it is cut off are lost to it"
+        };
+        self.log(Level::Warning, text);
+        let after = Mark {
+            place: place.into(),
+            number: 0,
+            backlog: Backlog::Read,
+        };
+        self.add(before, after, &[], true)
+    }
+
     /// Adds messages to the log and delivers them. Returns how far that has come.
     fn import(&self, before: &Mark, after: Mark, entries: &[Entry]) -> Result<Mark, String> {
         let has_gap = before.has_gap(entries.iter().map(|entry| entry.number));
@@ -135,7 +161,17 @@ impl<'i> Importer<'i> {
             self.read(entry, is_old)
         });
         let messages: Vec<_> = read.collect();
-        let imported = self.hub.import((before, &after), &messages, has_gap);
+        self.add(before, after, &messages, has_gap)
+    }
+
+    fn add(
+        &self,
+        before: &Mark,
+        after: Mark,
+        messages: &[Imported<'_>],
+        has_gap: bool,
+    ) -> Result<Mark, String> {
+        let imported = self.hub.import((before, &after), messages, has_gap);
         match imported.map_err(|error| describe(&error))? {
             true => Ok(after),
             false => Err("another process of this host has read it, too".into()),
@@ -150,30 +186,27 @@ impl<'i> Importer<'i> {
             // Each host tells of its own.
             Kind::Presence => false,
         };
-        let message = Message::read(&entry.bytes)
-            .filter(|message| check_topic(message.topic).is_ok() && is_text(message))
-            .ok_or("it is not one of mod_websocket");
-        let message = message.and_then(|message| {
-            let is_short = self.hub.log.has_room_for(message.payload.len());
-            is_short
-                .then_some(message)
-                .ok_or("it is too long for WebSocketTopicMemory of this host")
-        });
-        let message = match message {
-            Ok(message) => message,
-            Err(why) => {
-                let text = format!("topics: a message of the broker is left out: {why}");
-                log_seldom(&text);
-                return None;
-            }
+        let leave_out = |why: &str| {
+            log_seldom(&format!(
+                "topics: a message of the broker is left out: {why}"
+            ));
         };
+        let message = Message::read(&entry.bytes)
+            .filter(|message| check_topic(message.topic).is_ok() && is_text(message));
+        let Some(message) = message else {
+            leave_out("it is not one of mod_websocket");
+            return None;
+        };
+        let is_left_out = !self.hub.log.has_room_for(message.payload.len());
+        if is_left_out {
+            leave_out("it is too long for WebSocketTopicMemory of this host");
+        }
         Some(Imported {
-            message: Message {
-                position: entry.position,
-                ..message
-            },
+            message,
+            counted: entry.counted,
             at: entry.at,
             is_old,
+            is_left_out,
         })
     }
 

@@ -2,9 +2,10 @@
 
 use std::fmt::Display;
 use std::future::Future;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use websocket_plugin::Position;
+use crate::topics::log::Counted;
+use crate::topics::outbox::Sending;
 
 /// A broker that has not answered for so long is taken to be gone.
 const PATIENCE: Duration = Duration::from_secs(3);
@@ -21,10 +22,33 @@ pub(super) struct Entry {
     pub(super) number: u64,
     /// When it was published, in milliseconds since 1970.
     pub(super) at: u64,
-    /// Its place among those of its topic, if that has a history.
-    pub(super) position: Option<Position>,
+    /// Its place among those of its topic.
+    pub(super) counted: Counted,
     /// The message, as in the log.
     pub(super) bytes: Vec<u8>,
+}
+
+/// Messages that are sent together.
+#[derive(Clone, Copy)]
+pub(super) struct Batch<'b> {
+    pub(super) messages: &'b [Sending],
+    /// The name of the process that has published them, which no other has.
+    pub(super) publisher: &'b str,
+    /// The number of the first of them. Each message of a publisher has the next number.
+    pub(super) first: u64,
+    /// When they were first sent, if they are sent again.
+    pub(super) tried: Option<Instant>,
+}
+
+/// The most messages that are read at once, and about how many bytes.
+pub(super) const MOST_READ: usize = 256;
+const MOST_BYTES_READ: usize = 4 << 20;
+
+/// How many messages to read the next time, after these.
+pub(super) fn how_many(entries: &[Entry]) -> usize {
+    let bytes: usize = entries.iter().map(|entry| entry.bytes.len()).sum();
+    let average = bytes / entries.len().max(1);
+    (MOST_BYTES_READ / average.max(1)).clamp(1, MOST_READ)
 }
 
 /// Waits for an answer, and not for ever. The error says why there is none.

@@ -9,9 +9,9 @@ use redis::{
 };
 use sha1::{Digest as _, Sha1};
 
-use super::link::{Entry, SILENCE, answer, answer_after};
+use super::link::{Batch, Entry, MOST_READ, SILENCE, answer, answer_after, how_many};
 use super::settings::Settings;
-use crate::topics::outbox::Sending;
+use crate::topics::log::Counted;
 use crate::topics::random::random;
 use websocket_plugin::Position;
 
@@ -49,10 +49,6 @@ for i = 6, #ARGV do
 end
 return 0";
 
-/// The most messages that are read at once, and about how many bytes.
-const MOST_READ: usize = 256;
-const MOST_BYTES_READ: usize = 4 << 20;
-
 /// A connection to Redis.
 pub(super) struct Redis {
     connection: MultiplexedConnection,
@@ -82,13 +78,18 @@ impl Redis {
         Ok(())
     }
 
-    /// Adds messages of `publisher`, of which the first has this number.
+    /// Adds messages.
     pub(super) async fn publish(
         &mut self,
-        messages: &[Sending],
-        (publisher, first): (&str, u64),
+        batch: &Batch<'_>,
         settings: &Settings,
     ) -> Result<(), String> {
+        let Batch {
+            messages,
+            publisher,
+            first,
+            ..
+        } = *batch;
         let digest = hex(&Sha1::digest(PUBLISH));
         let request = |command: &str, script: &str| {
             let mut request = redis::cmd(command);
@@ -152,9 +153,8 @@ impl Redis {
         let streams = read.unwrap_or_default().into_iter();
         let entries = streams.flat_map(|(_, entries)| entries).map(parse);
         let entries = entries.collect::<Result<Vec<_>, _>>()?;
-        let bytes: usize = entries.iter().map(|entry| entry.bytes.len()).sum();
-        if let Some(average) = bytes.checked_div(entries.len()) {
-            self.most = (MOST_BYTES_READ / average.max(1)).clamp(1, MOST_READ);
+        if !entries.is_empty() {
+            self.most = how_many(&entries);
         }
         Ok(entries)
     }
@@ -188,7 +188,10 @@ fn parse((id, fields): Raw) -> Result<Entry, String> {
         Some(Entry {
             number: number(b"n", 10)?,
             at: at?,
-            position: (position.offset > 0).then_some(position),
+            counted: match position.offset {
+                0 => Counted::Nowhere,
+                _ => Counted::There(position),
+            },
             bytes: field(b"m")?.to_vec(),
             place: id.as_str().into(),
         })
@@ -250,7 +253,7 @@ fn new_epoch() -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::{Position, parse};
+    use super::{Counted, Position, parse};
 
     fn fields(pairs: &[(&str, &str)]) -> Vec<Vec<u8>> {
         let words = pairs.iter().flat_map(|(name, value)| [name, value]);
@@ -267,13 +270,13 @@ mod tests {
             offset: 7,
         };
         assert_eq!(
-            (entry.position, &entry.bytes[..]),
-            (Some(position), &b"x"[..])
+            (entry.counted, &entry.bytes[..]),
+            (Counted::There(position), &b"x"[..])
         );
         let pairs = [("n", "3"), ("e", "0"), ("o", "0"), ("m", "")];
         assert_eq!(
-            parse(("1-0".into(), fields(&pairs))).unwrap().position,
-            None
+            parse(("1-0".into(), fields(&pairs))).unwrap().counted,
+            Counted::Nowhere
         );
     }
 

@@ -1,13 +1,15 @@
 //! Sends what a child has published to the broker.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use super::backlog::measure;
 use super::backoff::Backoff;
-use super::redis::Redis;
+use super::connection::Connection;
+use super::link::Batch;
 use super::settings::Settings;
 use crate::httpd::log::{Level, log_server};
-use crate::topics::log::Log;
+use crate::topics::hub::describe;
+use crate::topics::log::{Backlog, Log};
 use crate::topics::outbox::{Outbox, Sending};
 use crate::topics::random::random;
 
@@ -17,6 +19,9 @@ const MOST_BYTES: usize = 1 << 20;
 
 /// While nothing is sent, the broker is asked for a sign of life so often.
 const PING_INTERVAL: Duration = Duration::from_secs(2);
+
+/// How often a child looks whether another one of its host listens to the broker.
+const LOOK_INTERVAL: Duration = Duration::from_millis(20);
 
 /// How long a child that ends goes on sending.
 const LAST: Duration = Duration::from_secs(2);
@@ -34,6 +39,8 @@ struct Unsent {
     messages: Vec<Sending>,
     /// The number of the first of them.
     first: u64,
+    /// When they were first sent; `None`: they were not.
+    tried: Option<Instant>,
 }
 
 impl<'s> Sender<'s> {
@@ -70,13 +77,14 @@ impl<'s> Sender<'s> {
         let mut unsent = Unsent {
             messages: Vec::new(),
             first: 1,
+            tried: None,
         };
         loop {
             let why = match self.connect().await {
-                Ok(mut redis) => {
+                Ok(mut broker) => {
                     self.note_connected();
                     backoff = Backoff::new();
-                    match self.serve(&mut redis, &mut unsent).await {
+                    match self.serve(&mut broker, &mut unsent).await {
                         Ok(()) => return,
                         Err(why) => why,
                     }
@@ -91,21 +99,35 @@ impl<'s> Sender<'s> {
         }
     }
 
-    async fn connect(&self) -> Result<Redis, String> {
-        let mut redis = Redis::connect(self.settings).await?;
-        measure(self.log, &mut redis).await?;
-        Ok(redis)
+    async fn connect(&self) -> Result<Connection, String> {
+        let mut broker = Connection::connect(self.settings).await?;
+        self.outbox.set_longest(broker.longest());
+        let mut mark = measure(self.log, &mut broker).await?;
+        // Nobody on this host could hear what is sent before.
+        while !broker.keeps() && mark.backlog != Backlog::Read {
+            tokio::time::sleep(LOOK_INTERVAL).await;
+            let known = self.log.mark().map_err(|error| describe(&error))?;
+            mark = known.unwrap_or_default();
+        }
+        Ok(broker)
     }
 
     /// Returns without an error when the child ends and all is sent.
-    async fn serve(&self, redis: &mut Redis, unsent: &mut Unsent) -> Result<(), String> {
+    async fn serve(&self, broker: &mut Connection, unsent: &mut Unsent) -> Result<(), String> {
         loop {
             if unsent.messages.is_empty() {
                 unsent.messages = self.outbox.take(MOST, MOST_BYTES);
             }
             if !unsent.messages.is_empty() {
-                let from = (self.name.as_str(), unsent.first);
-                redis.publish(&unsent.messages, from, self.settings).await?;
+                let batch = Batch {
+                    messages: &unsent.messages,
+                    publisher: &self.name,
+                    first: unsent.first,
+                    tried: unsent.tried,
+                };
+                unsent.tried.get_or_insert_with(Instant::now);
+                broker.publish(&batch, self.settings).await?;
+                unsent.tried = None;
                 unsent.first += unsent.messages.len() as u64;
                 unsent.messages.clear();
                 continue;
@@ -115,7 +137,7 @@ impl<'s> Sender<'s> {
             }
             let news = self.outbox.news.notified();
             if tokio::time::timeout(PING_INTERVAL, news).await.is_err() {
-                redis.ping().await?;
+                broker.ping().await?;
             }
         }
     }

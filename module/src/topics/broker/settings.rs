@@ -2,9 +2,9 @@
 
 use std::path::Path;
 
-use super::address::{Address, Credentials};
+use super::address::{Address, Credentials, Kind};
 use super::lease::Lease;
-use crate::topics::log::SourceId;
+use crate::topics::log::{Source, SourceId};
 
 /// What an administrator has set (`WebSocketTopicBroker`).
 #[derive(Clone, Debug)]
@@ -23,13 +23,17 @@ pub struct Settings {
 pub const DEFAULT_KEEP: u32 = 10_000;
 
 impl Settings {
-    /// Identifies the broker in the log.
-    pub(in crate::topics) fn source(&self) -> SourceId {
-        SourceId::named(&self.address.to_string())
+    /// The broker, for the log.
+    pub(in crate::topics) fn source(&self) -> Source {
+        Source {
+            id: SourceId::named(&self.address.to_string()),
+            // Offsets of NATS are those of all topics together.
+            has_holes: self.address.kind == Kind::Nats,
+        }
     }
 
     /// The file that the importing child of this host has locked.
     pub(in crate::topics) fn lease(&self, directory: &Path) -> Lease {
-        Lease::new(directory.join(format!("broker.{}", self.source())))
+        Lease::new(directory.join(format!("broker.{}", self.source().id)))
     }
 }

@@ -3,7 +3,7 @@
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 /// In milliseconds since 1970.
-pub(super) fn now() -> u64 {
+pub(in crate::topics) fn now() -> u64 {
     milliseconds(
         SystemTime::now()
             .duration_since(UNIX_EPOCH)

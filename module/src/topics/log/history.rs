@@ -25,8 +25,10 @@ struct State {
     epoch: u64,
     /// The offset of the newest message.
     newest: u64,
-    /// The offset of the oldest message that is kept.
+    /// All messages are kept that have this offset or a greater one.
     oldest: u64,
+    /// So many are kept.
+    count: u64,
 }
 
 /// From where on messages of a history are wanted.
@@ -74,8 +76,8 @@ impl Recovered {
 
 impl Log {
     /// Adds a message to the history of its topic; it has this number in the log, and was published
-    /// at this time. Returns its place. If it has one already, that of a broker, it must be the
-    /// next; otherwise the history begins anew with it.
+    /// at this time. Returns its place. If it has one already, that of a broker, and this cannot
+    /// follow the place of the message before, then the history begins anew with it.
     pub(super) fn append(
         &self,
         txn: &mut RwTxn<'_>,
@@ -87,15 +89,15 @@ impl Log {
         self.evict(txn, &key)?;
         let known = self.topics.get(txn, key.topic())?.and_then(State::read);
         let known = match (known, message.position) {
-            (Some(known), Some(position)) if !known.is_followed_by(position) => {
-                let items = key.items(known.oldest..known.newest + 1);
-                self.history.delete_range(txn, &bounds_of(&items))?;
+            (Some(known), Some(position)) if !self.may_follow(known, position) => {
+                self.forget(txn, &key)?;
                 None
             }
             (known, _) => known,
         };
         let mut state = known.unwrap_or_else(|| State::before(message.position));
-        state.newest += 1;
+        state.newest = message.position.map_or(state.newest + 1, |it| it.offset);
+        state.count += 1;
         let position = Position {
             epoch: state.epoch,
             offset: state.newest,
@@ -110,19 +112,53 @@ impl Log {
         };
         self.history
             .put(txn, &key.item(state.newest), &kept.write())?;
-        let too_old = oldest_time(keep);
-        for _ in 0..MOST_REMOVED {
-            let item = key.item(state.oldest);
-            let is_late = |bytes| Kept::read(bytes).is_none_or(|kept| kept.at < too_old);
-            let is_surplus = state.newest - state.oldest >= u64::from(keep.count);
-            if !is_surplus && !self.history.get(txn, &item)?.is_none_or(is_late) {
-                break;
-            }
-            self.history.delete(txn, &item)?;
-            state.oldest += 1;
-        }
+        self.remove_some(txn, &key, &mut state, keep)?;
         self.topics.put(txn, key.topic(), &state.write())?;
         Ok(position)
+    }
+
+    /// Removes messages that are too many or too old, some at a time.
+    fn remove_some(
+        &self,
+        txn: &mut RwTxn<'_>,
+        key: &TopicKey,
+        state: &mut State,
+        keep: Keep,
+    ) -> Result<(), LogError> {
+        let too_old = oldest_time(keep);
+        for _ in 0..MOST_REMOVED {
+            let items = key.items(state.oldest..state.newest + 1);
+            let oldest = self.history.range(txn, &bounds_of(&items))?.next();
+            let Some((item, bytes)) = oldest.transpose()? else {
+                break;
+            };
+            let is_surplus = state.count > u64::from(keep.count);
+            if !is_surplus && Kept::read(bytes).is_some_and(|kept| kept.at >= too_old) {
+                break;
+            }
+            let oldest = number(item);
+            self.history.delete(txn, &key.item(oldest))?;
+            state.oldest = oldest + 1;
+            state.count = state.count.saturating_sub(1);
+        }
+        Ok(())
+    }
+
+    /// Whether the message after the newest of a topic may have this place.
+    fn may_follow(&self, state: State, position: Position) -> bool {
+        let has_holes = self.source.is_some_and(|source| source.has_holes);
+        let is_next = position.offset == state.newest + 1;
+        position.epoch == state.epoch && (is_next || (has_holes && position.offset > state.newest))
+    }
+
+    /// Forgets all that is known of a topic.
+    pub(super) fn forget(&self, txn: &mut RwTxn<'_>, key: &TopicKey) -> Result<(), LogError> {
+        let state = self.topics.get(txn, key.topic())?.and_then(State::read);
+        let newest = state.map_or(u64::MAX, |state| state.newest + 1);
+        let items = key.items(0..newest);
+        self.history.delete_range(txn, &bounds_of(&items))?;
+        self.topics.delete(txn, key.topic())?;
+        Ok(())
     }
 
     /// If histories take too much memory, forgets those of some topics, but not of this one.
@@ -145,16 +181,13 @@ impl Log {
             .chain(self.topics.iter(txn)?);
         let mut victims = Vec::new();
         for entry in keys.take(MOST_EVICTED) {
-            let (key, state) = entry?;
+            let (key, _) = entry?;
             if key != except.topic() {
-                victims.push((TopicKey::of(key), State::read(state)));
+                victims.push(TopicKey::of(key));
             }
         }
-        for (key, state) in victims {
-            let newest = state.map_or(u64::MAX, |state| state.newest + 1);
-            let items = key.items(0..newest);
-            self.history.delete_range(txn, &bounds_of(&items))?;
-            self.topics.delete(txn, key.topic())?;
+        for key in victims {
+            self.forget(txn, &key)?;
         }
         Ok(())
     }
@@ -221,8 +254,8 @@ impl Log {
         Ok(recovered)
     }
 
-    /// The offset of the newest message that has this number in the log, or a smaller one; zero if
-    /// there is none.
+    /// The offset of the newest message that has this number in the log, or a smaller one. If none
+    /// of those has, an offset before all of them; zero if there was never one.
     fn newest_up_to(
         &self,
         txn: &RoTxn<'_, AnyTls>,
@@ -230,19 +263,15 @@ impl Log {
         state: State,
         up_to: u64,
     ) -> Result<u64, LogError> {
-        let mut offset = state.newest;
-        // Those that were published in this moment.
-        while offset >= state.oldest {
-            let kept = self.history.get(txn, &key.item(offset))?;
-            if kept
-                .and_then(Kept::read)
-                .is_none_or(|kept| kept.number <= up_to)
-            {
-                break;
+        let items = key.items(state.oldest..state.newest + 1);
+        // Only those that were published in this moment are passed over.
+        for item in self.history.rev_range(txn, &bounds_of(&items))? {
+            let (item, bytes) = item?;
+            if Kept::read(bytes).is_none_or(|kept| kept.number <= up_to) {
+                return Ok(number(item));
             }
-            offset -= 1;
         }
-        Ok(offset)
+        Ok(state.oldest - 1)
     }
 
     /// Removes what is too old from histories. `keep` says how much of a topic is kept.
@@ -258,8 +287,13 @@ impl Log {
             };
             let oldest = self.oldest_to_keep(&txn, &key, state, keep(space, &topic))?;
             let items = key.items(state.oldest..oldest);
-            self.history.delete_range(&mut txn, &bounds_of(&items))?;
-            let state = State { oldest, ..state };
+            let deleted = self.history.delete_range(&mut txn, &bounds_of(&items))?;
+            let count = state.count.saturating_sub(deleted as u64);
+            let state = State {
+                oldest,
+                count,
+                ..state
+            };
             self.topics.put(&mut txn, key.topic(), &state.write())?;
             txn.commit()?;
         }
@@ -302,8 +336,8 @@ impl Log {
         }
     }
 
-    /// The offset of the oldest message that is to be kept; one more than that of the newest if
-    /// none is.
+    /// All messages are to be kept that have this offset or a greater one; it is one more than that
+    /// of the newest if none is.
     fn oldest_kept(
         &self,
         txn: &RoTxn<'_, AnyTls>,
@@ -311,15 +345,17 @@ impl Log {
         state: State,
         keep: Keep,
     ) -> Result<u64, LogError> {
-        let by_count = (state.newest + 1).saturating_sub(u64::from(keep.count));
-        let first = state.oldest.max(by_count);
+        let mut surplus = state.count.saturating_sub(keep.count.into());
         let too_old = oldest_time(keep);
-        let items = key.items(first..state.newest + 1);
+        let mut oldest = state.oldest;
+        let items = key.items(state.oldest..state.newest + 1);
         for item in self.history.range(txn, &bounds_of(&items))? {
             let (item, bytes) = item?;
-            if Kept::read(bytes).is_some_and(|kept| kept.at >= too_old) {
-                return Ok(number(item));
+            if surplus == 0 && Kept::read(bytes).is_some_and(|kept| kept.at >= too_old) {
+                return Ok(oldest);
             }
+            surplus = surplus.saturating_sub(1);
+            oldest = number(item) + 1;
         }
         Ok(state.newest + 1)
     }
@@ -346,15 +382,12 @@ impl State {
             epoch,
             newest: offset - 1,
             oldest: offset,
+            count: 0,
         }
     }
 
-    fn is_followed_by(self, position: Position) -> bool {
-        position.epoch == self.epoch && position.offset == self.newest + 1
-    }
-
     fn write(self) -> Vec<u8> {
-        [self.epoch, self.newest, self.oldest]
+        [self.epoch, self.newest, self.oldest, self.count]
             .map(u64::to_ne_bytes)
             .concat()
     }
@@ -362,12 +395,14 @@ impl State {
     fn read(bytes: &[u8]) -> Option<Self> {
         let (&epoch, rest) = bytes.split_first_chunk()?;
         let (&newest, rest) = rest.split_first_chunk()?;
-        let (&oldest, _) = rest.split_first_chunk()?;
-        let [epoch, newest, oldest] = [epoch, newest, oldest].map(u64::from_ne_bytes);
+        let (&oldest, rest) = rest.split_first_chunk()?;
+        let (&count, _) = rest.split_first_chunk()?;
+        let [epoch, newest, oldest, count] = [epoch, newest, oldest, count].map(u64::from_ne_bytes);
         Some(Self {
             epoch,
             newest,
             oldest,
+            count,
         })
     }
 }

@@ -1,8 +1,10 @@
 //! What comes from a broker, and how far this host has read it.
 
-use heed::PutFlags;
+use heed::{PutFlags, RwTxn};
+use websocket_plugin::Position;
 
-use super::source::SourceId;
+use super::keys::TopicKey;
+use super::source::{Source, SourceId};
 use super::{Log, LogError};
 use crate::topics::message::{Kind, Message};
 use crate::topics::rules::Keep;
@@ -77,20 +79,35 @@ impl Mark {
     }
 }
 
+/// The place of a broker's message among those of its topic.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::topics) enum Counted {
+    /// It has none, as its publisher keeps no history of the topic.
+    Nowhere,
+    /// The broker has given it this one.
+    There(Position),
+    /// The broker gives none. If this host keeps a history of the topic, it counts by itself.
+    Here,
+}
+
 /// A message of a broker.
 #[derive(Clone, Copy, Debug)]
 pub(in crate::topics) struct Imported<'m> {
-    /// The message, with the place that the broker has given to it.
+    /// The message, without a place.
     pub(in crate::topics) message: Message<'m>,
+    /// Its place.
+    pub(in crate::topics) counted: Counted,
     /// When it was published, in milliseconds since 1970.
     pub(in crate::topics) at: u64,
     /// It was published before anybody on this host could hear it.
     pub(in crate::topics) is_old: bool,
+    /// It is not delivered, and the history of its topic begins anew after it.
+    pub(in crate::topics) is_left_out: bool,
 }
 
 impl Log {
     /// Names the broker from which all messages come that have a history.
-    pub(in crate::topics) fn set_source(&mut self, source: SourceId) {
+    pub(in crate::topics) fn set_source(&mut self, source: Source) {
         self.source = Some(source);
     }
 
@@ -103,7 +120,10 @@ impl Log {
         &self,
         txn: &heed::RoTxn<'_, heed::AnyTls>,
     ) -> Result<Option<Mark>, LogError> {
-        let Some(SourceId(id)) = self.source else {
+        let Some(Source {
+            id: SourceId(id), ..
+        }) = self.source
+        else {
             return Ok(None);
         };
         Ok(self.imports.get(txn, &id)?.and_then(Mark::read))
@@ -127,7 +147,10 @@ impl Log {
     }
 
     fn change_mark(&self, change: impl FnOnce(&mut Mark)) -> Result<Mark, LogError> {
-        let Some(SourceId(id)) = self.source else {
+        let Some(Source {
+            id: SourceId(id), ..
+        }) = self.source
+        else {
             return Ok(Mark::default());
         };
         let mut txn = self.environment.write_txn()?;
@@ -160,7 +183,10 @@ impl Log {
         has_gap: bool,
         keep: impl Fn(&Message<'_>) -> Option<Keep>,
     ) -> Result<bool, LogError> {
-        let Some(SourceId(id)) = self.source else {
+        let Some(Source {
+            id: SourceId(id), ..
+        }) = self.source
+        else {
             return Ok(false);
         };
         let mut txn = self.environment.write_txn()?;
@@ -179,36 +205,47 @@ impl Log {
                 self.messages.put(&mut txn, &newest, &bytes)?;
             }
         }
-        for Imported {
-            message,
-            at,
-            is_old,
-        } in messages
-        {
-            let keep = keep(message);
-            // Whoever has subscribed meanwhile wants the latest, however old it is.
-            let is_delivered = !is_old || keep.is_some_and(|keep| keep.is_given);
-            // What is not delivered concerns all who subscribe.
-            let number = if is_delivered { newest + 1 } else { 0 };
-            let mut message = *message;
-            message.position = match (keep, message.position) {
-                (Some(keep), Some(_)) => {
-                    Some(self.append(&mut txn, &message, (number, *at), keep)?)
-                }
-                _ => None,
-            };
-            if !is_delivered {
-                continue;
-            }
-            newest = number;
-            self.trim(&mut txn, newest, message.payload.len())?;
-            message.write(&mut bytes);
-            let flags = PutFlags::APPEND;
-            self.messages
-                .put_with_flags(&mut txn, flags, &newest, &bytes)?;
+        for imported in messages {
+            self.add(&mut txn, imported, &mut newest, keep(&imported.message))?;
         }
         txn.commit()?;
         Ok(true)
+    }
+
+    /// Adds a message of the broker to the log, in which `newest` is the number of the newest.
+    fn add(
+        &self,
+        txn: &mut RwTxn<'_>,
+        imported: &Imported<'_>,
+        newest: &mut u64,
+        keep: Option<Keep>,
+    ) -> Result<(), LogError> {
+        let mut message = imported.message;
+        if imported.is_left_out {
+            return self.forget(txn, &TopicKey::new(message.space, message.topic));
+        }
+        // Whoever has subscribed meanwhile wants the latest, however old it is.
+        let is_delivered = !imported.is_old || keep.is_some_and(|keep| keep.is_given);
+        // What is not delivered concerns all who subscribe.
+        let number = if is_delivered { *newest + 1 } else { 0 };
+        message.position = match imported.counted {
+            Counted::There(position) => Some(position),
+            Counted::Nowhere | Counted::Here => None,
+        };
+        let keep = keep.filter(|_| imported.counted != Counted::Nowhere);
+        message.position = match keep {
+            Some(keep) => Some(self.append(txn, &message, (number, imported.at), keep)?),
+            None => None,
+        };
+        if is_delivered {
+            *newest = number;
+            self.trim(txn, number, message.payload.len())?;
+            let mut bytes = Vec::new();
+            message.write(&mut bytes);
+            let flags = PutFlags::APPEND;
+            self.messages.put_with_flags(txn, flags, &number, &bytes)?;
+        }
+        Ok(())
     }
 }
 

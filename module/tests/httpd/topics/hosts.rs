@@ -1,43 +1,64 @@
-//! Topics between hosts, with a Redis.
+//! Topics between hosts, with each kind of broker.
 
 pub(crate) mod cuts;
 pub(crate) mod link;
+pub(crate) mod live;
+pub(crate) mod nats;
 
 use std::env;
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
+use std::path::Path;
 
 use anyhow::{Context as _, Result, ensure};
 use rustix::process::{Pid, Signal, kill_process};
+use xtask::broker::{Broker, Kind};
 use xtask::httpd::Httpd;
-use xtask::redis::{PROGRAM, Redis};
 
 use super::{ask, open, open_elsewhere, root};
-use crate::support::{Client, Context, PATIENCE, cases, wait_until};
+use crate::support::{Client, Context, PATIENCE, wait_until};
 
-cases! {
-    "hosts: subscribers on all hosts get each message once and in the same order" => order,
-    "hosts: a client goes on at another host from the last position it has seen" => resume,
-    "hosts: a host that starts later has the histories, and sends nobody what is old" => late,
-    "hosts: what a host publishes as soon as it serves comes to its own subscribers" => early,
-    "hosts: when the process that imports is killed another goes on, without loss" => killed,
-    "hosts: a broker with TLS and a password, which no log shows" => guarded,
-    "hosts: WebSocketTopicHistory Latest gives a new host's subscribers the latest" => latest,
+/// Runs the same cases with each kind of broker that keeps messages.
+macro_rules! broker_cases {
+    ($($rule:literal => $run:path),* $(,)?) => {
+        pub(crate) const CASES: &[crate::support::Case] = &[
+            $(crate::support::Case {
+                name: concat!("hosts: ", $rule),
+                run: |context| $run(context, xtask::broker::Kind::Redis),
+            }),*,
+            $(crate::support::Case {
+                name: concat!("hosts (NATS): ", $rule),
+                run: |context| $run(context, xtask::broker::Kind::Nats),
+            }),*
+        ];
+    };
+}
+use broker_cases;
+
+broker_cases! {
+    "subscribers on all hosts get each message once and in the same order" => order,
+    "a client goes on at another host from the last position it has seen" => resume,
+    "a host that starts later has the histories, and sends nobody what is old" => late,
+    "what a host publishes as soon as it serves comes to its own subscribers" => early,
+    "when the process that imports is killed another goes on, without loss" => killed,
+    "a broker with TLS and a password, which no log shows" => guarded,
+    "WebSocketTopicHistory Latest gives a new host's subscribers the latest" => latest,
 }
 
-/// A Redis, or `None` if none is installed.
-pub(crate) fn redis(options: &[&str]) -> Result<Option<Redis>> {
-    let redis = Redis::start(options)?;
-    if redis.is_none() {
-        ensure!(env::var_os("CI").is_none(), "{PROGRAM} is not installed");
-        eprintln!("skipped: {PROGRAM} is not installed");
+/// A broker, or `None` if its program is not installed.
+pub(crate) fn broker(kind: Kind, options: &[&str]) -> Result<Option<Broker>> {
+    let broker = Broker::start(kind, options)?;
+    if broker.is_none() {
+        let program = kind.program();
+        ensure!(env::var_os("CI").is_none(), "{program} is not installed");
+        eprintln!("skipped: {program} is not installed");
     }
-    Ok(redis)
+    Ok(broker)
 }
 
-/// Starts an httpd that has a port of this machine as broker.
-pub(crate) fn host(context: &Context, port: u16, config: &str) -> Result<Httpd> {
-    let config = format!("WebSocketTopicBroker redis://127.0.0.1:{port}\n{config}");
+/// Starts an httpd that has this address as broker.
+pub(crate) fn host(context: &Context, address: &str, config: &str) -> Result<Httpd> {
+    let config = format!("WebSocketTopicBroker {address}\n{config}");
     root(context, &config)?.start()
 }
 
@@ -76,12 +97,12 @@ pub(crate) fn is_of_process(line: &str, pid: &str) -> bool {
         .any(|end| line.contains(&format!("[pid {pid}{end}")))
 }
 
-fn order(context: &Context) -> Result<()> {
+fn order(context: &Context, kind: Kind) -> Result<()> {
     const EACH: usize = 30;
-    let Some(redis) = redis(&[])? else {
+    let Some(broker) = broker(kind, &[])? else {
         return Ok(());
     };
-    let hosts = [(), (), ()].map(|()| host(context, redis.port(), "LogLevel info"));
+    let hosts = [(), (), ()].map(|()| host(context, &broker.address(), "LogLevel info"));
     let hosts = hosts.into_iter().collect::<Result<Vec<_>>>()?;
     let mut listeners = Vec::new();
     for httpd in &hosts {
@@ -117,13 +138,13 @@ fn order(context: &Context) -> Result<()> {
     Ok(())
 }
 
-fn resume(context: &Context) -> Result<()> {
-    let Some(redis) = redis(&[])? else {
+fn resume(context: &Context, kind: Kind) -> Result<()> {
+    let Some(broker) = broker(kind, &[])? else {
         return Ok(());
     };
     let config = "WebSocketTopicHistory a 10\nLogLevel info";
-    let one = host(context, redis.port(), config)?;
-    let two = host(context, redis.port(), config)?;
+    let one = host(context, &broker.address(), config)?;
+    let two = host(context, &broker.address(), config)?;
     let mut listeners = [listener(&one, "envelope a")?, listener(&two, "envelope a")?];
     settle(&[&one, &two])?;
     let mut speakers = [open(&one)?, open(&two)?];
@@ -156,7 +177,7 @@ fn resume(context: &Context) -> Result<()> {
         speakers[0].text("history a")?;
         let kept = speakers[0].next_text()?;
         ensure!(kept.ends_with("new newer"), "{kept}");
-        positions[2] = position_before(&positions[5], 3)?;
+        positions[2] = positions[4].clone();
         // Other processes tell of their subscribers once a second.
         wait_until("subscribers are counted", || {
             Ok(ask(&mut open(httpd)?, "count a")? != "0")
@@ -174,18 +195,12 @@ fn resume(context: &Context) -> Result<()> {
     Ok(())
 }
 
-/// The position of the message so many messages before.
-fn position_before(position: &str, count: u64) -> Result<String> {
-    let (epoch, offset) = position.split_once('-').context("a position")?;
-    Ok(format!("{epoch}-{}", offset.parse::<u64>()? - count))
-}
-
-fn late(context: &Context) -> Result<()> {
-    let Some(redis) = redis(&[])? else {
+fn late(context: &Context, kind: Kind) -> Result<()> {
+    let Some(broker) = broker(kind, &[])? else {
         return Ok(());
     };
     let config = "WebSocketTopicHistory a 10\nLogLevel info";
-    let one = host(context, redis.port(), config)?;
+    let one = host(context, &broker.address(), config)?;
     let mut listener = listener(&one, "envelope a")?;
     let mut speaker = open(&one)?;
     let mut positions = Vec::new();
@@ -194,7 +209,7 @@ fn late(context: &Context) -> Result<()> {
         publish(&mut speaker, "b", "old")?;
         positions.push(position(&listener.next_text()?)?);
     }
-    let two = host(context, redis.port(), config)?;
+    let two = host(context, &broker.address(), config)?;
     let mut plain = open(&two)?;
     for topic in ["a", "b"] {
         ask(&mut plain, &format!("sub {topic}"))?;
@@ -213,12 +228,12 @@ fn late(context: &Context) -> Result<()> {
     plain.expect_text("4")
 }
 
-fn early(context: &Context) -> Result<()> {
-    let Some(redis) = redis(&[])? else {
+fn early(context: &Context, kind: Kind) -> Result<()> {
+    let Some(broker) = broker(kind, &[])? else {
         return Ok(());
     };
     for number in 0..4 {
-        let httpd = host(context, redis.port(), "")?;
+        let httpd = host(context, &broker.address(), "")?;
         let mut listener = listener(&httpd, "sub a")?;
         // Another process may have to reach the broker first.
         publish(&mut open(&httpd)?, "a", &number.to_string())?;
@@ -227,19 +242,19 @@ fn early(context: &Context) -> Result<()> {
     Ok(())
 }
 
-fn latest(context: &Context) -> Result<()> {
-    let Some(redis) = redis(&[])? else {
+fn latest(context: &Context, kind: Kind) -> Result<()> {
+    let Some(broker) = broker(kind, &[])? else {
         return Ok(());
     };
     let config = "WebSocketTopicHistory price/* Latest\nLogLevel info";
-    let one = host(context, redis.port(), config)?;
+    let one = host(context, &broker.address(), config)?;
     let mut speaker = open(&one)?;
     let mut listener = listener(&one, "sub price/a")?;
     for text in ["1", "2"] {
         publish(&mut speaker, "price/a", text)?;
         listener.expect_text(text)?;
     }
-    let two = host(context, redis.port(), config)?;
+    let two = host(context, &broker.address(), config)?;
     // It may come before this host knows of any message.
     let mut early = open(&two)?;
     early.text("sub price/a")?;
@@ -254,12 +269,12 @@ fn latest(context: &Context) -> Result<()> {
     client.expect_text("2")
 }
 
-fn killed(context: &Context) -> Result<()> {
-    let Some(redis) = redis(&[])? else {
+fn killed(context: &Context, kind: Kind) -> Result<()> {
+    let Some(broker) = broker(kind, &[])? else {
         return Ok(());
     };
-    let one = host(context, redis.port(), "LogLevel info")?;
-    let two = host(context, redis.port(), "LogLevel info")?;
+    let one = host(context, &broker.address(), "LogLevel info")?;
+    let two = host(context, &broker.address(), "LogLevel info")?;
     let mut first = open(&one)?;
     ask(&mut first, "sub room")?;
     let line = one.wait_for_log("gets its messages for this host", PATIENCE)?;
@@ -285,7 +300,7 @@ fn killed(context: &Context) -> Result<()> {
     other.expect_text("end")
 }
 
-fn guarded(context: &Context) -> Result<()> {
+fn guarded(context: &Context, kind: Kind) -> Result<()> {
     const SECRET: &str = "s3cr3t-of-the-broker";
     // The first only lends its certificate.
     let certified = root(context, "")?
@@ -293,35 +308,12 @@ fn guarded(context: &Context) -> Result<()> {
         .start()?;
     let certificate = certified.root().certificate().display().to_string();
     let key = certified.root().certificate_key().display().to_string();
-    let user = format!(">{SECRET}");
-    let Some(redis) = redis(&[
-        "--tls-port",
-        "{port}",
-        "--tls-cert-file",
-        &certificate,
-        "--tls-key-file",
-        &key,
-        "--tls-ca-cert-file",
-        &certificate,
-        "--tls-auth-clients",
-        "no",
-        "--user",
-        "default",
-        "off",
-        "--user",
-        "httpd",
-        "on",
-        &user,
-        "~{websocket-topics}:*",
-        "+@read",
-        "+@write",
-        "+@scripting",
-        "+@connection",
-    ])?
-    else {
+    let folder = tempfile::tempdir()?;
+    let options = guard(kind, folder.path(), [&certificate, &key], SECRET)?;
+    let options: Vec<_> = options.iter().map(String::as_str).collect();
+    let Some(broker) = broker(kind, &options)? else {
         return Ok(());
     };
-    let folder = tempfile::tempdir()?;
     let credentials = |name: &str, text: String| -> Result<String> {
         let path = folder.path().join(name);
         fs::write(&path, text)?;
@@ -329,12 +321,10 @@ fn guarded(context: &Context) -> Result<()> {
         Ok(path.display().to_string())
     };
     let start = |credentials: &str| {
-        let port = redis.port();
-        let config = format!(
-            "WebSocketTopicBroker rediss://localhost:{port} ca:{certificate} file:{credentials}\n\
-             LogLevel debug"
-        );
-        root(context, &config)?.start()
+        let port = broker.port();
+        let scheme = if kind == Kind::Redis { "rediss" } else { "tls" };
+        let address = format!("{scheme}://localhost:{port} ca:{certificate} file:{credentials}");
+        host(context, &address, "LogLevel debug")
     };
     let right = credentials("right", format!("httpd:{SECRET}\n"))?;
     let hosts = [start(&right)?, start(&right)?];
@@ -356,4 +346,55 @@ fn guarded(context: &Context) -> Result<()> {
         ensure!(!log.contains(SECRET), "{log}");
     }
     Ok(())
+}
+
+/// The options of a broker with TLS and a user, who may do no more than topics need.
+fn guard(
+    kind: Kind,
+    folder: &Path,
+    [certificate, key]: [&str; 2],
+    secret: &str,
+) -> Result<Vec<String>> {
+    let user = format!(">{secret}");
+    let options = match kind {
+        Kind::Redis => vec![
+            "--tls-port",
+            "{port}",
+            "--tls-cert-file",
+            certificate,
+            "--tls-key-file",
+            key,
+            "--tls-ca-cert-file",
+            certificate,
+            "--tls-auth-clients",
+            "no",
+            "--user",
+            "default",
+            "off",
+            "--user",
+            "httpd",
+            "on",
+            &user,
+            "~{websocket-topics}:*",
+            "+@read",
+            "+@write",
+            "+@scripting",
+            "+@connection",
+        ],
+        Kind::Nats | Kind::LiveNats => {
+            let config = folder.join("nats.conf");
+            let text = format!(
+                r#"tls {{ cert_file: "{certificate}", key_file: "{key}" }}
+                authorization {{ users: [ {{
+                    user: httpd, password: "{secret}", permissions: {{
+                        publish: ["websocket-topics.>", "$JS.API.>"]
+                        subscribe: "websocket-topics.>"
+                    }}
+                }} ] }}"#
+            );
+            fs::write(&config, text)?;
+            return Ok(vec!["--config".into(), config.display().to_string()]);
+        }
+    };
+    Ok(options.into_iter().map(String::from).collect())
 }

@@ -5,11 +5,12 @@ use std::net::Shutdown;
 
 use anyhow::{Context as _, Result, ensure};
 use serde_json::{Value, json};
+use xtask::broker::Kind;
 use xtask::httpd::Httpd;
 use xtask::server_root::ServerRoot;
 
 use super::hosts::link::Link;
-use super::hosts::{listener, redis, settle};
+use super::hosts::{broker, listener, settle};
 use super::{ask, crowd, expect, open, root};
 use crate::support::handshake::Response;
 use crate::support::http2::Http2;
@@ -497,16 +498,19 @@ fn once(context: &Context) -> Result<()> {
 }
 
 fn brokered(context: &Context) -> Result<()> {
-    let Some(redis) = redis(&[])? else {
+    let Some(broker) = broker(Kind::Redis, &[])? else {
         return Ok(());
     };
-    let link = Link::to(redis.port())?;
+    let link = Link::to(broker.port())?;
     let config = format!("{PUBLISH}WebSocketTopicHistory news 10\nLogLevel info");
     let start = |port| {
-        let config = format!("WebSocketTopicBroker redis://127.0.0.1:{port}\n{config}");
+        let config = format!(
+            "WebSocketTopicBroker {}\n{config}",
+            Kind::Redis.address(port)
+        );
         root_with(context, &config)?.start()
     };
-    let hosts = [start(link.port())?, start(redis.port())?];
+    let hosts = [start(link.port())?, start(broker.port())?];
     let mut listeners = [
         listener(&hosts[0], "sub news")?,
         listener(&hosts[1], "sub news")?,

@@ -1,4 +1,4 @@
-use super::{Backlog, Imported, Mark, SourceId};
+use super::{Backlog, Counted, Imported, Mark, Source, SourceId};
 use crate::topics::SpaceId;
 use crate::topics::log::{Log, Since, Wanted};
 use crate::topics::message::{Kind, Message};
@@ -6,9 +6,17 @@ use crate::topics::rules::Keep;
 use websocket_plugin::Position;
 
 fn log() -> (tempfile::TempDir, Log) {
+    log_of(false)
+}
+
+/// The log of a host with a broker whose offsets have holes, or not.
+fn log_of(has_holes: bool) -> (tempfile::TempDir, Log) {
     let directory = tempfile::tempdir().unwrap();
     let mut log = Log::open(directory.path(), 4 << 20).unwrap();
-    log.set_source(SourceId::named("redis://here"));
+    log.set_source(Source {
+        id: SourceId::named("redis://here"),
+        has_holes,
+    });
     (directory, log)
 }
 
@@ -37,11 +45,13 @@ fn imported(offset: u64, is_old: bool) -> Imported<'static> {
             space: SpaceId::named(b"test"),
             topic: "t",
             kind: Kind::Text,
-            position: Some(position(offset)),
+            position: None,
             payload: b"text",
         },
+        counted: Counted::There(position(offset)),
         at: 1,
         is_old,
+        is_left_out: false,
     }
 }
 
@@ -136,7 +146,7 @@ fn a_topic_that_is_counted_anew_has_a_history_of_its_own() {
     let (_directory, log) = log();
     assert!(import(&log, (&Mark::default(), &mark(2)), &[1, 2], false));
     let mut other = imported(1, false);
-    other.message.position = Some(Position {
+    other.counted = Counted::There(Position {
         epoch: 8,
         offset: 1,
     });
@@ -144,6 +154,108 @@ fn a_topic_that_is_counted_anew_has_a_history_of_its_own() {
     assert!(kept.unwrap());
     assert_eq!(since(&log, Since::Beginning), (true, vec![1]));
     assert!(!since(&log, Since::Position(position(2))).0);
+}
+
+#[test]
+fn offsets_may_have_holes_where_the_broker_counts_all_topics_together() {
+    let (_directory, log) = log_of(true);
+    assert!(import(
+        &log,
+        (&Mark::default(), &mark(9)),
+        &[3, 5, 9],
+        false
+    ));
+    assert_eq!(since(&log, Since::Beginning), (true, vec![3, 5, 9]));
+    for (seen, expected) in [(2, &[3, 5, 9][..]), (3, &[5, 9]), (4, &[5, 9]), (9, &[])] {
+        let seen = Since::Position(position(seen));
+        assert_eq!(since(&log, seen), (true, expected.to_vec()));
+    }
+    for unknown in [1, 10] {
+        assert!(!since(&log, Since::Position(position(unknown))).0);
+    }
+    // Ten are kept.
+    let offsets: Vec<_> = (10..18).map(|number| number * 10).collect();
+    assert!(import(&log, (&mark(9), &mark(170)), &offsets, false));
+    let kept = [&[5, 9][..], &offsets].concat();
+    assert_eq!(since(&log, Since::Beginning), (true, kept));
+    assert!(since(&log, Since::Position(position(3))).0);
+    assert!(!since(&log, Since::Position(position(2))).0);
+    // What comes twice is not what follows.
+    assert!(import(&log, (&mark(170), &mark(171)), &[170], false));
+    assert_eq!(since(&log, Since::Beginning), (true, vec![170]));
+}
+
+#[test]
+fn fewer_messages_are_given_when_fewer_are_to_be_kept() {
+    let (_directory, log) = log_of(true);
+    assert!(import(
+        &log,
+        (&Mark::default(), &mark(9)),
+        &[3, 5, 9],
+        false
+    ));
+    let keep = Keep { count: 2, ..KEEP };
+    let recover = |since| {
+        let wanted = Wanted {
+            since,
+            up_to: None,
+            count: 99,
+            bytes: usize::MAX,
+        };
+        let topic = (SpaceId::named(b"test"), "t");
+        let recovered = log.recover(topic, keep, wanted).unwrap();
+        (!recovered.has_gap, recovered.messages().count())
+    };
+    assert_eq!(recover(Since::Beginning), (true, 2));
+    assert_eq!(recover(Since::Position(position(3))), (true, 2));
+    assert_eq!(recover(Since::Position(position(2))), (false, 0));
+}
+
+#[test]
+fn without_places_of_the_broker_the_host_counts_by_itself() {
+    let (_directory, log) = log();
+    let uncounted = Imported {
+        counted: Counted::Here,
+        ..imported(1, false)
+    };
+    let marks = (&Mark::default(), &mark(2));
+    let messages = [uncounted, uncounted];
+    assert!(log.import(marks, &messages, true, |_| Some(KEEP)).unwrap());
+    assert_eq!(since(&log, Since::Beginning), (true, vec![1, 2]));
+    assert!(!since(&log, Since::Position(position(1))).0);
+    let nowhere = Imported {
+        counted: Counted::Nowhere,
+        ..uncounted
+    };
+    let marks = (&mark(2), &mark(3));
+    assert!(
+        log.import(marks, &[nowhere], false, |_| Some(KEEP))
+            .unwrap()
+    );
+    assert_eq!(since(&log, Since::Beginning), (true, vec![1, 2]));
+}
+
+#[test]
+fn after_a_message_that_is_left_out_nobody_is_told_that_it_has_missed_nothing() {
+    for has_holes in [false, true] {
+        let (_directory, log) = log_of(has_holes);
+        assert!(import(&log, (&Mark::default(), &mark(2)), &[1, 2], false));
+        let left_out = Imported {
+            is_left_out: true,
+            ..imported(3, false)
+        };
+        let marks = (&mark(2), &mark(3));
+        assert!(
+            log.import(marks, &[left_out], false, |_| Some(KEEP))
+                .unwrap()
+        );
+        assert!(!since(&log, Since::Position(position(2))).0);
+        assert!(import(&log, (&mark(3), &mark(4)), &[4], false));
+        assert!(!since(&log, Since::Position(position(2))).0);
+        assert_eq!(since(&log, Since::Position(position(3))), (true, vec![4]));
+        // Nobody is sent the one that is left out.
+        assert_eq!(delivered(&log, 0), (3, false));
+    }
 }
 
 #[test]

@@ -1,22 +1,23 @@
 //! Hosts that are cut off from their broker for a while.
 
 use anyhow::{Context as _, Result, bail, ensure};
+use xtask::broker::Kind;
 use xtask::httpd::Httpd;
 
 use super::link::Link;
-use super::{host, is_of_process, listener, position, publish, redis, settle};
-use crate::support::{Client, Context, PATIENCE, cases, wait_until};
+use super::{broker, broker_cases, host, is_of_process, listener, position, publish, settle};
+use crate::support::{Client, Context, PATIENCE, wait_until};
 use crate::topics::{ask, open};
 
-cases! {
-    "hosts: while the broker is stopped publishing is refused, and what was accepted comes later"
+broker_cases! {
+    "while the broker is stopped publishing is refused, and what was accepted comes later"
         => stopped,
-    "hosts: a broker that is killed and comes back has lost nothing that it has stored" => killed,
-    "hosts: subscribers of a host that was cut off get what they have missed" => repaired,
-    "hosts: if the broker has not kept what was missed, subscribers are closed and told of a gap"
+    "a broker that is killed and comes back has lost nothing that it has stored" => killed,
+    "subscribers of a host that was cut off get what they have missed" => repaired,
+    "if the broker has not kept what was missed, subscribers are closed and told of a gap"
         => gap,
-    "hosts: a broker that has lost its messages is noticed" => emptied,
-    "hosts: WebSocketTopicPartition Local sends to this host while the broker is away" => local,
+    "a broker that has lost its messages is noticed" => emptied,
+    "WebSocketTopicPartition Local sends to this host while the broker is away" => local,
 }
 
 const INFO: &str = "LogLevel info";
@@ -51,13 +52,13 @@ fn expect_numbers(listeners: &mut [Client], count: usize) -> Result<()> {
     Ok(())
 }
 
-fn stopped(context: &Context) -> Result<()> {
-    let Some(redis) = redis(&[])? else {
+fn stopped(context: &Context, kind: Kind) -> Result<()> {
+    let Some(broker) = broker(kind, &[])? else {
         return Ok(());
     };
     let hosts = [
-        host(context, redis.port(), INFO)?,
-        host(context, redis.port(), INFO)?,
+        host(context, &broker.address(), INFO)?,
+        host(context, &broker.address(), INFO)?,
     ];
     let mut listeners = listeners(&hosts)?;
     settle(&[&hosts[0], &hosts[1]])?;
@@ -65,10 +66,10 @@ fn stopped(context: &Context) -> Result<()> {
     for number in 0..5 {
         publish(&mut speaker, "room", &number.to_string())?;
     }
-    redis.pause()?;
+    broker.pause()?;
     let refused = publish_until_refused(&mut speaker, 5);
     let line = hosts[0].wait_for_log("cannot be reached, publishing is refused", PATIENCE);
-    redis.resume()?;
+    broker.resume()?;
     let next = refused?;
     line?;
     publish_when_healed(&mut speaker, next)?;
@@ -83,13 +84,13 @@ fn listeners(hosts: &[Httpd]) -> Result<Vec<Client>> {
         .collect()
 }
 
-fn killed(context: &Context) -> Result<()> {
-    let Some(mut redis) = redis(&["--appendonly", "yes", "--appendfsync", "always"])? else {
+fn killed(context: &Context, kind: Kind) -> Result<()> {
+    let Some(mut broker) = broker(kind, kind.with_store())? else {
         return Ok(());
     };
     let hosts = [
-        host(context, redis.port(), INFO)?,
-        host(context, redis.port(), INFO)?,
+        host(context, &broker.address(), INFO)?,
+        host(context, &broker.address(), INFO)?,
     ];
     let mut listeners = listeners(&hosts)?;
     settle(&[&hosts[0], &hosts[1]])?;
@@ -97,22 +98,22 @@ fn killed(context: &Context) -> Result<()> {
     for number in 0..5 {
         publish(&mut speaker, "room", &number.to_string())?;
     }
-    redis.kill()?;
+    broker.kill()?;
     let next = publish_until_refused(&mut speaker, 5)?;
-    redis.start_again()?;
+    broker.start_again()?;
     publish_when_healed(&mut speaker, next)?;
     expect_numbers(&mut listeners, next + 1)
 }
 
-fn repaired(context: &Context) -> Result<()> {
+fn repaired(context: &Context, kind: Kind) -> Result<()> {
     const COUNT: usize = 50;
-    let Some(redis) = redis(&[])? else {
+    let Some(broker) = broker(kind, &[])? else {
         return Ok(());
     };
-    let link = Link::to(redis.port())?;
+    let link = Link::to(broker.port())?;
     let hosts = [
-        host(context, redis.port(), INFO)?,
-        host(context, link.port(), INFO)?,
+        host(context, &broker.address(), INFO)?,
+        host(context, &kind.address(link.port()), INFO)?,
     ];
     let mut listeners = listeners(&hosts)?;
     settle(&[&hosts[0], &hosts[1]])?;
@@ -136,7 +137,7 @@ fn repaired(context: &Context) -> Result<()> {
 }
 
 /// Expects the end of a client that has missed something, without a message before.
-fn expect_closed(client: &mut Client) -> Result<()> {
+pub(super) fn expect_closed(client: &mut Client) -> Result<()> {
     let frame = client.frame()?;
     ensure!(
         frame.payload.starts_with(&1013_u16.to_be_bytes()),
@@ -145,17 +146,16 @@ fn expect_closed(client: &mut Client) -> Result<()> {
     Ok(())
 }
 
-fn gap(context: &Context) -> Result<()> {
+fn gap(context: &Context, kind: Kind) -> Result<()> {
     // Redis removes whole nodes of a hundred.
     const COUNT: usize = 450;
-    let Some(redis) = redis(&[])? else {
+    let Some(broker) = broker(kind, &[])? else {
         return Ok(());
     };
-    let link = Link::to(redis.port())?;
+    let link = Link::to(broker.port())?;
     let config = "WebSocketTopicHistory a 1000\nLogLevel info";
-    let broker = |port| format!("WebSocketTopicBroker redis://127.0.0.1:{port} keep:100\n{config}");
-    let start = |port| super::root(context, &broker(port))?.start();
-    let (one, two) = (start(redis.port())?, start(link.port())?);
+    let start = |port| host(context, &format!("{} keep:100", kind.address(port)), config);
+    let (one, two) = (start(broker.port())?, start(link.port())?);
     let (mut stays, mut misses) = (listener(&one, "envelope a")?, listener(&two, "envelope a")?);
     settle(&[&one, &two])?;
     let mut speaker = open(&one)?;
@@ -205,12 +205,12 @@ fn last(client: &mut Client) -> Result<String> {
     Ok(text)
 }
 
-fn emptied(context: &Context) -> Result<()> {
-    let Some(mut redis) = redis(&[])? else {
+fn emptied(context: &Context, kind: Kind) -> Result<()> {
+    let Some(mut broker) = broker(kind, &[])? else {
         return Ok(());
     };
     let config = "WebSocketTopicHistory a 10\nLogLevel info";
-    let one = host(context, redis.port(), config)?;
+    let one = host(context, &broker.address(), config)?;
     let mut client = listener(&one, "envelope a")?;
     let mut speaker = open(&one)?;
     let mut seen = String::new();
@@ -218,8 +218,9 @@ fn emptied(context: &Context) -> Result<()> {
         publish(&mut speaker, "a", text)?;
         seen = position(&client.next_text()?)?;
     }
-    redis.kill()?;
-    redis.start_again()?;
+    broker.kill()?;
+    broker.empty()?;
+    broker.start_again()?;
     wait_until("publishing works again", || {
         Ok(ask(&mut speaker, "pub a new")? == "-")
     })?;
@@ -232,15 +233,15 @@ fn emptied(context: &Context) -> Result<()> {
     Ok(())
 }
 
-fn local(context: &Context) -> Result<()> {
-    let Some(redis) = redis(&[])? else {
+fn local(context: &Context, kind: Kind) -> Result<()> {
+    let Some(broker) = broker(kind, &[])? else {
         return Ok(());
     };
-    let link = Link::to(redis.port())?;
+    let link = Link::to(broker.port())?;
     let config = "WebSocketTopicHistory room 10\nWebSocketTopicPartition Local\nLogLevel info";
     let hosts = [
-        host(context, redis.port(), config)?,
-        host(context, link.port(), config)?,
+        host(context, &broker.address(), config)?,
+        host(context, &kind.address(link.port()), config)?,
     ];
     let mut listeners = listeners(&hosts)?;
     let [far, near] = &mut listeners[..] else {

@@ -2,7 +2,7 @@
 
 use std::io::{Read as _, Write as _};
 use std::net::{Shutdown, TcpListener, TcpStream};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, Weak};
 use std::thread;
 
 use anyhow::Result;
@@ -16,6 +16,8 @@ pub(crate) struct Link {
 #[derive(Default)]
 struct State {
     is_cut: bool,
+    /// Nothing comes back from there.
+    is_silent: bool,
     streams: Vec<TcpStream>,
 }
 
@@ -33,7 +35,7 @@ impl Link {
                 let mut state = state.lock().unwrap();
                 // What is dropped is closed.
                 if !state.is_cut {
-                    let _ = pass_on(stream, port, &mut state);
+                    let _ = pass_on(stream, port, &mut state, &shared);
                 }
             }
         });
@@ -44,17 +46,25 @@ impl Link {
         self.port
     }
 
+    /// Lets through what goes there, and nothing that comes back.
+    pub(crate) fn silence(&self) {
+        self.state.lock().unwrap().is_silent = true;
+    }
+
     /// Ends all connections, and lets no new ones through.
     pub(crate) fn cut(&self) {
         let mut state = self.state.lock().unwrap();
         state.is_cut = true;
+        state.is_silent = false;
         for stream in state.streams.drain(..) {
             let _ = stream.shutdown(Shutdown::Both);
         }
     }
 
     pub(crate) fn heal(&self) {
-        self.state.lock().unwrap().is_cut = false;
+        let mut state = self.state.lock().unwrap();
+        state.is_cut = false;
+        state.is_silent = false;
     }
 }
 
@@ -69,17 +79,27 @@ impl Drop for Link {
     }
 }
 
-fn pass_on(near: TcpStream, port: u16, state: &mut State) -> Result<()> {
+fn pass_on(
+    near: TcpStream,
+    port: u16,
+    state: &mut State,
+    shared: &Weak<Mutex<State>>,
+) -> Result<()> {
     let far = TcpStream::connect(("127.0.0.1", port))?;
     let pairs = [
-        (near.try_clone()?, far.try_clone()?),
-        (far.try_clone()?, near.try_clone()?),
+        (near.try_clone()?, far.try_clone()?, false),
+        (far.try_clone()?, near.try_clone()?, true),
     ];
     state.streams.extend([near, far]);
-    for (mut from, mut to) in pairs {
+    for (mut from, mut to, comes_back) in pairs {
+        let state = shared.clone();
         thread::spawn(move || {
             let mut buffer = [0; 1 << 16];
             while let Ok(count @ 1..) = from.read(&mut buffer) {
+                let state = state.upgrade();
+                if comes_back && state.is_some_and(|state| state.lock().unwrap().is_silent) {
+                    continue;
+                }
                 if to.write_all(&buffer[..count]).is_err() {
                     break;
                 }
