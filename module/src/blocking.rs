@@ -1,5 +1,5 @@
-//! Drives a session with the thread the MPM, or mod_http2, gave to its request, waiting with
-//! `poll`.
+//! Drives a session on the thread that the MPM or mod_http2 gave to its request. The thread waits
+//! in `poll`.
 
 use std::cell::RefCell;
 use std::io::{Read, Write};
@@ -18,29 +18,29 @@ use crate::plugin::ServerLease;
 use crate::protocol::free_buffers;
 use crate::session::{Next, Session};
 
-/// How much is read at a time.
+/// Size of the read buffer, in bytes.
 const BUFFER_SIZE: usize = 128 * 1024;
 
-/// What a thread keeps for the connections it serves one after the other.
+/// What a thread keeps for all connections it serves, one after the other.
 pub struct Driver {
-    /// One for all connections of the thread: plugins that live in a process with one thread keep
-    /// its address.
+    /// One table for all connections of the thread: a plugin may keep its address if the process
+    /// has only one thread.
     server: ServerLease,
     waker: Arc<Waker>,
     buffer: Vec<u8>,
 }
 
-/// A pair of sockets: a byte in it ends the thread's wait.
+/// A pair of sockets. A byte in it ends the thread's wait.
 struct Waker {
     sender: UnixStream,
     receiver: UnixStream,
     is_awake: AtomicBool,
 }
 
-/// The drivers of threads that have ended, for threads to come.
+/// Drivers of threads that have ended, for new threads to reuse.
 static SPARE: Mutex<Vec<Driver>> = Mutex::new(Vec::new());
 
-/// Gives a driver back when its thread ends.
+/// Puts the driver into [`SPARE`] when its thread ends.
 struct Owned(Option<Driver>);
 
 thread_local! {
@@ -73,20 +73,20 @@ impl Driver {
         })
     }
 
-    /// The table for the connection this thread serves.
+    /// The plugin's table for the connection that this thread serves.
     #[must_use]
     pub fn server(&self) -> ServerLease {
         self.server.lend()
     }
 
-    /// What drives the sessions of this thread, and wakes them.
+    /// The home of this thread's connections, and what wakes their sessions.
     #[must_use]
     pub fn home(&self) -> (Arc<dyn Home>, Arc<dyn Wake>) {
         let waker = &self.waker;
         (Arc::<Waker>::clone(waker), Arc::<Waker>::clone(waker))
     }
 
-    /// Drives `session`, whose connection has this descriptor, to its end.
+    /// Drives `session` until it ends. `descriptor` is its connection's.
     pub fn drive(&mut self, session: &mut Session, descriptor: &OwnedFd) {
         self.buffer.resize(BUFFER_SIZE, 0);
         loop {
@@ -133,30 +133,31 @@ impl Waker {
         })
     }
 
-    /// Waits until the connection is ready, someone calls [`Wake::wake`], or for as long as
-    /// `limit`.
+    /// Waits until the connection is ready, a thread calls [`Wake::wake`], or `limit` has passed.
     fn wait(&self, descriptor: &OwnedFd, interest: PollFlags, limit: Option<Duration>) {
         let timeout = limit.map(|limit| Timespec::try_from(limit).unwrap_or_default());
         let mut waited_for = [
             PollFd::new(&self.receiver, PollFlags::IN),
             PollFd::new(descriptor, interest),
         ];
-        // A client that has hung up would end the wait at once, although nobody reads from it.
+        // With no interest, `poll` would still report a client that has hung up, and end the wait
+        // at once.
         let count = if interest.is_empty() { 1 } else { 2 };
-        // An interrupted wait is one that ended early: the session's next turn finds out.
+        // A signal may end the wait early. The session's next turn finds out what is ready.
         let _ = poll(&mut waited_for[..count], timeout.as_ref());
         if !waited_for[0].revents().is_empty() {
-            // One byte at most is in it, because of `is_awake`.
+            // It holds one byte at most, because of `is_awake`.
             let _ = (&self.receiver).read(&mut [0; 8]);
-            // Not just a store: the next turn has to see what those did who found it true.
+            // A swap, not a store: the next turn must see what threads did before they found the
+            // flag set.
             self.is_awake.swap(false, Ordering::SeqCst);
         }
     }
 
-    /// Ends the wait of the thread, or the next one.
+    /// Ends the thread's wait, or its next one if it is not waiting.
     fn ring(&self) {
         if !self.is_awake.swap(true, Ordering::SeqCst) {
-            // It can only fail when a byte is in it already.
+            // It fails only when the socket is full, and then a byte is in it.
             let _ = (&self.sender).write(&[1]);
         }
     }
@@ -176,7 +177,7 @@ impl Home for Waker {
             Caller::Callback => batch::put(output),
             Caller::Thread => return true,
         }
-        // If the callback takes long.
+        // In case the callback takes long.
         flusher::schedule(output);
         false
     }

@@ -1,21 +1,22 @@
-//! The memory of this process that clients hold: halves of messages, and what waits for slow ones.
+//! Counts the memory of this process that clients hold: unfinished messages, and output that waits
+//! for slow clients.
 //!
-//! It is counted in steps, so that short messages cost a comparison and touch nothing that threads
-//! share.
+//! Each holder is counted in steps. A short message therefore costs one comparison, and touches no
+//! memory that threads share.
 
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
-/// What one holder has less of than this is not counted, and neither is a change by less.
+/// A holder is counted in multiples of this many bytes. Smaller changes are ignored.
 pub const STEP: usize = 32 * 1024;
 
 /// The budget of this process.
 static CHILD: Budget = Budget::new();
 
-/// What is called when too much is held. It must not wait.
+/// The function to call when clients hold too much. It must not wait.
 static RELIEF: OnceLock<fn()> = OnceLock::new();
 
-/// How many bytes are held, and how many may be.
+/// The bytes held, and their limit.
 struct Budget {
     held: AtomicUsize,
     limit: AtomicUsize,
@@ -32,7 +33,8 @@ impl Budget {
     }
 
     fn add(&self, bytes: usize) {
-        // Whoever sees the sum sees who holds it.
+        // The ordering lets a thread that reads the new sum also see which connection holds the
+        // bytes.
         let held = self.held.fetch_add(bytes, Ordering::AcqRel) + bytes;
         if held > self.limit.load(Ordering::Relaxed) {
             self.is_exceeded.store(true, Ordering::Release);
@@ -43,7 +45,7 @@ impl Budget {
         self.held.fetch_sub(bytes, Ordering::AcqRel);
     }
 
-    /// Whether more is held than may be, and something was added since this was last asked.
+    /// Whether the limit is exceeded and something was added since the last call.
     fn take_excess(&self) -> bool {
         self.is_exceeded.load(Ordering::Relaxed) && self.is_exceeded.swap(false, Ordering::AcqRel)
     }
@@ -61,30 +63,32 @@ impl Budget {
     }
 }
 
-/// Too much is held.
+/// Clients hold too much memory.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Overdraft {
-    /// So many bytes.
+    /// Bytes held.
     pub held: usize,
-    /// So many are allowed.
+    /// Bytes allowed.
     pub limit: usize,
-    /// So many are to be given up: a little more than necessary, so that this is not done again at
-    /// once.
+    /// Bytes to give up. It is a little more than necessary, so that the limit is not exceeded
+    /// again at once.
     pub excess: usize,
 }
 
-/// Sets how many bytes may be held; `None`: any number.
+/// Sets how many bytes clients may hold. `None` means no limit.
 pub fn set_limit(limit: Option<usize>) {
     let limit = limit.unwrap_or(usize::MAX);
     CHILD.limit.store(limit, Ordering::Relaxed);
 }
 
-/// Sets the function that is called when too much is held. It must not wait for anything.
+/// Sets the function that [`relieve`] calls. It must not wait for anything. Only the first call
+/// counts.
 pub fn relieve_with(relief: fn()) {
     RELIEF.get_or_init(|| relief);
 }
 
-/// Has something given up if too much is held. For whoever may have added something, without locks.
+/// Has clients give up memory if they hold too much. A thread calls this after it may have added
+/// bytes, and holds no lock then.
 #[inline]
 pub fn relieve() {
     if CHILD.take_excess()
@@ -94,35 +98,34 @@ pub fn relieve() {
     }
 }
 
-/// Whether too much is held, and how much.
+/// How far the limit is exceeded, if it is.
 #[must_use]
 pub fn overdraft() -> Option<Overdraft> {
     CHILD.overdraft()
 }
 
-/// So many bytes more are held, by no connection alone.
+/// Counts bytes that belong to no single connection.
 pub fn add(bytes: usize) {
     CHILD.add(bytes);
 }
 
-/// So many of those are not any more.
+/// Takes back bytes that were counted with [`add`].
 pub fn subtract(bytes: usize) {
     CHILD.subtract(bytes);
 }
 
-/// What one holder is counted with. Dropping it gives that back.
+/// The bytes counted for one holder. Dropping it takes them back.
 #[derive(Debug, Default)]
 pub struct Charge(usize);
 
 impl Charge {
-    /// It holds so many bytes now. Returns whether that has changed what it is counted with.
+    /// Sets how many bytes the holder has. Returns whether the counted bytes have changed.
     #[inline]
     pub fn set(&mut self, bytes: usize) -> bool {
         self.set_after(bytes, || ())
     }
 
-    /// As [`set`](Self::set), and calls `tell` before, if that changes what the holder is counted
-    /// with.
+    /// Like [`set`](Self::set), but calls `tell` first if the counted bytes are going to change.
     #[inline]
     pub fn set_after(&mut self, bytes: usize, tell: impl FnOnce()) -> bool {
         if bytes < self.0 + STEP && self.0 < bytes + STEP {
@@ -133,7 +136,7 @@ impl Charge {
         true
     }
 
-    /// What it is counted with, in bytes.
+    /// The bytes counted.
     #[cfg(test)]
     fn bytes(&self) -> usize {
         self.0

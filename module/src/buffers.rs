@@ -1,7 +1,8 @@
-//! What a thread keeps between two uses: buffers, so that idle connections need none, compressors.
+//! What a thread keeps between two uses: buffers, so that idle connections need none, and
+//! compressors.
 //!
-//! A plugin's thread may still send while it ends and its thread-local values are gone. Then
-//! nothing is kept, and everything is made for one use.
+//! A plugin's thread may still send while it ends, when its thread-local values are gone. Then
+//! nothing is kept, and each use makes a value of its own.
 
 use std::cell::Cell;
 use std::mem;
@@ -10,11 +11,11 @@ use std::thread::LocalKey;
 /// The largest capacity in bytes of the buffer that a thread keeps for each purpose.
 const KEPT_CAPACITY: usize = 256 * 1024;
 
-/// The place where a thread keeps a buffer for its next connection.
+/// Where a thread keeps a buffer for its next connection.
 pub type Shelf = LocalKey<Cell<Vec<u8>>>;
 
-/// Runs `body` with what this thread keeps at `place`, or with an empty value. `body` must not come
-/// back to the same place: what it finds there is lost.
+/// Runs `body` with what this thread keeps at `place`, or with an empty value. If `body` uses the
+/// same place, what it leaves there is lost.
 pub fn with_kept<T: Default, R>(
     place: &'static LocalKey<Cell<T>>,
     body: impl FnOnce(&mut T) -> R,
@@ -54,7 +55,7 @@ mod tests {
         static NUMBERS: Cell<Vec<u32>> = const { Cell::new(Vec::new()) };
     }
 
-    /// Uses what is kept when its thread ends, perhaps after that is gone.
+    /// Uses the kept value when its thread ends, perhaps after that value is gone.
     struct AtEnd;
 
     impl Drop for AtEnd {
@@ -79,7 +80,7 @@ mod tests {
     #[test]
     fn a_thread_that_ends_keeps_nothing_and_does_not_panic() {
         let ended = std::thread::spawn(|| {
-            // In either order of their destructors.
+            // Both orders of the two destructors are tried.
             AT_END.set(Some(AtEnd));
             with_kept(&NUMBERS, |numbers| numbers.push(1));
         });

@@ -1,13 +1,13 @@
-//! Writes what a connection has to send while one of its callbacks takes long, where a thread
-//! drives the connection. (A loop does that itself: it goes on with another thread.)
+//! Writes the output of a connection while one of its callbacks takes long, where a thread drives
+//! the connection. (An event loop needs no such help: another thread takes it over.)
 //!
-//! The session holds back what the callbacks of one read send, to write it at once. A callback may
-//! block after it has sent something, even for ever. So the one thread of this module writes after
-//! [`DELAY`] what is still held back by then, and waits for the client if that takes longer. It
-//! does the same for senders that wait for room in a full queue.
+//! A session holds back what the callbacks of one read send, and writes it at once. A callback may
+//! block after it has sent something, even for ever. So this module has one thread. After [`DELAY`]
+//! it writes output that is still held back, and waits for the client if necessary. It does the
+//! same for senders that wait for room in a full queue.
 //!
-//! As it has nothing to do for most of the time, that thread also gives memory back to the system
-//! when many connections have ended.
+//! The thread is idle most of the time. So it also returns free memory to the system when many
+//! connections have ended, and closes connections when clients hold too much memory.
 
 use std::collections::VecDeque;
 use std::io::{self, Read, Write};
@@ -27,13 +27,13 @@ use crate::output::{Output, Progress, Retry};
 use crate::protocol::OutputState;
 use crate::trimming::Trimming;
 
-/// The longest time output is held back.
+/// How long output is held back, at most.
 pub const DELAY: Duration = Duration::from_millis(5);
 
-/// How often to see whether a client still has to be waited for.
+/// How often to check whether a client still has to be waited for.
 const RECHECK: Duration = Duration::from_secs(1);
 
-/// The shortest time between two reliefs. Connections take a while to give up their memory.
+/// The shortest time between two reliefs. Connections need some time to give up their memory.
 const RELIEF_INTERVAL: Duration = Duration::from_millis(50);
 
 static STATE: Mutex<State> = Mutex::new(State {
@@ -44,14 +44,14 @@ static STATE: Mutex<State> = Mutex::new(State {
     thread: None,
 });
 
-/// Set for good when the child exits.
+/// Set when the child process exits, and never cleared.
 static IS_STOPPING: AtomicBool = AtomicBool::new(false);
 
 struct State {
-    /// Connections with output held back, and until when; the earliest first.
+    /// Connections whose output is held back, and until when. The earliest comes first.
     due: VecDeque<(Instant, Arc<Output>)>,
     trimming: Trimming,
-    /// What is to be run to have less memory held, and when.
+    /// The function that has connections give up memory, and when to run it.
     relief: Option<(Instant, fn())>,
     last_relief: Option<Instant>,
     thread: Option<Flusher>,
@@ -63,12 +63,12 @@ struct Flusher {
     interrupter: UnixStream,
 }
 
-/// Starts the thread now, so that the first who needs it does not wait for that.
+/// Starts the thread now, so that its first user does not have to wait for the start.
 pub fn prepare() {
     lock().run(|_| false);
 }
 
-/// Has `output` written after [`DELAY`], unless that is planned already.
+/// Has the thread write `output` after [`DELAY`], unless this is scheduled already.
 pub fn schedule(output: &Arc<Output>) {
     if output.mark_scheduled() {
         let due = (Instant::now() + DELAY, Arc::clone(output));
@@ -78,8 +78,8 @@ pub fn schedule(output: &Arc<Output>) {
     }
 }
 
-/// Has `output` written at once, and again whenever the client takes more, for as long as that
-/// needs help. Returns whether there is a thread for it.
+/// Has the thread write `output` at once, and again whenever the client takes more, for as long as
+/// the output needs help. Returns whether the thread exists.
 #[must_use]
 pub fn hurry(output: &Arc<Output>) -> bool {
     output.mark_scheduled();
@@ -90,7 +90,7 @@ pub fn hurry(output: &Arc<Output>) -> bool {
     state.thread.is_some()
 }
 
-/// A connection has ended. After many, free memory is given back.
+/// Counts a connection that has ended. After many, the thread returns free memory to the system.
 pub fn note_end() {
     let mut state = lock();
     if state.trimming.note_end(Instant::now()) {
@@ -98,15 +98,15 @@ pub fn note_end() {
     }
 }
 
-/// Much memory has been freed. It is given back to the system.
+/// Has the thread return free memory to the system, because a connection has freed much.
 pub fn note_release() {
     let mut state = lock();
     state.trimming.schedule(Instant::now());
     state.run(|_| true);
 }
 
-/// Has the thread run `relief` soon, which has connections give up memory. It returns to the system
-/// a second later.
+/// Has the thread run `relief` soon, which has connections give up memory. A second later the
+/// thread returns that memory to the system.
 pub fn run_soon(relief: fn()) {
     let now = Instant::now();
     let mut state = lock();
@@ -139,7 +139,7 @@ fn start() -> io::Result<Flusher> {
     })
 }
 
-/// Nothing is flushed from here any more. Only sets a flag, so that a signal handler may call it.
+/// Stops all flushing. Only sets a flag, so a signal handler may call it.
 pub fn disable() {
     IS_STOPPING.store(true, Ordering::SeqCst);
 }
@@ -154,7 +154,7 @@ pub fn stop() {
         state.thread.take()
     };
     if let Some(Flusher { handle, .. }) = thread {
-        // It only fails if the thread panicked, and then it has ended too.
+        // `join` fails only if the thread panicked, and then it has ended too.
         let _ = handle.join();
     }
 }
@@ -193,8 +193,8 @@ fn run(interrupts: &UnixStream) {
     }
 }
 
-/// Writes what waits. If the client does not take it all, and the session cannot wait for it, this
-/// thread does. If that panics, the connection is given up, and the others are served.
+/// Writes what waits in `output`. If the client does not take it all and the session cannot wait
+/// for the client, the output goes into `waiting`. A panic costs only this connection.
 fn write(output: Arc<Output>, waiting: &mut Vec<Waiting>) {
     let written = guard("the flusher", None, || Some(output.write_for_session()));
     let retry = match written {
@@ -231,8 +231,8 @@ fn next_due() -> Option<Arc<Output>> {
     state.due.pop_front().map(|(_, output)| output)
 }
 
-/// Waits until something is due, a client takes more or somebody interrupts. Tells which clients
-/// do.
+/// Waits until something is due, a client takes more or another thread interrupts. Returns for each
+/// client whether to write to it.
 fn wait(interrupts: &UnixStream, waiting: &[Waiting]) -> Vec<bool> {
     let due = {
         let state = lock();
@@ -242,7 +242,8 @@ fn wait(interrupts: &UnixStream, waiting: &[Waiting]) -> Vec<bool> {
         due.chain(state.trimming.due()).min()
     };
     let timeout = due.map(|due| due.saturating_duration_since(Instant::now()));
-    // No client is waited for longer than its session would want: see whether it is still needed.
+    // Wakes up to check whether each session still needs help: it waits for its client itself when
+    // its callback returns.
     let limit = (!waiting.is_empty()).then_some(RECHECK);
     let now = Instant::now();
     let retries = waiting.iter().filter_map(|waiting| waiting.retry);
@@ -255,9 +256,9 @@ fn wait(interrupts: &UnixStream, waiting: &[Waiting]) -> Vec<bool> {
             .iter()
             .map(|w| PollFd::new(&w.descriptor, PollFlags::OUT)),
     );
-    // An interrupted wait is just taken up again.
+    // If a signal ends the wait, the caller waits again.
     let _ = poll(&mut waited_for, timeout.as_ref());
-    // Nothing to read, if nobody interrupted.
+    // There is nothing to read if no thread interrupted.
     let _ = (&*interrupts).read(&mut [0; 64]);
     let now = Instant::now();
     waited_for[1..]
@@ -270,14 +271,15 @@ fn wait(interrupts: &UnixStream, waiting: &[Waiting]) -> Vec<bool> {
 }
 
 impl State {
-    /// Sees to it that the thread does what has become due, interrupted if it would wait for too
-    /// long.
+    /// Makes sure that the thread handles what has become due. Interrupts it if `is_interrupted`
+    /// says that it would otherwise wait too long.
     fn run(&mut self, is_interrupted: impl FnOnce(&Self) -> bool) {
         if IS_STOPPING.load(Ordering::SeqCst) {
-            // A thread that began now would be there when the module's code is not.
+            // A new thread could still run when the module's code has been unloaded.
             self.due.clear();
         } else if self.thread.is_none() {
-            // Without a thread the output still goes out at the end of the turn.
+            // If the thread cannot start, the session still writes the output at the end of its
+            // turn.
             self.thread = start().ok();
         } else if is_interrupted(self) {
             self.interrupt();
@@ -286,7 +288,7 @@ impl State {
 
     fn interrupt(&self) {
         if let Some(thread) = &self.thread {
-            // It only fails when there are interrupts in it already.
+            // It fails only when the socket is full, and then an interrupt is pending.
             let _ = (&thread.interrupter).write(&[1]);
         }
     }

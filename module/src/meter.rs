@@ -1,8 +1,9 @@
-//! What connections add to the counters of this child.
+//! What connections add to the counters of this child process.
 //!
-//! A thread adds up what its connections count in memory of its own, and passes it on to the shared
-//! counters: at once, or, while it runs an event loop, at the end of each pass. So a message costs
-//! a few additions, and loops do not fight for the cache lines of the counters.
+//! A thread adds up what its connections count in memory of its own, and passes the sums on to the
+//! shared counters. A thread that runs an event loop does so at the end of each pass, any other
+//! thread at once. So a message costs a few additions, and loops do not compete for the cache lines
+//! of the counters.
 
 use std::cell::RefCell;
 use std::ptr;
@@ -11,22 +12,22 @@ use std::time::Duration;
 use crate::httpd::scoreboard::{Account, Distribution};
 use crate::protocol::{Closing, Traffic};
 
-/// Where a connection counts.
+/// The counters that a connection adds to, if any.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Meter(Option<&'static Account>);
 
-/// What a thread has counted and not passed on.
+/// What a thread has counted but not passed on yet.
 #[derive(Default)]
 struct Pending {
     account: Option<&'static Account>,
     received: Traffic,
     sent: Traffic,
-    /// Bytes before and after.
+    /// Bytes before and after compression.
     deflated: [u64; 2],
     inflated: [u64; 2],
     turns: Distribution,
     has_turns: bool,
-    /// The thread passes it on when it has finished a pass.
+    /// The thread runs an event loop, and passes its sums on at the end of a pass.
     waits_for_pass: bool,
 }
 
@@ -35,14 +36,14 @@ thread_local! {
 }
 
 impl Meter {
-    /// Counts in `account`, if there is one.
+    /// A meter that counts in `account`, or not at all.
     #[must_use]
     pub fn new(account: Option<&'static Account>) -> Self {
         Self(account)
     }
 
-    /// A turn that took so long has handed these messages to the plugin. `inflated` is how many
-    /// bytes of them came compressed, and how many these became.
+    /// Counts messages that a turn handed to the plugin. `inflated` is how many of their bytes
+    /// arrived compressed, and how many bytes these became. `took` is how long the turn lasted.
     pub fn turn(self, received: Traffic, inflated: [u64; 2], took: Duration) {
         self.note(|pending| {
             pending.received.add(received);
@@ -52,33 +53,33 @@ impl Meter {
         });
     }
 
-    /// The client took so long to answer a ping.
+    /// Counts a pong, and how long the client `took` to send it after the ping.
     pub fn ping(self, took: Duration) {
         if let Some(account) = self.0 {
             account.pings.note(took);
         }
     }
 
-    /// These messages are on their way to the client.
+    /// Counts messages that were accepted for the client.
     pub fn sent(self, sent: Traffic) {
         if sent.messages > 0 {
             self.note(|pending| pending.sent.add(sent));
         }
     }
 
-    /// A message of `before` bytes was compressed to `after`.
+    /// Counts a message that was compressed from `before` bytes to `after`.
     pub fn deflated(self, before: usize, after: usize) {
         self.note(|pending| add(&mut pending.deflated, [before as u64, after as u64]));
     }
 
-    /// So many bytes wait for the client now, and so many did before.
+    /// Notes that `now` bytes wait for the client, where `before` bytes waited until now.
     pub fn queued(self, now: usize, before: usize) {
         if let Some(account) = self.0 {
             account.change_queued((now as u64).wrapping_sub(before as u64).cast_signed());
         }
     }
 
-    /// The connection has ended.
+    /// Counts the end of the connection.
     pub fn closed(self, closing: &Closing) {
         if let Some(account) = self.0 {
             account.close(closing.by as usize, closing.code);
@@ -103,7 +104,7 @@ impl Meter {
                 note(&mut pending.borrow_mut());
             }
         });
-        // The thread ends, and its memory is gone.
+        // The thread is ending, and its thread-local memory is gone.
         if let (Err(_), Some(note)) = (noted, note) {
             note(&mut Pending::default());
         }
@@ -142,17 +143,17 @@ fn add(sums: &mut [u64; 2], more: [u64; 2]) {
     sums[1] += more[1];
 }
 
-/// This thread begins to run an event loop: what it counts is passed on by [`end_pass`].
+/// Notes that this thread begins to run an event loop: [`end_pass`] passes on what it counts.
 pub fn begin_passes() {
     with_pending(|pending| pending.waits_for_pass = true);
 }
 
-/// Passes on what the loop has counted.
+/// Passes on what the loop has counted in this pass.
 pub fn end_pass() {
     with_pending(Pending::pass_on);
 }
 
-/// The thread runs no event loop any more.
+/// Passes on what the loop has counted, and notes that this thread runs no event loop any more.
 pub fn end_passes() {
     with_pending(|pending| {
         pending.pass_on();
@@ -161,7 +162,7 @@ pub fn end_passes() {
 }
 
 fn with_pending(body: impl FnOnce(&mut Pending)) {
-    // A thread that ends has nothing left to pass on.
+    // `try_with` fails only on a thread that is ending, which has nothing left to pass on.
     let _ = PENDING.try_with(|pending| body(&mut pending.borrow_mut()));
 }
 

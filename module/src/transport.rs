@@ -1,6 +1,6 @@
-//! The bytes of a connection, wherever they come from and go to, and who keeps and closes it.
+//! The bytes of a connection, from whatever source, and who keeps and closes the connection.
 //!
-//! Four cases, of which each connection is one for as long as it is open:
+//! There are four cases. A connection stays in one of them while it is open:
 //!
 //! | served by | its bytes | closed by |
 //! |---|---|---|
@@ -33,13 +33,13 @@ pub use stream::Stream;
 
 /// One of the four kinds of [`Stream`].
 pub enum Transport {
-    /// A connection of httpd, all of which is a socket.
+    /// A connection of httpd that is nothing but a socket.
     Plain(Direct<Conn>),
-    /// A connection of httpd with filters that change bytes.
+    /// A connection of httpd with filters that change its bytes.
     Filtered(Box<Filtered>),
     /// A stream of an HTTP/2 connection.
     Http2(Http2Stream),
-    /// A connection httpd has forgotten.
+    /// A connection that httpd has forgotten.
     Detached(Direct<Socket>),
 }
 
@@ -48,7 +48,7 @@ impl Transport {
     ///
     /// # Errors
     ///
-    /// When there is no memory for what has come already.
+    /// When there is no memory for the bytes that arrived right behind the request.
     pub fn of_connection(mut conn: Conn) -> io::Result<Self> {
         Ok(if conn.is_transparent() {
             let early = conn.take_early_bytes()?;
@@ -58,19 +58,19 @@ impl Transport {
         })
     }
 
-    /// The bytes of a stream of HTTP/2 that has left HTTP. `input` is readable when some have
+    /// The bytes of an HTTP/2 stream that has left HTTP. `input` is readable when some have
     /// arrived.
     #[must_use]
     pub fn of_stream(beam: Beam, input: OwnedFd) -> Self {
         Self::Http2(Http2Stream::new(beam, input))
     }
 
-    /// The bytes of a connection that httpd forgets, which are those of its socket after `early`,
-    /// and that connection itself.
+    /// The bytes of a connection that httpd forgets, and the connection itself. The bytes are
+    /// `early`, then those of the socket.
     ///
     /// # Errors
     ///
-    /// When the process has no descriptors left and httpd owns the socket's.
+    /// When httpd owns the socket's descriptor and the process has none left for a duplicate.
     pub fn detached(socket: Socket, early: VecDeque<u8>) -> io::Result<(Self, Custody)> {
         let custody = Custody::Detached(Socket::new(socket.descriptor()?));
         Ok((Self::Detached(Direct::new(socket, early)), custody))

@@ -1,14 +1,14 @@
-//! Decides when to give free memory back to the system.
+//! Decides when to return free memory to the system.
 //!
-//! The C library keeps small blocks that are freed, for later allocations. After many connections
-//! have ended, these can be hundreds of megabytes, which the process would keep for ever.
+//! The C library keeps small freed blocks for later allocations. After many connections have ended,
+//! these can be hundreds of megabytes, which the process would otherwise keep for ever.
 
 use std::time::{Duration, Instant};
 
 /// The number of ended connections that makes trimming worthwhile.
 const CROWD: u32 = 50;
 
-/// The delay after that, in which more connections can end.
+/// The delay before a trim, during which more connections can end.
 const DELAY: Duration = Duration::from_secs(1);
 
 /// The shortest time between two trims. A trim searches all free memory, which takes milliseconds.
@@ -22,7 +22,7 @@ pub struct Trimming {
 }
 
 impl Trimming {
-    /// No connection has ended yet.
+    /// The state before any connection has ended.
     pub const NONE: Self = Self {
         ended: 0,
         due: None,
@@ -40,7 +40,7 @@ impl Trimming {
         true
     }
 
-    /// Schedules a trim, although few connections have ended: they had much.
+    /// Schedules a trim although few connections have ended, because they held much memory.
     pub fn schedule(&mut self, now: Instant) {
         let earliest = self.last.map(|last| last + INTERVAL);
         self.due = self.due.or(earliest.max(Some(now + DELAY)));

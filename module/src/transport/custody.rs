@@ -1,4 +1,4 @@
-//! A connection that no thread of the MPM or mod_http2 serves: this module keeps it, and closes it.
+//! A connection that no thread of the MPM or mod_http2 serves. This module keeps and closes it.
 
 use std::os::fd::{AsFd, BorrowedFd};
 
@@ -7,17 +7,18 @@ use rustix::net::Shutdown;
 use crate::httpd::socket::{Drained, Socket};
 use crate::httpd::suspend::Suspended;
 
-/// A connection that is this module's to close. Dropped without [`close`](Self::close), a suspended
-/// one stays open until the child exits.
+/// A connection that this module has to close. A suspended one that is dropped without
+/// [`close`](Self::close) stays open until the child process exits.
 pub enum Custody {
     /// httpd has its request and its memory.
     Suspended(Suspended),
-    /// httpd has forgotten it. Closed when nobody has its descriptor any more.
+    /// httpd has forgotten it. It is closed when the last holder of its descriptor drops it.
     Detached(Socket),
 }
 
 impl Custody {
-    /// Whether [`finish`](Self::finish) may be called: the MPM has run all hooks of the handover.
+    /// Whether [`finish`](Self::finish) may be called, that is, whether the MPM has run all hooks
+    /// of the handover.
     #[must_use]
     pub fn is_handed_over(&self) -> bool {
         match self {
@@ -26,8 +27,9 @@ impl Custody {
         }
     }
 
-    /// Ends what there is of a request, whose [`Transport`](super::Transport) must be gone, and
-    /// tells the client that nothing more comes. Never waits for the client.
+    /// Ends the request, if the connection has one, and tells the client that nothing more comes.
+    /// Never waits for the client. The connection's [`Transport`](super::Transport) must have been
+    /// dropped.
     pub fn finish(&mut self) {
         match self {
             Self::Suspended(suspended) => suspended.finish(),
@@ -35,18 +37,18 @@ impl Custody {
         }
     }
 
-    /// Whether the client is known to be gone, so that there is nothing to wait for.
+    /// Whether the client is known to be gone. Then there is nothing to wait for.
     #[must_use]
     pub fn is_aborted(&self) -> bool {
         match self {
             Self::Suspended(suspended) => suspended.is_aborted(),
-            // Reading finds out.
+            // Reading from the socket finds out.
             Self::Detached(_) => false,
         }
     }
 
-    /// Reads and forgets what the client still sends, so that the kernel does not reset the
-    /// connection while our last bytes are under way.
+    /// Reads and discards what the client still sends, so that the kernel does not reset the
+    /// connection while our last bytes are on their way.
     pub fn drain(&mut self, buffer: &mut [u8]) -> Drained {
         self.socket().drain(buffer)
     }

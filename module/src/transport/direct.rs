@@ -11,18 +11,18 @@ use super::stream::Stream;
 use crate::httpd::conn::Conn;
 use crate::httpd::socket::{Acknowledged, Socket};
 
-/// What has a socket, and may want to know what becomes of its bytes.
+/// The owner of a socket, which may want to know what happens to the socket's bytes.
 pub trait Carrier: Send {
     /// The socket.
     fn socket(&self) -> &Socket;
 
-    /// So many bytes were read.
+    /// Counts bytes that were read from the socket.
     fn count_read(&mut self, _length: usize) {}
 
-    /// So many bytes were written.
+    /// Counts bytes that were written to the socket.
     fn count_written(&mut self, _length: usize) {}
 
-    /// The client is gone or does not read.
+    /// Gives up a client that is gone or does not read.
     fn abort(&mut self);
 }
 
@@ -45,7 +45,7 @@ impl Carrier for Conn {
     }
 }
 
-/// Nobody else has anything to do with the socket.
+/// Nothing else uses the socket.
 impl Carrier for Socket {
     fn socket(&self) -> &Self {
         self
@@ -59,7 +59,7 @@ impl Carrier for Socket {
 /// The bytes of a socket, in both directions.
 pub struct Direct<C> {
     carrier: C,
-    /// What came right behind the request; until a read has found nothing more in it.
+    /// Bytes that arrived right behind the request. `None` once a read has found no more of them.
     #[expect(clippy::box_collection, reason = "nearly every connection has none")]
     early: Option<Box<VecDeque<u8>>>,
     must_find_end: bool,
@@ -67,7 +67,7 @@ pub struct Direct<C> {
 }
 
 impl<C: Carrier> Direct<C> {
-    /// `early` is what has come already, and is read first.
+    /// `early` holds the bytes that have arrived already. They are read first.
     #[must_use]
     pub fn new(carrier: C, early: VecDeque<u8>) -> Self {
         Self {

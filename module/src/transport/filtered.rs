@@ -1,8 +1,8 @@
-//! Bytes that pass through the filters of a connection (TLS, anything unknown).
+//! Bytes that pass through a connection's filters (TLS, or any filter this module does not know).
 //!
-//! The core's filters are bypassed (`httpd/bottom.rs`) unless a module has put something next to
-//! them. Then they get pieces small enough that the core output filter never waits for the client
-//! (core_filters.c).
+//! The core's filters are bypassed (`httpd/bottom.rs`), unless another module has put a filter next
+//! to them. In that case they get pieces so small that the core output filter never waits for the
+//! client (core_filters.c).
 
 use std::io::{self, IoSlice};
 use std::mem;
@@ -16,21 +16,21 @@ use crate::httpd::conn::Conn;
 use crate::httpd::filtered::FilteredConn;
 use crate::httpd::socket::Acknowledged;
 
-/// What is passed to the core output filter at a time: the most that fits one TLS record, far from
-/// the 64 KiB (`FlushMaxThreshold`) at which it starts to block.
+/// Most bytes passed to the core output filter at a time. They fill one TLS record, and are far
+/// fewer than the 64 KiB (`FlushMaxThreshold`) at which that filter begins to block.
 const PASS_SIZE: usize = 16 * 1024;
 
-/// What is passed at a time where that filter is bypassed, and sent together.
+/// Most bytes passed at a time where that filter is bypassed. They are sent together.
 const SEND_SIZE: usize = 4 * PASS_SIZE;
 
-/// How often filters that have given nothing are asked again at a time.
+/// How often in a row to ask filters again that have given nothing.
 const MOST_TRIES: usize = 16;
 
-/// So many records, or pieces of them, are read at a time: a client decides how short they are, and
-/// who sends to it waits meanwhile for the lock of the stream.
+/// Most records, or pieces of records, read at a time. The client decides how short its records
+/// are, and other threads that send to it wait for the stream's lock meanwhile.
 const MOST_PIECES: usize = 128;
 
-/// So much is passed at a time, for the same reason.
+/// Most bytes passed in one call, for the same reason.
 const MOST_PASSED: usize = 1024 * 1024;
 
 /// A connection's bytes in both directions, through its filters.
@@ -38,7 +38,7 @@ pub struct Filtered {
     conn: FilteredConn,
     acknowledged: Acknowledged,
     must_find_end: bool,
-    /// There was nothing more when the filters were last asked.
+    /// The filters had nothing more when they were last asked.
     is_dry: bool,
 }
 
@@ -54,7 +54,7 @@ impl Filtered {
         }
     }
 
-    /// Reads until the buffer is full, there is nothing more or others should have their turn:
+    /// Reads until the buffer is full, the filters have nothing more, or [`MOST_PIECES`] were read.
     /// mod_ssl gives 8 KiB at a time.
     fn fill(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         let mut filled = 0;
@@ -64,7 +64,7 @@ impl Filtered {
                 break;
             }
             match self.read_piece(&mut buffer[filled..]) {
-                // The end shows again, and so does a failure.
+                // The next read reports the end or the failure again.
                 Ok(0) => break,
                 Ok(read) => filled += read,
                 Err(error) => {
@@ -79,14 +79,19 @@ impl Filtered {
         Ok(filled)
     }
 
-    /// A non-blocking read that finds nothing may succeed without bytes. So does the core filter's
-    /// first read at the end of the client's bytes, which mod_ssl passes on as "try again"; the
-    /// next one reports the end, of which the poller will not tell again. And mod_ssl says "try
-    /// again" after each record without data (TLS 1.3 key updates), although more may have been
-    /// read already. Before httpd 2.4.60 it refuses renegotiation, which it does not allow a
-    /// client, only when it is asked again.
+    /// Reads one piece. Asks the filters again where "nothing" may not be their last word:
     ///
-    /// A client may send such records for ever: [`io::ErrorKind::Interrupted`] after some.
+    /// * A non-blocking read that finds nothing may succeed without bytes.
+    /// * At the end of the client's bytes the core input filter does that once, which mod_ssl
+    ///   passes on as "try again". Only the next read reports the end, and the poller will not
+    ///   report it again.
+    /// * mod_ssl says "try again" after each record without data (TLS 1.3 key updates), although
+    ///   more may have been read already.
+    /// * Before httpd 2.4.60, mod_ssl refuses a renegotiation, which it does not allow a client,
+    ///   only when it is asked again.
+    ///
+    /// A client may send records without data for ever. After [`MOST_TRIES`] the result is
+    /// [`io::ErrorKind::Interrupted`].
     fn read_piece(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         let mut has_moved = false;
         for _ in 0..MOST_TRIES {
@@ -100,7 +105,7 @@ impl Filtered {
                     has_moved |= moved;
                 }
                 result => {
-                    // What comes behind these bytes counts for the next read.
+                    // Bytes that move from now on count for the next read.
                     self.has_moved();
                     return result;
                 }
@@ -109,18 +114,19 @@ impl Filtered {
         Err(if has_moved {
             io::ErrorKind::Interrupted.into()
         } else {
-            // The filters wait for more than there is.
+            // The filters wait for more bytes than have arrived.
             io::ErrorKind::WouldBlock.into()
         })
     }
 
-    /// Whether bytes have moved since this was last asked. The core does not tell.
+    /// Whether bytes have moved since the last call. The core's filters do not tell; for them the
+    /// answer is yes.
     fn has_moved(&mut self) -> bool {
         self.conn.bottom().is_none_or(Bottom::has_moved)
     }
 
-    /// Whether the end is still to be found; then the next read asks the socket, whatever the last
-    /// one found.
+    /// Whether the end of the client's bytes is still to be found. If so, the next read asks the
+    /// socket, whatever the last read found.
     fn look_again(&mut self) -> bool {
         if !mem::take(&mut self.must_find_end) {
             return false;
@@ -131,7 +137,7 @@ impl Filtered {
         true
     }
 
-    /// Whether there are bytes that a filter above the last has yet to take.
+    /// Whether the lowest filter has, or may have, bytes that a filter above it has yet to take.
     fn holds_input(&mut self) -> bool {
         match self.conn.bottom() {
             Some(bottom) => bottom.holds_input(),
@@ -165,8 +171,8 @@ impl Stream for Filtered {
         if let Some(bottom) = self.conn.bottom() {
             bottom.begin_read();
         }
-        // Answers of mod_ssl that wait may keep the client from being read from. Failures show
-        // again.
+        // The client may not send more before it gets answers of mod_ssl that are still waiting. A
+        // failure shows again later.
         let _ = self.flush();
         let mut result = self.fill(buffer);
         if let Some(bottom) = self.conn.bottom() {
@@ -180,7 +186,8 @@ impl Stream for Filtered {
             }
         }
         if result.as_ref().is_err_and(is_fatal) {
-            // What mod_ssl has to say about it. The failure is reported, whatever comes of this.
+            // Sends what mod_ssl says about the failure (a TLS alert). The failure is reported in
+            // any case.
             let _ = self.flush();
         }
         result
@@ -209,7 +216,7 @@ impl Stream for Filtered {
     }
 
     fn write_pieces(&mut self, pieces: &[IoSlice<'_>]) -> io::Result<usize> {
-        // Together, or mod_ssl would make a record of each.
+        // The pieces are joined, because mod_ssl would make a record of each.
         self.write(&front(pieces, SEND_SIZE))
     }
 
@@ -221,7 +228,7 @@ impl Stream for Filtered {
     }
 
     fn has_progressed(&mut self) -> bool {
-        // The core does not tell.
+        // Only our filter tells what it has sent; the core's does not.
         let has_sent = self.conn.bottom().is_some_and(Bottom::has_progressed);
         let has_acknowledged = self.acknowledged.has_grown(self.conn.socket());
         has_sent || has_acknowledged

@@ -1,8 +1,8 @@
-//! The bytes of a stream of HTTP/2 (RFC 8441), which pass through the filters of mod_http2.
+//! The bytes of an HTTP/2 stream (RFC 8441), which pass through the filters of mod_http2.
 //!
-//! mod_http2 waits while its buffer is full, and takes any amount when it is empty
-//! (`httpd/beam.rs`). So a piece is passed only when the one before was taken. As nothing tells
-//! when to look whether it was, a writer looks again after a while.
+//! mod_http2 blocks while its buffer is full, and takes any amount when it is empty
+//! (`httpd/beam.rs`). So a piece is passed only when mod_http2 has taken the one before. No event
+//! tells when that happens, so a writer looks again after a while.
 
 use std::io::{self, IoSlice};
 use std::mem;
@@ -14,7 +14,8 @@ use super::stream::{Stream, front};
 use crate::httpd::beam::Beam;
 use crate::httpd::brigades::Input;
 
-/// What is passed on at a time: as much as mod_http2 keeps of a stream (`H2StreamMaxMemSize`).
+/// Most bytes passed on at a time: as many as mod_http2 buffers for a stream by default
+/// (`H2StreamMaxMemSize`).
 const PASS_SIZE: usize = 32 * 1024;
 
 /// How long to wait before looking again: a quarter of the time waited so far, within these limits.
@@ -26,7 +27,7 @@ pub struct Http2Stream {
     beam: Beam,
     /// Readable when there is input.
     input: Arc<OwnedFd>,
-    /// The mark was read that stands for the body of the opening handshake.
+    /// The mark that ends the body of the opening handshake was read.
     has_begun: bool,
 }
 
@@ -55,11 +56,11 @@ impl Stream for Http2Stream {
         false
     }
 
-    /// mod_http2 gives the end like other input.
+    /// mod_http2 reports the end of the stream like other input.
     fn find_end(&mut self) {}
 
-    /// mod_http2 marks the end of the body first, as the request has none, although the stream goes
-    /// on (h2_c2.c, `h2_c2_filter_in`). The next such mark is the end of the stream.
+    /// The first mark that ends a body belongs to the request, which has none, and the stream goes
+    /// on after it (h2_c2.c, `h2_c2_filter_in`). The next such mark is the end of the stream.
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         loop {
             match self.beam.read(buffer)? {
@@ -84,7 +85,7 @@ impl Stream for Http2Stream {
         self.write(&front(pieces, PASS_SIZE))
     }
 
-    /// Nothing tells.
+    /// mod_http2 does not tell.
     fn has_progressed(&mut self) -> bool {
         false
     }
