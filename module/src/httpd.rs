@@ -1,8 +1,9 @@
-//! The ground: what the module needs of httpd and APR. Only the hooks and directives of
-//! [`entry`](crate::entry) call them, too. It uses no other module but `buffers`.
+//! The lowest layer: everything the module needs from httpd and APR. Outside of it only the hooks
+//! and directives of [`entry`](crate::entry) call httpd and APR. Of the crate's other modules it
+//! uses only `buffers` and [`protocol`](crate::protocol).
 //!
-//! Everything here hides raw pointers behind types whose methods are safe to call; what makes them
-//! safe is said where they are made. No panic leaves this layer towards C ([`guard`]).
+//! The types here hide raw pointers, and their methods are safe to call. The constructors say what
+//! makes them safe. No panic passes from this layer into C ([`guard`]).
 
 #![allow(unsafe_code)]
 

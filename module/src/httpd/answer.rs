@@ -1,24 +1,24 @@
-//! What a handler answers.
+//! What a handler returns to httpd.
 
 use std::ffi::c_int;
 
 use super::sys;
 
-/// How a handler answers httpd.
+/// What a handler returns to httpd.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Answer {
     /// The request is not for this module.
     Declined,
-    /// The request has been dealt with.
+    /// The request has been answered.
     Done,
-    /// The connection lives on without this thread.
+    /// The connection stays open and no longer needs this thread.
     Suspended,
-    /// httpd shall answer with this HTTP status.
+    /// httpd is to answer with this HTTP status.
     Status(u16),
 }
 
 impl Answer {
-    /// The number httpd expects.
+    /// The number that httpd expects.
     pub fn into_status(self) -> c_int {
         match self {
             Self::Declined => sys::DECLINED,

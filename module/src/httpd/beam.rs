@@ -1,11 +1,11 @@
-//! What mod_http2 offers of a stream, below its filters (RFC 8441).
+//! A stream of an HTTP/2 connection, below the filters of mod_http2 (RFC 8441).
 //!
-//! mod_http2 tells through a pipe that input has arrived, or that the stream is over. Of output it
-//! tells nothing: its filter puts bytes into a buffer, the "beam", from which another thread takes
-//! them when the client's windows allow, and waits while the buffer is full (h2_bucket_beam.c,
-//! `h2_beam_send`). It takes any amount when the buffer is empty. Whether it has taken a piece
-//! shows when its filter is called the next time, with nothing to pass: then it frees what was
-//! taken.
+//! mod_http2 reports input and the end of the stream through a pipe. It reports nothing about
+//! output. Its filter puts bytes into a buffer, the "beam", from which another thread takes them
+//! when the client's windows allow. The filter takes any amount while the buffer is empty, and
+//! blocks while it is full (h2_bucket_beam.c, `h2_beam_send`). The next call of the filter, with
+//! nothing to pass, frees what the other thread has taken, and so shows whether it has taken the
+//! last piece.
 
 use std::ffi::c_int;
 use std::io;
@@ -17,7 +17,7 @@ use super::brigades::{Brigades, Input};
 use super::error::check;
 use super::{filters, sys};
 
-/// A stream of HTTP/2 that has left HTTP, for the one thread that uses it.
+/// An HTTP/2 stream that has left HTTP, for the one thread that uses it.
 pub struct Beam {
     request: *mut sys::request_rec,
     brigades: Brigades,
@@ -54,13 +54,13 @@ impl Beam {
     ///
     /// # Errors
     ///
-    /// When a filter reports one; [`io::ErrorKind::WouldBlock`] may stand for [`Input::Nothing`].
+    /// When a filter reports one. [`io::ErrorKind::WouldBlock`] may stand for [`Input::Nothing`].
     pub fn read(&mut self, buffer: &mut [u8]) -> io::Result<Input> {
         self.brigades.read(buffer)
     }
 
-    /// Passes a piece on, which is copied. Does not wait if the last one [was
-    /// taken](Self::is_taken).
+    /// Passes a copy of the piece on. Does not block if mod_http2 [has taken](Self::is_taken) the
+    /// one before.
     ///
     /// # Errors
     ///
@@ -114,8 +114,8 @@ impl Beam {
         }
     }
 
-    /// Has mod_http2 reset the stream when the handler returns, which it does if there is no mark
-    /// for the end of the response (h2_mplx.c, `s_c2_done`).
+    /// Has mod_http2 reset the stream when the handler returns. It does so if the response has no
+    /// end mark (h2_mplx.c, `s_c2_done`).
     pub fn reset(&mut self) {
         // SAFETY: nobody else uses the request and its connection (`new`).
         unsafe {
@@ -134,14 +134,16 @@ impl Drop for Beam {
     }
 }
 
-/// What becomes readable when a stream has input; `None` when the client has ended the stream with
-/// its request. mod_http2 has an optional function for that (mod_http2.h).
+/// The descriptor that becomes readable when a stream has input. `None` means that the client has
+/// ended the stream with its request. An optional function of mod_http2 (mod_http2.h) gives the
+/// descriptor.
 ///
 /// # Errors
 ///
 /// When the process has no descriptor left, or mod_http2 offers no way to wait. The latter has
-/// never been seen: a mod_http2 that hands out WebSockets at all is of httpd 2.4.58 or later and
-/// uses pipes (`H2_USE_WEBSOCKETS` in h2.h), and then the function is there and knows every stream.
+/// never been seen: a mod_http2 that passes WebSockets on at all belongs to httpd 2.4.58 or later
+/// and uses pipes (`H2_USE_WEBSOCKETS` in h2.h). Such a version has the function, and the function
+/// knows every stream.
 ///
 /// # Safety
 ///

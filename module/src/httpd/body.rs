@@ -3,30 +3,30 @@
 use super::request::Request;
 use super::{brigades, sys};
 
-/// How much is read at a time.
+/// Bytes read at a time.
 const PIECE: u16 = 16 * 1024;
 
 /// Why a body could not be read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum BodyError {
-    /// It is longer than it may be.
+    /// The body is longer than the limit.
     TooLong,
     /// There is no memory for it.
     NoMemory,
-    /// The client has gone, was too slow, or has sent something else than it has announced.
+    /// The client has gone, was too slow, or has not sent what it announced.
     Broken,
     /// httpd has refused the body and has answered the request (`LimitRequestBody`).
     Answered,
 }
 
 impl Request {
-    /// Reads the body, of up to `most` bytes. For the handler's thread, once. Waits for the client,
-    /// for as long as `Timeout` and mod_reqtimeout allow.
+    /// Reads the body, of at most `most` bytes. Only the handler's thread may call this, and only
+    /// once. It waits for the client as long as `Timeout` and mod_reqtimeout allow.
     ///
     /// # Errors
     ///
-    /// See [`BodyError`]. The connection ends with the response then, as nobody knows where the
-    /// next request begins.
+    /// See [`BodyError`]. After an error the connection ends with the response, because nobody
+    /// knows where the next request begins.
     pub fn read_body(self, most: usize) -> Result<Vec<u8>, BodyError> {
         let announced = self.header(c"Content-Length").and_then(length);
         let body = if announced.is_some_and(|announced| announced > most) {
@@ -85,8 +85,8 @@ impl Request {
     }
 }
 
-/// What a `Content-Length` says; more than any length if it is too long for a number. httpd has
-/// checked its form.
+/// The length that a `Content-Length` states; `usize::MAX` if it does not fit. httpd has checked
+/// its syntax.
 fn length(value: &[u8]) -> Option<usize> {
     let text = str::from_utf8(value).ok()?;
     Some(text.trim().parse().unwrap_or(usize::MAX))

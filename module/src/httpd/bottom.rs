@@ -1,11 +1,11 @@
-//! The bottom of a connection's filters: what stands between those that change bytes (mod_ssl) and
-//! the socket, in place of the core's filters.
+//! The lowest filters of a connection. They stand between the filters that change bytes (mod_ssl)
+//! and the socket, in place of the core's filters.
 //!
-//! The core input filter reads 8,000 bytes at a time, half a TLS record, and again to find out that
-//! there is nothing more; the core output filter writes each record by itself and waits for the
-//! client when it holds 64 KiB. Here records are read many at a time, nobody asks a socket that has
-//! just been emptied, and those that are passed together are written together, without ever
-//! waiting.
+//! The core input filter reads 8,000 bytes at a time, which is half a TLS record, and reads once
+//! more to find that there is nothing left. The core output filter writes each record by itself,
+//! and waits for the client when it holds 64 KiB. The filters here read many records at a time, do
+//! not ask a socket that they have just emptied, and write together what was passed together. They
+//! never wait.
 
 mod channel;
 
@@ -28,7 +28,8 @@ const NAME: &CStr = c"websocket_socket";
 ///
 /// Called in the hook that registers hooks.
 pub unsafe fn register() {
-    // Above the core's, which are of the type behind, and below everything else.
+    // Just above the core's filters, which are of the type `AP_FTYPE_NETWORK`, and below all
+    // others.
     let place = sys::AP_FTYPE_NETWORK - 1;
     // SAFETY: the functions are those of filters, and the name is a constant.
     unsafe {
@@ -37,19 +38,20 @@ pub unsafe fn register() {
     }
 }
 
-/// Both filters on one connection, until they are dropped.
+/// Both filters of one connection. Dropping this removes them.
 ///
-/// [`FilteredConn`](super::filtered::FilteredConn) has it, and runs the filters of the connection:
-/// so none runs while somebody has a reference to this.
+/// [`FilteredConn`](super::filtered::FilteredConn) owns it and runs the filters of the connection.
+/// So no filter runs while a reference to this exists.
 pub struct Bottom {
-    /// From a box. The filters have the same pointer.
+    /// From a `Box`. The filters have the same pointer.
     channel: NonNull<Channel>,
     input: *mut sys::ap_filter_t,
     output: *mut sys::ap_filter_t,
 }
 
 impl Bottom {
-    /// Puts the filters on a connection. `None`: something else stands at the bottom already.
+    /// Puts the filters on a connection. Returns `None` if other filters than the core's are at the
+    /// bottom already.
     ///
     /// # Safety
     ///
@@ -81,31 +83,30 @@ impl Bottom {
         unsafe { self.channel.as_mut() }
     }
 
-    /// To be called before the filters are asked for bytes.
+    /// Must be called before the filters are asked for bytes.
     pub fn begin_read(&mut self) {
         self.channel_mut().begin_read();
     }
 
-    /// Whether the filters above, which have given nothing, would get more bytes if they were asked
+    /// Whether the filters above, which have given nothing, could get more bytes if they were asked
     /// again.
     #[must_use]
     pub fn holds_input(&self) -> bool {
         self.channel().holds_input()
     }
 
-    /// Whether there may be more bytes, which the filters above get when the client has taken
-    /// output.
+    /// Whether the filters above get no more bytes until the client has taken output.
     #[must_use]
     pub fn is_held_back(&self) -> bool {
         self.channel().is_held_back()
     }
 
-    /// Whether the filters above have got on since this was last asked.
+    /// Whether bytes have been received, or taken by the filters above, since the last call.
     pub fn has_moved(&mut self) -> bool {
         self.channel_mut().has_moved()
     }
 
-    /// To be called when no more bytes are asked for.
+    /// Must be called when no more bytes are asked for.
     pub fn end_read(&mut self) {
         self.channel_mut().release();
     }
@@ -119,12 +120,12 @@ impl Bottom {
         self.channel_mut().send()
     }
 
-    /// Whether something was sent since this was last asked.
+    /// Whether bytes were sent since the last call.
     pub fn has_progressed(&mut self) -> bool {
         self.channel_mut().has_progressed()
     }
 
-    /// How many bytes were sent so far.
+    /// How many bytes have been sent so far.
     pub(super) fn sent(&self) -> i64 {
         self.channel().total
     }
@@ -162,7 +163,7 @@ unsafe extern "C" fn read(
         // reference to the `Bottom` (`Bottom::install`), so the channel is this call's.
         unsafe {
             let channel = (*filter).ctx.cast::<Channel>();
-            // Nobody waits here, whoever asks for it.
+            // This filter never waits, even if it is asked to.
             let nothing = match block {
                 sys::APR_BLOCK_READ => sys::APR_TIMEUP,
                 _ => sys::APR_EAGAIN,
@@ -222,7 +223,7 @@ unsafe extern "C" fn write(
                         (*channel).collect(slice::from_raw_parts(bytes.cast(), length));
                     }
                 }
-                // What is not data asks for a flush, and whoever passes it flushes anyway.
+                // A bucket without data asks for a flush. The caller that passed it flushes anyway.
                 filters::delete(bucket);
             }
             sys::APR_SUCCESS
@@ -230,7 +231,7 @@ unsafe extern "C" fn write(
     })
 }
 
-/// Whether nothing but the filter of the core is below.
+/// Whether only the core's filter is below.
 unsafe fn is_above_core(filter: *const sys::ap_filter_t) -> bool {
     // SAFETY: the caller vouches for the filter, if there is one; its list ends with null.
     unsafe {

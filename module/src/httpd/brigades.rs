@@ -5,10 +5,10 @@ use std::io;
 use super::error::check;
 use super::{filters, sys};
 
-/// The filters of a connection, and the brigades in which bytes travel to and from them.
+/// The filters of a connection, and the brigades that carry bytes to and from them.
 ///
-/// Its functions do not wait: they ask input filters for what is there, and output filters keep
-/// what they cannot write.
+/// No method waits: input filters give what has arrived, and output filters keep what they cannot
+/// write.
 pub(super) struct Brigades {
     connection: *mut sys::conn_rec,
     input: *mut sys::apr_bucket_brigade,
@@ -18,13 +18,13 @@ pub(super) struct Brigades {
 /// What a read found.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Input {
-    /// So many bytes.
+    /// This many bytes.
     Bytes(usize),
-    /// The mark that ends the body of a request, and no bytes before it.
+    /// The mark that ends a request's body, and no bytes before it.
     EndOfBody,
     /// Nothing has arrived.
     Nothing,
-    /// Nothing will arrive any more.
+    /// Nothing will ever arrive again.
     End,
 }
 
@@ -79,9 +79,9 @@ impl Brigades {
         }
     }
 
-    /// Whether the core input filter holds bytes that a filter above has yet to take.
+    /// Whether the core input filter holds bytes that a filter above it has yet to take.
     pub(super) fn core_holds_input(&mut self) -> bool {
-        // SAFETY: as in `read`. A byte that is only looked at stays in the filter.
+        // SAFETY: as in `read`. A speculative read leaves the byte in the filter.
         unsafe {
             let status = sys::ap_get_brigade(
                 filters::last((*self.connection).input_filters),
@@ -115,7 +115,7 @@ impl Brigades {
         }
     }
 
-    /// Passes a bucket to the output filters, or calls them with nothing.
+    /// Passes a bucket to the output filters, or calls them with an empty brigade.
     ///
     /// # Errors
     ///
@@ -123,7 +123,7 @@ impl Brigades {
     ///
     /// # Safety
     ///
-    /// The bucket is a live one of the connection's, and in no brigade.
+    /// The bucket is a live bucket of the connection, and in no brigade.
     pub(super) unsafe fn pass(&mut self, bucket: Option<*mut sys::apr_bucket>) -> io::Result<()> {
         // SAFETY: the connection is live and no filter runs (`new`); the caller vouches for the
         // bucket. The brigade is empty before and after this.
@@ -138,7 +138,7 @@ impl Brigades {
     }
 }
 
-/// Whether the mark that ends the body of a request is in a brigade.
+/// Whether a brigade contains the mark that ends a request's body.
 ///
 /// # Safety
 ///

@@ -1,9 +1,10 @@
-//! What all processes of this httpd share for topics: a directory, and a little memory on which
-//! they wait for news.
+//! What all processes of this httpd share for topics: a directory, and a few words of memory on
+//! which they wait for news.
 //!
 //! The parent process makes both and keeps them through restarts, so that children of all
-//! generations have the same. The directory lies where httpd has its files for running
-//! (`DefaultRuntimeDir`) and goes when httpd stops, unless the administrator names one that stays.
+//! generations share the same. By default the directory lies where httpd has its run-time files
+//! (`DefaultRuntimeDir`), and is removed when httpd stops. The administrator can name one that
+//! stays.
 
 mod directory;
 
@@ -25,63 +26,63 @@ use super::error::check;
 use super::pool::Pool;
 use super::sys;
 
-/// What the parent process keeps by. It names the layout too: a restart may load another version of
-/// this module.
+/// The key by which the parent process finds what it keeps. It names the layout too, because a
+/// restart may load another version of this module.
 const KEY: &CStr = c"mod_websocket.commons.2";
 
-/// What the parent process keeps from its first configuration on.
+/// What the parent process keeps, beginning with its first configuration.
 #[repr(C)]
 struct Retained {
     words: *const Words,
-    /// A path that lives as long as the process.
+    /// A path, which lives as long as the process.
     directory: *const c_char,
-    /// Bytes of what is shared in the directory.
+    /// The size of the shared data in the directory, in bytes.
     size: usize,
-    /// The directory goes when httpd stops.
+    /// The directory is removed when httpd stops.
     is_temporary: bool,
-    /// The directory, locked as long as a process of this httpd lives.
+    /// The open directory, locked as long as a process of this httpd lives.
     _lock: RawFd,
 }
 
-/// What is to be shared.
+/// What the configuration asks for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Wanted<'w> {
-    /// A directory that stays when httpd stops, if it is to be one.
+    /// A directory that stays when httpd stops. `None`: one that is removed then.
     pub path: Option<&'w Path>,
-    /// Bytes of what is shared in it.
+    /// The size of the shared data in it, in bytes.
     pub size: usize,
 }
 
-/// What processes share.
+/// What the processes share.
 pub struct Commons {
-    /// Where they have files.
+    /// The directory of their files.
     pub directory: PathBuf,
-    /// How much memory these may take, in bytes.
+    /// How much memory these files may take, in bytes.
     pub size: usize,
     words: &'static Words,
-    /// The number of this child's bit.
+    /// The number of this child's bit, once it has one.
     own: OnceLock<usize>,
 }
 
-/// What processes see change.
+/// The shared words that processes watch.
 #[repr(C)]
 struct Words {
-    /// Changes when there is something new for one of them. Its value means nothing.
+    /// Changes when there is news for a process. The value itself has no meaning.
     news: AtomicU32,
     /// Counts the children that have ended.
     deaths: AtomicU32,
-    /// Unlike that of any other start of httpd, probably.
+    /// A random number that probably differs from that of every other start of httpd.
     start: AtomicU32,
-    /// Counts the children that have asked for a number.
+    /// Counts the children that have taken a number.
     children: AtomicU32,
-    /// Which child has which bit: its process id, or zero.
+    /// For each bit, the process id of the child that has it, or zero.
     bits: [AtomicU32; OWN_BITS],
 }
 
-/// Processes that wait with a bit of their own. All others have the last bit.
+/// How many children can have a bit of their own. All others share the last bit.
 const OWN_BITS: usize = 31;
 
-/// Those who wait for news, by their bits.
+/// A set of waiting processes, by their bits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Waiters(u32);
 
@@ -94,38 +95,40 @@ impl Waiters {
 }
 
 impl Commons {
-    /// The number of news, to [wait](Self::wait) for others.
+    /// The current value of the news word, to [wait](Self::wait) for another one.
     #[must_use]
     pub fn news(&self) -> u32 {
         self.words.news.load(Ordering::Acquire)
     }
 
-    /// How many children have ended, about.
+    /// About how many children have ended.
     #[must_use]
     pub fn deaths(&self) -> u32 {
         self.words.deaths.load(Ordering::Acquire)
     }
 
-    /// A number that no other child of this httpd has, also of an earlier start; 16 bits of it are
-    /// those of the [start](Self::start).
+    /// A number for this child. The upper 16 bits are those of the [start](Self::start). The lower
+    /// ones count children, so two children of one start differ unless 65,536 have taken a number
+    /// between them.
     #[must_use]
     pub fn take_number(&self) -> u32 {
         let number = self.words.children.fetch_add(1, Ordering::Relaxed);
         self.start() << 16 | number & 0xffff
     }
 
-    /// A number of this start of httpd, of 16 bits.
+    /// The number of this start of httpd, of 16 bits.
     #[must_use]
     pub fn start(&self) -> u32 {
         self.words.start.load(Ordering::Relaxed)
     }
 
-    /// Waits until there are other news than `seen`, or until then. May return early.
+    /// Waits until the news word differs from `seen`, or until the time `until` of the monotonic
+    /// clock. May return early.
     pub fn wait(&self, seen: u32, until: Option<Timespec>) {
         let Some(bits) = NonZeroU32::new(self.own().0) else {
             return;
         };
-        // Whoever is interrupted looks for news, too.
+        // A caller whose wait a signal interrupts looks for news, too.
         let _ = futex::wait_bitset(
             &self.words.news,
             futex::Flags::empty(),
@@ -135,23 +138,23 @@ impl Commons {
         );
     }
 
-    /// There are news for other processes.
+    /// Wakes the other processes: there is news for them.
     pub fn tell_others(&self) {
         let own = self.own();
-        let is_alone = own != Waiters::numbered(OWN_BITS);
-        self.tell(if is_alone {
+        let has_own_bit = own != Waiters::numbered(OWN_BITS);
+        self.tell(if has_own_bit {
             Waiters(!own.0)
         } else {
             Waiters::ALL
         });
     }
 
-    /// There are news for whoever waits in this process.
+    /// Wakes the threads of this process that wait: there is news for them.
     pub fn tell_own(&self) {
         self.tell(self.own());
     }
 
-    /// Whether no other child has waited for news, or all that have are gone.
+    /// Whether no other child has a bit: none has taken one, or all that have are gone.
     #[must_use]
     pub fn is_alone(&self) -> bool {
         let own = std::process::id();
@@ -159,7 +162,7 @@ impl Commons {
         bits.all(|bit| [0, own].contains(&bit.load(Ordering::Acquire)))
     }
 
-    /// The bit of this child, which it may share if there are many.
+    /// The bit of this child. It shares the last one if all others are taken.
     fn own(&self) -> Waiters {
         let take = || {
             let is_taken = |bit: &AtomicU32| {
@@ -180,13 +183,13 @@ impl Commons {
         self.words.news.fetch_add(1, Ordering::AcqRel);
         if let Some(bits) = NonZeroU32::new(waiters.0) {
             let all = u32::MAX >> 1;
-            // It cannot fail: the memory is mapped.
+            // The call cannot fail: the memory is mapped.
             let _ = futex::wake_bitset(&self.words.news, futex::Flags::empty(), all, bits);
         }
     }
 }
 
-/// A child has ended. For the parent process.
+/// Frees the bit of a child that has ended, and wakes all others. For the parent process.
 pub fn note_death(pid: i32) {
     if let Some(commons) = COMMONS.get() {
         let pid = pid.unsigned_abs();
@@ -201,13 +204,13 @@ pub fn note_death(pid: i32) {
 /// Set by the parent process, before it forks.
 static COMMONS: OnceLock<Commons> = OnceLock::new();
 
-/// What processes share; `None` if the parent process could not make it.
+/// What the processes share. `None` if the parent process could not make it.
 #[must_use]
 pub fn get() -> Option<&'static Commons> {
     COMMONS.get()
 }
 
-/// What [`share`] has found.
+/// What [`share`] has found or made.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Kept {
     /// What was wanted.
@@ -216,16 +219,16 @@ pub enum Kept {
     Other,
 }
 
-/// Makes what is shared, or finds what an earlier configuration has made.
+/// Makes what the processes share, or finds what an earlier configuration has made.
 ///
 /// # Errors
 ///
-/// Of the file system, with the path.
+/// Those of the file system, with the path.
 ///
 /// # Safety
 ///
-/// This is the parent process, without other threads, which does not fork any more but for its
-/// children; `configuration` is the pool of the configuration, and `server` is live.
+/// This is the parent process and it has no other threads. It forks nothing but its children from
+/// now on. `configuration` is the pool of the configuration, and `server` is live.
 pub unsafe fn share(
     configuration: Pool,
     server: *const sys::server_rec,
@@ -250,7 +253,7 @@ pub unsafe fn share(
             retained.is_temporary,
         )
     };
-    // The user may have changed.
+    // The new configuration may name another user for the children (`User`).
     directory::make(&directory)?;
     if is_temporary {
         directory::remove_at_stop(configuration, directory.clone());
@@ -269,7 +272,7 @@ pub unsafe fn share(
     })
 }
 
-/// For the first configuration of this httpd.
+/// Makes what is shared, for the first configuration of this httpd.
 ///
 /// # Safety
 ///
@@ -294,7 +297,7 @@ unsafe fn begin(
     Ok(Retained {
         // SAFETY: the caller vouches for the pool.
         words: unsafe { allocate(pool)? },
-        // Once for each start of httpd, both.
+        // Neither is ever freed. There is one of each for a start of httpd.
         directory: path.into_raw(),
         _lock: opened.into_raw_fd(),
         size: wanted.size,

@@ -12,21 +12,22 @@ use super::error::check;
 use super::socket::Socket;
 use super::{filters, sys};
 
-/// How much free memory the allocator of an idle connection keeps, in bytes: one of its blocks.
+/// How much free memory the allocator of an idle connection keeps, in bytes. It is one block of the
+/// allocator.
 const KEPT_MEMORY: usize = 4096;
 
-/// A connection of httpd's whose bytes are the holder's alone. Dropping it gives the connection
-/// back.
+/// A connection of httpd whose bytes belong to the holder of this value alone. Dropping it gives
+/// the connection back.
 ///
-/// One thread at a time may use it, whichever that is: httpd's filters share state between reading
-/// and writing.
+/// Any thread may use it, but only one at a time: httpd's filters share state between reading and
+/// writing.
 pub struct Conn {
     connection: *mut sys::conn_rec,
     socket: Socket,
     counts: Counts,
 }
 
-/// Bytes that did not pass mod_logio's filter.
+/// Counts of bytes that did not pass through mod_logio's filter.
 #[derive(Default)]
 struct Counts {
     read: i64,
@@ -34,13 +35,13 @@ struct Counts {
 }
 
 // SAFETY: a `Conn` is used by one thread at a time (`&mut self`), and the connection's memory
-// belongs to that thread, but for what `SharedMemory` protects.
+// belongs to that thread, except for what `SharedMemory` protects.
 unsafe impl Send for Conn {}
 
 impl Conn {
-    /// Takes a connection whose thread goes on serving it, with a duplicate of its descriptor: on a
-    /// hard stop the MPM closes the descriptors of such connections, and another connection might
-    /// get the number while it is still used here.
+    /// Takes a connection that its thread goes on serving, with a duplicate of its descriptor. On a
+    /// hard stop the MPM closes the descriptors of such connections. Another connection could then
+    /// get the same number while this one still uses it.
     ///
     /// # Errors
     ///
@@ -48,16 +49,16 @@ impl Conn {
     ///
     /// # Safety
     ///
-    /// `connection` is live and has left HTTP. It is used through the result alone until that is
-    /// dropped, and lives longer. The memory of its pool and of pools below may be used by one
-    /// other thread meanwhile.
+    /// `connection` is live and has left HTTP. It outlives the result, and is used through the
+    /// result alone until that is dropped. The memory of its pool and of pools below may be used by
+    /// one other thread meanwhile.
     pub(super) unsafe fn of_thread(connection: *mut sys::conn_rec) -> io::Result<Self> {
         // SAFETY: the caller vouches for the connection.
         unsafe { duplicate(connection).map(|socket| Self::new(connection, socket)) }
     }
 
-    /// Takes a connection that is going to be suspended, with httpd's own descriptor, which the MPM
-    /// leaves alone until the connection's pool is destroyed.
+    /// Takes a connection that is going to be suspended, with httpd's own descriptor. The MPM
+    /// leaves that alone until it destroys the connection's pool.
     ///
     /// # Errors
     ///
@@ -72,9 +73,9 @@ impl Conn {
         unsafe {
             let socket = Socket::borrowed(open_descriptor(connection)?);
             if filters::are_transparent(connection) {
-                // The request's buffers are not needed again while the socket is used directly, and
-                // the allocator is destroyed with the connection: it may return them to the system
-                // now.
+                // The buffers of the request are not needed while the socket is used directly. The
+                // allocator is destroyed with the connection, so it may return their memory to the
+                // system now.
                 let allocator = sys::apr_pool_allocator_get((*connection).pool);
                 sys::apr_allocator_max_free_set(allocator, KEPT_MEMORY);
             }
@@ -90,7 +91,7 @@ impl Conn {
         }
     }
 
-    /// The connection, which lives longer than this. Nobody else uses it.
+    /// The connection, which outlives this value. Nobody else uses it.
     pub(super) fn as_raw(&self) -> *mut sys::conn_rec {
         self.connection
     }
@@ -108,12 +109,12 @@ impl Conn {
         unsafe { filters::are_transparent(self.connection) }
     }
 
-    /// Takes what has come right behind the request, for a caller that reads from the socket from
-    /// now on: the filters have nothing to give any more.
+    /// Takes the bytes that have arrived right behind the request. The caller reads from the socket
+    /// from now on, because the filters hold nothing more.
     ///
     /// # Errors
     ///
-    /// When there is no memory for it.
+    /// When there is no memory for them.
     pub fn take_early_bytes(&mut self) -> io::Result<VecDeque<u8>> {
         // SAFETY: the connection is live and nobody else uses it (`of_thread`).
         unsafe { take_early_bytes(self.connection) }
@@ -135,7 +136,7 @@ impl Conn {
         self.counts.written += i64::try_from(length).unwrap_or(0);
     }
 
-    /// Adds what bypassed mod_logio's filter to its counts for the access log.
+    /// Adds the bytes that bypassed mod_logio's filter to its counts for the access log.
     fn report_counts(&self) {
         type AddBytes = unsafe extern "C" fn(*mut sys::conn_rec, sys::apr_off_t);
         let Counts { read, written } = self.counts;
@@ -178,7 +179,7 @@ unsafe fn open_descriptor(connection: *mut sys::conn_rec) -> io::Result<RawFd> {
     unsafe { descriptor(connection) }.ok_or_else(|| io::ErrorKind::NotConnected.into())
 }
 
-/// The socket of a connection, with a descriptor of this module's own.
+/// The socket of a connection, with a duplicate of its descriptor.
 ///
 /// # Errors
 ///
@@ -194,13 +195,13 @@ pub(super) unsafe fn duplicate(connection: *mut sys::conn_rec) -> io::Result<Soc
     Ok(Socket::new(duplicate))
 }
 
-/// Takes what has come right behind the request out of the core input filter. In this mode the
-/// filter gives away all it holds; the last of that stands for the socket and what is still to
-/// come.
+/// Takes the bytes that have arrived right behind the request out of the core input filter. With
+/// `AP_MODE_EXHAUSTIVE` that filter gives away all it holds. The last bucket stands for the socket
+/// and what is still to arrive.
 ///
 /// # Errors
 ///
-/// When there is no memory for it.
+/// When there is no memory for them.
 ///
 /// # Safety
 ///
@@ -218,7 +219,7 @@ pub(super) unsafe fn take_early_bytes(connection: *mut sys::conn_rec) -> io::Res
             sys::APR_NONBLOCK_READ,
             0,
         );
-        // The client's end shows again when the socket is read.
+        // The next read of the socket reports the end again.
         if status != sys::APR_EOF {
             check(status)?;
         }
@@ -233,7 +234,7 @@ pub(super) unsafe fn take_early_bytes(connection: *mut sys::conn_rec) -> io::Res
             if length > 0 {
                 early.extend(slice::from_raw_parts(bytes.cast::<u8>(), length));
             }
-            // Not before: a read may put the rest of a long bucket behind it.
+            // Only now: reading a long bucket may insert its rest behind it.
             bucket = (*bucket).link.next;
         }
         sys::apr_brigade_destroy(brigade);

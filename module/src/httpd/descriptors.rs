@@ -1,8 +1,8 @@
 //! Whether the process can afford another long-lived connection.
 //!
-//! httpd ends a child that has no descriptor left for the next connection it accepts, and with it
-//! all WebSockets of that child. So the last descriptors are kept for requests, which are soon
-//! over.
+//! httpd ends a child process that has no descriptor left for the next connection it accepts, and
+//! with it all WebSockets of that child. So the last descriptors are kept for requests, which are
+//! soon over.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -12,15 +12,15 @@ use rustix::process::{Resource, getrlimit};
 use super::log::{Level, Throttle, log_server};
 use super::mpm;
 
-/// Descriptors kept for requests, besides two for each thread; but never more than a quarter of
-/// all.
+/// Descriptors kept for requests, in addition to two for each thread. At most a quarter of all are
+/// kept.
 const RESERVE: usize = 64;
 
-/// For so long after the descriptors were found to be low they are not counted again: to count
+/// After descriptors were found to be short, they are not counted again for this long. Counting
 /// takes time in proportion to their number, and clients may ask as often as they like.
 const PAUSE: Duration = Duration::from_millis(50);
 
-/// How many descriptors are asked about with one system call.
+/// How many descriptors one system call asks about.
 const CHUNK: usize = 1024;
 
 /// The process has too few descriptors left for another WebSocket.
@@ -29,9 +29,9 @@ pub struct Shortage {
     limit: usize,
 }
 
-/// What is known from counting.
+/// What the last count has shown.
 struct State {
-    /// So many connections may come before the descriptors are to be counted again.
+    /// How many connections may be opened before the descriptors are counted again.
     credit: usize,
     counted_low: Option<Instant>,
 }
@@ -43,20 +43,20 @@ static STATE: Mutex<State> = Mutex::new(State {
 
 static THROTTLE: Throttle = Throttle::new();
 
-/// Makes sure that there are descriptors left for requests when one more WebSocket is opened. Logs
-/// a shortage, once a minute.
+/// Checks that one more WebSocket leaves enough descriptors for requests. Logs a shortage, once a
+/// minute.
 ///
 /// # Errors
 ///
-/// There are not.
+/// When there are too few.
 pub fn check() -> Result<(), Shortage> {
     let Some(limit) = getrlimit(Resource::Nofile).current else {
         return Ok(());
     };
     let limit = usize::try_from(limit).unwrap_or(usize::MAX);
     let reserve = reserve(limit, mpm::threads_per_child());
-    // The system gives out the lowest number that is free. So the last ones are free, unless nearly
-    // all were in use at some time.
+    // The system hands out the lowest free number. So the highest numbers are free, unless nearly
+    // all descriptors were in use at some time.
     if open_between(limit - reserve, limit) == 0 {
         return Ok(());
     }
@@ -84,8 +84,8 @@ fn reserve(limit: usize, threads: usize) -> usize {
 }
 
 impl State {
-    /// Whether one more connection leaves `reserve` descriptors of `limit`. `count` counts those in
-    /// use.
+    /// Whether one more connection leaves `reserve` descriptors of `limit`. `count` returns how
+    /// many are in use.
     fn can_afford(
         &mut self,
         limit: usize,
@@ -102,20 +102,20 @@ impl State {
             return false;
         }
         let spare = (limit - reserve).saturating_sub(count());
-        // A connection may take several descriptors, and others come besides.
+        // A connection may take several descriptors, and other code opens some too.
         self.credit = spare / 8;
         self.counted_low = (spare == 0).then_some(now);
         spare > 0
     }
 }
 
-/// How many descriptors from `first` on, below `end`, are in use.
+/// How many descriptors from `first` to just below `end` are in use.
 fn open_between(first: usize, end: usize) -> usize {
     let chunk = |from: usize| {
         let numbers = from..end.min(from + CHUNK);
         let mut asked: Vec<_> = numbers
             .map(|number| libc::pollfd {
-                // More descriptors than an int has numbers cannot be open.
+                // An open descriptor always fits into an `int`.
                 fd: libc::c_int::try_from(number).unwrap_or(-1),
                 events: 0,
                 revents: 0,

@@ -1,9 +1,9 @@
-//! How httpd forgets a connection (event MPM, nothing but a socket).
+//! How httpd forgets a connection (event MPM, for connections that are nothing but a socket).
 //!
-//! The module keeps a duplicate of the connection's descriptor and lets httpd end request and
-//! connection by itself. When the request has ended, the connection is marked as aborted: then
-//! httpd closes its descriptor without a word to the client (connection.c,
-//! `ap_start_lingering_close`), which leaves the duplicate as it is.
+//! The module keeps a duplicate of the connection's descriptor and lets httpd end the request and
+//! the connection by itself. When the request has ended, the connection is marked as aborted. httpd
+//! then closes its descriptor without sending anything (connection.c, `ap_start_lingering_close`).
+//! The duplicate stays open.
 
 use std::collections::VecDeque;
 use std::io;
@@ -13,11 +13,11 @@ use super::pool::Pool;
 use super::socket::Socket;
 use super::{filters, sys};
 
-/// A second descriptor for a connection that is to be detached, and all of which is a socket.
+/// A second descriptor for a connection that is to be detached, and that is nothing but a socket.
 pub struct Duplicate(Socket);
 
 impl Duplicate {
-    /// Duplicates the descriptor of a connection, if all that belongs to it is a socket.
+    /// Duplicates the descriptor of a connection. `None` if the connection is more than a socket.
     ///
     /// # Errors
     ///
@@ -36,8 +36,9 @@ impl Duplicate {
         }
     }
 
-    /// Takes the connection of `request` away from httpd, which closes what it has of it when the
-    /// request has ended. Gives the socket, and what has come right behind the request.
+    /// Takes the connection of `request` away from httpd, which closes its own descriptor when the
+    /// request has ended. Returns the socket, and the bytes that have arrived right behind the
+    /// request.
     ///
     /// # Errors
     ///
@@ -45,8 +46,8 @@ impl Duplicate {
     ///
     /// # Safety
     ///
-    /// This is the handler of the live request, which has left HTTP, and uses neither the
-    /// connection nor its bytes in any other way from now on.
+    /// The caller is the handler of the live request, which has left HTTP. From now on it uses the
+    /// connection and its bytes only through the result.
     pub(super) unsafe fn detach(
         self,
         request: *mut sys::request_rec,

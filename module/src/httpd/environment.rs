@@ -8,14 +8,15 @@ use std::path::Path;
 use heed::{Env, EnvFlags, EnvOpenOptions, WithoutTls};
 use rustix::fs::{FallocateFlags, fallocate};
 
-/// More children than this cannot read it.
+/// Most read transactions open at a time, in all processes together.
 const READERS: u32 = 4096;
 
-/// Opens the environment in a directory, or makes it with room for `size` bytes and so many tables.
-/// A process opens it once.
+/// Opens the environment in a directory, or makes it with room for `size` bytes and `tables`
+/// tables. A process may open it only once.
 ///
-/// Nothing is forced to the disk, as it need not outlive the system. The file has its whole size
-/// from the beginning: a full disk shows here, not as a signal to whoever writes.
+/// Writes are not forced to the disk, because the data need not survive a crash of the system. The
+/// file has its full size from the beginning: a full disk is an error here, and no signal to a
+/// process that writes later.
 ///
 /// # Errors
 ///
@@ -24,9 +25,9 @@ pub fn open(directory: &Path, size: usize, tables: u32) -> heed::Result<Env<With
     let flags = EnvFlags::NO_SYNC | EnvFlags::NO_META_SYNC | EnvFlags::WRITE_MAP;
     let mut options = EnvOpenOptions::new().read_txn_without_tls();
     options.map_size(size).max_dbs(tables).max_readers(READERS);
-    // SAFETY: only the processes of this httpd have files there, through this function; the file
-    // system is local (`reserve`), and none of them writes to the mapped memory but by LMDB, whose
-    // locks all of them use. A process opens it after it was forked.
+    // SAFETY: only the processes of this httpd have files there, through this function. The file
+    // system is local (`reserve`). No process writes to the mapped memory except through LMDB,
+    // whose locks all of them use. A process opens the environment after it was forked.
     let environment = unsafe { options.flags(flags).open(directory)? };
     reserve(&directory.join("data.mdb"), size)?;
     Ok(environment)

@@ -7,7 +7,7 @@ use rustix::io::Errno;
 
 use super::sys;
 
-/// An APR status as an I/O result. APR passes system errors on as they are.
+/// An APR status as an I/O result. APR returns errors of the system unchanged.
 pub fn check(status: sys::apr_status_t) -> io::Result<()> {
     match status {
         sys::APR_SUCCESS => Ok(()),
@@ -19,7 +19,7 @@ pub fn check(status: sys::apr_status_t) -> io::Result<()> {
     }
 }
 
-/// What APR says of a status code.
+/// APR's description of a status code.
 pub fn status_text(status: sys::apr_status_t) -> String {
     let mut buffer = [0u8; 200];
     // SAFETY: APR writes at most `len` bytes and terminates them.

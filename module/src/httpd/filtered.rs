@@ -1,4 +1,4 @@
-//! A connection of httpd's whose bytes pass through its filters.
+//! A connection of httpd whose bytes pass through its filters.
 
 use std::io;
 
@@ -9,29 +9,30 @@ use super::error::check;
 use super::socket::Socket;
 use super::{filters, sys};
 
-/// A connection, its filters and what they have beneath them. They do not wait for the client.
+/// A connection, its filters and what is below them. The filters do not wait for the client.
 ///
 /// The core's filters are bypassed if no other module has filters next to them.
 pub struct FilteredConn {
-    /// In place of the core's filters.
+    /// What stands in place of the core's filters.
     bottom: Option<Bottom>,
     brigades: Brigades,
     conn: Conn,
-    /// That of the socket before, to be restored.
+    /// The socket's timeout before it was set to 0, to be restored.
     timeout: sys::apr_interval_time_t,
 }
 
-// SAFETY: as for `Conn`: one thread at a time uses it, with the connection's filters and brigades.
+// SAFETY: as for `Conn`: one thread at a time uses it, together with the connection's filters and
+// brigades.
 unsafe impl Send for FilteredConn {}
 
 impl FilteredConn {
-    /// Takes over a connection, whose filters no longer wait for the client.
+    /// Takes over a connection, and has its filters no longer wait for the client.
     #[must_use]
     pub fn new(conn: Conn) -> Self {
         let connection = conn.as_raw();
         let mut timeout = 0;
-        // SAFETY: the connection is live and nobody else uses it (`Conn`). Brigades and filters go
-        // with the result, and the socket is closed later.
+        // SAFETY: the connection is live and nobody else uses it (`Conn`). Brigades and filters are
+        // dropped with the result, and the socket is closed later.
         let (brigades, bottom) = unsafe {
             let socket = sys::ap_get_conn_socket(connection);
             sys::apr_socket_timeout_get(socket, &raw mut timeout);
@@ -60,7 +61,7 @@ impl FilteredConn {
         self.conn.abort();
     }
 
-    /// What bypasses the core's filters, if something does.
+    /// The filters that bypass the core's, if they are in place.
     pub fn bottom(&mut self) -> Option<&mut Bottom> {
         self.bottom.as_mut()
     }
@@ -69,12 +70,12 @@ impl FilteredConn {
     ///
     /// # Errors
     ///
-    /// When a filter reports one; [`io::ErrorKind::WouldBlock`] may stand for [`Input::Nothing`].
+    /// When a filter reports one. [`io::ErrorKind::WouldBlock`] may stand for [`Input::Nothing`].
     pub fn read(&mut self, buffer: &mut [u8]) -> io::Result<Input> {
         self.brigades.read(buffer)
     }
 
-    /// Whether the core input filter holds bytes that a filter above has yet to take.
+    /// Whether the core input filter holds bytes that a filter above it has yet to take.
     pub fn core_holds_input(&mut self) -> bool {
         self.brigades.core_holds_input()
     }
@@ -106,7 +107,7 @@ impl FilteredConn {
         Ok(!has_output(self))
     }
 
-    /// The core output filter reports a broken connection only here.
+    /// The core output filter reports a broken connection only in this field.
     fn check_aborted(&self) -> io::Result<()> {
         // SAFETY: the connection is live (`Conn`).
         if unsafe { (*self.conn.as_raw()).aborted } != 0 {
@@ -117,7 +118,7 @@ impl FilteredConn {
 }
 
 impl Drop for FilteredConn {
-    /// Gives the connection back, with what was sent to be counted.
+    /// Gives the connection back, and counts what was sent.
     fn drop(&mut self) {
         let sent = self.bottom.as_ref().map_or(0, Bottom::sent);
         self.conn.count_written(usize::try_from(sent).unwrap_or(0));

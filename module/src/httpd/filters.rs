@@ -6,20 +6,20 @@ use std::ptr::{self, NonNull};
 use super::pool::bytes;
 use super::sys;
 
-/// Filters that only exist for requests, or that would disturb a long-lived connection:
-/// mod_reqtimeout takes everything for a request body that comes too slowly, and mod_ssl's
+/// Filters to remove: they exist only for requests, or would disturb a long-lived connection.
+/// mod_reqtimeout takes everything for a request body that arrives too slowly, and mod_ssl's
 /// coalescing filter holds back what should go out.
 const INPUT: [&CStr; 2] = [c"HTTP_IN", c"reqtimeout"];
 const OUTPUT: [&CStr; 1] = [c"SSL/TLS Coalescing Filter"];
 
 /// Filters that pass bytes on unchanged and keep none, so that the socket may be used directly
-/// while they are in place, and `reqtimeout`, which does not stay. mod_logio's filter counts bytes,
-/// which its optional functions do as well.
+/// while they are in place; and `reqtimeout`, which is removed. mod_logio's filter counts bytes,
+/// for which its optional functions serve as well.
 const TRANSPARENT_INPUT: [&[u8]; 3] = [b"core_in", b"reqtimeout", b"log_input_output"];
 const TRANSPARENT_OUTPUT: [&[u8]; 3] = [b"core", b"reqtimeout", b"log_input_output"];
 
-/// The filters of requests that are to read and write nothing: of redirected ones whose connection
-/// another request has taken from HTTP, and of a response that only collects headers.
+/// The name of filters that read and write nothing. They are for redirected requests whose
+/// connection another request has taken from HTTP, and for a response that only collects headers.
 const NOTHING: &CStr = c"websocket_nothing";
 
 /// Registers the filters.
@@ -36,9 +36,9 @@ pub unsafe fn register() {
     }
 }
 
-/// Takes the filters of a chain of requests away. From now on the bytes of the first one, which is
-/// the one that is answered, are the connection's; the others neither read nor write any, whatever
-/// their handlers still do.
+/// Takes the HTTP filters of a chain of requests away. From now on the bytes of the connection are
+/// those of the first request, which is the one that is answered. The other requests read and write
+/// nothing, whatever their handlers still do.
 ///
 /// # Safety
 ///
@@ -64,8 +64,8 @@ pub unsafe fn leave_http(chain: impl Iterator<Item = NonNull<sys::request_rec>>)
             (*request).output_filters = (*connection).output_filters;
             (*request).proto_output_filters = (*connection).output_filters;
             (*request).sent_bodyct = 1;
-            // To mod_http2 the mark for the end of the response, which httpd passes on when the
-            // handler has returned, is the end of the stream.
+            // mod_http2 ends the stream at the end mark of the response. So httpd must still pass
+            // that mark on when the handler has returned.
             if position > 0 || (*connection).master.is_null() {
                 (*request).eos_sent = 1;
             }
@@ -78,7 +78,7 @@ pub unsafe fn leave_http(chain: impl Iterator<Item = NonNull<sys::request_rec>>)
     }
 }
 
-/// Adds an output filter to a request that passes nothing on.
+/// Adds an output filter to a request that discards everything.
 ///
 /// # Safety
 ///
@@ -109,7 +109,7 @@ unsafe extern "C" fn write_nothing(
     unsafe { sys::apr_brigade_cleanup(brigade.cast()) }
 }
 
-/// Whether nothing stands between the connection's bytes and its socket.
+/// Whether no filter stands between the connection's bytes and its socket.
 ///
 /// # Safety
 ///
@@ -123,8 +123,8 @@ pub unsafe fn are_transparent(connection: *const sys::conn_rec) -> bool {
     }
 }
 
-/// Has the core output filter write what it holds, as far as that goes without waiting (event.c
-/// does the same; `ap_pass_brigade` would not take the null brigade).
+/// Has the core output filter write as much of what it holds as it can without waiting. event.c
+/// does the same; `ap_pass_brigade` does not accept the null brigade.
 ///
 /// # Safety
 ///
@@ -155,7 +155,8 @@ pub(super) unsafe fn last(mut filter: *mut sys::ap_filter_t) -> *mut sys::ap_fil
     filter
 }
 
-/// What the last bucket of a brigade links to, and the first one back to (`APR_BRIGADE_SENTINEL`).
+/// The sentinel of a brigade, which the last bucket links to and the first one back to
+/// (`APR_BRIGADE_SENTINEL`).
 ///
 /// # Safety
 ///
@@ -170,9 +171,9 @@ pub(super) unsafe fn end(brigade: *mut sys::apr_bucket_brigade) -> *mut sys::apr
 ///
 /// # Safety
 ///
-/// The caller has both to itself; the bucket is in no brigade.
+/// The caller has both to itself. The bucket is in no brigade.
 pub unsafe fn append(brigade: *mut sys::apr_bucket_brigade, bucket: *mut sys::apr_bucket) {
-    // SAFETY: the caller vouches for both, which are links of one ring then (`end`).
+    // SAFETY: the caller vouches for both. Afterwards they are links of one ring (`end`).
     unsafe {
         let sentinel = end(brigade);
         let last = (*brigade).list.prev;
@@ -189,8 +190,8 @@ pub unsafe fn append(brigade: *mut sys::apr_bucket_brigade, bucket: *mut sys::ap
 ///
 /// The caller has the bucket to itself, and the brigade it is in.
 pub unsafe fn delete(bucket: *mut sys::apr_bucket) {
-    // SAFETY: the caller vouches for both; for the ring see `end`. A bucket is destroyed and freed
-    // by its own functions (apr_buckets.h).
+    // SAFETY: the caller vouches for both; `end` describes the ring. A bucket is destroyed and
+    // freed by its own functions (apr_buckets.h).
     unsafe {
         let sys::apr_bucket__bindgen_ty_1 { next, prev } = (*bucket).link;
         (*prev).link.next = next;
@@ -208,7 +209,7 @@ pub unsafe fn delete(bucket: *mut sys::apr_bucket) {
 ///
 /// # Safety
 ///
-/// The caller has the brigade to itself and does not change it before it drops the result.
+/// The caller has the brigade to itself, and does not change it until it has dropped the result.
 pub unsafe fn buckets(
     brigade: *mut sys::apr_bucket_brigade,
 ) -> impl Iterator<Item = *mut sys::apr_bucket> {

@@ -1,12 +1,17 @@
-//! Why a child ends: httpd is restarted, has no more use for it, or stops.
+//! Why a child process ends: httpd restarts, has no more use for it, or stops.
 //!
-//! httpd tells a child only whether to end gracefully. The rest shows in numbers. The parent
-//! process counts its configurations (generations), and counts on before it tells the children of a
-//! restart. What it does not do before a stop is told here: the parent logs a line then ("shutting
-//! down gracefully"), while it is stopping and still has the generation it was configured with.
-//! The hook of that line notes it in memory shared by all. A hard stop is noted by the children it
-//! reaches, for those that are ending already: nobody would tell these for seconds. A child that
-//! fails while it starts is told the same, and must not note it; it has served no connection.
+//! httpd tells a child only whether to end gracefully. The rest has to be inferred.
+//!
+//! A restart shows in the generation: the parent process counts its configurations, and increases
+//! the count before it tells the children to end.
+//!
+//! A graceful stop shows in the parent. It logs a line ("shutting down gracefully") while its state
+//! is "stopping" and its generation is still the configured one. A hook sees that line and notes
+//! the stop in memory that all processes share.
+//!
+//! A hard stop is noted there by the children that are told of it, for those that are ending
+//! already: httpd would not tell these for seconds. A child that fails while it starts is told the
+//! same, but has served no connection, and so does not note it.
 
 use std::ffi::{c_int, c_void};
 use std::io;
@@ -19,22 +24,22 @@ use rustix::time::{ClockId, clock_gettime};
 use super::error::check;
 use super::{mpm, sys};
 
-/// What the parent process keeps the memory by. It names the layout too: a restart may load another
-/// version of this module.
+/// The key by which the parent process finds the memory. It names the layout too, because a restart
+/// may load another version of this module.
 const KEY: &std::ffi::CStr = c"mod_websocket.generation.1";
 
 /// What all processes of this httpd see.
 #[repr(C)]
 struct Shared {
-    /// The generation that the configuration was last read for.
+    /// The generation for which the configuration was last read.
     configured: AtomicI32,
-    /// httpd stops gracefully, for good.
+    /// httpd stops gracefully, and does not restart.
     is_stopping: AtomicBool,
-    /// When children were told to end at once, in seconds of the monotonic clock; 0: never.
+    /// When children were told to end at once, in seconds of the monotonic clock. 0: never.
     hard_at: AtomicU64,
 }
 
-/// A hard stop is over by then (ap_reclaim_child_processes, mpm_unix.c).
+/// A hard stop takes less than this, in seconds (mpm_unix.c, `ap_reclaim_child_processes`).
 const HARD_FOR: u64 = 15;
 
 /// Set by the parent process, before it forks.
@@ -49,7 +54,7 @@ static HAS_SERVED: AtomicBool = AtomicBool::new(false);
 /// The generation of this child.
 static OWN: OnceLock<c_int> = OnceLock::new();
 
-/// Makes the shared memory, or finds what an earlier configuration has made; notes that a new
+/// Makes the shared memory, or finds what an earlier configuration has made. Notes that a new
 /// configuration has been read.
 ///
 /// # Errors
@@ -102,8 +107,7 @@ unsafe fn allocate(pool: *mut sys::apr_pool_t) -> io::Result<*const Shared> {
     }
 }
 
-/// To be called whenever a line is logged, by any process: in the parent, it may be the line of a
-/// stop.
+/// Must be called for every line that any process logs: in the parent it may be the line of a stop.
 pub fn note_line() {
     let Some(shared) = SHARED.get() else { return };
     let is_parent = PARENT.load(Ordering::Relaxed) == process_id();
@@ -113,12 +117,12 @@ pub fn note_line() {
     }
 }
 
-/// This process is a child that begins to serve.
+/// Notes that this process is a child that begins to serve.
 pub fn enter() {
     OWN.get_or_init(mpm::generation);
 }
 
-/// Whether this is a child that serves, or has begun to.
+/// Whether this process is a child that serves, or has begun to.
 pub fn is_child() -> bool {
     OWN.get().is_some()
 }
@@ -128,14 +132,14 @@ pub fn own() -> c_int {
     OWN.get().copied().unwrap_or_default()
 }
 
-/// To be called by a child that begins to serve a connection.
+/// Must be called by a child that begins to serve a connection.
 pub fn note_served() {
     if !HAS_SERVED.load(Ordering::Relaxed) {
         HAS_SERVED.store(true, Ordering::Relaxed);
     }
 }
 
-/// Notes in a child that it was told to end at once.
+/// Notes that this child was told to end at once.
 pub fn note_hard() {
     if let Some(shared) = SHARED.get()
         && HAS_SERVED.load(Ordering::Relaxed)
@@ -158,7 +162,8 @@ fn seconds() -> u64 {
     now.tv_sec.unsigned_abs().max(1)
 }
 
-/// Whether httpd stops gracefully. This may show some milliseconds after children were told to end.
+/// Whether httpd stops gracefully. It may become true some milliseconds after children were told to
+/// end.
 pub fn is_stopping() -> bool {
     SHARED
         .get()
@@ -170,8 +175,8 @@ pub fn is_superseded() -> bool {
     running().is_some_and(|running| running != own())
 }
 
-/// Whether httpd has begun a restart and not read its configuration yet. For a child that is told
-/// to end at once: otherwise it is a stop.
+/// Whether httpd has begun a restart and not read its configuration yet. If a child is told to end
+/// at once and this is false, httpd stops.
 pub fn is_restarting() -> bool {
     let configured = SHARED
         .get()
@@ -179,10 +184,10 @@ pub fn is_restarting() -> bool {
     running().is_some_and(|running| configured.is_some_and(|configured| configured != running))
 }
 
-/// The generation of children that the parent process starts.
+/// The generation of children that the parent process starts now.
 pub(super) fn running() -> Option<c_int> {
-    // SAFETY: the scoreboard lives as long as the process. The parent process may be writing the
-    // number.
+    // SAFETY: the scoreboard lives as long as the process. The parent process may write the number
+    // at the same time.
     unsafe {
         let global = sys::ap_get_scoreboard_global();
         (!global.is_null()).then(|| (&raw const (*global).running_generation).read_volatile())

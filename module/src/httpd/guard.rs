@@ -1,4 +1,4 @@
-//! The border that no panic crosses.
+//! The border between Rust and C, which no panic crosses.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
@@ -8,9 +8,9 @@ use super::log::{Level, log_server};
 /// Runs the body of a function that C calls, or of one of this module's threads. A panic ends here:
 /// it is logged, and the result is `fallback`.
 pub fn guard<T>(entry: &str, fallback: T, body: impl FnOnce() -> T) -> T {
-    // A body that panicked half way may leave its own data inconsistent, but not memory-unsafe;
-    // every entry works on the data of one request, connection or configuration, which its caller
-    // then gives up. A lock that was held then is taken all the same.
+    // A panic may leave the body's own data inconsistent, but not memory-unsafe. Each entry works
+    // on the data of one request, connection or configuration, which its caller gives up after a
+    // panic. A lock that the body held can still be taken: no lock here heeds poisoning.
     catch_unwind(AssertUnwindSafe(body)).unwrap_or_else(|panic| {
         report(&format!("panic in {entry}: {}", message_of(panic.as_ref())));
         fallback

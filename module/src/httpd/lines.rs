@@ -1,8 +1,8 @@
-//! The server's configuration as the administrator wrote it: its lines, and the sections they are
-//! in.
+//! The server's configuration as the administrator wrote it: its lines, and the sections around
+//! them.
 //!
-//! Some mistakes show only here: the handler that a `WebSocketHandler` needs is set by directives
-//! of other modules, and an origin policy may be set far from its list.
+//! Some mistakes show only here: directives of other modules set the handler that a
+//! `WebSocketHandler` needs, and an origin policy may stand far from its list of origins.
 
 use super::pool::bytes;
 use super::sys;
@@ -10,7 +10,7 @@ use super::sys;
 /// A directive of the configuration.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Line {
-    /// httpd's record of it, to find it again by; never read.
+    /// The address of httpd's record of it, which identifies it. Never dereferenced.
     pub id: usize,
     /// In lower case.
     pub name: String,
@@ -30,38 +30,38 @@ impl Line {
         self.arguments.to_ascii_lowercase().contains(word)
     }
 
-    /// Whether what it says is only known when it is read, or when a request comes.
+    /// Whether its meaning is only known when it is read (`${...}`), or for each request (`expr=`).
     pub fn is_computed(&self) -> bool {
         self.arguments.contains("${") || self.mentions("expr=")
     }
 }
 
-/// The requests that a line holds for.
+/// The requests that a line applies to.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Scope {
-    /// The `<VirtualHost>` it is in, if any.
+    /// The `<VirtualHost>` around it, if any.
     pub host: Option<usize>,
     area: Area,
-    /// The innermost section, as it is written.
+    /// The innermost section around it, as it is written.
     pub section: Option<String>,
-    /// All sections, the outermost first: name and arguments, in lower case.
+    /// All sections around it, the outermost first: name and arguments, in lower case.
     pub around: Vec<String>,
 }
 
 /// Which requests of a host.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 enum Area {
-    /// All of them, or those that meet conditions not looked into.
+    /// All of them, or those that meet conditions which are not examined here.
     #[default]
     Any,
-    /// Those whose URL begins with this.
+    /// Those whose URL path begins with this.
     Location(String),
     /// Those for files below this folder.
     Directory(String),
 }
 
 impl Scope {
-    /// Whether a request may be in both scopes. Says yes where that cannot be told.
+    /// Whether one request may be in both scopes. The answer is yes if that cannot be told.
     pub fn may_meet(&self, other: &Self) -> bool {
         let hosts = match (self.host, other.host) {
             (Some(one), Some(other)) => one == other,
@@ -77,8 +77,7 @@ impl Scope {
         hosts && areas
     }
 
-    /// Whether both scopes are locations, and one lies in the other. What is a pattern is not looked
-    /// into.
+    /// Whether both scopes are locations, and one lies in the other. Patterns are not examined.
     pub fn shares_location(&self, other: &Self) -> bool {
         let are_locations = matches!(
             (&self.area, &other.area),
@@ -87,8 +86,8 @@ impl Scope {
         are_locations && self.may_meet(other)
     }
 
-    /// The scope of what stands in the section that begins with this line, whose name is written
-    /// so.
+    /// The scope inside the section that begins with this line. `name` is the line's name as it is
+    /// written.
     fn inner(&self, section: &Line, name: &str) -> Self {
         let title = section.arguments.trim_end_matches('>').trim();
         let mut inner = self.clone();
@@ -120,11 +119,11 @@ fn plain(title: &str) -> Option<String> {
 }
 
 /// All lines of the configuration, outer ones first. For the thread that reads the configuration,
-/// once all is read.
+/// when it has read all of it.
 pub fn all() -> Vec<Line> {
     let mut lines = Vec::new();
-    // SAFETY: the thread that reads the configuration asks; httpd keeps the tree until it reads
-    // another one.
+    // SAFETY: the caller is the thread that reads the configuration. httpd keeps the tree until it
+    // reads another configuration.
     unsafe { collect(sys::ap_conftree, &Scope::default(), &mut lines) };
     lines
 }
@@ -178,7 +177,7 @@ unsafe fn text(pointer: *const std::ffi::c_char) -> String {
 pub mod tests {
     use super::{Line, Scope};
 
-    /// Reads lines as httpd would, without its rules of quoting. Line N is at `conf:N`.
+    /// Reads lines as httpd would, but without its quoting rules. Line N is at `conf:N`.
     pub fn read(config: &str) -> Vec<Line> {
         let mut scopes = vec![Scope::default()];
         let mut lines = Vec::new();

@@ -10,18 +10,18 @@ use std::ptr;
 use super::slot::module_index;
 use super::sys;
 
-/// How grave a line is. `LogLevel` decides which levels are written.
+/// The severity of a line. `LogLevel` decides which levels are written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Level {
     /// Something failed that an administrator should know about.
     Error,
     /// Something may fail later, or is deprecated.
     Warning,
-    /// What a peer or a plugin did, of use when looking into one connection.
+    /// What a peer or a plugin did. It helps to understand a single connection.
     Info,
     /// Details for developers.
     Debug,
-    /// The finest details, of plugins.
+    /// Trace lines of plugins.
     Trace,
     /// Each handshake.
     Trace2,
@@ -43,14 +43,14 @@ impl Level {
     }
 }
 
-/// Logs a line that belongs to the server as a whole.
+/// Logs a line about the server as a whole.
 pub fn log_server(level: Level, message: &str) {
-    // SAFETY: httpd sets `ap_server_conf` before it runs any hook and leaves it alone while threads
-    // run; a null one (while the configuration is read) is allowed.
+    // SAFETY: httpd sets `ap_server_conf` before it runs any hook, and does not change it while
+    // threads run. A null pointer, as while the configuration is read, is allowed.
     unsafe { server_line(sys::ap_server_conf, level, message) }
 }
 
-/// Logs a line that belongs to `server`.
+/// Logs a line about `server`.
 ///
 /// # Safety
 ///
@@ -84,7 +84,7 @@ pub unsafe fn request_line(request: *const sys::request_rec, level: Level, messa
         return;
     }
     // SAFETY: as above; a request has a connection for as long as it lives. Log lines are written
-    // before this returns, and nothing that writes them keeps the records it is shown.
+    // before this returns, and no code that writes them keeps the records it gets.
     unsafe {
         if (*(*request).connection).sbh.is_null() {
             let mut connection = ptr::read((*request).connection);
@@ -97,17 +97,17 @@ pub unsafe fn request_line(request: *const sys::request_rec, level: Level, messa
     }
 }
 
-/// What httpd gets to see as the place in the scoreboard of a connection that no thread of the MPM
-/// serves: `ap_sb_handle_t` has the numbers of a child and of a thread, and for these httpd finds
-/// no entry. A client without any place is called `remote` in the error log, as if it were a server
+/// What httpd sees as the scoreboard place of a connection that no thread of the MPM serves.
+/// `ap_sb_handle_t` has the numbers of a child and of a thread. For these numbers httpd finds no
+/// entry. Without any place, the error log would call the client `remote`, as if it were a server
 /// behind this one.
 struct Place([c_int; 4]);
 
 static PLACE: Place = Place([-1; 4]);
 
-/// Gives a request and its connection the ids that httpd would give them with their first line. It
-/// takes memory from their pools for that, which only the thread that has them may do, and lines
-/// come from other threads, too.
+/// Gives a request and its connection the ids that httpd would give them with their first line.
+/// That takes memory from their pools, so only the thread that owns them may do it. Other threads,
+/// which log lines too, may not.
 ///
 /// # Safety
 ///
@@ -158,12 +158,12 @@ pub unsafe fn is_logged(request: *const sys::request_rec, level: Level) -> bool 
     unsafe { sys::ap_get_request_module_loglevel(request, module_index()) >= level.number() }
 }
 
-/// A client whose request is gone.
+/// A client, for lines that are logged when its request is gone.
 pub struct Client {
     server: *const sys::server_rec,
-    /// As httpd would write it.
+    /// The client as httpd would write it.
     name: Box<str>,
-    /// What is written behind each line.
+    /// Text at the end of each line.
     suffix: Box<str>,
 }
 
@@ -173,7 +173,7 @@ unsafe impl Send for Client {}
 unsafe impl Sync for Client {}
 
 impl Client {
-    /// A client at this address, of this server. `suffix` is written behind each line.
+    /// A client of `server`. Each line ends with `suffix`.
     ///
     /// # Safety
     ///
@@ -200,7 +200,7 @@ impl Client {
     }
 }
 
-/// httpd escapes control characters itself; only a NUL would cut the line short.
+/// Escapes NUL, which would cut the line short. httpd escapes the other control characters.
 fn printable(message: &str) -> CString {
     CString::new(message.replace('\0', "\\0")).unwrap_or_default()
 }

@@ -1,4 +1,4 @@
-//! The memory of a connection while a plugin serves it, and that of the process.
+//! The memory of a connection while a plugin serves it, and the free memory of the process.
 
 use std::ffi::c_void;
 use std::io;
@@ -7,19 +7,20 @@ use std::ptr;
 use super::error::check;
 use super::sys;
 
-/// The default kind of APR mutex, as the unsigned number its function takes.
+/// The default kind of APR mutex, as the unsigned number that its function takes.
 const MUTEX_KIND: u32 = sys::APR_THREAD_MUTEX_DEFAULT.unsigned_abs();
 
-/// As long as it lives, the memory of a connection has a lock.
+/// While this value lives, a lock protects the memory of a connection.
 ///
-/// A plugin may use the request's pool from any thread until `on_disconnect` has returned, and that
+/// A plugin may use the request's pool from any thread until `on_disconnect` has returned. That
 /// pool takes its memory from the same allocator as httpd's filters.
 pub struct SharedMemory {
     pool: *mut sys::apr_pool_t,
     allocator: *mut sys::apr_allocator_t,
 }
 
-// SAFETY: the allocator is only given its lock back, by whoever ends the connection.
+// SAFETY: the only thing done with the allocator is to set its lock, by the thread that ends the
+// connection.
 unsafe impl Send for SharedMemory {}
 
 impl SharedMemory {
@@ -31,7 +32,7 @@ impl SharedMemory {
     ///
     /// # Safety
     ///
-    /// `request` is live and outlives the result; no other thread uses its memory yet, nor when the
+    /// `request` is live and outlives the result. No other thread uses its memory yet, nor when the
     /// result is dropped.
     pub(super) unsafe fn new(request: *mut sys::request_rec) -> io::Result<Self> {
         // SAFETY: the caller vouches for the request. Its pool takes memory from the connection's
@@ -55,7 +56,8 @@ impl SharedMemory {
 
 impl Drop for SharedMemory {
     fn drop(&mut self) {
-        // SAFETY: the pool is still there (`new`); the lock would not outlive it.
+        // SAFETY: the pool still exists (`new`). The allocator must not keep the lock, which dies
+        // with the pool.
         unsafe {
             sys::apr_allocator_mutex_set(self.allocator, ptr::null_mut());
             sys::apr_pool_cleanup_kill(self.pool, self.allocator.cast(), Some(take_lock_away));
@@ -70,11 +72,12 @@ unsafe extern "C" fn take_lock_away(allocator: *mut c_void) -> sys::apr_status_t
     sys::APR_SUCCESS
 }
 
-/// Whether the system would give the process `length` bytes more. What the C library has free does
-/// not count: httpd's pools take theirs from the system.
+/// Whether the system would give the process `length` more bytes. Free memory of the C library does
+/// not count, because httpd's pools take theirs from the system.
 #[must_use]
 pub fn is_available(length: usize) -> bool {
-    // SAFETY: a new mapping, which nobody uses and nothing points to, for as long as this call.
+    // SAFETY: this is a new mapping, which nothing uses or points to, and which ends with this
+    // call.
     unsafe {
         let place = libc::mmap(
             ptr::null_mut(),
@@ -88,8 +91,8 @@ pub fn is_available(length: usize) -> bool {
     }
 }
 
-/// Gives pages that hold nothing any more back to the system, of all heaps of the C library. For
-/// any thread; while it goes through a heap, threads that use that one wait.
+/// Returns unused pages of all heaps of the C library to the system. Any thread may call this.
+/// While it searches a heap, threads that use that heap wait.
 #[cfg(all(target_os = "linux", target_env = "gnu"))]
 pub fn give_back_free_memory() {
     // SAFETY: the function takes the locks of the heaps itself.
@@ -98,6 +101,6 @@ pub fn give_back_free_memory() {
     }
 }
 
-/// Other C libraries give it back by themselves, or have no means to.
+/// Other C libraries return memory by themselves, or have no function for it.
 #[cfg(not(all(target_os = "linux", target_env = "gnu")))]
 pub fn give_back_free_memory() {}

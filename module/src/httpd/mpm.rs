@@ -1,12 +1,12 @@
-//! What the multi-processing module can do.
+//! What the multi-processing module (MPM) can do, and what its children are doing.
 
 use std::ffi::c_int;
 use std::time::Duration;
 
 use super::sys;
 
-/// Whether a connection may leave its thread while it stays open: on an asynchronous MPM, unless it
-/// is a stream of HTTP/2, or a filter does its own waiting.
+/// Whether a connection may leave its thread while it stays open. It may on an asynchronous MPM,
+/// unless it is a stream of HTTP/2 or one of its input filters does its own waiting.
 pub fn can_suspend(connection: &sys::conn_rec) -> bool {
     is(sys::AP_MPMQ_IS_ASYNC)
         && !connection.cs.is_null()
@@ -24,13 +24,14 @@ pub fn is_threaded() -> bool {
     is(sys::AP_MPMQ_IS_THREADED)
 }
 
-/// Whether this child process has been told to end.
+/// Whether this process has been told to stop. In the parent process it is also true during a
+/// restart.
 pub fn is_stopping() -> bool {
     query(sys::AP_MPMQ_MPM_STATE) == sys::AP_MPMQ_STOPPING
 }
 
-/// Which settings have the MPM end children that have open connections, and what to set instead.
-/// Those that hold no thread leave the threads idle that the MPM counts.
+/// The settings that make the MPM end children with open connections, and what to set instead. The
+/// MPM counts idle threads, and a WebSocket without a thread leaves its thread idle.
 pub fn retirements() -> Vec<String> {
     let workers = query(sys::AP_MPMQ_MAX_DAEMONS).saturating_mul(query(sys::AP_MPMQ_MAX_THREADS));
     let spare = query(sys::AP_MPMQ_MAX_SPARE_THREADS);
@@ -58,7 +59,7 @@ pub fn is_child_idle() -> bool {
     });
     let Some(child) = child else { return false };
     (0..query(sys::AP_MPMQ_MAX_THREADS)).all(|thread| {
-        // SAFETY: as above; a byte that others write.
+        // SAFETY: as above; other threads write this byte.
         let status = unsafe {
             let worker = sys::ap_get_scoreboard_worker_from_indexes(child, thread);
             worker
@@ -75,7 +76,7 @@ pub fn is_child_idle() -> bool {
     })
 }
 
-/// How many children there may be at a time, those that are about to end not counted.
+/// How many children there may be at a time, not counting those that are about to end.
 pub fn most_children() -> usize {
     usize::try_from(query(sys::AP_MPMQ_HARD_LIMIT_DAEMONS)).unwrap_or(0)
 }
@@ -85,14 +86,15 @@ pub fn needed_children() -> usize {
     usize::try_from(query(sys::AP_MPMQ_MAX_DAEMONS)).unwrap_or(0)
 }
 
-/// The number of the configuration that children of this process would get; in a child, its own.
+/// The generation that new children of this process would get; in a child, its own.
 pub fn generation() -> c_int {
     query(sys::AP_MPMQ_GENERATION)
 }
 
-/// How long a graceful stop may take, if that is limited (`GracefulShutdownTimeout`).
+/// How long a graceful stop may take (`GracefulShutdownTimeout`). `None` means no limit.
 pub fn graceful_stop_limit() -> Option<Duration> {
-    // SAFETY: set while the configuration is read, and not changed while children serve.
+    // SAFETY: httpd sets it while it reads the configuration, and does not change it while children
+    // serve.
     let seconds = unsafe { sys::ap_graceful_shutdown_timeout };
     u64::try_from(seconds)
         .ok()
@@ -100,7 +102,7 @@ pub fn graceful_stop_limit() -> Option<Duration> {
         .map(Duration::from_secs)
 }
 
-/// How many threads a child serves requests with.
+/// How many threads of a child serve requests.
 pub fn threads_per_child() -> usize {
     usize::try_from(query(sys::AP_MPMQ_MAX_THREADS)).unwrap_or(0)
 }
@@ -109,7 +111,7 @@ fn is(quality: c_int) -> bool {
     query(quality) != sys::AP_MPMQ_NOT_SUPPORTED
 }
 
-/// The MPM's answer, 0 if it has none.
+/// The MPM's answer, or 0 if it has none.
 fn query(question: c_int) -> c_int {
     let mut answer = 0;
     // SAFETY: `answer` is valid for the call; the question may be asked at any time.

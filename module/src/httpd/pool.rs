@@ -6,7 +6,7 @@ use std::ptr::NonNull;
 use super::guard::guard;
 use super::sys;
 
-/// A pool httpd lent for the length of a call.
+/// A pool that httpd has lent for the length of a call.
 #[derive(Clone, Copy)]
 pub struct Pool(NonNull<sys::apr_pool_t>);
 
@@ -25,7 +25,7 @@ impl Pool {
         self.0.as_ptr()
     }
 
-    /// Moves `value` to the heap until the pool is destroyed, which drops it.
+    /// Moves `value` to the heap. Destroying the pool drops it.
     pub fn keep<T: 'static>(self, value: T) -> *mut T {
         let value = Box::into_raw(Box::new(value));
         // SAFETY: the pool is live (`new`); the clean-up runs once and owns `value` from then on.
@@ -40,8 +40,8 @@ impl Pool {
         value
     }
 
-    /// As [`keep`](Self::keep), but the value is dropped before anything else in the pool, and in
-    /// pools below it, is.
+    /// Like [`keep`](Self::keep), but the value is dropped before anything else in the pool or in
+    /// pools below it.
     pub fn keep_first<T: 'static>(self, value: T) -> *mut T {
         let value = Box::into_raw(Box::new(value));
         // SAFETY: as in `keep`.
@@ -51,8 +51,8 @@ impl Pool {
         value
     }
 
-    /// Runs `action` when the pool is destroyed: before clean-ups that were registered earlier,
-    /// after those that come later.
+    /// Runs `action` when the pool is destroyed: before clean-ups that were registered earlier, and
+    /// after those that were registered later.
     pub fn on_destroy(self, action: impl FnOnce() + 'static) {
         self.keep(OnDrop(Some(action)));
     }
@@ -62,7 +62,7 @@ impl Pool {
         self.keep_first(OnDrop(Some(action)));
     }
 
-    /// Copies a text into the pool. What follows a NUL is cut off, as C would.
+    /// Copies a text into the pool. It ends at the first NUL, as in C.
     pub fn copy(self, text: &[u8]) -> *const c_char {
         let end = text
             .iter()
@@ -72,7 +72,7 @@ impl Pool {
         unsafe { sys::apr_pstrmemdup(self.as_ptr(), text.as_ptr().cast(), end) }
     }
 
-    /// Copies an error message into the pool, as a directive returns it.
+    /// Copies an error message into the pool, in the form that a directive returns.
     pub fn message(self, text: &str) -> *const c_char {
         self.copy(text.as_bytes())
     }
@@ -96,7 +96,7 @@ unsafe extern "C" fn drop_kept<T>(value: *mut c_void) -> sys::apr_status_t {
     sys::APR_SUCCESS
 }
 
-/// The text behind a C string pointer, which must outlive the use of the result.
+/// The text of a C string, or `None` for a null pointer.
 ///
 /// # Safety
 ///

@@ -1,4 +1,4 @@
-//! Has the processor fetch memory that is about to be used.
+//! Makes the processor fetch memory that is about to be used.
 
 /// Begins to fetch `value` into the cache, and does not wait for it.
 #[inline]
@@ -6,7 +6,7 @@ pub fn prefetch<T>(value: &T) {
     prefetch_at(std::ptr::from_ref(value).addr(), size_of::<T>());
 }
 
-/// Begins to fetch so many bytes from this address on. There need not be anything.
+/// Begins to fetch `length` bytes from this address on. The address need not be valid.
 #[cfg(target_arch = "x86_64")]
 #[inline]
 pub fn prefetch_at(address: usize, length: usize) {
@@ -22,7 +22,7 @@ pub fn prefetch_at(address: usize, length: usize) {
     }
 }
 
-/// Does nothing: stable Rust has no way to tell this processor.
+/// Does nothing: stable Rust has no prefetch instruction for this processor.
 #[cfg(not(target_arch = "x86_64"))]
 #[inline]
 pub fn prefetch_at(_address: usize, _length: usize) {}

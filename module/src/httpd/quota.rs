@@ -1,9 +1,11 @@
-//! How many WebSockets all children have, for limits that hold for all of them.
+//! How many WebSockets all children have together, for limits that apply to all of them.
 //!
 //! The counters lie in memory that the parent process shares with its children. Each child counts
-//! in a place of its own, which the parent clears when the child has ended, in whatever way: so
-//! nothing is counted for ever that a killed child has left. Who opens a WebSocket counts it first
-//! and looks at the sums then: so two who do that at once cannot both get the last place.
+//! in a slot of its own. The parent clears the slot when the child has ended for any reason, so the
+//! WebSockets of a killed child do not count for ever.
+//!
+//! A child counts a WebSocket before it compares the sums with the limit. So two children that open
+//! one at the same time cannot both take the last place.
 
 mod clients;
 mod rates;
@@ -28,27 +30,29 @@ use slot::{HOSTS, Slot};
 pub use clients::ClientKey;
 pub use slot::{Burden, InUse};
 
-/// What the parent process keeps the memory by. It names the layout too: a restart may load another
-/// version of this module.
+/// The key by which the parent process finds the memory. It names the layout too, because a restart
+/// may load another version of this module.
 const KEY: &CStr = c"mod_websocket.quota.3";
 
-/// So many old children for each new one still have a place, after restarts in a row.
+/// There are this many slots for each child that httpd may have, because children of earlier
+/// generations live on after restarts.
 const GENERATIONS: usize = 4;
 
-/// WebSockets of clients that are limited; more are not counted.
+/// How many WebSockets, of all clients together, can be counted for their client. Further ones are
+/// not.
 const ENTRIES: usize = 1 << 17;
 
-/// Clients whose handshakes are limited, at a time.
+/// The most clients whose handshake rate is limited at a time.
 const CELLS: usize = 1 << 16;
 
-/// The start of the memory; all of it begins as zeros. The slots follow.
+/// The start of the memory, which is all zeros at first. The slots follow it.
 #[repr(C, align(64))]
 struct Head {
-    /// Keeps clients from knowing where they are counted.
+    /// A random number, so that clients cannot know which entries count for them.
     seed: AtomicU64,
-    /// There is, or was, something in `entries`.
+    /// Something in `entries` is, or was, in use.
     has_entries: AtomicBool,
-    /// Which virtual host has which number: hashes of their names.
+    /// The hashes of the virtual hosts' names. The position of a hash is the number of its host.
     hosts: [AtomicU64; HOSTS],
     cells: [Cell; CELLS],
     entries: [Entry; ENTRIES],
@@ -70,10 +74,10 @@ struct Quota {
 /// Set by the parent process, before it forks.
 static QUOTA: OnceLock<Quota> = OnceLock::new();
 
-/// That of this child.
+/// The slot of this child.
 static OWN: OnceLock<&Slot> = OnceLock::new();
 
-/// A virtual host that may have a limit of its own.
+/// The number of a virtual host that may have a limit of its own.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Host(usize);
 
@@ -106,7 +110,7 @@ pub unsafe fn share(server: *const sys::server_rec) -> io::Result<()> {
     Ok(())
 }
 
-/// The memory, and how many slots follow its head.
+/// Returns the memory, and how many slots follow its head.
 ///
 /// # Safety
 ///
@@ -139,47 +143,47 @@ fn pid() -> u32 {
     pid.unsigned_abs()
 }
 
-/// Takes a slot for this child. Should all be taken, its WebSockets do not count.
+/// Takes a slot for this child. If none is free, its WebSockets are not counted.
 pub fn enter() {
     if let Some(slot) = slots().iter().find(|slot| slot.take(pid())) {
         OWN.get_or_init(|| slot);
     }
 }
 
-/// This child accepts no connections any more.
+/// Notes that this child accepts no connections any more.
 pub fn note_leaving() {
     if let Some(slot) = OWN.get() {
         slot.note_leaving();
     }
 }
 
-/// Frees what a child has counted that has ended, in whatever way.
+/// Frees what a child has counted, when it has ended for any reason. For the parent process.
 pub fn leave(pid: i32) {
     let pid = pid.unsigned_abs();
     if let Some(quota) = QUOTA.get() {
         if let Some(slot) = quota.slots.iter().find(|slot| slot.is_of(pid)) {
             slot.free();
         }
-        // To look at untouched memory takes memory.
+        // Even reading pages that nobody has used yet would allocate memory for them.
         if quota.head.has_entries.load(Ordering::Relaxed) {
             clients::clear(&quota.head.entries, pid);
         }
     }
 }
 
-/// How many children are ending that still have a place among those of httpd.
+/// How many children are ending but still have a slot.
 #[must_use]
 pub fn leaving_children() -> usize {
     slots().iter().filter(|slot| slot.is_leaving()).count()
 }
 
-/// What the WebSockets take that are open or about to be, in children that accept connections.
+/// What WebSockets take that are open or about to be, in children that accept connections.
 #[must_use]
 pub fn in_use() -> InUse {
     slot::sum(slots(), false)
 }
 
-/// What those take that are in children which are ending.
+/// What WebSockets take in children that are ending.
 #[must_use]
 pub fn in_leaving_children() -> InUse {
     slot::sum(slots(), true)
@@ -191,13 +195,13 @@ pub fn count() -> usize {
     slots().iter().map(Slot::count).sum()
 }
 
-/// The same, of one virtual host.
+/// How many WebSockets of one virtual host there are in all children.
 #[must_use]
 pub fn count_of(host: Host) -> usize {
     slots().iter().map(|slot| slot.count_of(host.0)).sum()
 }
 
-/// The virtual host of this name; `None` if too many have limits.
+/// The virtual host of this name. `None` if too many have limits of their own.
 #[must_use]
 pub fn host(name: &[u8]) -> Option<Host> {
     let mut hasher = DefaultHasher::new();
@@ -211,7 +215,7 @@ pub fn host(name: &[u8]) -> Option<Host> {
     hosts.iter().position(is_its).map(Host)
 }
 
-/// Who is taken to be one client, whose address this is.
+/// The client that this address belongs to.
 #[must_use]
 pub fn client(address: &[u8]) -> ClientKey {
     let seed = QUOTA
@@ -224,7 +228,7 @@ pub fn client(address: &[u8]) -> ClientKey {
 ///
 /// # Errors
 ///
-/// It may not make another one for so long.
+/// How long the client must wait, if it may not make another handshake now.
 pub fn count_handshake(client: ClientKey, rate: Rate) -> Result<(), Duration> {
     let Some(quota) = QUOTA.get() else {
         return Ok(());
@@ -235,7 +239,7 @@ pub fn count_handshake(client: ClientKey, rate: Rate) -> Result<(), Duration> {
     rates::count(&quota.head.cells, client, rate, now)
 }
 
-/// What one WebSocket takes, until this is dropped.
+/// What one WebSocket takes. Dropping it gives that back.
 pub struct Place {
     burden: Burden,
     host: Option<Host>,
@@ -243,7 +247,8 @@ pub struct Place {
 }
 
 impl Place {
-    /// Counts a WebSocket that is going to be opened, for a virtual host too if that has a limit.
+    /// Counts a WebSocket that is going to be opened. `host` is its virtual host, if that has a
+    /// limit.
     #[must_use]
     pub fn take(burden: Burden, host: Option<Host>) -> Self {
         if let Some(slot) = OWN.get() {
@@ -256,7 +261,8 @@ impl Place {
         }
     }
 
-    /// Counts it for its client, which may have `most`. Returns how many the client has then.
+    /// Counts the WebSocket for its client, which may have `most`. Returns how many that client has
+    /// then.
     pub fn count_for(&mut self, client: ClientKey, most: usize) -> usize {
         let Some(quota) = QUOTA.get() else {
             return 0;

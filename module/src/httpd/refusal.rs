@@ -1,11 +1,11 @@
-//! The answer to a request that is refused: one place for its status, its headers and its page.
+//! The answer to a request that is refused: its status, its headers and its page.
 
 use std::ffi::{CStr, CString};
 
 use super::answer::Answer;
 use super::request::{ErrorPage, Request};
 
-/// A refusal, until it is [sent](Refusal::send).
+/// A refusal to be [sent](Refusal::send).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Refusal {
     status: u16,
@@ -16,9 +16,9 @@ pub struct Refusal {
 /// The page that goes with a refusal.
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Body {
-    /// What `ErrorDocument` sets for the status, else httpd's own page.
+    /// What `ErrorDocument` sets for the status, otherwise httpd's own page.
     OfHttpd,
-    /// What `ErrorDocument` sets for the status, else these bytes.
+    /// What `ErrorDocument` sets for the status, otherwise these bytes.
     Default(Page),
     /// These bytes, whatever `ErrorDocument` sets.
     Own(Page),
@@ -45,7 +45,7 @@ impl Page {
 }
 
 impl Refusal {
-    /// 400: the request is not a good handshake.
+    /// 400: the request is not a valid handshake.
     pub const BAD_REQUEST: Self = Self::new(400);
 
     /// 403: the client may not connect.
@@ -54,11 +54,10 @@ impl Refusal {
     /// 500: the server is at fault.
     pub const INTERNAL_SERVER_ERROR: Self = Self::new(500);
 
-    /// 503: the server has too much to do.
+    /// 503: the server is overloaded.
     pub const SERVICE_UNAVAILABLE: Self = Self::new(503);
 
-    /// A refusal with this status (300 to 599), without further headers, and with httpd's page for
-    /// it.
+    /// A refusal with this status (300 to 599), httpd's page for it and no further headers.
     #[must_use]
     pub const fn new(status: u16) -> Self {
         Self {
@@ -74,14 +73,14 @@ impl Refusal {
         self.status
     }
 
-    /// With one more header, besides others of the same name.
+    /// Adds a header. Others of the same name stay.
     #[must_use]
     pub fn header(mut self, name: &CStr, value: impl Into<Vec<u8>>) -> Self {
         self.headers.push((name.to_owned(), value.into()));
         self
     }
 
-    /// With this page, unless `ErrorDocument` sets another one of this server.
+    /// Sets the page, unless `ErrorDocument` names another page of this server.
     #[must_use]
     pub fn default_page(self, page: Page) -> Self {
         Self {
@@ -90,7 +89,7 @@ impl Refusal {
         }
     }
 
-    /// With this page, whatever `ErrorDocument` sets.
+    /// Sets the page, whatever `ErrorDocument` says.
     #[must_use]
     pub fn own_page(self, page: Page) -> Self {
         Self {
@@ -99,11 +98,11 @@ impl Refusal {
         }
     }
 
-    /// Answers the request. For the handler's thread, before anything else is sent.
+    /// Answers the request. Only the handler's thread may call this, before anything else is sent.
     ///
-    /// httpd answers by itself where it can. It cannot where it does not know the status, which it
-    /// would turn into 500, and must not where `ErrorDocument` names another server: a client that
-    /// asks for a WebSocket cannot follow a redirect, and would never learn of the refusal.
+    /// httpd sends the answer where it can. It cannot if it does not know the status, which it
+    /// would turn into 500. It must not if `ErrorDocument` names another server: a client that asks
+    /// for a WebSocket cannot follow a redirect, and would never learn of the refusal.
     #[must_use]
     pub fn send(&self, request: Request) -> Answer {
         request.clear_response_headers();
@@ -132,7 +131,7 @@ impl Refusal {
     }
 }
 
-/// The page for a status that httpd has none for.
+/// The page for a status that httpd has no page for.
 fn page_of(status: u16) -> Page {
     let reason = reason(status);
     Page::html(format!(

@@ -1,4 +1,4 @@
-//! The bytes on their way between a socket and the filters at the bottom.
+//! The bytes on their way between a socket and the lowest filters.
 
 use std::cell::Cell;
 use std::io;
@@ -10,11 +10,11 @@ use crate::buffers;
 use crate::httpd::socket::Socket;
 use crate::httpd::sys;
 
-/// So much is read at a time: the longest records of TLS, four of them.
+/// Bytes read at a time: four TLS records of the greatest length.
 const READ_SIZE: usize = 4 * (16 * 1024 + 256);
 
-/// With so many bytes waiting to be sent nothing more is read: mod_ssl answers some records by
-/// itself (changes of keys, handshakes that are refused), and a client need not read the answers.
+/// While more bytes than this wait to be sent, nothing more is read. mod_ssl answers some records
+/// by itself (key updates, refused handshakes), and a client need not read the answers.
 const COLLECT_LIMIT: usize = 256 * 1024;
 
 thread_local! {
@@ -22,21 +22,21 @@ thread_local! {
     static COLLECTED: Cell<Vec<u8>> = const { Cell::new(Vec::new()) };
 }
 
-/// What both filters of a connection work on.
+/// The data that both filters of a connection work on.
 pub(super) struct Channel {
     socket: Socket,
-    /// The core input filter has no more bytes that came right behind the request.
+    /// The core input filter holds no more bytes that arrived right behind the request.
     pub(super) is_core_drained: bool,
-    /// The socket was emptied by the read that goes on.
+    /// The current read has emptied the socket.
     is_dry: bool,
-    /// The read that goes on got nothing more because the client has to take output first.
+    /// The current read got nothing more because the client must take output first.
     is_held_back: bool,
-    /// Bytes were received or taken since this was last asked.
+    /// Bytes were received or taken since the last call of [`has_moved`](Self::has_moved).
     has_moved: bool,
-    /// Received and taken up to `taken`.
+    /// Received bytes. Those before `taken` have gone to the filters above.
     received: Vec<u8>,
     taken: usize,
-    /// To be sent, and sent up to `sent`.
+    /// Bytes to send. Those before `sent` have been sent.
     collected: Vec<u8>,
     sent: usize,
     has_progressed: bool,
@@ -61,35 +61,35 @@ impl Channel {
         }
     }
 
-    /// A read begins.
+    /// Notes that a read begins.
     pub(super) fn begin_read(&mut self) {
         self.is_dry = false;
         self.is_held_back = false;
     }
 
-    /// Whether the filters above, which have given nothing, would get more bytes if they were asked
+    /// Whether the filters above, which have given nothing, could get more bytes if they were asked
     /// again.
     pub(super) fn holds_input(&self) -> bool {
         !self.is_held_back && (self.taken < self.received.len() || !self.is_dry)
     }
 
-    /// Whether there may be more bytes, which the filters above get when the client has taken
-    /// output.
+    /// Whether the filters above get no more bytes until the client has taken output.
     pub(super) fn is_held_back(&self) -> bool {
         self.is_held_back
     }
 
-    /// Whether bytes have moved since this was last asked.
+    /// Whether bytes have been received, or taken by the filters above, since the last call.
     pub(super) fn has_moved(&mut self) -> bool {
         mem::take(&mut self.has_moved)
     }
 
-    /// Whether something was sent since this was last asked.
+    /// Whether bytes were sent since the last call.
     pub(super) fn has_progressed(&mut self) -> bool {
         mem::take(&mut self.has_progressed)
     }
 
-    /// At most so many bytes that the client has sent, to be [taken](Self::take).
+    /// Bytes that the client has sent, `wanted` at most. They stay here until they are
+    /// [taken](Self::take).
     pub(super) fn bytes(&mut self, wanted: usize) -> Result<&[u8], sys::apr_status_t> {
         let held = self.received.len() - self.taken;
         if held < wanted && (held == 0 || !self.is_dry) {
@@ -102,18 +102,18 @@ impl Channel {
         Ok(&rest[..rest.len().min(wanted)])
     }
 
-    /// So many bytes are gone to the filters above.
+    /// Notes that `length` bytes have gone to the filters above.
     pub(super) fn take(&mut self, length: usize) {
         self.taken += length;
         self.has_moved = true;
     }
 
-    /// Bytes have gone to the filters above without this channel.
+    /// Notes that bytes have gone to the filters above without passing through this channel.
     pub(super) fn note_move(&mut self) {
         self.has_moved = true;
     }
 
-    /// Receives behind what is held.
+    /// Receives bytes and appends them to those held.
     fn receive(&mut self) -> Result<(), sys::apr_status_t> {
         if self.is_dry {
             return Err(sys::APR_EAGAIN);
@@ -126,7 +126,7 @@ impl Channel {
         self.taken = 0;
         let free = self.received.capacity() - self.received.len();
         if free == 0 {
-            // Somebody looks further ahead than any record is long.
+            // A filter looks further ahead than any record is long.
             return Err(sys::APR_EAGAIN);
         }
         let space = rustix::buffer::spare_capacity(&mut self.received);
@@ -145,7 +145,7 @@ impl Channel {
         }
     }
 
-    /// A read has ended: frees the buffer if it is empty.
+    /// Ends a read: frees the buffer if it is empty.
     pub(super) fn release(&mut self) {
         if self.taken == self.received.len() {
             self.received.clear();
@@ -154,18 +154,19 @@ impl Channel {
         }
     }
 
-    /// Whether so much waits for the client that it has to take some of it before it is read from.
+    /// Whether so many bytes wait for the client that it must take some before more is read from
+    /// it.
     pub(super) fn must_send_first(&mut self) -> bool {
         let is_over = |channel: &Self| channel.collected.len() - channel.sent > COLLECT_LIMIT;
         if is_over(self) {
-            // It may take it at once. A failure shows when it is sent again.
+            // The client may take it at once. A failure shows again when the rest is sent.
             let _ = self.send();
         }
         self.is_held_back = is_over(self);
         self.is_held_back
     }
 
-    /// Keeps bytes that are to be sent.
+    /// Keeps bytes to send later.
     pub(super) fn collect(&mut self, bytes: &[u8]) {
         if self.collected.capacity() == 0 {
             self.collected = buffers::kept(&COLLECTED);

@@ -14,13 +14,13 @@ use rustix::io::Errno;
 use crate::httpd::pool::Pool;
 use crate::httpd::{mpm, sys};
 
-/// The name of a directory that goes when httpd stops, before the number of the parent process.
+/// The name of a directory that is removed when httpd stops. The process id of the parent follows.
 const PREFIX: &str = "websocket-topics.";
 
-/// The files that processes have in the directory.
+/// The files that the processes have in the directory.
 const FILES: [&str; 2] = ["data.mdb", "lock.mdb"];
 
-/// The directory of this start of httpd, which goes when it stops.
+/// The path of the directory for this start of httpd, which is removed when httpd stops.
 pub(super) fn temporary(pool: Pool) -> io::Result<PathBuf> {
     let name = CString::new(format!("{PREFIX}{}", std::process::id()))?;
     // SAFETY: the pool is live, and the path is taken from it.
@@ -33,15 +33,15 @@ pub(super) fn temporary(pool: Pool) -> io::Result<PathBuf> {
     Ok(PathBuf::from(OsStr::from_bytes(path.to_bytes())))
 }
 
-/// Makes a directory that only the user of the children may use, or takes one that has nothing in
-/// it but files of topics.
+/// Makes a directory that only the user of the children may use. Takes an existing one if it
+/// contains nothing but files of topics.
 pub(super) fn make(directory: &Path) -> io::Result<File> {
     let named = |error: io::Error| named(directory, &error);
     match DirBuilder::new().mode(0o700).create(directory) {
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
         made => made.map_err(named)?,
     }
-    // Not where a link leads that somebody has put there.
+    // Does not follow a symbolic link, which another user may have put there.
     let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
     let opened = rustix::fs::open(directory, flags, Mode::empty());
     let opened = File::from(opened.map_err(|error| named(error.into()))?);
@@ -82,7 +82,7 @@ pub(super) fn named(directory: &Path, error: &dyn fmt::Display) -> io::Error {
     io::Error::other(format!("{}: {error}", directory.display()))
 }
 
-/// Removes directories beside this one, and this one itself, of httpds that were killed: nobody has
+/// Removes what killed httpds have left: this directory and its siblings, as far as no process has
 /// them locked.
 pub(super) fn remove_left_over(directory: &Path) {
     let Some(Ok(entries)) = directory.parent().map(fs::read_dir) else {
@@ -97,19 +97,20 @@ pub(super) fn remove_left_over(directory: &Path) {
                 .is_ok_and(|opened| flock(opened, FlockOperation::NonBlockingLockExclusive).is_ok())
         };
         if is_such && is_free() {
-            // It is of no use to anybody; the next start tries again.
+            // If this fails, the next start tries again.
             let _ = fs::remove_dir_all(entry.path());
         }
     }
 }
 
-/// Removes the directory when httpd stops, and not when it is restarted.
+/// Removes the directory when httpd stops, but not when it restarts.
 pub(super) fn remove_at_stop(configuration: Pool, directory: PathBuf) {
-    // httpd counts on before it clears the configuration for a restart, and not for a stop.
+    // On a restart httpd increases the generation before it clears the configuration's pool. On a
+    // stop it does not.
     let (parent, generation) = (std::process::id(), mpm::generation());
     configuration.before_destroy(move || {
         if std::process::id() == parent && mpm::generation() == generation {
-            // Whoever still has it open goes on.
+            // Processes that still have files open in it can go on using them.
             let _ = fs::remove_dir_all(&directory);
         }
     });

@@ -7,28 +7,28 @@ use std::time::{Duration, Instant};
 /// A cause is logged once in this time.
 const PAUSE: Duration = Duration::from_secs(60);
 
-/// So many causes are remembered, and logged in a [`PAUSE`].
+/// The most causes that are remembered, and logged, in one [`PAUSE`].
 const CAUSES: usize = 32;
 
-/// Decides which lines are logged. Its size does not depend on what happens.
+/// Decides which lines are logged. Its memory does not grow with what happens.
 pub struct Throttle(Mutex<Seen>);
 
 /// The causes of the last minute.
 struct Seen {
     causes: [Option<(u64, Instant)>; CAUSES],
-    /// Clients must not know which causes are taken to be the same.
+    /// A random state, so that clients cannot know which causes have the same hash.
     hasher: Option<RandomState>,
 }
 
 impl Throttle {
-    /// One that has seen nothing yet.
+    /// A throttle that has seen no cause yet.
     #[must_use]
     pub const fn new() -> Self {
         Self(Mutex::new(Seen::NOTHING))
     }
 
-    /// Whether to log a cause: it has not been logged in the last minute, and no more than 32
-    /// others have.
+    /// Whether to log a cause. It is logged if it was not in the last minute, and fewer than 32
+    /// others were. Any thread may call this.
     pub fn admits(&self, cause: &impl Hash) -> bool {
         let mut seen = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         seen.admits(cause, Instant::now())

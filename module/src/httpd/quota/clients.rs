@@ -1,31 +1,31 @@
-//! Which clients have how many WebSockets.
+//! How many WebSockets each client has.
 //!
-//! Each WebSocket that is counted has an entry, with the process that serves it, near the place
-//! that its client's key stands for. There is no other count, so what a killed child has left is
-//! gone when its entries are cleared.
+//! Each counted WebSocket has an entry, with the id of the process that serves it. The entry lies
+//! near the position that the key of its client points to. There is no other count, so clearing the
+//! entries of a killed child clears all it has counted.
 
 use std::hash::{DefaultHasher, Hash, Hasher as _};
 use std::net::IpAddr;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
-/// One WebSocket.
+/// The entry of one WebSocket.
 #[derive(Debug, Default)]
 #[repr(C)]
 pub(super) struct Entry {
-    /// The process; 0: the entry is free.
+    /// The process id. 0: the entry is free.
     owner: AtomicU32,
     _unused: u32,
-    /// The key; 0: it is just being written.
+    /// The client's key. 0: it is not written yet.
     client: AtomicU64,
 }
 
-/// Who a client is taken to be: all with the same number are one.
+/// The key of a client. Equal keys count as one client.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ClientKey(u64);
 
 impl ClientKey {
-    /// The client with this address, as text. The addresses of an IPv6 network of 64 bits belong to
-    /// one client. `seed` keeps clients from knowing which others they are taken for.
+    /// The client with this address, which is a text. All addresses of an IPv6 network of 64 bits
+    /// belong to one client. `seed` keeps clients from finding out which others have the same key.
     #[must_use]
     pub fn new(address: &[u8], seed: u64) -> Self {
         let mut hasher = DefaultHasher::new();
@@ -38,7 +38,7 @@ impl ClientKey {
         Self(hasher.finish().max(1))
     }
 
-    /// The same client where something else counts: what `about` stands for.
+    /// Another key for the same client, to count something else: `about` says what.
     pub(super) fn about(self, about: impl Hash) -> Self {
         let mut hasher = DefaultHasher::new();
         hasher.write_u64(self.0);
@@ -46,12 +46,12 @@ impl ClientKey {
         Self(hasher.finish().max(1))
     }
 
-    /// Where to look first among so many entries.
+    /// The position at which to begin to search `entries` entries.
     pub(super) fn home(self, entries: usize) -> usize {
         usize::try_from(self.0 % (entries as u64).max(1)).unwrap_or(0)
     }
 
-    /// Another part of it.
+    /// A part of the key other than the one that [`home`](Self::home) uses.
     pub(super) fn tag(self) -> u64 {
         self.0 >> 44
     }
@@ -59,16 +59,18 @@ impl ClientKey {
 
 fn parse(address: &[u8]) -> Option<IpAddr> {
     let text = str::from_utf8(address).ok()?;
-    // The interface of a link-local address.
+    // What follows `%` is the interface of a link-local address.
     let (text, _) = text.split_once('%').unwrap_or((text, ""));
     text.parse()
         .ok()
         .map(|address: IpAddr| address.to_canonical())
 }
 
-/// The entry of a WebSocket that process `owner` is going to open for a client, and how many that
-/// client has then. So many entries are looked at that `most` of this client fit among many others;
-/// if all of them are taken, the WebSocket gets none, and those of others may keep it from being
+/// Takes an entry for a WebSocket that process `owner` is going to open for a client. Returns the
+/// entry, and how many WebSockets the client then has.
+///
+/// It searches enough entries to find `most` of this client's among many others. If all of them are
+/// taken, the WebSocket gets none. Then entries of other clients may keep this client from being
 /// limited.
 pub(super) fn claim(
     entries: &[Entry],
@@ -177,7 +179,7 @@ mod tests {
         for count in 1..=200 {
             assert_eq!(claim(&entries, client, 5, 1000).1, count);
         }
-        // In another section it may have 5.
+        // Another section of the configuration allows it 5.
         let (entry, count) = claim(&entries, client, 5, 5);
         assert!(entry.is_none() && count > 5);
     }

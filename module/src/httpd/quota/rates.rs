@@ -1,9 +1,9 @@
-//! How often clients may do something: the generic cell rate algorithm (ATM Forum, I.371), with one
-//! number for each client.
+//! How often clients may do something. It is the generic cell rate algorithm (ITU-T I.371, ATM
+//! Forum), with one number for each client.
 //!
-//! The number is the time at which the client would have used up nothing, had it done everything in
-//! even steps. It may lie in the future by as much as the client may do at once. Numbers in the
-//! past say nothing, so their places are free for others.
+//! The number is the time at which the client's next act would be due if it acted in even steps. It
+//! may lie in the future by as much as the client may do at once. A number in the past says
+//! nothing, so its cell is free for another client.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -11,27 +11,27 @@ use std::time::Duration;
 use super::clients::ClientKey;
 use crate::protocol::Rate;
 
-/// A time, and in the upper bits a part of the key of the client it belongs to.
+/// A time, and in the upper bits a part of the key of the client that it belongs to.
 #[derive(Debug, Default)]
 #[repr(transparent)]
 pub(super) struct Cell(AtomicU64);
 
-/// Times are multiples of this. There are 2^44 of them, which is 34 years.
+/// The unit of times. 44 bits of it are 34 years.
 const UNIT: Duration = Duration::from_nanos(62_500);
 
 const TIME_BITS: u32 = 44;
 
 const TIME: u64 = (1 << TIME_BITS) - 1;
 
-/// So many places are looked at for a client. If others use all of them, it is not limited.
+/// How many cells are searched for a client. If other clients use all of them, it is not limited.
 const PROBES: usize = 8;
 
-/// Counts one act of a client at the time `now`, if it may act. Acts at different rates are counted
-/// by themselves: what uses up a strict rate says nothing of a generous one.
+/// Counts one act of a client at the time `now`, if the client may act. Each rate is counted by
+/// itself: what uses up a strict rate says nothing about a generous one.
 ///
 /// # Errors
 ///
-/// It may not for so long.
+/// How long the client must wait, if it may not act now.
 pub(super) fn count(
     cells: &[Cell],
     client: ClientKey,
@@ -50,7 +50,7 @@ pub(super) fn count(
         let before = cell.0.load(Ordering::Relaxed);
         let due = (before & TIME).max(now);
         if before >> TIME_BITS != client.tag() && before & TIME > now {
-            // Another client was faster.
+            // Another client has just taken this cell.
             continue;
         }
         let step = units(rate.interval()).max(1);
@@ -110,7 +110,7 @@ mod tests {
         assert_eq!(act(start + SECOND / 20), Err(SECOND / 20));
         assert_eq!(act(start + SECOND / 10), Ok(()));
         assert!(act(start + SECOND / 10).is_err());
-        // It does not save up more than that.
+        // The client saves up no more than this, however long it waits.
         for _ in 0..5 {
             assert_eq!(act(start + SECOND * 100), Ok(()));
         }

@@ -1,39 +1,39 @@
-//! What one child counts.
+//! The counters of one child.
 
 use std::sync::atomic::{AtomicU32, Ordering};
 
-/// So many virtual hosts may have limits of their own.
+/// How many virtual hosts can have limits of their own.
 pub(super) const HOSTS: usize = 128;
 
-/// The counters of one child, in cache lines of its own.
+/// The counters of one child, in cache lines of their own.
 #[repr(C, align(64))]
 pub(super) struct Slot {
-    /// 0: the slot is free.
+    /// The process id of the child. 0: the slot is free.
     pid: AtomicU32,
     /// Not 0: the child is ending, and accepts no connections any more.
     is_leaving: AtomicU32,
-    /// All WebSockets.
+    /// All WebSockets of the child.
     all: AtomicU32,
-    /// Those the MPM knows and that hold no thread.
+    /// WebSockets that the MPM counts as connections and that hold no thread.
     connections: AtomicU32,
-    /// Those that each hold a thread of the MPM, or a process.
+    /// WebSockets that each hold a thread of the MPM, or a process.
     threads: AtomicU32,
-    /// Those of virtual hosts with limits.
+    /// The WebSockets of each virtual host that has a limit.
     hosts: [AtomicU32; HOSTS],
 }
 
-/// What a WebSocket takes of what the MPM has.
+/// What a WebSocket takes of the resources of the MPM.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Burden {
     /// A connection without a thread.
     Connection,
     /// A thread of the MPM, or a process.
     Thread,
-    /// Nothing: httpd has forgotten it, or it counts elsewhere.
+    /// Nothing: httpd has forgotten the connection, or it is counted elsewhere.
     Nothing,
 }
 
-/// What WebSockets take in all children that accept connections.
+/// What WebSockets take in several children.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct InUse {
     /// Connections without a thread.
@@ -42,7 +42,7 @@ pub struct InUse {
     pub threads: usize,
 }
 
-/// What WebSockets take in children that are ending, or in those that are not.
+/// What WebSockets take in children that are ending, or else in those that are not.
 pub(super) fn sum(slots: &[Slot], is_leaving: bool) -> InUse {
     let mut sum = InUse::default();
     for slot in slots.iter().filter(|slot| slot.is_leaving() == is_leaving) {
@@ -57,7 +57,7 @@ fn read(counter: &AtomicU32) -> usize {
 }
 
 impl Slot {
-    /// Whether the slot was free, and is this child's now.
+    /// Takes the slot for a child. Returns whether it was free.
     pub(super) fn take(&self, pid: u32) -> bool {
         self.pid
             .compare_exchange(0, pid, Ordering::AcqRel, Ordering::Relaxed)
@@ -85,7 +85,7 @@ impl Slot {
         self.is_leaving.store(1, Ordering::Relaxed);
     }
 
-    /// A free slot is not leaving.
+    /// Whether the child is ending. False for a free slot.
     pub(super) fn is_leaving(&self) -> bool {
         self.is_leaving.load(Ordering::Relaxed) != 0
     }
