@@ -185,7 +185,7 @@ mod tests {
     }
 
     #[test]
-    fn who_holds_more_is_told_before_it_is_counted() {
+    fn a_holder_can_record_its_bytes_before_they_are_counted() {
         // Far more than other tests count at the same time.
         const MUCH: usize = 1 << 50;
         let held = || super::CHILD.held.load(Ordering::Relaxed);
@@ -197,7 +197,7 @@ mod tests {
     }
 
     #[test]
-    fn an_excess_is_told_once_until_more_is_added() {
+    fn an_excess_is_reported_once_until_more_is_added() {
         let budget = Budget::new();
         budget.add(1 << 40);
         assert!(!budget.take_excess(), "there is no limit");

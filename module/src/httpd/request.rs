@@ -19,20 +19,20 @@ use super::sys;
 /// httpd's `HTTP_VERSION(1, 1)`.
 const HTTP_1_1: c_int = 1001;
 
-/// A request in its handler.
+/// A request while its handler runs.
 ///
-/// A copyable handle. Who makes one vouches that the request outlives all its copies; the methods
-/// that write say which thread may call them.
+/// A copyable handle. The code that makes one guarantees that the request outlives all copies.
+/// Methods that write say which thread may call them.
 #[derive(Clone, Copy)]
 pub struct Request(NonNull<sys::request_rec>);
 
-// SAFETY: the methods meant for any thread only read what httpd leaves unchanged while the handler
-// runs; the others say that they belong to the handler's thread.
+// SAFETY: the methods for any thread only read what httpd does not change while the handler runs.
+// The other methods say that they are for the handler's thread.
 unsafe impl Send for Request {}
 // SAFETY: as above.
 unsafe impl Sync for Request {}
 
-/// What tells apart a virtual host from others, also after a restart: its name and its first
+/// A name that identifies a virtual host, also after a restart: its host name and its first
 /// address. `None` for the main server.
 ///
 /// # Safety
@@ -87,25 +87,25 @@ impl Request {
         unsafe { Pool::new(self.get().pool) }
     }
 
-    /// A text of the request that stays as it is while the handler runs.
+    /// A text of the request, which does not change while the handler runs.
     fn text(&self, text: *const c_char) -> Option<&[u8]> {
         // SAFETY: httpd's strings are terminated and live in the request's pool.
         unsafe { bytes(text) }
     }
 
-    /// The pointer plugins get from `WebSocketServer::request`.
+    /// The pointer that plugins get from `WebSocketServer::request`.
     #[must_use]
     pub fn as_abi(self) -> *mut abi::RequestRec {
         self.0.as_ptr().cast()
     }
 
-    /// The handler httpd chose, empty if none.
+    /// The name of the handler that httpd chose, empty if none.
     #[must_use]
     pub fn handler(&self) -> &[u8] {
         self.text(self.get().handler).unwrap_or_default()
     }
 
-    /// Whether only a head may be sent back, as for HEAD.
+    /// Whether the response may have no body, as for HEAD.
     #[must_use]
     pub fn is_header_only(&self) -> bool {
         self.get().header_only != 0
@@ -117,7 +117,8 @@ impl Request {
         self.get().proto_num >= HTTP_1_1
     }
 
-    /// What tells apart the HTTP/2 connections that are open, if the request is a stream of one.
+    /// If the request is a stream of an HTTP/2 connection: a number that identifies that connection
+    /// among the open ones.
     #[must_use]
     pub fn http2_connection(&self) -> Option<usize> {
         let master = self.connection().master;
@@ -136,8 +137,8 @@ impl Request {
         self.text(self.get().args).unwrap_or_default()
     }
 
-    /// Whether httpd's own handler, the last of all, has nothing to serve for this request, as it
-    /// would say with 404 (core.c, `default_handler`).
+    /// Whether httpd's default handler, which runs last, would find nothing to serve and answer 404
+    /// (core.c, `default_handler`).
     #[must_use]
     pub fn finds_no_file(&self) -> bool {
         let request = self.get();
@@ -154,13 +155,13 @@ impl Request {
         }
     }
 
-    /// The path the client asked for.
+    /// The path of the request's URL, as redirects and rewrite rules have left it.
     #[must_use]
     pub fn uri(&self) -> &[u8] {
         self.text(self.get().uri).unwrap_or_default()
     }
 
-    /// The path the client asked for.
+    /// Like [`uri`](Self::uri), as a C string.
     #[must_use]
     pub fn uri_ptr(&self) -> *const c_char {
         self.get().uri
@@ -172,19 +173,19 @@ impl Request {
         self.get().method
     }
 
-    /// What stands in the request line, as the client wrote it.
+    /// The target in the request line, as the client wrote it.
     #[must_use]
     pub fn target_ptr(&self) -> *const c_char {
         self.get().unparsed_uri
     }
 
-    /// What follows the path httpd found a resource for; null if nothing.
+    /// The part of the path behind the resource that httpd found; null if there is none.
     #[must_use]
     pub fn path_info_ptr(&self) -> *const c_char {
         self.get().path_info
     }
 
-    /// The file httpd has found for the request, or would have, with what follows it in the path.
+    /// The file that httpd has found, or would have, followed by the rest of the path.
     pub fn whole_filename(&self) -> Vec<u8> {
         let [file, rest] = [self.get().filename, self.get().path_info];
         let [file, rest] = [file, rest].map(|text| self.text(text).unwrap_or_default());
@@ -197,26 +198,26 @@ impl Request {
         self.get().args
     }
 
-    /// The user httpd authenticated; null if it did not.
+    /// The user that httpd authenticated; null if it did not.
     #[must_use]
     pub fn user_ptr(&self) -> *const c_char {
         self.get().user
     }
 
-    /// The same, if it is UTF-8.
+    /// The user that httpd authenticated, if the name is UTF-8.
     #[must_use]
     pub fn user(&self) -> Option<Box<str>> {
         let user = self.text(self.user_ptr())?;
         str::from_utf8(user).ok().map(Box::from)
     }
 
-    /// The client's IP address, as mod_remoteip and the like see it.
+    /// The client's IP address, as modules such as mod_remoteip have set it.
     #[must_use]
     pub fn client_address_ptr(&self) -> *const c_char {
         self.get().useragent_ip
     }
 
-    /// The same.
+    /// The client's IP address, as modules such as mod_remoteip have set it.
     #[must_use]
     pub fn client_address(&self) -> &[u8] {
         self.text(self.client_address_ptr()).unwrap_or_default()
@@ -246,10 +247,10 @@ impl Request {
         unsafe { sys::ap_run_http_scheme(self.0.as_ptr()) }
     }
 
-    /// Name and value of the header at a position.
+    /// Name and value of the request header at this position.
     #[must_use]
     pub fn header_at(&self, index: usize) -> Option<(*const c_char, *const c_char)> {
-        // SAFETY: httpd has read the request's head, the table is not written to any more; its
+        // SAFETY: httpd has read the request's head, so the table does not change any more. Its
         // array holds as many entries as it says.
         unsafe {
             let array = sys::apr_table_elts(self.get().headers_in);
@@ -260,20 +261,20 @@ impl Request {
         }
     }
 
-    /// The pointer to a header's value, valid while the request is.
+    /// The value of a request header; null if there is none. Valid while the request is.
     #[must_use]
     pub fn header_ptr(&self, name: &CStr) -> *const c_char {
-        // SAFETY: httpd has read the request's head, the table is not written to any more.
+        // SAFETY: httpd has read the request's head, so the table does not change any more.
         unsafe { sys::apr_table_get(self.get().headers_in, name.as_ptr()) }
     }
 
-    /// The value of a header; httpd has joined repeated ones with commas.
+    /// The value of a request header. httpd has joined repeated headers with commas.
     #[must_use]
     pub fn header(&self, name: &CStr) -> Option<&[u8]> {
         self.text(self.header_ptr(name))
     }
 
-    /// Whether the client names WebSocket among what it wants to change to.
+    /// Whether the `Upgrade` header names the protocol `websocket`.
     pub fn wants_websocket(&self) -> bool {
         let upgrade = self.header(c"Upgrade").unwrap_or_default();
         let mut protocols = upgrade.split(|&byte| byte == b',');
@@ -299,10 +300,10 @@ impl Request {
         unsafe { sys::ap_get_server_port(self.0.as_ptr()) }
     }
 
-    /// httpd's `Timeout`, if it sets a limit.
+    /// httpd's `Timeout`. `None` means no limit.
     ///
-    /// A negative one means none, as in APR. Neither does 0: httpd itself takes that for "give up
-    /// whenever one would have to wait", which no connection survives that stays open.
+    /// A negative `Timeout` means no limit, as in APR. So does 0 here: httpd itself takes 0 for
+    /// "give up instead of waiting", which no connection that stays open would survive.
     #[must_use]
     pub fn timeout(&self) -> Option<Duration> {
         // SAFETY: a request has a server for as long as it lives.
@@ -313,22 +314,22 @@ impl Request {
         Some(Duration::from_micros(microseconds))
     }
 
-    /// Writes a line about this request to the error log. For any thread.
+    /// Writes a line about this request to the error log. Any thread may call this.
     pub fn log(&self, level: Level, message: &str) {
         let trace = self.trace();
         // SAFETY: the request is live.
         unsafe { request_line(self.0.as_ptr(), level, &format!("{message}{trace}")) }
     }
 
-    /// Whether lines of this level are written. For any thread.
+    /// Whether `LogLevel` has lines of this level written. Any thread may call this.
     #[must_use]
     pub fn is_logged(&self, level: Level) -> bool {
         // SAFETY: the request is live.
         unsafe { is_logged(self.0.as_ptr(), level) }
     }
 
-    /// What each line ends with: the `traceparent` of the request (W3C Trace Context), if it has a
-    /// good one.
+    /// The end of each line: the `traceparent` of the request (W3C Trace Context), if it has a
+    /// valid one.
     fn trace(&self) -> String {
         let parent = self.header(c"traceparent").and_then(traceparent);
         parent.map_or_else(String::new, |parent| format!(", traceparent {parent}"))
@@ -382,27 +383,27 @@ impl Request {
         }
     }
 
-    /// Forgets all response headers. For the handler's thread, before the response is sent.
+    /// Removes all response headers. For the handler's thread, before the response is sent.
     pub fn clear_response_headers(&self) {
         // SAFETY: only the handler's thread writes to the table.
         unsafe { sys::apr_table_clear(self.get().headers_out) }
     }
 
-    /// Who the error log names when the request is gone.
+    /// The client, for lines in the error log when the request is gone.
     #[must_use]
     pub fn client(&self) -> Client {
         let address = self.client_address();
-        // SAFETY: the address of the client is there as long as the request.
+        // SAFETY: the address of the client lives as long as the request.
         let port = unsafe { self.get().useragent_addr.as_ref() }.map_or(0, |address| address.port);
         // SAFETY: a server lives as long as the process that serves requests for it.
         unsafe { Client::new(self.get().server, address, port, self.trace()) }
     }
 }
 
-/// The longest `traceparent` that is logged. The one of version 00 has 55 bytes.
+/// The longest `traceparent` that is logged, in bytes. One of version 00 has 55 bytes.
 const LONGEST_TRACEPARENT: usize = 64;
 
-/// The value of a `traceparent` header, if it is made of what that may contain.
+/// The value of a `traceparent` header, if it has only the characters that it may have.
 fn traceparent(value: &[u8]) -> Option<&str> {
     let is_good = (1..=LONGEST_TRACEPARENT).contains(&value.len())
         && value

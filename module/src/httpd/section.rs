@@ -1,4 +1,4 @@
-//! The section of the configuration that names a plugin, and what of a request's path lies behind
+//! The section of the configuration that names a plugin, and the part of a request's path behind
 //! it.
 
 use std::ffi::{CStr, CString, c_char};
@@ -12,7 +12,7 @@ use super::sys;
 /// Where a `WebSocketHandler` stands.
 #[derive(Debug)]
 pub enum Section {
-    /// In a server, which all paths lie behind.
+    /// In a server outside of sections. The whole path lies behind it.
     Server,
     /// In a `<Location>` of this path.
     Location(Vec<u8>),
@@ -22,7 +22,7 @@ pub enum Section {
     Directory(Vec<u8>),
     /// In a `<DirectoryMatch>`.
     DirectoryMatch(Regex),
-    /// In a section that names files; httpd itself knows what lies behind them.
+    /// In a section that names files. httpd itself knows what lies behind these.
     Files,
 }
 
@@ -33,13 +33,13 @@ pub struct Regex {
     pattern: Box<str>,
 }
 
-// SAFETY: the expression is compiled once, and only read from then on.
+// SAFETY: the expression is compiled once, and only read afterwards.
 unsafe impl Send for Regex {}
 // SAFETY: as above.
 unsafe impl Sync for Regex {}
 
 impl Regex {
-    /// `None` if httpd cannot compile it, which then refuses the section too.
+    /// Compiles a pattern. `None` if httpd cannot compile it; httpd refuses the section then, too.
     fn compile(pool: Pool, pattern: &CStr) -> Option<Self> {
         // SAFETY: the pool is live; the result is null or lives as long.
         let regex =
@@ -54,8 +54,8 @@ impl Regex {
     fn end_of_match(&self, text: &[u8]) -> Option<usize> {
         let text = CString::new(text).ok()?;
         let mut places = [sys::ap_regmatch_t { rm_so: 0, rm_eo: 0 }];
-        // SAFETY: the pool of the configuration, in which the expression is, lives as long as
-        // requests for that configuration do; there is room for one match.
+        // SAFETY: the expression is in the pool of the configuration, which lives as long as
+        // requests for that configuration. There is room for one match.
         let result =
             unsafe { sys::ap_regexec(self.compiled, text.as_ptr(), 1, places.as_mut_ptr(), 0) };
         (result == 0).then_some(usize::try_from(places[0].rm_eo).ok()?)
@@ -63,11 +63,11 @@ impl Regex {
 }
 
 impl Section {
-    /// The innermost section around a directive that tells about paths.
+    /// The innermost section around a directive that says anything about paths.
     ///
     /// # Safety
     ///
-    /// httpd is reading the directive `parms` is about.
+    /// httpd is reading the directive that `parms` is about.
     pub unsafe fn around(parms: &sys::cmd_parms) -> Self {
         // SAFETY: the caller vouches for `parms`: its directive and those around it are a tree that
         // httpd has built, with texts that end with NUL.
@@ -100,7 +100,8 @@ impl Section {
         }
     }
 
-    /// The section `<name arguments`; `path` is what httpd has made of the arguments.
+    /// The section that begins with `<name arguments`. `path` is what httpd has made of the
+    /// arguments.
     fn named(pool: Pool, name: &[u8], arguments: &[u8], path: Option<&[u8]>) -> Option<Self> {
         let name = name.to_ascii_lowercase();
         let (is_match, words) = match arguments.trim_ascii_start() {
@@ -119,8 +120,8 @@ impl Section {
         }
     }
 
-    /// A name for counters: the path of a location, or the kind of another section and what it
-    /// stands for.
+    /// A name for counters: the path of a location, or the kind of another section and its
+    /// argument.
     #[must_use]
     pub fn name(&self) -> String {
         match self {
@@ -133,8 +134,8 @@ impl Section {
         }
     }
 
-    /// What of the path of a request lies behind this section: empty, or beginning with a slash.
-    /// For the handler's thread. The text lives as long as the request.
+    /// The part of a request's path that lies behind this section: empty, or beginning with a
+    /// slash. The text lives as long as the request. For the handler's thread.
     pub fn path_behind(&self, request: Request) -> *const c_char {
         let uri = request.uri();
         let (path, behind) = match self {
@@ -155,13 +156,13 @@ impl Section {
         };
         match behind {
             Some(start) => request.keep(&path[start..]),
-            // Somebody has changed the path since the section was found to hold for it.
+            // Another module has changed the path since httpd found that the section applies to it.
             None => request.path_info_ptr(),
         }
     }
 }
 
-/// As an administrator writes it.
+/// Writes it as an administrator does.
 impl fmt::Display for Section {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (name, of) = match self {
@@ -176,7 +177,7 @@ impl fmt::Display for Section {
     }
 }
 
-/// The first word of the arguments of a section, without its quotes and the bracket behind it.
+/// The first word of a section's arguments, without its quotes and the bracket behind it.
 fn first_word(arguments: &[u8]) -> &[u8] {
     let arguments = arguments.trim_ascii();
     let arguments = arguments
@@ -195,8 +196,8 @@ fn first_word(arguments: &[u8]) -> &[u8] {
     }
 }
 
-/// Where, in a path, what lies behind a section of this path begins. A section with wildcards
-/// stands for as many parts of a path as it has itself (`*` and `?` do not stand for slashes).
+/// The position in `path` where the part behind `section` begins. A section with wildcards matches
+/// as many parts of a path as it has itself (`*` and `?` do not match slashes).
 fn behind(path: &[u8], section: &[u8]) -> Option<usize> {
     let section = section.strip_suffix(b"/").unwrap_or(section);
     let start = if section.iter().any(|byte| b"*?[".contains(byte)) {
@@ -209,8 +210,8 @@ fn behind(path: &[u8], section: &[u8]) -> Option<usize> {
     matches!(path.get(start), None | Some(b'/')).then_some(start)
 }
 
-/// As [`behind`], of a section with a regular expression. A slash at the end of what matches
-/// belongs to what lies behind.
+/// Like [`behind`], for a section with a regular expression. If the match ends with a slash, that
+/// slash belongs to the part behind.
 fn behind_match(regex: &Regex, path: &[u8]) -> Option<usize> {
     let end = regex.end_of_match(path)?;
     let has_slash = end > 0 && path.get(end - 1) == Some(&b'/');

@@ -1,5 +1,5 @@
-//! The sockets that threads of the MPM serve, where httpd does not tell how a child stops: on a
-//! hard stop the MPM closes them.
+//! The sockets that threads of the MPM serve. They show how a child stops where httpd does not
+//! tell: on a hard stop the MPM closes them.
 
 use std::ffi::c_int;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -15,14 +15,13 @@ static SERVED: Mutex<Vec<Socket>> = Mutex::new(Vec::new());
 #[derive(Clone, Copy, PartialEq, Eq)]
 struct Socket(*mut sys::apr_socket_t);
 
-// SAFETY: other threads only look whether the socket is open, and only while it is among `SERVED`.
+// SAFETY: other threads only check whether the socket is open, and only while it is in `SERVED`.
 unsafe impl Send for Socket {}
 
-/// Has a socket looked at while the child stops: on a hard stop the MPM closes those its threads
-/// use.
+/// Keeps a socket in the list that is checked while the child stops.
 pub struct Served(Socket);
 
-/// Says whether sockets are to be noted.
+/// Sets whether sockets are to be noted.
 pub fn note_sockets(are_noted: bool) {
     ARE_NOTED.store(are_noted, Ordering::Relaxed);
 }
@@ -33,7 +32,8 @@ pub fn are_sockets_noted() -> bool {
 }
 
 impl Served {
-    /// `None` where sockets are not noted, as httpd tells how the child stops.
+    /// Adds a socket to the list. `None` if sockets are not noted, because httpd tells how the
+    /// child stops.
     ///
     /// # Safety
     ///
@@ -62,8 +62,8 @@ fn served() -> MutexGuard<'static, Vec<Socket>> {
 pub fn is_any_socket_closed() -> bool {
     served().iter().any(|socket| {
         let mut descriptor: c_int = 0;
-        // SAFETY: the socket lives as long as it is in the list (`Served::new`). The MPM may be
-        // writing the number that this reads.
+        // SAFETY: the socket lives as long as it is in the list (`Served::new`). The MPM may write
+        // the number that this reads at the same time.
         unsafe { sys::apr_os_sock_get(&raw mut descriptor, socket.0) };
         descriptor < 0
     })

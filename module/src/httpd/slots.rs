@@ -1,25 +1,29 @@
-//! The places that httpd has for child processes. A child that ends keeps its place until it is
-//! gone.
+//! The scoreboard places that httpd has for child processes. A child that is ending keeps its place
+//! until it is gone.
 
 use super::{generation, mpm, sys};
 
-/// A place of the scoreboard that a child has.
+/// A child that has a place.
 #[derive(Clone, Copy, Debug)]
 struct Child {
     generation: i32,
-    /// It accepts no connections any more.
+    /// The child accepts no connections any more.
     is_ending: bool,
 }
 
-/// Whether the parent process has no place left for another child, needs one or may soon, and no
-/// child of an older generation than this one is ending, which ought to go first.
+/// Whether httpd lacks a place for a new child and this child should therefore end soon. All of the
+/// following must hold:
+///
+/// * All places are taken.
+/// * Fewer children serve than there may be, so that the parent needs a new one or may soon.
+/// * No child of an older generation than this one is ending. Such a child ought to go first.
 pub fn are_short() -> bool {
     let running = generation::running().unwrap_or_default();
     let (most, needed) = (mpm::most_children(), mpm::needed_children());
     are_taken(&children(), most, needed, running, generation::own())
 }
 
-/// Whether no child accepts connections: httpd stops, or is being restarted.
+/// Whether no child accepts connections: httpd stops, or is restarting.
 pub fn is_nobody_serving() -> bool {
     let running = generation::running().unwrap_or_default();
     serving(&children(), running) == 0
@@ -42,7 +46,7 @@ fn children() -> Vec<Child> {
     let places = 0..i32::try_from(mpm::most_children()).unwrap_or(0);
     let child = |place| {
         // SAFETY: the scoreboard lives as long as the process, and the function checks the place.
-        // Other processes may be writing these numbers.
+        // Other processes may write these numbers at the same time.
         unsafe {
             let child = sys::ap_get_scoreboard_process(place);
             if child.is_null() || (&raw const (*child).pid).read_volatile() == 0 {
@@ -78,9 +82,9 @@ mod tests {
             // There is a place left.
             (&[(3, 4, true), (2, 5, false)][..], 6, 4, 4, false),
             (&[(4, 4, true), (2, 5, false)][..], 6, 4, 4, true),
-            // As many serve as there may be.
+            // As many children serve as there may be.
             (&[(2, 4, true), (4, 5, false)][..], 6, 4, 4, false),
-            // The oldest go first.
+            // The oldest children go first.
             (
                 &[(1, 3, true), (3, 4, true), (2, 5, false)][..],
                 6,
@@ -95,7 +99,7 @@ mod tests {
                 3,
                 true,
             ),
-            // One that has not noticed yet that it is to end is not serving.
+            // A child that has not noticed yet that it is to end is not serving.
             (&[(2, 4, true), (4, 4, false)][..], 6, 4, 4, true),
             (&[][..], 6, 4, 4, false),
         ] {

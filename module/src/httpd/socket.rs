@@ -1,4 +1,4 @@
-//! A connected socket, used without ever waiting. It knows nothing of httpd.
+//! A connected socket whose calls never wait. This file knows nothing of httpd.
 
 mod acknowledged;
 
@@ -21,7 +21,7 @@ const READS_PER_DRAIN: usize = 16;
 pub struct Socket(Descriptor);
 
 enum Descriptor {
-    /// Closed when nobody shares it any more.
+    /// Closed when the last `Socket` or descriptor that shares it is dropped.
     Owned(Arc<OwnedFd>),
     /// Closed by httpd, after the last use.
     Borrowed(RawFd),
@@ -39,7 +39,7 @@ pub enum Drained {
 }
 
 impl Socket {
-    /// A socket that is closed when nobody shares it any more.
+    /// A socket that is closed when nothing shares it any more.
     #[must_use]
     pub fn new(descriptor: impl Into<Arc<OwnedFd>>) -> Self {
         Self(Descriptor::Owned(descriptor.into()))
@@ -54,11 +54,11 @@ impl Socket {
         Self(Descriptor::Borrowed(descriptor))
     }
 
-    /// The same socket once more, with the same descriptor.
+    /// A second `Socket` with the same descriptor.
     ///
     /// # Safety
     ///
-    /// If httpd closes it, then after the result is dropped.
+    /// If httpd closes the descriptor, it does so after the result is dropped.
     pub(in crate::httpd) unsafe fn share(&self) -> Self {
         Self(match &self.0 {
             Descriptor::Owned(descriptor) => Descriptor::Owned(Arc::clone(descriptor)),
@@ -70,7 +70,7 @@ impl Socket {
     ///
     /// # Errors
     ///
-    /// When the process has no descriptors left, if httpd owns the socket's own.
+    /// When httpd owns the socket's descriptor and the process has none left for a duplicate.
     pub fn descriptor(&self) -> std::io::Result<Arc<OwnedFd>> {
         match &self.0 {
             Descriptor::Owned(descriptor) => Ok(Arc::clone(descriptor)),
@@ -97,7 +97,7 @@ impl Socket {
         rustix::net::send(self, bytes, SEND_FLAGS)
     }
 
-    /// Sends bytes from several places with one system call, otherwise as [`send`](Self::send).
+    /// Like [`send`](Self::send), with bytes from several places and one system call.
     ///
     /// # Errors
     ///
@@ -107,10 +107,10 @@ impl Socket {
         rustix::net::sendmsg(self, pieces, nothing, SEND_FLAGS)
     }
 
-    /// Receives and forgets what has arrived, a limited number of `buffer`s at a time.
+    /// Receives and discards what has arrived. It fills `buffer` a limited number of times.
     ///
-    /// As long as received bytes are unread, closing a socket makes the kernel reset the
-    /// connection, and the client may lose the last bytes that were sent to it.
+    /// If a socket is closed while received bytes are unread, the kernel resets the connection, and
+    /// the client may lose the last bytes that were sent to it.
     pub fn drain(&self, buffer: &mut [u8]) -> Drained {
         for _ in 0..READS_PER_DRAIN {
             match self.receive(&mut *buffer) {
@@ -123,9 +123,9 @@ impl Socket {
         Drained::More
     }
 
-    /// Ends the connection in one direction or both, for all who have a descriptor of the socket.
+    /// Ends the connection in one direction or both, for all descriptors of the socket.
     pub fn shut_down(&self, direction: Shutdown) {
-        // It only fails when the connection is gone already.
+        // It fails only when the connection is gone already.
         let _ = rustix::net::shutdown(self, direction);
     }
 }
@@ -136,7 +136,7 @@ impl AsFd for Socket {
     fn as_fd(&self) -> BorrowedFd<'_> {
         match &self.0 {
             Descriptor::Owned(descriptor) => descriptor.as_fd(),
-            // SAFETY: whoever made the value vouches that it stays open (`borrowed`, `share`).
+            // SAFETY: the caller of `borrowed` or `share` guarantees that it stays open.
             Descriptor::Borrowed(descriptor) => unsafe { BorrowedFd::borrow_raw(*descriptor) },
         }
     }

@@ -2,8 +2,8 @@
 
 use super::sys;
 
-/// Whether httpd serves requests, so that what it reads are `.htaccess` files, each for one
-/// request.
+/// Whether httpd serves requests. Configuration that it reads then is in `.htaccess` files, each
+/// read for one request.
 pub fn is_serving() -> bool {
     query(sys::AP_SQ_MAIN_STATE) == sys::AP_SQ_MS_RUN_MPM
 }

@@ -1,9 +1,9 @@
 //! A connection that has left its MPM thread for good (event MPM).
 //!
-//! The handler returns `SUSPENDED`; the MPM then runs the hook `suspend_connection`, and only there
-//! is the connection handed over, because until then its thread still uses it (event.c,
-//! `process_socket`). httpd 2.4 cannot take a connection back, so it is closed here as well, with
-//! what the MPM would do.
+//! The handler returns `SUSPENDED`, and the MPM then runs the hook `suspend_connection`. The
+//! connection is handed over only in that hook, because its thread uses it until then (event.c,
+//! `process_socket`). httpd 2.4 cannot take a connection back. So this module also closes it, in
+//! the same steps as the MPM.
 
 mod remains;
 mod thread;
@@ -19,22 +19,22 @@ use thread::MpmThread;
 
 pub use thread::note_taken;
 
-/// What takes a connection over, or, dropped, gives it up.
+/// Takes a connection over. Dropping the adopter gives the connection up.
 pub trait Adopter: Send + 'static {
     /// Called once, on the MPM's thread, which is about to let the connection go.
     fn adopt(self: Box<Self>, connection: Suspended);
 }
 
-/// What waits for the hook, in the connection's pool.
+/// The adopter that waits for the hook, in the connection's pool.
 type Pending = Option<Box<dyn Adopter>>;
 
 /// Has `adopter` called when the connection of `request` is handed over. If that never happens, the
-/// adopter is dropped before the connection's memory is.
+/// adopter is dropped before the connection's memory is freed.
 ///
 /// # Safety
 ///
-/// Called by the handler of a live request whose connection `mpm::can_suspend` allows to suspend;
-/// the handler returns `SUSPENDED` next.
+/// The caller is the handler of a live request, whose connection `mpm::can_suspend` allows to
+/// suspend. The handler returns `SUSPENDED` next.
 pub unsafe fn suspend(request: *mut sys::request_rec, adopter: Box<dyn Adopter>) {
     // SAFETY: the caller vouches for the request; its connection lives at least as long.
     unsafe {
@@ -45,8 +45,8 @@ pub unsafe fn suspend(request: *mut sys::request_rec, adopter: Box<dyn Adopter>)
     }
 }
 
-/// The hook `suspend_connection`. It also runs for connections that wait for the next request, a
-/// write or the end: those are not ours.
+/// The hook `suspend_connection`. It also runs for connections that wait for the next request, for
+/// a write or for their end. Those are not ours.
 pub unsafe fn hand_over(connection: *mut sys::conn_rec, request: *mut sys::request_rec) {
     // SAFETY: the MPM passes a live connection and, for a suspended one, its request; the slot
     // holds null or what `suspend` put there.
@@ -58,11 +58,11 @@ pub unsafe fn hand_over(connection: *mut sys::conn_rec, request: *mut sys::reque
         let Some(adopter) = (*slot(connection)).as_mut().and_then(Option::take) else {
             return;
         };
-        // The thread the connection was served by is not the one that serves it from now on.
+        // The thread that served the connection until now is not the one that will.
         (*connection).current_thread = ptr::null_mut();
         let worker = sys::ap_get_scoreboard_worker((*connection).sbh.cast());
         let Some(descriptor) = conn::descriptor(connection) else {
-            // A hard stop has closed it: dropping the adopter ends the session.
+            // A hard stop has closed it. Dropping the adopter ends the session.
             return;
         };
         remains::free();
@@ -75,7 +75,7 @@ pub unsafe fn hand_over(connection: *mut sys::conn_rec, request: *mut sys::reque
     }
 }
 
-/// This module's place in the configuration of a connection.
+/// The place of this module's pointer in the configuration of a connection.
 unsafe fn slot(connection: *mut sys::conn_rec) -> *mut *mut Pending {
     // SAFETY: the caller has a live connection.
     unsafe { slot::slot((*connection).conn_config) }
@@ -90,13 +90,13 @@ pub struct Suspended {
     socket: Socket,
 }
 
-// SAFETY: after the hook nobody but the owner of this value uses the connection, except for the
-// MPM's thread: `is_handed_over` and `remains` have that in mind.
+// SAFETY: after the hook only the owner of this value uses the connection, except for the MPM's
+// thread. `is_handed_over` and `remains` allow for that thread.
 unsafe impl Send for Suspended {}
 
 impl Suspended {
-    /// Ends the request, whose stream must be gone: writes the access log line, frees the request,
-    /// and tells the client that nothing more comes. Never waits for the client.
+    /// Ends the request: writes the access log line, frees the request, and tells the client that
+    /// nothing more comes. Never waits for the client. The request's stream must have been dropped.
     pub fn finish(&mut self) {
         // SAFETY: the connection is ours alone. These are the steps of
         // `ap_process_request_after_handler` and `ap_start_lingering_close` without their flushes,
@@ -125,18 +125,19 @@ impl Suspended {
         &self.socket
     }
 
-    /// Whether the client is known to be gone, so that there is nothing to wait for.
+    /// Whether the client is known to be gone. Then there is nothing to wait for.
     #[must_use]
     pub fn is_aborted(&self) -> bool {
         // SAFETY: the connection is ours alone.
         unsafe { (*self.connection).aborted != 0 }
     }
 
-    /// Whether the MPM has run all hooks of the handover, among them those of other modules: the
-    /// next thing it does is to clear `sbh`, which is set until then (event.c, `notify_suspend`).
+    /// Whether the MPM has run all hooks of the handover, those of other modules included. Directly
+    /// after them it clears `sbh`, which is set until then (event.c, `notify_suspend`).
     #[must_use]
     pub fn is_handed_over(&self) -> bool {
-        // SAFETY: the connection lives until `destroy`; another thread may be writing the pointer.
+        // SAFETY: the connection lives until `destroy`. Another thread may write the pointer at the
+        // same time.
         let sbh = unsafe { AtomicPtr::from_ptr(&raw mut (*self.connection).sbh) };
         sbh.load(Ordering::Acquire).is_null()
     }

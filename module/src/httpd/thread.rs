@@ -1,4 +1,4 @@
-//! Threads of the module's own inside a child process.
+//! The module's own threads in a child process.
 
 use std::io;
 use std::mem::MaybeUninit;
@@ -8,8 +8,8 @@ use std::time::Duration;
 
 use super::mpm;
 
-/// Starts a thread that takes no signals: httpd expects them in its own threads, and its handlers
-/// end the process.
+/// Starts a thread that takes no signals. httpd expects signals in its own threads, and its
+/// handlers end the process.
 ///
 /// # Errors
 ///
@@ -18,10 +18,11 @@ pub fn spawn<T: Send + 'static>(
     builder: Builder,
     body: impl FnOnce() -> T + Send + 'static,
 ) -> io::Result<JoinHandle<T>> {
-    // A new thread inherits the mask, so that no signal finds it before it could block them.
+    // A new thread inherits the mask. So no signal can reach it before it could block signals
+    // itself.
     let mut old = MaybeUninit::<libc::sigset_t>::uninit();
     // SAFETY: both sets are valid for the calls, and `all` and `old` are filled before they are
-    // read; the mask of this thread is put back as it was.
+    // read. The mask of this thread is restored.
     unsafe {
         let mut all = MaybeUninit::<libc::sigset_t>::uninit();
         libc::sigfillset(all.as_mut_ptr());
@@ -32,8 +33,8 @@ pub fn spawn<T: Send + 'static>(
     }
 }
 
-/// The same for a thread that ends with the child. A child without threads of its MPM ends by a
-/// signal, which waits for none.
+/// Like [`spawn`], for a thread that runs until the child ends. A child whose MPM has no threads is
+/// ended by a signal, which does not wait for threads.
 ///
 /// # Errors
 ///
@@ -48,11 +49,12 @@ pub fn spawn_lasting<T: Send + 'static>(
     spawn(builder, body)
 }
 
-/// Keeps the code of this module in memory until the process ends, whoever unloads it.
+/// Keeps the code of this module in memory until the process ends, even if httpd unloads it.
 fn keep_code_loaded() {
     let mut found = MaybeUninit::<libc::Dl_info>::uninit();
     // SAFETY: the address is that of a function of this module, and `found` is valid for the call.
-    // If it succeeds, the name is a string. The library is loaded already, so nothing of it runs.
+    // If the call succeeds, the name is a string. The library is loaded already, so no code of it
+    // runs.
     unsafe {
         let here = keep_code_loaded as fn() as *const libc::c_void;
         if libc::dladdr(here, found.as_mut_ptr()) != 0 {
@@ -62,17 +64,18 @@ fn keep_code_loaded() {
     }
 }
 
-/// The system's number of this thread.
+/// The system's id of the current thread.
 #[must_use]
 pub fn current() -> i32 {
     rustix::thread::gettid().as_raw_nonzero().get()
 }
 
-/// Whether a thread of this process sleeps, as far as the system tells (proc_pid_stat(5)).
+/// Whether a thread of this process sleeps, as far as the system tells (proc_pid_stat(5)). Any
+/// state but "running" counts as sleeping.
 #[must_use]
 pub fn is_blocked(thread: i32) -> bool {
     let stat = std::fs::read_to_string(format!("/proc/self/task/{thread}/stat"));
-    // The state follows the name, which may contain anything.
+    // The state follows the name, which may contain any characters.
     let state = stat
         .as_deref()
         .ok()
@@ -84,8 +87,8 @@ pub fn is_blocked(thread: i32) -> bool {
 /// How long a thread of this process has computed so far, if the system tells.
 #[must_use]
 pub fn worked(thread: i32) -> Option<Duration> {
-    // The clock of a thread (clock_gettime(2) names the layout; `pthread_getcpuclockid` makes the
-    // same).
+    // The clock of a thread. clock_gettime(2) describes its number, and `pthread_getcpuclockid`
+    // makes the same.
     let clock = (!thread).wrapping_shl(3) | PER_THREAD | SCHEDULED;
     let mut time = MaybeUninit::<libc::timespec>::uninit();
     // SAFETY: `time` is valid for the call, which fills it if it succeeds; it refuses a thread that
@@ -100,10 +103,10 @@ pub fn worked(thread: i32) -> Option<Duration> {
     Some(Duration::from_secs(seconds) + Duration::from_nanos(u64::try_from(time.tv_nsec).ok()?))
 }
 
-/// Of the number of a clock: that of a thread, not of a process.
+/// The bit in a clock's number that says that it belongs to a thread, not to a process.
 const PER_THREAD: libc::clockid_t = 4;
 
-/// Of the number of a clock: what the scheduler has counted.
+/// The bits in a clock's number that select the time which the scheduler has counted.
 const SCHEDULED: libc::clockid_t = 2;
 
 #[cfg(test)]
@@ -137,8 +140,8 @@ mod tests {
         while worked(computing).unwrap() < before + Duration::from_millis(2) {}
         let seen = std::thread::spawn(move || worked(computing));
         assert!(seen.join().unwrap().unwrap() >= before + Duration::from_millis(2));
-        // No thread can have this number (proc_sys_kernel(5), pid_max). That of one that has ended
-        // may be another's by now.
+        // No thread can have this id (proc_sys_kernel(5), pid_max). The id of a thread that has
+        // ended may belong to another one by now.
         assert_eq!(worked(1 << 22), None);
     }
 }

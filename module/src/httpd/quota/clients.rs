@@ -162,7 +162,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_dead_process_had_is_gone() {
+    fn entries_of_a_dead_process_are_cleared() {
         let entries = entries(128);
         let client = key("192.0.2.1");
         for owner in [5, 6, 5, 5] {

@@ -137,7 +137,7 @@ mod tests {
     }
 
     #[test]
-    fn what_the_mpm_has_to_bear_leaves_out_children_that_are_ending_and_what_a_dead_one_had() {
+    fn sums_keep_ending_children_apart_and_leave_out_freed_slots() {
         let slots = [slot(), slot()];
         for (pid, slot) in (1..).zip(&slots) {
             assert!(slot.take(pid) && !slot.take(7) && slot.is_of(pid));

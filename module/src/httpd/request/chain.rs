@@ -1,9 +1,9 @@
-//! The requests that lead to the one httpd is answering.
+//! The chain of requests that leads to the one httpd is answering.
 //!
 //! An internal redirect (mod_rewrite in a directory, `Action`, the `Location` header of a CGI
-//! program, a local `ErrorDocument`) makes a new request whose `prev` is the redirected one. All
-//! requests of such a chain share one pool, one connection and the protocol filters; the
-//! *outermost* one is what the client asked for. A request made to build a part of another one's
+//! program, a local `ErrorDocument`) makes a new request, whose `prev` is the redirected one. All
+//! requests of such a chain share one pool, one connection and the protocol filters. The
+//! *outermost* one is what the client asked for. A request that makes a part of another request's
 //! page (mod_include) is a sub-request: it has a `main`.
 
 use std::ffi::c_int;
@@ -14,12 +14,12 @@ use std::ptr::NonNull;
 use super::Request;
 use crate::httpd::sys;
 
-/// Why a request is never upgraded, whatever it asks for.
+/// Why a request is never upgraded, even if it asks for a WebSocket.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Obstacle {
     /// It makes a part of another request's response.
     SubRequest,
-    /// It is the answer to a request that failed with this status.
+    /// It answers for a request that failed with this status.
     AnswerToError(c_int),
     /// The response has begun.
     ResponseBegun,
@@ -35,7 +35,7 @@ impl fmt::Display for Obstacle {
     }
 }
 
-/// What counts of one request of a chain.
+/// The state of one request of a chain, as far as it matters here.
 #[derive(Clone, Copy, Debug)]
 struct State {
     status: c_int,
@@ -67,12 +67,13 @@ impl Request {
         })
     }
 
-    /// Whether a WebSocket may take the place of this request's response: not in a part of a page,
-    /// not where an error has to be reported, and not behind a response. For the handler's thread.
+    /// Checks that a WebSocket may take the place of this request's response. It may not in a part
+    /// of a page, where an error has to be reported, or behind a response. For the handler's
+    /// thread.
     ///
     /// # Errors
     ///
-    /// What stands against it.
+    /// The first obstacle.
     pub fn check_chain(self) -> Result<(), Obstacle> {
         check(self.chain().map(|request| {
             // SAFETY: as in `chain`; the handler's thread has the requests to itself.
@@ -85,7 +86,7 @@ impl Request {
         }))
     }
 
-    /// The request the client sent, as opposed to those httpd made of it.
+    /// The request that the client sent, as opposed to those that httpd made of it.
     pub fn outermost(self) -> Self {
         Self(self.chain().last().unwrap_or(self.0))
     }
@@ -95,8 +96,8 @@ impl Request {
         self.get().prev.is_null() && self.get().main.is_null()
     }
 
-    /// The method, in its own letters: the client's, also where a redirect has made it `GET`, as
-    /// those of CGI programs do.
+    /// The method as the client wrote it, even where a redirect has changed it to `GET`, as
+    /// redirects of CGI programs do.
     #[must_use]
     pub fn method(&self) -> &[u8] {
         if self.is_outermost() {

@@ -1,4 +1,4 @@
-//! What becomes of a request's connection.
+//! What happens to the connection of a request.
 
 use std::collections::VecDeque;
 use std::io;
@@ -15,23 +15,23 @@ use crate::httpd::suspend::{self, Adopter};
 use crate::httpd::{filters, mpm, sys};
 
 impl Request {
-    /// Sends the 101 response with the response headers and takes the connection away from HTTP.
+    /// Sends the 101 response with the response headers, and takes the connection away from HTTP.
     /// For the handler's thread.
     pub fn switch_protocols(self) {
         // SAFETY: the chain's requests are live and this is the handler's thread.
         unsafe { filters::leave_http(self.chain()) };
         // SAFETY: the request is live and this is its handler's thread.
         unsafe {
-            // A client that goes on sending after the end is read from for 2 seconds, not 30.
+            // Reads for 2 seconds, not 30, from a client that goes on sending after the end.
             let notes = (*self.get().connection).notes;
             sys::apr_table_setn(notes, c"short-lingering-close".as_ptr(), c"1".as_ptr());
         }
         self.send_switching_protocols();
     }
 
-    /// Has httpd close the connection as soon as the response to this request has been written,
-    /// without waiting for the client to close its side: meanwhile the connection would keep its
-    /// descriptor. A stream of HTTP/2 ends as usual. For the handler's thread.
+    /// Has httpd close the connection as soon as the response to this request has been written.
+    /// httpd does not wait for the client to close its side, because the connection would keep its
+    /// descriptor for that time. A stream of HTTP/2 ends as usual. For the handler's thread.
     pub fn close_at_once(self) {
         let connection = self.get().connection;
         // SAFETY: the request's connection lives longer than its pool, whose clean-up runs when the
@@ -48,9 +48,9 @@ impl Request {
         self.get().status == sys::HTTP_SWITCHING_PROTOCOLS
     }
 
-    /// The connection, whose bytes have been the handler's since
-    /// [`switch_protocols`](Self::switch_protocols). For the handler's thread, once; it drops the
-    /// result before it returns.
+    /// The connection, whose bytes belong to the handler since
+    /// [`switch_protocols`](Self::switch_protocols). For the handler's thread, which calls this
+    /// once and drops the result before it returns.
     ///
     /// # Errors
     ///
@@ -62,8 +62,9 @@ impl Request {
         unsafe { Conn::of_thread(self.get().connection) }
     }
 
-    /// The same for a connection that the handler is going to [`suspend`](Self::suspend). The
-    /// adopter drops the result before it destroys the connection.
+    /// Like [`take_connection`](Self::take_connection), for a connection that the handler is going
+    /// to [`suspend`](Self::suspend). The adopter drops the result before it destroys the
+    /// connection.
     ///
     /// # Errors
     ///
@@ -75,39 +76,40 @@ impl Request {
         unsafe { Conn::to_suspend(self.get().connection) }
     }
 
-    /// Has the MPM's treatment of the socket tell how the child stops, where httpd does not. For
-    /// the handler's thread, which drops the result before it returns.
+    /// Watches the socket, so that it shows how the child stops, where httpd does not tell: on a
+    /// hard stop the MPM closes it. For the handler's thread, which drops the result before it
+    /// returns.
     #[must_use]
     pub fn watch_socket(self) -> Option<Served> {
         // SAFETY: the connection and its socket live until the handler has returned.
         unsafe { Served::new(sys::ap_get_conn_socket(self.get().connection)) }
     }
 
-    /// What the connection can be detached with, if all that belongs to it is a socket. For the
-    /// handler's thread.
+    /// A duplicate of the connection's descriptor, to detach the connection with. `None` if the
+    /// connection is more than a socket. For the handler's thread.
     ///
     /// # Errors
     ///
-    /// When the process has no descriptors to spare.
+    /// When the connection is closed, or the process has no descriptors left.
     pub fn duplicate_descriptor(&self) -> io::Result<Option<Duplicate>> {
         // SAFETY: the handler has the connection to itself.
         unsafe { Duplicate::of(self.get().connection) }
     }
 
-    /// Takes the connection, which has left HTTP, away from httpd: its socket, and what has come
-    /// right behind the request. For the handler's thread, which must answer
-    /// [`Answer::Done`](crate::httpd::answer::Answer) next.
+    /// Takes the connection, which has left HTTP, away from httpd. Returns its socket, and the
+    /// bytes that have arrived right behind the request. For the handler's thread, which must
+    /// answer [`Answer::Done`](crate::httpd::answer::Answer) next.
     ///
     /// # Errors
     ///
     /// When the client is gone.
     pub fn detach(self, duplicate: Duplicate) -> io::Result<(Socket, VecDeque<u8>)> {
-        // SAFETY: the request is live; the rest is asked of the caller.
+        // SAFETY: the request is live. The docs of this method demand the rest of the caller.
         unsafe { duplicate.detach(self.0.as_ptr()) }
     }
 
-    /// What becomes readable when a stream of an HTTP/2 connection has input; `None` when the
-    /// client has ended the stream with its request. For the handler's thread.
+    /// The descriptor that becomes readable when a stream of an HTTP/2 connection has input. `None`
+    /// means that the client has ended the stream with its request. For the handler's thread.
     ///
     /// # Errors
     ///
@@ -117,7 +119,7 @@ impl Request {
         unsafe { input_of(self.get().connection) }
     }
 
-    /// A stream of an HTTP/2 connection, as [`take_connection`](Self::take_connection).
+    /// Like [`take_connection`](Self::take_connection), for a stream of an HTTP/2 connection.
     ///
     /// # Errors
     ///
@@ -142,12 +144,12 @@ impl Request {
     ///
     /// When the system has no more locks.
     pub fn share_memory(self) -> io::Result<SharedMemory> {
-        // SAFETY: the handler has the connection to itself until it asks the plugin; the session
-        // drops the result when the plugin knows that the connection has ended.
+        // SAFETY: the handler has the connection to itself until it asks the plugin. The session
+        // drops the result when it has told the plugin that the connection has ended.
         unsafe { SharedMemory::new(self.0.as_ptr()) }
     }
 
-    /// Whether the connection may live on without this thread.
+    /// Whether the connection may stay open without this thread.
     #[must_use]
     pub fn can_suspend(&self) -> bool {
         mpm::can_suspend(self.connection())
@@ -156,7 +158,7 @@ impl Request {
     /// Hands the connection to `adopter` as soon as this thread has let it go. For the handler's
     /// thread, which must answer [`Answer::Suspended`](crate::httpd::answer::Answer) next.
     pub fn suspend(self, adopter: Box<dyn Adopter>) {
-        // SAFETY: the request is live; the rest is asked of the caller.
+        // SAFETY: the request is live. The docs of this method demand the rest of the caller.
         unsafe { suspend::suspend(self.0.as_ptr(), adopter) }
     }
 }

@@ -1,4 +1,4 @@
-//! What a request is answered with.
+//! The response to a request.
 
 use std::ffi::{CStr, c_int, c_void};
 use std::ptr;
@@ -7,8 +7,8 @@ use super::Request;
 use crate::httpd::pool::bytes;
 use crate::httpd::{filters, sys};
 
-/// Headers of the opening handshake (RFC 6455, section 4.2.2), which are up to this module and the
-/// plugin.
+/// Headers of the opening handshake (RFC 6455, section 4.2.2), which only this module and the
+/// plugin set.
 const OF_OPENING: [&CStr; 5] = [
     c"Connection",
     c"Sec-WebSocket-Accept",
@@ -17,8 +17,8 @@ const OF_OPENING: [&CStr; 5] = [
     c"Upgrade",
 ];
 
-/// Headers of a content, which a 101 response does not have (RFC 9110, section 8.6; RFC 9112,
-/// section 6.1).
+/// Headers that describe content, which a 101 response does not have (RFC 9110, section 8.6; RFC
+/// 9112, section 6.1).
 const OF_CONTENT: [&CStr; 2] = [c"Content-Length", c"Transfer-Encoding"];
 
 /// Where httpd takes the page for an error status from.
@@ -30,12 +30,12 @@ pub enum ErrorPage {
     Here,
     /// A redirect to another server (`ErrorDocument` with a URL), or a mistake.
     Elsewhere,
-    /// Nowhere: httpd does not know the status and would answer 500.
+    /// Nowhere: httpd does not know the status, and would answer 500.
     Unknown,
 }
 
 impl Request {
-    /// What httpd would do with an error status. For the handler's thread.
+    /// Where httpd would take the page for an error status from. For the handler's thread.
     #[must_use]
     pub fn error_page(self, status: u16) -> ErrorPage {
         // SAFETY: the request is live and this is its handler's thread. The index of a status is
@@ -63,8 +63,9 @@ impl Request {
         unsafe { sys::ap_send_error_response(self.0.as_ptr(), 0) }
     }
 
-    /// Sends a page with an error status, as httpd sends its own: without the filters of the
-    /// content, and with the headers modules add to errors. For the handler's thread.
+    /// Sends a page with an error status in the way httpd sends its own: without content filters,
+    /// and with the headers that modules add to errors. `line` is the status line without the
+    /// version. For the handler's thread.
     pub fn send_error_page(self, status: u16, line: &str, media_type: &CStr, body: &[u8]) {
         self.set_status(status);
         let line = self.keep(line.as_bytes());
@@ -81,7 +82,7 @@ impl Request {
             sys::ap_set_content_type(request, media_type);
             let length = c_int::try_from(body.len()).unwrap_or(c_int::MAX);
             sys::ap_set_content_length(request, length.into());
-            // Nothing can be done about a client that is gone.
+            // A client that is gone gets no page.
             let _ = sys::ap_rwrite(body.as_ptr().cast::<c_void>(), length, request);
         }
     }
@@ -96,26 +97,26 @@ impl Request {
             sys::ap_set_content_type(request, media_type);
             let length = c_int::try_from(body.len()).unwrap_or(c_int::MAX);
             sys::ap_set_content_length(request, length.into());
-            // Nothing can be done about a client that is gone.
+            // A client that is gone gets no page.
             let _ = sys::ap_rwrite(body.as_ptr().cast::<c_void>(), length, request);
         }
     }
 
-    /// Adds to the response headers what other modules have for every response, and leaves out what
-    /// would spoil the opening of a WebSocket. For the handler's thread, as the last thing before
-    /// the headers of the opening are set.
+    /// Adds the headers that other modules set for every response. Leaves out those that would
+    /// spoil the opening handshake. For the handler's thread, just before it sets the headers of
+    /// the opening handshake.
     ///
-    /// These are the headers in `err_headers_out`, which mod_usertrack and others fill before the
-    /// handler, and what output filters add for `Header always` (mod_headers) or a session
-    /// (mod_session). As httpd does for an error, whose response has not the headers of a success
-    /// either, filters are inserted for the occasion; an empty response passes through them, and
-    /// ends in a filter that writes nothing.
+    /// Some of these headers are in `err_headers_out`, which mod_usertrack and others fill before
+    /// the handler runs. Output filters add the others, for `Header always` (mod_headers) or a
+    /// session (mod_session). This function inserts such filters, as httpd does for an error, whose
+    /// response does not have the headers of a success either. An empty response passes through
+    /// them and ends in a filter that writes nothing.
     pub fn add_headers_of_all_responses(self) {
         let request = self.0.as_ptr();
         self.set_status(101);
         // SAFETY: the request is live, this is its handler's thread, and no filter has seen any of
-        // its response yet. Filters and headers are put back before anything else can look at them;
-        // all is in the pool of the request, which the tables copy names and values into.
+        // its response yet. Filters and headers are put back before other code can look at them.
+        // Everything is in the pool of the request, into which the tables copy names and values.
         unsafe {
             let (pool, connection) = ((*request).pool, (*request).connection);
             let filters = ((*request).output_filters, (*request).proto_output_filters);
@@ -127,7 +128,7 @@ impl Request {
             filters::add_sink(request);
             sys::ap_run_insert_error_filter(request);
             let brigade = sys::apr_brigade_create(pool, (*connection).bucket_alloc);
-            // What filters make of a response without content does not matter.
+            // The result of the filters for a response without content does not matter.
             let _ = sys::ap_pass_brigade((*request).output_filters, brigade);
             sys::apr_brigade_destroy(brigade);
 
@@ -144,8 +145,8 @@ impl Request {
         }
     }
 
-    /// Sends a 101 response with the response headers, which remain for the access log. For the
-    /// handler's thread, once the request has left HTTP.
+    /// Sends a 101 response with the response headers, which stay in place for the access log. For
+    /// the handler's thread, when the request has left HTTP.
     pub(super) fn send_switching_protocols(self) {
         self.set_status(101);
         let request = self.0.as_ptr();
@@ -159,14 +160,14 @@ impl Request {
         }
     }
 
-    /// Has the connection end with the response to this request.
+    /// Has httpd end the connection after the response to this request. For the handler's thread.
     pub fn end_connection(self) {
         // SAFETY: the handler has the connection to itself.
         unsafe { (*self.get().connection).keepalive = sys::AP_CONN_CLOSE };
     }
 
-    /// Sets the status, and what httpd makes of it for the connection (httpd.h,
-    /// `ap_status_drops_connection`).
+    /// Sets the status. Ends the connection after the response where httpd does so for that status
+    /// (httpd.h, `ap_status_drops_connection`).
     fn set_status(self, status: u16) {
         const ENDS: [u16; 8] = [400, 408, 411, 413, 414, 500, 501, 503];
         // SAFETY: the handler's thread alone writes to the request.

@@ -1,19 +1,20 @@
-//! What a client has acknowledged of what was sent to it.
+//! How many of the sent bytes a client has acknowledged.
 //!
-//! A socket that is full takes bytes again only when the client has made room for many: it is
-//! writable when a third of its buffer is free, and takes some when a whole packet is. So a client
-//! that reads slowly looks for long like one that does not read. TCP knows better.
+//! A full socket takes bytes again only when the client has taken many: it is writable when a third
+//! of its buffer is free, and accepts bytes when there is room for a whole packet. So for a long
+//! time a slow client looks like one that does not read at all. TCP's acknowledgements show the
+//! difference.
 
 use std::mem;
 use std::os::fd::{AsFd, AsRawFd};
 
-/// How many bytes the client of a socket has acknowledged.
+/// How many bytes the client of a socket had acknowledged at the last look.
 #[derive(Default)]
 pub struct Acknowledged(u64);
 
 impl Acknowledged {
-    /// Whether there are more than when this was last asked; not on a socket that does not count
-    /// them.
+    /// Whether the number has grown since the last call. Always false on a socket that does not
+    /// count acknowledged bytes.
     pub fn has_grown(&mut self, socket: impl AsFd) -> bool {
         let Some(total) = Self::total(socket) else {
             return false;
@@ -21,7 +22,7 @@ impl Acknowledged {
         mem::replace(&mut self.0, total) != total
     }
 
-    /// How many bytes the client of a socket has acknowledged so far; `None` on a socket that does
+    /// How many bytes the client of a socket has acknowledged so far. `None` on a socket that does
     /// not count them.
     pub fn total(socket: impl AsFd) -> Option<u64> {
         total(socket)

@@ -1,8 +1,8 @@
-//! The memory of connections that are closed while a thread of the MPM may still write to it.
+//! The memory of closed connections to which a thread of the MPM may still write.
 //!
-//! What a connection holds besides memory is given back at once: its descriptor, and its place in
-//! the MPM's count, for which a child that stops waits. The memory follows when the thread has gone
-//! on, or stays: no time that passes proves anything.
+//! A connection's other resources are given back at once: its descriptor, and its place in the
+//! MPM's count of connections, for which a stopping child waits. Its memory is freed when that
+//! thread has provably gone on. If that never shows, it stays: no time that passes proves anything.
 
 use std::mem;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -16,19 +16,20 @@ struct Remains {
     thread: MpmThread,
 }
 
-// SAFETY: the pool is only used by whoever has taken the value out of `REMAINS`; the thread's place
-// in the scoreboard is for all.
+// SAFETY: only the thread that has taken the value out of `REMAINS` uses the pool. Any thread may
+// read the MPM thread's place in the scoreboard.
 unsafe impl Send for Remains {}
 
 /// At most one for each thread of the MPM, and those that are about to be freed.
 static REMAINS: Mutex<Vec<Remains>> = Mutex::new(Vec::new());
 
-/// Ends all that `pool`, a connection's, holds; frees its memory when `thread` has gone on.
+/// Runs the clean-ups of `pool`, the pool of a connection. Frees its memory when `thread` has gone
+/// on.
 ///
 /// # Safety
 ///
-/// The pool is live and that of a connection of the event MPM, which has been handed over by
-/// `thread`. Nobody uses it or the connection from now on, but for that thread's last writes.
+/// The pool is live, and that of a connection of the event MPM which `thread` has handed over. From
+/// now on only that thread uses the pool or the connection, for its last writes.
 pub(super) unsafe fn bury(pool: *mut sys::apr_pool_t, thread: MpmThread) {
     if thread.has_gone_on() {
         // SAFETY: the caller vouches for the pool.
@@ -51,20 +52,22 @@ pub(super) fn free() {
     *remains = rest;
     drop(remains);
     for Remains { pool, .. } in free {
-        // SAFETY: nobody else has or uses the pool: `bury`, and the thread has gone on.
+        // SAFETY: nobody else uses the pool: the caller of `bury` guarantees it, and the thread has
+        // gone on.
         unsafe { sys::apr_pool_destroy(pool) };
     }
 }
 
-/// Runs the clean-ups of the pool. Its memory stays what it is: that of a connection has an
-/// allocator of its own (event.c, `listener_thread`), which keeps everything.
+/// Runs the clean-ups of the pool. Its memory stays in place, because the pool of a connection has
+/// an allocator of its own (event.c, `listener_thread`), which keeps all of it.
 unsafe fn empty(pool: *mut sys::apr_pool_t) {
-    // SAFETY: the caller vouches for the pool. A lock of the allocator might be among what the
-    // clean-ups destroy; nobody needs it any more.
+    // SAFETY: the caller vouches for the pool. The clean-ups may destroy a lock of the allocator,
+    // which is removed first; nobody needs it any more.
     unsafe {
         let allocator = sys::apr_pool_allocator_get(pool);
         if sys::apr_allocator_owner_get(allocator) != pool {
-            // Then others would get the memory. This is not the MPM this was written for.
+            // Other pools share the allocator and would get the memory. This is not the MPM that
+            // this was written for.
             return;
         }
         sys::apr_allocator_mutex_set(allocator, std::ptr::null_mut());

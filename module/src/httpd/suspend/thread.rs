@@ -1,9 +1,9 @@
-//! Whether a thread of the MPM has gone on from a connection it has handed over.
+//! Whether a thread of the MPM has gone on from a connection that it has handed over.
 //!
 //! After the last hook of a handover the thread writes to the connection twice more (event.c,
-//! `notify_suspend`), and nothing tells when it has. But whatever it does later tells that it has:
-//! it takes its next connection, which runs one of two hooks on it, or it reports to the scoreboard
-//! that it is ready for one.
+//! `notify_suspend`), and reports nothing then. But what it does later proves that it has gone on:
+//! it takes its next connection, which runs one of two hooks, or it reports to the scoreboard that
+//! it is ready for one.
 
 use std::cell::Cell;
 use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
@@ -11,12 +11,12 @@ use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
 use super::sys;
 
 thread_local! {
-    /// How many connections this thread has taken, counted from its first handover on. One for each
-    /// thread of the MPM, for as long as the process lives.
+    /// How many connections this thread has taken since its first handover. Each thread of the MPM
+    /// has one counter, which lives as long as the process.
     static TAKEN: Cell<Option<&'static AtomicU64>> = const { Cell::new(None) };
 }
 
-/// To be called by a thread of the MPM that takes a connection.
+/// Must be called by a thread of the MPM that takes a connection.
 pub fn note_taken() {
     if let Some(taken) = TAKEN.get() {
         taken.fetch_add(1, Ordering::Release);
@@ -26,15 +26,15 @@ pub fn note_taken() {
 /// The thread of the MPM that hands a connection over.
 pub(super) struct MpmThread {
     taken: &'static AtomicU64,
-    /// What `taken` was when it handed the connection over.
+    /// The value of `taken` when the thread handed the connection over.
     before: u64,
-    /// Its place in the scoreboard; null if that tells nothing.
+    /// The thread's place in the scoreboard; null if that proves nothing.
     worker: *mut sys::worker_score,
 }
 
 impl MpmThread {
-    /// This thread, which runs the hooks of a handover. `worker` is its place in the scoreboard, or
-    /// null.
+    /// The current thread, which runs the hooks of a handover. `worker` is its place in the
+    /// scoreboard, or null.
     ///
     /// # Safety
     ///
@@ -50,28 +50,30 @@ impl MpmThread {
             before: taken.load(Ordering::Relaxed),
             worker,
         };
-        // A thread that serves a connection is not ready. If it says so, it has not said so since.
+        // A thread that serves a connection is not ready. If its place says so, the place is not up
+        // to date and proves nothing.
         if this.is_ready() {
             this.worker = std::ptr::null_mut();
         }
         this
     }
 
-    /// Whether it has gone on: what it has done for the connection happened before this call.
+    /// Whether the thread has gone on. If so, all it did with the connection happened before this
+    /// call.
     pub(super) fn has_gone_on(&self) -> bool {
         self.taken.load(Ordering::Acquire) != self.before || self.is_ready()
     }
 
-    /// Whether it reports that it is ready, as it does behind each connection. Of another report
-    /// nothing follows: when the child stops gracefully, the MPM has all threads report
-    /// `SERVER_GRACEFUL`, whatever they do (event.c, `close_listeners`).
+    /// Whether the thread reports that it is ready, as it does after each connection. Other reports
+    /// prove nothing: when the child stops gracefully, the MPM has all threads report
+    /// `SERVER_GRACEFUL`, whatever they are doing (event.c, `close_listeners`).
     fn is_ready(&self) -> bool {
         if self.worker.is_null() {
             return false;
         }
         // SAFETY: the scoreboard lives as long as the process (`current`). Threads in C write these
-        // fields, each with one instruction; between a thread's last use of a connection and its
-        // report is the lock of the queue of idle threads, and the load orders what follows. A
+        // fields, each with one instruction. The lock of the queue of idle threads lies between a
+        // thread's last use of a connection and its report, and the load orders what follows. A
         // thread of another process that gets the same place writes its process's number before it
         // reports.
         unsafe {
@@ -103,7 +105,7 @@ mod tests {
     }
 
     #[test]
-    fn the_next_connection_of_the_thread_tells() {
+    fn a_thread_that_takes_its_next_connection_has_gone_on() {
         note_taken();
         // SAFETY: null.
         let first = unsafe { MpmThread::current(null_mut()) };
@@ -117,7 +119,7 @@ mod tests {
     }
 
     #[test]
-    fn of_the_scoreboard_only_a_new_report_of_this_process_tells() {
+    fn a_thread_that_newly_reports_ready_in_this_process_has_gone_on() {
         let mut score = worker();
         let place = &raw mut *score;
         // SAFETY: the score lives until the end of the test.
