@@ -118,7 +118,7 @@ pub(super) fn log_warnings() {
     if sections().is_empty() {
         return;
     }
-    for text in about_retirements()
+    for text in about_ended_children()
         .into_iter()
         .chain(about_capacity)
         .chain(about_http2)
@@ -129,20 +129,20 @@ pub(super) fn log_warnings() {
 
 /// Warns of settings that end children with open WebSockets, which then stay open for the drain
 /// time only.
-fn about_retirements() -> Option<String> {
+fn about_ended_children() -> Option<String> {
     let DrainTime::Limited(time) = config::drain_time() else {
         return None;
     };
-    let retirements = if mpm::is_async() {
-        mpm::retirements()
+    let settings = if mpm::is_async() {
+        mpm::settings_that_end_children()
     } else {
         Vec::new()
     };
-    (!retirements.is_empty()).then(|| {
+    (!settings.is_empty()).then(|| {
         format!(
             "httpd ends processes early because of {}; their WebSockets are closed with 1012 \
              within {} s (WebSocketDrainTime)",
-            retirements.join(" and "),
+            settings.join(" and "),
             time.as_secs()
         )
     })

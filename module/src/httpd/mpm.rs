@@ -32,20 +32,20 @@ pub fn is_stopping() -> bool {
 
 /// The settings that make the MPM end children with open connections, and what to set instead. The
 /// MPM counts idle threads, and a WebSocket without a thread leaves its thread idle.
-pub fn retirements() -> Vec<String> {
+pub fn settings_that_end_children() -> Vec<String> {
     let workers = query(sys::AP_MPMQ_MAX_DAEMONS).saturating_mul(query(sys::AP_MPMQ_MAX_THREADS));
     let spare = query(sys::AP_MPMQ_MAX_SPARE_THREADS);
     let requests = query(sys::AP_MPMQ_MAX_REQUESTS_DAEMON);
-    let mut retirements = Vec::new();
+    let mut settings = Vec::new();
     if spare < workers {
-        retirements.push(format!(
+        settings.push(format!(
             "MaxSpareThreads {spare} (set it to MaxRequestWorkers, {workers})"
         ));
     }
     if requests > 0 {
-        retirements.push(format!("MaxConnectionsPerChild {requests} (set it to 0)"));
+        settings.push(format!("MaxConnectionsPerChild {requests} (set it to 0)"));
     }
-    retirements
+    settings
 }
 
 /// Whether no thread of this child is serving a request, as far as the scoreboard shows.

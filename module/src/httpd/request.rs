@@ -105,7 +105,7 @@ impl Request {
         self.text(self.get().handler).unwrap_or_default()
     }
 
-    /// Whether the response may have no body, as for HEAD.
+    /// Whether the response must not have a body, as for HEAD.
     #[must_use]
     pub fn is_header_only(&self) -> bool {
         self.get().header_only != 0

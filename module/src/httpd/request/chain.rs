@@ -67,8 +67,8 @@ impl Request {
         })
     }
 
-    /// Checks that a WebSocket may take the place of this request's response. It may not in a part
-    /// of a page, where an error has to be reported, or behind a response. For the handler's
+    /// Checks that a WebSocket may take the place of this request's response. It may not replace a
+    /// part of a page, the report of an error, or a response that has begun. For the handler's
     /// thread.
     ///
     /// # Errors
