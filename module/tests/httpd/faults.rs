@@ -279,14 +279,16 @@ fn short_memory(context: &Context) -> Result<()> {
     wait_until("there is no memory left", || any_answered(&holders))?;
     let (mut served, mut refused) = (0, 0);
     for _ in 0..LATER {
-        if visit(&httpd, &whole)? {
-            served += 1;
+        if !visit(&httpd, &whole)? {
+            refused += 1;
+            continue;
+        }
+        served += 1;
+        if refused == 0 {
             // Several holders may have been refused at once, and what they had is free.
             let mut holder = open(&httpd, "/memory").context("another holder")?;
             let _ = holder.send(&whole[..whole.len() - 1]);
             holders.push(holder);
-        } else {
-            refused += 1;
         }
     }
     ensure!(
