@@ -55,6 +55,11 @@ pub struct Slot<P> {
     loaded: Mutex<Loaded<P>>,
 }
 
+// SAFETY: only functions for `P: Exported` reach `loaded`, which is behind a lock. Such a plugin is
+// `Send` and `Sync`, as `Plugin` requires. A bound here would repeat the compiler's error for a
+// plugin that is not, in terms of this struct.
+unsafe impl<P> Sync for Slot<P> {}
+
 struct Loaded<P> {
     inits: usize,
     /// The instance without options, or the reason why there is none.

@@ -52,11 +52,12 @@ fn expand_impl(item: &ItemImpl, supply: &Supply) -> TokenStream {
         .connection
         .as_ref()
         .map(|ty| quote!(type Connection = #ty;));
-    let configure = supply.configure.then(|| configure(&item.self_ty));
+    let ty = &*item.self_ty;
+    let configure = supply.configure.then(|| configure(ty));
     let on_connect = match supply.on_connect {
         OnConnect::Written => None,
-        OnConnect::Accepting => Some(on_connect(&quote!(::core::result::Result::Ok(())))),
-        OnConnect::Missing => Some(on_connect(&quote!(::core::unreachable!()))),
+        OnConnect::Accepting => Some(on_connect(ty, &quote!(::core::result::Result::Ok(())))),
+        OnConnect::Missing => Some(on_connect(ty, &quote!(::core::unreachable!()))),
     };
     let mut item = item.clone();
     item.attrs
@@ -78,8 +79,8 @@ fn configure(ty: &Type) -> TokenStream {
     }
 }
 
-fn on_connect(body: &TokenStream) -> TokenStream {
-    quote! {
+fn on_connect(ty: &Type, body: &TokenStream) -> TokenStream {
+    quote_spanned! {ty.span()=>
         fn on_connect(
             &self,
             _: &mut ::websocket_plugin::Handshake<'_>,
