@@ -9,6 +9,7 @@
 mod directory;
 
 use std::ffi::{CStr, CString, OsStr, c_char};
+use std::fmt::Display;
 use std::hash::{BuildHasher as _, Hasher as _, RandomState};
 use std::io;
 use std::num::NonZeroU32;
@@ -95,6 +96,12 @@ impl Waiters {
 }
 
 impl Commons {
+    /// The path of a file that processes lock, in the directory.
+    #[must_use]
+    pub fn lock_file(&self, name: &dyn Display) -> PathBuf {
+        self.directory.join(format!("{}{name}", directory::LOCKS))
+    }
+
     /// The current value of the news word, to [wait](Self::wait) for another one.
     #[must_use]
     pub fn news(&self) -> u32 {

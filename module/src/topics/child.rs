@@ -142,7 +142,7 @@ fn open_log(
     let mut brokerage = None;
     if let Some(broker) = broker {
         log.set_source(broker.source());
-        let lease = broker.lease(&commons.directory);
+        let lease = broker.lease(commons);
         broker::prepare(&log, &lease, commons.is_alone())?;
         brokerage = Some((Arc::clone(broker), lease));
     }

@@ -119,6 +119,7 @@ const THEMES: &[&[Case]] = &[
     topics::CASES,
     topics::history::CASES,
     topics::hosts::CASES,
+    topics::hosts::changed::CASES,
     topics::hosts::cuts::CASES,
     topics::hosts::live::CASES,
     topics::hosts::nats::CASES,

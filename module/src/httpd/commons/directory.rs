@@ -1,6 +1,6 @@
 //! The directory that all processes of this httpd share for topics.
 
-use std::ffi::{CStr, CString, OsStr};
+use std::ffi::{CStr, CString, OsStr, OsString};
 use std::fmt;
 use std::fs::{self, DirBuilder, File, Permissions};
 use std::io;
@@ -17,8 +17,11 @@ use crate::httpd::{mpm, sys};
 /// The name of a directory that is removed when httpd stops. The process id of the parent follows.
 const PREFIX: &str = "websocket-topics.";
 
-/// The files that the processes have in the directory.
+/// The files that the processes have in the directory, besides those of [`LOCKS`].
 const FILES: [&str; 2] = ["data.mdb", "lock.mdb"];
+
+/// What the names of the files begin with that the processes lock.
+pub(super) const LOCKS: &str = "broker.";
 
 /// The path of the directory for this start of httpd, which is removed when httpd stops.
 pub(super) fn temporary(pool: Pool) -> io::Result<PathBuf> {
@@ -45,23 +48,29 @@ pub(super) fn make(directory: &Path) -> io::Result<File> {
     let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
     let opened = rustix::fs::open(directory, flags, Mode::empty());
     let opened = File::from(opened.map_err(|error| named(error.into()))?);
+    let mut files = Vec::new();
     for entry in fs::read_dir(directory).map_err(named)? {
         let name = entry.map_err(named)?.file_name();
-        if !FILES.iter().any(|file| name == *file) {
+        if !is_of_topics(&name) {
             let text = format!("it has other files in it, such as {}", name.display());
             return Err(named(io::Error::other(text)));
         }
+        files.push(name);
     }
     opened
         .set_permissions(Permissions::from_mode(0o700))
         .map_err(named)?;
     if rustix::process::geteuid().is_root() {
-        give_to_children(&opened).map_err(named)?;
+        give_to_children(&opened, &files).map_err(named)?;
     }
     Ok(opened)
 }
 
-fn give_to_children(directory: &File) -> io::Result<()> {
+fn is_of_topics(name: &OsStr) -> bool {
+    FILES.iter().any(|file| name == *file) || name.as_bytes().starts_with(LOCKS.as_bytes())
+}
+
+fn give_to_children(directory: &File, files: &[OsString]) -> io::Result<()> {
     // SAFETY: httpd has read its configuration, and changes this only when it does so again.
     let (user, group) = unsafe {
         let config = &raw const sys::ap_unixd_config;
@@ -69,7 +78,7 @@ fn give_to_children(directory: &File) -> io::Result<()> {
     };
     let (user, group) = (Some(Uid::from_raw(user)), Some(Gid::from_raw(group)));
     fchown(directory, user, group)?;
-    for file in FILES {
+    for file in files {
         match chownat(directory, file, user, group, AtFlags::SYMLINK_NOFOLLOW) {
             Err(Errno::NOENT) => {}
             given => given?,

@@ -1,9 +1,8 @@
 //! What an administrator has set for a broker.
 
-use std::path::Path;
-
 use super::address::{Address, Credentials, Kind};
 use super::lease::Lease;
+use crate::httpd::commons::Commons;
 use crate::topics::log::{Source, SourceId};
 
 /// What an administrator has set (`WebSocketTopicBroker`).
@@ -33,7 +32,7 @@ impl Settings {
     }
 
     /// The file that the importing child of this host has locked.
-    pub(in crate::topics) fn lease(&self, directory: &Path) -> Lease {
-        Lease::new(directory.join(format!("broker.{}", self.source().id)))
+    pub(in crate::topics) fn lease(&self, commons: &Commons) -> Lease {
+        Lease::new(commons.lock_file(&self.source().id))
     }
 }

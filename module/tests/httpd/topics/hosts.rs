@@ -1,5 +1,6 @@
 //! Topics between hosts, with each kind of broker.
 
+pub(crate) mod changed;
 pub(crate) mod cuts;
 pub(crate) mod link;
 pub(crate) mod live;
