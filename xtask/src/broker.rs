@@ -57,6 +57,7 @@ impl Kind {
 const PATIENCE: Duration = Duration::from_secs(20);
 
 /// A running server, which ends when this is dropped.
+#[derive(Debug)]
 pub struct Broker {
     kind: Kind,
     child: Child,
@@ -171,6 +172,11 @@ impl Broker {
         } = self;
         self.child = spawn(*kind, program, options, folder, *port)?;
         self.wait_until_ready()
+    }
+
+    /// Whether it has not ended.
+    pub fn is_running(&mut self) -> bool {
+        matches!(self.child.try_wait(), Ok(None))
     }
 
     fn signal(&self, signal: Signal) -> Result<()> {

@@ -3,6 +3,7 @@
 mod autobahn;
 #[cfg(target_os = "linux")]
 mod bench;
+mod cluster;
 mod control;
 mod debug;
 mod fuzz;
@@ -26,6 +27,12 @@ pub(crate) enum Command {
     /// Installs missing system packages, builds the module and the example plugins, and runs httpd
     /// with a server root in the target folder. Does not touch the system's Apache.
     Run(run::Options),
+    /// Serve the demo by three httpds that share their topics through a Redis. Ctrl-C stops them
+    ///
+    /// Needs the program redis-server, and no containers. What is written in the chat of one server
+    /// comes to the chats of all. With --kill, the last server is cut off from the Redis for a
+    /// while, again and again.
+    Cluster(cluster::Options),
     /// Run all tests
     ///
     /// Installs missing system packages, among them Chromium, and builds the module. If Chromium
@@ -80,6 +87,7 @@ impl Command {
     pub(crate) fn execute(&self) -> Result<()> {
         match self {
             Self::Run(options) => run::run(options),
+            Self::Cluster(options) => cluster::cluster(options),
             Self::Test(options) => test::test(options),
             Self::Autobahn(options) => autobahn::autobahn(options),
             Self::Fuzz(options) => fuzz::fuzz(options),

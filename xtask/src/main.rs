@@ -23,6 +23,7 @@ const EXAMPLES: &str = "\
 Examples:
   cargo xtask run                       try the module at http://localhost:8080/
   cargo xtask run --port 9000 --tls     on another port, and with TLS too
+  cargo xtask cluster --kill            on three servers with a Redis, of which one loses it
   cargo xtask test                      run all tests
   cargo xtask new-plugin my-chat        write a plugin to start from, in ./my-chat
   cargo xtask install --activate        install into this machine's Apache
@@ -66,6 +67,9 @@ mod tests {
             ("run --port 70000", false),
             ("run --mpm threads", false),
             ("run --tls-port 9443", false),
+            ("cluster --port 9001 --mpm worker --kill", true),
+            ("cluster --kill 5", true),
+            ("cluster --kill soon", false),
             (
                 "test --mpm event --mpm prefork -- --release -p mod_websocket",
                 true,

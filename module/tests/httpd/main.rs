@@ -117,6 +117,7 @@ const THEMES: &[&[Case]] = &[
     steady_reader::CASES,
     try_send::CASES,
     topics::CASES,
+    topics::cluster::CASES,
     topics::history::CASES,
     topics::hosts::CASES,
     topics::hosts::changed::CASES,

@@ -1,5 +1,6 @@
 //! Topics: who gets what, in whatever child.
 
+pub(crate) mod cluster;
 pub(crate) mod history;
 pub(crate) mod hosts;
 pub(crate) mod presence;

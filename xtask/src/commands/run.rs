@@ -61,7 +61,7 @@ fn refuse_taken_ports(options: &Options) -> Result<()> {
     check_port(options.tls_port, "--tls-port")
 }
 
-fn check_port(port: u16, flag: &str) -> Result<()> {
+pub(super) fn check_port(port: u16, flag: &str) -> Result<()> {
     port::check(port).map_err(|error| match error.kind() {
         ErrorKind::AddrInUse => anyhow!("port {port} is in use; choose another with {flag}"),
         _ => anyhow!("cannot listen on port {port} ({error}); choose another with {flag}"),

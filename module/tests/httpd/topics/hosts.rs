@@ -2,7 +2,6 @@
 
 pub(crate) mod changed;
 pub(crate) mod cuts;
-pub(crate) mod link;
 pub(crate) mod live;
 pub(crate) mod nats;
 

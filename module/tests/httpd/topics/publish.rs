@@ -7,9 +7,9 @@ use anyhow::{Context as _, Result, ensure};
 use serde_json::{Value, json};
 use xtask::broker::Kind;
 use xtask::httpd::Httpd;
+use xtask::link::Link;
 use xtask::server_root::ServerRoot;
 
-use super::hosts::link::Link;
 use super::hosts::{broker, listener, settle};
 use super::{ask, crowd, expect, open, root};
 use crate::support::handshake::Response;

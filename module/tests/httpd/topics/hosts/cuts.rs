@@ -3,8 +3,8 @@
 use anyhow::{Context as _, Result, bail, ensure};
 use xtask::broker::Kind;
 use xtask::httpd::Httpd;
+use xtask::link::Link;
 
-use super::link::Link;
 use super::{broker, broker_cases, host, is_of_process, listener, position, publish, settle};
 use crate::support::{Client, Context, PATIENCE, wait_until};
 use crate::topics::{ask, open};

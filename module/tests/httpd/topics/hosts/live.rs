@@ -3,9 +3,9 @@
 use anyhow::{Context as _, Result, ensure};
 use rustix::process::{Pid, Signal, kill_process};
 use xtask::broker::Kind;
+use xtask::link::Link;
 
 use super::cuts::expect_closed;
-use super::link::Link;
 use super::{broker, host, is_of_process, listener, position, publish, settle};
 use crate::support::{Context, PATIENCE, cases, wait_until};
 use crate::topics::{ask, open, open_elsewhere};

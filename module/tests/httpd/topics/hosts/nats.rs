@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
 use xtask::broker::Kind;
+use xtask::link::Link;
 
-use super::link::Link;
 use super::{broker, host, listener, publish, settle};
 use crate::support::{Context, PATIENCE, cases, wait_until};
 use crate::topics::{ask, open};

@@ -1,19 +1,20 @@
-//! A link to the broker that can be cut.
+//! A link to a server on this machine that can be cut.
 
 use std::io::{Read as _, Write as _};
 use std::net::{Shutdown, TcpListener, TcpStream};
-use std::sync::{Arc, Mutex, Weak};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::thread;
 
 use anyhow::Result;
 
 /// Listens on a loopback port, and passes everything on to another while it is not cut.
-pub(crate) struct Link {
+#[derive(Debug)]
+pub struct Link {
     port: u16,
     state: Arc<Mutex<State>>,
 }
 
-#[derive(Default)]
+#[derive(Debug, Default)]
 struct State {
     is_cut: bool,
     /// Nothing comes back from there.
@@ -22,7 +23,11 @@ struct State {
 }
 
 impl Link {
-    pub(crate) fn to(port: u16) -> Result<Self> {
+    /// A link to a port of 127.0.0.1.
+    ///
+    /// # Errors
+    /// No port is free.
+    pub fn to(port: u16) -> Result<Self> {
         let listener = TcpListener::bind("127.0.0.1:0")?;
         let own = listener.local_addr()?.port();
         let state = Arc::new(Mutex::new(State::default()));
@@ -32,7 +37,7 @@ impl Link {
                 let Some(state) = shared.upgrade() else {
                     return;
                 };
-                let mut state = state.lock().unwrap();
+                let mut state = lock(&state);
                 // What is dropped is closed.
                 if !state.is_cut {
                     let _ = pass_on(stream, port, &mut state, &shared);
@@ -42,18 +47,20 @@ impl Link {
         Ok(Self { port: own, state })
     }
 
-    pub(crate) fn port(&self) -> u16 {
+    /// Its own port of 127.0.0.1.
+    #[must_use]
+    pub fn port(&self) -> u16 {
         self.port
     }
 
     /// Lets through what goes there, and nothing that comes back.
-    pub(crate) fn silence(&self) {
-        self.state.lock().unwrap().is_silent = true;
+    pub fn silence(&self) {
+        lock(&self.state).is_silent = true;
     }
 
     /// Ends all connections, and lets no new ones through.
-    pub(crate) fn cut(&self) {
-        let mut state = self.state.lock().unwrap();
+    pub fn cut(&self) {
+        let mut state = lock(&self.state);
         state.is_cut = true;
         state.is_silent = false;
         for stream in state.streams.drain(..) {
@@ -61,8 +68,9 @@ impl Link {
         }
     }
 
-    pub(crate) fn heal(&self) {
-        let mut state = self.state.lock().unwrap();
+    /// Lets new connections through again, and all that comes back.
+    pub fn heal(&self) {
+        let mut state = lock(&self.state);
         state.is_cut = false;
         state.is_silent = false;
     }
@@ -77,6 +85,10 @@ impl Drop for Link {
         // The thread sees that this is gone.
         let _ = TcpStream::connect(("127.0.0.1", port));
     }
+}
+
+fn lock(state: &Mutex<State>) -> MutexGuard<'_, State> {
+    state.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 fn pass_on(
@@ -97,7 +109,7 @@ fn pass_on(
             let mut buffer = [0; 1 << 16];
             while let Ok(count @ 1..) = from.read(&mut buffer) {
                 let state = state.upgrade();
-                if comes_back && state.is_some_and(|state| state.lock().unwrap().is_silent) {
+                if comes_back && state.is_some_and(|state| lock(&state).is_silent) {
                     continue;
                 }
                 if to.write_all(&buffer[..count]).is_err() {
