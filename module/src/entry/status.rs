@@ -3,6 +3,7 @@
 
 #![allow(unsafe_code)]
 
+mod broker;
 mod escaped;
 mod handler;
 mod hook;
@@ -10,6 +11,8 @@ mod json;
 mod live;
 mod openmetrics;
 mod page;
+mod table;
+mod topics;
 mod words;
 
 pub(super) use handler::{HANDLER, handle};

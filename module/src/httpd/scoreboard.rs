@@ -19,10 +19,11 @@ mod series;
 mod slot;
 
 pub use board::{
-    Counted, account, begin_drain, change_gauge, count, enter, is_draining, leave, share,
+    Counted, account, add_total, begin_drain, change_gauge, count, enter, is_draining, leave,
+    set_gauge, share,
 };
 pub use histogram::Distribution;
-pub use ledger::{Account, Gauge};
+pub use ledger::{Account, Gauge, Link, Total};
 pub use report::{Process, Report, report};
 #[cfg(test)]
 pub use series::CAUSES;

@@ -24,6 +24,7 @@ mod nats;
 mod redis;
 mod sender;
 mod settings;
+mod standing;
 
 use std::sync::{Arc, Mutex};
 use std::thread::{Builder, JoinHandle};
@@ -34,6 +35,7 @@ use super::log::{Log, LogError};
 use super::outbox::Outbox;
 use crate::httpd::guard::guard;
 use crate::httpd::log::{Level, log_server};
+use crate::httpd::scoreboard::Link;
 use crate::httpd::thread::spawn_lasting;
 
 pub use address::{Address, Credentials};
@@ -67,6 +69,7 @@ pub(super) fn start(
         Ok(thread) => *lock(&THREAD) = Some(thread),
         Err(error) => {
             outbox.set_cut(true);
+            standing::note_sends(Link::Cut);
             let text = format!("this process cannot use the broker: no thread: {error}");
             log_server(Level::Error, &text);
         }
@@ -91,6 +94,7 @@ fn run(hub: &Hub, outbox: &Outbox, settings: &Settings, lease: Lease) {
         Ok(runtime) => runtime,
         Err(error) => {
             outbox.set_cut(true);
+            standing::note_sends(Link::Cut);
             let text = format!("this process cannot use the broker: {error}");
             return log_server(Level::Error, &text);
         }
@@ -105,6 +109,8 @@ fn run(hub: &Hub, outbox: &Outbox, settings: &Settings, lease: Lease) {
             () = importer.run() => {}
         }
     });
+    standing::note_sends(Link::None);
+    standing::note_imports(Link::None);
     // A name that is being looked up does not keep the child.
     runtime.shutdown_background();
 }

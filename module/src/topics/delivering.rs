@@ -13,6 +13,7 @@ use super::published::Published;
 use super::publisher::Publisher;
 use crate::httpd::guard::guard;
 use crate::httpd::log::{Level, log_server};
+use crate::httpd::scoreboard::{Total, add_total};
 use crate::output::{Broadcast, Caller};
 use crate::protocol::Closer;
 
@@ -26,6 +27,16 @@ const MISSED: &[u8] = b"\x03\xf5missed messages";
 impl Hub {
     /// Hands a message to the broker, if there is one, and publishes it here otherwise.
     pub(super) fn publish(
+        &self,
+        message: &Message<'_>,
+        from: Publisher<'_>,
+    ) -> Result<Published, TopicError> {
+        let published = self.hand_over(message, from)?;
+        add_total(Total::Published, 1);
+        Ok(published)
+    }
+
+    fn hand_over(
         &self,
         message: &Message<'_>,
         from: Publisher<'_>,
@@ -155,6 +166,7 @@ impl Hub {
         };
         let mut plain = Broadcast::new(message.kind.opcode(), message.payload);
         let mut in_envelopes = Vec::new();
+        let mut count = 0;
         members.visit(
             message.topic,
             |member| member.after < number,
@@ -162,11 +174,13 @@ impl Hub {
                 if member.has_envelope {
                     in_envelopes.push(&member.output);
                 } else if message.kind != Kind::Presence {
+                    count += 1;
                     plain.send(&member.output, from.caller_for(&member.output));
                 }
             },
         );
         plain.finish();
+        add_total(Total::Delivered, count + in_envelopes.len() as u64);
         if !in_envelopes.is_empty() {
             let envelope = message.envelope();
             let mut enveloped = Broadcast::new(Kind::Json.opcode(), envelope.as_bytes());

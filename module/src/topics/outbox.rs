@@ -9,6 +9,8 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::Notify;
 
+use crate::httpd::scoreboard::{Gauge, change_gauge};
+
 /// So many messages may wait.
 const MOST_MESSAGES: usize = 10_000;
 
@@ -108,6 +110,7 @@ impl Outbox {
         waiting.bytes += bytes;
         waiting.messages.push_back(message);
         drop(waiting);
+        change_gauge(Gauge::Waiting, 1);
         self.news.notify_one();
         Ok(())
     }

@@ -16,6 +16,7 @@ use super::message::Message;
 use super::presence::Identity;
 use super::publisher::Publisher;
 use super::space::SpaceId;
+use crate::httpd::scoreboard::{Gauge, Total, add_total, change_gauge};
 use crate::output::{Broadcast, Output};
 
 /// How to subscribe.
@@ -158,6 +159,7 @@ impl Subscriber {
             self.send(&message, options, from);
             count += 1;
         }
+        add_total(Total::Delivered, count.into());
         let recovery = match recovered.has_gap {
             _ if !is_asked => Recovery::None,
             true => Recovery::Gap,
@@ -238,11 +240,12 @@ impl Hub {
     /// Adds a subscription. Returns whether it replaces one.
     fn add(&self, space: SpaceId, filter: Filter<'_>, id: u64, member: Member) -> bool {
         let mut rooms = self.rooms.write().unwrap_or_else(PoisonError::into_inner);
-        rooms
-            .entry(space)
-            .or_default()
-            .add(filter, id, member)
-            .is_some()
+        let members = rooms.entry(space).or_default();
+        let is_replaced = members.add(filter, id, member).is_some();
+        if !is_replaced {
+            change_gauge(Gauge::Subscriptions, 1);
+        }
+        is_replaced
     }
 
     /// Removes a subscription. Returns whether there was one.
@@ -256,6 +259,9 @@ impl Hub {
             rooms.remove(&space);
         }
         drop(rooms);
+        if removed.is_some() {
+            change_gauge(Gauge::Subscriptions, -1);
+        }
         // The connection may go with it.
         removed.is_some()
     }

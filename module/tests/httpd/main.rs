@@ -118,6 +118,7 @@ const THEMES: &[&[Case]] = &[
     try_send::CASES,
     topics::CASES,
     topics::cluster::CASES,
+    topics::figures::CASES,
     topics::history::CASES,
     topics::hosts::CASES,
     topics::hosts::changed::CASES,

@@ -1,6 +1,7 @@
 //! Topics: who gets what, in whatever child.
 
 pub(crate) mod cluster;
+pub(crate) mod figures;
 pub(crate) mod history;
 pub(crate) mod hosts;
 pub(crate) mod presence;

@@ -2,8 +2,9 @@
 
 use serde_json::{Map, Value, json};
 
+use super::broker::Broker;
 use super::words::{closer_word, refused};
-use crate::httpd::scoreboard::{CODES, Distribution, Process, Report, Series};
+use crate::httpd::scoreboard::{CODES, Distribution, Link, Process, Report, Series};
 
 /// The report as a text.
 pub(super) fn text(report: &Report) -> String {
@@ -11,13 +12,32 @@ pub(super) fn text(report: &Report) -> String {
         began,
         processes,
         series,
+        published,
+        delivered,
     } = report;
+    let subscriptions: u64 = processes.iter().map(|process| process.subscriptions).sum();
     let value = json!({
         "since": began,
         "processes": processes.iter().map(process).collect::<Vec<_>>(),
         "series": series.iter().map(of_series).collect::<Vec<_>>(),
+        "topics": {
+            "subscriptions": subscriptions,
+            "published": published,
+            "delivered": delivered,
+        },
+        "broker": Broker::of(processes).map(|broker| of_broker(&broker)),
     });
     value.to_string()
+}
+
+fn of_broker(broker: &Broker) -> Value {
+    json!({
+        "state": broker.word(),
+        "since": broker.since,
+        "behind_messages": broker.behind,
+        "waiting_messages": broker.waiting,
+        "processes": { "connected": broker.connected, "cut": broker.cut },
+    })
 }
 
 fn process(process: &Process) -> Value {
@@ -29,6 +49,13 @@ fn process(process: &Process) -> Value {
         "threads": process.threads,
         "threads_blocked": process.blocked,
         "draining": process.is_draining,
+        "subscriptions": process.subscriptions,
+        "broker": match process.sends {
+            Link::None => Value::Null,
+            Link::Connected => "connected".into(),
+            Link::Cut => "cut".into(),
+        },
+        "imports": process.imports != Link::None,
     })
 }
 

@@ -8,6 +8,7 @@ use prometheus_client::encoding::{DescriptorEncoder, MetricEncoder, NoLabelSet};
 use prometheus_client::metrics::MetricType;
 use prometheus_client::registry::{Registry, Unit};
 
+use super::broker::Broker;
 use super::words::{closer_word, refused};
 use crate::httpd::scoreboard::{CODES, Distribution, Open, Process, Report, Series};
 
@@ -36,6 +37,8 @@ impl Collector for Collected {
             began,
             processes,
             series,
+            published,
+            delivered,
         } = &self.0;
         let mut families = Families(&mut encoder);
         families.one(
@@ -47,6 +50,8 @@ impl Collector for Collected {
         of_processes(&mut families, processes)?;
         of_connections(&mut families, series)?;
         of_messages(&mut families, series)?;
+        of_topics(&mut families, processes, [*published, *delivered])?;
+        of_broker(&mut families, Broker::of(processes))?;
         families.histogram(
             "turn",
             "Turns of connections that handed messages to the plugin, from the read to the end of \
@@ -184,6 +189,67 @@ fn of_messages(families: &mut Families<'_, '_>, all: &[Series]) -> fmt::Result {
     )
 }
 
+fn of_topics(
+    families: &mut Families<'_, '_>,
+    processes: &[Process],
+    [published, delivered]: [u64; 2],
+) -> fmt::Result {
+    families.one(
+        "topic_subscriptions",
+        "Subscriptions to topics",
+        None,
+        processes.iter().map(|process| process.subscriptions).sum(),
+    )?;
+    let text = "Messages that were published to topics";
+    families.total("topic_messages_published", text, published)?;
+    let text = "Messages of topics that were queued for subscribers, once for each";
+    families.total("topic_messages_delivered", text, delivered)
+}
+
+/// Without a broker all numbers are zero, and what is not known is left out.
+fn of_broker(families: &mut Families<'_, '_>, broker: Option<Broker>) -> fmt::Result {
+    let with_state = |state| vec![("state", state)];
+    let is = |state| u64::from(broker.is_some_and(|broker| broker.word() == state));
+    families.gauge(
+        "broker_state",
+        "1: whether messages of the broker of topics come to this host",
+        None,
+        ["connecting", "connected", "cut"]
+            .into_iter()
+            .map(|state| (with_state(state), is(state))),
+    )?;
+    if let Some(broker) = broker.filter(|broker| broker.since > 0) {
+        let text = "Since when that is so";
+        families.one(
+            "broker_state_since",
+            text,
+            Some(&Unit::Seconds),
+            broker.since,
+        )?;
+    }
+    families.gauge(
+        "broker_processes",
+        "Processes that send messages to the broker, by whether they reach it",
+        None,
+        [
+            ("connected", broker.map_or(0, |broker| broker.connected)),
+            ("cut", broker.map_or(0, |broker| broker.cut)),
+        ]
+        .into_iter()
+        .map(|(state, count)| (with_state(state), count)),
+    )?;
+    if let Some(behind) = broker.map_or(Some(0), |broker| broker.behind) {
+        let text = "Messages that the broker had and this host had not got";
+        families.one("broker_messages_behind", text, None, behind)?;
+    }
+    families.one(
+        "broker_messages_waiting",
+        "Messages of this host that the broker has not confirmed yet",
+        None,
+        broker.map_or(0, |broker| broker.waiting),
+    )
+}
+
 fn labels(series: &Series) -> Vec<(&'static str, &str)> {
     vec![("location", &*series.location), ("plugin", &*series.plugin)]
 }
@@ -224,6 +290,11 @@ impl Families<'_, '_> {
             metric.encode_counter::<NoLabelSet, _, u64>(&value, None)?;
         }
         Ok(())
+    }
+
+    fn total(&mut self, name: &str, help: &str, value: u64) -> fmt::Result {
+        let mut family = self.begin(name, help, None, MetricType::Counter)?;
+        family.encode_counter::<NoLabelSet, _, u64>(&value, None)
     }
 
     fn histogram<'a>(

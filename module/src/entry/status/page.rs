@@ -5,6 +5,8 @@ use std::ffi::CStr;
 use std::fmt::Write as _;
 
 use super::escaped::Escaped;
+use super::table::{begin_table, grouped};
+use super::topics;
 use super::words::{closer_word, refused};
 use crate::httpd::scoreboard::{CODES, Distribution, Process, Report, Series};
 
@@ -31,6 +33,7 @@ pub(super) fn tables(report: &Report) -> String {
     let _ = sums(&mut html, report)
         .and_then(|()| by_location(&mut html, &report.series))
         .and_then(|()| ends(&mut html, &report.series))
+        .and_then(|()| topics::tables(&mut html, report))
         .and_then(|()| processes(&mut html, &report.processes));
     html
 }
@@ -195,30 +198,6 @@ fn processes(html: &mut String, all: &[Process]) -> std::fmt::Result {
     html.write_str("</tbody></table></div>\n")
 }
 
-fn begin_table(html: &mut String, id: &str, title: &str, head: &[&str]) -> std::fmt::Result {
-    write!(
-        html,
-        "<div class=\"scroll\"><table id=\"{id}\"><caption>{title}</caption><thead><tr>"
-    )?;
-    for title in head {
-        write!(html, "<th scope=\"col\">{title}</th>")?;
-    }
-    html.write_str("</tr></thead><tbody>\n")
-}
-
-/// A number with thin spaces between groups of three digits.
-fn grouped(number: u64) -> String {
-    let digits = number.to_string();
-    let mut text = String::new();
-    for (place, digit) in digits.chars().enumerate() {
-        if place > 0 && (digits.len() - place).is_multiple_of(3) {
-            text.push('\u{202f}');
-        }
-        text.push(digit);
-    }
-    text
-}
-
 /// What compression made of so many bytes.
 fn share([before, after]: [u64; 2]) -> String {
     match before {
@@ -240,7 +219,7 @@ fn time(distribution: &Distribution, share: f64) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::{Distribution, Report, Series, grouped, html, share, time};
+    use super::{Distribution, Report, Series, html, share, time};
     use std::time::Duration;
 
     #[test]
@@ -260,12 +239,7 @@ mod tests {
     }
 
     #[test]
-    fn numbers_can_be_read() {
-        let numbers = [0, 999, 1000, 1_234_567].map(grouped);
-        assert_eq!(
-            numbers,
-            ["0", "999", "1\u{202f}000", "1\u{202f}234\u{202f}567"]
-        );
+    fn what_compression_saves_is_a_share() {
         assert_eq!(
             [[0, 0], [200, 50], [u64::MAX, 0]].map(share),
             ["\u{2013}", "25 %", "0 %"]

@@ -6,7 +6,7 @@ use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::layout::Board;
-use super::ledger::{Account, Gauge, Ledger};
+use super::ledger::{Account, Gauge, Ledger, Total};
 use super::names;
 use super::slot::{Kind, Slot};
 use crate::httpd::log::{Level, log_server};
@@ -14,7 +14,7 @@ use crate::httpd::sys;
 
 /// What the parent process keeps the memory by. It names the layout too: a restart may load another
 /// version of this module.
-const KEY: &CStr = c"mod_websocket.scoreboard.2";
+const KEY: &CStr = c"mod_websocket.scoreboard.3";
 
 /// Set by the parent process, before it forks.
 pub(super) static BOARD: OnceLock<Board> = OnceLock::new();
@@ -107,6 +107,20 @@ pub fn is_draining() -> bool {
 pub fn change_gauge(gauge: Gauge, more: i64) {
     if let Some(own) = OWN.get().filter(|own| own.is_alone) {
         own.ledger.change(gauge, more);
+    }
+}
+
+/// Sets a gauge of this child.
+pub fn set_gauge(gauge: Gauge, value: u64) {
+    if let Some(own) = OWN.get().filter(|own| own.is_alone) {
+        own.ledger.set(gauge, value);
+    }
+}
+
+/// Adds to a total of this child.
+pub fn add_total(total: Total, more: u64) {
+    if let Some(own) = OWN.get() {
+        own.ledger.add(total, more);
     }
 }
 

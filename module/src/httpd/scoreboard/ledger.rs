@@ -11,6 +11,7 @@ use super::series::{CAUSES, CODES, Closed, Series};
 #[repr(C, align(64))]
 pub(super) struct Ledger {
     gauges: [AtomicU64; Gauge::ALL.len()],
+    totals: [AtomicU64; Total::ALL.len()],
     /// One for each name, and the last for all others.
     accounts: [Account; NAMES + 1],
 }
@@ -24,11 +25,69 @@ pub enum Gauge {
     Blocked,
     /// 1: the child serves its connections to their ends and takes no more.
     Draining,
+    /// Subscriptions to topics.
+    Subscriptions,
+    /// The [`Link`] by which the child sends to the broker of topics.
+    Sends,
+    /// The [`Link`] by which the child gets the broker's messages for this host.
+    Imports,
+    /// Since when that link is as it is, in seconds since 1970.
+    ImportsSince,
+    /// So many messages the broker had that this host had not got, when the child last asked.
+    Behind,
+    /// Messages to topics that wait for the broker.
+    Waiting,
 }
 
 impl Gauge {
     /// All of them, in the order of their numbers.
-    pub(super) const ALL: [Self; 3] = [Self::Threads, Self::Blocked, Self::Draining];
+    pub(super) const ALL: [Self; 9] = [
+        Self::Threads,
+        Self::Blocked,
+        Self::Draining,
+        Self::Subscriptions,
+        Self::Sends,
+        Self::Imports,
+        Self::ImportsSince,
+        Self::Behind,
+        Self::Waiting,
+    ];
+}
+
+/// What a child counts of itself; no total ever goes down.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Total {
+    /// Messages that were published to topics.
+    Published,
+    /// Messages of topics that were queued for subscribers, once for each.
+    Delivered,
+}
+
+impl Total {
+    /// All of them, in the order of their numbers.
+    pub(super) const ALL: [Self; 2] = [Self::Published, Self::Delivered];
+}
+
+/// A connection to a broker.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Link {
+    /// There was none yet.
+    #[default]
+    None,
+    /// It works.
+    Connected,
+    /// It does not work any more, or never did.
+    Cut,
+}
+
+impl From<u64> for Link {
+    fn from(number: u64) -> Self {
+        match number {
+            1 => Self::Connected,
+            2 => Self::Cut,
+            _ => Self::None,
+        }
+    }
 }
 
 /// The most kinds of those who close connections.
@@ -172,8 +231,20 @@ impl Ledger {
         self.gauges[gauge as usize].fetch_add(more.cast_unsigned(), Ordering::Relaxed);
     }
 
+    pub(super) fn set(&self, gauge: Gauge, value: u64) {
+        self.gauges[gauge as usize].store(value, Ordering::Relaxed);
+    }
+
     pub(super) fn gauge(&self, gauge: Gauge) -> u64 {
         read(&self.gauges[gauge as usize])
+    }
+
+    pub(super) fn add(&self, total: Total, more: u64) {
+        self.totals[total as usize].fetch_add(more, Ordering::Relaxed);
+    }
+
+    pub(super) fn total(&self, total: Total) -> u64 {
+        read(&self.totals[total as usize])
     }
 
     /// Forgets what the child had open; what it has counted stays.
@@ -198,12 +269,14 @@ impl Ledger {
 
 #[cfg(test)]
 mod tests {
-    use super::{CODES, Closed, Gauge, Ledger, Series};
+    use super::{CODES, Closed, Gauge, Ledger, Link, Series, Total};
 
     #[test]
     fn a_ledger_keeps_its_totals_when_its_child_has_ended() {
         let ledger = Ledger::default();
         ledger.change(Gauge::Threads, 7);
+        ledger.set(Gauge::Imports, Link::Cut as u64);
+        ledger.add(Total::Delivered, 9);
         let account = ledger.account(3);
         account.begin();
         account.begin();
@@ -215,6 +288,8 @@ mod tests {
         let mut series = Series::default();
         ledger.add_to(3, &mut series);
         assert_eq!((ledger.gauge(Gauge::Threads), series.open), (0, 0));
+        assert_eq!(Link::from(ledger.gauge(Gauge::Imports)), Link::None);
+        assert_eq!(ledger.total(Total::Delivered), 9);
         assert_eq!((series.accepted, series.received), (2, [2, 20]));
         assert_eq!((series.queued, series.closed.len()), (0, 1));
     }
@@ -244,9 +319,19 @@ mod tests {
     }
 
     #[test]
-    fn each_gauge_has_its_place() {
+    fn each_gauge_and_each_total_has_its_place() {
         for (number, gauge) in Gauge::ALL.into_iter().enumerate() {
             assert_eq!(gauge as usize, number);
+        }
+        for (number, total) in Total::ALL.into_iter().enumerate() {
+            assert_eq!(total as usize, number);
+        }
+    }
+
+    #[test]
+    fn a_link_is_what_was_written() {
+        for link in [Link::None, Link::Connected, Link::Cut] {
+            assert_eq!(Link::from(link as u64), link);
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use super::board::BOARD;
 use super::layout::Board;
-use super::ledger::Gauge;
+use super::ledger::{Gauge, Link, Total};
 use super::names::Name;
 use super::series::Series;
 use super::slot::Open;
@@ -19,6 +19,10 @@ pub struct Report {
     pub processes: Vec<Process>,
     /// By location and plugin, sorted. There is none where nothing was counted.
     pub series: Vec<Series>,
+    /// Messages that were published to topics.
+    pub published: u64,
+    /// Messages of topics that were queued for subscribers, once for each.
+    pub delivered: u64,
 }
 
 /// A child.
@@ -34,6 +38,18 @@ pub struct Process {
     pub blocked: u64,
     /// Whether it serves its connections to their ends and takes no more.
     pub is_draining: bool,
+    /// Subscriptions to topics.
+    pub subscriptions: u64,
+    /// The connection by which it sends to a broker of topics.
+    pub sends: Link,
+    /// The connection by which it gets the messages of a broker for this host.
+    pub imports: Link,
+    /// Since when that one is as it is, in seconds since 1970.
+    pub imports_since: u64,
+    /// So many messages the broker had that this host had not got, when the child last asked.
+    pub behind: u64,
+    /// Messages to topics that wait for the broker.
+    pub waiting: u64,
 }
 
 /// Adds up what all children have counted until now. Totals never go down from one report to the
@@ -44,7 +60,13 @@ pub fn report() -> Report {
         began: board.began(),
         processes: processes(board),
         series: series(board),
+        published: total(board, Total::Published),
+        delivered: total(board, Total::Delivered),
     })
+}
+
+fn total(board: &Board, total: Total) -> u64 {
+    board.used_ledgers().map(|ledger| ledger.total(total)).sum()
 }
 
 fn processes(board: &Board) -> Vec<Process> {
@@ -60,6 +82,12 @@ fn processes(board: &Board) -> Vec<Process> {
             threads: gauge(Gauge::Threads),
             blocked: gauge(Gauge::Blocked),
             is_draining: gauge(Gauge::Draining) > 0,
+            subscriptions: gauge(Gauge::Subscriptions),
+            sends: gauge(Gauge::Sends).into(),
+            imports: gauge(Gauge::Imports).into(),
+            imports_since: gauge(Gauge::ImportsSince),
+            behind: gauge(Gauge::Behind),
+            waiting: gauge(Gauge::Waiting),
         }
     });
     let mut processes: Vec<_> = process.filter(|process| process.pid != 0).collect();

@@ -11,7 +11,9 @@ use super::connection::Connection;
 use super::lease::Lease;
 use super::link::Entry;
 use super::settings::Settings;
+use super::standing::note_imports;
 use crate::httpd::log::{Level, log_server};
+use crate::httpd::scoreboard::Link;
 use crate::topics::hub::{Hub, describe, log_seldom};
 use crate::topics::log::{Backlog, Imported, Mark};
 use crate::topics::message::{Kind, Message};
@@ -72,6 +74,7 @@ impl<'i> Importer<'i> {
                 Err(why) => why,
             };
             if !std::mem::replace(&mut was_cut, true) {
+                note_imports(Link::Cut);
                 self.log(
                     Level::Error,
                     &format!("nothing comes from it any more: {why}"),
@@ -212,6 +215,7 @@ impl<'i> Importer<'i> {
 
     fn tell(&self, catching: &mut Catching) {
         catching.is_told = true;
+        note_imports(Link::Connected);
         if catching.was_cut {
             let count = catching.count;
             let text = format!("this host gets its messages again; {count} came meanwhile");

@@ -7,7 +7,9 @@ use super::backoff::Backoff;
 use super::connection::Connection;
 use super::link::Batch;
 use super::settings::Settings;
+use super::standing;
 use crate::httpd::log::{Level, log_server};
+use crate::httpd::scoreboard::{Gauge, Link, change_gauge};
 use crate::topics::hub::describe;
 use crate::topics::log::{Backlog, Log};
 use crate::topics::outbox::{Outbox, Sending};
@@ -17,7 +19,7 @@ use crate::topics::random::random;
 const MOST: usize = 64;
 const MOST_BYTES: usize = 1 << 20;
 
-/// While nothing is sent, the broker is asked for a sign of life so often.
+/// The broker is asked so often for its newest message, which is a sign of life, too.
 const PING_INTERVAL: Duration = Duration::from_secs(2);
 
 /// How often a child looks whether another one of its host listens to the broker.
@@ -114,7 +116,12 @@ impl<'s> Sender<'s> {
 
     /// Returns without an error when the child ends and all is sent.
     async fn serve(&self, broker: &mut Connection, unsent: &mut Unsent) -> Result<(), String> {
+        let mut looked = None;
         loop {
+            if looked.is_none_or(|looked: Instant| looked.elapsed() >= PING_INTERVAL) {
+                self.look(broker).await?;
+                looked = Some(Instant::now());
+            }
             if unsent.messages.is_empty() {
                 unsent.messages = self.outbox.take(MOST, MOST_BYTES);
             }
@@ -129,6 +136,8 @@ impl<'s> Sender<'s> {
                 broker.publish(&batch, self.settings).await?;
                 unsent.tried = None;
                 unsent.first += unsent.messages.len() as u64;
+                let count = i64::try_from(unsent.messages.len()).unwrap_or(i64::MAX);
+                change_gauge(Gauge::Waiting, -count);
                 unsent.messages.clear();
                 continue;
             }
@@ -136,13 +145,30 @@ impl<'s> Sender<'s> {
                 return Ok(());
             }
             let news = self.outbox.news.notified();
-            if tokio::time::timeout(PING_INTERVAL, news).await.is_err() {
-                broker.ping().await?;
-            }
+            // Whichever comes first.
+            let _ = tokio::time::timeout(PING_INTERVAL, news).await;
         }
     }
 
+    /// The number of the last message of the broker that this host has got.
+    fn imported(&self) -> Result<Option<u64>, String> {
+        let mark = self.log.mark().map_err(|error| describe(&error))?;
+        Ok(mark.map(|mark| mark.number))
+    }
+
+    /// Looks how far this host has come.
+    async fn look(&self, broker: &mut Connection) -> Result<(), String> {
+        if !broker.keeps() {
+            return broker.ping().await;
+        }
+        let newest = broker.newest().await?.unwrap_or(0);
+        let got = self.imported()?.unwrap_or(newest);
+        standing::note_behind(newest.saturating_sub(got));
+        Ok(())
+    }
+
     fn note_connected(&self) {
+        standing::note_sends(Link::Connected);
         let address = &self.settings.address;
         let (level, what) = if self.outbox.set_cut(false) {
             (Level::Warning, "this process reaches the broker again")
@@ -153,6 +179,7 @@ impl<'s> Sender<'s> {
     }
 
     fn note_cut(&self, why: &str) {
+        standing::note_sends(Link::Cut);
         if self.outbox.set_cut(true) {
             let address = &self.settings.address;
             let consequence = self.outbox.partition.consequence();
