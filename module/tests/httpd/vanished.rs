@@ -14,7 +14,7 @@ use xtask::port::free_port;
 
 use crate::support::journal::Journal;
 use crate::support::server::ensure_healthy;
-use crate::support::{Client, Context, Handshake, cases};
+use crate::support::{Client, Context, Handshake, cases, wait_until};
 
 cases! {
     "a client whose link goes down is gone after interval and timeout, and others are served"
@@ -152,9 +152,10 @@ fn silent(context: &Context) -> Result<()> {
         network.set_up(false)?;
         journal.expect_one_disconnect(SOON)?;
         httpd.wait_for_log("[Hermit] gone", SOON)?;
-        let log = httpd.error_log()?;
-        let told = log.matches("closed by the server (timeout) with code 1011");
-        ensure!(told.count() == 2, "{log}");
+        let told = "the WebSocket has ended: closed by the server (timeout) with code 1011";
+        wait_until("both ends are logged", || {
+            Ok(httpd.error_log()?.matches(told).count() == 2)
+        })?;
         other.echo("still here")?;
         other.close()
     })
