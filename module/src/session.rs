@@ -7,6 +7,7 @@
 
 mod application;
 mod handler;
+mod held;
 mod limiter;
 mod pace;
 mod plugged;

@@ -383,6 +383,34 @@ typedef struct _WebSocketEndingServer {
 #define WEBSOCKET_ENDING(server) WEBSOCKET_ENDING_FUNCTION(server, WS_Ending, ending)
 #define WEBSOCKET_BUFFERED(server) WEBSOCKET_ENDING_FUNCTION(server, WS_Buffered, buffered)
 
+/* ---- Flow control ---------------------------------------------------------------------------- */
+
+/*
+ * With `paused` not 0: from now on no on_message of this connection begins, except one that begins
+ * at this moment on another thread. Nothing is read from the client, which then has to wait. With 0,
+ * the messages that waited come, in order. Pausing twice is the same as once. It may be called
+ * wherever send may be called. Returns 1, or 0 if the connection is closing or gone.
+ *
+ * A paused client gets no pong for its pings, and its close frame is not noticed. The module goes on
+ * to ping it, and counts it as alive if its system takes that. WebSocketIdleTimeout and
+ * WebSocketMessageTimeout do not run. Closing works as usual; what the client still sends is dropped.
+ */
+typedef int (CALLBACK *WS_Pause)(const struct _WebSocketServer *server, int paused);
+
+/*
+ * The fields that newer modules have after those for the end of a connection. Ask for the functions
+ * with the macros below: they are NULL if the module does not have them.
+ */
+typedef struct _WebSocketFlowServer {
+    WebSocketEndingServer ending;
+    WS_Pause pause;
+} WebSocketFlowServer;
+
+#define WEBSOCKET_PAUSE(server)                               \
+    ((server)->size >= sizeof(WebSocketFlowServer)            \
+         ? ((const WebSocketFlowServer *)(server))->pause     \
+         : (WS_Pause)NULL)
+
 /* ---- Functions that the module calls --------------------------------------------------------- */
 
 /*

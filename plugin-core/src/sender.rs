@@ -8,6 +8,7 @@
 #![allow(unsafe_code)]
 
 mod error;
+mod flow;
 mod gate;
 mod peer;
 mod topics;
@@ -324,7 +325,8 @@ struct Server {
 }
 
 // SAFETY: the host lets any thread call `send`, `send_message`, `try_send_message`,
-// `buffered` and the functions for topics while the table is valid, and this code uses nothing else of it.
+// `buffered`, `pause` and the functions for topics while the table is valid, and this code uses
+// nothing else of it.
 unsafe impl Send for Server {}
 // SAFETY: as above; the value itself never changes.
 unsafe impl Sync for Server {}

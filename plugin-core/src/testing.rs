@@ -38,7 +38,7 @@ pub use request::Request;
 
 use crate::Topics;
 use crate::abi::host::{self, Instance};
-use crate::abi::{EndingServer, WebSocketPlugin};
+use crate::abi::{FlowServer, WebSocketPlugin};
 use crate::export::{self, Exported};
 use server::{Log, Server};
 use std::ptr;
@@ -210,7 +210,7 @@ impl Host {
     fn ask(&self, request: Request) -> Result<Client<'_>, Refusal> {
         let log = Arc::clone(&self.log);
         let size = match self.instance {
-            Some(_) => EndingServer::SIZE,
+            Some(_) => FlowServer::SIZE,
             None => server::C_SIZE,
         };
         let server = Server::new(size, request, log, Some(self.topics));
@@ -262,7 +262,7 @@ pub fn unattached_log() -> Vec<LogLine> {
 /// share one table.
 static UNATTACHED: LazyLock<Arc<Server>> = LazyLock::new(|| {
     Server::new(
-        EndingServer::SIZE,
+        FlowServer::SIZE,
         Request::new(),
         Arc::clone(&UNATTACHED_LOG),
         None,

@@ -65,6 +65,8 @@ static void print_ending(void)
     SIZE(WebSocketEndingServer);
     OFFSET(WebSocketEndingServer, ending);
     OFFSET(WebSocketEndingServer, buffered);
+    SIZE(WebSocketFlowServer);
+    OFFSET(WebSocketFlowServer, pause);
     SIZE(WebSocketEnding);
     OFFSET(WebSocketEnding, size);
     OFFSET(WebSocketEnding, closed_by);
@@ -144,6 +146,9 @@ static size_t CALLBACK received(void *plugin_private, const WebSocketServer *ser
 
     WS_Try_Send try_send = WEBSOCKET_TRY_SEND(server);
 
+    if (WEBSOCKET_PAUSE(server) != NULL) {
+        (void)WEBSOCKET_PAUSE(server)(server, 1);
+    }
     if (plugin_private == NULL) {
         server->close(server);
     }

@@ -49,10 +49,12 @@ mod output {
     mod caller;
     mod chunk;
     mod ending;
+    mod flow;
     mod frame;
     mod frames;
     mod framing;
     mod object;
+    mod pause;
     mod policy;
     mod queue;
     mod sending;
@@ -63,6 +65,7 @@ mod output {
     pub(crate) use caller::Caller;
     pub(crate) use framing::Framing;
     pub(crate) use object::{Home, Output, Queued, Wake};
+    pub(crate) use pause::Pause;
     pub(crate) use policy::{QueuePolicy, SlowClient};
     pub(crate) use queue::Closed;
     pub(crate) use writer::Progress;
@@ -92,5 +95,6 @@ pub use relay_model::{
     what_is_published_is_delivered_by_whoever_delivers,
 };
 pub use turns_model::{
-    a_wake_up_during_a_turn_is_not_lost, every_arrival_is_followed_by_a_turn, every_output_is_taken,
+    a_message_follows_the_end_of_a_pause, a_wake_up_during_a_turn_is_not_lost,
+    every_arrival_is_followed_by_a_turn, every_output_is_taken,
 };

@@ -6,12 +6,14 @@ use loom::sync::Notify;
 use loom::sync::atomic::{AtomicUsize, Ordering};
 use loom::thread;
 
+use crate::output::Pause;
 use crate::ready::{Queued, Ready};
 use crate::run_state::RunState;
 
 /// A connection. Its turns count what has arrived.
 struct Connection {
     arrived: AtomicUsize,
+    pause: Pause,
     state: RunState<Life>,
 }
 
@@ -41,6 +43,7 @@ impl Loop {
     fn new() -> Arc<Self> {
         let connection = Connection {
             arrived: AtomicUsize::new(0),
+            pause: Pause::default(),
             state: RunState::new(),
         };
         connection.state.start(Life { seen: 0 });
@@ -83,7 +86,9 @@ impl Loop {
     /// Takes a turn, as `Connection::turn` does. Gives what it has seen, if there was one.
     fn turn(&self, connection: &Connection) -> Option<usize> {
         let mut life = connection.state.begin()?;
-        life.seen = connection.arrived.load(Ordering::Relaxed);
+        if !connection.pause.is_on() {
+            life.seen = connection.arrived.load(Ordering::Relaxed);
+        }
         let seen = life.seen;
         if connection.state.end(life) {
             self.enqueue();
@@ -128,6 +133,29 @@ pub fn a_wake_up_during_a_turn_is_not_lost() {
     };
     event_loop.run(1);
     job.join().unwrap();
+    sender.join().unwrap();
+}
+
+/// A thread pauses and resumes while a message arrives: it is seen all the same.
+pub fn a_message_follows_the_end_of_a_pause() {
+    let event_loop = Loop::new();
+    let plugin = {
+        let event_loop = Arc::clone(&event_loop);
+        thread::spawn(move || {
+            for _ in 0..2 {
+                event_loop.connection.pause.begin();
+                if event_loop.connection.pause.lift() {
+                    event_loop.enqueue();
+                }
+            }
+        })
+    };
+    let sender = {
+        let event_loop = Arc::clone(&event_loop);
+        thread::spawn(move || event_loop.arrive())
+    };
+    event_loop.run(1);
+    plugin.join().unwrap();
     sender.join().unwrap();
 }
 

@@ -21,6 +21,11 @@ fn a_wake_up_during_a_turn_is_not_lost() {
 }
 
 #[test]
+fn a_message_follows_the_end_of_a_pause() {
+    model(models::a_message_follows_the_end_of_a_pause);
+}
+
+#[test]
 fn a_turn_that_blocks_is_found() {
     model(models::a_turn_that_blocks_is_found);
 }

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 
 use super::caller::Caller;
 use super::framing::Framing;
+use super::pause::Pause;
 use super::policy::{QueuePolicy, SlowClient};
 use super::queue::Queue;
 use super::writer::{Shared, Writer};
@@ -75,6 +76,7 @@ pub struct Output<S = Transport> {
     pub(super) is_leaving: AtomicBool,
     /// [`cut`](Self::cut) was called.
     pub(super) is_cut: AtomicBool,
+    pub(super) pause: Pause,
     /// About how many bytes of an unfinished message the session holds.
     unfinished: AtomicUsize,
     /// The flusher has the connection on its list.
@@ -109,6 +111,7 @@ impl<S: Stream> Output<S> {
             slow_client: policy.slow_client,
             is_leaving: AtomicBool::new(false),
             is_cut: AtomicBool::new(false),
+            pause: Pause::default(),
             unfinished: AtomicUsize::new(0),
             is_scheduled: AtomicBool::new(false),
         })

@@ -17,10 +17,13 @@ use crate::protocol::Opcode;
 
 /// The table of a [`Server`](super::server::Server) without its state. A null state stands for no
 /// connection.
-pub(super) const TABLE: abi::EndingServer = abi::EndingServer {
-    topics: TOPICS,
-    ending,
-    buffered,
+pub(super) const TABLE: abi::FlowServer = abi::FlowServer {
+    ending: abi::EndingServer {
+        topics: TOPICS,
+        ending,
+        buffered,
+    },
+    pause,
 };
 
 const TOPICS: abi::TopicServer = abi::TopicServer {
@@ -37,7 +40,7 @@ const TOPICS: abi::TopicServer = abi::TopicServer {
 
 const EXTENDED: abi::ExtendedServer = abi::ExtendedServer {
     base: abi::WebSocketServer {
-        size: abi::EndingServer::SIZE,
+        size: abi::FlowServer::SIZE,
         version: abi::WEBSOCKET_SERVER_VERSION_1,
         state: ptr::null_mut(),
         request,
@@ -59,11 +62,11 @@ const EXTENDED: abi::ExtendedServer = abi::ExtendedServer {
 /// A table that stands for no connection. It is valid for as long as the module is loaded.
 pub(super) fn unattached() -> *const abi::WebSocketServer {
     /// A table behind a shared reference.
-    struct Shared(abi::EndingServer);
+    struct Shared(abi::FlowServer);
     // SAFETY: nothing writes to the table, and its one pointer is null.
     unsafe impl Sync for Shared {}
     static UNATTACHED: Shared = Shared(TABLE);
-    &raw const UNATTACHED.0.topics.table.extended.base
+    &raw const UNATTACHED.0.ending.topics.table.extended.base
 }
 
 unsafe extern "system" fn request(server: *const abi::WebSocketServer) -> *mut abi::RequestRec {
@@ -329,6 +332,20 @@ unsafe extern "system" fn ending(
 unsafe extern "system" fn buffered(server: *const abi::WebSocketServer) -> usize {
     // SAFETY: a plugin passes the table it was given.
     unsafe { with_attached(server, 0, |attached, _| Some(attached.output().waiting())) }
+}
+
+unsafe extern "system" fn pause(server: *const abi::WebSocketServer, is_paused: c_int) -> c_int {
+    // SAFETY: a plugin passes the table it was given.
+    unsafe {
+        with_attached(server, 0, |attached, _| {
+            let output = attached.output();
+            Some(c_int::from(if is_paused == 0 {
+                output.resume()
+            } else {
+                output.pause()
+            }))
+        })
+    }
 }
 
 unsafe extern "system" fn close(server: *const abi::WebSocketServer) {

@@ -45,8 +45,9 @@ impl<'b> Input<'b> {
     }
 
     /// The bytes that are not taken yet.
+    #[must_use]
     #[inline]
-    pub(super) fn rest(&self) -> &[u8] {
+    pub fn rest(&self) -> &[u8] {
         &self.bytes[self.taken..self.end()]
     }
 

@@ -71,6 +71,8 @@ pub enum Unread {
     Some,
     /// The same, and it is not read before the client takes output.
     HeldBack,
+    /// The same, and it is not read before the plugin resumes.
+    Paused,
 }
 
 /// What a turn has found.
@@ -113,8 +115,10 @@ pub(super) struct Keepalive {
     /// What was found last of an unfinished frame or message, and since when it has not changed.
     progress: u32,
     progress_at: Instant,
-    /// The client was not read from, as it takes no output.
+    /// The client was not read from, as it takes no output or the plugin had paused.
     was_paused: bool,
+    /// The plugin had paused at the end of the last turn.
+    was_paused_by_plugin: bool,
 }
 
 /// A ping that the client has not answered.
@@ -155,6 +159,7 @@ impl Keepalive {
             progress: 0,
             progress_at: now,
             was_paused: false,
+            was_paused_by_plugin: false,
         };
         keepalive.look_at(keepalive.ping_interval.after(now));
         keepalive.look_at(keepalive.idle_timeout.part(LOOKS).after(now));
@@ -207,6 +212,11 @@ impl Keepalive {
     /// What is due, if anything is. After an end nothing more is.
     pub(super) fn due(&mut self, findings: Findings, outgoing: &impl Outgoing) -> Option<Due> {
         self.note_progress(findings);
+        let is_paused = findings.unread == Unread::Paused;
+        if is_paused || self.was_paused_by_plugin {
+            self.note_pause(is_paused);
+            self.was_paused_by_plugin = is_paused;
+        }
         if self.check_at.is_none_or(|at| self.now < at) {
             return None;
         }
@@ -243,13 +253,28 @@ impl Keepalive {
         }
     }
 
+    /// The plugin does not let the client be read from, or did not until now. Its silence says
+    /// nothing then, and a pong that is read late says nothing about its round trip.
+    #[cold]
+    fn note_pause(&mut self, goes_on: bool) {
+        self.idle_since = self.now;
+        if let Some(ping) = &mut self.ping {
+            ping.is_answered = true;
+            if !goes_on {
+                // The pong may be on its way only now.
+                ping.taken = self.now;
+            }
+        }
+    }
+
     /// Notes whether more has arrived of an unfinished frame or message. While the client takes no
-    /// output, nothing more can.
+    /// output, or the plugin has paused, nothing more can.
     fn note_progress(&mut self, findings: Findings) {
         let Some(progress) = findings.unfinished else {
             return;
         };
-        let is_paused = findings.output.is_full() || findings.unread == Unread::HeldBack;
+        let is_paused = findings.output.is_full()
+            || matches!(findings.unread, Unread::HeldBack | Unread::Paused);
         if progress != self.progress || is_paused || self.was_paused {
             self.progress = progress;
             self.progress_at = self.now;
@@ -339,6 +364,9 @@ impl Keepalive {
         outgoing: &impl Outgoing,
     ) -> Result<Look, Ending> {
         ping.taken = ping.taken.max(taken);
+        if findings.unread == Unread::Paused {
+            return self.check_taken(ping, outgoing);
+        }
         let mut due = self.ping_timeout.after(ping.taken);
         if due.is_some_and(|due| due <= self.now) {
             let bytes = outgoing.bytes_taken().unwrap_or(ping.bytes);
@@ -353,6 +381,26 @@ impl Keepalive {
         }
         self.ping = Some(ping);
         Ok(due)
+    }
+
+    /// Whether a client is still waited for whose pongs are not read. It lives if its system takes
+    /// pings: nothing else can be known. If the system does not tell, the timeout for output has to
+    /// find a client that is gone.
+    fn check_taken(&mut self, ping: Ping, outgoing: &impl Outgoing) -> Result<Look, Ending> {
+        let due = self.ping_timeout.after(ping.taken);
+        if due.is_some_and(|due| due > self.now) {
+            self.ping = Some(ping);
+            return Ok(due);
+        }
+        if outgoing
+            .bytes_taken()
+            .is_some_and(|bytes| bytes <= ping.bytes)
+        {
+            return Err(Ending::Silent);
+        }
+        self.ping = None;
+        self.heard = self.now;
+        Ok(self.ping_interval.after(self.now))
     }
 
     fn look_at(&mut self, time: Option<Instant>) {

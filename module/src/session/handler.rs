@@ -21,6 +21,19 @@ pub(super) struct Handler<'a, A, S> {
     pub(super) traces: bool,
     /// How many messages the client may have sent by now, since the connection opened.
     pub(super) last: u64,
+    /// Whether the client's messages are dropped, because the plugin has paused and nothing is
+    /// waited for but the client's close frame.
+    pub(super) drops: bool,
+}
+
+/// How much of some bytes was handled.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Handled {
+    All,
+    /// What comes before a message that the client may not send yet.
+    TooMany,
+    /// What comes before the plugin paused.
+    UpToPause,
 }
 
 impl<A: Application, S: Stream> Handler<'_, A, S> {
@@ -29,14 +42,14 @@ impl<A: Application, S: Stream> Handler<'_, A, S> {
             .in_callback(|| self.application.in_callbacks(body));
     }
 
-    /// Handles the bytes of a read. Returns `false` at a message that the client may not send yet.
+    /// Handles the bytes of a read, as far as that may be done now.
     pub(super) fn handle_input(
         &self,
         connection: &mut Connection,
-        mut input: Input<'_>,
+        input: &mut Input<'_>,
         received: &mut Traffic,
-    ) -> bool {
-        loop {
+    ) -> Handled {
+        while !self.is_paused() {
             // A local count stays in registers, and one comparison stands for all rare cases.
             let mut whole = Traffic::default();
             let quick = if self.traces {
@@ -44,27 +57,40 @@ impl<A: Application, S: Stream> Handler<'_, A, S> {
             } else {
                 self.last.saturating_sub(received.messages)
             };
-            while let Some((kind, mut payload)) = connection.whole_message(&mut input) {
+            while !self.drops
+                && let Some((kind, mut payload)) = connection.whole_message(input)
+            {
                 let length = payload.len();
                 if whole.messages >= quick
                     && !self.admits(received.messages + whole.messages, kind, length)
                 {
                     received.add(whole);
-                    return false;
+                    return Handled::TooMany;
                 }
                 whole.add(Traffic::message(length));
                 self.application.message(kind, &mut payload);
+                if self.output.is_paused() {
+                    break;
+                }
             }
             received.add(whole);
-            match connection.receive(&mut input) {
+            if self.is_paused() {
+                break;
+            }
+            match connection.receive(input) {
                 Some(action) => {
                     if !self.handle(action, received) {
-                        return false;
+                        return Handled::TooMany;
                     }
                 }
-                None => return true,
+                None => return Handled::All,
             }
         }
+        Handled::UpToPause
+    }
+
+    fn is_paused(&self) -> bool {
+        !self.drops && self.output.is_paused()
     }
 
     /// Like [`handle_input`](Self::handle_input), for bytes that were read directly into the
@@ -74,9 +100,14 @@ impl<A: Application, S: Stream> Handler<'_, A, S> {
         connection: &mut Connection,
         read: usize,
         received: &mut Traffic,
-    ) -> bool {
+    ) -> Handled {
         let action = connection.filled(read);
-        action.is_none_or(|action| self.handle(action, received))
+        let is_in_time = action.is_none_or(|action| self.handle(action, received));
+        if is_in_time {
+            Handled::All
+        } else {
+            Handled::TooMany
+        }
     }
 
     /// Hands a message to the application. Returns whether the client may send it.
@@ -90,7 +121,9 @@ impl<A: Application, S: Stream> Handler<'_, A, S> {
             return false;
         }
         received.add(Traffic::message(payload.len()));
-        self.application.message(kind, payload);
+        if !self.drops {
+            self.application.message(kind, payload);
+        }
         true
     }
 

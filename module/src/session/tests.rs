@@ -1,5 +1,7 @@
 //! Sessions with a scripted stream and a scripted application.
 
+mod pause;
+
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
 use std::io::{self, IoSlice};

@@ -1,23 +1,23 @@
 //! The turns of a session.
 
 mod ending;
+mod reading;
 
-use std::io;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::application::Application;
-use super::handler::Handler;
+use super::held::Held;
 use super::limiter::Limiter;
 use super::pace::Pace;
 use super::plugged::Plugged;
 use crate::budget::{self, Charge};
 use crate::output::{Output, Progress};
 use crate::protocol::{
-    Await, Connection, Due, Ending, Input, MessageRate, Opcode, OutputState, Traffic, Unread,
+    Await, Connection, Due, Ending, MessageRate, Opcode, OutputState, Traffic, Unread,
 };
-use crate::transport::Stream;
-use crate::transport::Transport;
+use crate::transport::{Stream, Transport};
+use reading::Flow;
 
 /// The shortest time to the next turn if this one was not allowed to read.
 const LOOK_AGAIN: Duration = Duration::from_millis(100);
@@ -50,6 +50,8 @@ enum Rest {
     HeldBack,
     /// There may be something, to be read when the client may send more messages.
     Limited,
+    /// There may be something, to be read when the plugin resumes.
+    Paused,
 }
 
 impl Rest {
@@ -58,6 +60,7 @@ impl Rest {
             Self::Nothing => Unread::Nothing,
             Self::More | Self::Limited => Unread::Some,
             Self::HeldBack => Unread::HeldBack,
+            Self::Paused => Unread::Paused,
         }
     }
 }
@@ -76,6 +79,8 @@ pub struct Session<A: Application = Plugged, S: Stream = Transport> {
     /// The messages and bytes received from the client.
     received: Traffic,
     limiter: Option<Box<Limiter>>,
+    /// What was read before the plugin paused, and has to be handled when it resumes.
+    held: Option<Box<Held>>,
 }
 
 impl<A: Application, S: Stream> Session<A, S> {
@@ -93,6 +98,7 @@ impl<A: Application, S: Stream> Session<A, S> {
             charge: Charge::default(),
             received: Traffic::default(),
             limiter: None,
+            held: None,
         }
     }
 
@@ -127,7 +133,7 @@ impl<A: Application, S: Stream> Session<A, S> {
         if let Some(took) = self.connection.take_round_trip() {
             self.output.meter().ping(took);
         }
-        let held = self.connection.held();
+        let held = self.connection.held() + self.held.as_ref().map_or(0, |held| held.size());
         // The output is told first, so that a thread that finds the limit exceeded sees which
         // connection holds the memory.
         let output = &self.output;
@@ -141,6 +147,7 @@ impl<A: Application, S: Stream> Session<A, S> {
         let rest = match () {
             () if !self.connection.is_reading() => Rest::Nothing,
             () if is_held_up => Rest::More,
+            () if self.flow() == Flow::Held => Rest::Paused,
             () if self.resumes(now).is_some() => Rest::Limited,
             () => self.read(buffer, now),
         };
@@ -158,15 +165,11 @@ impl<A: Application, S: Stream> Session<A, S> {
                         deadline,
                     }
                 }
-                // Only pending output would tell when to read again.
-                Rest::HeldBack if write => {
-                    self.connection.release();
-                    Next::Wait {
-                        read: false,
-                        write,
-                        deadline,
-                    }
-                }
+                // The plugin may have closed or resumed the connection meanwhile.
+                Rest::Paused if self.flow() != Flow::Held => Next::Again,
+                // Only the plugin, or pending output, would tell when to read again.
+                Rest::Paused => self.wait_without_reading(write, deadline),
+                Rest::HeldBack if write => self.wait_without_reading(write, deadline),
                 Rest::Limited => self.wait_to_resume(now, write, deadline),
                 Rest::More | Rest::HeldBack => Next::Again,
             },
@@ -195,6 +198,15 @@ impl<A: Application, S: Stream> Session<A, S> {
         self.limiter.as_ref()?.resumes(now)
     }
 
+    fn wait_without_reading(&mut self, write: bool, deadline: Option<Instant>) -> Next {
+        self.connection.release();
+        Next::Wait {
+            read: false,
+            write,
+            deadline,
+        }
+    }
+
     /// Waits until the session may read again. A `deadline` that has passed may be one that only
     /// reading could change, or one of output that came during the turn.
     fn wait_to_resume(&mut self, now: Instant, write: bool, deadline: Option<Instant>) -> Next {
@@ -205,94 +217,6 @@ impl<A: Application, S: Stream> Session<A, S> {
             write,
             deadline: deadline.into_iter().chain(self.resumes(now)).min(),
         }
-    }
-
-    /// Reads as much as one turn may. Returns what may be left.
-    fn read(&mut self, buffer: &mut [u8], now: Instant) -> Rest {
-        while self.connection.is_reading() {
-            match self.read_once(buffer, now) {
-                Ok(true) => {
-                    if is_full(&self.output.write()) {
-                        return Rest::More;
-                    }
-                }
-                Ok(false) => return Rest::Nothing,
-                Err(error) => match error.kind() {
-                    io::ErrorKind::WouldBlock => return Rest::Nothing,
-                    io::ErrorKind::ResourceBusy => return Rest::HeldBack,
-                    io::ErrorKind::Interrupted => {}
-                    _ => {
-                        self.output.fail(error);
-                        return Rest::Nothing;
-                    }
-                },
-            }
-            if self.resumes(now).is_some() {
-                return Rest::Limited;
-            }
-            if !self.pace.goes_on() {
-                return Rest::More;
-            }
-        }
-        Rest::Nothing
-    }
-
-    /// Reads and handles the bytes of one system call. Returns whether there may be more.
-    fn read_once(&mut self, buffer: &mut [u8], now: Instant) -> io::Result<bool> {
-        let Self {
-            connection,
-            output,
-            application,
-            pace,
-            received,
-            limiter,
-            ..
-        } = self;
-        let before = received.messages;
-        let most = limiter
-            .as_ref()
-            .map_or(u64::MAX, |limiter| limiter.most(now));
-        let handler = Handler {
-            output,
-            application,
-            traces: application.traces_frames(),
-            last: before.saturating_add(most),
-        };
-        let mut is_in_time = true;
-        let (read, may_be_more) = if let Some(space) = connection.spare() {
-            let (read, more) = output.read(pace.limit(space))?;
-            handler.in_callbacks(|| {
-                is_in_time = handler.handle_filled(connection, read, received);
-            });
-            (read, more)
-        } else {
-            let most = limiter
-                .as_ref()
-                .map_or(usize::MAX, |limiter| limiter.most_bytes(now));
-            let room = (buffer.len() - Input::BEHIND).min(most);
-            let (read, more) = output.read(pace.limit(&mut buffer[..room]))?;
-            let input = Input::new(buffer, read);
-            handler.in_callbacks(|| {
-                is_in_time = handler.handle_input(connection, input, received);
-            });
-            (read, more)
-        };
-        if let Some(limiter) = limiter {
-            limiter.count(received.messages - before, now);
-        }
-        if read == 0 {
-            connection.finish();
-        } else {
-            connection.heard();
-        }
-        if !is_in_time {
-            self.close(Ending::Flooding);
-            self.connection.finish();
-        }
-        if !self.connection.is_reading() {
-            self.output.seal();
-        }
-        Ok(may_be_more)
     }
 
     /// Writes what waits, does what is due, and finds out what the session has to wait for. `rest`

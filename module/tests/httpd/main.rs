@@ -37,6 +37,7 @@ mod message_rate;
 mod messages;
 mod mistakes;
 mod origin;
+mod pause;
 mod plain_requests;
 mod proxies;
 mod redirects;
@@ -116,6 +117,7 @@ const THEMES: &[&[Case]] = &[
     slow_reader::CASES,
     steady_reader::CASES,
     try_send::CASES,
+    pause::CASES,
     topics::CASES,
     topics::cluster::CASES,
     topics::figures::CASES,

@@ -20,13 +20,14 @@ use xtask::server_root::ServerRoot;
 use crate::support::{Client, Context, Handshake, PATIENCE};
 
 /// The plugins in the common library of the tests. Each example has its own library.
-const TEST_PLUGINS: [&str; 8] = [
+const TEST_PLUGINS: [&str; 9] = [
     "census",
     "fragile",
     "hermit",
     "scribe",
     "settings",
     "unmakeable",
+    "valve",
     "visitor",
     "witness",
 ];

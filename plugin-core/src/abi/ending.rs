@@ -93,7 +93,7 @@ pub type EndingOf = unsafe extern "system" fn(*const WebSocketServer, *mut Endin
 /// `on_disconnect` returns.
 pub type Buffered = unsafe extern "system" fn(*const WebSocketServer) -> usize;
 
-/// The complete server table of our module.
+/// The server table with these functions.
 ///
 /// Check `size` before reading a field, with [`current`](Self::current). One release appended all
 /// fields after `topics`.

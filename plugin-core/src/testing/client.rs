@@ -7,18 +7,28 @@ use crate::abi::{
     MESSAGE_TYPE_PING, MESSAGE_TYPE_TEXT,
 };
 use crate::{CloseCode, IntoClose, Message};
+use std::cell::{Cell, RefCell};
+use std::collections::VecDeque;
 use std::ffi::{c_int, c_void};
 use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+/// The longest time that [`Client::receive`] waits.
+const PATIENCE: Duration = Duration::from_secs(10);
 
 /// A connected client. When it is dropped, it is gone without a close frame.
 pub struct Client<'h> {
     host: &'h Host,
     server: Arc<Server>,
     private: *mut c_void,
+    /// Messages that the plugin has not got yet: type and payload.
+    unread: RefCell<VecDeque<(c_int, Vec<u8>)>>,
+    /// Callbacks run, and so no other may.
+    is_running: Cell<bool>,
 }
 
 // SAFETY: `private` is the plugin's state of the connection, whose callbacks may run on any thread.
-// `&mut self` keeps two callbacks from overlapping.
+// `is_running` keeps two callbacks from overlapping.
 unsafe impl Send for Client<'_> {}
 
 impl<'h> Client<'h> {
@@ -30,22 +40,52 @@ impl<'h> Client<'h> {
             host,
             server,
             private,
+            unread: RefCell::default(),
+            is_running: Cell::new(false),
         }
     }
 
     /// Sends a message, and returns after the plugin's callback has returned.
+    ///
+    /// While the plugin has [paused](crate::Sender::pause) the client, the message waits. When the
+    /// plugin has resumed it, the next call of [`received`](Self::received),
+    /// [`receive`](Self::receive) or `send` delivers what waits.
     pub fn send<'m>(&mut self, message: impl Into<Message<'m>>) {
-        match message.into() {
-            Message::Text(text) => self.deliver(MESSAGE_TYPE_TEXT, text.as_bytes()),
-            Message::Binary(bytes) => self.deliver(MESSAGE_TYPE_BINARY, bytes),
-        }
+        // A plugin may write to the buffer, so give it a copy.
+        let message = match message.into() {
+            Message::Text(text) => (MESSAGE_TYPE_TEXT, text.as_bytes().to_vec()),
+            Message::Binary(bytes) => (MESSAGE_TYPE_BINARY, bytes.to_vec()),
+        };
+        self.unread.borrow_mut().push_back(message);
+        self.run();
     }
 
-    fn deliver(&mut self, kind: c_int, payload: &[u8]) {
-        // A plugin may write to the buffer, so give it a copy.
-        let mut payload = payload.to_vec();
+    /// Runs the callbacks that are due.
+    fn run(&self) {
+        if self.is_running.replace(true) {
+            return;
+        }
+        while let Some((kind, payload)) = self.next_message() {
+            self.deliver(kind, payload);
+        }
+        self.is_running.set(false);
+    }
+
+    fn next_message(&self) -> Option<(c_int, Vec<u8>)> {
+        let mut unread = self.unread.borrow_mut();
+        if !self.server.is_paused() {
+            return unread.pop_front();
+        }
+        if self.server.is_closed() {
+            // httpd waits for nothing but the client's close frame.
+            unread.clear();
+        }
+        None
+    }
+
+    fn deliver(&self, kind: c_int, mut payload: Vec<u8>) {
         let (data, length) = (payload.as_mut_ptr(), payload.len());
-        // SAFETY: `on_connect` returned `private`, and `&mut self` keeps callbacks from
+        // SAFETY: `on_connect` returned `private`, and `is_running` keeps callbacks from
         // overlapping.
         unsafe {
             if let Some(on_message) = (*self.host.plugin).on_message {
@@ -57,6 +97,7 @@ impl<'h> Client<'h> {
     /// Everything that the plugin has sent since the last call.
     #[must_use]
     pub fn received(&self) -> Vec<Received> {
+        self.run();
         self.server.take_sent()
     }
 
@@ -68,7 +109,19 @@ impl<'h> Client<'h> {
     /// The plugin sends nothing for ten seconds.
     #[must_use]
     pub fn receive(&self) -> Received {
-        self.server.wait_for_sent()
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            self.run();
+            if let Some(received) = self.server.wait_for_sent(deadline) {
+                return received;
+            }
+        }
+    }
+
+    /// Whether the plugin has [paused](crate::Sender::pause) this client.
+    #[must_use]
+    pub fn is_paused(&self) -> bool {
+        self.server.is_paused()
     }
 
     /// Stops reading: from now on [`try_send`](crate::Sender::try_send) finds the queue full. Other
@@ -97,6 +150,7 @@ impl<'h> Client<'h> {
     /// Closes the connection with a [`Close`](crate::Close) or a [`CloseCode`], which the server
     /// answers. Senders that the plugin has kept are closed when this returns.
     pub fn close(self, close: impl IntoClose) {
+        self.run();
         let close = close.into_close();
         let code = close.code().get();
         self.server
@@ -110,6 +164,7 @@ impl<'h> Client<'h> {
 
 impl Drop for Client<'_> {
     fn drop(&mut self) {
+        self.run();
         self.server
             .hang_up(Ending::told(CLOSED_BY_NOBODY, 1006, "", false));
         // SAFETY: `on_connect` returned `private`, and this is its last use. The server is dropped

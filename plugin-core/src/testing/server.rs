@@ -6,28 +6,23 @@ mod topics;
 use super::topics::functions::host_table;
 use super::topics::{Receive, Space};
 use super::{LogLine, Received, Refusal, Request};
-use crate::abi::{
-    CLOSED_BY_PLUGIN, Ending, EndingServer, REQUEST_USER, TopicTable, WebSocketServer,
-};
+use crate::abi::{CLOSED_BY_PLUGIN, Ending, FlowServer, REQUEST_USER, TopicTable, WebSocketServer};
 use std::collections::VecDeque;
 use std::ffi::c_uint;
 use std::ptr;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
-use std::time::Duration;
+use std::time::Instant;
 
 /// The size of the C module's table.
 #[allow(clippy::cast_possible_truncation, reason = "less than a hundred bytes")]
 pub(super) const C_SIZE: c_uint = size_of::<WebSocketServer>() as c_uint;
 
-/// The longest time that [`Server::wait_for_sent`] waits.
-const PATIENCE: Duration = Duration::from_secs(10);
-
 /// The host's side of a connection. The table is the first field, so that a pointer to the table is
 /// one to the whole struct.
 #[repr(C)]
 pub(super) struct Server {
-    table: EndingServer,
+    table: FlowServer,
     /// Itself.
     own: Weak<Self>,
     id: u64,
@@ -62,6 +57,10 @@ struct Sent {
     closing: Option<Ending>,
     /// The client does not read.
     full: bool,
+    /// The plugin does not read.
+    is_paused: bool,
+    /// Callbacks may have become due since the last wait.
+    is_due: bool,
 }
 
 impl Server {
@@ -137,15 +136,41 @@ impl Server {
         lock(&self.sent).queue.drain(..).collect()
     }
 
-    pub(super) fn wait_for_sent(&self) -> Received {
-        let nothing = |sent: &mut Sent| sent.queue.is_empty();
+    /// Waits for something that the plugin sends. `None`: callbacks may have become due.
+    ///
+    /// # Panics
+    ///
+    /// Nothing happens until `deadline`.
+    pub(super) fn wait_for_sent(&self, deadline: Instant) -> Option<Received> {
+        let patience = deadline.saturating_duration_since(Instant::now());
+        let nothing = |sent: &mut Sent| sent.queue.is_empty() && !sent.is_due;
         let waited = self
             .arrived
-            .wait_timeout_while(lock(&self.sent), PATIENCE, nothing);
-        let (mut sent, _) = waited.unwrap_or_else(PoisonError::into_inner);
-        sent.queue
-            .pop_front()
-            .expect("the plugin sends something within ten seconds")
+            .wait_timeout_while(lock(&self.sent), patience, nothing);
+        let (mut sent, waited) = waited.unwrap_or_else(PoisonError::into_inner);
+        assert!(
+            !waited.timed_out(),
+            "the plugin sends something within ten seconds"
+        );
+        sent.is_due = false;
+        sent.queue.pop_front()
+    }
+
+    /// Pauses or resumes the client. Returns `false` if the connection is closed.
+    fn set_paused(&self, is_paused: bool) -> bool {
+        let mut sent = lock(&self.sent);
+        sent.is_paused = is_paused;
+        sent.is_due |= !is_paused;
+        self.arrived.notify_all();
+        !sent.closed
+    }
+
+    pub(super) fn is_paused(&self) -> bool {
+        lock(&self.sent).is_paused
+    }
+
+    pub(super) fn is_closed(&self) -> bool {
+        lock(&self.sent).closed
     }
 
     /// Refuses all messages from now on. The connection has ended in this way, unless the plugin

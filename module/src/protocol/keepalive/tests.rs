@@ -384,3 +384,52 @@ fn an_ending_has_a_code_of_the_version() {
         assert_eq!(ending.close_code(Version::V8).get(), 1001);
     }
 }
+
+#[test]
+fn a_paused_client_lives_for_as_long_as_its_system_takes_pings() {
+    let mut case = Case::new(&PINGED);
+    case.unread = Unread::Paused;
+    let mut taken = 1000;
+    for number in 1..4 {
+        let second = 30 + 50 * (u64::from(number) - 1);
+        assert_eq!(case.turn(second), ping(number));
+        taken += 6;
+        case.taken.set(Some(taken));
+        assert_eq!(case.turn(second + 20), None);
+    }
+    assert_eq!(case.turn(180), ping(4));
+    assert_eq!(case.turn(199), None);
+    assert_eq!(case.turn(200), SILENT, "its system took nothing");
+}
+
+#[test]
+fn a_paused_client_of_which_nobody_knows_what_it_takes_lives() {
+    let mut case = Case::new(&PINGED);
+    case.taken.set(None);
+    case.unread = Unread::Paused;
+    assert_eq!(case.turn(30), ping(1));
+    assert_eq!(case.turn(50), None);
+    assert_eq!(case.turn(80), ping(2));
+}
+
+#[test]
+fn a_client_has_its_time_to_answer_after_a_pause_and_the_late_pong_is_not_measured() {
+    let mut case = Case::new(&PINGED);
+    assert_eq!(case.turn(30), ping(1));
+    case.unread = Unread::Paused;
+    assert_eq!(case.turn(40), None);
+    case.unread = Unread::Nothing;
+    assert_eq!(case.turn(49), None);
+    assert_eq!(case.turn(68), None);
+    case.keepalive.begin(case.at(68));
+    case.keepalive.heard();
+    case.keepalive.pong(&[0, 0, 0, 1]);
+    assert_eq!(case.keepalive.round_trip(), None);
+    let mut case = Case::new(&PINGED);
+    assert_eq!(case.turn(30), ping(1));
+    case.unread = Unread::Paused;
+    assert_eq!(case.turn(40), None);
+    case.unread = Unread::Nothing;
+    assert_eq!(case.turn(49), None);
+    assert_eq!(case.turn(69), SILENT);
+}

@@ -33,12 +33,23 @@ pub(crate) fn on_all_ways(
     config: &str,
     body: impl Fn(&mut AnyClient) -> Result<()> + Sync,
 ) -> Result<()> {
+    on_all_ways_to(context, config, ECHO, body)
+}
+
+/// The same, to other plugins than an echo: those of a location, and of one with detached
+/// connections.
+pub(crate) fn on_all_ways_to(
+    context: &Context,
+    config: &str,
+    targets: [&str; 2],
+    body: impl Fn(&mut AnyClient) -> Result<()> + Sync,
+) -> Result<()> {
     let httpd = start(context, config)?;
     let mut ways = SOCKETS.to_vec();
     if context.serves_http2()? {
         ways.push(("HTTP/2", http2));
     }
-    on_each(&httpd, &ways, body)
+    on_each(&httpd, &ways, targets, body)
 }
 
 /// The same, but not over HTTP/2.
@@ -47,45 +58,49 @@ pub(crate) fn on_sockets(
     config: &str,
     body: impl Fn(&mut AnyClient) -> Result<()> + Sync,
 ) -> Result<()> {
-    on_each(&start(context, config)?, &SOCKETS, body)
+    on_each(&start(context, config)?, &SOCKETS, ECHO, body)
 }
 
-/// A name, and what opens a WebSocket.
-type Way = (&'static str, fn(&Httpd) -> Result<AnyClient>);
+/// A name, and what opens a WebSocket to one of two targets.
+type Way = (&'static str, fn(&Httpd, [&str; 2]) -> Result<AnyClient>);
+
+/// Where to find an echo, and one with detached connections.
+const ECHO: [&str; 2] = ["/echo", "/detached"];
 
 const SOCKETS: [Way; 3] = [("plain", plain), ("detached", detached), ("TLS", tls)];
 
-fn plain(httpd: &Httpd) -> Result<AnyClient> {
+fn plain(httpd: &Httpd, [target, _]: [&str; 2]) -> Result<AnyClient> {
     let mut client = Client::connect_with_buffer(httpd.address(), BUFFER_SIZE)?;
-    client.upgrade(&Handshake::to("/echo"))?;
+    client.upgrade(&Handshake::to(target))?;
     Ok(any(client))
 }
 
-fn detached(httpd: &Httpd) -> Result<AnyClient> {
+fn detached(httpd: &Httpd, [_, target]: [&str; 2]) -> Result<AnyClient> {
     let mut client = Client::connect_with_buffer(httpd.address(), BUFFER_SIZE)?;
-    client.upgrade(&Handshake::to("/detached"))?;
+    client.upgrade(&Handshake::to(target))?;
     Ok(any(client))
 }
 
-fn tls(httpd: &Httpd) -> Result<AnyClient> {
+fn tls(httpd: &Httpd, [target, _]: [&str; 2]) -> Result<AnyClient> {
     let mut client = Client::connect_tls_with_buffer(httpd, BUFFER_SIZE)?;
-    client.upgrade(&Handshake::to("/echo"))?;
+    client.upgrade(&Handshake::to(target))?;
     Ok(any(client))
 }
 
-fn http2(httpd: &Httpd) -> Result<AnyClient> {
-    alone(Http2::connect(httpd.address())?, &Handshake::to("/echo"))
+fn http2(httpd: &Httpd, [target, _]: [&str; 2]) -> Result<AnyClient> {
+    alone(Http2::connect(httpd.address())?, &Handshake::to(target))
 }
 
 fn on_each(
     httpd: &Httpd,
     ways: &[Way],
+    targets: [&str; 2],
     body: impl Fn(&mut AnyClient) -> Result<()> + Sync,
 ) -> Result<()> {
     thread::scope(|scope| {
         let ways = ways.iter().map(|(name, open)| {
             let body = &body;
-            scope.spawn(move || body(&mut open(httpd)?).context(*name))
+            scope.spawn(move || body(&mut open(httpd, targets)?).context(*name))
         });
         let ways: Vec<_> = ways.collect();
         ways.into_iter()

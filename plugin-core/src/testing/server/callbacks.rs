@@ -5,16 +5,16 @@
 
 use super::{C_SIZE, LogLine, Received, Refusal, Server, lock};
 use crate::abi::{
-    self, CLOSED_BY_PLUGIN, Ending, EndingServer, ExtendedServer, LOG_DEBUG, LOG_ERROR, LOG_INFO,
-    LOG_WARNING, RequestRec, SEND_ACCEPTED, SEND_CLOSED, SEND_FULL, ServerTable, TopicServer,
-    WEBSOCKET_SERVER_VERSION_1, WebSocketServer,
+    self, CLOSED_BY_PLUGIN, Ending, EndingServer, ExtendedServer, FlowServer, LOG_DEBUG, LOG_ERROR,
+    LOG_INFO, LOG_WARNING, RequestRec, SEND_ACCEPTED, SEND_CLOSED, SEND_FULL, ServerTable,
+    TopicServer, WEBSOCKET_SERVER_VERSION_1, WebSocketServer,
 };
 use crate::testing::server::topics::{publish, subscribe, topics, unsubscribe};
 use log::Level;
 use std::ffi::{CStr, CString, c_char, c_int, c_uint};
 use std::{ptr, slice};
 
-pub(super) fn table(size: c_uint) -> EndingServer {
+pub(super) fn table(size: c_uint) -> FlowServer {
     let extended = ExtendedServer {
         base: WebSocketServer {
             size,
@@ -46,10 +46,13 @@ pub(super) fn table(size: c_uint) -> EndingServer {
         publish,
         topics,
     };
-    EndingServer {
-        topics,
-        ending,
-        buffered,
+    FlowServer {
+        ending: EndingServer {
+            topics,
+            ending,
+            buffered,
+        },
+        pause,
     }
 }
 
@@ -71,7 +74,7 @@ unsafe fn extended<'a>(table: *const WebSocketServer) -> &'a Server {
     // SAFETY: the caller guarantees the table.
     let server = unsafe { server(table) };
     assert!(
-        server.table.topics.table.extended.base.size > C_SIZE,
+        server.table.ending.topics.table.extended.base.size > C_SIZE,
         "a plugin calls a function beyond the table's size"
     );
     server
@@ -256,4 +259,9 @@ unsafe extern "system" fn ending(table: *const WebSocketServer, answer: *mut End
 unsafe extern "system" fn buffered(table: *const WebSocketServer) -> usize {
     // SAFETY: as above.
     unsafe { server(table) }.waiting()
+}
+
+unsafe extern "system" fn pause(table: *const WebSocketServer, is_paused: c_int) -> c_int {
+    // SAFETY: as above.
+    c_int::from(unsafe { server(table) }.set_paused(is_paused != 0))
 }

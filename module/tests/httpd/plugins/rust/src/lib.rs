@@ -8,5 +8,6 @@ mod hermit;
 mod scribe;
 mod settings;
 mod unmakeable;
+mod valve;
 mod visitor;
 mod witness;

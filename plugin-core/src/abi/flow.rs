@@ -1,0 +1,49 @@
+//! Flow control: what the module appends to the server table behind the functions for the end of a
+//! connection.
+
+use super::server::has_size;
+use super::{EndingServer, WebSocketServer};
+use std::ffi::{c_int, c_uint};
+use std::mem::offset_of;
+
+/// `WS_Pause`: keeps the client's messages from the plugin if the last argument is not 0; lets them
+/// come again if it is 0. Returns 1, or 0 if the connection is closing or gone. Any thread may call
+/// it, from `on_connect` on until `on_disconnect` returns.
+pub type Pause = unsafe extern "system" fn(*const WebSocketServer, c_int) -> c_int;
+
+/// The server table with flow control.
+///
+/// Check `size` before reading a field, with [`current`](Self::current).
+#[repr(C)]
+pub struct FlowServer {
+    /// The fields that older modules have, too.
+    pub ending: EndingServer,
+    /// See [`Pause`].
+    pub pause: Pause,
+}
+
+impl FlowServer {
+    /// The value of `size`: 192 on 64-bit systems.
+    #[allow(
+        clippy::cast_possible_truncation,
+        reason = "less than two hundred bytes"
+    )]
+    pub const SIZE: c_uint = size_of::<Self>() as c_uint;
+
+    /// The table behind `server`, if its size covers all fields.
+    ///
+    /// # Safety
+    ///
+    /// As for [`ExtendedServer::extended`](super::ExtendedServer::extended).
+    #[must_use]
+    pub unsafe fn current<'a>(server: *const WebSocketServer) -> Option<&'a Self> {
+        // SAFETY: the caller guarantees `size`, and so the fields that it covers.
+        unsafe { has_size(server, Self::SIZE).then(|| &*server.cast()) }
+    }
+}
+
+// The offsets that plugins are built with. Moving a field requires a new major version.
+const _: () = {
+    assert!(offset_of!(FlowServer, pause) == size_of::<EndingServer>());
+    assert!(size_of::<FlowServer>() == size_of::<EndingServer>() + super::WORD);
+};
