@@ -17,7 +17,6 @@ use crate::protocol::{
     Await, Connection, Due, Ending, MessageRate, Opcode, OutputState, Traffic, Unread,
 };
 use crate::transport::{Stream, Transport};
-use reading::Flow;
 
 /// The shortest time to the next turn if this one was not allowed to read.
 const LOOK_AGAIN: Duration = Duration::from_millis(100);
@@ -63,6 +62,18 @@ impl Rest {
             Self::Paused => Unread::Paused,
         }
     }
+}
+
+/// What may be done with the client's messages.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Flow {
+    /// They are read, and the plugin gets them.
+    On,
+    /// They wait, because the plugin has paused.
+    Held,
+    /// They are read and dropped: the plugin has paused, and nothing is waited for but the
+    /// client's close frame.
+    Dropped,
 }
 
 /// A connection that its application has accepted. Dropping the session ends the connection for the
@@ -196,6 +207,24 @@ impl<A: Application, S: Stream> Session<A, S> {
     /// now.
     fn resumes(&self, now: Instant) -> Option<Instant> {
         self.limiter.as_ref()?.resumes(now)
+    }
+
+    #[inline]
+    fn flow(&self) -> Flow {
+        if self.output.is_paused() {
+            self.flow_in_pause()
+        } else {
+            Flow::On
+        }
+    }
+
+    #[cold]
+    fn flow_in_pause(&self) -> Flow {
+        if self.output.is_closed() {
+            Flow::Dropped
+        } else {
+            Flow::Held
+        }
     }
 
     fn wait_without_reading(&mut self, write: bool, deadline: Option<Instant>) -> Next {

@@ -3,44 +3,14 @@
 use std::io;
 use std::time::Instant;
 
-use super::{Rest, Session, is_full};
+use super::{Flow, Rest, Session, is_full};
 use crate::protocol::{Ending, Input};
 use crate::session::application::Application;
 use crate::session::handler::{Handled, Handler};
 use crate::session::held::Held;
 use crate::transport::Stream;
 
-/// What may be done with the client's messages.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Flow {
-    /// They are read, and the plugin gets them.
-    On,
-    /// They wait, because the plugin has paused.
-    Held,
-    /// They are read and dropped: the plugin has paused, and nothing is waited for but the
-    /// client's close frame.
-    Dropped,
-}
-
 impl<A: Application, S: Stream> Session<A, S> {
-    #[inline]
-    pub(super) fn flow(&self) -> Flow {
-        if self.output.is_paused() {
-            self.flow_in_pause()
-        } else {
-            Flow::On
-        }
-    }
-
-    #[cold]
-    fn flow_in_pause(&self) -> Flow {
-        if self.output.is_closed() {
-            Flow::Dropped
-        } else {
-            Flow::Held
-        }
-    }
-
     /// Reads as much as one turn may. Returns what may be left.
     pub(super) fn read(&mut self, buffer: &mut [u8], now: Instant) -> Rest {
         while self.connection.is_reading() {
