@@ -40,6 +40,7 @@ mod published;
 mod publisher;
 mod random;
 mod relay;
+mod report;
 mod rules;
 mod space;
 mod subscriber;

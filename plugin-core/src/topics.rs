@@ -83,7 +83,7 @@ pub struct HistoryMessage<'m> {
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Member {
-    /// Identifies the connection among all of this host's.
+    /// Identifies the connection among those of all hosts.
     pub id: u64,
     /// The user that httpd has authenticated.
     pub user: Option<String>,

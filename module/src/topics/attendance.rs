@@ -6,7 +6,7 @@
 use serde_json::{Value, json};
 
 use super::hub::Hub;
-use super::log::{LeftBehind, Listed};
+use super::log::{Change, LeftBehind, Listed};
 use super::message::{Kind, Message};
 use super::presence::{Identity, Topics, change};
 use super::publisher::Publisher;
@@ -74,27 +74,35 @@ impl Hub {
                 let _ = Self::failed(&error);
                 return part.into_iter().chain(topics).collect();
             }
-            for change in &changes {
-                let left: Vec<_> = change.left.iter().map(|id| id_to_json(*id)).collect();
-                self.tell(change.space, &change.topic, "left", &left);
-                let joined: Vec<_> = change.joined.iter().map(Listed::to_json).collect();
-                self.tell(change.space, &change.topic, "joined", &joined);
-            }
+            self.tell_changes(&changes);
         }
     }
 
     /// Removes what children have left that have ended, and tells of those who were on topics.
     pub(super) fn remove_dead(&self) {
         match self.log.remove_dead(self.child) {
-            Ok(all) => {
-                for LeftBehind { space, topic, ids } in all {
-                    let left: Vec<_> = ids.into_iter().map(id_to_json).collect();
-                    self.tell(space, &topic, "left", &left);
-                }
-            }
+            Ok(all) => self.tell_left(all),
             Err(error) => {
                 let _ = Self::failed(&error);
             }
+        }
+    }
+
+    /// Tells the subscribers of this host who has come and gone.
+    pub(super) fn tell_changes(&self, changes: &[Change]) {
+        for change in changes {
+            let left: Vec<_> = change.left.iter().map(|id| id_to_json(*id)).collect();
+            self.tell(change.space, &change.topic, "left", &left);
+            let joined: Vec<_> = change.joined.iter().map(Listed::to_json).collect();
+            self.tell(change.space, &change.topic, "joined", &joined);
+        }
+    }
+
+    /// Tells the subscribers of this host of those who were left behind.
+    pub(super) fn tell_left(&self, all: Vec<LeftBehind>) {
+        for LeftBehind { space, topic, ids } in all {
+            let left: Vec<_> = ids.into_iter().map(id_to_json).collect();
+            self.tell(space, &topic, "left", &left);
         }
     }
 

@@ -22,6 +22,7 @@ mod lease;
 mod link;
 mod nats;
 mod redis;
+mod roster;
 mod sender;
 mod settings;
 mod standing;
@@ -41,6 +42,7 @@ use crate::httpd::thread::spawn_lasting;
 pub use address::{Address, Credentials};
 use importer::Importer;
 pub(super) use lease::Lease;
+use roster::Roster;
 use sender::Sender;
 pub use settings::{DEFAULT_KEEP, Settings};
 
@@ -50,6 +52,8 @@ pub use settings::{DEFAULT_KEEP, Settings};
 pub(super) fn prepare(log: &Log, lease: &Lease, is_alone: bool) -> Result<(), LogError> {
     if (is_alone || log.mark()?.is_none()) && lease.take() {
         log.begin_backlog()?;
+        // Whoever was there on other hosts may be gone.
+        log.remove_silent_hosts(u64::MAX)?;
     }
     Ok(())
 }
@@ -100,13 +104,15 @@ fn run(hub: &Hub, outbox: &Outbox, settings: &Settings, lease: Lease) {
         }
     };
     let sender = Sender::new(&hub.log, outbox, settings);
-    let importer = Importer::new(hub, outbox, settings, lease);
+    let roster = Roster::new(hub, outbox);
+    let importer = Importer::new(hub, outbox, settings, lease, &roster);
     runtime.block_on(async {
         // The sender returns when the child ends.
         tokio::select! {
             biased;
             () = sender.run() => {}
             () = importer.run() => {}
+            () = roster.run() => {}
         }
     });
     standing::note_sends(Link::None);

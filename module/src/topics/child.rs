@@ -119,7 +119,12 @@ fn open() -> Result<(Hub, Option<Brokerage>), String> {
     let outbox = settings
         .broker
         .map(|_| Outbox::new(commons.size / PARTS_OF_OUTBOX, settings.partition));
+    let salt = match &brokerage {
+        Some(_) => log.own_host().map_err(|error| describe(&error))?.0.number(),
+        None => 0,
+    };
     let hub = Hub {
+        salt,
         log,
         commons,
         rules: Rules(settings.rules),
@@ -145,6 +150,9 @@ fn open_log(
         let lease = broker.lease(commons);
         broker::prepare(&log, &lease, commons.is_alone())?;
         brokerage = Some((Arc::clone(broker), lease));
+    } else if commons.is_alone() {
+        // A broker was removed: nobody tells of its hosts any more.
+        log.remove_silent_hosts(u64::MAX)?;
     }
     let newest = log.newest()?;
     Ok((log, newest, brokerage))

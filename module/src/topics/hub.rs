@@ -24,6 +24,8 @@ pub(super) struct Hub {
     pub(super) rules: Rules,
     pub(super) spaces: Vec<SpaceId>,
     pub(super) child: ChildId,
+    /// Makes the numbers of this host's connections unlike those of others.
+    pub(super) salt: u64,
     /// The subscribers of this child.
     pub(super) rooms: RwLock<HashMap<SpaceId, Members<Member>>>,
     pub(super) delivery: Delivery,

@@ -7,11 +7,13 @@
 
 mod clock;
 mod history;
+mod hosts;
 mod imports;
 mod keys;
 mod members;
 mod once;
 mod source;
+mod untold;
 
 use std::path::Path;
 
@@ -26,14 +28,16 @@ use crate::httpd::environment;
 
 pub(super) use clock::now;
 pub(super) use history::{Since, Wanted};
+pub(super) use hosts::HostId;
 pub(super) use imports::{Backlog, Counted, Imported, Mark};
 pub use members::Listed;
 pub(super) use members::{Change, ChildId, LeftBehind};
 pub(super) use once::Claimed;
 pub(super) use source::{Source, SourceId};
+pub(super) use untold::Untold;
 
 /// The tables of a [`Log`].
-const TABLES: u32 = 8;
+const TABLES: u32 = 10;
 
 /// A message may take so much of the log's memory: one part of so many.
 pub(super) const PARTS_OF_LARGEST: usize = 32;
@@ -65,6 +69,11 @@ pub(super) struct Log {
     counts: Table,
     /// Who is on topics whose members are shown, by topic, child and connection.
     members: Table,
+    /// What other hosts were not told yet: keys of `counts` and `members`, without a child for the
+    /// former.
+    untold: Table,
+    /// This host and others.
+    hosts: Table,
     /// How far brokers were read.
     imports: Table,
     /// The broker from which messages come, if they do not come from here.
@@ -138,6 +147,8 @@ impl Log {
             history: environment.create_database(&mut txn, Some("history"))?,
             counts: environment.create_database(&mut txn, Some("counts"))?,
             members: environment.create_database(&mut txn, Some("members"))?,
+            untold: environment.create_database(&mut txn, Some("untold"))?,
+            hosts: environment.create_database(&mut txn, Some("hosts"))?,
             imports: environment.create_database(&mut txn, Some("imports"))?,
             once: environment.create_database(&mut txn, Some("once"))?,
             once_times: environment.create_database(&mut txn, Some("once times"))?,

@@ -95,7 +95,7 @@ impl Outbox {
     /// Takes a message.
     pub(super) fn put(&self, message: Sending) -> Result<(), Refusal> {
         let bytes = message.size();
-        if bytes > self.longest.load(Ordering::Relaxed) {
+        if bytes > self.longest() {
             return Err(Refusal::TooLong);
         }
         let mut waiting = self.lock();
@@ -135,6 +135,11 @@ impl Outbox {
     /// Says how long messages may be, in bytes.
     pub(super) fn set_longest(&self, longest: usize) {
         self.longest.store(longest, Ordering::Relaxed);
+    }
+
+    /// How long messages may be, in bytes, as far as that is known.
+    pub(super) fn longest(&self) -> usize {
+        self.longest.load(Ordering::Relaxed)
     }
 
     /// Says whether the broker can be reached. Returns whether that is new.

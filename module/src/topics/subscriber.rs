@@ -215,9 +215,10 @@ impl Subscriber {
         Ok(())
     }
 
-    /// Unlike that of any other connection of this httpd, also of earlier starts.
+    /// Unlike that of any other connection of this host, also of earlier starts; and, probably, of
+    /// other hosts.
     fn id(&self, hub: &Hub) -> u64 {
-        u64::from(hub.child.number()) << u32::BITS | u64::from(self.number)
+        hub.salt ^ (u64::from(hub.child.number()) << u32::BITS | u64::from(self.number))
     }
 
     fn filters(&self) -> MutexGuard<'_, Option<HashSet<Box<str>>>> {

@@ -127,6 +127,8 @@ const THEMES: &[&[Case]] = &[
     topics::hosts::cuts::CASES,
     topics::hosts::live::CASES,
     topics::hosts::nats::CASES,
+    topics::hosts::presence::CASES,
+    topics::hosts::presence::LIVE_CASES,
     topics::presence::CASES,
     topics::publish::CASES,
     topics::unrest::CASES,

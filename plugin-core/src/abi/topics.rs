@@ -185,7 +185,7 @@ pub type History = unsafe extern "system" fn(
 pub struct TopicMember {
     /// Size of the struct in bytes.
     pub size: c_uint,
-    /// Identifies the connection among all of this host's.
+    /// Identifies the connection among those of all hosts.
     pub id: u64,
     /// The user that httpd has authenticated: `user_length` bytes of UTF-8, or null.
     pub user: *const u8,

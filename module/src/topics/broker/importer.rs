@@ -10,6 +10,7 @@ use super::backoff::Backoff;
 use super::connection::Connection;
 use super::lease::Lease;
 use super::link::Entry;
+use super::roster::Roster;
 use super::settings::Settings;
 use super::standing::note_imports;
 use crate::httpd::log::{Level, log_server};
@@ -18,6 +19,7 @@ use crate::topics::hub::{Hub, describe, log_seldom};
 use crate::topics::log::{Backlog, Imported, Mark};
 use crate::topics::message::{Kind, Message};
 use crate::topics::outbox::Outbox;
+use crate::topics::report::is_report;
 
 /// How often a child that does not import looks whether it is needed, if it is told of no death.
 const LOOK_INTERVAL: Duration = Duration::from_millis(500);
@@ -27,6 +29,7 @@ pub(super) struct Importer<'i> {
     outbox: &'i Outbox,
     settings: &'i Settings,
     lease: Lease,
+    roster: &'i Roster<'i>,
 }
 
 /// What there is to say of a connection to the broker.
@@ -46,12 +49,14 @@ impl<'i> Importer<'i> {
         outbox: &'i Outbox,
         settings: &'i Settings,
         lease: Lease,
+        roster: &'i Roster<'i>,
     ) -> Self {
         Self {
             hub,
             outbox,
             settings,
             lease,
+            roster,
         }
     }
 
@@ -62,6 +67,7 @@ impl<'i> Importer<'i> {
             // Whichever comes first.
             let _ = tokio::time::timeout(LOOK_INTERVAL, deaths).await;
         }
+        self.roster.take_over();
         let mut backoff = Backoff::new();
         let mut was_cut = false;
         loop {
@@ -73,6 +79,7 @@ impl<'i> Importer<'i> {
                 }
                 Err(why) => why,
             };
+            self.roster.pause();
             if !std::mem::replace(&mut was_cut, true) {
                 note_imports(Link::Cut);
                 self.log(
@@ -104,6 +111,7 @@ impl<'i> Importer<'i> {
             let has_backlog = mark.backlog != Backlog::Read;
             if mark.number >= catching.newest && !has_backlog && !catching.is_told {
                 self.tell(&mut catching);
+                self.roster.begin();
                 *was_cut = false;
             }
             let entries = broker.read(&mark.place, !has_backlog).await?;
@@ -126,7 +134,10 @@ impl<'i> Importer<'i> {
                 }
                 None => mark,
             };
-            catching.count += entries.len();
+            let is_message = |entry: &&Entry| {
+                !Message::read(&entry.bytes).is_some_and(|message| is_report(&message))
+            };
+            catching.count += entries.iter().filter(is_message).count();
         }
     }
 
@@ -164,7 +175,17 @@ impl<'i> Importer<'i> {
             self.read(entry, is_old)
         });
         let messages: Vec<_> = read.collect();
-        self.add(before, after, &messages, has_gap)
+        let mark = self.add(before, after, &messages, has_gap)?;
+        self.hear_reports(entries);
+        Ok(mark)
+    }
+
+    fn hear_reports(&self, entries: &[Entry]) {
+        for entry in entries {
+            if let Some(message) = Message::read(&entry.bytes).filter(is_report) {
+                self.roster.hear(message.payload);
+            }
+        }
     }
 
     fn add(
@@ -186,9 +207,12 @@ impl<'i> Importer<'i> {
         let is_text = |message: &Message<'_>| match message.kind {
             Kind::Text | Kind::Json => str::from_utf8(message.payload).is_ok(),
             Kind::Binary => true,
-            // Each host tells of its own.
+            // Hosts tell each other by reports.
             Kind::Presence => false,
         };
+        if Message::read(&entry.bytes).is_some_and(|message| is_report(&message)) {
+            return None;
+        }
         let leave_out = |why: &str| {
             log_seldom(&format!(
                 "topics: a message of the broker is left out: {why}"

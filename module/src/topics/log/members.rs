@@ -3,7 +3,9 @@
 //! Each child writes what it has itself, and removes what children have left that have ended.
 
 use heed::types::DecodeIgnore;
-use heed::{AnyTls, RoTxn};
+use heed::{AnyTls, RoTxn, RwTxn};
+use serde::{Deserialize, Serialize};
+
 use rustix::process::{Pid, test_kill_process};
 
 use super::keys::TopicKey;
@@ -27,8 +29,22 @@ impl ChildId {
         u32::from_be_bytes([a, b, c, d])
     }
 
+    /// Whether this stands for all children of another host. No process id is so large.
+    pub(super) fn is_host(self) -> bool {
+        self.0 >> 63 == 1
+    }
+
+    /// Whether this is a child of this host, and lives.
+    pub(super) fn is_here(self, own: Self) -> bool {
+        !self.is_host() && self.is_alive(own)
+    }
+
     /// Whether the child lives. Children of earlier starts do not, whoever has their process ids.
     pub(super) fn is_alive(self, own: Self) -> bool {
+        if self.is_host() {
+            // Until it is removed.
+            return true;
+        }
         let start = |child: Self| child.number() >> 16;
         if start(self) != start(own) {
             return false;
@@ -39,18 +55,20 @@ impl ChildId {
 }
 
 /// Somebody on a topic, as others see it.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Listed {
-    /// Identifies the connection among those of all children.
+    /// Identifies the connection among those of all hosts.
     pub id: u64,
     /// The user, if httpd has authenticated one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub user: Option<Box<str>>,
     /// What the plugin tells of it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub info: Option<Box<str>>,
 }
 
-/// What has changed on a topic, in one child.
-#[derive(Debug)]
+/// What has changed on a topic, in one child or host.
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(in crate::topics) struct Change {
     pub(in crate::topics) space: SpaceId,
     pub(in crate::topics) topic: Box<str>,
@@ -60,6 +78,19 @@ pub(in crate::topics) struct Change {
     pub(in crate::topics) joined: Vec<Listed>,
     /// Those who have gone.
     pub(in crate::topics) left: Vec<u64>,
+}
+
+impl Change {
+    /// So many are on a topic, and nobody is named yet.
+    pub(super) fn new(space: SpaceId, topic: &str, count: u32) -> Self {
+        Self {
+            space,
+            topic: topic.into(),
+            count,
+            joined: Vec::new(),
+            left: Vec::new(),
+        }
+    }
 }
 
 /// Those whom a child that has ended has left on a topic.
@@ -87,19 +118,23 @@ impl Log {
             } else {
                 self.counts.delete(&mut txn, &count)?;
             }
+            self.note_untold(&mut txn, &key.prefix())?;
             for id in &change.left {
-                self.members.delete(&mut txn, &member(&count, *id))?;
+                let key = member(&count, *id);
+                self.members.delete(&mut txn, &key)?;
+                self.note_untold(&mut txn, &key)?;
             }
             for listed in &change.joined {
                 let key = member(&count, listed.id);
                 self.members.put(&mut txn, &key, &listed.write())?;
+                self.note_untold(&mut txn, &key)?;
             }
         }
         txn.commit()?;
         Ok(())
     }
 
-    /// How many are on a topic in other children than this.
+    /// How many are on a topic in other children than this, and on other hosts.
     pub(in crate::topics) fn count_elsewhere(
         &self,
         (space, topic): (SpaceId, &str),
@@ -111,7 +146,7 @@ impl Log {
         for count in self.counts.prefix_iter(&txn, &prefix)? {
             let (key, number) = count?;
             let child = child(&key[prefix.len()..]);
-            if child.is_some_and(|child| child != own && child.is_alive(own)) {
+            if child.is_some_and(|child| child != own && self.knows(child, own)) {
                 let number = number.first_chunk().copied().unwrap_or_default();
                 sum += u64::from(u32::from_ne_bytes(number));
             }
@@ -119,7 +154,7 @@ impl Log {
         Ok(sum)
     }
 
-    /// Shows who is on a topic.
+    /// Shows who is on a topic, on all hosts.
     pub(in crate::topics) fn list(
         &self,
         (space, topic): (SpaceId, &str),
@@ -131,13 +166,19 @@ impl Log {
         for item in self.members.prefix_iter(&txn, &prefix)? {
             let (key, bytes) = item?;
             if let Some((child, id)) = child_and_id(&key[prefix.len()..])
-                && child.is_alive(own)
+                && self.knows(child, own)
                 && let Some(listed) = Listed::read(id, bytes)
             {
                 visit(listed);
             }
         }
         Ok(())
+    }
+
+    /// Whether those are there that a child or a host has on topics. After a broker was removed,
+    /// nothing is heard of other hosts any more.
+    fn knows(&self, child: ChildId, own: ChildId) -> bool {
+        child.is_alive(own) && (self.source.is_some() || !child.is_host())
     }
 
     /// Removes what children have left that have ended. Returns whom they had on topics whose
@@ -153,17 +194,33 @@ impl Log {
         if dead.is_empty() {
             return Ok(Vec::new());
         }
+        let left = self.remove(&mut txn, |child| dead.contains(&child), |_, _, _| false)?;
+        txn.commit()?;
+        Ok(left)
+    }
+
+    /// Removes what children have left that are gone, but for what `stays`: a member, or, without
+    /// an id, the number of a topic. Returns whom they had on topics whose members are shown.
+    pub(super) fn remove(
+        &self,
+        txn: &mut RwTxn<'_>,
+        is_gone: impl Fn(ChildId) -> bool,
+        stays: impl Fn(SpaceId, &str, Option<u64>) -> bool,
+    ) -> Result<Vec<LeftBehind>, LogError> {
         let mut left = Vec::<LeftBehind>::new();
         let mut gone = Vec::new();
-        for item in self.members.remap_data_type::<DecodeIgnore>().iter(&txn)? {
+        for item in self.members.remap_data_type::<DecodeIgnore>().iter(txn)? {
             let (key, ()) = item?;
             let Some((space, topic, rest)) = split(key) else {
                 continue;
             };
-            let Some((_, id)) = child_and_id(rest).filter(|(child, _)| dead.contains(child)) else {
+            let Some((child, id)) = child_and_id(rest).filter(|(child, _)| is_gone(*child)) else {
                 continue;
             };
-            gone.push(key.to_vec());
+            if stays(space, topic, Some(id)) {
+                continue;
+            }
+            gone.push((child, key.to_vec()));
             match left.last_mut() {
                 Some(last) if (last.space, &*last.topic) == (space, topic) => last.ids.push(id),
                 _ => left.push(LeftBehind {
@@ -173,21 +230,28 @@ impl Log {
                 }),
             }
         }
-        for key in &gone {
-            self.members.delete(&mut txn, key)?;
-        }
-        let mut gone = Vec::new();
-        for item in self.counts.remap_data_type::<DecodeIgnore>().iter(&txn)? {
-            let (key, ()) = item?;
-            let child = split(key).and_then(|(_, _, rest)| child(rest));
-            if child.is_some_and(|child| dead.contains(&child)) {
-                gone.push(key.to_vec());
+        for (child, key) in &gone {
+            self.members.delete(txn, key)?;
+            if !child.is_host() {
+                self.note_untold(txn, key)?;
             }
         }
-        for key in &gone {
-            self.counts.delete(&mut txn, key)?;
+        let mut gone = Vec::new();
+        for item in self.counts.remap_data_type::<DecodeIgnore>().iter(txn)? {
+            let (key, ()) = item?;
+            if let Some((space, topic, rest)) = split(key)
+                && let Some(child) = child(rest).filter(|child| is_gone(*child))
+                && !stays(space, topic, None)
+            {
+                gone.push((child, key.to_vec(), TopicKey::new(space, topic).prefix()));
+            }
         }
-        txn.commit()?;
+        for (child, key, topic) in &gone {
+            self.counts.delete(txn, key)?;
+            if !child.is_host() {
+                self.note_untold(txn, topic)?;
+            }
+        }
         Ok(left)
     }
 
@@ -209,31 +273,31 @@ impl Log {
 }
 
 /// The key of somebody among those whose number has the key `count`.
-fn member(count: &[u8], id: u64) -> Vec<u8> {
+pub(super) fn member(count: &[u8], id: u64) -> Vec<u8> {
     [count, &id.to_be_bytes()].concat()
 }
 
 /// Space, topic, and what follows them in a key.
-fn split(key: &[u8]) -> Option<(SpaceId, &str, &[u8])> {
+pub(super) fn split(key: &[u8]) -> Option<(SpaceId, &str, &[u8])> {
     let (&space, rest) = key.split_first_chunk()?;
     let end = rest.iter().position(|&byte| byte == 0)?;
     let topic = str::from_utf8(&rest[..end]).ok()?;
     Some((SpaceId(space), topic, &rest[end + 1..]))
 }
 
-fn child(rest: &[u8]) -> Option<ChildId> {
+pub(super) fn child(rest: &[u8]) -> Option<ChildId> {
     let number = rest.try_into().ok()?;
     Some(ChildId(u64::from_be_bytes(number)))
 }
 
-fn child_and_id(rest: &[u8]) -> Option<(ChildId, u64)> {
+pub(super) fn child_and_id(rest: &[u8]) -> Option<(ChildId, u64)> {
     let (number, id) = rest.split_at_checked(size_of::<u64>())?;
     let id = id.try_into().ok()?;
     Some((child(number)?, u64::from_be_bytes(id)))
 }
 
 impl Listed {
-    fn write(&self) -> Vec<u8> {
+    pub(super) fn write(&self) -> Vec<u8> {
         let mut bytes = Vec::new();
         for text in [&self.user, &self.info] {
             // The length and one; zero stands for none.
@@ -247,7 +311,7 @@ impl Listed {
         bytes
     }
 
-    fn read(id: u64, bytes: &[u8]) -> Option<Self> {
+    pub(super) fn read(id: u64, bytes: &[u8]) -> Option<Self> {
         let (user, rest) = read_text(bytes)?;
         let (info, _) = read_text(rest)?;
         Some(Self { id, user, info })

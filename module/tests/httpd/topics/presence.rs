@@ -98,7 +98,10 @@ fn killed(context: &Context) -> Result<()> {
 }
 
 /// Asks a client that may be told of others meanwhile.
-fn ask_past_events(client: &mut crate::support::Client, command: &str) -> Result<String> {
+pub(super) fn ask_past_events(
+    client: &mut crate::support::Client,
+    command: &str,
+) -> Result<String> {
     client.text(command)?;
     loop {
         let text = client.next_text()?;
