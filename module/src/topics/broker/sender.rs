@@ -116,29 +116,16 @@ impl<'s> Sender<'s> {
 
     /// Returns without an error when the child ends and all is sent.
     async fn serve(&self, broker: &mut Connection, unsent: &mut Unsent) -> Result<(), String> {
-        let mut looked = None;
+        self.look(broker).await?;
+        let mut looked = Instant::now();
         loop {
-            if looked.is_none_or(|looked: Instant| looked.elapsed() >= PING_INTERVAL) {
+            // What was published does not wait for an answer to anything else.
+            let has_sent = self.send(broker, unsent).await?;
+            if looked.elapsed() >= PING_INTERVAL {
                 self.look(broker).await?;
-                looked = Some(Instant::now());
+                looked = Instant::now();
             }
-            if unsent.messages.is_empty() {
-                unsent.messages = self.outbox.take(MOST, MOST_BYTES);
-            }
-            if !unsent.messages.is_empty() {
-                let batch = Batch {
-                    messages: &unsent.messages,
-                    publisher: &self.name,
-                    first: unsent.first,
-                    tried: unsent.tried,
-                };
-                unsent.tried.get_or_insert_with(Instant::now);
-                broker.publish(&batch, self.settings).await?;
-                unsent.tried = None;
-                unsent.first += unsent.messages.len() as u64;
-                let count = i64::try_from(unsent.messages.len()).unwrap_or(i64::MAX);
-                change_gauge(Gauge::Waiting, -count);
-                unsent.messages.clear();
+            if has_sent {
                 continue;
             }
             if self.outbox.is_stopping() {
@@ -148,6 +135,30 @@ impl<'s> Sender<'s> {
             // Whichever comes first.
             let _ = tokio::time::timeout(PING_INTERVAL, news).await;
         }
+    }
+
+    /// Sends some of what waits. Returns whether there was any.
+    async fn send(&self, broker: &mut Connection, unsent: &mut Unsent) -> Result<bool, String> {
+        if unsent.messages.is_empty() {
+            unsent.messages = self.outbox.take(MOST, MOST_BYTES);
+        }
+        if unsent.messages.is_empty() {
+            return Ok(false);
+        }
+        let batch = Batch {
+            messages: &unsent.messages,
+            publisher: &self.name,
+            first: unsent.first,
+            tried: unsent.tried,
+        };
+        unsent.tried.get_or_insert_with(Instant::now);
+        broker.publish(&batch, self.settings).await?;
+        unsent.tried = None;
+        unsent.first += unsent.messages.len() as u64;
+        let count = i64::try_from(unsent.messages.len()).unwrap_or(i64::MAX);
+        change_gauge(Gauge::Waiting, -count);
+        unsent.messages.clear();
+        Ok(true)
     }
 
     /// The number of the last message of the broker that this host has got.

@@ -22,7 +22,11 @@ cases! {
 }
 
 /// Waits until a part of the report is as expected.
-fn await_part(httpd: &Httpd, part: &str, is_expected: impl Fn(&Value) -> bool) -> Result<Value> {
+pub(super) fn await_part(
+    httpd: &Httpd,
+    part: &str,
+    is_expected: impl Fn(&Value) -> bool,
+) -> Result<Value> {
     let mut last = Value::Null;
     let waited = wait_until("the report is as expected", || {
         last = report(httpd)?[part].clone();

@@ -90,6 +90,16 @@ pub(crate) fn settle(hosts: &[&Httpd]) -> Result<()> {
     Ok(())
 }
 
+/// A client in a process that does not import: this process sends nothing to the broker but what
+/// clients publish.
+pub(crate) fn quiet_speaker(httpd: &Httpd) -> Result<Client> {
+    let mut first = listener(httpd, "sub elsewhere")?;
+    let line = httpd.wait_for_log("gets its messages for this host", PATIENCE)?;
+    let importer = ask(&mut first, "pid")?;
+    ensure!(is_of_process(&line, &importer), "{line}");
+    open_elsewhere(httpd, &importer)
+}
+
 /// Whether a line of the error log is of this process. Not every httpd writes the thread behind it if
 /// the MPM has one thread for each process.
 pub(crate) fn is_of_process(line: &str, pid: &str) -> bool {

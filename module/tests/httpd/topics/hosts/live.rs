@@ -6,8 +6,10 @@ use xtask::broker::Kind;
 use xtask::link::Link;
 
 use super::cuts::expect_closed;
-use super::{broker, host, is_of_process, listener, position, publish, settle};
+use super::{broker, host, is_of_process, listener, position, publish, quiet_speaker, settle};
+use crate::status::pages::LOCATION;
 use crate::support::{Context, PATIENCE, cases, wait_until};
+use crate::topics::figures::await_part;
 use crate::topics::{ask, open, open_elsewhere};
 
 cases! {
@@ -106,14 +108,15 @@ fn again(context: &Context) -> Result<()> {
     let two = host(
         context,
         &broker.kind().address(link.port()),
-        "LogLevel info",
+        &format!("{LOCATION}LogLevel info"),
     )?;
     let mut listener = listener(&one, "sub room")?;
-    let mut speaker = open(&two)?;
-    publish(&mut speaker, "room", "before")?;
-    settle(&[&one, &two])?;
+    settle(&[&one])?;
+    let mut speaker = quiet_speaker(&two)?;
     publish(&mut speaker, "room", "first")?;
-    while listener.next_text()? != "first" {}
+    listener.expect_text("first")?;
+    // The broker's answer comes back after the message has come to the other host.
+    await_part(&two, "broker", |broker| broker["waiting_messages"] == 0)?;
     link.silence();
     publish(&mut speaker, "room", "1")?;
     listener.expect_text("1")?;

@@ -9,8 +9,10 @@ use anyhow::{Context as _, Result, ensure};
 use xtask::broker::Kind;
 use xtask::link::Link;
 
-use super::{broker, host, listener, publish, settle};
+use super::{broker, host, listener, publish, quiet_speaker, settle};
+use crate::status::pages::LOCATION;
 use crate::support::{Context, PATIENCE, cases, wait_until};
+use crate::topics::figures::await_part;
 use crate::topics::{ask, open};
 
 cases! {
@@ -61,13 +63,15 @@ fn again(context: &Context) -> Result<()> {
     let two = host(
         context,
         &broker.kind().address(link.port()),
-        "LogLevel info",
+        &format!("{LOCATION}LogLevel info"),
     )?;
     let mut listener = listener(&one, "sub room")?;
     settle(&[&one])?;
-    let mut speaker = open(&two)?;
+    let mut speaker = quiet_speaker(&two)?;
     publish(&mut speaker, "room", "before")?;
     listener.expect_text("before")?;
+    // The broker's answer comes back after the message has come to the other host.
+    await_part(&two, "broker", |broker| broker["waiting_messages"] == 0)?;
     link.silence();
     publish(&mut speaker, "room", "1")?;
     listener.expect_text("1")?;
