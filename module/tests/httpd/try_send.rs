@@ -1,7 +1,7 @@
 //! Sending without waiting for the client.
 
 use std::io::{Read, Write};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -95,11 +95,18 @@ const PACES: [Pace; 3] = [
     Some((1024, Duration::from_millis(125))),
 ];
 
+/// A closed client has five seconds to take what is left, so it must soon hear of the end of the
+/// talk: the shorter the queue, the shorter the talk.
+const QUEUE: usize = 2 * MEBIBYTE;
+
 fn room(context: &Context) -> Result<()> {
     for directives in ["", "WebSocketDetach On"] {
         let config = location(context, "/room", "chat", directives);
         // Clients of both virtual hosts are in one room.
-        let httpd = start(context, &format!("WebSocketTopicSpace room\n{config}"))?;
+        let httpd = start(
+            context,
+            &format!("WebSocketTopicSpace room\nWebSocketSendQueue {QUEUE}\n{config}"),
+        )?;
         stays_lively(&httpd).with_context(|| directives.to_owned())?;
     }
     Ok(())
@@ -107,7 +114,6 @@ fn room(context: &Context) -> Result<()> {
 
 fn stays_lively(httpd: &Httpd) -> Result<()> {
     let handshake = Handshake::to("/room");
-    let is_over = AtomicBool::new(false);
     let mut slow = Vec::new();
     for pace in PACES {
         let client = Client::open(httpd.address(), &handshake)?;
@@ -117,14 +123,17 @@ fn stays_lively(httpd: &Httpd) -> Result<()> {
     let mut alice = Client::open(httpd.address(), &handshake)?;
     let mut bob = Client::open(httpd.address(), &handshake)?;
     thread::scope(|scope| {
-        let is_over = &is_over;
-        let mut readers: Vec<_> = slow
-            .into_iter()
-            .map(|(client, pace)| scope.spawn(move || read_at(client.stream, pace, is_over)))
-            .collect();
-        readers.push(scope.spawn(move || read_at(slow_tls.stream, None, is_over)));
-        let talked = talk(&mut alice, &mut bob);
-        is_over.store(true, Ordering::Relaxed);
+        let (mut talks, mut readers) = (Vec::new(), Vec::new());
+        for (client, pace) in slow {
+            let (talk, is_over) = channel();
+            talks.push(talk);
+            readers.push(scope.spawn(move || read_at(client.stream, pace, &is_over)));
+        }
+        let (talk, is_over) = channel();
+        talks.push(talk);
+        readers.push(scope.spawn(move || read_at(slow_tls.stream, None, &is_over)));
+        let talked = self::talk(&mut alice, &mut bob);
+        drop(talks);
         talked?;
         readers
             .into_iter()
@@ -133,13 +142,14 @@ fn stays_lively(httpd: &Httpd) -> Result<()> {
     })
 }
 
-/// Alice sends more than a member's queue has room for. Both get it without delay.
+/// Alice sends more than a member's queue and the system's buffers have room for. Both get it
+/// without delay.
 fn talk(alice: &mut Client, bob: &mut Client) -> Result<()> {
     // The rest of a long message would not be sent before the close frame: the connection would be
     // dropped.
     const LENGTH: usize = 16 << 10;
     let text = "x".repeat(LENGTH);
-    for number in 0..20 * MEBIBYTE / LENGTH {
+    for number in 0..(QUEUE + MEBIBYTE) / LENGTH {
         let started = Instant::now();
         alice.text(format!(r#"{{"type":"say","text":"{number} {text}"}}"#))?;
         for client in [&mut *alice, &mut *bob] {
@@ -156,18 +166,22 @@ fn hears(client: &mut Client, number: usize) -> Result<bool> {
     Ok(event.contains(&format!("\"text\":\"{number} xxx")))
 }
 
-/// Reads slowly while the others talk, then reads everything that is left.
-fn read_at(mut stream: impl Read, pace: Pace, is_over: &AtomicBool) -> Result<()> {
+/// Reads slowly while the others talk, then reads everything that is left. The talk is over when
+/// the sender has gone.
+fn read_at(mut stream: impl Read, pace: Pace, is_over: &Receiver<()>) -> Result<()> {
     let mut bytes = vec![0; 1 << 16];
     let mut read = Vec::new();
-    while !is_over.load(Ordering::Relaxed) {
-        let Some((size, pause)) = pace else {
-            thread::sleep(Duration::from_millis(10));
-            continue;
-        };
-        let length = stream.read(&mut bytes[..size])?;
-        read.extend_from_slice(&bytes[..length]);
-        thread::sleep(pause);
+    match pace {
+        None => {
+            let _ = is_over.recv();
+        }
+        Some((size, pause)) => loop {
+            let length = stream.read(&mut bytes[..size])?;
+            read.extend_from_slice(&bytes[..length]);
+            if is_over.recv_timeout(pause) != Err(RecvTimeoutError::Timeout) {
+                break;
+            }
+        },
     }
     while !read.ends_with(b"\x03\xf5slow client") {
         let length = stream.read(&mut bytes)?;

@@ -138,12 +138,24 @@ fn brief(stage: &Stage<'_>, random: &mut Random) -> Result<()> {
             count(&stage.tally.messages);
             continue;
         }
-        ensure!(stage.restarts && frame == Frame::close(1012), "{frame:?}");
-        count(&stage.tally.drained);
+        ensure!(is_drained(stage, &frame), "{frame:?}");
         client.send(masked(Opcode::CLOSE, 1012_u16.to_be_bytes()))?;
         return client.expect_end();
     }
-    talker.close()
+    // The process may close the connection at the same moment.
+    let answer = talker.end()?;
+    let is_closed = answer == Frame::close(1000) || is_drained(stage, &answer);
+    ensure!(is_closed, "in answer to a close frame: {answer:?}");
+    Ok(())
+}
+
+/// Whether the server closes the connection because its process is being replaced. Counts it.
+fn is_drained(stage: &Stage<'_>, frame: &Frame) -> bool {
+    let is_drained = stage.restarts && *frame == Frame::close(1012);
+    if is_drained {
+        count(&stage.tally.drained);
+    }
+    is_drained
 }
 
 fn swarm(stage: &Stage<'_>, random: &mut Random) -> Result<()> {

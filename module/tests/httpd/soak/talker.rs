@@ -244,6 +244,14 @@ impl Talker {
     }
 
     pub(super) fn close(self) -> Result<()> {
+        let answer = self.end()?;
+        ensure!(answer == Frame::close(1000), "{answer:?}");
+        Ok(())
+    }
+
+    /// Closes the connection and returns the server's close frame, which answers or crosses the
+    /// client's.
+    pub(super) fn end(self) -> Result<Frame> {
         let mut client = match self {
             Self::Plain(client) => client,
             Self::Deflated(deflated) => deflated.client,
@@ -255,8 +263,8 @@ impl Talker {
         while [Opcode::PING, Opcode::PONG].contains(&answer.first_byte) {
             answer = client.frame()?;
         }
-        ensure!(answer == Frame::close(1000), "{answer:?}");
-        client.expect_end()
+        client.expect_end()?;
+        Ok(answer)
     }
 }
 

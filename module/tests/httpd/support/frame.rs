@@ -71,16 +71,17 @@ impl Frame {
 }
 
 impl std::fmt::Debug for Frame {
-    /// Short, for a payload of any length.
+    /// Short, for a payload of any length. A close frame shows its code.
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let start = self.payload.get(..40).unwrap_or(&self.payload);
-        write!(
-            f,
-            "{:#04x} [{}] {:?}",
-            self.first_byte,
-            self.payload.len(),
-            String::from_utf8_lossy(start)
-        )
+        write!(f, "{:#04x} [{}] ", self.first_byte, self.payload.len())?;
+        match start {
+            &[high, low, ref reason @ ..] if self.first_byte == Opcode::CLOSE => {
+                let code = u16::from_be_bytes([high, low]);
+                write!(f, "{code} {:?}", String::from_utf8_lossy(reason))
+            }
+            _ => write!(f, "{:?}", String::from_utf8_lossy(start)),
+        }
     }
 }
 
