@@ -87,7 +87,7 @@ pub fn relieve_with(relief: fn()) {
     RELIEF.get_or_init(|| relief);
 }
 
-/// Has clients give up memory if they hold too much. A thread calls this after it may have added
+/// Makes clients give up memory if they hold too much. A thread calls this after it may have added
 /// bytes, and holds no lock then.
 #[inline]
 pub fn relieve() {

@@ -68,7 +68,7 @@ pub fn prepare() {
     lock().run(|_| false);
 }
 
-/// Has the thread write `output` after [`DELAY`], unless this is scheduled already.
+/// Schedules `output` to be written by the thread after [`DELAY`], unless it is scheduled already.
 pub fn schedule(output: &Arc<Output>) {
     if output.mark_scheduled() {
         let due = (Instant::now() + DELAY, Arc::clone(output));
@@ -78,8 +78,8 @@ pub fn schedule(output: &Arc<Output>) {
     }
 }
 
-/// Has the thread write `output` at once, and again whenever the client takes more, for as long as
-/// the output needs help. Returns whether the thread exists.
+/// Schedules `output` to be written by the thread at once, and again whenever the client takes
+/// more, for as long as the output needs help. Returns whether the thread exists.
 #[must_use]
 pub fn hurry(output: &Arc<Output>) -> bool {
     output.mark_scheduled();
@@ -98,14 +98,14 @@ pub fn note_end() {
     }
 }
 
-/// Has the thread return free memory to the system, because a connection has freed much.
+/// Asks the thread to return free memory to the system, because a connection has freed much.
 pub fn note_release() {
     let mut state = lock();
     state.trimming.schedule(Instant::now());
     state.run(|_| true);
 }
 
-/// Has the thread run `relief` soon, which has connections give up memory. A second later the
+/// Asks the thread to run `relief` soon, which makes connections give up memory. A second later the
 /// thread returns that memory to the system.
 pub fn run_soon(relief: fn()) {
     let now = Instant::now();

@@ -123,7 +123,7 @@ pub unsafe fn are_transparent(connection: *const sys::conn_rec) -> bool {
     }
 }
 
-/// Has the core output filter write as much of what it holds as it can without waiting. event.c
+/// Makes the core output filter write as much of what it holds as it can without waiting. event.c
 /// does the same; `ap_pass_brigade` does not accept the null brigade.
 ///
 /// # Safety

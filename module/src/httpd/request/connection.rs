@@ -29,7 +29,7 @@ impl Request {
         self.send_switching_protocols();
     }
 
-    /// Has httpd close the connection as soon as the response to this request has been written.
+    /// Tells httpd to close the connection as soon as it has written the response to this request.
     /// httpd does not wait for the client to close its side, because the connection would keep its
     /// descriptor for that time. A stream of HTTP/2 ends as usual. For the handler's thread.
     pub fn close_at_once(self) {

@@ -55,7 +55,7 @@ impl Request {
         }
     }
 
-    /// Has httpd send its own page for an error status, whatever `ErrorDocument` says. For the
+    /// Tells httpd to send its own page for an error status, whatever `ErrorDocument` says. For the
     /// handler's thread.
     pub fn send_canned_error(self, status: u16) {
         self.set_status(status);
@@ -160,7 +160,7 @@ impl Request {
         }
     }
 
-    /// Has httpd end the connection after the response to this request. For the handler's thread.
+    /// Tells httpd to end the connection after the response. For the handler's thread.
     pub fn end_connection(self) {
         // SAFETY: the handler has the connection to itself.
         unsafe { (*self.get().connection).keepalive = sys::AP_CONN_CLOSE };

@@ -66,7 +66,7 @@ impl Connection {
         }
     }
 
-    /// Has messages come from now on, if the broker keeps none. Returns the place where that is.
+    /// Subscribes to new messages, if the broker keeps none. Returns the place where it begins.
     pub(super) async fn listen(&mut self) -> Result<Option<&'static str>, String> {
         match self {
             Self::Redis(_) => Ok(None),

@@ -82,7 +82,7 @@ impl Nats {
         }
     }
 
-    /// Has messages come from now on, if the server keeps none. Returns the place where that is.
+    /// Subscribes to new messages, if the server keeps none. Returns the place where it begins.
     pub(super) async fn listen(&mut self) -> Result<Option<&'static str>, String> {
         match &mut self.means {
             Means::Stream(_) => Ok(None),

@@ -45,7 +45,7 @@ impl Live {
         session.ping().await
     }
 
-    /// Has messages come from now on.
+    /// Subscribes to new messages.
     pub(super) async fn listen(&mut self, session: &Session) -> Result<(), String> {
         let listening = session.client().subscribe(all_subjects());
         self.messages = Some(session.answer(listening).await?);
