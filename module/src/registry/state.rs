@@ -54,8 +54,9 @@ pub enum Left {
     Open,
     /// Connections that were sent a close frame. The server waits for some of their clients.
     Told,
-    /// Connections that were sent a close frame and whose clients the server does not wait for.
-    Leaving,
+    /// So many connections that were sent a close frame and whose clients the server does not wait
+    /// for.
+    Leaving(usize),
     /// No connection that the child process has to wait for.
     Nothing,
 }
@@ -94,11 +95,14 @@ impl State {
             match entry.told {
                 Some(Manner::InOrder) => Some(Left::Told),
                 None => is_waited_for.then_some(Left::Open),
-                Some(Manner::AtOnce) => is_waited_for.then_some(Left::Leaving),
+                Some(Manner::AtOnce) => is_waited_for.then_some(Left::Leaving(1)),
             }
         });
-        // `Left` is in the order of importance.
-        left.min().unwrap_or(Left::Nothing)
+        left.fold(Left::Nothing, |sum, left| match (sum, left) {
+            (Left::Leaving(count), Left::Leaving(more)) => Left::Leaving(count + more),
+            // `Left` is in the order of importance.
+            _ => sum.min(left),
+        })
     }
 
     /// Notes that the server does not wait for the clients of these connections. Returns those that

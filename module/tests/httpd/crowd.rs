@@ -78,14 +78,22 @@ fn idle(context: &Context) -> Result<()> {
     ensure_healthy(&httpd.error_log()?)
 }
 
-/// An ordinary request.
-fn get_status(httpd: &Httpd) -> Result<()> {
+/// An ordinary request. Returns httpd's status.
+fn get_status(httpd: &Httpd) -> Result<String> {
     let mut stream = TcpStream::connect(httpd.address())?;
     stream.write_all(b"GET /server-status?auto HTTP/1.0\r\n\r\n")?;
     let mut answer = String::new();
     stream.read_to_string(&mut answer)?;
     ensure!(answer.starts_with("HTTP/1.1 200 "), "{answer}");
-    Ok(())
+    Ok(answer)
+}
+
+/// Waits until only the thread that answers is busy. A hard stop closes the sockets of connections
+/// that threads of the MPM have not let go of yet (event.c, `close_worker_sockets`).
+fn let_go(httpd: &Httpd) -> Result<()> {
+    wait_until("the MPM's threads have let go", || {
+        Ok(get_status(httpd)?.contains("\nBusyWorkers: 1\n"))
+    })
 }
 
 fn graceful(context: &Context) -> Result<()> {
@@ -165,6 +173,7 @@ fn goodbyes(
         client.echo("hello")?;
         clients.push(client);
     }
+    let_go(&httpd)?;
 
     let started = Instant::now();
     let httpd = end(httpd)?;

@@ -150,7 +150,8 @@ impl Drain {
         since.elapsed() >= SHORT_FOR
     }
 
-    /// Hurries connections that were told to end and do not.
+    /// Hurries connections that were told to end and do not. If none of those that leave has ended
+    /// for a while, all of them wait for a callback.
     fn look_after(&mut self) {
         let left = registry::left();
         let since = match self.left {
@@ -160,7 +161,7 @@ impl Drain {
         self.left = Some((left, since));
         match left {
             Left::Told if since.elapsed() >= POLITENESS => registry::hurry_told(code()),
-            Left::Leaving if since.elapsed() >= PATIENCE && mpm::is_child_idle() => leave(),
+            Left::Leaving(_) if since.elapsed() >= PATIENCE && mpm::is_child_idle() => leave(),
             _ => {}
         }
     }
