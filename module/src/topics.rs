@@ -26,6 +26,7 @@ mod child;
 mod delivering;
 mod delivery;
 mod digest;
+mod epoch;
 mod error;
 mod hub;
 mod lock;

@@ -11,6 +11,7 @@ use sha1::{Digest as _, Sha1};
 
 use super::link::{Batch, Entry, MOST_READ, SILENCE, answer, answer_after, how_many};
 use super::settings::Settings;
+use crate::topics::epoch;
 use crate::topics::log::Counted;
 use crate::topics::random::random;
 use websocket_plugin::Position;
@@ -248,7 +249,7 @@ fn hex(bytes: &[u8]) -> String {
 
 /// What a topic's epoch is if its messages were not counted before, in hexadecimal digits.
 fn new_epoch() -> String {
-    format!("{:x}", random().max(1))
+    format!("{:x}", epoch::of_broker(random()))
 }
 
 #[cfg(test)]

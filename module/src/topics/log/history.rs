@@ -8,6 +8,7 @@ use websocket_plugin::Position;
 use super::clock::{milliseconds, now};
 use super::keys::{TopicKey, number};
 use super::{Backlog, Log, LogError};
+use crate::topics::epoch;
 use crate::topics::message::Message;
 use crate::topics::random::random;
 use crate::topics::rules::Keep;
@@ -76,8 +77,9 @@ impl Recovered {
 
 impl Log {
     /// Adds a message to the history of its topic; it has this number in the log, and was published
-    /// at this time. Returns its place. If it has one already, that of a broker, and this cannot
-    /// follow the place of the message before, then the history begins anew with it.
+    /// at this time. Returns its place. The history begins anew with it if it cannot follow the
+    /// message before: if it has a place of a broker already, that has to follow the place before;
+    /// if it has none, the history has to be one that this host counts.
     pub(super) fn append(
         &self,
         txn: &mut RwTxn<'_>,
@@ -88,12 +90,12 @@ impl Log {
         let key = TopicKey::new(message.space, message.topic);
         self.evict(txn, &key)?;
         let known = self.topics.get(txn, key.topic())?.and_then(State::read);
-        let known = match (known, message.position) {
-            (Some(known), Some(position)) if !self.may_follow(known, position) => {
+        let known = match known {
+            Some(known) if !self.may_follow(known, message.position) => {
                 self.forget(txn, &key)?;
                 None
             }
-            (known, _) => known,
+            known => known,
         };
         let mut state = known.unwrap_or_else(|| State::before(message.position));
         state.newest = message.position.map_or(state.newest + 1, |it| it.offset);
@@ -144,11 +146,15 @@ impl Log {
         Ok(())
     }
 
-    /// Whether the message after the newest of a topic may have this place.
-    fn may_follow(&self, state: State, position: Position) -> bool {
+    /// Whether the message after the newest of a topic may have this place; `None`: one that this
+    /// host counts.
+    fn may_follow(&self, state: State, position: Option<Position>) -> bool {
+        let Some(Position { epoch, offset }) = position else {
+            return !epoch::is_of_broker(state.epoch);
+        };
         let has_holes = self.source.is_some_and(|source| source.has_holes);
-        let is_next = position.offset == state.newest + 1;
-        position.epoch == state.epoch && (is_next || (has_holes && position.offset > state.newest))
+        let is_next = offset == state.newest + 1;
+        epoch == state.epoch && (is_next || (has_holes && offset > state.newest))
     }
 
     /// Forgets all that is known of a topic.
@@ -376,7 +382,7 @@ impl State {
     fn before(first: Option<Position>) -> Self {
         let (epoch, offset) = match first {
             Some(Position { epoch, offset }) => (epoch, offset.max(1)),
-            None => (new_epoch(), 1),
+            None => (epoch::of_host(), 1),
         };
         Self {
             epoch,
@@ -444,9 +450,4 @@ impl<'m> Kept<'m> {
 fn oldest_time(keep: Keep) -> u64 {
     keep.time
         .map_or(0, |time| now().saturating_sub(milliseconds(time)))
-}
-
-/// A number that was not there before. Zero stands for none.
-fn new_epoch() -> u64 {
-    random().max(1)
 }

@@ -16,6 +16,7 @@ use websocket_plugin::Position;
 use super::headers::{Id, all_subjects};
 use super::session::Session;
 use crate::topics::broker::link::{Entry, MOST_READ, SILENCE, how_many};
+use crate::topics::epoch;
 use crate::topics::log::Counted;
 use crate::topics::outbox::Sending;
 
@@ -260,7 +261,7 @@ impl Stream {
             number,
             at: u64::try_from(at).unwrap_or(0),
             counted: Counted::There(Position {
-                epoch: self.base,
+                epoch: epoch::of_broker(self.base),
                 offset: info.stream_sequence,
             }),
             bytes: message.payload.to_vec(),

@@ -259,6 +259,26 @@ fn after_a_message_that_is_left_out_nobody_is_told_that_it_has_missed_nothing() 
 }
 
 #[test]
+fn what_this_host_publishes_does_not_go_on_with_the_numbers_of_a_broker() {
+    let (_directory, log) = log();
+    assert!(import(&log, (&Mark::default(), &mark(2)), &[1, 2], false));
+    // A process that has no broker after a restart.
+    let own = log.publish(
+        &Message {
+            position: None,
+            ..imported(3, false).message
+        },
+        Some(KEEP),
+    );
+    let own = own.unwrap().unwrap();
+    assert_ne!(own.epoch, position(2).epoch);
+    assert!(!since(&log, Since::Position(position(2))).0);
+    assert!(import(&log, (&mark(2), &mark(3)), &[3], false));
+    assert_eq!(since(&log, Since::Beginning), (true, vec![3]));
+    assert!(!since(&log, Since::Position(own)).0);
+}
+
+#[test]
 fn a_gap_is_seen_before_and_between_messages() {
     let has_gap = |before: &Mark, numbers: &[u64]| before.has_gap(numbers.iter().copied());
     assert!(!has_gap(&mark(4), &[5, 6, 7]));

@@ -1,23 +1,38 @@
-//! Restarts with a broker.
+//! Graceful restarts that change the broker.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 
-use anyhow::Result;
-use xtask::broker::Kind;
+use anyhow::{Context as _, Result, ensure};
+use xtask::broker::{Broker, Kind};
+use xtask::httpd::Httpd;
 use xtask::server_root::Mpm;
 
-use super::{broker, host, listener, position, publish, settle};
-use crate::support::{Context, cases};
-use crate::topics::open;
+use super::{broker, host, is_of_process, listener, position, publish, settle};
+use crate::support::{Client, Context, cases, wait_until};
+use crate::topics::{ask, open, root, text};
 
 cases! {
     "hosts: topics go on when httpd is restarted with the same broker" => same,
     "hosts: topics go on when httpd is stopped and started with a broker and WebSocketTopicStore"
         => stored,
+    "hosts: a graceful restart that adds a broker loses nothing for those who stay" => added,
+    "hosts: a graceful restart that removes the broker loses nothing for those who stay" => removed,
+    "hosts: a graceful restart that changes the broker loses nothing for those who stay" => changed,
+    "hosts: a position from before the broker was removed leads to a gap, not to other messages"
+        => positions_of_redis,
+    "hosts (NATS): a position from before the broker was removed leads to a gap"
+        => positions_of_nats,
 }
 
 const SETTINGS: &str = "WebSocketDrainTime 1h\nLogLevel info\nServerLimit 64";
+
+fn config(address: Option<&str>) -> String {
+    match address {
+        Some(address) => format!("WebSocketTopicBroker {address}\n{SETTINGS}"),
+        None => SETTINGS.into(),
+    }
+}
 
 fn same(context: &Context) -> Result<()> {
     let Some(broker) = broker(Kind::Redis, &[])? else {
@@ -70,5 +85,159 @@ fn stored(context: &Context) -> Result<()> {
         }
         httpd.stop()?;
     }
+    Ok(())
+}
+
+fn added(context: &Context) -> Result<()> {
+    let Some(after) = broker(Kind::Redis, &[])? else {
+        return Ok(());
+    };
+    stays(context, None, Some(&after))
+}
+
+fn removed(context: &Context) -> Result<()> {
+    let Some(before) = broker(Kind::Redis, &[])? else {
+        return Ok(());
+    };
+    stays(context, Some(&before), None)
+}
+
+fn changed(context: &Context) -> Result<()> {
+    let brokers = (broker(Kind::Redis, &[])?, broker(Kind::Nats, &[])?);
+    let (Some(before), Some(after)) = brokers else {
+        return Ok(());
+    };
+    stays(context, Some(&before), Some(&after))
+}
+
+/// Another host with this broker: somebody who listens, and somebody who speaks.
+fn elsewhere(
+    context: &Context,
+    broker: Option<&Broker>,
+) -> Result<Option<(Httpd, Client, Client)>> {
+    let Some(broker) = broker else {
+        return Ok(None);
+    };
+    let httpd = host(context, &broker.address(), SETTINGS)?;
+    let client = listener(&httpd, "sub room")?;
+    settle(&[&httpd])?;
+    let speaker = open(&httpd)?;
+    Ok(Some((httpd, client, speaker)))
+}
+
+/// Restarts a host whose broker is one before and another one after, while clients talk.
+fn stays(context: &Context, before: Option<&Broker>, after: Option<&Broker>) -> Result<()> {
+    if context.mpm == Mpm::Prefork {
+        // A process ends when it is told to, and nobody stays.
+        return Ok(());
+    }
+    let config_of = |broker: Option<&Broker>| config(broker.map(Broker::address).as_deref());
+    let mut httpd = root(context, &config_of(before))?.start()?;
+    let mut far = [elsewhere(context, before)?, elsewhere(context, after)?];
+    let mut near = vec![listener(&httpd, "sub room")?];
+    if before.is_some() {
+        settle(&[&httpd])?;
+    }
+    let mut speakers = vec![open(&httpd)?];
+    publish(&mut speakers[0], "room", "first")?;
+    near[0].expect_text("first")?;
+    if let Some((_, client, _)) = &mut far[0] {
+        client.expect_text("first")?;
+    }
+    httpd.replace_config(text(context, &config_of(after)))?;
+    httpd.graceful()?;
+    near.push(listener(&httpd, "sub room")?);
+    let pids = [ask(&mut speakers[0], "pid")?, ask(&mut near[1], "pid")?];
+    ensure!(pids[0] != pids[1], "no new process serves");
+    if after.is_some() {
+        // The first new process that uses topics.
+        wait_until("the new processes have their broker", || {
+            let log = httpd.error_log()?;
+            let mut lines = log.lines().filter(|line| line.contains("for this host"));
+            Ok(lines.any(|line| is_of_process(line, &pids[1])))
+        })?;
+    }
+    speakers.push(open(&httpd)?);
+    talk(&mut near, &mut speakers, &mut far)
+}
+
+/// Everybody here hears everybody. Who is elsewhere hears those with the same broker.
+fn talk(
+    near: &mut [Client],
+    speakers: &mut [Client],
+    far: &mut [Option<(Httpd, Client, Client)>; 2],
+) -> Result<()> {
+    const EACH: usize = 20;
+    let mut count = 0;
+    for number in 0..EACH {
+        for (place, (speaker, far)) in speakers.iter_mut().zip(&mut *far).enumerate() {
+            publish(speaker, "room", &format!("near{place}-{number}"))?;
+            count += 1;
+            if let Some((_, _, speaker)) = far {
+                publish(speaker, "room", &format!("far{place}-{number}"))?;
+                count += 1;
+            }
+        }
+    }
+    for client in near {
+        let heard = (0..count).map(|_| client.next_text());
+        check(&heard.collect::<Result<Vec<_>>>()?, EACH)?;
+    }
+    for (_, client, _) in far.iter_mut().flatten() {
+        let heard = (0..2 * EACH).map(|_| client.next_text());
+        check(&heard.collect::<Result<Vec<_>>>()?, EACH)?;
+    }
+    Ok(())
+}
+
+/// Whether messages of everybody are all there and in order.
+fn check(heard: &[String], each: usize) -> Result<()> {
+    let names = heard.iter().filter_map(|text| text.strip_suffix("-0"));
+    for name in names {
+        let prefix = format!("{name}-");
+        let own = heard.iter().filter(|text| text.starts_with(&prefix));
+        let expected = (0..each).map(|number| format!("{name}-{number}"));
+        ensure!(own.cloned().eq(expected), "of {name}: {heard:?}");
+    }
+    Ok(())
+}
+
+fn positions_of_redis(context: &Context) -> Result<()> {
+    positions(context, Kind::Redis)
+}
+
+fn positions_of_nats(context: &Context) -> Result<()> {
+    positions(context, Kind::Nats)
+}
+
+fn positions(context: &Context, kind: Kind) -> Result<()> {
+    let Some(broker) = broker(kind, &[])? else {
+        return Ok(());
+    };
+    let with_history =
+        |address: Option<&str>| format!("{}\nWebSocketTopicHistory room 10", config(address));
+    let address = broker.address();
+    let mut httpd = root(context, &with_history(Some(&address)))?.start()?;
+    let mut client = listener(&httpd, "envelope room")?;
+    settle(&[&httpd])?;
+    publish(&mut open(&httpd)?, "room", "1")?;
+    let seen = position(&client.next_text()?)?;
+    drop(client);
+    httpd.replace_config(text(context, &with_history(None)))?;
+    httpd.graceful()?;
+    let mut speaker = open(&httpd)?;
+    let local = ask(&mut speaker, "pub room 2")?;
+    let (epoch, _) = seen.split_once('-').context("a position")?;
+    ensure!(!local.starts_with(epoch), "{local} follows {seen}");
+    let answer = ask(&mut open(&httpd)?, &format!("since room {seen}"))?;
+    ensure!(answer.starts_with("gap "), "{answer}");
+    // And back: what was published meanwhile is not what the broker has.
+    httpd.replace_config(text(context, &with_history(Some(&address))))?;
+    httpd.graceful()?;
+    let mut client = listener(&httpd, "envelope room")?;
+    publish(&mut open(&httpd)?, "room", "3")?;
+    ensure!(position(&client.next_text()?)?.starts_with(epoch));
+    let answer = ask(&mut open(&httpd)?, &format!("since room {local}"))?;
+    ensure!(answer.starts_with("gap "), "{answer}");
     Ok(())
 }
