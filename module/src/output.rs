@@ -20,7 +20,6 @@
 mod broadcast;
 mod caller;
 mod chunk;
-mod due;
 mod ending;
 mod flow;
 mod frame;

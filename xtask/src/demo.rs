@@ -12,14 +12,14 @@ use crate::workspace::{C_PLUGINS, Library, Workspace, module_of};
 pub const PAGES: &str = "examples/html";
 
 /// Two processes, as on a server with httpd's own settings: what works here works there.
-const TWO_PROCESSES: Sizing = Sizing {
+pub const TWO_PROCESSES: Sizing = Sizing {
     processes: 2,
     threads: 64,
 };
 
 /// Both are started, and kept: one alone has fewer threads than are to be spare. Prefork has one
 /// process per connection.
-const START_BOTH: &str =
+pub const START_BOTH: &str =
     "<IfModule !prefork.c>\n    StartServers 2\n    MinSpareThreads 65\n</IfModule>";
 
 /// The pages are the same on the ports of `http:` and `https:`, which are two virtual hosts.

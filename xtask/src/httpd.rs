@@ -182,11 +182,15 @@ impl Httpd {
     /// # Errors
     /// httpd cannot be run.
     pub fn ask_for_graceful(&self) -> Result<ConfigCheck> {
-        let output = self.root.command()?.args(["-k", "graceful"]).output()?;
-        Ok(ConfigCheck {
-            ok: output.status.success(),
-            message: String::from_utf8_lossy(&output.stderr).into_owned(),
-        })
+        self.root.check_with(&["-k", "graceful"])
+    }
+
+    /// Runs `httpd -t` with the configuration as it is now.
+    ///
+    /// # Errors
+    /// httpd cannot be run. A wrong configuration is not an error here.
+    pub fn check_config(&self) -> Result<ConfigCheck> {
+        self.root.check_with(&["-t"])
     }
 
     /// Sends the signal of a graceful restart (SIGUSR1). Returns at once.

@@ -34,6 +34,7 @@ pub mod demo;
 pub mod httpd;
 pub mod link;
 pub mod openmetrics;
+pub mod plugin_source;
 pub mod port;
 pub mod process;
 pub mod python;

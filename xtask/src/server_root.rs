@@ -297,7 +297,12 @@ impl ServerRoot {
     /// here.
     pub fn check_config(&mut self) -> Result<ConfigCheck> {
         self.write()?;
-        let Output { status, stderr, .. } = self.command()?.arg("-t").output()?;
+        self.check_with(&["-t"])
+    }
+
+    /// Runs httpd with these arguments, which check the configuration.
+    pub(crate) fn check_with(&self, arguments: &[&str]) -> Result<ConfigCheck> {
+        let Output { status, stderr, .. } = self.command()?.args(arguments).output()?;
         Ok(ConfigCheck {
             ok: status.success(),
             message: String::from_utf8_lossy(&stderr).into_owned(),

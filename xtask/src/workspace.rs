@@ -9,6 +9,7 @@ use std::process::Command;
 use anyhow::{Context, Result};
 use cargo_metadata::{Metadata, MetadataCommand};
 
+pub(crate) use self::build::shared_libraries;
 pub use self::build::{Profile, module_of};
 use crate::c_plugin;
 
@@ -173,6 +174,6 @@ fn metadata(manifest: &Path) -> Result<Metadata> {
         .context("cannot read the Cargo workspace")
 }
 
-fn cargo_program() -> PathBuf {
+pub(crate) fn cargo_program() -> PathBuf {
     env::var_os("CARGO").map_or_else(|| "cargo".into(), PathBuf::from)
 }

@@ -10,6 +10,7 @@ mod echo;
 mod live;
 mod origin;
 mod pages;
+mod plugin;
 mod refusal;
 mod status;
 mod support;
@@ -29,6 +30,7 @@ use self::support::context::{Context, Demo, Transport};
 
 const THEMES: &[&[Case]] = &[
     pages::CASES,
+    plugin::CASES,
     echo::CASES,
     close::CASES,
     refusal::CASES,

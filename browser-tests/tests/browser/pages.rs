@@ -67,6 +67,13 @@ fn bring_to_life(page: &Page, name: &str) -> Result<()> {
             page.click("echo-send")?;
             page.await_entry("echo", text("received", "Hello, httpd!"))
         }
+        "plugin" => {
+            page.fill("plugin-path", "/echo")?;
+            page.click("plugin-connect")?;
+            page.await_state("plugin", "open")?;
+            page.click("plugin-send")?;
+            page.await_entry("plugin", text("received", "hello"))
+        }
         "subprotocol" | "auth" => {
             page.click(&format!("{name}-connect"))?;
             page.await_state(name, "open")?;

@@ -6,7 +6,6 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::caller::Caller;
-use super::due::Due;
 use super::framing::Framing;
 use super::pause::Pause;
 use super::policy::{QueuePolicy, SlowClient};
@@ -78,8 +77,6 @@ pub struct Output<S = Transport> {
     /// [`cut`](Self::cut) was called.
     pub(super) is_cut: AtomicBool,
     pub(super) pause: Pause,
-    /// A callback is due that is not for a message.
-    pub(super) due: Due,
     /// About how many bytes of an unfinished message the session holds.
     unfinished: AtomicUsize,
     /// The flusher has the connection on its list.
@@ -115,7 +112,6 @@ impl<S: Stream> Output<S> {
             is_leaving: AtomicBool::new(false),
             is_cut: AtomicBool::new(false),
             pause: Pause::default(),
-            due: Due::default(),
             unfinished: AtomicUsize::new(0),
             is_scheduled: AtomicBool::new(false),
         })

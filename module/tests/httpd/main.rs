@@ -22,7 +22,6 @@ mod endurance;
 mod fanout;
 mod faults;
 mod floods;
-mod flow;
 mod fuzz;
 mod gate;
 mod handshake;
@@ -38,6 +37,7 @@ mod message_rate;
 mod messages;
 mod mistakes;
 mod origin;
+mod pause;
 mod plain_requests;
 mod proxies;
 mod redirects;
@@ -117,7 +117,7 @@ const THEMES: &[&[Case]] = &[
     slow_reader::CASES,
     steady_reader::CASES,
     try_send::CASES,
-    flow::CASES,
+    pause::CASES,
     topics::CASES,
     topics::cluster::CASES,
     topics::figures::CASES,

@@ -69,10 +69,7 @@ fn take_back<S: Read + Write>(mut client: Client<S>, journal: &Journal, how: &st
         ensure!(client.frame()?.payload.len() == MEBIBYTE);
     }
     client.expect_text("behind")?;
-    journal.wait_for("drained")?;
-    client.close()?;
-    ensure!(journal.count("drained")? == 1, "{:?}", journal.lines()?);
-    Ok(())
+    client.close()
 }
 
 fn early(context: &Context) -> Result<()> {

@@ -65,16 +65,8 @@ impl<'h> Client<'h> {
         if self.is_running.replace(true) {
             return;
         }
-        loop {
-            if let Some(on_drain) = self.server.take_drain() {
-                // SAFETY: the plugin has set this callback, `on_connect` returned `private`, and
-                // `is_running` keeps callbacks from overlapping.
-                unsafe { on_drain(self.private, self.server.table()) };
-            } else if let Some((kind, payload)) = self.next_message() {
-                self.deliver(kind, payload);
-            } else {
-                break;
-            }
+        while let Some((kind, payload)) = self.next_message() {
+            self.deliver(kind, payload);
         }
         self.is_running.set(false);
     }
@@ -138,11 +130,9 @@ impl<'h> Client<'h> {
         self.server.set_reading(false);
     }
 
-    /// Starts reading again. If the queue was found full, this calls
-    /// [`on_drain`](crate::Plugin::on_drain).
+    /// Starts reading again.
     pub fn resume_reading(&self) {
         self.server.set_reading(true);
-        self.run();
     }
 
     /// The subprotocol that the plugin chose.

@@ -1,12 +1,16 @@
 //! `cargo xtask run`.
 
+mod log;
+mod plugin;
+mod served;
+
 use std::io::ErrorKind;
 
-use anyhow::{Result, anyhow, bail, ensure};
+use anyhow::{Result, anyhow, ensure};
 use clap::Args;
 use signal_hook::consts::{SIGCHLD, SIGHUP, SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
-use xtask::demo::{self, Demo};
+use xtask::demo;
 use xtask::httpd::Httpd;
 use xtask::port;
 use xtask::server_root::{Mpm, ServerRoot};
@@ -28,21 +32,31 @@ pub(crate) struct Options {
     /// The port of https and wss
     #[arg(long, default_value_t = 8443, requires = "tls")]
     tls_port: u16,
+    #[command(flatten)]
+    own: plugin::PluginOptions,
 }
 
 pub(super) fn run(options: &Options) -> Result<()> {
     refuse_taken_ports(options)?;
     packages::install_missing()?;
     let workspace = Workspace::find()?;
+    match &options.own.plugin {
+        Some(path) => plugin::run(options, path, &workspace),
+        None => run_demo(options, &workspace),
+    }
+}
+
+fn run_demo(options: &Options, workspace: &Workspace) -> Result<()> {
     let mut libraries = workspace.build_libraries(Profile::Release)?;
     libraries.extend(workspace.compile_c_plugins(&workspace.c_plugin_dir())?);
     let demos = demo::demos(&libraries)?;
-    let root = server_root(options, &workspace)?;
-    let root = demo::served_by(root, &workspace, &libraries, &demos)?;
+    let root = server_root(options, workspace)?;
+    let root = demo::served_by(root, workspace, &libraries, &demos)?;
 
     let mut signals = Signals::new([SIGINT, SIGTERM, SIGHUP, SIGCHLD])?;
     let httpd = root.start()?;
-    println!("{}", greeting(options, &demos, &httpd));
+    let paths: Vec<_> = demos.iter().map(|demo| &*demo.path).collect();
+    println!("{}", greeting(options, &paths, &httpd));
     serve_until_signalled(&httpd, &mut signals)?;
     httpd.stop()?;
     Ok(())
@@ -79,7 +93,8 @@ fn server_root(options: &Options, workspace: &Workspace) -> Result<ServerRoot> {
     })
 }
 
-fn greeting(options: &Options, demos: &[Demo], httpd: &Httpd) -> String {
+/// What is served where. `paths` are those of plugins.
+fn greeting(options: &Options, paths: &[&str], httpd: &Httpd) -> String {
     let mut lines = vec![format!(
         "\nmod_websocket is being served by httpd ({} MPM):\n",
         options.mpm
@@ -87,8 +102,8 @@ fn greeting(options: &Options, demos: &[Demo], httpd: &Httpd) -> String {
     let tls = options.tls.then_some(("s", options.tls_port));
     for (secure, port) in [Some(("", options.port)), tls].into_iter().flatten() {
         lines.push(format!("  http{secure}://localhost:{port}/"));
-        let url = |demo: &Demo| format!("  ws{secure}://localhost:{port}{}", demo.path);
-        lines.extend(demos.iter().map(url));
+        let url = |path: &&str| format!("  ws{secure}://localhost:{port}{path}");
+        lines.extend(paths.iter().map(url));
         lines.push(String::new());
     }
     lines.push(format!("Log: {}", httpd.root().error_log().display()));
@@ -103,12 +118,16 @@ fn serve_until_signalled(httpd: &Httpd, signals: &mut Signals) -> Result<()> {
             println!("\nStopping.");
             return Ok(());
         }
-        if !httpd.is_running() {
-            bail!(
-                "httpd has ended by itself; see {}",
-                httpd.root().error_log().display()
-            );
-        }
+        ensure_running(httpd)?;
     }
+    Ok(())
+}
+
+fn ensure_running(httpd: &Httpd) -> Result<()> {
+    ensure!(
+        httpd.is_running(),
+        "httpd has ended by itself; see {}",
+        httpd.root().error_log().display()
+    );
     Ok(())
 }

@@ -3,7 +3,7 @@
 use std::env;
 use std::io::BufReader;
 use std::path::{Path, PathBuf};
-use std::process::Stdio;
+use std::process::{Command, Stdio};
 
 use anyhow::{Context, Result, ensure};
 use cargo_metadata::{Artifact, CrateType, Message, Package, Target};
@@ -74,7 +74,7 @@ impl Workspace {
     /// Builds the packages that have a shared library and whose folder is `wanted`.
     fn build(&self, profile: Profile, wanted: impl Fn(&Path) -> bool) -> Result<Vec<Library>> {
         let mut command = self.cargo();
-        command.args(["build", "--lib", "--message-format=json-render-diagnostics"]);
+        command.args(["build", "--lib"]);
         if profile == Profile::Release {
             command.arg("--release");
         }
@@ -90,39 +90,13 @@ impl Workspace {
                 command.args(["--package", name]);
             }
         }
-        let mut cargo = command
-            .stdout(Stdio::piped())
-            .spawn()
-            .context("cannot run cargo")?;
-        let stdout = cargo
-            .stdout
-            .take()
-            .context("cargo has no standard output")?;
-        let mut libraries = Vec::new();
-        for message in Message::parse_stream(BufReader::new(stdout)) {
-            if let Message::CompilerArtifact(artifact) = message? {
-                libraries.extend(self.library(&artifact));
-            }
-        }
-        ensure!(cargo.wait()?.success(), "the build failed");
-        Ok(libraries)
-    }
-
-    /// The shared library among the files that Cargo built for a package.
-    fn library(&self, artifact: &Artifact) -> Option<Library> {
-        let is_library = |file: &&Path| {
-            file.extension()
-                .is_some_and(|extension| extension == env::consts::DLL_EXTENSION)
-        };
-        let source = self.folder(artifact.manifest_path.as_std_path())?;
-        let mut files = artifact.filenames.iter().map(|file| file.as_std_path());
-        let path = files
-            .find(is_library)
-            .filter(|_| is_cdylib(&artifact.target))?;
-        Some(Library {
-            source: source.to_owned(),
-            path: path.to_owned(),
-        })
+        let libraries = shared_libraries(command)?.into_iter();
+        Ok(libraries
+            .filter_map(|(manifest, path)| {
+                let source = self.folder(&manifest)?.to_owned();
+                Some(Library { source, path })
+            })
+            .collect())
     }
 
     /// The folder of a package, relative to the workspace. `None` if it is outside of the
@@ -130,6 +104,44 @@ impl Workspace {
     fn folder<'a>(&self, manifest: &'a Path) -> Option<&'a Path> {
         manifest.parent()?.strip_prefix(self.root()).ok()
     }
+}
+
+/// Runs a `cargo build`. Returns the shared libraries, also those that were there already, and the
+/// manifests of their packages.
+///
+/// # Errors
+/// The build fails. Cargo has printed the reason.
+pub(crate) fn shared_libraries(mut build: Command) -> Result<Vec<(PathBuf, PathBuf)>> {
+    let mut cargo = build
+        .arg("--message-format=json-render-diagnostics")
+        .stdout(Stdio::piped())
+        .spawn()
+        .context("cannot run cargo")?;
+    let stdout = cargo
+        .stdout
+        .take()
+        .context("cargo has no standard output")?;
+    let mut libraries = Vec::new();
+    for message in Message::parse_stream(BufReader::new(stdout)) {
+        if let Message::CompilerArtifact(artifact) = message? {
+            libraries.extend(library(&artifact));
+        }
+    }
+    ensure!(cargo.wait()?.success(), "the build failed");
+    Ok(libraries)
+}
+
+/// The shared library among the files that Cargo built for a package, and the package's manifest.
+fn library(artifact: &Artifact) -> Option<(PathBuf, PathBuf)> {
+    let is_library = |file: &&Path| {
+        file.extension()
+            .is_some_and(|extension| extension == env::consts::DLL_EXTENSION)
+    };
+    let mut files = artifact.filenames.iter().map(|file| file.as_std_path());
+    let path = files
+        .find(is_library)
+        .filter(|_| is_cdylib(&artifact.target))?;
+    Some((artifact.manifest_path.clone().into(), path.to_owned()))
 }
 
 /// The module's library among `libraries`.
