@@ -2,11 +2,13 @@
 //!
 //! Not for plugin authors and not covered by semantic versioning. This module contains all code
 //! between a raw pointer and an author's code: `tables` has the functions that the host calls
-//! before and after all connections, `connection` has the callbacks of one connection, `guard`
-//! stops panics, and `logging` passes log lines on.
+//! before and after all connections, `connection` has the callbacks of one connection,
+//! `asynchronous` those of an `AsyncPlugin`, `guard` stops panics, and `logging` passes log lines on.
 
 #![allow(unsafe_code)]
 
+#[cfg(feature = "tokio")]
+mod asynchronous;
 mod connection;
 mod guard;
 mod logging;
@@ -14,6 +16,8 @@ mod source;
 mod tables;
 
 pub use crate::abi::WebSocketPlugin;
+#[cfg(feature = "tokio")]
+pub use asynchronous::{Async, AsyncAttributed, AsyncExported, Runtime, stop};
 pub use tables::init;
 
 use crate::Plugin;
@@ -35,14 +39,20 @@ pub trait Attributed {}
     message = "`{Self}` is not exported as a plugin",
     note = "put `#[websocket_plugin]` on `impl Plugin for {Self}`"
 )]
-pub trait Exported: Plugin {
+pub trait Exported: Sized + 'static {
+    /// The plugin that the host calls: this type, or what calls this type's async callbacks.
+    type Runs: Plugin;
+
     /// The name of the type, for the log.
     const NAME: &'static str;
     /// The subprotocols to negotiate before `on_connect`.
     const SUBPROTOCOLS: &'static [&'static str];
 
     /// The place that keeps the plugin while it is loaded.
-    fn slot() -> &'static Slot<Self>;
+    fn slot() -> &'static Slot<Self::Runs>;
+
+    /// Called when the last instance is gone, before the library may be unloaded.
+    fn unload() {}
 }
 
 /// The state of a plugin between its first init and its last destroy.
@@ -55,8 +65,8 @@ pub struct Slot<P> {
     loaded: Mutex<Loaded<P>>,
 }
 
-// SAFETY: only functions for `P: Exported` reach `loaded`, which is behind a lock. Such a plugin is
-// `Send` and `Sync`, as `Plugin` requires. A bound here would repeat the compiler's error for a
+// SAFETY: only functions for `Exported` types reach `loaded`, which is behind a lock. What they run
+// is `Send` and `Sync`, as `Plugin` requires. A bound here would repeat the compiler's error for a
 // plugin that is not, in terms of this struct.
 unsafe impl<P> Sync for Slot<P> {}
 

@@ -123,6 +123,24 @@
 //! client connects, not in [`configure`](Plugin::configure): httpd calls `configure` before it
 //! forks the processes that serve clients, and threads do not survive a fork.
 //!
+//! # Async plugins
+//!
+//! A plugin that waits for a database or another server is easier to write with `async`: with the
+//! feature `tokio` it implements [`AsyncPlugin`] instead of [`Plugin`], and its callbacks are
+//! `async fn`. While one waits, it holds no thread, and the messages that follow wait for it, in
+//! order. When the connection ends, it is cancelled. [`AsyncPlugin`] has an example, and says what
+//! runs where. What each callback may do:
+//!
+//! | Callback | Thread | May it block? |
+//! |---|---|---|
+//! | `configure` | httpd's main thread, before the fork | yes, the start waits |
+//! | `on_connect` | the MPM's, which has read the request | yes, it holds that thread |
+//! | `on_message`, `on_disconnect` | an event loop's, or the MPM's | yes, others go on |
+//! | async `on_connect` | the MPM's, also while it waits | it may `.await`, and holds that thread |
+//! | async `on_message`, `on_disconnect` | as above until they wait, then the runtime's | no |
+//!
+//! [`AsyncPlugin`]: trait.AsyncPlugin.html
+//!
 //! # Long messages
 //!
 //! httpd delivers a message when all of it has arrived, regardless of how many fragments the client
@@ -245,6 +263,8 @@
 extern crate self as websocket_plugin;
 
 pub mod abi;
+#[cfg(feature = "tokio")]
+mod async_plugin;
 mod close;
 mod disconnect;
 #[doc(hidden)]
@@ -263,6 +283,8 @@ mod sync;
 pub mod testing;
 mod topics;
 
+#[cfg(feature = "tokio")]
+pub use async_plugin::AsyncPlugin;
 pub use close::{Close, CloseCode, IntoClose};
 pub use disconnect::{ClosedBy, Disconnect};
 pub use handshake::{Handshake, Headers};
@@ -281,7 +303,7 @@ pub use topics::{
 
 /// Exports a plugin, and supplies the items that its `impl` leaves out.
 ///
-/// Put it on `impl Plugin for YourType`:
+/// Put it on `impl Plugin for YourType`, or on `impl AsyncPlugin for YourType`:
 ///
 /// ```
 /// # use websocket_plugin::{Close, Message, Plugin, Sender, websocket_plugin};
@@ -301,13 +323,15 @@ pub use topics::{
 /// * `subprotocols` are negotiated before [`on_connect`](Plugin::on_connect), in the plugin's order
 ///   of preference. [`Handshake::subprotocol`] returns the chosen one. A client that offers none of
 ///   them is still accepted, unless `on_connect` refuses it.
+/// * `workers` is the number of threads of the runtime of an `AsyncPlugin`, in each child process of
+///   httpd.
 /// * `export = false` exports nothing. Use it for a plugin that is part of another plugin, which
 ///   calls its methods. Only such a plugin may be generic.
 ///
 /// If the `impl` leaves them out, `type Connection` is `()`, [`configure`](Plugin::configure) makes
 /// the plugin with [`Default`], and [`on_connect`](Plugin::on_connect) accepts every client.
 ///
-/// The attribute may also stand on a struct or an enum whose `impl Plugin` is elsewhere; the `impl`
+/// For a `Plugin` the attribute may also stand on a struct or an enum whose `impl` is elsewhere; it
 /// must then be complete. A library may export several plugins. A mistake is a compile error with a
 /// remedy.
 pub use websocket_plugin_macros::websocket_plugin;

@@ -12,6 +12,8 @@ mod flow;
 mod gate;
 mod peer;
 mod topics;
+#[cfg(feature = "tokio")]
+mod waiting;
 
 pub use error::SendError;
 
@@ -22,12 +24,13 @@ use crate::abi::{
 };
 use crate::close::{IntoClose, MAX_CONTROL_PAYLOAD};
 use crate::handshake::Facts;
+use flow::Pauses;
 use gate::Gate;
 use peer::Peer;
 use std::ffi::c_int;
 use std::fmt;
 use std::hash::{Hash, Hasher};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 /// Sends messages to one client.
 ///
@@ -40,7 +43,8 @@ use std::sync::Arc;
 /// `send` copies the message into a queue and returns. If megabytes are queued because the client
 /// does not keep up, `send` waits until there is room, or until httpd drops the client. Do not hold
 /// a lock over a `send` if a callback of another connection needs the lock. To send to many clients
-/// without waiting for a slow one, use [`try_send`](Self::try_send).
+/// without waiting for a slow one, use [`try_send`](Self::try_send). In an [async
+/// plugin](crate#async-plugins), `send` would block a thread of the runtime: use `send_async`.
 pub struct Sender {
     shared: Arc<Shared>,
     /// Set only in the sender that callbacks borrow. They cannot keep it.
@@ -50,6 +54,7 @@ pub struct Sender {
 /// What all senders of a connection share.
 struct Shared {
     gate: Gate<Server>,
+    pauses: Mutex<Pauses>,
     peer: Peer,
 }
 
@@ -78,6 +83,7 @@ impl Sender {
         Self {
             shared: Arc::new(Shared {
                 gate: Gate::new(server),
+                pauses: Mutex::default(),
                 peer: Peer::of(&facts),
             }),
             lent: Some(server),
@@ -197,7 +203,10 @@ impl Sender {
 
     /// Calls `body` with the table, which stays valid during the call, unless the connection is
     /// gone.
-    fn with_table<R>(&self, body: impl FnOnce(*const WebSocketServer) -> R) -> Option<R> {
+    pub(crate) fn with_table<R>(
+        &self,
+        body: impl FnOnce(*const WebSocketServer) -> R,
+    ) -> Option<R> {
         let gate;
         let server = match self.lent {
             // The host keeps the table valid during the callback that borrows this sender.

@@ -5,10 +5,10 @@ use crate::symbol;
 use proc_macro2::TokenStream;
 use syn::parse::Parser;
 use syn::punctuated::Punctuated;
-use syn::{Expr, ExprLit, Lit, LitStr, Meta, MetaNameValue, Path, Token};
+use syn::{Expr, ExprLit, Lit, LitInt, LitStr, Meta, MetaNameValue, Path, Token};
 
 const VALID: &str = "valid are `symbol = \"chat_init\"`, `subprotocols(\"chat.v2\", \"chat.v1\")` \
-    and `export = false`";
+    and `export = false`; for an `AsyncPlugin` also `workers = 2`";
 
 /// The arguments of the attribute.
 #[derive(Default)]
@@ -17,6 +17,8 @@ pub(crate) struct Args {
     pub(crate) symbol: Option<LitStr>,
     /// The subprotocols to negotiate, in order of preference.
     pub(crate) subprotocols: Vec<LitStr>,
+    /// The number of threads of an async plugin's runtime, with the argument.
+    pub(crate) workers: Option<(LitInt, Meta)>,
     /// Whether the plugin is part of another one, and so is not exported.
     pub(crate) is_part: bool,
 }
@@ -33,7 +35,7 @@ impl Args {
                 if args.is_part && seen.len() > 1 {
                     errors.at(
                         &seen[0],
-                        "a plugin that is not exported takes neither `symbol` nor `subprotocols`",
+                        "a plugin that is not exported takes no other argument",
                     );
                 }
             }
@@ -52,6 +54,8 @@ impl Args {
             self.symbol = read_symbol(meta, errors);
         } else if path.is_ident("subprotocols") {
             self.subprotocols = read_subprotocols(meta, errors);
+        } else if path.is_ident("workers") {
+            self.workers = read_workers(meta, errors).map(|workers| (workers, meta.clone()));
         } else if path.is_ident("export") {
             self.is_part = is_false(meta, errors);
         } else {
@@ -99,6 +103,28 @@ fn read_symbol(meta: &Meta, errors: &mut Errors) -> Option<LitStr> {
         return None;
     }
     Some(symbol.clone())
+}
+
+/// The most threads that Tokio takes is far more, and every child process has so many.
+const MOST_WORKERS: u16 = 1024;
+
+fn read_workers(meta: &Meta, errors: &mut Errors) -> Option<LitInt> {
+    if let Meta::NameValue(MetaNameValue {
+        value: Expr::Lit(ExprLit {
+            lit: Lit::Int(workers),
+            ..
+        }),
+        ..
+    }) = meta
+        && let Ok(1..=MOST_WORKERS) = workers.base10_parse::<u16>()
+    {
+        return Some(workers.clone());
+    }
+    errors.at(
+        meta,
+        format!("`workers` takes a number of threads from 1 to {MOST_WORKERS}: `workers = 2`"),
+    );
+    None
 }
 
 fn read_subprotocols(meta: &Meta, errors: &mut Errors) -> Vec<LitStr> {

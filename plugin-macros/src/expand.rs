@@ -14,17 +14,17 @@ const ABORTS: &str = "with `panic = \"abort\"`, a panic in this plugin would end
 
 pub(crate) fn expand(plugin: &Plugin, args: &Args, errors: &TokenStream) -> TokenStream {
     let item = match &plugin.item {
-        Target::Impl { item, supply } => expand_impl(item, supply),
+        Target::Impl { item, supply } => expand_impl(item, supply, plugin.is_async),
         Target::Other(tokens) => tokens.clone(),
     };
     let attributed = plugin
         .attributed
         .as_ref()
-        .map(|(ty, generics)| expand_attributed(ty, generics));
+        .map(|(ty, generics)| expand_attributed(ty, generics, plugin.is_async));
     let export = plugin
         .export
         .as_ref()
-        .map(|(ty, name)| expand_export(ty, name, args));
+        .map(|(ty, name)| expand_export(ty, name, args, plugin.is_async));
     quote! {
         #item
         #attributed
@@ -34,11 +34,16 @@ pub(crate) fn expand(plugin: &Plugin, args: &Args, errors: &TokenStream) -> Toke
 }
 
 /// The trait impl that makes the attribute required, and the check that panics unwind.
-fn expand_attributed(ty: &Type, generics: &Generics) -> TokenStream {
+fn expand_attributed(ty: &Type, generics: &Generics, is_async: bool) -> TokenStream {
     let (parameters, _, conditions) = generics.split_for_impl();
+    let attributed = if is_async {
+        quote!(AsyncAttributed)
+    } else {
+        quote!(Attributed)
+    };
     quote! {
         #[automatically_derived]
-        impl #parameters ::websocket_plugin::export::Attributed for #ty #conditions {}
+        impl #parameters ::websocket_plugin::export::#attributed for #ty #conditions {}
 
         #[cfg(panic = "abort")]
         ::core::compile_error!(#ABORTS);
@@ -47,7 +52,7 @@ fn expand_attributed(ty: &Type, generics: &Generics) -> TokenStream {
 
 /// The impl, with the items that it leaves out. `configure` may return any error type. This refines
 /// the trait's signature, which is intended.
-fn expand_impl(item: &ItemImpl, supply: &Supply) -> TokenStream {
+fn expand_impl(item: &ItemImpl, supply: &Supply, is_async: bool) -> TokenStream {
     let connection = supply
         .connection
         .as_ref()
@@ -56,8 +61,12 @@ fn expand_impl(item: &ItemImpl, supply: &Supply) -> TokenStream {
     let configure = supply.configure.then(|| configure(ty));
     let on_connect = match supply.on_connect {
         OnConnect::Written => None,
-        OnConnect::Accepting => Some(on_connect(ty, &quote!(::core::result::Result::Ok(())))),
-        OnConnect::Missing => Some(on_connect(ty, &quote!(::core::unreachable!()))),
+        OnConnect::Accepting => Some(on_connect(
+            ty,
+            &quote!(::core::result::Result::Ok(())),
+            is_async,
+        )),
+        OnConnect::Missing => Some(on_connect(ty, &quote!(::core::unreachable!()), is_async)),
     };
     let mut item = item.clone();
     item.attrs
@@ -79,9 +88,10 @@ fn configure(ty: &Type) -> TokenStream {
     }
 }
 
-fn on_connect(ty: &Type, body: &TokenStream) -> TokenStream {
+fn on_connect(ty: &Type, body: &TokenStream, is_async: bool) -> TokenStream {
+    let asyncness = is_async.then(|| quote!(async));
     quote_spanned! {ty.span()=>
-        fn on_connect(
+        #asyncness fn on_connect(
             &self,
             _: &mut ::websocket_plugin::Handshake<'_>,
         ) -> ::core::result::Result<Self::Connection, ::websocket_plugin::Rejection> {
@@ -90,31 +100,66 @@ fn on_connect(ty: &Type, body: &TokenStream) -> TokenStream {
     }
 }
 
-fn expand_export(ty: &Type, name: &str, args: &Args) -> TokenStream {
+fn expand_export(ty: &Type, name: &str, args: &Args, is_async: bool) -> TokenStream {
     let symbol = match &args.symbol {
         Some(symbol) => symbol.clone(),
         None => LitStr::new(&symbol::init_of(name), ty.span()),
     };
     let subprotocols = &args.subprotocols;
+    let (runs, unload) = if is_async {
+        let stop = quote!(
+            fn unload() {
+                ::websocket_plugin::export::stop::<Self>();
+            }
+        );
+        (quote!(::websocket_plugin::export::Async<#ty>), Some(stop))
+    } else {
+        (ty.to_token_stream(), None)
+    };
+    let runtime = is_async.then(|| expand_runtime(ty, args));
     quote! {
         const _: () = {
-            static SLOT: ::websocket_plugin::export::Slot<#ty> =
+            static SLOT: ::websocket_plugin::export::Slot<#runs> =
                 ::websocket_plugin::export::Slot::new(#name);
 
             #[automatically_derived]
             impl ::websocket_plugin::export::Exported for #ty {
+                type Runs = #runs;
                 const NAME: &'static str = #name;
                 const SUBPROTOCOLS: &'static [&'static str] = &[#(#subprotocols),*];
 
-                fn slot() -> &'static ::websocket_plugin::export::Slot<Self> {
+                fn slot() -> &'static ::websocket_plugin::export::Slot<Self::Runs> {
                     &SLOT
                 }
+
+                #unload
             }
+
+            #runtime
 
             #[unsafe(export_name = #symbol)]
             extern "system" fn init() -> *mut ::websocket_plugin::export::WebSocketPlugin {
                 ::websocket_plugin::export::init::<#ty>()
             }
         };
+    }
+}
+
+/// The place that keeps the runtime of an async plugin.
+fn expand_runtime(ty: &Type, args: &Args) -> TokenStream {
+    let workers = match &args.workers {
+        Some((workers, _)) => quote!(::core::option::Option::Some(#workers)),
+        None => quote!(::core::option::Option::None),
+    };
+    quote! {
+        static RUNTIME: ::websocket_plugin::export::Runtime =
+            ::websocket_plugin::export::Runtime::new(#workers);
+
+        #[automatically_derived]
+        impl ::websocket_plugin::export::AsyncExported for #ty {
+            fn runtime() -> &'static ::websocket_plugin::export::Runtime {
+                &RUNTIME
+            }
+        }
     }
 }

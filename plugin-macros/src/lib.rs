@@ -28,6 +28,12 @@ fn export(args: TokenStream, item: TokenStream) -> TokenStream {
     let mut errors = Errors::default();
     let args = args::Args::parse(args, &mut errors);
     let plugin = plugin::Plugin::parse(item, args.is_part, &mut errors);
+    if let (Some((_, meta)), false) = (&args.workers, plugin.is_async) {
+        errors.at(
+            meta,
+            "only `impl AsyncPlugin` has a runtime: remove `workers`",
+        );
+    }
     expand::expand(&plugin, &args, &errors.into_tokens())
 }
 

@@ -10,6 +10,10 @@ use syn::{
 };
 
 const PLACE: &str = "`#[websocket_plugin]` goes on `impl Plugin for YourType`";
+const CONFIGURE: &str = "httpd calls `configure` before there is a runtime, so it cannot be async: \
+    connect to other servers in the first `on_connect`";
+const SYNCHRONOUS: &str = "the callbacks of a `Plugin` are synchronous: write \
+    `impl AsyncPlugin for` instead, with the feature `tokio` of `websocket-plugin`";
 const CONCRETE: &str = "export a concrete type, e.g. `impl Plugin for Chat<Json>`, or write \
     `#[websocket_plugin(export = false)]` if another plugin uses this one";
 
@@ -21,6 +25,8 @@ pub(crate) struct Plugin {
     pub(crate) attributed: Option<(Type, Generics)>,
     /// The type to export, with its name; `None` if it is not exported, or after a mistake.
     pub(crate) export: Option<(Type, String)>,
+    /// The item is `impl AsyncPlugin`.
+    pub(crate) is_async: bool,
 }
 
 /// The kind of item that has the attribute.
@@ -71,6 +77,7 @@ impl Plugin {
             export: exported(&ty, &generics, is_part, errors),
             attributed: Some((ty, generics)),
             item: Target::Other(tokens),
+            is_async: false,
         }
     }
 
@@ -84,6 +91,7 @@ impl Plugin {
             item: Target::Other(item),
             attributed: None,
             export: None,
+            is_async: false,
         }
     }
 
@@ -93,15 +101,18 @@ impl Plugin {
         is_part: bool,
         errors: &mut Errors,
     ) -> Self {
-        match &item.trait_ {
+        let is_async = match &item.trait_ {
             None => return Self::mistake(&item.self_ty, PLACE, tokens, errors),
-            Some((path, _)) if !is_plugin(path) => {
-                return Self::mistake(path, PLACE, tokens, errors);
-            }
-            Some(_) => {}
-        }
+            Some((path, _)) if is_named(path, "Plugin") => false,
+            Some((path, _)) if is_named(path, "AsyncPlugin") => true,
+            Some((path, _)) => return Self::mistake(path, PLACE, tokens, errors),
+        };
         let export = exported(&item.self_ty, &item.generics, is_part, errors);
-        reject_async(&mut item.items, errors);
+        if is_async {
+            require_async(&mut item.items, errors);
+        } else {
+            reject_async(&mut item.items, errors);
+        }
         let supply = Supply::for_items(&item.items, errors);
         Self {
             attributed: Some(((*item.self_ty).clone(), item.generics.clone())),
@@ -110,14 +121,14 @@ impl Plugin {
                 supply: supply.into(),
             },
             export,
+            is_async,
         }
     }
 }
 
-fn is_plugin(path: &Path) -> bool {
-    path.segments
-        .last()
-        .is_some_and(|segment| segment.ident == "Plugin")
+fn is_named(path: &Path, name: &str) -> bool {
+    let last = path.segments.last();
+    last.is_some_and(|segment| segment.ident == name)
 }
 
 /// The type to export, with its name.
@@ -147,14 +158,38 @@ fn exported(
 fn reject_async(items: &mut [ImplItem], errors: &mut Errors) {
     for function in items.iter_mut().filter_map(as_function) {
         if let Some(token) = function.sig.asyncness.take() {
-            errors.at(
-                token,
-                "callbacks are synchronous; clone the `Sender` into a task or thread",
-            );
+            errors.at(token, SYNCHRONOUS);
             function
                 .attrs
                 .push(parse_quote!(#[allow(unused_variables)]));
             function.block = parse_quote!({ ::core::unreachable!() });
+        }
+    }
+}
+
+/// Reports callbacks that lack `async` and adds it, because rustc would only say that their result
+/// is no future. A callback may return a future of its own.
+fn require_async(items: &mut [ImplItem], errors: &mut Errors) {
+    for function in items.iter_mut().filter_map(as_function) {
+        let name = function.sig.ident.to_string();
+        match name.as_str() {
+            "configure" => {
+                if let Some(token) = function.sig.asyncness.take() {
+                    errors.at(token, CONFIGURE);
+                    function.block = parse_quote!({ ::core::unreachable!() });
+                }
+            }
+            "on_connect" | "on_message"
+                if function.sig.asyncness.is_none()
+                    && accepted_type(&function.sig.output).is_some() =>
+            {
+                errors.at(
+                    function.sig.fn_token,
+                    format!("callbacks of an `AsyncPlugin` are async: write `async fn {name}`"),
+                );
+                function.sig.asyncness = Some(parse_quote!(async));
+            }
+            _ => {}
         }
     }
 }

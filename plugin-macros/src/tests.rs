@@ -58,9 +58,10 @@ fn an_impl_gets_the_items_that_it_leaves_out() {
                 );
                 #[automatically_derived]
                 impl ::websocket_plugin::export::Exported for Echo {
+                    type Runs = Echo;
                     const NAME: &'static str = "Echo";
                     const SUBPROTOCOLS: &'static [&'static str] = &[];
-                    fn slot() -> &'static ::websocket_plugin::export::Slot<Self> {
+                    fn slot() -> &'static ::websocket_plugin::export::Slot<Self::Runs> {
                         &SLOT
                     }
                 }
@@ -98,9 +99,10 @@ fn a_struct_only_gets_the_export() {
                 );
                 #[automatically_derived]
                 impl ::websocket_plugin::export::Exported for Chat {
+                    type Runs = Chat;
                     const NAME: &'static str = "Chat";
                     const SUBPROTOCOLS: &'static [&'static str] = &["chat.v2", "chat.v1"];
-                    fn slot() -> &'static ::websocket_plugin::export::Slot<Self> {
+                    fn slot() -> &'static ::websocket_plugin::export::Slot<Self::Runs> {
                         &SLOT
                     }
                 }
@@ -110,5 +112,81 @@ fn a_struct_only_gets_the_export() {
                 }
             };
         "##]],
+    );
+}
+
+#[test]
+fn an_async_impl_gets_a_runtime_and_async_items() {
+    let item = quote! {
+        impl AsyncPlugin for Echo {
+            async fn on_message(&self, _: &mut (), sender: &Sender, message: Message<'_>) -> Result<(), Close> {
+                Ok(sender.send_async(message).await?)
+            }
+        }
+    };
+    check(
+        quote!(workers = 4),
+        item,
+        &expect![[r##"
+        #[allow(refining_impl_trait)]
+        impl AsyncPlugin for Echo {
+            async fn on_message(
+                &self,
+                _: &mut (),
+                sender: &Sender,
+                message: Message<'_>,
+            ) -> Result<(), Close> {
+                Ok(sender.send_async(message).await?)
+            }
+            type Connection = ();
+            fn configure(
+                _: &::websocket_plugin::Options,
+            ) -> ::core::result::Result<Self, ::core::convert::Infallible> {
+                ::core::result::Result::Ok(<Self as ::core::default::Default>::default())
+            }
+            async fn on_connect(
+                &self,
+                _: &mut ::websocket_plugin::Handshake<'_>,
+            ) -> ::core::result::Result<Self::Connection, ::websocket_plugin::Rejection> {
+                ::core::result::Result::Ok(())
+            }
+        }
+        #[automatically_derived]
+        impl ::websocket_plugin::export::AsyncAttributed for Echo {}
+        #[cfg(panic = "abort")]
+        ::core::compile_error!(
+            "with `panic = \"abort\"`, a panic in this plugin would end the httpd process and all its connections: in Cargo.toml, remove `panic` from the profile this is built with, or write `panic = \"unwind\"`"
+        );
+        const _: () = {
+            static SLOT: ::websocket_plugin::export::Slot<
+                ::websocket_plugin::export::Async<Echo>,
+            > = ::websocket_plugin::export::Slot::new("Echo");
+            #[automatically_derived]
+            impl ::websocket_plugin::export::Exported for Echo {
+                type Runs = ::websocket_plugin::export::Async<Echo>;
+                const NAME: &'static str = "Echo";
+                const SUBPROTOCOLS: &'static [&'static str] = &[];
+                fn slot() -> &'static ::websocket_plugin::export::Slot<Self::Runs> {
+                    &SLOT
+                }
+                fn unload() {
+                    ::websocket_plugin::export::stop::<Self>();
+                }
+            }
+            static RUNTIME: ::websocket_plugin::export::Runtime = ::websocket_plugin::export::Runtime::new(
+                ::core::option::Option::Some(4),
+            );
+            #[automatically_derived]
+            impl ::websocket_plugin::export::AsyncExported for Echo {
+                fn runtime() -> &'static ::websocket_plugin::export::Runtime {
+                    &RUNTIME
+                }
+            }
+            #[unsafe(export_name = "echo_init")]
+            extern "system" fn init() -> *mut ::websocket_plugin::export::WebSocketPlugin {
+                ::websocket_plugin::export::init::<Echo>()
+            }
+        };
+    "##]],
     );
 }

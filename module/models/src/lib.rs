@@ -9,6 +9,7 @@
 #![allow(unreachable_pub, reason = "the module makes more of the files public")]
 
 mod gate_model;
+mod mailbox_model;
 mod monitor_model;
 mod output_model;
 mod relay_model;
@@ -29,6 +30,8 @@ mod buffers;
 mod doze;
 #[path = "../../../plugin-core/src/sender/gate.rs"]
 mod gate;
+#[path = "../../../plugin-core/src/export/asynchronous/mailbox.rs"]
+mod mailbox;
 #[path = "../../src/protocol/output_state.rs"]
 mod output_state;
 #[path = "../../src/topics/relay.rs"]
@@ -78,6 +81,9 @@ mod run_state;
 mod turn_counter;
 
 pub use gate_model::a_table_outlives_every_send;
+pub use mailbox_model::{
+    a_held_client_goes_on, a_thread_that_waits_for_room_goes_on, the_task_learns_of_the_end,
+};
 pub use monitor_model::{a_turn_that_blocks_is_found, one_thread_owns_a_loop};
 pub use output_model::{
     a_close_frame_releases_senders, a_failure_releases_senders, a_full_queue_drains,

@@ -129,3 +129,18 @@ fn a_timeout_ends_a_wait() {
 fn every_output_is_taken() {
     model(models::every_output_is_taken);
 }
+
+#[test]
+fn a_held_client_goes_on() {
+    model(models::a_held_client_goes_on);
+}
+
+#[test]
+fn a_thread_that_waits_for_room_goes_on() {
+    model(models::a_thread_that_waits_for_room_goes_on);
+}
+
+#[test]
+fn the_task_learns_of_the_end() {
+    model(models::the_task_learns_of_the_end);
+}

@@ -159,6 +159,7 @@ const THEMES: &[&[Case]] = &[
     htaccess::CASES,
     mistakes::CASES,
     descriptors::CASES,
+    rust::asynchronous::CASES,
     rust::examples::CASES,
     rust::handshake::CASES,
     rust::options::CASES,

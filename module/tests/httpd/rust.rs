@@ -1,5 +1,6 @@
 //! Plugins in Rust: the examples, and the promises of `websocket-plugin` to their authors.
 
+pub(crate) mod asynchronous;
 pub(crate) mod detach;
 pub(crate) mod examples;
 pub(crate) mod handshake;
@@ -20,7 +21,7 @@ use xtask::server_root::ServerRoot;
 use crate::support::{Client, Context, Handshake, PATIENCE};
 
 /// The plugins in the common library of the tests. Each example has its own library.
-const TEST_PLUGINS: [&str; 9] = [
+const TEST_PLUGINS: [&str; 10] = [
     "census",
     "fragile",
     "hermit",
@@ -29,6 +30,7 @@ const TEST_PLUGINS: [&str; 9] = [
     "unmakeable",
     "valve",
     "visitor",
+    "waiter",
     "witness",
 ];
 

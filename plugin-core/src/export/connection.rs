@@ -6,17 +6,17 @@ use crate::abi::{
     Ending, EndingServer, ExtendedServer, MESSAGE_TYPE_BINARY, MESSAGE_TYPE_TEXT, ServerTable,
     WebSocketServer,
 };
-use crate::{Close, CloseCode, Disconnect, Handshake, Message, Rejection, Sender};
+use crate::{Close, CloseCode, Disconnect, Handshake, Message, Plugin, Rejection, Sender};
 use std::ffi::{c_int, c_void};
 use std::ptr;
 use std::sync::Arc;
 
 /// The state of a connection. `on_connect` returns a pointer to it.
 pub(super) struct Connection<P: Exported> {
-    plugin: Arc<P>,
+    plugin: Arc<P::Runs>,
     server: *const WebSocketServer,
     sender: Sender,
-    state: P::Connection,
+    state: <P::Runs as Plugin>::Connection,
     /// Whether the host guarantees that text messages are UTF-8.
     text_is_utf8: bool,
     /// The plugin has ended the connection and gets no more messages.
@@ -32,7 +32,7 @@ impl<P: Exported> Connection<P> {
     /// `server` is valid until [`on_disconnect`] returns, or until this returns null. If
     /// `text_is_utf8` is set, all text messages passed to [`on_message`] are UTF-8.
     pub(super) unsafe fn open(
-        plugin: Arc<P>,
+        plugin: Arc<P::Runs>,
         server: *const WebSocketServer,
         text_is_utf8: bool,
     ) -> *mut c_void {
@@ -86,7 +86,7 @@ impl<P: Exported> Connection<P> {
     }
 
     #[cold]
-    fn closed(&mut self, scope: &Scope, close: &Close) {
+    fn closed(&mut self, scope: &Scope<'_>, close: &Close) {
         if let Some(error) = close.error() {
             scope.error(&format!("on_message: {error}"));
         }
@@ -94,7 +94,7 @@ impl<P: Exported> Connection<P> {
     }
 
     #[cold]
-    fn panicked(&mut self, scope: &Scope, panic: &Panic) {
+    fn panicked(&mut self, scope: &Scope<'_>, panic: &Panic) {
         scope.error(&panic.describe("on_message"));
         self.end(&CloseCode::INTERNAL_ERROR.into());
     }
@@ -109,7 +109,7 @@ impl<P: Exported> Connection<P> {
 }
 
 /// The response to the refused client. Logs the cause.
-fn rejection(scope: &Scope, answer: Result<Option<Rejection>, Panic>) -> Rejection {
+fn rejection(scope: &Scope<'_>, answer: Result<Option<Rejection>, Panic>) -> Rejection {
     match answer {
         Ok(rejection) => {
             let rejection = rejection.unwrap_or(Rejection::FORBIDDEN);

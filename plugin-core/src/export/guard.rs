@@ -2,30 +2,45 @@
 //! the author's code the connection that they belong to.
 
 use super::source::Source;
+#[cfg(feature = "tokio")]
+use crate::Sender;
+#[cfg(feature = "tokio")]
+use crate::abi::LOG_WARNING;
 use crate::abi::{LOG_ERROR, WebSocketServer};
 use std::any::Any;
 use std::cell::Cell;
 use std::ffi::c_int;
+use std::marker::PhantomData;
 use std::panic::{self, AssertUnwindSafe, PanicHookInfo};
 use std::ptr;
 use std::sync::Once;
 
 /// One call of an author's code, and the connection that it is for.
-pub(super) struct Scope {
+pub(super) struct Scope<'c> {
     source: &'static Source,
-    /// The connection's table; null if the call is for no connection.
-    server: *const WebSocketServer,
+    connection: Connection<'c>,
     /// The location and message of a panic, which the panic hook stores here.
     panic: Cell<Option<String>>,
 }
 
-thread_local! {
-    /// The current scope of this thread. It is a pointer, because a thread-local value with a
-    /// destructor keeps the library from being unloaded.
-    static CURRENT: Cell<*const Scope> = const { Cell::new(ptr::null()) };
+/// The connection that a call is for.
+enum Connection<'c> {
+    /// None.
+    None,
+    /// That of this table, which is valid as long as the scope lives.
+    Table(*const WebSocketServer, PhantomData<&'c WebSocketServer>),
+    /// That of this sender, which may end meanwhile.
+    #[cfg(feature = "tokio")]
+    Sender(&'c Sender),
 }
 
-impl Scope {
+thread_local! {
+    /// The current scope of this thread. It is a pointer, because a thread-local value with a
+    /// destructor keeps the library from being unloaded. The scope may live shorter than that.
+    static CURRENT: Cell<*const Scope<'static>> = const { Cell::new(ptr::null()) };
+}
+
+impl<'c> Scope<'c> {
     /// The scope of a call for the connection of `server`.
     ///
     /// # Safety
@@ -37,7 +52,7 @@ impl Scope {
     ) -> Self {
         Self {
             source,
-            server,
+            connection: Connection::Table(server, PhantomData),
             panic: Cell::new(None),
         }
     }
@@ -46,7 +61,17 @@ impl Scope {
     pub(super) const fn detached(source: &'static Source) -> Self {
         Self {
             source,
-            server: ptr::null(),
+            connection: Connection::None,
+            panic: Cell::new(None),
+        }
+    }
+
+    /// The scope of a call for the connection of `sender`, which may end meanwhile or have ended.
+    #[cfg(feature = "tokio")]
+    pub(super) const fn sender(source: &'static Source, sender: &'c Sender) -> Self {
+        Self {
+            source,
+            connection: Connection::Sender(sender),
             panic: Cell::new(None),
         }
     }
@@ -60,7 +85,7 @@ impl Scope {
         // Access the thread-local once for both ends: in a shared library each access is a function
         // call.
         let result = CURRENT.with(|current| {
-            let outer = current.replace(self);
+            let outer = current.replace(ptr::from_ref(self).cast());
             let result = panic::catch_unwind(AssertUnwindSafe(code));
             current.set(outer);
             result
@@ -91,18 +116,33 @@ impl Scope {
         self.write(LOG_ERROR, text);
     }
 
+    /// Writes a warning to the log.
+    #[cfg(feature = "tokio")]
+    pub(super) fn warn(&self, text: &str) {
+        self.write(LOG_WARNING, text);
+    }
+
     /// Writes to the log, with the connection if there is one.
     pub(super) fn write(&self, level: c_int, text: &str) {
-        if self.server.is_null() {
-            self.source.write(level, text);
-        } else {
+        match self.connection {
+            Connection::None => self.source.write(level, text),
             // SAFETY: the table is valid as long as the scope (`connection`).
-            unsafe { self.source.write_to(self.server, level, text) }
+            Connection::Table(server, _) => unsafe { self.source.write_to(server, level, text) },
+            #[cfg(feature = "tokio")]
+            Connection::Sender(sender) => {
+                // SAFETY: the sender keeps the table valid during the call.
+                let write = |server| unsafe { self.source.write_to(server, level, text) };
+                if sender.with_table(write).is_none() {
+                    let client = sender.client_address().unwrap_or("unknown");
+                    self.source
+                        .write(level, &format!("[client {client}] {text}"));
+                }
+            }
         }
     }
 
     /// Calls `code` with the current scope of this thread.
-    pub(super) fn with_current<R>(code: impl FnOnce(Option<&Self>) -> R) -> R {
+    pub(super) fn with_current<R>(code: impl FnOnce(Option<&Scope<'_>>) -> R) -> R {
         // SAFETY: `run` sets the pointer and resets it before it returns to the owner of the scope.
         // `code` runs in between, because it runs on the same thread.
         code(unsafe { CURRENT.get().as_ref() })

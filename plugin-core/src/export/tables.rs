@@ -56,6 +56,7 @@ unsafe extern "system" fn destroy<P: Exported>(_: *mut WebSocketPlugin) {
     if loaded.inits == 0 {
         let plain = std::mem::replace(&mut loaded.plain, Err(String::new()));
         Scope::detached(&slot.source).run_logged("drop", || drop(plain));
+        P::unload();
         source::forget(&slot.source);
     }
 }
@@ -70,7 +71,7 @@ unsafe extern "system" fn on_connect<P: Exported>(server: *const WebSocketServer
     match plain {
         // SAFETY: the host keeps the table valid until `on_disconnect` returns. It does not
         // guarantee that texts are UTF-8.
-        Ok(plugin) => unsafe { Connection::open(plugin, server, false) },
+        Ok(plugin) => unsafe { Connection::<P>::open(plugin, server, false) },
         Err(why) => {
             // SAFETY: the host keeps the table valid during this call.
             let scope = unsafe { Scope::connection(&slot.source, server) };
@@ -108,7 +109,7 @@ impl<P: Exported> Tables<P> {
     }
 }
 
-/// `Extension::configure`. An instance is an `Arc<P>`.
+/// `Extension::configure`. An instance is an `Arc<P::Runs>`.
 unsafe extern "C" fn extended_configure<P: Exported>(
     unattached: ServerPtr,
     options: RSlice<'_, Tuple2<RStr<'_>, RStr<'_>>>,
@@ -121,7 +122,7 @@ unsafe extern "C" fn extended_configure<P: Exported>(
         .iter()
         .map(|option| (option.0.as_str(), option.1.as_str()))
         .collect();
-    let configured = match Scope::detached(&slot.source).run(|| configure::<P>(&options)) {
+    let configured = match Scope::detached(&slot.source).run(|| configure::<P::Runs>(&options)) {
         Ok(configured) => configured,
         Err(panic) => Err(panic.describe("configure")),
     };
@@ -136,19 +137,19 @@ unsafe extern "C" fn extended_connect<P: Exported>(
     instance: InstancePtr,
     server: ServerPtr,
 ) -> *mut c_void {
-    let instance: *const P = instance.0.cast();
+    let instance: *const P::Runs = instance.0.cast();
     // SAFETY: the module passes an instance that `configure` returned and that is not yet released.
     // It keeps the server table valid until `on_disconnect` returns.
     unsafe {
         Arc::increment_strong_count(instance);
-        Connection::open(Arc::from_raw(instance), server.0, true)
+        Connection::<P>::open(Arc::from_raw(instance), server.0, true)
     }
 }
 
 /// `Extension::release`.
 unsafe extern "C" fn extended_release<P: Exported>(instance: InstancePtr) {
     // SAFETY: the module passes an instance that `configure` returned, and only once.
-    let instance = unsafe { Arc::from_raw(instance.0.cast::<P>()) };
+    let instance = unsafe { Arc::from_raw(instance.0.cast::<P::Runs>()) };
     Scope::detached(&P::slot().source).run_logged("drop", || drop(instance));
 }
 

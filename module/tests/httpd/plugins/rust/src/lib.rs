@@ -10,4 +10,5 @@ mod settings;
 mod unmakeable;
 mod valve;
 mod visitor;
+mod waiter;
 mod witness;

@@ -1,0 +1,161 @@
+//! The messages of a connection of an async plugin, and the two threads that run its task:
+//! `export/asynchronous/mailbox.rs` of `websocket-plugin`.
+
+use loom::cell::UnsafeCell;
+use loom::sync::{Arc, Notify};
+use loom::thread;
+use std::task::{Poll, Wake, Waker};
+
+use crate::mailbox::{MOST_BYTES, Mailbox, Pushed, Taken, Weighed};
+use crate::sync::{AtomicBool, AtomicUsize, Ordering};
+
+/// A message that fills the mailbox.
+struct Large;
+
+impl Weighed for Large {
+    fn weight(&self) -> usize {
+        MOST_BYTES
+    }
+}
+
+/// The task. It has nothing but its turns.
+struct Task;
+
+struct Connection {
+    mailbox: Mailbox<Large, Task, ()>,
+    handled: AtomicUsize,
+    /// Used by whoever runs the task: loom fails if two threads do at once.
+    turn: UnsafeCell<()>,
+    /// Whether nothing is read from the client, and who is told that it is again.
+    is_held: AtomicBool,
+    reader: Notify,
+}
+
+/// Wakes the thread of the runtime.
+struct Runtime(Notify);
+
+impl Wake for Runtime {
+    fn wake(self: std::sync::Arc<Self>) {
+        self.0.notify();
+    }
+}
+
+impl Connection {
+    fn new() -> Arc<Self> {
+        let connection = Arc::new(Self {
+            mailbox: Mailbox::new(),
+            handled: AtomicUsize::new(0),
+            turn: UnsafeCell::new(()),
+            is_held: AtomicBool::new(false),
+            reader: Notify::new(),
+        });
+        connection.mailbox.start(Task);
+        connection
+    }
+
+    fn hold(&self) -> bool {
+        self.is_held.store(true, Ordering::Relaxed);
+        true
+    }
+
+    fn release(&self) {
+        self.is_held.store(false, Ordering::Relaxed);
+        self.reader.notify();
+    }
+
+    /// Runs the task, as `Link::run` does.
+    fn run(&self, task: Task) -> Poll<()> {
+        let is_over = self.turn.with_mut(|_| {
+            loop {
+                match self.mailbox.next(|| self.release()) {
+                    Poll::Ready(Some(Large)) => self.handled.fetch_add(1, Ordering::Relaxed),
+                    Poll::Ready(None) => break true,
+                    Poll::Pending => break false,
+                };
+            }
+        });
+        if is_over {
+            self.mailbox.finish();
+            return Poll::Ready(());
+        }
+        assert!(self.mailbox.put_back(task).is_none(), "it has not finished");
+        Poll::Pending
+    }
+
+    /// The thread of the runtime, until the connection has ended.
+    fn serve(this: &Arc<Self>) -> thread::JoinHandle<()> {
+        let connection = Arc::clone(this);
+        thread::spawn(move || {
+            let runtime = std::sync::Arc::new(Runtime(Notify::new()));
+            let waker = Waker::from(std::sync::Arc::clone(&runtime));
+            loop {
+                match connection.mailbox.take(&waker) {
+                    Taken::Run(task) => {
+                        if connection.run(task).is_ready() {
+                            return;
+                        }
+                    }
+                    Taken::Busy => {}
+                    Taken::Finished => return,
+                }
+                runtime.0.wait();
+            }
+        })
+    }
+
+    /// What the thread of httpd does with a message.
+    fn push(&self, hold: impl FnOnce() -> bool) {
+        match self.mailbox.push(Large, hold) {
+            Pushed::Queued => {}
+            Pushed::Run(task, _) => assert!(self.run(task).is_pending(), "it has not ended"),
+            Pushed::Wait => self.mailbox.wait_for_room(),
+        }
+    }
+
+    /// What the thread of httpd does at the end.
+    fn end(&self) {
+        if let Some((task, waker)) = self.mailbox.end(()) {
+            assert!(self.run(task).is_ready(), "it has ended");
+            waker.wake();
+        }
+    }
+}
+
+/// A message is handled by the thread that brings it, or by the runtime, and a client that was held
+/// back is read from again.
+pub fn a_held_client_goes_on() {
+    let connection = Connection::new();
+    let runtime = Connection::serve(&connection);
+    for _ in 0..2 {
+        connection.push(|| connection.hold());
+        while connection.is_held.load(Ordering::Relaxed) {
+            connection.reader.wait();
+        }
+    }
+    connection.end();
+    runtime.join().unwrap();
+    // The end may have dropped the second one.
+    assert!(connection.handled.load(Ordering::Relaxed) >= 1);
+}
+
+/// Where the host cannot hold a client back, its thread waits for room.
+pub fn a_thread_that_waits_for_room_goes_on() {
+    let connection = Connection::new();
+    let runtime = Connection::serve(&connection);
+    for _ in 0..2 {
+        connection.push(|| false);
+    }
+    // There was room for the second one, so the first one was taken.
+    connection.end();
+    runtime.join().unwrap();
+    assert!(connection.handled.load(Ordering::Relaxed) >= 1);
+}
+
+/// The task completes when the connection ends, whichever thread runs it then.
+pub fn the_task_learns_of_the_end() {
+    let connection = Connection::new();
+    let runtime = Connection::serve(&connection);
+    connection.end();
+    runtime.join().unwrap();
+    assert!(connection.mailbox.finish().is_none(), "the task is left");
+}

@@ -1,0 +1,459 @@
+//! Async plugins.
+
+use std::io::{BufRead, BufReader, ErrorKind, Read, Write};
+use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context as _, Result, ensure};
+use xtask::httpd::Httpd;
+use xtask::server_root::Mpm;
+use xtask::soak::Footprint;
+
+use super::{ask, location, open};
+use crate::support::frame::masked;
+use crate::support::server::ensure_healthy;
+use crate::support::{Client, Context, Handshake, Opcode, PATIENCE, cases, wait_until};
+
+cases! {
+    "async plugins: callbacks that wait run in order, and others go on" => order,
+    "async plugins: a client whose callbacks wait is held back, and loses nothing" => held_back,
+    "async plugins: the end of a connection cancels its callback before on_disconnect" => cancelled,
+    "async plugins: a handshake may wait for another server" => handshake,
+    "async plugins: a panic ends its own connection" => panic,
+    "async plugins: a thousand connections leave nothing" => nothing_left,
+    "async plugins: connections survive a graceful restart while they wait" => graceful,
+    "async plugins: a hard restart and a stop cancel what waits" => hard,
+    "async plugins: what never ends does not keep a child from ending" => never,
+    "async plugins: threads of the runtime take no signals" => signals,
+    "async plugins may be named in .htaccess files" => htaccess,
+}
+
+/// The server that the plugin asks.
+struct Backend(TcpListener);
+
+/// A question that has not been answered.
+struct Question {
+    text: String,
+    stream: BufReader<TcpStream>,
+}
+
+impl Backend {
+    fn new() -> Result<Self> {
+        Ok(Self(TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?))
+    }
+
+    fn port(&self) -> Result<u16> {
+        Ok(self.0.local_addr()?.port())
+    }
+
+    /// The next question, for which this waits.
+    fn question(&self) -> Result<Question> {
+        let mut question = None;
+        self.0.set_nonblocking(true)?;
+        wait_until("a question", || match self.0.accept() {
+            Ok((stream, _)) => {
+                question = Some(stream);
+                Ok(true)
+            }
+            Err(error) if error.kind() == ErrorKind::WouldBlock => Ok(false),
+            Err(error) => Err(error.into()),
+        })?;
+        let stream = question.expect("just set");
+        stream.set_nonblocking(false)?;
+        stream.set_read_timeout(Some(PATIENCE))?;
+        let mut stream = BufReader::new(stream);
+        let mut text = String::new();
+        stream.read_line(&mut text)?;
+        let text = text.trim_end().to_owned();
+        Ok(Question { text, stream })
+    }
+
+    /// Whether nobody asks at the moment.
+    fn is_idle(&self) -> Result<bool> {
+        self.0.set_nonblocking(true)?;
+        match self.0.accept() {
+            Ok(_) => Ok(false),
+            Err(error) if error.kind() == ErrorKind::WouldBlock => Ok(true),
+            Err(error) => Err(error.into()),
+        }
+    }
+}
+
+impl Question {
+    fn answer(mut self, answer: &str) -> Result<()> {
+        Ok(writeln!(self.stream.get_mut(), "{answer}")?)
+    }
+
+    /// Waits until the asker has given up.
+    fn expect_cancelled(mut self) -> Result<()> {
+        let mut rest = Vec::new();
+        match self.stream.read_to_end(&mut rest) {
+            Ok(_) => {}
+            Err(error) if error.kind() == ErrorKind::ConnectionReset => {}
+            Err(error) => return Err(error).context("it still waits for the answer"),
+        }
+        ensure!(rest.is_empty(), "it said {rest:?}");
+        Ok(())
+    }
+}
+
+fn start(context: &Context) -> Result<Httpd> {
+    context.start_small(8, &location(context, "/waiter", "waiter", ""))
+}
+
+/// Connects a client of whose end the backend is told.
+fn open_told(address: SocketAddr, backend: &Backend) -> Result<Client> {
+    let target = format!("/waiter?ask={}", backend.port()?);
+    let client = thread::spawn(move || Client::open(address, &Handshake::to(&target)));
+    backend.question()?.answer("yes")?;
+    client.join().expect("it does not panic")
+}
+
+fn expect_gone(backend: &Backend, code: u16) -> Result<()> {
+    let question = backend.question()?;
+    ensure!(question.text == format!("gone {code}"), "{}", question.text);
+    question.answer("thanks")
+}
+
+fn order(context: &Context) -> Result<()> {
+    let (httpd, backend) = (start(context)?, Backend::new()?);
+    let port = backend.port()?;
+    let (mut first, mut other) = (open(&httpd, "/waiter")?, open(&httpd, "/waiter")?);
+    for number in 0..10 {
+        first.text(format!("ask {port} question {number}"))?;
+        first.text(format!("echo {number}"))?;
+    }
+    for number in 0..10 {
+        let question = backend.question()?;
+        ensure!(
+            question.text == format!("question {number}"),
+            "{}",
+            question.text
+        );
+        other.echo("nobody else waits")?;
+        ensure!(backend.is_idle()?, "two questions at once");
+        question.answer(&format!("answer {number}"))?;
+        first.expect_text(format!("answer {number}"))?;
+        first.expect_text(format!("echo {number}"))?;
+    }
+    first.close()?;
+    other.close()?;
+    ensure_healthy(&httpd.error_log()?)
+}
+
+fn held_back(context: &Context) -> Result<()> {
+    /// Far more than the buffers of the system take.
+    const MOST: usize = 64 << 20;
+    let (httpd, backend) = (start(context)?, Backend::new()?);
+    let mut client = open(&httpd, "/waiter")?;
+    client.text(format!("ask {} something", backend.port()?))?;
+    let question = backend.question()?;
+    let payload = "x".repeat(4096);
+    let frame = masked(Opcode::TEXT, &payload);
+    // A write that waits for so long shows that the server does not read.
+    client
+        .stream
+        .set_write_timeout(Some(Duration::from_millis(300)))?;
+    let (mut count, mut rest) = (0, Vec::new());
+    while rest.is_empty() {
+        ensure!(count * frame.len() < MOST, "{MOST} bytes were taken");
+        let mut left = &frame[..];
+        while !left.is_empty() {
+            match client.stream.write(left) {
+                Ok(written) => left = &left[written..],
+                Err(error) if error.kind() == ErrorKind::WouldBlock => {
+                    rest = left.to_vec();
+                    break;
+                }
+                Err(error) => return Err(error.into()),
+            }
+        }
+        count += 1;
+    }
+    let mut other = open(&httpd, "/waiter")?;
+    other.echo("nobody else is held back")?;
+    question.answer("answer")?;
+    client.expect_text("answer")?;
+    let mut writer = client.stream.try_clone()?;
+    writer.set_write_timeout(Some(PATIENCE))?;
+    let finisher = thread::spawn(move || writer.write_all(&rest));
+    for _ in 0..count {
+        client.expect_text(&payload)?;
+    }
+    finisher.join().expect("it does not panic")?;
+    client.close()?;
+    ensure_healthy(&httpd.error_log()?)
+}
+
+fn cancelled(context: &Context) -> Result<()> {
+    type End = fn(Client) -> Result<()>;
+    let ends: [(End, u16); 2] = [
+        (Client::reset, 1006),
+        (
+            |mut client| {
+                client.send(masked(Opcode::CLOSE, 1000_u16.to_be_bytes()))?;
+                client.expect_close(1000)
+            },
+            1000,
+        ),
+    ];
+    let (httpd, backend) = (start(context)?, Backend::new()?);
+    for (end, code) in ends {
+        let mut client = open_told(httpd.address(), &backend)?;
+        client.text(format!("ask {} something", backend.port()?))?;
+        let question = backend.question()?;
+        end(client)?;
+        question.expect_cancelled()?;
+        expect_gone(&backend, code)?;
+    }
+    ensure_healthy(&httpd.error_log()?)
+}
+
+fn handshake(context: &Context) -> Result<()> {
+    let (httpd, backend) = (start(context)?, Backend::new()?);
+    open_told(httpd.address(), &backend)?.echo("it may")?;
+    expect_gone(&backend, 1006)?;
+    let target = format!("/waiter?ask={}", backend.port()?);
+    let address = httpd.address();
+    let refused = thread::spawn(move || Client::ask(address, &Handshake::to(&target)));
+    backend.question()?.answer("no")?;
+    let response = refused.join().expect("it does not panic")?;
+    ensure!(response.status == 403, "{response:?}");
+    ensure_healthy(&httpd.error_log()?)
+}
+
+fn panic(context: &Context) -> Result<()> {
+    let httpd = start(context)?;
+    let (mut client, mut other) = (open(&httpd, "/waiter")?, open(&httpd, "/waiter")?);
+    other.echo("before")?;
+    client.text("panic")?;
+    client.text("after the panic")?;
+    client.expect_close(1011)?;
+    let line = httpd.wait_for_log("[Waiter] on_message panicked at", PATIENCE)?;
+    ensure!(line.contains(": it has waited"), "{line}");
+    other.echo("after")?;
+    other.close()?;
+    ensure!(!httpd.error_log()?.contains("exit signal"));
+    ensure!(httpd.stop()?.success());
+    Ok(())
+}
+
+fn nothing_left(context: &Context) -> Result<()> {
+    /// The number of threads for WebSockets of an idle child.
+    const THREADS: usize = 2;
+    /// The memory in KiB by which a process may grow.
+    const ALLOWANCE_KIB: u64 = 2048;
+    // On prefork each process counts separately, and fewer connections suffice.
+    let count = if context.mpm == Mpm::Prefork {
+        50
+    } else {
+        1000
+    };
+    let config = location(context, "/waiter", "waiter", "")
+        + &format!("KeepAliveTimeout 100ms\nWebSocketThreads {THREADS} 4\n");
+    let httpd = context.start_small(8, &config)?;
+    let backend = Backend::new()?;
+    let port = backend.port()?;
+    let cycles = |from: u32, to: u32| {
+        for number in from..to {
+            let mut client = open(&httpd, "/waiter")?;
+            if number % 2 == 0 {
+                client.text(format!("ask {port} something"))?;
+                let question = backend.question()?;
+                if number % 4 == 0 {
+                    client.reset()?;
+                    question.expect_cancelled()?;
+                    continue;
+                }
+                question.answer("answer")?;
+                client.expect_text("answer")?;
+            }
+            client.echo("hello")?;
+            client.close()?;
+        }
+        anyhow::Ok(())
+    };
+    cycles(0, count / 3)?;
+    let before = (
+        Footprint::at_rest(&httpd, THREADS)?,
+        runtime_threads(&httpd)?,
+    );
+    cycles(count / 3, count)?;
+    let after = (
+        Footprint::at_rest(&httpd, THREADS)?,
+        runtime_threads(&httpd)?,
+    );
+    ensure!(after.1 == before.1, "{before:?}, {after:?}");
+    after.0.ensure_flat_since(&before.0, ALLOWANCE_KIB)?;
+    ensure_healthy(&httpd.error_log()?)
+}
+
+/// The process and the status of each thread of a runtime.
+fn runtime_statuses(httpd: &Httpd) -> Result<Vec<(u32, String)>> {
+    let mut statuses = Vec::new();
+    for pid in httpd.child_pids()? {
+        for thread in std::fs::read_dir(format!("/proc/{pid}/task"))? {
+            // It may have ended meanwhile.
+            let status = std::fs::read_to_string(thread?.path().join("status"));
+            statuses.extend(status.ok().map(|status| (pid, status)));
+        }
+    }
+    statuses.retain(|(_, status)| status.starts_with("Name:\tws Waiter\n"));
+    Ok(statuses)
+}
+
+fn runtime_threads(httpd: &Httpd) -> Result<usize> {
+    Ok(runtime_statuses(httpd)?.len())
+}
+
+fn signals(context: &Context) -> Result<()> {
+    /// SIGTERM, SIGUSR1, SIGHUP and SIGWINCH, which httpd uses.
+    const USED: u64 = (1 << 14) | (1 << 9) | 1 | (1 << 27);
+    let httpd = start(context)?;
+    let mut client = open(&httpd, "/waiter")?;
+    client.echo("hello")?;
+    let statuses = runtime_statuses(&httpd)?;
+    ensure!(statuses.len() == 2, "{statuses:?}");
+    for (_, status) in statuses {
+        let blocked = status
+            .lines()
+            .find_map(|line| line.strip_prefix("SigBlk:\t"));
+        let blocked = u64::from_str_radix(blocked.context("no signals")?, 16)?;
+        ensure!(blocked & USED == USED, "{status}");
+    }
+    client.close()
+}
+
+fn graceful(context: &Context) -> Result<()> {
+    let (httpd, backend) = (start(context)?, Backend::new()?);
+    let port = backend.port()?;
+    let mut old = open_told(httpd.address(), &backend)?;
+    for _ in 0..3 {
+        old.text(format!("ask {port} old"))?;
+        let question = backend.question()?;
+        httpd.graceful()?;
+        let answers = || {
+            let mut new = open(&httpd, "/waiter")?;
+            new.echo("hello")?;
+            new.close()
+        };
+        // A child that is about to end may still accept a connection.
+        wait_until("a new child answers", || Ok(answers().is_ok()))?;
+        question.answer("answer")?;
+        old.expect_text("answer")?;
+    }
+    old.close()?;
+    expect_gone(&backend, 1000)?;
+    ensure_healthy(&httpd.error_log()?)?;
+    ensure!(httpd.stop()?.success());
+    Ok(())
+}
+
+fn hard(context: &Context) -> Result<()> {
+    let (httpd, backend) = (start(context)?, Backend::new()?);
+    let address = httpd.address();
+    cancel_while(context, address, &backend, 1012, || httpd.restart())?;
+    ensure_healthy(&httpd.error_log()?)?;
+    let started = Instant::now();
+    let status = cancel_while(context, address, &backend, 1001, || httpd.stop())?;
+    ensure!(status.success());
+    let took = started.elapsed();
+    ensure!(took < context.stops_within()?, "it took {took:?}");
+    Ok(())
+}
+
+/// Checks what a client's callbacks do while httpd ends them.
+fn cancel_while<R>(
+    context: &Context,
+    httpd: SocketAddr,
+    backend: &Backend,
+    code: u16,
+    end: impl FnOnce() -> Result<R>,
+) -> Result<R> {
+    let question = asked(httpd, backend)?;
+    thread::scope(|scope| {
+        let told = scope.spawn(|| {
+            question.expect_cancelled()?;
+            // A child of the prefork MPM ends at once: it calls no `on_disconnect`.
+            if context.mpm == Mpm::Prefork {
+                return Ok(());
+            }
+            expect_gone(backend, code)
+        });
+        let result = end()?;
+        told.join().expect("it does not panic")?;
+        Ok(result)
+    })
+}
+
+/// A question of a client that stays connected until the server ends it.
+fn asked(httpd: SocketAddr, backend: &Backend) -> Result<Question> {
+    let mut client = open_told(httpd, backend)?;
+    for _ in 0..50 {
+        client.echo("hello")?;
+    }
+    client.text(format!("ask {} something", backend.port()?))?;
+    let question = backend.question()?;
+    thread::spawn(move || client.drain());
+    Ok(question)
+}
+
+fn never(context: &Context) -> Result<()> {
+    // A child of the prefork MPM ends at once when it is told to.
+    if context.mpm == Mpm::Prefork {
+        return Ok(());
+    }
+    for (command, complaint) in [
+        (
+            "never",
+            "[Waiter] the callbacks of 1 connections have not completed",
+        ),
+        ("block", "[Waiter] 1 threads of the runtime are blocked"),
+    ] {
+        let httpd = start(context)?;
+        let mut client = open(&httpd, "/waiter")?;
+        client.echo("hello")?;
+        client.echo(command)?;
+        let old = httpd.child_pids()?;
+        client.close()?;
+        httpd.restart()?;
+        httpd.wait_for_log(complaint, PATIENCE)?;
+        wait_until("the old child ends", || {
+            Ok(httpd.child_pids()?.iter().all(|pid| !old.contains(pid)))
+        })?;
+        open(&httpd, "/waiter")?.echo("hello")?;
+        ensure!(!httpd.error_log()?.contains("exit signal"));
+        ensure!(httpd.stop()?.success());
+    }
+    Ok(())
+}
+
+/// Loaded for a request, and unloaded after it.
+fn htaccess(context: &Context) -> Result<()> {
+    let root = context.root()?;
+    let folder = root.dir().join("site");
+    let rules = format!(
+        "SetHandler websocket-handler\n{}",
+        super::handler(context, "waiter")
+    );
+    super::write_site(&folder, &rules)?;
+    let httpd = root
+        .stock_module("alias")
+        .config(super::ANY_PLUGIN)
+        .config(super::site(&folder, ""))
+        .start()?;
+    let backend = Backend::new()?;
+    for _ in 0..10 {
+        let mut clients = [open(&httpd, "/site/room")?, open(&httpd, "/site/room")?];
+        for client in &mut clients {
+            client.text(format!("ask {} something", backend.port()?))?;
+            backend.question()?.answer("answer")?;
+            client.expect_text("answer")?;
+        }
+        let [first, mut second] = clients;
+        first.close()?;
+        ask(&mut second, "again", "again")?;
+    }
+    ensure_healthy(&httpd.error_log()?)
+}

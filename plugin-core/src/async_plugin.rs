@@ -1,0 +1,152 @@
+//! The trait of plugins whose callbacks are `async`.
+
+use crate::export::AsyncAttributed;
+use crate::{BoxError, Close, Disconnect, Handshake, Message, Options, Rejection, Sender};
+use std::future::{Future, ready};
+
+/// A WebSocket plugin with `async` callbacks, which run on [Tokio](https://tokio.rs). It needs the
+/// feature `tokio`.
+///
+/// Use it for a plugin that waits for something other than its clients: a database, another
+/// server, a timer. A plugin that only computes is simpler as a [`Plugin`](crate::Plugin).
+///
+/// Put [`#[websocket_plugin]`](crate::websocket_plugin) on the `impl` block. As for a `Plugin`, it
+/// supplies [`Connection`](Self::Connection), [`configure`](Self::configure) and
+/// [`on_connect`](Self::on_connect) if you leave them out. Write the callbacks as `async fn`:
+///
+/// ```
+/// # use std::time::Duration;
+/// use websocket_plugin::{AsyncPlugin, Close, Message, Sender, websocket_plugin};
+///
+/// #[derive(Default)]
+/// struct Echo;
+///
+/// #[websocket_plugin(workers = 2)]
+/// impl AsyncPlugin for Echo {
+///     async fn on_message(
+///         &self,
+///         _: &mut (),
+///         sender: &Sender,
+///         message: Message<'_>,
+///     ) -> Result<(), Close> {
+///         tokio::time::sleep(Duration::from_millis(10)).await;
+///         Ok(sender.send_async(message).await?)
+///     }
+/// }
+///
+/// use websocket_plugin::testing::{Host, Received, Request};
+///
+/// let host = Host::load::<Echo>();
+/// let mut client = host.connect(Request::new()).unwrap();
+/// client.send("hello");
+/// assert_eq!(client.receive(), Received::Text("hello".into())); // waits for it
+/// ```
+///
+/// # The runtime
+///
+/// Each child process of httpd has one multi-thread runtime for the plugin. The process starts it
+/// when the first client connects, after the fork. `workers` is the number of its threads; the
+/// default is 2, or 1 on a single processor. All callbacks run within it, so `tokio::spawn`,
+/// timers, sockets and crates that need Tokio work in them. They do not work in
+/// [`configure`](Self::configure), which httpd calls before the fork. If only an `.htaccess` file
+/// names the plugin, each of its connections has a runtime of its own.
+///
+/// # Threads
+///
+/// `on_message` begins on the thread of httpd that has read the message. If it completes without
+/// waiting, no other thread is involved, and it costs little more than that of a `Plugin`. When it
+/// waits, httpd's thread goes on with other connections, and a thread of the runtime completes the
+/// callback. The callbacks of *one* connection never overlap, and run in order. Those of different
+/// connections run in parallel, so they take `&self`, and the plugin must be `Sync`.
+///
+/// A callback should not block a thread: not with `std::thread::sleep`, not with files or sockets
+/// of `std`, and not with [`Sender::send`], which waits while megabytes are queued for a slow
+/// client. Each such callback keeps a thread of the runtime from others.
+/// [`Sender::send_async`] waits without a thread.
+///
+/// # Order and limits
+///
+/// While a callback waits, the connection's next messages wait in its mailbox. When 32 messages or
+/// 64 KiB are in it, the module stops reading from the client, until half of them are gone, as with
+/// [`Sender::pause`]. Nothing is lost, and TCP holds the client back. The module does not notice
+/// meanwhile that the client closes the connection.
+///
+/// # The end of a connection
+///
+/// When a connection has ended, its callback is cancelled if it waits: Rust drops the future at the
+/// `.await` where it is. Messages in the mailbox are dropped, too, also if the client has closed the
+/// connection in order. After that [`on_disconnect`](Self::on_disconnect) gets the state of the
+/// connection, exactly once, and never beside another callback of the connection. If some work has
+/// to be completed although the client has gone, give it to `tokio::spawn`.
+///
+/// Before a child process ends, or the plugin is dropped, the `on_disconnect` that wait have two
+/// seconds to complete. Then the runtime ends: what still waits is dropped, also work given to
+/// `tokio::spawn`. A thread that blocks delays the end by half a second more, and keeps the library
+/// in memory until the process ends. The error log tells how many callbacks and threads were left.
+/// A child of the prefork MPM that is told to stop calls no `on_disconnect`.
+///
+/// # Panics
+///
+/// As for a [`Plugin`](crate::Plugin#panics): a panic in a callback is logged and ends its own
+/// connection with 1011.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` does not implement `AsyncPlugin`",
+    note = "write `impl AsyncPlugin for {Self}`, and put `#[websocket_plugin]` on that"
+)]
+pub trait AsyncPlugin: AsyncAttributed + Sized + Send + Sync + 'static {
+    /// The plugin's state for one connection, from [`on_connect`](Self::on_connect) to
+    /// [`on_disconnect`](Self::on_disconnect). If you leave it out together with `on_connect`, it
+    /// is `()`.
+    type Connection: Send + 'static;
+
+    /// Makes the plugin from its options, as [`Plugin::configure`](crate::Plugin::configure) does.
+    /// It is not `async`: httpd calls it before there is a runtime.
+    ///
+    /// Make clients of databases here if that connects to nothing, or else in the first
+    /// `on_connect`, for example in a `tokio::sync::OnceCell`.
+    ///
+    /// # Errors
+    ///
+    /// The administrator's options are wrong.
+    fn configure(options: &Options) -> Result<Self, impl Into<BoxError>>;
+
+    /// Called when a client wants to connect. Returns the state of the new connection to accept the
+    /// client, or an error to refuse it.
+    ///
+    /// The client gets its answer when this has completed. **Until then it occupies a thread of
+    /// httpd**, which waits for the future. So limit the time that this may take, for example with
+    /// `tokio::time::timeout`.
+    ///
+    /// # Errors
+    ///
+    /// A [`Rejection`] is the HTTP response to the client. Any error converts into one.
+    fn on_connect(
+        &self,
+        handshake: &mut Handshake<'_>,
+    ) -> impl Future<Output = Result<Self::Connection, Rejection>>;
+
+    /// Called when a whole text or binary message has arrived.
+    ///
+    /// # Errors
+    ///
+    /// A [`Close`] closes the connection. The plugin then gets no more messages. Any error converts
+    /// into one.
+    fn on_message(
+        &self,
+        connection: &mut Self::Connection,
+        sender: &Sender,
+        message: Message<'_>,
+    ) -> impl Future<Output = Result<(), Close>> + Send;
+
+    /// Called when the connection is gone, whichever side ended it, after its last callback has
+    /// completed or was cancelled. `disconnect` says who ended the connection, and why. The
+    /// connection's senders are closed by then.
+    fn on_disconnect(
+        &self,
+        connection: Self::Connection,
+        disconnect: Disconnect,
+    ) -> impl Future<Output = ()> + Send {
+        drop((connection, disconnect));
+        ready(())
+    }
+}
