@@ -34,6 +34,38 @@ fn config(address: Option<&str>) -> String {
     }
 }
 
+/// A running httpd, and the processes that it had before the last restart.
+struct Restarted {
+    httpd: Httpd,
+    old: Vec<u32>,
+}
+
+impl Restarted {
+    fn graceful(&mut self, context: &Context, config: &str) -> Result<()> {
+        self.old = self.httpd.child_pids()?;
+        self.httpd.replace_config(text(context, config))?;
+        self.httpd.graceful()
+    }
+
+    /// A client in a new process. Old ones may accept connections for a moment yet.
+    fn open(&self) -> Result<Client> {
+        let mut found = None;
+        wait_until("a new process serves", || {
+            let mut client = open(&self.httpd)?;
+            let pid = ask(&mut client, "pid")?.parse()?;
+            found = (!self.old.contains(&pid)).then_some(client);
+            Ok(found.is_some())
+        })?;
+        found.context("a client")
+    }
+
+    fn listener(&self, command: &str) -> Result<Client> {
+        let mut client = self.open()?;
+        ask(&mut client, command)?;
+        Ok(client)
+    }
+}
+
 fn same(context: &Context) -> Result<()> {
     let Some(broker) = broker(Kind::Redis, &[])? else {
         return Ok(());
@@ -132,32 +164,33 @@ fn stays(context: &Context, before: Option<&Broker>, after: Option<&Broker>) -> 
         return Ok(());
     }
     let config_of = |broker: Option<&Broker>| config(broker.map(Broker::address).as_deref());
-    let mut httpd = root(context, &config_of(before))?.start()?;
+    let mut host = Restarted {
+        httpd: root(context, &config_of(before))?.start()?,
+        old: Vec::new(),
+    };
     let mut far = [elsewhere(context, before)?, elsewhere(context, after)?];
-    let mut near = vec![listener(&httpd, "sub room")?];
+    let mut near = vec![host.listener("sub room")?];
     if before.is_some() {
-        settle(&[&httpd])?;
+        settle(&[&host.httpd])?;
     }
-    let mut speakers = vec![open(&httpd)?];
+    let mut speakers = vec![host.open()?];
     publish(&mut speakers[0], "room", "first")?;
     near[0].expect_text("first")?;
     if let Some((_, client, _)) = &mut far[0] {
         client.expect_text("first")?;
     }
-    httpd.replace_config(text(context, &config_of(after)))?;
-    httpd.graceful()?;
-    near.push(listener(&httpd, "sub room")?);
-    let pids = [ask(&mut speakers[0], "pid")?, ask(&mut near[1], "pid")?];
-    ensure!(pids[0] != pids[1], "no new process serves");
+    host.graceful(context, &config_of(after))?;
+    near.push(host.listener("sub room")?);
     if after.is_some() {
         // The first new process that uses topics.
+        let pid = ask(&mut near[1], "pid")?;
         wait_until("the new processes have their broker", || {
-            let log = httpd.error_log()?;
+            let log = host.httpd.error_log()?;
             let mut lines = log.lines().filter(|line| line.contains("for this host"));
-            Ok(lines.any(|line| is_of_process(line, &pids[1])))
+            Ok(lines.any(|line| is_of_process(line, &pid)))
         })?;
     }
-    speakers.push(open(&httpd)?);
+    speakers.push(host.open()?);
     talk(&mut near, &mut speakers, &mut far)
 }
 
@@ -217,27 +250,27 @@ fn positions(context: &Context, kind: Kind) -> Result<()> {
     let with_history =
         |address: Option<&str>| format!("{}\nWebSocketTopicHistory room 10", config(address));
     let address = broker.address();
-    let mut httpd = root(context, &with_history(Some(&address)))?.start()?;
-    let mut client = listener(&httpd, "envelope room")?;
-    settle(&[&httpd])?;
-    publish(&mut open(&httpd)?, "room", "1")?;
+    let mut host = Restarted {
+        httpd: root(context, &with_history(Some(&address)))?.start()?,
+        old: Vec::new(),
+    };
+    let mut client = host.listener("envelope room")?;
+    settle(&[&host.httpd])?;
+    publish(&mut host.open()?, "room", "1")?;
     let seen = position(&client.next_text()?)?;
     drop(client);
-    httpd.replace_config(text(context, &with_history(None)))?;
-    httpd.graceful()?;
-    let mut speaker = open(&httpd)?;
-    let local = ask(&mut speaker, "pub room 2")?;
+    host.graceful(context, &with_history(None))?;
+    let local = ask(&mut host.open()?, "pub room 2")?;
     let (epoch, _) = seen.split_once('-').context("a position")?;
     ensure!(!local.starts_with(epoch), "{local} follows {seen}");
-    let answer = ask(&mut open(&httpd)?, &format!("since room {seen}"))?;
+    let answer = ask(&mut host.open()?, &format!("since room {seen}"))?;
     ensure!(answer.starts_with("gap "), "{answer}");
     // And back: what was published meanwhile is not what the broker has.
-    httpd.replace_config(text(context, &with_history(Some(&address))))?;
-    httpd.graceful()?;
-    let mut client = listener(&httpd, "envelope room")?;
-    publish(&mut open(&httpd)?, "room", "3")?;
+    host.graceful(context, &with_history(Some(&address)))?;
+    let mut client = host.listener("envelope room")?;
+    publish(&mut host.open()?, "room", "3")?;
     ensure!(position(&client.next_text()?)?.starts_with(epoch));
-    let answer = ask(&mut open(&httpd)?, &format!("since room {local}"))?;
+    let answer = ask(&mut host.open()?, &format!("since room {local}"))?;
     ensure!(answer.starts_with("gap "), "{answer}");
     Ok(())
 }
