@@ -52,9 +52,14 @@ pub use threads::Threads;
 
 use crate::flusher;
 use crate::plugin::LoadedPlugin;
+use crate::registry;
 
-/// How long the threads may take to end when the child process stops.
+/// How long the threads may take to end when the child process stops, counted anew whenever a
+/// connection ends. Thousands of connections take long on a busy machine.
 const STOP_LIMIT: Duration = Duration::from_secs(4);
+
+/// How often a stop looks whether connections have ended.
+const LOOK_INTERVAL: Duration = Duration::from_millis(100);
 
 /// How long after a failed start no other start is tried.
 const RETRY_AFTER: Duration = Duration::from_secs(1);
@@ -147,16 +152,33 @@ impl Reactor {
         Ok(())
     }
 
-    /// Ends all threads after the last connection is gone. Returns whether that happened before
-    /// `deadline`, if there is one.
-    fn end(&self, deadline: Option<Instant>) -> bool {
+    /// Ends all threads after the last connection is gone. If there is a limit, gives up when no
+    /// connection has ended for so long. Returns whether all threads have ended.
+    fn end(&self, limit: Option<Duration>) -> bool {
         self.is_stopping.store(true, Ordering::SeqCst);
         for event_loop in &self.loops {
             event_loop.interrupt();
         }
-        let has_ended = self.pool.stop(deadline);
+        let has_ended = match limit {
+            Some(limit) => self.end_pool(limit),
+            None => self.pool.stop(None),
+        };
         self.monitor.stop();
         has_ended
+    }
+
+    fn end_pool(&self, limit: Duration) -> bool {
+        let mut open = registry::len();
+        let mut since = Instant::now();
+        while !self.pool.stop(Some(Instant::now() + LOOK_INTERVAL)) {
+            let left = registry::len();
+            if left < open {
+                (open, since) = (left, Instant::now());
+            } else if since.elapsed() >= limit {
+                return false;
+            }
+        }
+        true
     }
 
     /// The place for a connection whose `plugin` is about to be asked.
@@ -171,10 +193,9 @@ impl Reactor {
     #[must_use]
     pub fn stop() -> bool {
         *start_state() = Start::Over;
-        let deadline = Instant::now() + STOP_LIMIT;
         REACTOR
             .get()
-            .is_none_or(|reactor| reactor.end(Some(deadline)))
+            .is_none_or(|reactor| reactor.end(Some(STOP_LIMIT)))
     }
 }
 

@@ -91,6 +91,11 @@ fn kind(holder: Holder) -> Kind {
     }
 }
 
+/// How many connections are registered.
+pub fn len() -> usize {
+    lock().connections.len()
+}
+
 /// Whether no connection is registered.
 pub fn is_empty() -> bool {
     lock().connections.is_empty()

@@ -28,7 +28,7 @@ cases! {
 const GONE_WITHIN: Duration = Duration::from_secs(5);
 
 /// Additional time for processes, because other tests run at the same time.
-const NOISE: Duration = Duration::from_secs(2);
+const NOISE: Duration = Duration::from_secs(4);
 
 /// httpd's default.
 const SIZING: Sizing = Sizing {
@@ -193,5 +193,10 @@ fn goodbyes(
     let log = fs::read_to_string(httpd.root().access_log())?;
     let lines = log.matches("GET /journal HTTP/1.1\" 101 ").count();
     ensure!(lines == COUNT, "{lines} lines in the access log");
-    ensure_healthy(&fs::read_to_string(httpd.root().error_log())?)
+    // On a busy machine a hard stop takes longer than the three seconds after which httpd tells its
+    // children again.
+    let log = fs::read_to_string(httpd.root().error_log())?;
+    let is_reminder = |line: &&str| line.contains("AH00045") && line.ends_with("a SIGTERM");
+    let lines = log.lines().filter(|line| !is_reminder(line));
+    ensure_healthy(&lines.collect::<Vec<_>>().join("\n"))
 }
