@@ -1,6 +1,7 @@
 //! The servers that are measured against each other.
 
 mod fanout;
+mod topics;
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -15,6 +16,7 @@ use xtask::workspace::{C_PLUGINS, Library, Profile, Workspace, module_of};
 use super::compression::Compression;
 use super::cores::Cores;
 use super::peer::{Peer, Programs};
+pub(crate) use topics::TopicField;
 
 /// A server to measure.
 #[derive(Debug)]
@@ -45,7 +47,7 @@ pub(crate) struct Setup<'a> {
     pub(crate) programs: &'a Programs,
     pub(crate) cores: Cores,
     pub(crate) mpm: Mpm,
-    /// Threads of httpd's one child.
+    /// Threads of each of httpd's children.
     pub(crate) threads: u32,
     pub(crate) tls: bool,
     /// Whether our module runs with `WebSocketDetach On` too.
@@ -82,6 +84,8 @@ struct Served<'a> {
     plugin: &'a Path,
     init: &'a str,
     directives: &'a str,
+    /// How many children httpd has.
+    processes: u32,
     /// On how many cores, if not on one.
     cores: Option<usize>,
     compression: Option<Compression>,
@@ -185,6 +189,7 @@ impl Field {
                     plugin: other.plugin.as_ref().unwrap_or(&in_c),
                     init: &other.init,
                     directives: "",
+                    processes: 1,
                     cores: None,
                     compression,
                 };
@@ -217,6 +222,7 @@ impl Field {
             plugin: in_c,
             init: "echo_init",
             directives: &directives,
+            processes: 1,
             cores: None,
             compression,
         };
@@ -261,6 +267,7 @@ impl Field {
             plugin,
             init,
             directives,
+            processes,
             cores,
             compression,
         } = *served;
@@ -270,7 +277,7 @@ impl Field {
         let mut root = ServerRoot::new(setup.workspace.target_dir().join(folder))?
             .mpm(setup.mpm)
             .sizing(Sizing {
-                processes: 1,
+                processes,
                 threads: setup.threads,
             })
             .load_module("websocket_module", absolute(module)?)

@@ -3,6 +3,7 @@
 use std::error::Error;
 use std::fmt::{self, Display, Formatter};
 use std::io::Read;
+use std::net::SocketAddr;
 use std::process::{Child, Command, Stdio};
 
 use anyhow::{Context, Result, bail};
@@ -46,7 +47,7 @@ impl<'a> Generator<'a> {
     /// # Errors
     /// The generator fails, which it does when an echo is wrong or missing; or [`Interrupted`].
     pub(crate) fn run(&mut self, contender: &Contender, shape: Shape) -> Result<Values> {
-        self.load(contender, ["--shape", &shape.argument()])
+        self.load(contender, &["--shape", &shape.argument()])
             .with_context(|| format!("{} at {shape}", contender.name))
     }
 
@@ -55,7 +56,7 @@ impl<'a> Generator<'a> {
     /// # Errors
     /// As [`Generator::run`].
     pub(crate) fn idle(&mut self, contender: &Contender, count: usize) -> Result<Values> {
-        self.load(contender, ["--idle", &count.to_string()])
+        self.load(contender, &["--idle", &count.to_string()])
             .with_context(|| format!("{} with {count} idle connections", contender.name))
     }
 
@@ -64,7 +65,7 @@ impl<'a> Generator<'a> {
     /// # Errors
     /// As [`Generator::run`].
     pub(crate) fn neighbours(&mut self, contender: &Contender, load: Load) -> Result<Values> {
-        self.load(contender, ["--neighbours", load.argument])
+        self.load(contender, &["--neighbours", load.argument])
             .with_context(|| format!("{} beside {}", contender.name, load.argument))
     }
 
@@ -73,11 +74,50 @@ impl<'a> Generator<'a> {
     /// # Errors
     /// As [`Generator::run`].
     pub(crate) fn fanout(&mut self, contender: &Contender, shape: Shape) -> Result<Values> {
-        self.load(contender, ["--fanout", &shape.argument()])
+        self.load(contender, &["--fanout", &shape.argument()])
             .with_context(|| format!("{} at {shape}", contender.name))
     }
 
-    fn load(&mut self, contender: &Contender, experiment: [&str; 2]) -> Result<Values> {
+    /// Has `contender` send each message to one of so many groups of clients.
+    ///
+    /// # Errors
+    /// As [`Generator::run`].
+    pub(crate) fn groups(
+        &mut self,
+        contender: &Contender,
+        shape: Shape,
+        groups: usize,
+    ) -> Result<Values> {
+        let (shape, groups) = (shape.argument(), groups.to_string());
+        self.load(contender, &["--fanout", &shape, "--groups", &groups])
+            .with_context(|| format!("{} with {groups} groups", contender.name))
+    }
+
+    /// Has `contender` and another server send every message to all clients of both.
+    ///
+    /// # Errors
+    /// As [`Generator::run`].
+    pub(crate) fn between(
+        &mut self,
+        contender: &Contender,
+        other: SocketAddr,
+        shape: Shape,
+    ) -> Result<Values> {
+        let (shape, other) = (shape.argument(), other.to_string());
+        self.load(contender, &["--fanout", &shape, "--also", &other])
+            .with_context(|| format!("{} at {shape}", contender.name))
+    }
+
+    /// Has so many connections of `contender` subscribe to topics.
+    ///
+    /// # Errors
+    /// As [`Generator::run`].
+    pub(crate) fn subscriptions(&mut self, contender: &Contender, count: usize) -> Result<Values> {
+        self.load(contender, &["--subscriptions", &count.to_string()])
+            .with_context(|| contender.name.to_owned())
+    }
+
+    fn load(&mut self, contender: &Contender, experiment: &[&str]) -> Result<Values> {
         let mut command = self.programs.command("load");
         command
             .args(["--to", &contender.address.to_string()])

@@ -52,7 +52,7 @@ pub(crate) const FANOUT_LOOPS: [Shape; 1] = [Shape::new(5000, 64, 4)];
 pub(crate) const COMPRESSION: [Shape; 2] = [Shape::new(16, KIB, 1), Shape::new(16, KIB, 16)];
 
 impl Shape {
-    const fn new(connections: u32, size: u32, in_flight: u32) -> Self {
+    pub(crate) const fn new(connections: u32, size: u32, in_flight: u32) -> Self {
         Self {
             connections,
             size,

@@ -10,13 +10,14 @@ use xtask::workspace::Workspace;
 
 use crate::bench::cores::Cores;
 use crate::bench::fanout::{self, FanoutResults};
-use crate::bench::field::{Against, Field, Setup};
+use crate::bench::field::{Against, Field, Setup, TopicField};
 use crate::bench::idle::{Idle, IdleResults};
 use crate::bench::load::{Generator, Interrupted};
 use crate::bench::neighbours::{LOADS, NeighbourResults};
 use crate::bench::peer::Programs;
 use crate::bench::results::{Results, Run};
 use crate::bench::shape::{self, Shape};
+use crate::bench::topics::TopicResults;
 use crate::bench::{machine, report};
 use crate::packages;
 
@@ -39,7 +40,7 @@ pub(crate) struct Options {
     /// Instead of the table: measure the latency of quiet clients next to greedy ones
     #[arg(long, conflicts_with_all = ["idle", "compression", "shapes", "rounds"])]
     neighbours: bool,
-    /// Instead of the table: measure the cost of sending every message to all clients
+    /// Instead of the table: measure the cost of sending every message to all clients, and topics
     #[arg(long, conflicts_with_all = ["idle", "compression", "neighbours"])]
     fanout: bool,
     /// Also measure our module with this many event loops on as many cores
@@ -119,7 +120,7 @@ pub(super) fn bench(options: &Options) -> Result<()> {
         None if options.fanout => {
             let results = measure_fanout(&mut generator, &field, options)?;
             results.draw(options.title(), &options.chart(&workspace, ""))?;
-            options.about_loops() + &results.tables()
+            options.about_loops() + &results.tables() + &topics(&setup, &mut generator, options)?
         }
         None if options.neighbours => measure_neighbours(&mut generator, &field)?
             .table()
@@ -182,6 +183,16 @@ fn measure_fanout(
         }
     }
     Ok(results)
+}
+
+/// The tables of what only topics can do, if all shapes are measured.
+fn topics(setup: &Setup<'_>, generator: &mut Generator<'_>, options: &Options) -> Result<String> {
+    if options.tls || options.loops.is_some() || !options.shapes.is_empty() {
+        return Ok(String::new());
+    }
+    let field = TopicField::start(setup)?;
+    let results = TopicResults::measure(generator, &field, options.rounds())?;
+    Ok(format!("\n{}", results.tables()))
 }
 
 /// Measures idle connections. A server that cannot hold as many is skipped.

@@ -5,3 +5,4 @@
 mod callback;
 mod members;
 mod thread;
+mod topics;

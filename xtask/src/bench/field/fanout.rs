@@ -10,7 +10,7 @@ use super::{Against, Field, Program, Served, Setup};
 use crate::bench::fanout::FLOOR;
 
 /// The folder of their plugins: `fanout.c`, and a package in Rust.
-const PLUGINS: &str = "module/benches/plugins";
+pub(super) const PLUGINS: &str = "module/benches/plugins";
 
 const FLOOR_PROGRAM: Program = Program {
     name: FLOOR,
@@ -48,6 +48,7 @@ impl Field {
             plugin: &in_c,
             init: IN_CALLBACK,
             directives: &setup.config,
+            processes: 1,
             cores: None,
             compression: None,
         };
@@ -65,6 +66,7 @@ impl Field {
             };
             field.start_httpd(setup, &served)?;
         }
+        field.start_topics(setup, &ours, &in_rust)?;
         if let Some(loops) = setup.loops {
             field.start_several_loops(setup, &ours, loops)?;
         }

@@ -11,7 +11,7 @@ use websocket_load::opening::Opener;
 use websocket_load::server::Server;
 use websocket_load::shape::Shape;
 use websocket_load::texts::Texts;
-use websocket_load::{fanout, idle, neighbours, run, soak};
+use websocket_load::{fanout, idle, neighbours, run, soak, subscriptions};
 
 /// Loads a WebSocket echo server of this machine.
 #[derive(Parser)]
@@ -48,6 +48,15 @@ struct Options {
     /// Send every message to all: CONNECTIONSxBYTESxIN_FLIGHT; the server has to do so
     #[arg(long, group = "experiment", value_name = "SHAPE")]
     fanout: Option<Shape>,
+    /// Each message goes to one of so many groups of clients
+    #[arg(long, requires = "fanout", default_value_t = 1)]
+    groups: usize,
+    /// Every second client connects here
+    #[arg(long, requires = "fanout", value_name = "ADDRESS")]
+    also: Option<SocketAddr>,
+    /// Open so many connections, and have each subscribe to topics
+    #[arg(long, group = "experiment", value_name = "CONNECTIONS")]
+    subscriptions: Option<usize>,
     /// Open and end so many connections, one after the other on each of several threads
     #[arg(long, group = "experiment")]
     cycles: Option<u64>,
@@ -95,7 +104,17 @@ fn main() -> Result<()> {
         println!("{measurement}");
     }
     if let Some(shape) = options.fanout {
-        let measurement = fanout::fanout(&mut opener, server, shape, duration)?;
+        let also = options.also;
+        let also = also.map(|address| Opener::new(address, &options.path, options.tls));
+        let mut openers: Vec<_> = [opener.clone()]
+            .into_iter()
+            .chain(also.transpose()?)
+            .collect();
+        let load = (shape, options.groups);
+        println!("{}", fanout::fanout(&mut openers, server, load, duration)?);
+    }
+    if let Some(count) = options.subscriptions {
+        let measurement = subscriptions::subscriptions(&mut opener, server, count)?;
         println!("{measurement}");
     }
     if let Some(cycles) = options.cycles {
