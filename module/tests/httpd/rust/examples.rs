@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use anyhow::{Context as _, Result, ensure};
+use xtask::broker::{Broker, Kind};
 use xtask::httpd::Httpd;
 
 use super::{CREDENTIALS, ask, expect_log, location, name_in_log, open, root_with_user};
@@ -18,6 +19,7 @@ cases! {
     "Rust examples: the subprotocol selects the function" => subprotocol,
     "Rust examples: auth accepts users and holders of the cookie" => auth,
     "Rust examples: clients in all children get each tick of the ticker once" => ticker,
+    "Rust examples: lookup asks a Redis" => lookup,
     "Rust examples: they work with only the C table" => plain,
 }
 
@@ -64,6 +66,26 @@ fn counts_up(httpd: &Httpd, target: &str) -> Result<()> {
     client.text("reset\n")?;
     wait_until("it starts again", || Ok(client.next_text()? == "0"))?;
     client.expect_text("1")
+}
+
+fn lookup(context: &Context) -> Result<()> {
+    let Some(redis) = Broker::start(Kind::Redis, &[])? else {
+        eprintln!("skipped: no {}", Kind::Redis.program());
+        return Ok(());
+    };
+    let option = format!("WebSocketPluginOption redis {}", redis.address());
+    let httpd = start(context, &location(context, "/rust", "lookup", &option))?;
+    let mut clients = [open(&httpd, "/rust")?, open(&httpd, "/rust")?];
+    for client in &mut clients {
+        client.text("no such key")?;
+    }
+    for client in &mut clients {
+        client.expect_text("(none)")?;
+    }
+    let [first, mut second] = clients;
+    first.close()?;
+    ask(&mut second, "another one", "(none)")?;
+    second.close()
 }
 
 fn chat(context: &Context) -> Result<()> {

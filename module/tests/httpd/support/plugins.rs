@@ -11,11 +11,12 @@ use xtask::c_plugin;
 use xtask::workspace::built_library;
 
 /// The plugins in Rust, named after their packages without `websocket-`.
-const RUST_PLUGINS: [&str; 8] = [
+const RUST_PLUGINS: [&str; 9] = [
     "auth",
     "chat",
     "dumb_increment",
     "echo",
+    "lookup",
     "subprotocol",
     "test_plugins",
     "ticker",
