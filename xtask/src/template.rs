@@ -11,12 +11,40 @@ use anyhow::{Context, Result, bail, ensure};
 use xtask::workspace::Workspace;
 
 /// The files of the package, with their contents, which contain placeholders.
-const FILES: [(&str, &str); 4] = [
+const FILES: [(&str, &str); 3] = [
     ("Cargo.toml", include_str!("../template/manifest.toml")),
-    ("src/lib.rs", include_str!("../template/lib.rs")),
     (".gitignore", include_str!("../template/gitignore")),
     ("README.md", include_str!("../template/readme.md")),
 ];
+
+/// What the new plugin is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Style {
+    /// A `Plugin`.
+    Synchronous,
+    /// An `AsyncPlugin`.
+    Asynchronous,
+}
+
+impl Style {
+    fn code(self) -> &'static str {
+        match self {
+            Self::Synchronous => include_str!("../template/lib.rs"),
+            Self::Asynchronous => include_str!("../template/lib_async.rs"),
+        }
+    }
+
+    /// The lines of the manifest for this path of `websocket-plugin`.
+    fn dependencies(self, plugin_core: &str) -> String {
+        match self {
+            Self::Synchronous => format!("websocket-plugin = {{ path = {plugin_core} }}"),
+            Self::Asynchronous => format!(
+                "tokio = {{ version = \"1\", features = [\"time\"] }}\n\
+                 websocket-plugin = {{ path = {plugin_core}, features = [\"tokio\"] }}"
+            ),
+        }
+    }
+}
 
 /// With these names the package would not compile.
 const RESERVED: &str = "abstract alloc as async await become box break const continue core crate \
@@ -25,8 +53,18 @@ const RESERVED: &str = "abstract alloc as async await become box break const con
     typeof union unsafe unsized use virtual websocket_plugin where while yield";
 
 /// Names that the code of the package uses for something else.
-const TAKEN_TYPES: [&str; 10] = [
-    "Close", "Default", "Host", "Message", "Ok", "Plugin", "Received", "Request", "Result",
+const TAKEN_TYPES: [&str; 12] = [
+    "AsyncPlugin",
+    "Close",
+    "Default",
+    "Duration",
+    "Host",
+    "Message",
+    "Ok",
+    "Plugin",
+    "Received",
+    "Request",
+    "Result",
     "Sender",
 ];
 
@@ -104,20 +142,27 @@ impl PluginName {
 ///
 /// # Errors
 /// The folder exists, or cannot be written.
-pub(crate) fn write(name: &PluginName, folder: &Path, workspace: &Workspace) -> Result<()> {
+pub(crate) fn write(
+    name: &PluginName,
+    style: Style,
+    folder: &Path,
+    workspace: &Workspace,
+) -> Result<()> {
     let plugin_core = workspace.root().join("plugin-core");
     let plugin_core = plugin_core
         .to_str()
         .context("the path of this checkout is not UTF-8")?;
     create(folder)?;
     fs::create_dir(folder.join("src"))?;
-    for (file, template) in FILES {
+    let code = [("src/lib.rs", style.code())];
+    let dependencies = style.dependencies(&toml_string(plugin_core));
+    for (file, template) in FILES.into_iter().chain(code) {
         let text = template
             .replace("{{name}}", &name.0)
             .replace("{{type}}", &name.type_name())
             .replace("{{symbol}}", &name.symbol())
             .replace("{{library}}", &name.library())
-            .replace("{{plugin_core}}", &toml_string(plugin_core));
+            .replace("{{dependencies}}", &dependencies);
         fs::write(folder.join(file), text).with_context(|| format!("cannot write {file}"))?;
     }
     fs::copy(
@@ -188,6 +233,7 @@ mod tests {
             ("chat", "Chat", "chat_init"),
             ("my-chat_2", "MyChat2", "my_chat_2_init"),
             ("close", "ClosePlugin", "close_init"),
+            ("async-plugin", "AsyncPluginPlugin", "async_plugin_init"),
         ] {
             let name: PluginName = name.parse().unwrap();
             assert_eq!((&*name.type_name(), &*name.symbol()), (type_name, symbol));
@@ -198,7 +244,13 @@ mod tests {
     fn existing_folders_are_not_overwritten() {
         let temp = tempfile::tempdir().unwrap();
         let workspace = Workspace::find().unwrap();
-        let error = write(&"chat".parse().unwrap(), temp.path(), &workspace).unwrap_err();
+        let error = write(
+            &"chat".parse().unwrap(),
+            Style::Synchronous,
+            temp.path(),
+            &workspace,
+        )
+        .unwrap_err();
         assert!(error.to_string().contains("exists already"), "{error}");
         assert_eq!(temp.path().read_dir().unwrap().count(), 0);
     }

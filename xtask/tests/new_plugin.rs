@@ -24,11 +24,18 @@ fn new_plugin(arguments: &[&str], folder: &Path) -> Command {
 
 #[test]
 fn a_new_plugin_is_tested_built_and_served() -> Result<()> {
+    is_tested_built_and_served(&["my-echo-2"])
+}
+
+#[test]
+fn a_new_async_plugin_is_tested_built_and_served() -> Result<()> {
+    is_tested_built_and_served(&["my-echo-2", "--async"])
+}
+
+fn is_tested_built_and_served(arguments: &[&str]) -> Result<()> {
     let temp = TempDir::new()?;
-    let said = output_of(&mut new_plugin(
-        &["my-echo-2", "--path", "a folder/it"],
-        temp.path(),
-    ))?;
+    let arguments = [arguments, &["--path", "a folder/it"]].concat();
+    let said = output_of(&mut new_plugin(&arguments, temp.path()))?;
     let package = temp.path().join("a folder/it");
     for file in ["Cargo.toml", "src/lib.rs", ".gitignore", "README.md"] {
         ensure!(package.join(file).is_file(), "no {file}");

@@ -7,7 +7,7 @@ use clap::Args;
 use xtask::server_root::quoted;
 use xtask::workspace::{Workspace, target_dir_of};
 
-use crate::template::{self, PluginName};
+use crate::template::{self, PluginName, Style};
 
 #[derive(Args)]
 pub(crate) struct Options {
@@ -16,14 +16,26 @@ pub(crate) struct Options {
     /// The folder to create [default: NAME in the current folder]
     #[arg(long, value_name = "DIR")]
     path: Option<PathBuf>,
+    /// Write a plugin with async callbacks, which run on Tokio
+    #[arg(long = "async")]
+    is_async: bool,
 }
 
 pub(super) fn new_plugin(options: &Options) -> Result<()> {
-    let Options { name, path } = options;
+    let Options {
+        name,
+        path,
+        is_async,
+    } = options;
+    let style = if *is_async {
+        Style::Asynchronous
+    } else {
+        Style::Synchronous
+    };
     let folder = path.clone().unwrap_or_else(|| name.to_string().into());
     let folder =
         absolute(&folder).with_context(|| format!("no such folder: {}", folder.display()))?;
-    template::write(name, &folder, &Workspace::find()?)?;
+    template::write(name, style, &folder, &Workspace::find()?)?;
 
     let library = target_dir_of(&folder)?.join("release").join(name.library());
     println!(
