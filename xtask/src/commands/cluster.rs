@@ -99,7 +99,8 @@ fn greeting(cluster: &Cluster, options: &Options, ports: [u16; HOSTS]) -> String
     if let Some(seconds) = options.kill {
         lines.push(format!(
             "\nEvery {seconds} s the last one is cut off from the Redis for {seconds} s. Meanwhile \
-             its pages hear\nonly each other. Then they get what they have missed."
+             its pages hear\nonly each other. Then they get what they have missed; the other pages \
+             never get what was\nwritten in these meanwhile."
         ));
     }
     lines.push("\nCtrl-C stops them.".to_owned());
