@@ -20,6 +20,7 @@
 mod broadcast;
 mod caller;
 mod chunk;
+mod due;
 mod ending;
 mod flow;
 mod frame;

@@ -398,18 +398,33 @@ typedef struct _WebSocketEndingServer {
 typedef int (CALLBACK *WS_Pause)(const struct _WebSocketServer *server, int paused);
 
 /*
+ * Called when a message was refused by WEBSOCKET_TRY_SEND, or send had to wait, because the queue was
+ * full, and half of it is free again. It is called like the other callbacks of the connection, never
+ * beside one of them, and once for each time that the queue was full.
+ */
+typedef void (CALLBACK *WS_OnDrain)(void *plugin_private, const struct _WebSocketServer *server);
+
+/* Sets that callback for this connection, usually in on_connect. NULL: none. */
+typedef void (CALLBACK *WS_Set_OnDrain)(const struct _WebSocketServer *server,
+                                        WS_OnDrain on_drain);
+
+/*
  * The fields that newer modules have after those for the end of a connection. Ask for the functions
  * with the macros below: they are NULL if the module does not have them.
  */
 typedef struct _WebSocketFlowServer {
     WebSocketEndingServer ending;
     WS_Pause pause;
+    WS_Set_OnDrain on_drain;
 } WebSocketFlowServer;
 
-#define WEBSOCKET_PAUSE(server)                               \
+#define WEBSOCKET_FLOW_FUNCTION(server, type, name)           \
     ((server)->size >= sizeof(WebSocketFlowServer)            \
-         ? ((const WebSocketFlowServer *)(server))->pause     \
-         : (WS_Pause)NULL)
+         ? ((const WebSocketFlowServer *)(server))->name      \
+         : (type)NULL)
+
+#define WEBSOCKET_PAUSE(server) WEBSOCKET_FLOW_FUNCTION(server, WS_Pause, pause)
+#define WEBSOCKET_ON_DRAIN(server) WEBSOCKET_FLOW_FUNCTION(server, WS_Set_OnDrain, on_drain)
 
 /* ---- Functions that the module calls --------------------------------------------------------- */
 

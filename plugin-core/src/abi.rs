@@ -37,7 +37,7 @@ pub use ending::{
     EndingServer,
 };
 pub use extension::{ExtendedPlugin, Extension, ExtensionRef, InstancePtr, MAGIC, ServerPtr};
-pub use flow::{FlowServer, Pause};
+pub use flow::{FlowServer, OnDrain, Pause, SetOnDrain};
 pub use refusal::{Refusal, Refuse, ResponseHeader};
 pub use server::{
     ExtendedServer, LOG_DEBUG, LOG_ERROR, LOG_INFO, LOG_TRACE, LOG_WARNING, Log,

@@ -82,6 +82,21 @@ pub trait Plugin: Attributed + Sized + Send + Sync + 'static {
         message: Message<'_>,
     ) -> Result<(), Close>;
 
+    /// Called when there is room again after [`try_send`](Sender::try_send) gave
+    /// [`SendError::Full`](crate::SendError::Full), or [`send`](Sender::send) had to wait: half of
+    /// the connection's queue (`WebSocketSendQueue`) is free. Send on here what was refused.
+    ///
+    /// httpd calls it once for each time that the queue was full, in the order of the connection's
+    /// other callbacks, and not if the connection is closing. Under the C module it is never called.
+    ///
+    /// # Errors
+    ///
+    /// As for [`on_message`](Self::on_message).
+    fn on_drain(&self, connection: &mut Self::Connection, sender: &Sender) -> Result<(), Close> {
+        let _ = (connection, sender);
+        Ok(())
+    }
+
     /// Called when the connection is gone, whichever side ended it. `disconnect` says who did, and
     /// why. httpd calls this exactly once for each accepted connection. The connection's senders
     /// are closed by then.

@@ -67,6 +67,7 @@ static void print_ending(void)
     OFFSET(WebSocketEndingServer, buffered);
     SIZE(WebSocketFlowServer);
     OFFSET(WebSocketFlowServer, pause);
+    OFFSET(WebSocketFlowServer, on_drain);
     SIZE(WebSocketEnding);
     OFFSET(WebSocketEnding, size);
     OFFSET(WebSocketEnding, closed_by);
@@ -139,6 +140,12 @@ static void *CALLBACK connected(const WebSocketServer *server)
     return request == NULL ? (void *)state : (void *)request;
 }
 
+static void CALLBACK disconnected(void *plugin_private, const WebSocketServer *server)
+{
+    (void)plugin_private;
+    (void)server;
+}
+
 static size_t CALLBACK received(void *plugin_private, const WebSocketServer *server, const int type,
                                 unsigned char *buffer, const size_t buffer_size)
 {
@@ -146,6 +153,9 @@ static size_t CALLBACK received(void *plugin_private, const WebSocketServer *ser
 
     WS_Try_Send try_send = WEBSOCKET_TRY_SEND(server);
 
+    if (WEBSOCKET_ON_DRAIN(server) != NULL) {
+        WEBSOCKET_ON_DRAIN(server)(server, disconnected);
+    }
     if (WEBSOCKET_PAUSE(server) != NULL) {
         (void)WEBSOCKET_PAUSE(server)(server, 1);
     }
@@ -156,12 +166,6 @@ static size_t CALLBACK received(void *plugin_private, const WebSocketServer *ser
         return try_send(server, type, unchanged, buffer_size) == WEBSOCKET_SEND_ACCEPTED;
     }
     return server->send(server, type, unchanged, buffer_size);
-}
-
-static void CALLBACK disconnected(void *plugin_private, const WebSocketServer *server)
-{
-    (void)plugin_private;
-    (void)server;
 }
 
 static void CALLBACK destroyed(WebSocketPlugin *plugin)

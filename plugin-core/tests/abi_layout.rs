@@ -165,7 +165,7 @@ fn rust_layout() -> Layout {
     }
     table!(layout, WebSocketTopicServer: subscribe unsubscribe publish topics);
     table!(layout, WebSocketEndingServer: ending buffered);
-    table!(layout, WebSocketFlowServer: pause);
+    table!(layout, WebSocketFlowServer: pause on_drain);
     table!(layout, WebSocketEnding: size closed_by code is_clean reason_length reason);
     table!(layout, WebSocketPosition: offset);
     table!(layout, WebSocketSubscription: flags since info info_length position recovery recovered);

@@ -51,6 +51,7 @@ mod transport {
 mod output {
     mod caller;
     mod chunk;
+    mod due;
     mod ending;
     mod flow;
     mod frame;
@@ -88,8 +89,8 @@ pub use monitor_model::{a_turn_that_blocks_is_found, one_thread_owns_a_loop};
 pub use output_model::{
     a_close_frame_releases_senders, a_failure_releases_senders, a_full_queue_drains,
     a_loop_writes_what_a_callback_sends_while_it_blocks, a_loop_writes_what_others_send,
-    a_loop_writes_what_others_send_while_a_callback_blocks, a_timeout_ends_a_wait,
-    an_idle_loop_lets_threads_write, one_close_frame_is_the_last,
+    a_loop_writes_what_others_send_while_a_callback_blocks, a_refused_sender_hears_of_room,
+    a_timeout_ends_a_wait, an_idle_loop_lets_threads_write, one_close_frame_is_the_last,
     the_end_of_a_session_releases_senders,
     the_flusher_writes_what_a_callback_sends_while_it_blocks,
     the_flusher_writes_what_others_send_while_a_callback_blocks,

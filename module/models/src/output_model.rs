@@ -165,6 +165,24 @@ pub fn a_full_queue_drains() {
     );
 }
 
+/// A sender that is refused hears of room, in a turn, whoever makes the room.
+pub fn a_refused_sender_hears_of_room() {
+    let connection = Connection::open(Kind::Loop, 0, 1);
+    let sender = connection.spawn(|connection| {
+        let output = &connection.output;
+        output
+            .try_send(Opcode::Text, SMALL, Caller::Thread)
+            .unwrap();
+        output
+            .try_send(Opcode::Text, OTHER, Caller::Thread)
+            .unwrap()
+    });
+    connection.client.take(ENOUGH);
+    let drained = connection.count_drains(1);
+    let is_accepted = sender.join().unwrap();
+    assert_eq!(drained, usize::from(!is_accepted));
+}
+
 /// Whatever ends the connection releases a sender that waits for room.
 fn a_full_queue_ends(end: impl FnOnce(&Connection)) {
     let connection = Connection::open(Kind::IdleLoop, 0, 1);

@@ -106,6 +106,11 @@ fn a_full_queue_drains() {
 }
 
 #[test]
+fn a_refused_sender_hears_of_room() {
+    model(models::a_refused_sender_hears_of_room);
+}
+
+#[test]
 fn a_close_frame_releases_senders() {
     model(models::a_close_frame_releases_senders);
 }

@@ -1,4 +1,4 @@
-//! A plugin that wants no more messages of its client for a while.
+//! Flow control: pauses, and what else a session does for a plugin when it is time.
 
 use super::object::Output;
 use crate::transport::Stream;
@@ -30,5 +30,41 @@ impl<S: Stream> Output<S> {
     #[must_use]
     pub fn is_closed(&self) -> bool {
         self.shared.queue().takes_messages().is_err()
+    }
+
+    /// Notes that a message is refused, or waits, because the queue is full. When half of it is
+    /// free again, [`take_drained`](Self::take_drained) says so once.
+    pub(super) fn note_refusal(&self) {
+        let has_drained = self.shared.queue().refuse();
+        if has_drained {
+            self.make_due();
+        }
+    }
+
+    /// Makes the session look for callbacks that are due.
+    pub fn make_due(&self) {
+        self.due.set();
+        self.wake();
+    }
+
+    /// Whether a callback is due that is not for a message.
+    #[inline]
+    #[must_use]
+    pub fn is_due(&self) -> bool {
+        self.due.is_set()
+    }
+
+    /// The same. The caller then looks which one it is.
+    #[inline]
+    #[must_use]
+    pub fn take_due(&self) -> bool {
+        self.due.take()
+    }
+
+    /// Whether the queue, which had refused a message, has much room again. True once for each
+    /// refusal, and never for a connection that is closing.
+    #[must_use]
+    pub fn take_drained(&self) -> bool {
+        self.shared.queue().take_drained()
     }
 }

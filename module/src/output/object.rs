@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::caller::Caller;
+use super::due::Due;
 use super::framing::Framing;
 use super::pause::Pause;
 use super::policy::{QueuePolicy, SlowClient};
@@ -77,6 +78,8 @@ pub struct Output<S = Transport> {
     /// [`cut`](Self::cut) was called.
     pub(super) is_cut: AtomicBool,
     pub(super) pause: Pause,
+    /// A callback is due that is not for a message.
+    pub(super) due: Due,
     /// About how many bytes of an unfinished message the session holds.
     unfinished: AtomicUsize,
     /// The flusher has the connection on its list.
@@ -112,6 +115,7 @@ impl<S: Stream> Output<S> {
             is_leaving: AtomicBool::new(false),
             is_cut: AtomicBool::new(false),
             pause: Pause::default(),
+            due: Due::default(),
             unfinished: AtomicUsize::new(0),
             is_scheduled: AtomicBool::new(false),
         })

@@ -37,6 +37,15 @@ pub(super) struct Level {
     pub(super) has_close: bool,
 }
 
+/// Who wants the room that writing has made.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Room {
+    /// Senders may be waiting for it.
+    pub(super) is_waited_for: bool,
+    /// There is much of it again after a refusal, of which the plugin is told.
+    pub(super) is_much: bool,
+}
+
 /// A bounded queue of frames, and everything that decides whether it accepts another one. It knows
 /// no thread and no socket; [`Output`](super::Output) does.
 // A sender changes only what comes before `frames`, and the frames: this touches few cache lines.
@@ -69,6 +78,10 @@ pub(super) struct Queue {
     counted: Traffic,
     /// The number of senders that wait for room.
     senders: usize,
+    /// A message was refused, or had to wait, and nobody has been told of room since.
+    has_refused: bool,
+    /// There is room again after that.
+    is_drained: bool,
     /// Who closed the connection, and how.
     closing: Option<Closing>,
 }
@@ -93,6 +106,8 @@ impl Queue {
             is_gathering: gathers,
             is_in_callback: false,
             senders: 0,
+            has_refused: false,
+            is_drained: false,
         }
     }
 
@@ -252,9 +267,8 @@ impl Queue {
     }
 
     /// Gives all frames to the writer. The writer has written everything that it took before,
-    /// `written` bytes of it since the queue was last told. Returns whether senders may be waiting
-    /// for the new room.
-    pub(super) fn take(&mut self, written: usize, writing: &mut Writing) -> bool {
+    /// `written` bytes of it since the queue was last told. Returns who may want the new room.
+    pub(super) fn take(&mut self, written: usize, writing: &mut Writing) -> Room {
         self.is_due = false;
         writing.take(&mut self.frames);
         self.taken = writing.own_len();
@@ -262,11 +276,37 @@ impl Queue {
         self.written(written)
     }
 
-    /// Notes that the writer has written `bytes` of what it took. Returns whether senders may be
-    /// waiting for the new room.
-    pub(super) fn written(&mut self, bytes: usize) -> bool {
+    /// Notes that the writer has written `bytes` of what it took. Returns who may want the new
+    /// room.
+    pub(super) fn written(&mut self, bytes: usize) -> Room {
         self.waiting -= bytes;
-        bytes > 0 && self.senders > 0
+        Room {
+            is_waited_for: bytes > 0 && self.senders > 0,
+            is_much: self.find_drained(),
+        }
+    }
+
+    /// Notes that a message is refused, or waits, because there is no room. Returns whether there
+    /// is much again by now.
+    #[must_use]
+    pub(super) fn refuse(&mut self) -> bool {
+        self.has_refused = !self.is_sealed;
+        self.find_drained()
+    }
+
+    /// Whether there is much room again after a refusal. True once for each time.
+    pub(super) fn take_drained(&mut self) -> bool {
+        mem::take(&mut self.is_drained) && !self.is_sealed
+    }
+
+    /// Looks whether half of the queue is free again after a refusal.
+    fn find_drained(&mut self) -> bool {
+        let is_drained = self.has_refused && self.waiting <= self.limit / 2;
+        if is_drained {
+            self.has_refused = false;
+            self.is_drained = true;
+        }
+        is_drained
     }
 
     /// Notes that a sender begins to wait for room.

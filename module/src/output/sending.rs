@@ -79,7 +79,11 @@ impl<S: Stream> Output<S> {
         }
         // Perhaps no thread has tried yet to write what waits, and the client takes it.
         self.write_for_session();
-        self.offer(opcode, payload, caller)
+        let is_accepted = self.offer(opcode, payload, caller)?;
+        if !is_accepted {
+            self.note_refusal();
+        }
+        Ok(is_accepted)
     }
 
     /// Queues a message if nothing else has to be done for it. Takes no lock but the queue's. When
@@ -182,10 +186,14 @@ impl<S: Stream> Output<S> {
         };
         let accepted = writer.write_directly(&self.shared, frame);
         let has_failed = accepted.is_err() && writer.failure().is_some();
+        let has_drained = std::mem::take(&mut writer.has_drained);
+        if has_drained {
+            self.due.set();
+        }
         // The session of a loop writes the rest at the end of the turn.
         let is_gathered = caller == Caller::Own && self.home.gathers();
         let has_rest = accepted == Ok(true) && writer.has_rest() && !is_gathered;
-        let is_session_needed = has_failed || has_rest && !writer.is_session_waiting;
+        let is_session_needed = has_failed || has_drained || has_rest && !writer.is_session_waiting;
         drop(writer);
         if is_session_needed {
             // The session limits how long the client may take for the rest.
@@ -220,6 +228,7 @@ impl<S: Stream> Output<S> {
                     return Err(Closed);
                 }
                 Progress::At(OutputState::Pending { since, retry, .. }) => {
+                    self.note_refusal();
                     self.wait_for_room(since, retry)?;
                 }
                 Progress::Broken(_) => return Err(Closed),

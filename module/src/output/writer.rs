@@ -6,7 +6,7 @@ use std::time::Instant;
 
 use super::frame::Frame;
 use super::frames::Writing;
-use super::queue::{Closed, Level, Queue};
+use super::queue::{Closed, Level, Queue, Room};
 use crate::budget::Charge;
 use crate::meter::Meter;
 use crate::protocol::OutputState;
@@ -100,6 +100,8 @@ pub(super) struct Writer<S> {
     pending_since: Option<Instant>,
     /// The session waits for the client to take more.
     pub(super) is_session_waiting: bool,
+    /// There is much room again after a refusal, and the session does not know yet.
+    pub(super) has_drained: bool,
     /// The error that ended writing.
     failure: Option<io::Error>,
     waiting: Waiting,
@@ -127,6 +129,7 @@ impl<S: Stream> Writer<S> {
             charge: Charge::default(),
             pending_since: None,
             is_session_waiting: false,
+            has_drained: false,
             failure: None,
             waiting: Waiting::default(),
         }
@@ -181,7 +184,7 @@ impl<S: Stream> Writer<S> {
         while left > 0 {
             if self.writing.is_done() {
                 let mut queue = shared.queue();
-                let has_room = queue.take(mem::take(&mut written), &mut self.writing);
+                let room = queue.take(mem::take(&mut written), &mut self.writing);
                 if ends_turn {
                     queue.gather();
                 }
@@ -190,9 +193,7 @@ impl<S: Stream> Writer<S> {
                 drop(queue);
                 shared.meter.sent(sent);
                 self.charge.set(self.writing.own_len());
-                if has_room {
-                    shared.room.notify_all();
-                }
+                self.has_drained |= tell_of_room(shared, room);
                 if self.writing.is_done() {
                     self.waiting.show(shared.meter, waiting);
                     if stream.flush()? {
@@ -234,12 +235,10 @@ impl<S: Stream> Writer<S> {
     /// writer holds.
     fn count(&mut self, shared: &Shared, written: usize) {
         let mut queue = shared.queue();
-        let has_room = queue.written(written);
+        let room = queue.written(written);
         let Level { waiting, .. } = queue.level();
         drop(queue);
-        if has_room {
-            shared.room.notify_all();
-        }
+        self.has_drained |= tell_of_room(shared, room);
         self.waiting.show(shared.meter, waiting);
     }
 
@@ -317,6 +316,14 @@ impl<S: Stream> Writer<S> {
     pub(super) fn release(&mut self) {
         self.writing.release();
     }
+}
+
+/// Wakes senders that wait for room. Returns whether there is much of it again after a refusal.
+fn tell_of_room(shared: &Shared, room: Room) -> bool {
+    if room.is_waited_for {
+        shared.room.notify_all();
+    }
+    room.is_much
 }
 
 /// A copy of an error. System errors keep their code.

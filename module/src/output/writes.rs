@@ -1,5 +1,6 @@
 //! Writes what waits. The session, its home, senders and the flusher call this.
 
+use std::mem;
 use std::sync::Arc;
 
 use super::caller::Caller;
@@ -43,6 +44,8 @@ impl<S: Stream> Output<S> {
     fn write_with(&self, writer: MutexGuard<'_, Writer<S>>) -> Progress {
         let (mut writer, progress) = self.write_some(writer, false);
         let is_session_needed = match progress {
+            // The plugin is told of room in its queue.
+            _ if self.is_due() => true,
             // The session limits how long it waits for the client.
             Progress::At(OutputState::Pending { .. }) => !writer.is_session_waiting,
             // The session can read again, or has to wait for the answer to the close frame.
@@ -70,7 +73,11 @@ impl<S: Stream> Output<S> {
             if let Some(failure) = writer.failure() {
                 return (writer, Progress::Broken(failure));
             }
-            let progress = match writer.write_some(&self.shared, gathers) {
+            let written = writer.write_some(&self.shared, gathers);
+            if mem::take(&mut writer.has_drained) {
+                self.due.set();
+            }
+            let progress = match written {
                 // Other threads may want to read or write meanwhile.
                 Ok(Written::Enough) => {
                     drop(writer);

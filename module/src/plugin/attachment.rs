@@ -29,6 +29,8 @@ pub struct Attachment {
     topics: TopicAccess,
     /// How the connection has ended.
     ending: OnceLock<Box<abi::Ending>>,
+    /// What the plugin wants called when there is room in a queue again.
+    on_drain: Mutex<Option<abi::OnDrain>>,
     /// Whether each frame is logged.
     traces_frames: bool,
 }
@@ -78,6 +80,7 @@ impl Attachment {
             section,
             topics,
             ending: OnceLock::new(),
+            on_drain: Mutex::new(None),
             traces_frames: request.is_logged(Level::Trace4),
         }
     }
@@ -134,6 +137,17 @@ impl Attachment {
     /// How the connection has ended, if it has.
     pub(super) fn ending(&self) -> Option<&abi::Ending> {
         self.ending.get().map(|ending| &**ending)
+    }
+
+    /// Sets what is called when a queue that had refused a message has room again.
+    pub(super) fn set_on_drain(&self, on_drain: Option<abi::OnDrain>) {
+        *self.on_drain.lock().unwrap_or_else(PoisonError::into_inner) = on_drain;
+    }
+
+    /// What is called when a queue that had refused a message has room again.
+    #[must_use]
+    pub fn on_drain(&self) -> Option<abi::OnDrain> {
+        *self.on_drain.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// From now on, setting a response header changes nothing.

@@ -212,6 +212,13 @@ impl LoadedPlugin {
         }
     }
 
+    /// Tells the plugin that a queue that had refused a message has room again.
+    pub fn drained(&self, private: Private, server: &Server, on_drain: abi::OnDrain) {
+        // SAFETY: the plugin has set this callback for `server`, and `private` came from `connect`
+        // on the same server.
+        unsafe { on_drain(private.0, server.as_abi()) }
+    }
+
     /// Tells the plugin that a connection it accepted has ended.
     pub fn disconnect(&self, private: Private, server: &Server) {
         if let Some(on_disconnect) = self.table().and_then(|table| table.on_disconnect) {

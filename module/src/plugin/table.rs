@@ -24,6 +24,7 @@ pub(super) const TABLE: abi::FlowServer = abi::FlowServer {
         buffered,
     },
     pause,
+    on_drain,
 };
 
 const TOPICS: abi::TopicServer = abi::TopicServer {
@@ -345,6 +346,19 @@ unsafe extern "system" fn pause(server: *const abi::WebSocketServer, is_paused: 
                 output.pause()
             }))
         })
+    }
+}
+
+unsafe extern "system" fn on_drain(
+    server: *const abi::WebSocketServer,
+    callback: Option<abi::OnDrain>,
+) {
+    // SAFETY: a plugin passes the table it was given.
+    unsafe {
+        with_attached(server, (), |attached, _| {
+            attached.set_on_drain(callback);
+            Some(())
+        });
     }
 }
 

@@ -20,6 +20,9 @@ pub trait Application {
     /// Handles a message of the client. May change the payload in place.
     fn message(&self, kind: MessageKind, payload: &mut Payload<'_>);
 
+    /// Called when a queue that had refused a message has much room again.
+    fn drained(&self);
+
     /// Called once, when the connection has ended and nothing can be sent any more.
     fn disconnect(&self, ended: &Ended<'_>);
 

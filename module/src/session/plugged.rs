@@ -62,6 +62,12 @@ impl Application for Plugged {
             .message(self.private, &self.server, kind, payload);
     }
 
+    fn drained(&self) {
+        if let Some(on_drain) = self.attachment.on_drain() {
+            self.plugin.drained(self.private, &self.server, on_drain);
+        }
+    }
+
     fn disconnect(&self, ended: &Ended<'_>) {
         self.attachment.set_ended(ended.closing, ended.is_clean);
         self.plugin.disconnect(self.private, &self.server);

@@ -1,5 +1,6 @@
 //! Sessions with a scripted stream and a scripted application.
 
+mod drain;
 mod pause;
 
 use std::cell::{Cell, RefCell};
@@ -216,6 +217,10 @@ impl Application for Plugin {
         self.events
             .push(format!("message {}", String::from_utf8_lossy(payload)));
         (self.on_message)(payload);
+    }
+
+    fn drained(&self) {
+        self.events.push("drained".into());
     }
 
     fn disconnect(&self, ended: &Ended<'_>) {

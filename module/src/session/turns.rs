@@ -134,7 +134,13 @@ impl<A: Application, S: Stream> Session<A, S> {
             self.connection.give_up();
         }
         let before = self.received;
-        let next = self.take_turn(buffer, now);
+        if self.output.take_due() {
+            self.run_due();
+        }
+        let mut next = self.take_turn(buffer, now);
+        if matches!(next, Next::Wait { .. }) && self.output.is_due() {
+            next = Next::Again;
+        }
         let received = self.received.since(before);
         if received.messages > 0 {
             let took = self.ended.saturating_duration_since(now);
@@ -151,6 +157,20 @@ impl<A: Application, S: Stream> Session<A, S> {
         self.charge.set_after(held, || output.set_unfinished(held));
         budget::relieve();
         next
+    }
+
+    /// Runs callbacks that are not for messages.
+    #[cold]
+    fn run_due(&mut self) {
+        if self.output.take_drained() {
+            self.in_callbacks(Application::drained);
+        }
+    }
+
+    fn in_callbacks(&self, body: impl FnOnce(&A)) {
+        let application = &self.application;
+        self.output
+            .in_callback(|| application.in_callbacks(|| body(application)));
     }
 
     fn take_turn(&mut self, buffer: &mut [u8], now: Instant) -> Next {

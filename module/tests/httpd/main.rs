@@ -22,6 +22,7 @@ mod endurance;
 mod fanout;
 mod faults;
 mod floods;
+mod flow;
 mod fuzz;
 mod gate;
 mod handshake;
@@ -37,7 +38,6 @@ mod message_rate;
 mod messages;
 mod mistakes;
 mod origin;
-mod pause;
 mod plain_requests;
 mod proxies;
 mod redirects;
@@ -117,7 +117,7 @@ const THEMES: &[&[Case]] = &[
     slow_reader::CASES,
     steady_reader::CASES,
     try_send::CASES,
-    pause::CASES,
+    flow::CASES,
     topics::CASES,
     topics::cluster::CASES,
     topics::figures::CASES,

@@ -69,7 +69,10 @@ fn take_back<S: Read + Write>(mut client: Client<S>, journal: &Journal, how: &st
         ensure!(client.frame()?.payload.len() == MEBIBYTE);
     }
     client.expect_text("behind")?;
-    client.close()
+    journal.wait_for("drained")?;
+    client.close()?;
+    ensure!(journal.count("drained")? == 1, "{:?}", journal.lines()?);
+    Ok(())
 }
 
 fn early(context: &Context) -> Result<()> {

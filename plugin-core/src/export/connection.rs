@@ -3,8 +3,8 @@
 use super::Exported;
 use super::guard::{Panic, Scope};
 use crate::abi::{
-    Ending, EndingServer, ExtendedServer, MESSAGE_TYPE_BINARY, MESSAGE_TYPE_TEXT, ServerTable,
-    WebSocketServer,
+    Ending, EndingServer, ExtendedServer, FlowServer, MESSAGE_TYPE_BINARY, MESSAGE_TYPE_TEXT,
+    ServerTable, WebSocketServer,
 };
 use crate::{Close, CloseCode, Disconnect, Handshake, Message, Plugin, Rejection, Sender};
 use std::ffi::{c_int, c_void};
@@ -52,6 +52,11 @@ impl<P: Exported> Connection<P> {
         });
         match answer {
             Ok(Ok(state)) => {
+                // SAFETY: the caller guarantees the table.
+                if let Some(table) = unsafe { FlowServer::current(server) } {
+                    // SAFETY: as above. The callback is for connections of this type.
+                    unsafe { (table.on_drain)(server, Some(on_drain::<P>)) }
+                }
                 let connection = Self {
                     plugin,
                     server,
@@ -75,27 +80,42 @@ impl<P: Exported> Connection<P> {
 
     #[inline]
     fn deliver(&mut self, message: Message<'_>) {
+        self.call("on_message", |plugin, state, sender| {
+            plugin.on_message(state, sender, message)
+        });
+    }
+
+    /// Runs a callback, unless the plugin has ended the connection.
+    #[inline]
+    fn call(
+        &mut self,
+        callback: &str,
+        body: impl FnOnce(&P::Runs, &mut <P::Runs as Plugin>::Connection, &Sender) -> Result<(), Close>,
+    ) {
+        if self.ended {
+            return;
+        }
         // SAFETY: the host keeps the table valid until `on_disconnect` returns.
         let scope = unsafe { Scope::connection(&P::slot().source, self.server) };
         let (plugin, state, sender) = (&self.plugin, &mut self.state, &self.sender);
-        match scope.run(|| plugin.on_message(state, sender, message)) {
+        match scope.run(|| body(plugin, state, sender)) {
             Ok(Ok(())) => {}
-            Ok(Err(close)) => self.closed(&scope, &close),
-            Err(panic) => self.panicked(&scope, &panic),
+            Ok(Err(close)) => self.closed(&scope, callback, &close),
+            Err(panic) => self.panicked(&scope, callback, &panic),
         }
     }
 
     #[cold]
-    fn closed(&mut self, scope: &Scope<'_>, close: &Close) {
+    fn closed(&mut self, scope: &Scope<'_>, callback: &str, close: &Close) {
         if let Some(error) = close.error() {
-            scope.error(&format!("on_message: {error}"));
+            scope.error(&format!("{callback}: {error}"));
         }
         self.end(close);
     }
 
     #[cold]
-    fn panicked(&mut self, scope: &Scope<'_>, panic: &Panic) {
-        scope.error(&panic.describe("on_message"));
+    fn panicked(&mut self, scope: &Scope<'_>, callback: &str, panic: &Panic) {
+        scope.error(&panic.describe(callback));
         self.end(&CloseCode::INTERNAL_ERROR.into());
     }
 
@@ -194,6 +214,12 @@ pub(super) unsafe extern "system" fn on_message<P: Exported>(
     };
     connection.deliver(message);
     length
+}
+
+unsafe extern "system" fn on_drain<P: Exported>(private: *mut c_void, _: *const WebSocketServer) {
+    // SAFETY: as for `on_message`.
+    let connection = unsafe { &mut *private.cast::<Connection<P>>() };
+    connection.call("on_drain", <P::Runs as Plugin>::on_drain);
 }
 
 pub(super) unsafe extern "system" fn on_disconnect<P: Exported>(

@@ -65,8 +65,16 @@ impl<'h> Client<'h> {
         if self.is_running.replace(true) {
             return;
         }
-        while let Some((kind, payload)) = self.next_message() {
-            self.deliver(kind, payload);
+        loop {
+            if let Some(on_drain) = self.server.take_drain() {
+                // SAFETY: the plugin has set this callback, `on_connect` returned `private`, and
+                // `is_running` keeps callbacks from overlapping.
+                unsafe { on_drain(self.private, self.server.table()) };
+            } else if let Some((kind, payload)) = self.next_message() {
+                self.deliver(kind, payload);
+            } else {
+                break;
+            }
         }
         self.is_running.set(false);
     }
@@ -130,9 +138,11 @@ impl<'h> Client<'h> {
         self.server.set_reading(false);
     }
 
-    /// Starts reading again.
+    /// Starts reading again. If the queue was found full, this calls
+    /// [`on_drain`](crate::Plugin::on_drain).
     pub fn resume_reading(&self) {
         self.server.set_reading(true);
+        self.run();
     }
 
     /// The subprotocol that the plugin chose.

@@ -6,13 +6,15 @@ mod topics;
 use super::topics::functions::host_table;
 use super::topics::{Receive, Space};
 use super::{LogLine, Received, Refusal, Request};
-use crate::abi::{CLOSED_BY_PLUGIN, Ending, FlowServer, REQUEST_USER, TopicTable, WebSocketServer};
+use crate::abi::{
+    CLOSED_BY_PLUGIN, Ending, FlowServer, OnDrain, REQUEST_USER, TopicTable, WebSocketServer,
+};
 use std::collections::VecDeque;
 use std::ffi::c_uint;
-use std::ptr;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
 use std::time::Instant;
+use std::{mem, ptr};
 
 /// The size of the C module's table.
 #[allow(clippy::cast_possible_truncation, reason = "less than a hundred bytes")]
@@ -57,6 +59,9 @@ struct Sent {
     closing: Option<Ending>,
     /// The client does not read.
     full: bool,
+    /// A message was refused since the client read the last time.
+    has_refused: bool,
+    on_drain: Option<OnDrain>,
     /// The plugin does not read.
     is_paused: bool,
     /// Callbacks may have become due since the last wait.
@@ -199,13 +204,28 @@ impl Server {
 
     /// Whether the client reads from now on.
     pub(super) fn set_reading(&self, is_reading: bool) {
-        lock(&self.sent).full = !is_reading;
+        let mut sent = lock(&self.sent);
+        sent.full = !is_reading;
+        sent.is_due |= is_reading;
+        self.arrived.notify_all();
+    }
+
+    fn set_on_drain(&self, on_drain: Option<OnDrain>) {
+        lock(&self.sent).on_drain = on_drain;
+    }
+
+    /// The callback to run because the client reads again after a message was refused.
+    pub(super) fn take_drain(&self) -> Option<OnDrain> {
+        let mut sent = lock(&self.sent);
+        let is_due = !sent.full && !sent.closed && mem::take(&mut sent.has_refused);
+        sent.on_drain.filter(|_| is_due)
     }
 
     /// Whether the message was accepted; `None` if it would have to wait.
     fn try_send(&self, message: Received) -> Option<bool> {
-        let sent = lock(&self.sent);
+        let mut sent = lock(&self.sent);
         let waits = sent.full && !sent.closed;
+        sent.has_refused |= waits;
         drop(sent);
         (!waits).then(|| self.send(message))
     }

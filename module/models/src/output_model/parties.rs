@@ -104,6 +104,26 @@ impl Connection {
         found
     }
 
+    /// Like [`drive`](Self::drive), with turns that look whether a full queue has drained. Gives how
+    /// often one had.
+    pub(super) fn count_drains(&self, senders: usize) -> usize {
+        let mut drained = 0;
+        while let Some(due) = self.home.wait(|state| state.ended_senders >= senders) {
+            if due.is_output {
+                self.output.write_for_session();
+            }
+            if due.is_turn {
+                let has_drained = self.output.take_due() && self.output.take_drained();
+                drained += usize::from(has_drained);
+                self.output.settle();
+                if self.output.is_due() {
+                    Arc::clone(&self.home).wake();
+                }
+            }
+        }
+        drained
+    }
+
     /// What the loop, or the flusher, does while a callback blocks, until `end_help`.
     pub(super) fn help(&self) {
         while self.home.wait(|state| state.is_helped).is_some() {

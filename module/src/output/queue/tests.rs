@@ -142,13 +142,13 @@ fn progress_is_told_while_senders_wait_for_room() {
     let mut queue = queue();
     assert_eq!(queue.push(LARGE, Caller::Own), Ok(Offer::Due));
     taken(&mut queue);
-    assert!(!queue.written(1));
+    assert!(!queue.written(1).is_waited_for);
     queue.begin_wait();
     assert!(queue.needs_help());
-    assert!(queue.written(1));
-    assert!(!queue.written(0), "no progress");
+    assert!(queue.written(1).is_waited_for);
+    assert!(!queue.written(0).is_waited_for, "no progress");
     queue.end_wait();
-    assert!(!queue.written(1));
+    assert!(!queue.written(1).is_waited_for);
     assert!(!queue.needs_help());
 }
 

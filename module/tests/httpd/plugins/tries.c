@@ -2,7 +2,8 @@
  * Sends messages of 1 MiB as long as they are accepted without a wait. Writes to the journal how
  * many were accepted ("accepted NUMBER") and the result after that ("tried RESULT"). Does so in
  * on_connect with the request header X-Early, in on_message for the message "callback", and in a
- * thread for "thread". All other messages are sent back.
+ * thread for "thread". All other messages are sent back. It also writes when the queue has room again
+ * ("drained").
  */
 
 #include "journal.h"
@@ -35,12 +36,21 @@ static void *try_all(void *argument)
     return NULL;
 }
 
+static void CALLBACK on_drain(void *private, const WebSocketServer *server)
+{
+    const struct connection *connection = private;
+
+    (void)server;
+    note(&connection->journal, "drained", NO_NUMBER);
+}
+
 static void *CALLBACK on_connect(const WebSocketServer *server)
 {
     struct connection *connection = calloc(1, sizeof(*connection));
 
     connection->journal = journal_of(server);
     connection->server = server;
+    WEBSOCKET_ON_DRAIN(server)(server, on_drain);
     if (header(server, "X-Early")[0] != '\0') {
         try_all(connection);
     }

@@ -2,7 +2,7 @@
 
 use std::fs::{self, Permissions};
 use std::os::unix::fs::PermissionsExt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
@@ -32,6 +32,11 @@ impl Journal {
     /// A handshake that gives the plugin this journal.
     pub(crate) fn handshake(&self, target: &str) -> Handshake {
         Handshake::to(target).header("X-Journal", &self.path.display().to_string())
+    }
+
+    /// The file, for plugins that get its name in another way.
+    pub(crate) fn path(&self) -> &Path {
+        &self.path
     }
 
     pub(crate) fn lines(&self) -> Result<Vec<String>> {

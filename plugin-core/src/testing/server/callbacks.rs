@@ -6,7 +6,7 @@
 use super::{C_SIZE, LogLine, Received, Refusal, Server, lock};
 use crate::abi::{
     self, CLOSED_BY_PLUGIN, Ending, EndingServer, ExtendedServer, FlowServer, LOG_DEBUG, LOG_ERROR,
-    LOG_INFO, LOG_WARNING, RequestRec, SEND_ACCEPTED, SEND_CLOSED, SEND_FULL, ServerTable,
+    LOG_INFO, LOG_WARNING, OnDrain, RequestRec, SEND_ACCEPTED, SEND_CLOSED, SEND_FULL, ServerTable,
     TopicServer, WEBSOCKET_SERVER_VERSION_1, WebSocketServer,
 };
 use crate::testing::server::topics::{publish, subscribe, topics, unsubscribe};
@@ -53,6 +53,7 @@ pub(super) fn table(size: c_uint) -> FlowServer {
             buffered,
         },
         pause,
+        on_drain,
     }
 }
 
@@ -264,4 +265,9 @@ unsafe extern "system" fn buffered(table: *const WebSocketServer) -> usize {
 unsafe extern "system" fn pause(table: *const WebSocketServer, is_paused: c_int) -> c_int {
     // SAFETY: as above.
     c_int::from(unsafe { server(table) }.set_paused(is_paused != 0))
+}
+
+unsafe extern "system" fn on_drain(table: *const WebSocketServer, callback: Option<OnDrain>) {
+    // SAFETY: as above.
+    unsafe { server(table) }.set_on_drain(callback);
 }

@@ -1,5 +1,6 @@
 //! An echo that pauses its client until a file exists.
 
+use std::fs;
 use std::path::Path;
 use std::thread;
 use std::time::Duration;
@@ -8,8 +9,11 @@ use websocket_plugin::{
     Close, CloseCode, Disconnect, Handshake, Message, Plugin, Rejection, Sender, websocket_plugin,
 };
 
+static MEGABYTE: [u8; 1 << 20] = [0; 1 << 20];
+
 /// At `pause FILE` it pauses, and resumes when the file exists; at `leave FILE` it closes then. It
 /// says `paused` and `resuming`. With the request header `X-Early: FILE` it pauses in `on_connect`.
+/// At `fill FILE` it sends as much as it may, then writes `full` to the file, and says `drained` later.
 #[derive(Default)]
 struct Valve;
 
@@ -41,9 +45,17 @@ impl Plugin for Valve {
                     let _ = to.close(CloseCode::NORMAL);
                 });
             }
+            Some(("fill", file)) => {
+                while to.try_send(&MEGABYTE).is_ok() {}
+                fs::write(file, "full")?;
+            }
             _ => to.send(m)?,
         }
         Ok(())
+    }
+
+    fn on_drain(&self, _: &mut (), to: &Sender) -> Result<(), Close> {
+        Ok(to.try_send("drained")?)
     }
 
     fn on_disconnect(&self, (): (), disconnect: Disconnect) {

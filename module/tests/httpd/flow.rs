@@ -1,4 +1,4 @@
-//! Plugins that pause their clients.
+//! Flow control: plugins that pause their clients, and that hear of room in a full queue.
 
 use std::fs;
 use std::io::{ErrorKind, Write};
@@ -12,6 +12,7 @@ use xtask::server_root::Mpm;
 use crate::keepalive::ways::on_all_ways_to;
 use crate::rust::location;
 use crate::support::frame::masked;
+use crate::support::journal::Journal;
 use crate::support::wire::AnyClient;
 use crate::support::{Client, Context, Frame, Handshake, Opcode, PATIENCE, cases};
 
@@ -22,6 +23,7 @@ cases! {
     "a paused client is pinged, and silence does not end its connection" => silence,
     "a paused connection closes with a handshake and delivers no more messages" => closed,
     "WebSocketMaxLifetime closes a paused connection with a handshake" => lifetime,
+    "a plugin hears once when a full queue has room again" => drained,
     "a restart closes a paused connection with a handshake" => restarted,
 }
 
@@ -192,6 +194,23 @@ fn lifetime(context: &Context) -> Result<()> {
         client.expect(&Frame::new(Opcode::CLOSE, b"\x03\xF4maximum lifetime"))?;
         client.send(masked(Opcode::CLOSE, b"\x03\xF4"))?;
         client.expect_end()
+    })
+}
+
+fn drained(context: &Context) -> Result<()> {
+    on_all_ways(context, "", |client| {
+        for _ in 0..2 {
+            let journal = Journal::new(context)?;
+            client.text(format!("fill {}", journal.path().display()))?;
+            journal.wait_for("full")?;
+            let mut frame = client.frame_behind_pings()?;
+            while frame.first_byte == Opcode::BINARY {
+                frame = client.frame_behind_pings()?;
+            }
+            ensure!(frame == Frame::text("drained"), "{frame:?}");
+            client.echo("after that")?;
+        }
+        Ok(())
     })
 }
 
