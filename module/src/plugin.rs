@@ -8,6 +8,7 @@ mod attachment;
 mod inspection;
 mod lease;
 mod loaded;
+mod mailbox;
 mod options;
 mod probe;
 mod refusing;

@@ -426,6 +426,45 @@ typedef struct _WebSocketFlowServer {
 #define WEBSOCKET_PAUSE(server) WEBSOCKET_FLOW_FUNCTION(server, WS_Pause, pause)
 #define WEBSOCKET_ON_DRAIN(server) WEBSOCKET_FLOW_FUNCTION(server, WS_Set_OnDrain, on_drain)
 
+/* ---- Events ---------------------------------------------------------------------------------- */
+
+#define WEBSOCKET_POST_ACCEPTED 0
+#define WEBSOCKET_POST_CLOSED 1 /* the connection is gone */
+#define WEBSOCKET_POST_FULL 2   /* 1024 events wait, or as many timers */
+
+/*
+ * Handles an event. It is called like the other callbacks of the connection, never beside one of
+ * them, by any thread.
+ */
+typedef void (CALLBACK *WS_OnEvent)(void *plugin_private, const struct _WebSocketServer *server,
+                                    void *event);
+
+/* Frees an event that nobody handles, because the connection has ended before. */
+typedef void (CALLBACK *WS_Discard)(void *event);
+
+/*
+ * Has an event handled after so many milliseconds; 0: soon. With a delay it is late by up to an eighth
+ * of it, half a second at most. Returns a WEBSOCKET_POST_... An event that is accepted is either
+ * handled or discarded, once; the plugin keeps one that is not. discard may be NULL. It may be called
+ * wherever send may be called, and waits for nothing.
+ */
+typedef int (CALLBACK *WS_Post)(const struct _WebSocketServer *server, WebSocketNumber milliseconds,
+                                WS_OnEvent on_event, WS_Discard discard, void *event);
+
+/*
+ * The fields that newer modules have after those for flow control. The macro is NULL if the module
+ * does not have the function.
+ */
+typedef struct _WebSocketEventServer {
+    WebSocketFlowServer flow;
+    WS_Post post;
+} WebSocketEventServer;
+
+#define WEBSOCKET_POST(server)                                \
+    ((server)->size >= sizeof(WebSocketEventServer)           \
+         ? ((const WebSocketEventServer *)(server))->post     \
+         : (WS_Post)NULL)
+
 /* ---- Functions that the module calls --------------------------------------------------------- */
 
 /*

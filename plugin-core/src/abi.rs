@@ -23,6 +23,7 @@
 #![allow(unsafe_code)]
 
 mod ending;
+mod events;
 mod extension;
 mod flow;
 #[doc(hidden)]
@@ -36,6 +37,7 @@ pub use ending::{
     CLOSED_BY_NOBODY, CLOSED_BY_PLUGIN, CLOSED_BY_SHUTDOWN, CLOSED_BY_TIMEOUT, Ending, EndingOf,
     EndingServer,
 };
+pub use events::{Discard, EventServer, OnEvent, POST_ACCEPTED, POST_CLOSED, POST_FULL, Post};
 pub use extension::{ExtendedPlugin, Extension, ExtensionRef, InstancePtr, MAGIC, ServerPtr};
 pub use flow::{FlowServer, OnDrain, Pause, SetOnDrain};
 pub use refusal::{Refusal, Refuse, ResponseHeader};

@@ -18,6 +18,7 @@ mod tables;
 pub use crate::abi::WebSocketPlugin;
 #[cfg(feature = "tokio")]
 pub use asynchronous::{Async, AsyncAttributed, AsyncExported, Runtime, stop};
+pub(crate) use connection::{discard, on_event};
 pub use tables::init;
 
 use crate::Plugin;

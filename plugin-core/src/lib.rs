@@ -135,11 +135,19 @@
 //! |---|---|---|
 //! | `configure` | httpd's main thread, before the fork | yes, the start waits |
 //! | `on_connect` | the MPM's, which has read the request | yes, it holds that thread |
-//! | `on_message`, `on_disconnect` | an event loop's, or the MPM's | yes, others go on |
+//! | `on_message`, `on_event`, `on_drain`, `on_disconnect` | an event loop's, or the MPM's | yes, others go on |
 //! | async `on_connect` | the MPM's, also while it waits | it may `.await`, and holds that thread |
 //! | async `on_message`, `on_disconnect` | as above until they wait, then the runtime's | no |
 //!
 //! [`AsyncPlugin`]: trait.AsyncPlugin.html
+//!
+//! # Events and flow control
+//!
+//! Callbacks of one connection never overlap. What another thread has for a connection it
+//! [posts](Sender::post) as an event, and what has to happen later is posted with
+//! [`Sender::after`]: both come with the connection's state, so it needs no lock. A plugin that
+//! cannot take more messages for a while [pauses](Sender::pause) the client, which then has to
+//! wait; a plugin that sends more than its client takes sends on in `on_drain`.
 //!
 //! # Long messages
 //!
@@ -293,9 +301,9 @@ pub use header::InvalidHeader;
 pub use json::SendJsonError;
 pub use message::Message;
 pub use options::{OptionError, Options};
-pub use plugin::{BoxError, Plugin};
+pub use plugin::{BoxError, NoEvents, Plugin};
 pub use rejection::Rejection;
-pub use sender::{SendError, Sender};
+pub use sender::{PostError, SendError, Sender};
 pub use topics::{
     Filter as TopicFilter, HistoryMessage, InvalidTopic, Member, Position, Published, Recovery,
     Subscribed, Subscription, TopicError, Topics,
@@ -328,8 +336,9 @@ pub use topics::{
 /// * `export = false` exports nothing. Use it for a plugin that is part of another plugin, which
 ///   calls its methods. Only such a plugin may be generic.
 ///
-/// If the `impl` leaves them out, `type Connection` is `()`, [`configure`](Plugin::configure) makes
-/// the plugin with [`Default`], and [`on_connect`](Plugin::on_connect) accepts every client.
+/// If the `impl` leaves them out, `type Connection` is `()`, `type Event` is [`NoEvents`],
+/// [`configure`](Plugin::configure) makes the plugin with [`Default`], and
+/// [`on_connect`](Plugin::on_connect) accepts every client.
 ///
 /// For a `Plugin` the attribute may also stand on a struct or an enum whose `impl` is elsewhere; it
 /// must then be complete. A library may export several plugins. A mistake is a compile error with a

@@ -7,6 +7,11 @@ use std::error::Error;
 /// Any error, for [`Plugin::configure`]. Strings convert into it, too.
 pub type BoxError = Box<dyn Error + Send + Sync>;
 
+/// The [`Plugin::Event`] of a plugin without events: there is no value of this type. To post events,
+/// declare `type Event` in the `impl`, and write [`on_event`](Plugin::on_event).
+#[derive(Clone, Copy, Debug)]
+pub enum NoEvents {}
+
 /// A WebSocket plugin.
 ///
 /// Put [`#[websocket_plugin]`](crate::websocket_plugin) on the `impl` block. The attribute exports
@@ -38,6 +43,10 @@ pub trait Plugin: Attributed + Sized + Send + Sync + 'static {
     /// [`on_disconnect`](Self::on_disconnect). If you leave it out together with `on_connect`, it
     /// is `()`.
     type Connection: Send + 'static;
+
+    /// What is [posted](Sender::post) to a connection. If you leave it out together with
+    /// [`on_event`](Self::on_event), it is [`NoEvents`].
+    type Event: Send + 'static;
 
     /// Makes the plugin from its options, the `WebSocketPluginOption` lines.
     ///
@@ -81,6 +90,23 @@ pub trait Plugin: Attributed + Sized + Send + Sync + 'static {
         sender: &Sender,
         message: Message<'_>,
     ) -> Result<(), Close>;
+
+    /// Called for each event that was posted to the connection, with [`Sender::post`] or
+    /// [`Sender::after`].
+    ///
+    /// # Errors
+    ///
+    /// As for [`on_message`](Self::on_message).
+    fn on_event(
+        &self,
+        connection: &mut Self::Connection,
+        sender: &Sender,
+        event: Self::Event,
+    ) -> Result<(), Close> {
+        drop(event);
+        let _ = (connection, sender);
+        Ok(())
+    }
 
     /// Called when there is room again after [`try_send`](Sender::try_send) gave
     /// [`SendError::Full`](crate::SendError::Full), or [`send`](Sender::send) had to wait: half of

@@ -8,6 +8,7 @@
 #![allow(unsafe_code)]
 
 mod error;
+mod events;
 mod flow;
 mod gate;
 mod peer;
@@ -16,6 +17,7 @@ mod topics;
 mod waiting;
 
 pub use error::SendError;
+pub use events::PostError;
 
 use crate::Message;
 use crate::abi::{
@@ -27,6 +29,7 @@ use crate::handshake::Facts;
 use flow::Pauses;
 use gate::Gate;
 use peer::Peer;
+use std::any::TypeId;
 use std::ffi::c_int;
 use std::fmt;
 use std::hash::{Hash, Hasher};
@@ -56,16 +59,18 @@ struct Shared {
     gate: Gate<Server>,
     pauses: Mutex<Pauses>,
     peer: Peer,
+    /// The type of the plugin that the connection belongs to.
+    plugin: TypeId,
 }
 
 impl Sender {
-    /// The sender of a new connection, which its callbacks borrow.
+    /// The sender of a new connection of the plugin with this type, which its callbacks borrow.
     ///
     /// # Safety
     ///
     /// The caller is `on_connect`. `server` is valid until [`shut`](Self::shut) has returned, and
     /// this value is not used after that. (Its clones may be.)
-    pub(crate) unsafe fn open(server: *const WebSocketServer) -> Self {
+    pub(crate) unsafe fn open(server: *const WebSocketServer, plugin: TypeId) -> Self {
         // SAFETY: the caller guarantees a valid table.
         let (extended, current) = unsafe {
             (
@@ -85,6 +90,7 @@ impl Sender {
                 gate: Gate::new(server),
                 pauses: Mutex::default(),
                 peer: Peer::of(&facts),
+                plugin,
             }),
             lent: Some(server),
         }
@@ -334,7 +340,7 @@ struct Server {
 }
 
 // SAFETY: the host lets any thread call `send`, `send_message`, `try_send_message`,
-// `buffered`, `pause` and the functions for topics while the table is valid, and this code uses
+// `buffered`, `pause`, `post` and the functions for topics while the table is valid, and this code uses
 // nothing else of it.
 unsafe impl Send for Server {}
 // SAFETY: as above; the value itself never changes.

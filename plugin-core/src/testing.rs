@@ -27,6 +27,7 @@
 #![allow(unsafe_code)]
 
 mod client;
+mod clock;
 mod refusal;
 mod request;
 mod server;
@@ -38,11 +39,13 @@ pub use request::Request;
 
 use crate::Topics;
 use crate::abi::host::{self, Instance};
-use crate::abi::{FlowServer, WebSocketPlugin};
+use crate::abi::{EventServer, WebSocketPlugin};
 use crate::export::{self, Exported};
+use clock::Clock;
 use server::{Log, Server};
 use std::ptr;
 use std::sync::{Arc, LazyLock};
+use std::time::Duration;
 use topics::Space;
 
 /// A loaded plugin. Dropping it unloads the plugin.
@@ -52,6 +55,7 @@ pub struct Host {
     instance: Option<Instance>,
     log: Arc<Log>,
     topics: &'static Space,
+    clock: Arc<Clock>,
 }
 
 // SAFETY: nothing writes to the table, and its functions may be called from any thread.
@@ -164,6 +168,7 @@ impl Host {
             instance: None,
             log: Arc::default(),
             topics: Space::create(),
+            clock: Arc::default(),
         })
     }
 
@@ -210,10 +215,11 @@ impl Host {
     fn ask(&self, request: Request) -> Result<Client<'_>, Refusal> {
         let log = Arc::clone(&self.log);
         let size = match self.instance {
-            Some(_) => FlowServer::SIZE,
+            Some(_) => EventServer::SIZE,
             None => server::C_SIZE,
         };
-        let server = Server::new(size, request, log, Some(self.topics));
+        let clock = Arc::clone(&self.clock);
+        let server = Server::new(size, request, log, Some(self.topics), clock);
         // SAFETY: the client keeps the table until it has called `on_disconnect`, and sends only
         // valid UTF-8 as text messages. A Rust plugin's table has all callbacks.
         let private = unsafe {
@@ -225,11 +231,19 @@ impl Host {
             }
         };
         if private.is_null() {
+            server.discard_events();
             return Err(server.refusal());
         }
         // SAFETY: `on_connect` has accepted this server and returned this pointer, and only the
         // client uses them.
         Ok(unsafe { Client::new(self, server, private) })
+    }
+
+    /// Moves the clock of this host, which stands still otherwise. Events that
+    /// [`Sender::after`](crate::Sender::after) has posted and that are due by then are handled by the
+    /// next call of [`Client::received`], [`Client::receive`] or [`Client::send`].
+    pub fn advance(&self, time: Duration) {
+        self.clock.advance(time);
     }
 
     /// The lines that the plugin has logged about connections of this host.
@@ -262,10 +276,11 @@ pub fn unattached_log() -> Vec<LogLine> {
 /// share one table.
 static UNATTACHED: LazyLock<Arc<Server>> = LazyLock::new(|| {
     Server::new(
-        FlowServer::SIZE,
+        EventServer::SIZE,
         Request::new(),
         Arc::clone(&UNATTACHED_LOG),
         None,
+        Arc::default(),
     )
 });
 static UNATTACHED_LOG: LazyLock<Arc<Log>> = LazyLock::new(Arc::default);

@@ -68,6 +68,8 @@ static void print_ending(void)
     SIZE(WebSocketFlowServer);
     OFFSET(WebSocketFlowServer, pause);
     OFFSET(WebSocketFlowServer, on_drain);
+    SIZE(WebSocketEventServer);
+    OFFSET(WebSocketEventServer, post);
     SIZE(WebSocketEnding);
     OFFSET(WebSocketEnding, size);
     OFFSET(WebSocketEnding, closed_by);
@@ -146,6 +148,13 @@ static void CALLBACK disconnected(void *plugin_private, const WebSocketServer *s
     (void)server;
 }
 
+static void CALLBACK happened(void *plugin_private, const WebSocketServer *server, void *event)
+{
+    (void)plugin_private;
+    (void)server;
+    (void)event;
+}
+
 static size_t CALLBACK received(void *plugin_private, const WebSocketServer *server, const int type,
                                 unsigned char *buffer, const size_t buffer_size)
 {
@@ -153,6 +162,9 @@ static size_t CALLBACK received(void *plugin_private, const WebSocketServer *ser
 
     WS_Try_Send try_send = WEBSOCKET_TRY_SEND(server);
 
+    if (WEBSOCKET_POST(server) != NULL) {
+        (void)WEBSOCKET_POST(server)(server, 1000, happened, NULL, NULL);
+    }
     if (WEBSOCKET_ON_DRAIN(server) != NULL) {
         WEBSOCKET_ON_DRAIN(server)(server, disconnected);
     }

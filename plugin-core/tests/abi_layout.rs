@@ -10,10 +10,10 @@ use std::process::{Command, Output};
 
 use websocket_plugin::abi::{
     self, Ending as WebSocketEnding, EndingServer as WebSocketEndingServer,
-    FlowServer as WebSocketFlowServer, Publication as WebSocketPublication, ServerTable,
-    Subscription as WebSocketSubscription, TopicPosition as WebSocketPosition,
-    TopicServer as WebSocketTopicServer, TopicTable as WebSocketTopics, WebSocketPlugin,
-    WebSocketServer,
+    EventServer as WebSocketEventServer, FlowServer as WebSocketFlowServer,
+    Publication as WebSocketPublication, ServerTable, Subscription as WebSocketSubscription,
+    TopicPosition as WebSocketPosition, TopicServer as WebSocketTopicServer,
+    TopicTable as WebSocketTopics, WebSocketPlugin, WebSocketServer,
 };
 
 /// The name of an item, with its size, offset or value.
@@ -166,6 +166,7 @@ fn rust_layout() -> Layout {
     table!(layout, WebSocketTopicServer: subscribe unsubscribe publish topics);
     table!(layout, WebSocketEndingServer: ending buffered);
     table!(layout, WebSocketFlowServer: pause on_drain);
+    table!(layout, WebSocketEventServer: post);
     table!(layout, WebSocketEnding: size closed_by code is_clean reason_length reason);
     table!(layout, WebSocketPosition: offset);
     table!(layout, WebSocketSubscription: flags since info info_length position recovery recovered);

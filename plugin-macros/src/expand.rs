@@ -57,6 +57,7 @@ fn expand_impl(item: &ItemImpl, supply: &Supply, is_async: bool) -> TokenStream 
         .connection
         .as_ref()
         .map(|ty| quote!(type Connection = #ty;));
+    let event = supply.event.as_ref().map(|ty| quote!(type Event = #ty;));
     let ty = &*item.self_ty;
     let configure = supply.configure.then(|| configure(ty));
     let on_connect = match supply.on_connect {
@@ -71,7 +72,9 @@ fn expand_impl(item: &ItemImpl, supply: &Supply, is_async: bool) -> TokenStream 
     let mut item = item.clone();
     item.attrs
         .push(syn::parse_quote!(#[allow(refining_impl_trait)]));
-    let supplied = [connection, configure, on_connect].into_iter().flatten();
+    let supplied = [connection, event, configure, on_connect]
+        .into_iter()
+        .flatten();
     item.items.extend(supplied.map(syn::ImplItem::Verbatim));
     item.into_token_stream()
 }

@@ -5,8 +5,8 @@ use proc_macro2::TokenStream;
 use quote::ToTokens;
 use syn::ext::IdentExt;
 use syn::{
-    GenericArgument, Generics, ImplItem, ImplItemFn, Item, ItemImpl, Path, PathArguments,
-    ReturnType, Type, parse_quote,
+    FnArg, GenericArgument, Generics, ImplItem, ImplItemFn, Item, ItemImpl, PatType, Path,
+    PathArguments, ReturnType, Type, parse_quote,
 };
 
 const PLACE: &str = "`#[websocket_plugin]` goes on `impl Plugin for YourType`";
@@ -44,6 +44,8 @@ pub(crate) enum Target {
 pub(crate) struct Supply {
     /// The type of a connection, if the impl does not declare it.
     pub(crate) connection: Option<Type>,
+    /// The type of an event, if the impl does not declare it.
+    pub(crate) event: Option<Type>,
     pub(crate) configure: bool,
     pub(crate) on_connect: OnConnect,
 }
@@ -113,7 +115,7 @@ impl Plugin {
         } else {
             reject_async(&mut item.items, errors);
         }
-        let supply = Supply::for_items(&item.items, errors);
+        let supply = Supply::for_items(&item.items, is_async, errors);
         Self {
             attributed: Some(((*item.self_ty).clone(), item.generics.clone())),
             item: Target::Impl {
@@ -202,17 +204,32 @@ fn as_function(item: &mut ImplItem) -> Option<&mut ImplItemFn> {
 }
 
 impl Supply {
-    fn for_items(items: &[ImplItem], errors: &mut Errors) -> Self {
+    fn for_items(items: &[ImplItem], is_async: bool, errors: &mut Errors) -> Self {
         let function = |name: &str| {
             items.iter().find_map(|item| match item {
                 ImplItem::Fn(function) if function.sig.ident == name => Some(function),
                 _ => None,
             })
         };
-        let connection = items.iter().find_map(|item| match item {
-            ImplItem::Type(item) if item.ident == "Connection" => Some(&item.ty),
-            _ => None,
-        });
+        let declared = |name: &str| {
+            items.iter().find_map(|item| match item {
+                ImplItem::Type(item) if item.ident == name => Some(&item.ty),
+                _ => None,
+            })
+        };
+        let event = match (declared("Event"), function("on_event")) {
+            // Async plugins have no events. rustc says so if there is one.
+            _ if is_async => None,
+            (None, None) => Some(parse_quote!(::websocket_plugin::NoEvents)),
+            (None, Some(on_event)) => Some(event_of(on_event, errors)),
+            (Some(ty), None) => {
+                let name = ty.to_token_stream();
+                errors.at(ty, format!("write `on_event` to handle `{name}`"));
+                None
+            }
+            (Some(_), Some(_)) => None,
+        };
+        let connection = declared("Connection");
         let (connection, on_connect) = match (connection, function("on_connect")) {
             (Some(_), Some(_)) => (None, OnConnect::Written),
             (Some(ty), None) if is_unit(ty) => (None, OnConnect::Accepting),
@@ -228,6 +245,7 @@ impl Supply {
         };
         Self {
             connection,
+            event,
             configure: function("configure").is_none(),
             on_connect,
         }
@@ -248,6 +266,20 @@ fn connection_of(on_connect: &ImplItemFn, errors: &mut Errors) -> Type {
         }
         _ => parse_quote!(()),
     }
+}
+
+/// The type of an event, which must be declared.
+fn event_of(on_event: &ImplItemFn, errors: &mut Errors) -> Type {
+    let Some(FnArg::Typed(PatType { ty, .. })) = on_event.sig.inputs.last() else {
+        // rustc says what is missing.
+        return parse_quote!(::websocket_plugin::NoEvents);
+    };
+    let name = ty.to_token_stream();
+    errors.at(
+        ty,
+        format!("add `type Event = {name};`, the type that `on_event` gets"),
+    );
+    (**ty).clone()
 }
 
 /// The `T` of `Result<T, ...>`.

@@ -6,6 +6,7 @@ struct Echo;
 
 impl Plugin for Echo {
     type Connection = ();
+    type Event = u8;
 
     fn configure(_: &Options) -> Result<Self, impl Into<BoxError>> {
         Ok::<_, BoxError>(Self)

@@ -13,6 +13,7 @@ mod elsewhere {
 
     impl Plugin for super::One {
         type Connection = u64;
+        type Event = u8;
 
         fn configure(_: &Options) -> Result<Self, impl Into<BoxError>> {
             Ok::<_, BoxError>(Self)
@@ -24,7 +25,11 @@ mod elsewhere {
 
         fn on_message(&self, n: &mut u64, to: &Sender, _: Message<'_>) -> Result<(), Close> {
             *n += 1;
-            Ok(to.send(&n.to_string())?)
+            Ok(to.post::<Self>(7)?)
+        }
+
+        fn on_event(&self, n: &mut u64, to: &Sender, event: u8) -> Result<(), Close> {
+            Ok(to.send(&format!("{n} {event}"))?)
         }
     }
 }

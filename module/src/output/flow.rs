@@ -47,6 +47,11 @@ impl<S: Stream> Output<S> {
         self.wake();
     }
 
+    /// The same, called by the session's own callbacks: it looks at the end of its turn.
+    pub fn set_due(&self) {
+        self.due.set();
+    }
+
     /// Whether a callback is due that is not for a message.
     #[inline]
     #[must_use]

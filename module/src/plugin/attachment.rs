@@ -3,15 +3,17 @@
 use std::ffi::{CStr, c_char};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, RwLock};
+use std::time::{Duration, Instant};
 
 use websocket_plugin::abi;
 
 use super::access::TopicAccess;
+use super::mailbox::{Event, Mailbox, Refused};
 use crate::httpd::log::{Client, Level};
 use crate::httpd::refusal::Refusal;
 use crate::httpd::request::Request;
 use crate::httpd::section::Section;
-use crate::output::Output;
+use crate::output::{Caller, Output};
 use crate::protocol::{Account, Closer, Closing, Milliseconds};
 use crate::topics::{Subscriber, TopicError};
 
@@ -31,6 +33,8 @@ pub struct Attachment {
     ending: OnceLock<Box<abi::Ending>>,
     /// What the plugin wants called when there is room in a queue again.
     on_drain: Mutex<Option<abi::OnDrain>>,
+    /// Made for the first event. `None` means that the connection has ended.
+    mailbox: OnceLock<Option<Box<Mailbox>>>,
     /// Whether each frame is logged.
     traces_frames: bool,
 }
@@ -81,6 +85,7 @@ impl Attachment {
             topics,
             ending: OnceLock::new(),
             on_drain: Mutex::new(None),
+            mailbox: OnceLock::new(),
             traces_frames: request.is_logged(Level::Trace4),
         }
     }
@@ -137,6 +142,51 @@ impl Attachment {
     /// How the connection has ended, if it has.
     pub(super) fn ending(&self) -> Option<&abi::Ending> {
         self.ending.get().map(|ending| &**ending)
+    }
+
+    /// Takes an event that is due after so many milliseconds, and arranges that the session handles
+    /// it. A refused event stays the caller's.
+    pub(super) fn post(
+        &self,
+        event: Event,
+        milliseconds: u64,
+        caller: Caller,
+    ) -> Result<(), Refused> {
+        let mailbox = self.mailbox.get_or_init(|| Some(Box::default()));
+        let posted = match mailbox {
+            Some(mailbox) => mailbox.post(event, due_after(milliseconds)),
+            None => Err((Refused::Closed, event)),
+        };
+        posted.map_err(|(refused, event)| {
+            event.leave();
+            refused
+        })?;
+        if caller == Caller::Own {
+            // The session looks at the end of its turn.
+            self.output.set_due();
+        } else {
+            self.output.make_due();
+        }
+        Ok(())
+    }
+
+    /// Takes the next event that is due.
+    #[must_use]
+    pub fn take_event(&self, now: Instant) -> Option<Event> {
+        self.mailbox.get()?.as_ref()?.take(now)
+    }
+
+    /// When the next event is due that is to come later.
+    #[must_use]
+    pub fn next_timer(&self) -> Option<Instant> {
+        self.mailbox.get()?.as_ref()?.next_timer()
+    }
+
+    /// Takes no more events, and discards those that wait. Called while the plugin is loaded.
+    pub fn discard_events(&self) {
+        if let Some(mailbox) = self.mailbox.get_or_init(|| None) {
+            mailbox.close();
+        }
     }
 
     /// Sets what is called when a queue that had refused a message has room again.
@@ -225,6 +275,16 @@ impl Attachment {
             is_early.then(|| opening.request.set_response_header(name, value))
         });
     }
+}
+
+/// The time after so many milliseconds. `None`: now. A time that no clock can show never comes.
+fn due_after(milliseconds: u64) -> Option<Instant> {
+    /// A hundred years.
+    const LONGEST: Duration = Duration::from_secs(100 * 365 * 24 * 3600);
+    (milliseconds > 0).then(|| {
+        let delay = Duration::from_millis(milliseconds).min(LONGEST);
+        Instant::now() + delay
+    })
 }
 
 /// Sets the notes for the access log.

@@ -10,6 +10,7 @@ use websocket_plugin::abi;
 use websocket_plugin::abi::host::{Instance, RustPlugin, rust_plugin};
 
 use super::inspection::{PluginError, inspect};
+use super::mailbox::Event;
 use super::options::PluginOptions;
 use super::server::Server;
 use super::table::unattached;
@@ -217,6 +218,14 @@ impl LoadedPlugin {
         // SAFETY: the plugin has set this callback for `server`, and `private` came from `connect`
         // on the same server.
         unsafe { on_drain(private.0, server.as_abi()) }
+    }
+
+    /// Has the plugin handle an event that it has posted to `server`.
+    pub fn handle(&self, private: Private, server: &Server, event: Event) {
+        let on_event = event.on_event;
+        // SAFETY: the plugin has posted this to `server`, and `private` came from `connect` on the
+        // same server. The event is not used again.
+        unsafe { on_event(private.0, server.as_abi(), event.leave()) }
     }
 
     /// Tells the plugin that a connection it accepted has ended.

@@ -32,7 +32,7 @@ thread_local! {
 #[repr(C)]
 pub struct Server {
     attached: Mutex<Option<Attached>>,
-    table: abi::FlowServer,
+    table: abi::EventServer,
     successor: Successor,
 }
 
@@ -60,9 +60,9 @@ unsafe impl Sync for Server {}
 impl Server {
     /// A server with the functions of `table` and no connection yet.
     #[must_use]
-    pub(super) fn create(mut table: abi::FlowServer) -> Arc<Self> {
+    pub(super) fn create(mut table: abi::EventServer) -> Arc<Self> {
         Arc::new_cyclic(|server: &Weak<Self>| {
-            table.ending.topics.table.extended.base.state = server.as_ptr().cast_mut().cast();
+            table.flow.ending.topics.table.extended.base.state = server.as_ptr().cast_mut().cast();
             Self {
                 table,
                 attached: Mutex::new(None),
@@ -74,7 +74,7 @@ impl Server {
     /// The pointer that the plugin gets.
     #[must_use]
     pub fn as_abi(&self) -> *const abi::WebSocketServer {
-        &raw const self.table.ending.topics.table.extended.base
+        &raw const self.table.flow.ending.topics.table.extended.base
     }
 
     /// Makes the table stand for this connection.
@@ -91,6 +91,7 @@ impl Server {
         let attached = self.lock().take();
         if let Some(attached) = attached {
             attached.attachment.topics().end();
+            attached.attachment.discard_events();
         }
     }
 

@@ -1,6 +1,6 @@
 //! The functions of the table that a plugin gets.
 
-use std::ffi::{c_char, c_int};
+use std::ffi::{c_char, c_int, c_void};
 use std::ptr;
 use std::sync::Arc;
 
@@ -8,6 +8,7 @@ use websocket_plugin::abi;
 
 use super::arguments::{MAX_SENT, bytes, c_str};
 use super::attachment::Attachment;
+use super::mailbox::{Event, Refused};
 use super::refusing::{self, refuse};
 use super::server::{with_attached, with_server};
 use super::topics::{publish, subscribe, topics, unsubscribe};
@@ -17,14 +18,17 @@ use crate::protocol::Opcode;
 
 /// The table of a [`Server`](super::server::Server) without its state. A null state stands for no
 /// connection.
-pub(super) const TABLE: abi::FlowServer = abi::FlowServer {
-    ending: abi::EndingServer {
-        topics: TOPICS,
-        ending,
-        buffered,
+pub(super) const TABLE: abi::EventServer = abi::EventServer {
+    flow: abi::FlowServer {
+        ending: abi::EndingServer {
+            topics: TOPICS,
+            ending,
+            buffered,
+        },
+        pause,
+        on_drain,
     },
-    pause,
-    on_drain,
+    post,
 };
 
 const TOPICS: abi::TopicServer = abi::TopicServer {
@@ -41,7 +45,7 @@ const TOPICS: abi::TopicServer = abi::TopicServer {
 
 const EXTENDED: abi::ExtendedServer = abi::ExtendedServer {
     base: abi::WebSocketServer {
-        size: abi::FlowServer::SIZE,
+        size: abi::EventServer::SIZE,
         version: abi::WEBSOCKET_SERVER_VERSION_1,
         state: ptr::null_mut(),
         request,
@@ -63,11 +67,11 @@ const EXTENDED: abi::ExtendedServer = abi::ExtendedServer {
 /// A table that stands for no connection. It is valid for as long as the module is loaded.
 pub(super) fn unattached() -> *const abi::WebSocketServer {
     /// A table behind a shared reference.
-    struct Shared(abi::FlowServer);
+    struct Shared(abi::EventServer);
     // SAFETY: nothing writes to the table, and its one pointer is null.
     unsafe impl Sync for Shared {}
     static UNATTACHED: Shared = Shared(TABLE);
-    &raw const UNATTACHED.0.ending.topics.table.extended.base
+    &raw const UNATTACHED.0.flow.ending.topics.table.extended.base
 }
 
 unsafe extern "system" fn request(server: *const abi::WebSocketServer) -> *mut abi::RequestRec {
@@ -359,6 +363,27 @@ unsafe extern "system" fn on_drain(
             attached.set_on_drain(callback);
             Some(())
         });
+    }
+}
+
+unsafe extern "system" fn post(
+    server: *const abi::WebSocketServer,
+    milliseconds: u64,
+    on_event: abi::OnEvent,
+    discard: Option<abi::Discard>,
+    data: *mut c_void,
+) -> c_int {
+    // SAFETY: a plugin passes the table it was given, and functions for its event. Its library stays
+    // loaded for as long as it has connections.
+    unsafe {
+        with_attached(server, abi::POST_CLOSED, |attached, caller| {
+            let event = Event::new(on_event, discard, data);
+            Some(match attached.post(event, milliseconds, caller) {
+                Ok(()) => abi::POST_ACCEPTED,
+                Err(Refused::Closed) => abi::POST_CLOSED,
+                Err(Refused::Full) => abi::POST_FULL,
+            })
+        })
     }
 }
 

@@ -1,5 +1,7 @@
 //! What a session needs of the plugin.
 
+use std::time::Instant;
+
 use crate::httpd::log::Level;
 use crate::protocol::{Account, Closing, MessageKind, Payload};
 
@@ -22,6 +24,13 @@ pub trait Application {
 
     /// Called when a queue that had refused a message has much room again.
     fn drained(&self);
+
+    /// Handles one event that was posted to the connection and is due. Returns `false` if there is
+    /// none.
+    fn handle_event(&self, now: Instant) -> bool;
+
+    /// When the next event is due that is to come later.
+    fn next_timer(&self) -> Option<Instant>;
 
     /// Called once, when the connection has ended and nothing can be sent any more.
     fn disconnect(&self, ended: &Ended<'_>);

@@ -1,6 +1,7 @@
 //! The plugin of a connection.
 
 use std::sync::Arc;
+use std::time::Instant;
 
 use super::application::{Application, Ended};
 use crate::flusher;
@@ -68,7 +69,21 @@ impl Application for Plugged {
         }
     }
 
+    fn handle_event(&self, now: Instant) -> bool {
+        let event = self.attachment.take_event(now);
+        let is_there = event.is_some();
+        if let Some(event) = event {
+            self.plugin.handle(self.private, &self.server, event);
+        }
+        is_there
+    }
+
+    fn next_timer(&self) -> Option<Instant> {
+        self.attachment.next_timer()
+    }
+
     fn disconnect(&self, ended: &Ended<'_>) {
+        self.attachment.discard_events();
         self.attachment.set_ended(ended.closing, ended.is_clean);
         self.plugin.disconnect(self.private, &self.server);
         self.server.detach();

@@ -2,6 +2,7 @@
 
 mod drain;
 mod pause;
+mod timers;
 
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
@@ -196,6 +197,8 @@ struct Events {
     happened: RefCell<Vec<String>>,
     account: RefCell<Option<Account>>,
     is_clean: Cell<bool>,
+    /// When events are due, in order.
+    timers: RefCell<Vec<Instant>>,
 }
 
 impl Events {
@@ -217,6 +220,20 @@ impl Application for Plugin {
         self.events
             .push(format!("message {}", String::from_utf8_lossy(payload)));
         (self.on_message)(payload);
+    }
+
+    fn handle_event(&self, now: Instant) -> bool {
+        let mut timers = self.events.timers.borrow_mut();
+        let is_due = timers.first().is_some_and(|timer| *timer <= now);
+        if is_due {
+            timers.remove(0);
+            self.events.push("event".into());
+        }
+        is_due
+    }
+
+    fn next_timer(&self) -> Option<Instant> {
+        self.events.timers.borrow().first().copied()
     }
 
     fn drained(&self) {

@@ -92,6 +92,8 @@ pub struct Session<A: Application = Plugged, S: Stream = Transport> {
     limiter: Option<Box<Limiter>>,
     /// What was read before the plugin paused, and has to be handled when it resumes.
     held: Option<Box<Held>>,
+    /// When the plugin's next event is due that is to come later.
+    timer: Option<Instant>,
 }
 
 impl<A: Application, S: Stream> Session<A, S> {
@@ -110,6 +112,7 @@ impl<A: Application, S: Stream> Session<A, S> {
             received: Traffic::default(),
             limiter: None,
             held: None,
+            timer: None,
         }
     }
 
@@ -134,13 +137,12 @@ impl<A: Application, S: Stream> Session<A, S> {
             self.connection.give_up();
         }
         let before = self.received;
-        if self.output.take_due() {
-            self.run_due();
+        let has_timer_run_out = self.timer.is_some_and(|timer| timer <= now);
+        if self.output.take_due() || has_timer_run_out {
+            self.run_due(now);
         }
-        let mut next = self.take_turn(buffer, now);
-        if matches!(next, Next::Wait { .. }) && self.output.is_due() {
-            next = Next::Again;
-        }
+        let next = self.take_turn(buffer, now);
+        let next = self.or_when_due(next);
         let received = self.received.since(before);
         if received.messages > 0 {
             let took = self.ended.saturating_duration_since(now);
@@ -161,16 +163,45 @@ impl<A: Application, S: Stream> Session<A, S> {
 
     /// Runs callbacks that are not for messages.
     #[cold]
-    fn run_due(&mut self) {
-        if self.output.take_drained() {
-            self.in_callbacks(Application::drained);
-        }
+    fn run_due(&mut self, now: Instant) {
+        let Self {
+            application,
+            output,
+            pace,
+            ..
+        } = self;
+        output.in_callback(|| {
+            application.in_callbacks(|| {
+                if output.take_drained() {
+                    application.drained();
+                }
+                while application.handle_event(now) {
+                    if !pace.goes_on() {
+                        // Others have their turn before the rest.
+                        output.set_due();
+                        break;
+                    }
+                }
+            });
+        });
+        self.timer = self.application.next_timer();
     }
 
-    fn in_callbacks(&self, body: impl FnOnce(&A)) {
-        let application = &self.application;
-        self.output
-            .in_callback(|| application.in_callbacks(|| body(application)));
+    /// What to wait for if callbacks may be due that are not for messages.
+    fn or_when_due(&self, next: Next) -> Next {
+        match next {
+            Next::Wait { .. } if self.output.is_due() => Next::Again,
+            Next::Wait {
+                read,
+                write,
+                deadline,
+            } if self.timer.is_some() => Next::Wait {
+                read,
+                write,
+                deadline: deadline.into_iter().chain(self.timer).min(),
+            },
+            next => next,
+        }
     }
 
     fn take_turn(&mut self, buffer: &mut [u8], now: Instant) -> Next {

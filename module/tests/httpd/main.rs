@@ -19,6 +19,7 @@ mod drain;
 mod driver;
 mod ending;
 mod endurance;
+mod events;
 mod fanout;
 mod faults;
 mod floods;
@@ -118,6 +119,7 @@ const THEMES: &[&[Case]] = &[
     steady_reader::CASES,
     try_send::CASES,
     flow::CASES,
+    events::CASES,
     topics::CASES,
     topics::cluster::CASES,
     topics::figures::CASES,

@@ -21,8 +21,9 @@ use xtask::server_root::ServerRoot;
 use crate::support::{Client, Context, Handshake, PATIENCE};
 
 /// The plugins in the common library of the tests. Each example has its own library.
-const TEST_PLUGINS: [&str; 10] = [
+const TEST_PLUGINS: [&str; 11] = [
     "census",
+    "clerk",
     "fragile",
     "hermit",
     "scribe",

@@ -11,8 +11,8 @@ pub use runtime::Runtime;
 use super::guard::Scope;
 use super::{Attributed, Exported};
 use crate::{
-    AsyncPlugin, BoxError, Close, Disconnect, Handshake, Message, Options, Plugin, Rejection,
-    Sender,
+    AsyncPlugin, BoxError, Close, Disconnect, Handshake, Message, NoEvents, Options, Plugin,
+    Rejection, Sender,
 };
 use mailbox::Pushed;
 use open::{Entry, Open};
@@ -59,6 +59,7 @@ impl<T: AsyncExported> Attributed for Async<T> {}
 
 impl<T: AsyncExported> Plugin for Async<T> {
     type Connection = Served;
+    type Event = NoEvents;
 
     fn configure(options: &Options) -> Result<Self, impl Into<BoxError>> {
         T::configure(options).map(|plugin| Self {

@@ -7,6 +7,7 @@ use crate::abi::{
     ServerTable, WebSocketServer,
 };
 use crate::{Close, CloseCode, Disconnect, Handshake, Message, Plugin, Rejection, Sender};
+use std::any::TypeId;
 use std::ffi::{c_int, c_void};
 use std::ptr;
 use std::sync::Arc;
@@ -41,7 +42,7 @@ impl<P: Exported> Connection<P> {
         let (scope, mut sender) = unsafe {
             (
                 Scope::connection(&P::slot().source, server),
-                Sender::open(server),
+                Sender::open(server, TypeId::of::<P>()),
             )
         };
         // SAFETY: this is `on_connect`, and the handshake does not leave the closure.
@@ -220,6 +221,39 @@ unsafe extern "system" fn on_drain<P: Exported>(private: *mut c_void, _: *const 
     // SAFETY: as for `on_message`.
     let connection = unsafe { &mut *private.cast::<Connection<P>>() };
     connection.call("on_drain", <P::Runs as Plugin>::on_drain);
+}
+
+pub(crate) unsafe extern "system" fn on_event<P: Exported>(
+    private: *mut c_void,
+    _: *const WebSocketServer,
+    event: *mut c_void,
+) {
+    // SAFETY: as for `on_message`. `Sender::post` made the event, for a connection of `P`.
+    let (connection, event) = unsafe {
+        (
+            &mut *private.cast::<Connection<P>>(),
+            Box::from_raw(event.cast::<EventOf<P>>()),
+        )
+    };
+    if connection.ended {
+        drop_event::<P>(event);
+    } else {
+        connection.call("on_event", |plugin, state, sender| {
+            plugin.on_event(state, sender, *event)
+        });
+    }
+}
+
+type EventOf<P> = <<P as Exported>::Runs as Plugin>::Event;
+
+/// Drops an event that is not handled.
+pub(crate) unsafe extern "system" fn discard<P: Exported>(event: *mut c_void) {
+    // SAFETY: `Sender::post` made the event, and the host does not use it again.
+    drop_event::<P>(unsafe { Box::from_raw(event.cast::<EventOf<P>>()) });
+}
+
+fn drop_event<P: Exported>(event: Box<EventOf<P>>) {
+    Scope::detached(&P::slot().source).run_logged("drop", || drop(event));
 }
 
 pub(super) unsafe extern "system" fn on_disconnect<P: Exported>(

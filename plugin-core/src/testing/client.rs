@@ -70,6 +70,11 @@ impl<'h> Client<'h> {
                 // SAFETY: the plugin has set this callback, `on_connect` returned `private`, and
                 // `is_running` keeps callbacks from overlapping.
                 unsafe { on_drain(self.private, self.server.table()) };
+            } else if let Some(event) = self.server.take_event() {
+                let on_event = event.on_event;
+                // SAFETY: the plugin has posted this event to this connection, `on_connect`
+                // returned `private`, and `is_running` keeps callbacks from overlapping.
+                unsafe { on_event(self.private, self.server.table(), event.into_data()) };
             } else if let Some((kind, payload)) = self.next_message() {
                 self.deliver(kind, payload);
             } else {
@@ -177,6 +182,7 @@ impl Drop for Client<'_> {
         self.run();
         self.server
             .hang_up(Ending::told(CLOSED_BY_NOBODY, 1006, "", false));
+        self.server.discard_events();
         // SAFETY: `on_connect` returned `private`, and this is its last use. The server is dropped
         // after `on_disconnect` has returned.
         unsafe {

@@ -1,19 +1,22 @@
 //! The server table of the test host.
 
 mod callbacks;
+mod events;
 mod topics;
 
+use super::clock::Clock;
 use super::topics::functions::host_table;
 use super::topics::{Receive, Space};
 use super::{LogLine, Received, Refusal, Request};
 use crate::abi::{
-    CLOSED_BY_PLUGIN, Ending, FlowServer, OnDrain, REQUEST_USER, TopicTable, WebSocketServer,
+    CLOSED_BY_PLUGIN, Ending, EventServer, OnDrain, REQUEST_USER, TopicTable, WebSocketServer,
 };
+use events::{Event, Events};
 use std::collections::VecDeque;
 use std::ffi::c_uint;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 use std::{mem, ptr};
 
 /// The size of the C module's table.
@@ -24,7 +27,7 @@ pub(super) const C_SIZE: c_uint = size_of::<WebSocketServer>() as c_uint;
 /// one to the whole struct.
 #[repr(C)]
 pub(super) struct Server {
-    table: FlowServer,
+    table: EventServer,
     /// Itself.
     own: Weak<Self>,
     id: u64,
@@ -37,6 +40,8 @@ pub(super) struct Server {
     /// Set when the connection has ended.
     ending: OnceLock<Ending>,
     log: Arc<Log>,
+    clock: Arc<Clock>,
+    events: Mutex<Option<Events>>,
 }
 
 // SAFETY: the table holds functions and a null pointer. All other fields are behind locks or never
@@ -75,6 +80,7 @@ impl Server {
         request: Request,
         log: Arc<Log>,
         space: Option<&'static Space>,
+        clock: Arc<Clock>,
     ) -> Arc<Self> {
         static NEXT: AtomicU64 = AtomicU64::new(1);
         Arc::new_cyclic(|own| Self {
@@ -92,6 +98,8 @@ impl Server {
             arrived: Condvar::new(),
             ending: OnceLock::new(),
             log,
+            clock,
+            events: Mutex::new(Some(Events::default())),
         })
     }
 
@@ -141,20 +149,22 @@ impl Server {
         lock(&self.sent).queue.drain(..).collect()
     }
 
-    /// Waits for something that the plugin sends. `None`: callbacks may have become due.
+    /// Waits a little for something that the plugin sends. `None`: callbacks may have become due;
+    /// for those of timers nobody is woken.
     ///
     /// # Panics
     ///
     /// Nothing happens until `deadline`.
     pub(super) fn wait_for_sent(&self, deadline: Instant) -> Option<Received> {
-        let patience = deadline.saturating_duration_since(Instant::now());
+        const SLICE: Duration = Duration::from_millis(5);
+        let left = deadline.saturating_duration_since(Instant::now());
         let nothing = |sent: &mut Sent| sent.queue.is_empty() && !sent.is_due;
         let waited = self
             .arrived
-            .wait_timeout_while(lock(&self.sent), patience, nothing);
+            .wait_timeout_while(lock(&self.sent), left.min(SLICE), nothing);
         let (mut sent, waited) = waited.unwrap_or_else(PoisonError::into_inner);
         assert!(
-            !waited.timed_out(),
+            !waited.timed_out() || left > SLICE,
             "the plugin sends something within ten seconds"
         );
         sent.is_due = false;
@@ -212,6 +222,35 @@ impl Server {
 
     fn set_on_drain(&self, on_drain: Option<OnDrain>) {
         lock(&self.sent).on_drain = on_drain;
+    }
+
+    /// Takes an event that is due after so many milliseconds of the host's clock. Gives it back if
+    /// the connection is gone (`true`) or too many wait.
+    fn post(&self, event: Event, milliseconds: u64) -> Result<(), (bool, Event)> {
+        let due = (milliseconds > 0).then(|| {
+            self.clock
+                .now()
+                .saturating_add(Duration::from_millis(milliseconds))
+        });
+        match &mut *lock(&self.events) {
+            Some(events) => events.post(event, due).map_err(|event| (false, event))?,
+            None => return Err((true, event)),
+        }
+        lock(&self.sent).is_due = true;
+        self.arrived.notify_all();
+        Ok(())
+    }
+
+    /// The next event that is due.
+    pub(super) fn take_event(&self) -> Option<Event> {
+        lock(&self.events).as_mut()?.take(self.clock.now())
+    }
+
+    /// Takes no more events, and discards those that wait.
+    pub(super) fn discard_events(&self) {
+        let events = lock(&self.events).take();
+        // Discarding runs code of the plugin.
+        drop(events);
     }
 
     /// The callback to run because the client reads again after a message was refused.

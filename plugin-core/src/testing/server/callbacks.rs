@@ -3,18 +3,20 @@
 //! A plugin calls them with a pointer to a [`Server`]. By the rules of the tables it is valid as
 //! long as the client is connected. The SAFETY notes below refer to this.
 
+use super::events::Event;
 use super::{C_SIZE, LogLine, Received, Refusal, Server, lock};
 use crate::abi::{
-    self, CLOSED_BY_PLUGIN, Ending, EndingServer, ExtendedServer, FlowServer, LOG_DEBUG, LOG_ERROR,
-    LOG_INFO, LOG_WARNING, OnDrain, RequestRec, SEND_ACCEPTED, SEND_CLOSED, SEND_FULL, ServerTable,
-    TopicServer, WEBSOCKET_SERVER_VERSION_1, WebSocketServer,
+    self, CLOSED_BY_PLUGIN, Discard, Ending, EndingServer, EventServer, ExtendedServer, FlowServer,
+    LOG_DEBUG, LOG_ERROR, LOG_INFO, LOG_WARNING, OnDrain, OnEvent, POST_ACCEPTED, POST_CLOSED,
+    POST_FULL, RequestRec, SEND_ACCEPTED, SEND_CLOSED, SEND_FULL, ServerTable, TopicServer,
+    WEBSOCKET_SERVER_VERSION_1, WebSocketServer,
 };
 use crate::testing::server::topics::{publish, subscribe, topics, unsubscribe};
 use log::Level;
-use std::ffi::{CStr, CString, c_char, c_int, c_uint};
+use std::ffi::{CStr, CString, c_char, c_int, c_uint, c_void};
 use std::{ptr, slice};
 
-pub(super) fn table(size: c_uint) -> FlowServer {
+pub(super) fn table(size: c_uint) -> EventServer {
     let extended = ExtendedServer {
         base: WebSocketServer {
             size,
@@ -46,7 +48,7 @@ pub(super) fn table(size: c_uint) -> FlowServer {
         publish,
         topics,
     };
-    FlowServer {
+    let flow = FlowServer {
         ending: EndingServer {
             topics,
             ending,
@@ -54,7 +56,8 @@ pub(super) fn table(size: c_uint) -> FlowServer {
         },
         pause,
         on_drain,
-    }
+    };
+    EventServer { flow, post }
 }
 
 /// # Safety
@@ -75,7 +78,7 @@ unsafe fn extended<'a>(table: *const WebSocketServer) -> &'a Server {
     // SAFETY: the caller guarantees the table.
     let server = unsafe { server(table) };
     assert!(
-        server.table.ending.topics.table.extended.base.size > C_SIZE,
+        server.table.flow.ending.topics.table.extended.base.size > C_SIZE,
         "a plugin calls a function beyond the table's size"
     );
     server
@@ -270,4 +273,23 @@ unsafe extern "system" fn pause(table: *const WebSocketServer, is_paused: c_int)
 unsafe extern "system" fn on_drain(table: *const WebSocketServer, callback: Option<OnDrain>) {
     // SAFETY: as above.
     unsafe { server(table) }.set_on_drain(callback);
+}
+
+unsafe extern "system" fn post(
+    table: *const WebSocketServer,
+    milliseconds: u64,
+    on_event: OnEvent,
+    discard: Option<Discard>,
+    data: *mut c_void,
+) -> c_int {
+    let event = Event::new(on_event, discard, data);
+    // SAFETY: as above.
+    match unsafe { server(table) }.post(event, milliseconds) {
+        Ok(()) => POST_ACCEPTED,
+        Err((is_closed, event)) => {
+            // It stays the plugin's.
+            let _ = event.into_data();
+            if is_closed { POST_CLOSED } else { POST_FULL }
+        }
+    }
 }

@@ -2,6 +2,7 @@
 #![forbid(unsafe_code)]
 
 mod census;
+mod clerk;
 mod fragile;
 mod herald;
 mod hermit;

@@ -1,0 +1,19 @@
+#![forbid(unsafe_code)]
+
+use websocket_plugin::{Close, Message, Plugin, Sender, websocket_plugin};
+
+#[derive(Default)]
+struct Clock;
+
+enum Event {
+    Tick,
+}
+
+#[websocket_plugin]
+impl Plugin for Clock {
+    fn on_message(&self, _: &mut (), to: &Sender, _: Message<'_>) -> Result<(), Close> {
+        Ok(to.post::<Self>(Event::Tick)?)
+    }
+}
+
+fn main() {}
