@@ -465,6 +465,28 @@ typedef struct _WebSocketEventServer {
          ? ((const WebSocketEventServer *)(server))->post     \
          : (WS_Post)NULL)
 
+/* ---- Variables -------------------------------------------------------------------------------- */
+
+/*
+ * One of httpd's variables for the request ("SSL_CLIENT_S_DN"), or NULL. It may be called, and the
+ * text is valid, during on_connect. Plugins with the headers of httpd can ask the request itself.
+ */
+typedef const char *(CALLBACK *WS_Variable)(const struct _WebSocketServer *server, const char *name);
+
+/*
+ * The fields that newer modules have after those for events. The macro is NULL if the module does not
+ * have the function.
+ */
+typedef struct _WebSocketVariableServer {
+    WebSocketEventServer events;
+    WS_Variable variable;
+} WebSocketVariableServer;
+
+#define WEBSOCKET_VARIABLE(server)                               \
+    ((server)->size >= sizeof(WebSocketVariableServer)           \
+         ? ((const WebSocketVariableServer *)(server))->variable \
+         : (WS_Variable)NULL)
+
 /* ---- Functions that the module calls --------------------------------------------------------- */
 
 /*

@@ -31,6 +31,7 @@ pub mod host;
 mod refusal;
 mod server;
 mod topics;
+mod variable;
 
 pub use ending::{
     Buffered, CLOSED_BY_CLIENT, CLOSED_BY_DRAIN, CLOSED_BY_ERROR, CLOSED_BY_LIMIT,
@@ -55,6 +56,7 @@ pub use topics::{
     TOPIC_UNAVAILABLE, TopicMember, TopicPosition, TopicServer, TopicTable, TopicsOf, Unsubscribe,
     Visit, VisitMember,
 };
+pub use variable::{Variable, VariableServer};
 
 use std::ffi::{c_char, c_int, c_uint, c_void};
 use std::mem::offset_of;

@@ -153,6 +153,17 @@ impl<'h> Handshake<'h> {
             .map(|scheme| scheme == "https")
     }
 
+    /// One of httpd's variables for this request: one that `SetEnv`, `SetEnvIf` or mod_rewrite has
+    /// set, or one of mod_ssl's, such as `SSL_PROTOCOL` (`TLSv1.3`), `SSL_CLIENT_S_DN` (the subject
+    /// of the client's certificate) or `SSL_CLIENT_VERIFY` (`SUCCESS` if httpd has verified it).
+    /// `None` as well if the value is empty or not UTF-8, and under versions of `mod_websocket` that
+    /// do not tell.
+    #[must_use]
+    pub fn variable(&self, name: &str) -> Option<&'h str> {
+        let name = CString::new(name).ok()?;
+        self.facts.variable(&name)
+    }
+
     /// The subprotocols that the client offers, in the client's order of preference (RFC 6455,
     /// section 1.9).
     pub fn subprotocols(&self) -> impl Iterator<Item = &'h str> + use<'h> {

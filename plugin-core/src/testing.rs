@@ -39,7 +39,7 @@ pub use request::Request;
 
 use crate::Topics;
 use crate::abi::host::{self, Instance};
-use crate::abi::{EventServer, WebSocketPlugin};
+use crate::abi::{VariableServer, WebSocketPlugin};
 use crate::export::{self, Exported};
 use clock::Clock;
 use server::{Log, Server};
@@ -215,7 +215,7 @@ impl Host {
     fn ask(&self, request: Request) -> Result<Client<'_>, Refusal> {
         let log = Arc::clone(&self.log);
         let size = match self.instance {
-            Some(_) => EventServer::SIZE,
+            Some(_) => VariableServer::SIZE,
             None => server::C_SIZE,
         };
         let clock = Arc::clone(&self.clock);
@@ -276,7 +276,7 @@ pub fn unattached_log() -> Vec<LogLine> {
 /// share one table.
 static UNATTACHED: LazyLock<Arc<Server>> = LazyLock::new(|| {
     Server::new(
-        EventServer::SIZE,
+        VariableServer::SIZE,
         Request::new(),
         Arc::clone(&UNATTACHED_LOG),
         None,

@@ -70,6 +70,8 @@ static void print_ending(void)
     OFFSET(WebSocketFlowServer, on_drain);
     SIZE(WebSocketEventServer);
     OFFSET(WebSocketEventServer, post);
+    SIZE(WebSocketVariableServer);
+    OFFSET(WebSocketVariableServer, variable);
     SIZE(WebSocketEnding);
     OFFSET(WebSocketEnding, size);
     OFFSET(WebSocketEnding, closed_by);
@@ -162,6 +164,9 @@ static size_t CALLBACK received(void *plugin_private, const WebSocketServer *ser
 
     WS_Try_Send try_send = WEBSOCKET_TRY_SEND(server);
 
+    if (WEBSOCKET_VARIABLE(server) != NULL) {
+        (void)WEBSOCKET_VARIABLE(server)(server, "HTTPS");
+    }
     if (WEBSOCKET_POST(server) != NULL) {
         (void)WEBSOCKET_POST(server)(server, 1000, happened, NULL, NULL);
     }

@@ -13,7 +13,8 @@ use websocket_plugin::abi::{
     EventServer as WebSocketEventServer, FlowServer as WebSocketFlowServer,
     Publication as WebSocketPublication, ServerTable, Subscription as WebSocketSubscription,
     TopicPosition as WebSocketPosition, TopicServer as WebSocketTopicServer,
-    TopicTable as WebSocketTopics, WebSocketPlugin, WebSocketServer,
+    TopicTable as WebSocketTopics, VariableServer as WebSocketVariableServer, WebSocketPlugin,
+    WebSocketServer,
 };
 
 /// The name of an item, with its size, offset or value.
@@ -167,6 +168,7 @@ fn rust_layout() -> Layout {
     table!(layout, WebSocketEndingServer: ending buffered);
     table!(layout, WebSocketFlowServer: pause on_drain);
     table!(layout, WebSocketEventServer: post);
+    table!(layout, WebSocketVariableServer: variable);
     table!(layout, WebSocketEnding: size closed_by code is_clean reason_length reason);
     table!(layout, WebSocketPosition: offset);
     table!(layout, WebSocketSubscription: flags since info info_length position recovery recovered);

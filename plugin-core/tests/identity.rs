@@ -21,6 +21,7 @@ impl Plugin for Register {
             format!("{:?}", handshake.client_port()),
             format!("{:?}", handshake.cookie("session")),
             format!("{:?}", handshake.query_value("room")),
+            format!("{:?}", handshake.variable("SSL_PROTOCOL")),
         ];
         facts.extend(
             handshake
@@ -84,12 +85,13 @@ fn senders_of_one_connection_are_equal_and_those_of_others_are_not() {
 }
 
 #[test]
-fn the_handshake_reads_cookies_and_the_query() {
-    assert_eq!(ask(Request::new(), "facts"), "None None None");
+fn the_handshake_reads_cookies_the_query_and_variables() {
+    assert_eq!(ask(Request::new(), "facts"), "None None None None");
     let request = Request::new()
         .client_port(50_000)
         .header("Cookie", "old_session=1; session=a=b ;session=2")
-        .query("x=%2F&room=a+b&room=c&flag");
-    let facts = r#"Some(50000) Some("a=b") Some("a b") x=/ room=a b room=c flag="#;
+        .query("x=%2F&room=a+b&room=c&flag")
+        .variable("SSL_PROTOCOL", "TLSv1.3");
+    let facts = r#"Some(50000) Some("a=b") Some("a b") Some("TLSv1.3") x=/ room=a b room=c flag="#;
     assert_eq!(ask(request, "facts"), facts);
 }

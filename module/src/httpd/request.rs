@@ -3,6 +3,7 @@
 mod chain;
 mod connection;
 mod response;
+mod variable;
 
 pub use response::ErrorPage;
 

@@ -18,17 +18,20 @@ use crate::protocol::Opcode;
 
 /// The table of a [`Server`](super::server::Server) without its state. A null state stands for no
 /// connection.
-pub(super) const TABLE: abi::EventServer = abi::EventServer {
-    flow: abi::FlowServer {
-        ending: abi::EndingServer {
-            topics: TOPICS,
-            ending,
-            buffered,
+pub(super) const TABLE: abi::VariableServer = abi::VariableServer {
+    events: abi::EventServer {
+        flow: abi::FlowServer {
+            ending: abi::EndingServer {
+                topics: TOPICS,
+                ending,
+                buffered,
+            },
+            pause,
+            on_drain,
         },
-        pause,
-        on_drain,
+        post,
     },
-    post,
+    variable,
 };
 
 const TOPICS: abi::TopicServer = abi::TopicServer {
@@ -45,7 +48,7 @@ const TOPICS: abi::TopicServer = abi::TopicServer {
 
 const EXTENDED: abi::ExtendedServer = abi::ExtendedServer {
     base: abi::WebSocketServer {
-        size: abi::EventServer::SIZE,
+        size: abi::VariableServer::SIZE,
         version: abi::WEBSOCKET_SERVER_VERSION_1,
         state: ptr::null_mut(),
         request,
@@ -67,11 +70,11 @@ const EXTENDED: abi::ExtendedServer = abi::ExtendedServer {
 /// A table that stands for no connection. It is valid for as long as the module is loaded.
 pub(super) fn unattached() -> *const abi::WebSocketServer {
     /// A table behind a shared reference.
-    struct Shared(abi::EventServer);
+    struct Shared(abi::VariableServer);
     // SAFETY: nothing writes to the table, and its one pointer is null.
     unsafe impl Sync for Shared {}
     static UNATTACHED: Shared = Shared(TABLE);
-    &raw const UNATTACHED.0.flow.ending.topics.table.extended.base
+    &raw const UNATTACHED.0.events.flow.ending.topics.table.extended.base
 }
 
 unsafe extern "system" fn request(server: *const abi::WebSocketServer) -> *mut abi::RequestRec {
@@ -257,6 +260,19 @@ unsafe extern "system" fn request_info(
                     _ => return None,
                 })
             })
+        })
+    }
+}
+
+unsafe extern "system" fn variable(
+    server: *const abi::WebSocketServer,
+    name: *const c_char,
+) -> *const c_char {
+    // SAFETY: a plugin passes the table it was given and a C string.
+    unsafe {
+        with_attached(server, ptr::null(), |attached, _| {
+            let name = c_str(name)?;
+            attached.with_request(|opening| Some(opening.request.variable_ptr(name)))
         })
     }
 }

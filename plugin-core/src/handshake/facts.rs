@@ -1,6 +1,6 @@
 //! The texts of a request.
 
-use crate::abi::{ExtendedServer, WebSocketServer};
+use crate::abi::{ExtendedServer, VariableServer, WebSocketServer};
 use std::ffi::{CStr, c_char, c_int};
 use std::marker::PhantomData;
 
@@ -30,6 +30,17 @@ impl<'h> Facts<'h> {
         // SAFETY: the host keeps the table valid during `'h` (`new`), and the text that it returns.
         let value = unsafe { bytes((table.request_info)(self.server, item)) };
         str::from_utf8(value?).ok()
+    }
+
+    /// One of httpd's variables, if it is UTF-8 and not empty.
+    pub(super) fn variable(self, name: &CStr) -> Option<&'h str> {
+        // SAFETY: the host keeps the table valid during `'h` (`new`), and the text that it returns.
+        let value = unsafe {
+            let table = VariableServer::current(self.server)?;
+            bytes((table.variable)(self.server, name.as_ptr()))
+        };
+        let value = str::from_utf8(value?).ok()?;
+        (!value.is_empty()).then_some(value)
     }
 
     /// The table with the functions for them.

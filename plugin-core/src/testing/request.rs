@@ -12,6 +12,7 @@ use std::ffi::{CStr, CString, c_int};
 pub struct Request {
     info: HashMap<c_int, CString>,
     headers: Vec<(CString, CString)>,
+    variables: HashMap<CString, CString>,
     subprotocols: Vec<CString>,
 }
 
@@ -22,6 +23,7 @@ impl Request {
         let empty = Self {
             info: HashMap::new(),
             headers: Vec::new(),
+            variables: HashMap::new(),
             subprotocols: Vec::new(),
         };
         empty
@@ -82,6 +84,13 @@ impl Request {
         self.info(REQUEST_SCHEME, "https")
     }
 
+    /// Sets one of httpd's variables, such as `SSL_CLIENT_S_DN`.
+    #[must_use]
+    pub fn variable(mut self, name: &str, value: &str) -> Self {
+        self.variables.insert(text(name), text(value));
+        self
+    }
+
     /// Offers these subprotocols, the preferred one first.
     #[must_use]
     pub fn subprotocols(mut self, names: &[&str]) -> Self {
@@ -96,6 +105,10 @@ impl Request {
 
     pub(super) fn find_info(&self, item: c_int) -> Option<&CStr> {
         self.info.get(&item).map(CString::as_c_str)
+    }
+
+    pub(super) fn find_variable(&self, name: &CStr) -> Option<&CStr> {
+        self.variables.get(name).map(CString::as_c_str)
     }
 
     pub(super) fn find_header(&self, name: &CStr) -> Option<&CStr> {

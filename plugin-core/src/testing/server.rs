@@ -9,7 +9,7 @@ use super::topics::functions::host_table;
 use super::topics::{Receive, Space};
 use super::{LogLine, Received, Refusal, Request};
 use crate::abi::{
-    CLOSED_BY_PLUGIN, Ending, EventServer, OnDrain, REQUEST_USER, TopicTable, WebSocketServer,
+    CLOSED_BY_PLUGIN, Ending, OnDrain, REQUEST_USER, TopicTable, VariableServer, WebSocketServer,
 };
 use events::{Event, Events};
 use std::collections::VecDeque;
@@ -27,7 +27,7 @@ pub(super) const C_SIZE: c_uint = size_of::<WebSocketServer>() as c_uint;
 /// one to the whole struct.
 #[repr(C)]
 pub(super) struct Server {
-    table: EventServer,
+    table: VariableServer,
     /// Itself.
     own: Weak<Self>,
     id: u64,

@@ -1,5 +1,7 @@
 //! The opening handshake as a plugin sees it, and the responses that it may choose.
 
+use std::io::{Read, Write};
+
 use anyhow::{Context as _, Result, ensure};
 use xtask::port;
 
@@ -13,6 +15,7 @@ cases! {
     "senders know their client after the handshake" => senders,
     "senders of detached connections know their client after the handshake" => detached_senders,
     "Rust plugins see whether the client came over TLS" => tls,
+    "Rust plugins see variables that the configuration sets, and those of TLS" => variables,
     "Rust plugins see all headers of the request" => headers,
     "Rust plugins refuse with the status they choose" => rejections,
     "Rust plugins refuse with headers and a body of their own" => rejections_with_more,
@@ -105,6 +108,54 @@ fn tls(context: &Context) -> Result<()> {
     let mut client = Client::open_tls(&httpd, &Handshake::to("/witness"))?;
     client.text("tls")?;
     client.expect_text("yes")?;
+    client.close()
+}
+
+fn variables(context: &Context) -> Result<()> {
+    let root = context.root()?.tls_port(port::free_port()?);
+    let config = location(
+        context,
+        "/witness",
+        "witness",
+        "SetEnv COLOUR blue\nSetEnv EMPTY",
+    );
+    let httpd = context
+        .with_http2(root.stock_module("env").config(config))?
+        .start()?;
+    let handshake = Handshake::to("/witness").header(
+        "X-Variables",
+        "COLOUR EMPTY ABSENT SSL_PROTOCOL SSL_CLIENT_VERIFY SSL_CLIENT_S_DN",
+    );
+    let configured = [
+        ("$COLOUR", "blue"),
+        ("$EMPTY", "(none)"),
+        ("$ABSENT", "(none)"),
+    ];
+    let tls = [
+        ("$SSL_PROTOCOL", "TLSv1.3"),
+        ("$SSL_CLIENT_VERIFY", "NONE"),
+        ("$SSL_CLIENT_S_DN", "(none)"),
+    ];
+    let client = Client::open(httpd.address(), &handshake)?;
+    expect_variables(client, &configured)?;
+
+    let all = [&configured[..], &tls].concat();
+    expect_variables(Client::open_tls(&httpd, &handshake)?, &all).context("TLS")?;
+    if context.serves_http2()? {
+        let client = Http2::connect_tls(&httpd)?.open(&handshake)?;
+        expect_variables(client, &all).context("HTTP/2")?;
+    }
+    Ok(())
+}
+
+fn expect_variables<S: Read + Write>(
+    mut client: Client<S>,
+    expected: &[(&str, &str)],
+) -> Result<()> {
+    for (variable, value) in expected {
+        client.text(variable)?;
+        client.expect_text(value).context((*variable).to_owned())?;
+    }
     client.close()
 }
 
@@ -238,7 +289,7 @@ fn rejections_with_more(context: &Context) -> Result<()> {
         );
         let mut body = String::new();
         let mut stream = answer.client.stream;
-        std::io::Read::read_to_string(&mut stream, &mut body)?;
+        stream.read_to_string(&mut body)?;
         ensure!(body == "who-are-you?", "{body}");
     }
     Ok(())

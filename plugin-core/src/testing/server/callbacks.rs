@@ -9,14 +9,14 @@ use crate::abi::{
     self, CLOSED_BY_PLUGIN, Discard, Ending, EndingServer, EventServer, ExtendedServer, FlowServer,
     LOG_DEBUG, LOG_ERROR, LOG_INFO, LOG_WARNING, OnDrain, OnEvent, POST_ACCEPTED, POST_CLOSED,
     POST_FULL, RequestRec, SEND_ACCEPTED, SEND_CLOSED, SEND_FULL, ServerTable, TopicServer,
-    WEBSOCKET_SERVER_VERSION_1, WebSocketServer,
+    VariableServer, WEBSOCKET_SERVER_VERSION_1, WebSocketServer,
 };
 use crate::testing::server::topics::{publish, subscribe, topics, unsubscribe};
 use log::Level;
 use std::ffi::{CStr, CString, c_char, c_int, c_uint, c_void};
 use std::{ptr, slice};
 
-pub(super) fn table(size: c_uint) -> EventServer {
+pub(super) fn table(size: c_uint) -> VariableServer {
     let extended = ExtendedServer {
         base: WebSocketServer {
             size,
@@ -57,7 +57,10 @@ pub(super) fn table(size: c_uint) -> EventServer {
         pause,
         on_drain,
     };
-    EventServer { flow, post }
+    VariableServer {
+        events: EventServer { flow, post },
+        variable,
+    }
 }
 
 /// # Safety
@@ -78,7 +81,17 @@ unsafe fn extended<'a>(table: *const WebSocketServer) -> &'a Server {
     // SAFETY: the caller guarantees the table.
     let server = unsafe { server(table) };
     assert!(
-        server.table.flow.ending.topics.table.extended.base.size > C_SIZE,
+        server
+            .table
+            .events
+            .flow
+            .ending
+            .topics
+            .table
+            .extended
+            .base
+            .size
+            > C_SIZE,
         "a plugin calls a function beyond the table's size"
     );
     server
@@ -198,6 +211,14 @@ unsafe extern "system" fn request_info(
 ) -> *const c_char {
     // SAFETY: as above.
     pointer(unsafe { extended(table) }.request.find_info(item))
+}
+
+unsafe extern "system" fn variable(
+    table: *const WebSocketServer,
+    name: *const c_char,
+) -> *const c_char {
+    // SAFETY: as above; the plugin passes a C string.
+    unsafe { pointer(extended(table).request.find_variable(CStr::from_ptr(name))) }
 }
 
 unsafe extern "system" fn request_header(

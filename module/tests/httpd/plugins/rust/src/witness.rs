@@ -6,7 +6,8 @@ use websocket_plugin::{
 
 /// The query `status=NUMBER` makes it refuse the client with this status, with the headers of
 /// `&header=NAME:VALUE` and the body of `&body=TEXT`. A message asks for a fact: `method`, `uri`,
-/// `path info`, `query`, `user`, `client`, `tls`, `subprotocols`, `headers`, or a header.
+/// `path info`, `query`, `user`, `client`, `tls`, `subprotocols`, `headers`, a header, or `$` and
+/// one of the variables that the header `X-Variables` names.
 #[derive(Default)]
 struct Witness;
 
@@ -43,7 +44,14 @@ impl Plugin for Witness {
         .map(|(name, value)| (name.to_owned(), value.map(str::to_owned)));
         let headers = handshake.headers().into_iter().flatten();
         let headers = headers.map(|(name, value)| (name.to_owned(), Some(value.to_owned())));
-        Ok(Seen(facts.into_iter().chain(headers).collect()))
+        let variables = handshake.header("X-Variables").unwrap_or_default();
+        let variables = variables.split(' ').map(|name| {
+            let value = handshake.variable(name);
+            (format!("${name}"), value.map(str::to_owned))
+        });
+        Ok(Seen(
+            facts.into_iter().chain(headers).chain(variables).collect(),
+        ))
     }
 
     fn on_message(&self, seen: &mut Seen, to: &Sender, m: Message<'_>) -> Result<(), Close> {
