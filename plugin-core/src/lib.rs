@@ -299,7 +299,7 @@ pub use handshake::{Handshake, Headers};
 pub use header::InvalidHeader;
 #[cfg(feature = "json")]
 pub use json::SendJsonError;
-pub use message::Message;
+pub use message::{AsMessage, Message};
 pub use options::{OptionError, Options};
 pub use plugin::{BoxError, NoEvents, Plugin};
 pub use rejection::Rejection;

@@ -1,13 +1,16 @@
 //! [`Message`].
 
+mod as_message;
+
+pub use as_message::AsMessage;
+
 use crate::abi::{MESSAGE_TYPE_BINARY, MESSAGE_TYPE_TEXT};
 use std::ffi::c_int;
 
 /// A text or a binary message, from the client or to it (RFC 6455, section 5.6).
 ///
-/// It borrows its payload. Strings, byte slices, byte arrays and vectors convert into it, so
-/// [`Sender::send`](crate::Sender::send) takes `"text"`, `&string`, `b"bytes"`, `&vec` and
-/// messages.
+/// It borrows its payload. [`Sender::send`](crate::Sender::send) takes messages, and whatever is
+/// one [`AsMessage`]: `"text"`, `string`, `b"bytes"`, `&vec`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Message<'a> {
     /// A text message, which is always UTF-8.

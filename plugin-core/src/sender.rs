@@ -19,7 +19,7 @@ mod waiting;
 pub use error::SendError;
 pub use events::PostError;
 
-use crate::Message;
+use crate::AsMessage;
 use crate::abi::{
     EndingServer, ExtendedServer, MESSAGE_TYPE_CLOSE, MESSAGE_TYPE_PING, SEND_ACCEPTED, SEND_FULL,
     SendMessage, ServerTable, TrySendMessage, WebSocketServer,
@@ -107,8 +107,8 @@ impl Sender {
     /// # Errors
     ///
     /// [`SendError::Closed`]: the connection is closing or gone.
-    pub fn send<'m>(&self, message: impl Into<Message<'m>>) -> Result<(), SendError> {
-        let (kind, payload) = message.into().into_parts();
+    pub fn send(&self, message: impl AsMessage) -> Result<(), SendError> {
+        let (kind, payload) = message.as_message().into_parts();
         self.transmit(kind, payload)
     }
 
@@ -143,8 +143,8 @@ impl Sender {
     ///
     /// * [`SendError::Full`]: no part of the message has been queued or sent.
     /// * [`SendError::Closed`]: the connection is closing or gone.
-    pub fn try_send<'m>(&self, message: impl Into<Message<'m>>) -> Result<(), SendError> {
-        let (kind, payload) = message.into().into_parts();
+    pub fn try_send(&self, message: impl AsMessage) -> Result<(), SendError> {
+        let (kind, payload) = message.as_message().into_parts();
         // SAFETY: `with_server` keeps the table valid during the call.
         self.with_server(|server| unsafe { server.try_transmit(kind, payload) })
     }

@@ -11,7 +11,7 @@ pub use filter::{Filter, InvalidTopic};
 pub use subscription::{Position, Recovery, Subscribed, Subscription};
 
 use crate::abi::{self, TOPIC_OK, TopicTable};
-use crate::{Message, export};
+use crate::{AsMessage, Message, export};
 use std::any::Any;
 use std::ffi::{c_int, c_void};
 use std::fmt;
@@ -140,12 +140,8 @@ impl Topics {
     ///   than the broker takes.
     /// * [`TopicError::Unavailable`]: topics do not work in this process, or the broker
     ///   (`WebSocketTopicBroker`) cannot be reached or is too slow. httpd's log says why.
-    pub fn publish<'m>(
-        &self,
-        topic: &str,
-        message: impl Into<Message<'m>>,
-    ) -> Result<Published, TopicError> {
-        let (kind, payload) = message.into().into_parts();
+    pub fn publish(&self, topic: &str, message: impl AsMessage) -> Result<Published, TopicError> {
+        let (kind, payload) = message.as_message().into_parts();
         self.publish_as(topic, kind, payload, 0)
     }
 

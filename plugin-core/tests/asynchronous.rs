@@ -36,7 +36,7 @@ struct Place;
 #[websocket_plugin]
 impl AsyncPlugin for Place {
     async fn on_message(&self, _: &mut (), to: &Sender, _: Message<'_>) -> Result<(), Close> {
-        Ok(to.send(&format!("{:?}", thread::current().id()))?)
+        Ok(to.send(format!("{:?}", thread::current().id()))?)
     }
 }
 
@@ -172,7 +172,7 @@ fn callbacks_of_a_connection_run_in_order_and_those_of_others_go_on() {
     let mut expected = Vec::new();
     for number in 0..30 {
         first.send("wait");
-        first.send(&number.to_string());
+        first.send(number.to_string());
         expected.extend([text("wait"), text(&number.to_string())]);
     }
     let received: Vec<_> = expected.iter().map(|_| first.receive()).collect();
@@ -376,14 +376,14 @@ fn a_full_mailbox_pauses_its_client_and_loses_nothing() {
     // One is with the callback, and 32 are in the mailbox.
     for number in 0..33 {
         assert!(!client.is_paused(), "before {number}");
-        client.send(&number.to_string());
+        client.send(number.to_string());
         until("the callback has begun", || {
             number > 0 || HAS_BEGUN.load(SeqCst)
         });
     }
     assert!(client.is_paused());
     for number in 33..COUNT {
-        client.send(&number.to_string());
+        client.send(number.to_string());
     }
     LEAVE.add_permits(COUNT);
     for number in 0..COUNT {
@@ -405,7 +405,7 @@ fn a_full_mailbox_blocks_the_c_module_and_loses_nothing() {
         let client = &mut client;
         scope.spawn(move || {
             for number in 0..COUNT {
-                client.send(&number.to_string());
+                client.send(number.to_string());
                 let _ = sent.send(number);
             }
             for number in 0..COUNT {

@@ -13,7 +13,7 @@ impl Plugin for Ender {
     fn on_message(&self, _: &mut (), to: &Sender, message: Message<'_>) -> Result<(), Close> {
         match message.as_text() {
             Some("close") => Err(Close::new(CloseCode::GOING_AWAY, "as told")),
-            Some("buffered") => Ok(to.send(&format!("{:?}", to.buffered()))?),
+            Some("buffered") => Ok(to.send(format!("{:?}", to.buffered()))?),
             _ => Ok(to.send(message)?),
         }
     }

@@ -84,11 +84,11 @@ impl Plugin for Clerk {
                         Err(error) => break error,
                     }
                 };
-                to.send(&format!("{count}: {error}"))?;
+                to.send(format!("{count}: {error}"))?;
             }
             _ if text == "other" => {
                 let error = to.post::<Other>(7).unwrap_err();
-                to.send(&error.to_string())?;
+                to.send(error.to_string())?;
             }
             _ if text == "fail" => to.post::<Self>(Event::Fail)?,
             _ => to.post::<Self>(Event::Panic)?,
@@ -100,7 +100,7 @@ impl Plugin for Clerk {
         *count += 1;
         match event {
             Event::Say(text) if text.is_empty() => {}
-            Event::Say(text) => to.send(&format!("{count}: {text}"))?,
+            Event::Say(text) => to.send(format!("{count}: {text}"))?,
             Event::Fail => return Err("it failed".into()),
             Event::Panic => panic!("at an event"),
             Event::Again(0) => to.send("done")?,
@@ -129,11 +129,11 @@ impl Plugin for Other {
 
     fn on_message(&self, _: &mut (), to: &Sender, _: Message<'_>) -> Result<(), Close> {
         let error = to.post::<Self>(1).unwrap_err();
-        Ok(to.send(&error.to_string())?)
+        Ok(to.send(error.to_string())?)
     }
 
     fn on_event(&self, _: &mut (), to: &Sender, event: u8) -> Result<(), Close> {
-        Ok(to.send(&event.to_string())?)
+        Ok(to.send(event.to_string())?)
     }
 }
 

@@ -30,7 +30,7 @@ impl Plugin for Valve {
     fn on_message(&self, _: &mut (), to: &Sender, message: Message<'_>) -> Result<(), Close> {
         match message.as_text() {
             Some("pause") => {
-                to.send(&format!("{}", to.pause()))?;
+                to.send(format!("{}", to.pause()))?;
                 *self.0.lock().unwrap() = Some(to.clone());
             }
             Some("resume") => self.paused().resume(),
@@ -132,7 +132,7 @@ impl Plugin for Source {
 
     fn on_drain(&self, left: &mut u32, to: &Sender) -> Result<(), Close> {
         while *left > 0 {
-            match to.try_send(&left.to_string()) {
+            match to.try_send(left.to_string()) {
                 Err(SendError::Full) => return Ok(()),
                 sent => sent?,
             }

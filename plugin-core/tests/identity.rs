@@ -38,12 +38,12 @@ impl Plugin for Register {
                 let clone = to.clone();
                 assert_eq!((clone.id(), &clone), (to.id(), to));
                 let who = (to.client_address(), to.user(), to.path_info());
-                to.send(&format!("{who:?}"))?;
+                to.send(format!("{who:?}"))?;
             }
             _ => {
                 let mut all = self.0.lock().unwrap();
                 all.insert(to.clone());
-                to.send(&all.len().to_string())?;
+                to.send(all.len().to_string())?;
             }
         }
         Ok(())

@@ -24,7 +24,7 @@ fn text_stays_text_and_binary_stays_binary() {
     let host = Host::load::<Echo>();
     let mut client = host.connect(Request::new()).unwrap();
     client.send("\u{e4}");
-    client.send(&[0xff, 0]);
+    client.send([0xff, 0]);
     client.send("");
     let expected = [
         Received::Text("\u{e4}".into()),

@@ -119,7 +119,7 @@ fn a_client_gets_what_it_has_missed_or_is_told_of_a_gap() {
     let positions: Vec<_> = (1..=4)
         .map(|n| {
             topics
-                .publish("room", &format!("{n}"))
+                .publish("room", format!("{n}"))
                 .unwrap()
                 .position
                 .unwrap()
@@ -132,7 +132,7 @@ fn a_client_gets_what_it_has_missed_or_is_told_of_a_gap() {
         (positions[1], &["3", "4", "2"]),
         (positions[0], &["Gap"]),
     ] {
-        client.send(&since.to_string());
+        client.send(since.to_string());
         assert_eq!(client.received(), texts(expected), "{since}");
     }
     let mut kept = Vec::new();

@@ -56,7 +56,7 @@ impl Plugin for Auth {
     }
 
     fn on_message(&self, name: &mut Name, sender: &Sender, _: Message<'_>) -> Result<(), Close> {
-        Ok(sender.send(&format!("hello {name}"))?)
+        Ok(sender.send(format!("hello {name}"))?)
     }
 }
 

@@ -16,7 +16,7 @@ fn enter<'h>(host: &'h Host, room: &str, user: &str) -> Client<'h> {
 }
 
 fn say(client: &mut Client<'_>, text: &str) {
-    client.send(&format!(r#"{{"type": "say", "text": "{text}"}}"#));
+    client.send(format!(r#"{{"type": "say", "text": "{text}"}}"#));
 }
 
 fn you(name: &str) -> Event {

@@ -53,7 +53,7 @@ impl Plugin for DumbIncrement {
 
 fn count(client: &Sender, resets: &Receiver<()>) {
     let mut number = 0_u64;
-    while client.send(&number.to_string()).is_ok() {
+    while client.send(number.to_string()).is_ok() {
         number = match resets.recv_timeout(Duration::from_millis(50)) {
             Err(RecvTimeoutError::Timeout) => number + 1,
             Ok(()) => 0,

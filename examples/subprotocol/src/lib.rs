@@ -41,7 +41,7 @@ impl Plugin for Subprotocol {
         let Message::Text(text) = message else {
             return Err(Close::new(CloseCode::UNSUPPORTED_DATA, "text only"));
         };
-        Ok(sender.send(&transform(text))?)
+        Ok(sender.send(transform(text))?)
     }
 }
 

@@ -65,7 +65,7 @@ fn run(interval: u64, topics: Topics, topic: &str, stop: &Receiver<()>) {
         last = next;
         let seconds = Duration::from_millis(next).as_secs_f64();
         // If topics fail, httpd's log says why. They may work again at the next tick.
-        let _ = topics.publish(topic, &format!("{seconds:.3}"));
+        let _ = topics.publish(topic, format!("{seconds:.3}"));
     }
 }
 

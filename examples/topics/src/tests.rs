@@ -21,7 +21,7 @@ fn received(client: &Client<'_>) -> Vec<Value> {
 
 /// What a client gets when it sends this: the answer is the last of it.
 fn ask(client: &mut Client<'_>, request: &Value) -> Vec<Value> {
-    client.send(&request.to_string());
+    client.send(request.to_string());
     received(client)
 }
 
@@ -82,13 +82,13 @@ fn a_text_reaches_other_plugins_as_it_is_and_other_data_as_the_client_has_writte
     host.keep_history("a", 10);
     let mut speaker = host.connect(Request::new()).unwrap();
     for data in [r#""\u0068i \ud83d\ude00""#, "[1.0,  1e999, \"\\u00fc\"]"] {
-        speaker.send(&format!(
+        speaker.send(format!(
             "  {{\"id\": 1, \"data\": {data} , \"topic\": \"\\u0061\", \"type\": \"publish\"}}"
         ));
     }
     let mut resumed = host.connect(Request::new()).unwrap();
     let since = "0000000000000001-0";
-    resumed.send(&json!({"type": "subscribe", "id": 1, "topic": "a", "since": since}).to_string());
+    resumed.send(json!({"type": "subscribe", "id": 1, "topic": "a", "since": since}).to_string());
     let texts = [
         "\"data\":\"hi \u{1f600}\"}",
         "\"data\":[1.0,  1e999, \"\\u00fc\"]}",

@@ -4,7 +4,7 @@ use super::Sender;
 #[cfg(feature = "json")]
 use crate::abi::{MESSAGE_TYPE_TEXT, PUBLISH_JSON};
 use crate::abi::{TopicServer, WebSocketServer};
-use crate::{Message, Published, Subscribed, Subscription, TopicError, topics};
+use crate::{AsMessage, Published, Subscribed, Subscription, TopicError, topics};
 use std::ffi::c_int;
 
 impl Sender {
@@ -66,12 +66,8 @@ impl Sender {
     ///
     /// Those of [`subscribe`](Self::subscribe), and [`TopicError::TooLarge`]: the message is longer
     /// than 1/32 of `WebSocketTopicMemory`, or than the broker takes.
-    pub fn publish<'m>(
-        &self,
-        topic: &str,
-        message: impl Into<Message<'m>>,
-    ) -> Result<Published, TopicError> {
-        let (kind, payload) = message.into().into_parts();
+    pub fn publish(&self, topic: &str, message: impl AsMessage) -> Result<Published, TopicError> {
+        let (kind, payload) = message.as_message().into_parts();
         self.publish_as(topic, kind, payload, 0)
     }
 

@@ -1,7 +1,7 @@
 //! What senders do in `async` code.
 
 use super::{SendError, Sender};
-use crate::Message;
+use crate::AsMessage;
 use std::time::Duration;
 
 /// How long the first wait for room in the queue takes.
@@ -24,8 +24,8 @@ impl Sender {
     /// # Errors
     ///
     /// [`SendError::Closed`]: the connection is closing or gone.
-    pub async fn send_async<'m>(&self, message: impl Into<Message<'m>>) -> Result<(), SendError> {
-        let message = message.into();
+    pub async fn send_async(&self, message: impl AsMessage) -> Result<(), SendError> {
+        let message = message.as_message();
         let mut wait = FIRST_WAIT;
         loop {
             match self.try_send(message) {

@@ -6,7 +6,7 @@ use crate::abi::{
     CLOSED_BY_CLIENT, CLOSED_BY_NOBODY, Ending, MESSAGE_TYPE_BINARY, MESSAGE_TYPE_CLOSE,
     MESSAGE_TYPE_PING, MESSAGE_TYPE_TEXT,
 };
-use crate::{CloseCode, IntoClose, Message};
+use crate::{AsMessage, CloseCode, IntoClose, Message};
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
 use std::ffi::{c_int, c_void};
@@ -50,9 +50,9 @@ impl<'h> Client<'h> {
     /// While the plugin has [paused](crate::Sender::pause) the client, the message waits. When the
     /// plugin has resumed it, the next call of [`received`](Self::received),
     /// [`receive`](Self::receive) or `send` delivers what waits.
-    pub fn send<'m>(&mut self, message: impl Into<Message<'m>>) {
+    pub fn send(&mut self, message: impl AsMessage) {
         // A plugin may write to the buffer, so give it a copy.
-        let message = match message.into() {
+        let message = match message.as_message() {
             Message::Text(text) => (MESSAGE_TYPE_TEXT, text.as_bytes().to_vec()),
             Message::Binary(bytes) => (MESSAGE_TYPE_BINARY, bytes.to_vec()),
         };

@@ -77,7 +77,7 @@ impl Plugin for FanoutSubscribe {
     fn on_message(&self, (): &mut (), to: &Sender, _: Message<'_>) -> Result<(), Close> {
         let first = EACH * self.asked.fetch_add(1, Ordering::Relaxed);
         subscribe(to, first)?;
-        to.send(&EACH.to_string())?;
+        to.send(EACH.to_string())?;
         Ok(())
     }
 }

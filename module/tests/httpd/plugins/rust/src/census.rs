@@ -37,7 +37,7 @@ impl Plugin for Census {
     fn on_message(&self, _: &mut Counted, to: &Sender, _: Message<'_>) -> Result<(), Close> {
         let kept = self.senders().clone();
         let closed = kept.iter().filter(|sender| sender.send("late").is_err());
-        Ok(to.send(&format!(
+        Ok(to.send(format!(
             "{} {} {} {}",
             self.made.load(SeqCst),
             DROPPED.load(SeqCst),

@@ -62,7 +62,7 @@ impl Plugin for Clerk {
             }
             _ if text == "flood" => {
                 let posted = (0..).take_while(|_| to.post::<Self>(Note::of("flood")).is_ok());
-                to.send(&format!("flooded {}", posted.count()))?;
+                to.send(format!("flooded {}", posted.count()))?;
             }
             _ if text == "keep" => to.after::<Self>(Duration::from_secs(3600), Note::of("kept"))?,
             _ => to.send(m)?,
@@ -75,7 +75,7 @@ impl Plugin for Clerk {
         note.is_handled = true;
         match note.text.as_str() {
             "flood" if !count.is_multiple_of(1024) => Ok(()),
-            text => Ok(to.send(&format!("{count} {text}"))?),
+            text => Ok(to.send(format!("{count} {text}"))?),
         }
     }
 

@@ -37,7 +37,7 @@ impl Plugin for Herald {
             _ => run(topics, to, (command, topic, rest)),
         };
         let answer = answer.unwrap_or_else(|error| error.to_string());
-        Ok(to.send(&format!("= {answer}"))?)
+        Ok(to.send(format!("= {answer}"))?)
     }
 }
 

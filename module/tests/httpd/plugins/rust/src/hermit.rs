@@ -19,9 +19,9 @@ impl Plugin for Hermit {
             }
             (Some(("texts", count)), _) => {
                 let (to, count) = (to.clone(), count.parse().unwrap_or(0));
-                thread::spawn(move || (0..count).all(|n| to.send(&format!("text {n}")).is_ok()));
+                thread::spawn(move || (0..count).all(|n| to.send(format!("text {n}")).is_ok()));
             }
-            (Some(("big", size)), _) => to.send(&vec![0; size.parse().unwrap_or(0)])?,
+            (Some(("big", size)), _) => to.send(vec![0; size.parse().unwrap_or(0)])?,
             (Some(("bigs", size)), _) => flood(to.clone(), size.parse().unwrap_or(0)),
             (_, Some("flood")) => flood(to.clone(), 65_536),
             _ => to.send(m)?,

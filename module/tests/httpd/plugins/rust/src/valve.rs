@@ -46,7 +46,7 @@ impl Plugin for Valve {
                 });
             }
             Some(("fill", file)) => {
-                while to.try_send(&MEGABYTE).is_ok() {}
+                while to.try_send(MEGABYTE).is_ok() {}
                 fs::write(file, "full")?;
             }
             _ => to.send(m)?,

@@ -16,7 +16,7 @@ impl Plugin for Visitor {
 
     fn on_message(&self, port: &mut Option<u16>, to: &Sender, _: Message<'_>) -> Result<(), Close> {
         let (id, address, user, path) = (to.id(), to.client_address(), to.user(), to.path_info());
-        to.send(&format!("{id} {port:?} {address:?} {user:?} {path:?}"))?;
+        to.send(format!("{id} {port:?} {address:?} {user:?} {path:?}"))?;
         Ok(())
     }
 }
