@@ -16,6 +16,7 @@ use crate::{
 };
 use mailbox::Pushed;
 use open::{Entry, Open};
+use std::cell::Cell;
 use std::error::Error;
 use std::fmt;
 use std::io;
@@ -80,6 +81,7 @@ impl<T: AsyncExported> Plugin for Async<T> {
             self.counted(),
         );
         handle.spawn(Runner(Arc::clone(&link)));
+        SERVED_HERE.set(SERVED_HERE.get() + 1);
         Ok(Served {
             link,
             handle: handle.clone(),
@@ -100,6 +102,7 @@ impl<T: AsyncExported> Plugin for Async<T> {
     }
 
     fn on_disconnect(&self, served: Served, disconnect: Disconnect) {
+        SERVED_HERE.set(SERVED_HERE.get() - 1);
         if let Some((task, waker)) = served.link.mailbox.end(disconnect) {
             let _within = served.handle.enter();
             if served.link.run(task, &waker).is_ready() {
@@ -147,18 +150,29 @@ fn wait_for_callbacks<T: AsyncExported>(open: &Open) {
 
 /// Ends the runtime before its process ends. A child of httpd that ends does not unload plugins.
 fn end_with_process<T: AsyncExported>() {
-    // See `stop`.
-    if Scope::with_current(|scope| scope.is_none()) {
+    if !has_interrupted_a_connection() {
         wait_for_callbacks::<T>(&T::runtime().open);
         stop::<T>();
     }
 }
 
+thread_local! {
+    /// The connections that have begun on this thread, without those that have ended on it. It has
+    /// a meaning only where one thread serves a connection from its beginning to its end.
+    static SERVED_HERE: Cell<isize> = const { Cell::new(0) };
+}
+
+/// Whether this is a signal handler of the prefork MPM, which ends a child in it.
+///
+/// It may have interrupted a callback, and Tokio in it, and the connection has not ended: nothing of
+/// Tokio can be used. The process ends anyway, and the threads of the runtime keep the library in
+/// memory until then. Where an MPM has threads, the one that ends the process serves no connection.
+fn has_interrupted_a_connection() -> bool {
+    SERVED_HERE.get() > 0 || Scope::with_current(|scope| scope.is_some())
+}
+
 /// Ends the runtime of a plugin whose last instance is gone.
 pub fn stop<T: AsyncExported>() {
-    // The prefork MPM ends a child in a signal handler, which may have interrupted a callback, and
-    // Tokio in it. Nothing of Tokio can be used then. The process ends anyway, and the threads of
-    // the runtime keep the library in memory until then.
     if Scope::with_current(|scope| scope.is_some()) {
         return;
     }
