@@ -34,6 +34,7 @@ fn an_impl_gets_the_items_that_it_leaves_out() {
                     Ok(sender.send(message)?)
                 }
                 type Connection = ();
+                type Event = ::websocket_plugin::NoEvents;
                 fn configure(
                     _: &::websocket_plugin::Options,
                 ) -> ::core::result::Result<Self, ::core::convert::Infallible> {
