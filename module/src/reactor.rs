@@ -58,6 +58,9 @@ use crate::registry;
 /// connection ends. Thousands of connections take long on a busy machine.
 const STOP_LIMIT: Duration = Duration::from_secs(4);
 
+/// The longest time that they may take. httpd kills a child that takes nine seconds.
+const STOP_TOTAL: Duration = Duration::from_secs(6);
+
 /// How often a stop looks whether connections have ended.
 const LOOK_INTERVAL: Duration = Duration::from_millis(100);
 
@@ -168,13 +171,17 @@ impl Reactor {
     }
 
     fn end_pool(&self, limit: Duration) -> bool {
+        let began = Instant::now();
         let mut open = registry::len();
-        let mut since = Instant::now();
+        let mut since = began;
         while !self.pool.stop(Some(Instant::now() + LOOK_INTERVAL)) {
             let left = registry::len();
             if left < open {
                 (open, since) = (left, Instant::now());
             } else if since.elapsed() >= limit {
+                return false;
+            }
+            if began.elapsed() >= STOP_TOTAL {
                 return false;
             }
         }

@@ -445,8 +445,8 @@ typedef void (CALLBACK *WS_Discard)(void *event);
 /*
  * Has an event handled after so many milliseconds; 0: soon. With a delay it is late by up to an eighth
  * of it, half a second at most. Returns a WEBSOCKET_POST_... An event that is accepted is either
- * handled or discarded, once; the plugin keeps one that is not. discard may be NULL. It may be called
- * wherever send may be called, and waits for nothing.
+ * handled or discarded, once; the plugin keeps one that is not. on_event must not be NULL; discard may
+ * be. It may be called wherever send may be called, and waits for nothing.
  */
 typedef int (CALLBACK *WS_Post)(const struct _WebSocketServer *server, WebSocketNumber milliseconds,
                                 WS_OnEvent on_event, WS_Discard discard, void *event);

@@ -169,6 +169,10 @@ impl<S: Stream> Output<S> {
         }
         if frame.is_close() {
             self.shared.room.notify_all();
+            if self.is_paused() {
+                // The session reads again, up to the client's close frame.
+                self.wake();
+            }
         }
         Ok(true)
     }

@@ -53,6 +53,16 @@ impl Pace {
         &mut space[..length]
     }
 
+    /// Whether there is time for more in this turn.
+    pub(super) fn has_time(&self) -> bool {
+        self.turn_began.elapsed() < TURN
+    }
+
+    /// Begins a read, after something else that says nothing of how long reads should be.
+    pub(super) fn begin_read(&mut self) {
+        self.read_began = Instant::now();
+    }
+
     /// Notes that a read has been handled. Returns whether there is time for another one.
     pub(super) fn goes_on(&mut self) -> bool {
         self.note(Instant::now())

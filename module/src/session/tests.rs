@@ -44,6 +44,7 @@ struct Script {
     writes: usize,
     is_lost: bool,
     is_aborted: bool,
+    is_emptied_by_short_reads: bool,
 }
 
 #[derive(Clone, Default)]
@@ -90,7 +91,7 @@ impl Stream for Wire {
     }
 
     fn is_emptied_by_short_reads(&self) -> bool {
-        false
+        self.script(|script| script.is_emptied_by_short_reads)
     }
 
     fn find_end(&mut self) {}

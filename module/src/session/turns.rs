@@ -176,7 +176,7 @@ impl<A: Application, S: Stream> Session<A, S> {
                     application.drained();
                 }
                 while application.handle_event(now) {
-                    if !pace.goes_on() {
+                    if !pace.has_time() {
                         // Others have their turn before the rest.
                         output.set_due();
                         break;
@@ -184,6 +184,7 @@ impl<A: Application, S: Stream> Session<A, S> {
                 }
             });
         });
+        pace.begin_read();
         self.timer = self.application.next_timer();
     }
 

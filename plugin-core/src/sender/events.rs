@@ -123,10 +123,10 @@ impl Sender {
         if self.shared.plugin != TypeId::of::<P>() {
             return Err(PostError::OtherPlugin);
         }
+        let event = Box::into_raw(Box::new(event));
         let answer = self.with_table(|server| {
             // SAFETY: `with_table` keeps the table valid.
             let table = unsafe { EventServer::current(server) }.ok_or(PostError::Unsupported)?;
-            let event = Box::into_raw(Box::new(event));
             // SAFETY: as above. The functions are those for events of `P`, to which the connection
             // belongs.
             let answer = unsafe {
@@ -138,17 +138,19 @@ impl Sender {
                     event.cast(),
                 )
             };
-            if answer == POST_ACCEPTED {
-                return Ok(());
+            match answer {
+                POST_ACCEPTED => Ok(()),
+                POST_FULL => Err(PostError::Full),
+                _ => Err(PostError::Closed),
             }
+        });
+        let posted = answer.unwrap_or(Err(PostError::Closed));
+        if posted.is_err() {
+            // An event that is dropped runs the plugin's code. It may send, and the end of the
+            // connection may wait for the table, so the table must not be held any more.
             // SAFETY: the host has not taken the event.
             drop(unsafe { Box::from_raw(event) });
-            Err(if answer == POST_FULL {
-                PostError::Full
-            } else {
-                PostError::Closed
-            })
-        });
-        answer.unwrap_or(Err(PostError::Closed))
+        }
+        posted
     }
 }

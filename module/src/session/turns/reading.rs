@@ -24,6 +24,8 @@ impl<A: Application, S: Stream> Session<A, S> {
                         return Rest::More;
                     }
                 }
+                // A callback has paused the connection, and may have closed it since.
+                Ok(false) if self.held.is_some() => return Rest::Paused,
                 Ok(false) => return Rest::Nothing,
                 Err(error) => match error.kind() {
                     io::ErrorKind::WouldBlock => return Rest::Nothing,

@@ -137,11 +137,18 @@ impl Wake for Unpark {
 /// Calls `start` with all signals blocked. The threads that it starts inherit that, so httpd's
 /// handlers, which end the process, never run on them.
 fn without_signals<R>(start: impl FnOnce() -> R) -> R {
-    let old = block_signals();
-    let result = start();
-    // SAFETY: the set is one that `pthread_sigmask` has filled.
-    unsafe { libc::pthread_sigmask(libc::SIG_SETMASK, &raw const old, ptr::null_mut()) };
-    result
+    /// Unblocks the signals, also if Tokio panics because there can be no more threads.
+    struct Blocked(libc::sigset_t);
+
+    impl Drop for Blocked {
+        fn drop(&mut self) {
+            // SAFETY: the set is one that `pthread_sigmask` has filled.
+            unsafe { libc::pthread_sigmask(libc::SIG_SETMASK, &raw const self.0, ptr::null_mut()) };
+        }
+    }
+
+    let _blocked = Blocked(block_signals());
+    start()
 }
 
 /// Blocks all signals of this thread. Returns those that were blocked before.
