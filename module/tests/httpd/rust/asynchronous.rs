@@ -320,8 +320,12 @@ fn signals(context: &Context) -> Result<()> {
     let httpd = start(context)?;
     let mut client = open(&httpd, "/waiter")?;
     client.echo("hello")?;
-    let statuses = runtime_statuses(&httpd)?;
-    ensure!(statuses.len() == 2, "{statuses:?}");
+    // A thread has its name only when it has run for a moment.
+    let mut statuses = Vec::new();
+    wait_until("both threads of the runtime run", || {
+        statuses = runtime_statuses(&httpd)?;
+        Ok(statuses.len() == 2)
+    })?;
     for (_, status) in statuses {
         let blocked = status
             .lines()
