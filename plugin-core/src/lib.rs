@@ -331,8 +331,8 @@ pub use topics::{
 /// * `subprotocols` are negotiated before [`on_connect`](Plugin::on_connect), in the plugin's order
 ///   of preference. [`Handshake::subprotocol`] returns the chosen one. A client that offers none of
 ///   them is still accepted, unless `on_connect` refuses it.
-/// * `workers` is the number of threads of the runtime of an `AsyncPlugin`, in each child process of
-///   httpd.
+/// * `workers` is the number of threads of the runtime of an `AsyncPlugin`, in each child process
+///   of httpd.
 /// * `export = false` exports nothing. Use it for a plugin that is part of another plugin, which
 ///   calls its methods. Only such a plugin may be generic.
 ///

@@ -7,8 +7,8 @@ use std::error::Error;
 /// Any error, for [`Plugin::configure`]. Strings convert into it, too.
 pub type BoxError = Box<dyn Error + Send + Sync>;
 
-/// The [`Plugin::Event`] of a plugin without events: there is no value of this type. To post events,
-/// declare `type Event` in the `impl`, and write [`on_event`](Plugin::on_event).
+/// The [`Plugin::Event`] of a plugin without events: there is no value of this type. To post
+/// events, declare `type Event` in the `impl`, and write [`on_event`](Plugin::on_event).
 #[derive(Clone, Copy, Debug)]
 pub enum NoEvents {}
 
@@ -113,7 +113,7 @@ pub trait Plugin: Attributed + Sized + Send + Sync + 'static {
     /// the connection's queue (`WebSocketSendQueue`) is free. Send on here what was refused.
     ///
     /// httpd calls it once for each time that the queue was full, in the order of the connection's
-    /// other callbacks, and not if the connection is closing. Under the C module it is never called.
+    /// other callbacks, and not if the connection is closing. The C module never calls it.
     ///
     /// # Errors
     ///

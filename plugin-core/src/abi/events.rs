@@ -31,7 +31,7 @@ pub type Post = unsafe extern "system" fn(
     *mut c_void,
 ) -> c_int;
 
-/// The complete server table of our module.
+/// The server table with events.
 ///
 /// Check `size` before reading a field, with [`current`](Self::current).
 #[repr(C)]

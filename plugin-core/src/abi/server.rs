@@ -112,7 +112,7 @@ impl ExtendedServer {
     }
 }
 
-/// The complete server table of our module.
+/// The server table with `try_send_message` and `refuse`.
 ///
 /// Check `size` before reading a field, with [`current`](Self::current). One release appended all
 /// fields after `extended`.

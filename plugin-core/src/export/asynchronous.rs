@@ -26,7 +26,7 @@ use task::{Counted, Link, Owned, Runner};
 use tokio::runtime::Handle;
 
 /// How long the last callbacks are waited for when the plugin is dropped. httpd kills a child that
-/// takes more than nine seconds to stop, and the module needs up to four of them.
+/// takes more than nine seconds to stop, and the module needs up to six of them.
 const PATIENCE: Duration = Duration::from_secs(2);
 
 /// A type whose `impl AsyncPlugin` has the attribute, like [`Attributed`].

@@ -20,8 +20,8 @@ impl Sender {
     ///
     /// Use it when the plugin cannot take more for now: a queue of its own is full, or a database
     /// has to answer first. Nothing is read from the client meanwhile, so it can send only what the
-    /// buffers of the network hold, and then has to wait. Messages that have arrived already wait in
-    /// httpd, in order. Pausing twice is the same as once.
+    /// buffers of the network hold, and then has to wait. Messages that have arrived already wait
+    /// in httpd, in order. Pausing twice is the same as once.
     ///
     /// Any thread and any callback may pause and resume; after a pause in `on_connect`, the first
     /// message waits. Sending does not change.
@@ -38,8 +38,8 @@ impl Sender {
     /// * The connection can be closed as usual, by the plugin or by httpd. What the client still
     ///   sends before its own close frame is then dropped.
     ///
-    /// In an [async plugin](crate#async-plugins), messages that are in the connection's mailbox still
-    /// come: up to 32.
+    /// In an [async plugin](crate#async-plugins), messages that are in the connection's mailbox
+    /// still come: up to 32.
     ///
     /// Returns `false` if the connection is closing or gone, or if the host cannot pause (the C
     /// module, and older versions of `mod_websocket`): then messages keep coming.

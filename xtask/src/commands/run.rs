@@ -1,6 +1,7 @@
 //! `cargo xtask run`.
 
 mod log;
+mod options;
 mod plugin;
 mod served;
 
@@ -33,7 +34,7 @@ pub(crate) struct Options {
     #[arg(long, default_value_t = 8443, requires = "tls")]
     tls_port: u16,
     #[command(flatten)]
-    own: plugin::PluginOptions,
+    own: options::PluginOptions,
 }
 
 pub(super) fn run(options: &Options) -> Result<()> {

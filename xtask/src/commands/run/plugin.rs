@@ -1,12 +1,11 @@
 //! `cargo xtask run --plugin`: serves a plugin outside of the workspace.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::thread;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
-use clap::Args;
 use notify::{RecommendedWatcher, RecursiveMode, Watcher};
 use signal_hook::consts::{SIGCHLD, SIGHUP, SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
@@ -18,43 +17,11 @@ use xtask::server_root::ServerRoot;
 use xtask::workspace::{Profile, Workspace};
 
 use super::log::ShownLog;
+use super::options::PluginOptions;
 use super::served::Served;
 
 /// A source that is saved in several steps is built once, this long after the last one.
 const SETTLED_AFTER: Duration = Duration::from_millis(100);
-
-#[derive(Args)]
-pub(super) struct PluginOptions {
-    /// Serve a plugin of your own instead of the demo: the folder of its Cargo package, or a file
-    /// in C or C++
-    #[arg(long, value_name = "PATH")]
-    pub(super) plugin: Option<PathBuf>,
-    /// The plugin's init function [default: the only exported function *_init]
-    #[arg(long, value_name = "NAME", requires = "plugin")]
-    pub(super) init: Option<String>,
-    /// An option for the plugin (WebSocketPluginOption). May be repeated
-    #[arg(long = "option", value_name = "NAME=VALUE", value_parser = parse_option, requires = "plugin")]
-    pub(super) options: Vec<(String, String)>,
-    /// The page at /, served with the files beside it [default: a client for any plugin]
-    #[arg(long, value_name = "FILE", requires = "plugin")]
-    pub(super) page: Option<PathBuf>,
-    /// Build again and restart httpd gracefully whenever the source changes
-    #[arg(long, requires = "plugin")]
-    watch: bool,
-    /// Build the plugin with optimizations
-    #[arg(long, requires = "plugin")]
-    release: bool,
-    /// Serve with this build of mod_websocket instead of building it
-    #[arg(long, value_name = "FILE", requires = "plugin")]
-    module: Option<PathBuf>,
-}
-
-fn parse_option(text: &str) -> Result<(String, String), String> {
-    match text.split_once('=') {
-        Some((name, value)) if !name.is_empty() => Ok((name.to_owned(), value.to_owned())),
-        _ => Err("write NAME=VALUE".to_owned()),
-    }
-}
 
 /// What may happen while httpd serves.
 enum Event {

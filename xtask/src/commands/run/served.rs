@@ -8,7 +8,7 @@ use xtask::demo::START_BOTH;
 use xtask::plugin_source::{PluginSource, init_of};
 use xtask::server_root::quoted;
 
-use super::plugin::PluginOptions;
+use super::options::PluginOptions;
 
 /// A copy of a library. Each build is served under a name of its own: httpd's parent process may
 /// keep an earlier one, and the loader would take a library of the same name for the same one.
