@@ -344,3 +344,16 @@ pub use topics::{
 /// must then be complete. A library may export several plugins. A mistake is a compile error with a
 /// remedy.
 pub use websocket_plugin_macros::websocket_plugin;
+
+/// The Rust code in the documentation has to compile.
+#[cfg(doctest)]
+mod book {
+    #[doc = include_str!("../../README.md")]
+    struct Readme;
+
+    #[doc = include_str!("../../docs/src/plugins.md")]
+    struct Plugins;
+
+    #[doc = include_str!("../../docs/src/topics.md")]
+    struct Topics;
+}

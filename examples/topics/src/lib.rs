@@ -1,6 +1,6 @@
 //! Clients subscribe to topics, publish to them and resume where they were, by messages in JSON.
 //!
-//! `docs/topics-protocol.md` describes the messages. `examples/html/topics.js` is a client for
+//! `docs/src/topics-protocol.md` describes the messages. `examples/html/topics.js` is a client for
 //! browsers.
 //!
 //! The option `subscribe` says to which topics clients may subscribe, and `publish` to which they

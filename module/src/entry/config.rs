@@ -315,7 +315,7 @@ mod tests {
 
     #[test]
     fn the_defaults_are_those_in_the_directive_reference() {
-        let readme = include_str!("../../../README.md");
+        let reference = include_str!("../../../docs/src/directives.md");
         let lifespan = Config::default().lifespan().lifespan();
         let seconds = |time: Duration| format!("{}s", time.as_secs());
         let DrainTime::Limited(drain_time) = DEFAULT_DRAIN_TIME else {
@@ -337,7 +337,7 @@ mod tests {
             ("MessageTimeout", seconds(lifespan.message_timeout.unwrap())),
         ] {
             let row = format!("| Default | `WebSocket{directive} {value}` |");
-            assert!(readme.contains(&row), "no {row}");
+            assert!(reference.contains(&row), "no {row}");
         }
     }
 

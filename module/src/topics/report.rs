@@ -1,4 +1,4 @@
-//! What hosts tell each other of who is on topics. `docs/brokers.md` describes it.
+//! What hosts tell each other of who is on topics. `docs/src/brokers.md` describes it.
 //!
 //! A report travels as a message to a topic that nobody can subscribe to, through the same broker and
 //! in the same order as all messages. It is in no history.

@@ -21,7 +21,7 @@ cases! {
     "capacity: what a killed child had is free again" => killed,
     "capacity: settings of a server without WebSockets are warned of, with the lines to write"
         => warning,
-    "capacity: each row of the README's table holds as many WebSockets as it says" => readme,
+    "capacity: each row of the book's table holds as many WebSockets as it says" => book,
 }
 
 /// Debian's `mpm_event.conf`, with children that are not taken for idle.
@@ -240,10 +240,11 @@ fn warning(context: &Context) -> Result<()> {
     Ok(())
 }
 
-/// The numbers in the rows of the README's table.
+/// The numbers in the rows of the table in `docs/src/sizing.md`.
 fn rows() -> Result<Vec<[u64; 4]>> {
-    let readme = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/../README.md"))?;
-    let lines = readme
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/src/sizing.md");
+    let page = std::fs::read_to_string(path)?;
+    let lines = page
         .lines()
         .skip_while(|line| !line.starts_with("| WebSockets |"));
     let rows = lines.skip(2).take_while(|line| line.starts_with('|'));
@@ -261,7 +262,7 @@ fn rows() -> Result<Vec<[u64; 4]>> {
     rows.map(row).collect()
 }
 
-fn readme(context: &Context) -> Result<()> {
+fn book(context: &Context) -> Result<()> {
     if context.driver != Driver::Event {
         return Ok(());
     }

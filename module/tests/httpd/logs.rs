@@ -22,7 +22,7 @@ cases! {
     "logs: the end of a detached WebSocket is logged with its client" => detached,
     "logs: a client that hangs up, in whatever way, is neither an error nor a warning" => hang_ups,
     "logs: a stop is named as what ends a WebSocket" => stop,
-    "logs: the example of the README has codes, closers and counts in the access log" => access_log,
+    "logs: the example of the book has codes, closers and counts in the access log" => access_log,
     "logs: WebSocketDetach: the access log has no notes, as its line is written at the upgrade"
         => detached_access_log,
     "logs: the time that a client takes to answer a ping is in both logs" => ping,
@@ -257,19 +257,18 @@ fn stop(context: &Context) -> Result<()> {
     Ok(())
 }
 
-/// The `LogFormat` that the README shows, and what it is called there.
-fn format_of_readme() -> Result<String> {
-    let readme = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/../README.md"))?;
-    let start = readme
+/// The `LogFormat` that `docs/src/logs.md` shows, and what it is called there.
+fn format_of_book() -> Result<String> {
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/src/logs.md");
+    let page = std::fs::read_to_string(path)?;
+    let start = page
         .find("LogFormat \"%h")
-        .context("no LogFormat in README")?;
-    let end = readme[start..]
-        .find("```")
-        .context("no end of the example")?;
-    Ok(readme[start..start + end].to_owned())
+        .context("no LogFormat on the page")?;
+    let end = page[start..].find("```").context("no end of the example")?;
+    Ok(page[start..start + end].to_owned())
 }
 
-/// The last words of the line of a WebSocket in the log of the README's example.
+/// The last words of the line of a WebSocket in the log of the book's example.
 fn notes(httpd: &Httpd, number: usize) -> Result<String> {
     let path = httpd.root().access_log().with_file_name("websocket_log");
     let mut line = String::new();
@@ -287,7 +286,7 @@ fn access_log(context: &Context) -> Result<()> {
     let httpd = context
         .with_http2(root)?
         .config(context.plugins().locations())
-        .config(format_of_readme()?)
+        .config(format_of_book()?)
         .start()?;
     for (number, (end, expected)) in [
         (
@@ -329,7 +328,7 @@ fn access_log(context: &Context) -> Result<()> {
 }
 
 fn ping(context: &Context) -> Result<()> {
-    let config = format_of_readme()? + "WebSocketPingInterval 100ms\n";
+    let config = format_of_book()? + "WebSocketPingInterval 100ms\n";
     let httpd = context.start(&config)?;
     let mut client = Client::open(httpd.address(), &Handshake::to("/echo"))?;
     let began = std::time::Instant::now();
@@ -359,7 +358,7 @@ fn detached_access_log(context: &Context) -> Result<()> {
     let httpd = context
         .root()?
         .config(hermit)
-        .config(format_of_readme()?)
+        .config(format_of_book()?)
         .start()?;
     let mut client = Client::open(httpd.address(), &Handshake::to("/hermit"))?;
     let notes = notes(&httpd, 0)?;

@@ -245,7 +245,7 @@ const OF_FEW_THREADS: [&str; 5] = [
 /// counts children that end in a restart as active for good (PR 65769), with and without this
 /// module.
 const OF_ALL_CHILDREN: &str =
-    "capacity: each row of the README's table holds as many WebSockets as it says";
+    "capacity: each row of the book's table holds as many WebSockets as it says";
 
 /// The first version of httpd that can pass a case, if not all can.
 fn needed_version(context: &Context, case: &Case) -> Option<Version> {

@@ -1,5 +1,5 @@
-//! Behind a proxy that terminates TLS: nginx, haproxy and another httpd, each configured as in the
-//! README.
+//! Behind a proxy that terminates TLS: nginx, haproxy and another httpd, each configured as in
+//! `docs/src/proxies.md`.
 
 use std::env;
 use std::fs;

@@ -1,6 +1,6 @@
 //! NATS as a broker. With JetStream it keeps messages; without, it only passes them on.
 //!
-//! `docs/brokers.md` describes what is stored there.
+//! `docs/src/brokers.md` describes what is stored there.
 
 mod headers;
 mod live;

@@ -1,6 +1,6 @@
 //! Redis as a broker: one stream has the messages of all topics, in order.
 //!
-//! `docs/brokers.md` describes what is stored there.
+//! `docs/src/brokers.md` describes what is stored there.
 
 use redis::aio::MultiplexedConnection;
 use redis::{
