@@ -351,9 +351,25 @@ mod book {
     #[doc = include_str!("../../README.md")]
     struct Readme;
 
+    #[doc = include_str!("../../docs/src/first-hour.md")]
+    struct FirstHour;
+
     #[doc = include_str!("../../docs/src/plugins.md")]
     struct Plugins;
 
+    #[doc = include_str!("../../docs/src/events.md")]
+    struct Events;
+
+    #[doc = include_str!("../../docs/src/flow-control.md")]
+    struct FlowControl;
+
     #[doc = include_str!("../../docs/src/topics.md")]
     struct Topics;
+
+    #[doc = include_str!("../../docs/src/testing.md")]
+    struct Testing;
+
+    #[cfg(feature = "tokio")]
+    #[doc = include_str!("../../docs/src/async.md")]
+    struct Async;
 }
