@@ -6,6 +6,7 @@ mod bench;
 mod cluster;
 mod control;
 mod debug;
+mod docs;
 mod fuzz;
 mod install;
 mod new_plugin;
@@ -47,6 +48,10 @@ pub(crate) enum Command {
     ///
     /// Keeps the inputs that make a target fail, and prints their names.
     Fuzz(fuzz::Options),
+    /// Build the documentation as a book, and serve it. Ctrl-C stops it
+    ///
+    /// Installs mdBook into the target folder. The book is in target/docs/book.
+    Docs(docs::Options),
     /// Create a package for a plugin of your own, outside of this workspace
     ///
     /// Prints how to build and serve it. Does not change an existing folder.
@@ -91,6 +96,7 @@ impl Command {
             Self::Test(options) => test::test(options),
             Self::Autobahn(options) => autobahn::autobahn(options),
             Self::Fuzz(options) => fuzz::fuzz(options),
+            Self::Docs(options) => docs::docs(options),
             Self::NewPlugin(options) => new_plugin::new_plugin(options),
             #[cfg(target_os = "linux")]
             Self::Bench(options) => bench::bench(options),

@@ -25,6 +25,7 @@
 
 pub mod apache;
 pub mod autobahn;
+pub mod book;
 pub mod broker;
 pub mod browser;
 pub mod c_plugin;

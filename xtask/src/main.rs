@@ -85,6 +85,9 @@ mod tests {
             ("new-plugin my-chat --path ../plugins/chat", true),
             ("new-plugin", false),
             ("new-plugin My_Chat", false),
+            ("docs --build", true),
+            ("docs --port 9000", true),
+            ("docs --build --port 9000", false),
             ("install -a", true),
             ("install --destdir pkg", true),
             ("install -a --destdir pkg", false),
@@ -113,6 +116,44 @@ mod tests {
         ] {
             let words = ["cargo xtask"].into_iter().chain(line.split_whitespace());
             assert_eq!(Cli::try_parse_from(words).is_ok(), understood, "{line}");
+        }
+    }
+
+    /// The programs of the documentation's commands, beside Cargo.
+    const PROGRAMS: [&str; 6] = ["apachectl", "cc", "cd", "cp", "curl", "mv"];
+
+    #[test]
+    fn the_commands_in_the_documentation_exist() {
+        let workspace = xtask::workspace::Workspace::find().unwrap();
+        let mut count = 0;
+        for page in xtask::book::pages(workspace.root()).unwrap() {
+            let blocks = page.blocks().into_iter();
+            for block in blocks.filter(|block| block.language == "sh") {
+                let code = block.code.replace("\\\n", " ");
+                for command in code.lines().flat_map(|line| line.split(" && ")) {
+                    let command = command.split(" # ").next().unwrap_or_default();
+                    count += 1;
+                    let place = format!("{}:{}: {command}", page.path.display(), block.line);
+                    assert!(exists(command), "{place}");
+                }
+            }
+        }
+        assert!(count > 20, "{count} commands");
+    }
+
+    fn exists(command: &str) -> bool {
+        let words: Vec<_> = command
+            .split_whitespace()
+            .skip_while(|word| word.contains('='))
+            .collect();
+        match *words {
+            ["cargo", "xtask", ..] => {
+                let rest = words[2..].iter().copied();
+                Cli::try_parse_from(["cargo xtask"].into_iter().chain(rest)).is_ok()
+            }
+            ["cargo", subcommand, ..] => ["bench", "build", "doc", "test"].contains(&subcommand),
+            [program, ..] => PROGRAMS.contains(&program),
+            [] => true,
         }
     }
 }

@@ -7,6 +7,7 @@
 //! a sanitizer disturbs, if there is one.
 
 mod blocking;
+mod book;
 mod broadcast;
 mod byte_counts;
 mod c_abi;
@@ -157,6 +158,7 @@ const THEMES: &[&[Case]] = &[
     status::CASES,
     status::pages::CASES,
     config::CASES,
+    book::CASES,
     http2::settings::CASES,
     htaccess::CASES,
     mistakes::CASES,

@@ -113,7 +113,7 @@ fn greeting(options: &Options, paths: &[&str], httpd: &Httpd) -> String {
 }
 
 /// Returns when this process gets a signal to stop.
-fn serve_until_signalled(httpd: &Httpd, signals: &mut Signals) -> Result<()> {
+pub(super) fn serve_until_signalled(httpd: &Httpd, signals: &mut Signals) -> Result<()> {
     for signal in signals.forever() {
         if signal != SIGCHLD {
             println!("\nStopping.");

@@ -1,0 +1,177 @@
+//! The documentation: its links lead somewhere, and what it quotes exists.
+
+use std::collections::HashMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result, ensure};
+use xtask::book::{Page, SUMMARY, files, pages, stage};
+use xtask::c_plugin;
+
+fn root() -> &'static Path {
+    Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/.."))
+}
+
+/// The pages of the book, and its table of contents.
+fn all_pages(root: &Path) -> Result<Vec<Page>> {
+    let mut pages = pages(root)?;
+    pages.push(Page::read(root, SUMMARY)?);
+    Ok(pages)
+}
+
+/// The links of the pages that lead to no file, or to no heading.
+fn dead_links(root: &Path, pages: &[Page]) -> Vec<String> {
+    let anchors: HashMap<_, _> = pages.iter().map(|it| (&it.path, it.anchors())).collect();
+    let mut dead = Vec::new();
+    for page in pages {
+        for link in page.links() {
+            let is_dead = match page.target(&link) {
+                None => !link.destination.contains("://"),
+                Some((file, None)) => !root.join(file).exists(),
+                Some((file, Some(anchor))) => {
+                    !anchors.get(&file).is_some_and(|it| it.contains(&anchor))
+                }
+            };
+            if is_dead {
+                dead.push(format!("{}: {}", page.path.display(), link.destination));
+            }
+        }
+    }
+    dead
+}
+
+#[test]
+fn every_link_leads_to_a_file_and_a_heading() -> Result<()> {
+    let dead = dead_links(root(), &all_pages(root())?);
+    ensure!(dead.is_empty(), "{dead:#?}");
+    Ok(())
+}
+
+#[test]
+fn dead_links_are_found() -> Result<()> {
+    let folder = tempfile::tempdir()?;
+    let text = "# A\n[a](#a) [b](#b) [c](c.md) [d](../d) [e](a.md#a) [f](https://f.example/)\n";
+    fs::write(folder.path().join("a.md"), text)?;
+    let page = Page::read(folder.path(), "a.md")?;
+    let dead = dead_links(folder.path(), &[page]);
+    ensure!(dead == ["a.md: #b", "a.md: c.md", "a.md: ../d"], "{dead:?}");
+    Ok(())
+}
+
+#[test]
+fn every_page_is_in_the_table_of_contents_once() -> Result<()> {
+    let pages = pages(root())?;
+    for file in files(root())? {
+        let count = pages.iter().filter(|page| page.path == file).count();
+        ensure!(count == 1, "{SUMMARY} has {} {count} times", file.display());
+    }
+    Ok(())
+}
+
+#[test]
+fn the_pages_that_mdbook_gets_link_to_each_other() -> Result<()> {
+    let folder = tempfile::tempdir()?;
+    let folder = folder.path().join("pages");
+    stage(root(), &folder)?;
+    stage(root(), &folder).context("again")?;
+    let source = folder.join("src");
+    let mut pages = Vec::new();
+    for entry in source.read_dir()? {
+        let path = PathBuf::from(entry?.file_name());
+        if path.extension().is_some_and(|extension| extension == "md") {
+            pages.push(Page::read(&source, path)?);
+        }
+    }
+    ensure!(pages.len() == all_pages(root())?.len(), "{pages:?}");
+    let dead = dead_links(&source, &pages);
+    ensure!(dead.is_empty(), "{dead:#?}");
+    Ok(())
+}
+
+#[test]
+fn the_c_code_compiles() -> Result<()> {
+    let folder = tempfile::tempdir()?;
+    let mut count = 0;
+    for page in pages(root())? {
+        for block in page.blocks().iter().filter(|block| block.language == "c") {
+            count += 1;
+            let source = folder.path().join(format!("block{count}.c"));
+            fs::write(&source, &block.code)?;
+            c_plugin::compile(source, folder.path(), root().join("plugin-core/include"))
+                .with_context(|| format!("{}:{}", page.path.display(), block.line))?;
+        }
+    }
+    ensure!(count > 0);
+    Ok(())
+}
+
+#[test]
+fn readme_names_the_commands_that_ci_runs() -> Result<()> {
+    let commands: Vec<_> = Page::read(root(), "README.md")?
+        .blocks()
+        .into_iter()
+        .filter(|block| block.language == "sh")
+        .collect();
+    let ci = fs::read_to_string(root().join(".ci/run"))?;
+    for command in ["cargo xtask run", "cargo xtask test"] {
+        ensure!(
+            commands.iter().any(|block| block.code.contains(command)),
+            "README.md does not name `{command}`"
+        );
+    }
+    ensure!(ci.lines().any(|line| line.ends_with("cargo xtask test")));
+    Ok(())
+}
+
+/// The log lines of the page, without what differs from one time to the other.
+fn log_lines(page: &Page) -> Vec<String> {
+    let rows = page.text.lines().filter(|line| line.starts_with("| `"));
+    let first = rows.filter_map(|row| row.split(" | ").next());
+    let quoted = first.flat_map(|cell| cell.split('`').skip(1).step_by(2));
+    let parts = quoted.flat_map(|line| line.split('…'));
+    let parts = parts.map(|part| part.trim_matches([' ', '\'', ':']));
+    let long = parts.filter(|part| part.len() >= 8 && !part.starts_with('('));
+    long.map(str::to_owned).collect()
+}
+
+/// The source files of the module, without the white space that wraps texts.
+fn sources(folder: &Path, into: &mut Vec<(PathBuf, String)>) -> Result<()> {
+    for entry in folder.read_dir()? {
+        let path = entry?.path();
+        if path.is_dir() {
+            sources(&path, into)?;
+        } else {
+            let text = fs::read_to_string(&path)?;
+            let text = text.replace("\\\n", "");
+            into.push((path, text.split_whitespace().collect::<Vec<_>>().join(" ")));
+        }
+    }
+    Ok(())
+}
+
+/// Files that pass on what others have to say.
+const MESSENGERS: [&str; 2] = ["httpd/log.rs", "entry/startup/warnings.rs"];
+
+#[test]
+fn the_troubleshooting_page_has_the_warnings_and_errors_of_the_module() -> Result<()> {
+    let page = Page::read(root(), "docs/src/troubleshooting.md")?;
+    let lines = log_lines(&page);
+    ensure!(lines.len() > 50, "{lines:?}");
+    let mut files = Vec::new();
+    sources(&root().join("module/src"), &mut files)?;
+    sources(&root().join("plugin-core/src"), &mut files)?;
+    for line in &lines {
+        let is_there = files.iter().any(|(_, text)| text.contains(line));
+        ensure!(is_there, "no source file says: {line}");
+    }
+    for (path, text) in &files {
+        let is_messenger = MESSENGERS.iter().any(|messenger| path.ends_with(messenger));
+        let is_ours = path.starts_with(root().join("module"));
+        let logs = text.contains("Level::Warning") || text.contains("Level::Error");
+        if is_ours && logs && !is_messenger {
+            let is_listed = lines.iter().any(|line| text.contains(line));
+            ensure!(is_listed, "{} is not on the page", path.display());
+        }
+    }
+    Ok(())
+}
