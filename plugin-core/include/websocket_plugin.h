@@ -487,6 +487,38 @@ typedef struct _WebSocketVariableServer {
          ? ((const WebSocketVariableServer *)(server))->variable \
          : (WS_Variable)NULL)
 
+/* ---- Messages in parts ------------------------------------------------------------------------ */
+
+/*
+ * Receives the next part of a message. The buffer is like that of on_message. is_last is not 0 in the
+ * last part of a message. Only that one may be empty. A part of a text ends between two characters. A
+ * part has at most 128 KiB, and nothing more is read from the client before this returns. If the
+ * connection ends in the middle of a message, on_disconnect is next.
+ */
+typedef void (CALLBACK *WS_OnPart)(void *plugin_private, const struct _WebSocketServer *server,
+                                   const int type, unsigned char *buffer, const size_t buffer_size,
+                                   const int is_last);
+
+/*
+ * Has the messages of this connection come in parts, and none of them to on_message. NULL: they come
+ * whole. It must be called in on_connect: it returns 1, or 0 if it is too late.
+ */
+typedef int (CALLBACK *WS_Set_OnPart)(const struct _WebSocketServer *server, WS_OnPart on_part);
+
+/*
+ * The fields that newer modules have after those for variables. The macro is NULL if the module does
+ * not have the function.
+ */
+typedef struct _WebSocketPartServer {
+    WebSocketVariableServer variables;
+    WS_Set_OnPart on_part;
+} WebSocketPartServer;
+
+#define WEBSOCKET_ON_PART(server)                             \
+    ((server)->size >= sizeof(WebSocketPartServer)            \
+         ? ((const WebSocketPartServer *)(server))->on_part   \
+         : (WS_Set_OnPart)NULL)
+
 /* ---- Functions that the module calls --------------------------------------------------------- */
 
 /*

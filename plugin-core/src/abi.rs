@@ -28,6 +28,7 @@ mod extension;
 mod flow;
 #[doc(hidden)]
 pub mod host;
+mod parts;
 mod refusal;
 mod server;
 mod topics;
@@ -41,6 +42,7 @@ pub use ending::{
 pub use events::{Discard, EventServer, OnEvent, POST_ACCEPTED, POST_CLOSED, POST_FULL, Post};
 pub use extension::{ExtendedPlugin, Extension, ExtensionRef, InstancePtr, MAGIC, ServerPtr};
 pub use flow::{FlowServer, OnDrain, Pause, SetOnDrain};
+pub use parts::{OnPart, PartServer, SetOnPart};
 pub use refusal::{Refusal, Refuse, ResponseHeader};
 pub use server::{
     ExtendedServer, LOG_DEBUG, LOG_ERROR, LOG_INFO, LOG_TRACE, LOG_WARNING, Log,

@@ -135,7 +135,7 @@
 //! |---|---|---|
 //! | `configure` | httpd's main thread, before the fork | yes, the start waits |
 //! | `on_connect` | the MPM's, which has read the request | yes, it holds that thread |
-//! | `on_message`, `on_event`, `on_drain`, `on_disconnect` | an event loop's, or the MPM's | yes, others go on |
+//! | `on_message`, `on_part`, `on_event`, `on_drain`, `on_disconnect` | an event loop's, or the MPM's | yes, others go on |
 //! | async `on_connect` | the MPM's, also while it waits | it may `.await`, and holds that thread |
 //! | async `on_message`, `on_disconnect` | as above until they wait, then the runtime's | no |
 //!
@@ -153,12 +153,56 @@
 //!
 //! httpd delivers a message when all of it has arrived, regardless of how many fragments the client
 //! used (RFC 6455, section 5.4). `WebSocketMaxMessageSize` limits the length of a message from a
-//! client; the default is 32 MiB. Each message that you send goes out as one frame of any length.
+//! client; the default is 32 MiB. Each message that you [`send`](Sender::send) goes out as one frame
+//! of any length.
 //!
-//! A plugin cannot receive or send a message piece by piece. Fragments have no meaning of their
-//! own, because an intermediary may split or join them, and only the end of a text proves that all
-//! of it is UTF-8. To stream, send a series of messages, and let the client do the same. `send`
-//! waits while megabytes are queued, which keeps you at the client's pace.
+//! A plugin that has [`on_part`](Plugin::on_part) instead of `on_message` gets each message in
+//! parts, as it arrives. So an upload of any length takes little memory. While the callback runs, or
+//! the plugin has [paused](Sender::pause) the client, nothing more is read from the client. This
+//! plugin counts the bytes and lines of a text:
+//!
+//! ```
+//! use websocket_plugin::{
+//!     Close, Handshake, Part, Plugin, Rejection, Sender, websocket_plugin,
+//! };
+//!
+//! #[derive(Default)]
+//! struct Count;
+//!
+//! #[derive(Default)]
+//! struct Upload {
+//!     bytes: u64,
+//!     lines: u64,
+//! }
+//!
+//! #[websocket_plugin]
+//! impl Plugin for Count {
+//!     type Connection = Upload;
+//!
+//!     fn on_connect(&self, _: &mut Handshake<'_>) -> Result<Upload, Rejection> {
+//!         Ok(Upload::default())
+//!     }
+//!
+//!     fn on_part(&self, upload: &mut Upload, to: &Sender, part: Part<'_>) -> Result<(), Close> {
+//!         upload.bytes += part.bytes.len() as u64;
+//!         upload.lines += part.bytes.iter().filter(|&&byte| byte == b'\n').count() as u64;
+//!         if part.is_last {
+//!             let Upload { bytes, lines } = std::mem::take(upload);
+//!             to.send(format!("{bytes} bytes, {lines} lines"))?;
+//!         }
+//!         Ok(())
+//!     }
+//! }
+//!
+//! use websocket_plugin::testing::{Host, Received, Request};
+//! use websocket_plugin::MessageKind::Text;
+//!
+//! let host = Host::load::<Count>();
+//! let mut client = host.connect(Request::new()).unwrap();
+//! client.send_part(Part { kind: Text, bytes: b"one\ntw", is_last: false });
+//! client.send_part(Part { kind: Text, bytes: b"o\n", is_last: true });
+//! assert_eq!(client.received(), [Received::Text("8 bytes, 2 lines".into())]);
+//! ```
 //!
 //! # When something goes wrong
 //!
@@ -284,6 +328,7 @@ mod header;
 mod json;
 mod message;
 mod options;
+mod part;
 mod plugin;
 mod rejection;
 mod sender;
@@ -301,6 +346,7 @@ pub use header::InvalidHeader;
 pub use json::SendJsonError;
 pub use message::{AsMessage, Message};
 pub use options::{OptionError, Options};
+pub use part::{MessageKind, Part};
 pub use plugin::{BoxError, NoEvents, Plugin};
 pub use rejection::Rejection;
 pub use sender::{PostError, SendError, Sender};
@@ -338,7 +384,8 @@ pub use topics::{
 ///
 /// If the `impl` leaves them out, `type Connection` is `()`, `type Event` is [`NoEvents`],
 /// [`configure`](Plugin::configure) makes the plugin with [`Default`], and
-/// [`on_connect`](Plugin::on_connect) accepts every client.
+/// [`on_connect`](Plugin::on_connect) accepts every client. An `impl` has either
+/// [`on_message`](Plugin::on_message) or [`on_part`](Plugin::on_part).
 ///
 /// For a `Plugin` the attribute may also stand on a struct or an enum whose `impl` is elsewhere; it
 /// must then be complete. A library may export several plugins. A mistake is a compile error with a

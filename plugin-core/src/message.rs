@@ -4,6 +4,7 @@ mod as_message;
 
 pub use as_message::AsMessage;
 
+use crate::MessageKind;
 use crate::abi::{MESSAGE_TYPE_BINARY, MESSAGE_TYPE_TEXT};
 use std::ffi::c_int;
 
@@ -26,6 +27,15 @@ impl<'a> Message<'a> {
         match self {
             Self::Text(text) => text.as_bytes(),
             Self::Binary(bytes) => bytes,
+        }
+    }
+
+    /// Whether it is text.
+    #[must_use]
+    pub const fn kind(self) -> MessageKind {
+        match self {
+            Self::Text(_) => MessageKind::Text,
+            Self::Binary(_) => MessageKind::Binary,
         }
     }
 

@@ -1,7 +1,7 @@
 //! The trait every plugin implements.
 
 use crate::export::Attributed;
-use crate::{Close, Disconnect, Handshake, Message, Options, Rejection, Sender};
+use crate::{Close, Disconnect, Handshake, Message, Options, Part, Rejection, Sender};
 use std::error::Error;
 
 /// Any error, for [`Plugin::configure`]. Strings convert into it, too.
@@ -48,6 +48,10 @@ pub trait Plugin: Attributed + Sized + Send + Sync + 'static {
     /// [`on_event`](Self::on_event), it is [`NoEvents`].
     type Event: Send + 'static;
 
+    /// Whether messages come in parts, to [`on_part`](Self::on_part). The attribute sets it on an
+    /// `impl` that has `on_part`. Set it yourself if the attribute is on the type.
+    const IN_PARTS: bool = false;
+
     /// Makes the plugin from its options, the `WebSocketPluginOption` lines.
     ///
     /// If you leave it out, it calls [`Default::default`]. The error may be a type of your own, an
@@ -90,6 +94,41 @@ pub trait Plugin: Attributed + Sized + Send + Sync + 'static {
         sender: &Sender,
         message: Message<'_>,
     ) -> Result<(), Close>;
+
+    /// Called for each part of a message, as soon as it has arrived. Write it instead of
+    /// [`on_message`](Self::on_message) if messages may be too long for memory, or if the plugin can
+    /// use the beginning before it has the end.
+    ///
+    /// A part has at most 128 KiB, and a connection takes less than half a megabyte for it, however
+    /// long its messages are. While this callback runs, or the plugin has [paused](Sender::pause) the
+    /// client, nothing more is read from the client.
+    ///
+    /// * Parts are as long as what has just arrived. They have nothing to do with the client's
+    ///   fragments, and compressed messages are inflated.
+    /// * `WebSocketMaxMessageSize` limits the whole message, and `WebSocketMaxFragments` its
+    ///   fragments. A message that exceeds one of them ends the connection, as does a text that is
+    ///   not UTF-8. So do not use what a message says before its last part has come, unless you can
+    ///   take it back.
+    /// * `WebSocketMessageTimeout` limits the time between two parts, `WebSocketMessageRate` counts
+    ///   a message at its last part, and for `WebSocketIdleTimeout` each part is like a message.
+    /// * If the connection ends in the middle of a message, no last part comes:
+    ///   [`on_disconnect`](Self::on_disconnect) is next.
+    ///
+    /// Where the host cannot hand out parts (the C module, and older versions of `mod_websocket`),
+    /// each message comes as one part of any length.
+    ///
+    /// # Errors
+    ///
+    /// As for [`on_message`](Self::on_message).
+    fn on_part(
+        &self,
+        connection: &mut Self::Connection,
+        sender: &Sender,
+        part: Part<'_>,
+    ) -> Result<(), Close> {
+        let _ = (connection, sender, part);
+        Ok(())
+    }
 
     /// Called for each event that was posted to the connection, with [`Sender::post`] or
     /// [`Sender::after`].

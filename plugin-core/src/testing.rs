@@ -32,6 +32,7 @@ mod refusal;
 mod request;
 mod server;
 mod topics;
+mod unread;
 
 pub use client::{Client, Received};
 pub use refusal::Refusal;
@@ -39,7 +40,7 @@ pub use request::Request;
 
 use crate::Topics;
 use crate::abi::host::{self, Instance};
-use crate::abi::{VariableServer, WebSocketPlugin};
+use crate::abi::{PartServer, WebSocketPlugin};
 use crate::export::{self, Exported};
 use clock::Clock;
 use server::{Log, Server};
@@ -215,7 +216,7 @@ impl Host {
     fn ask(&self, request: Request) -> Result<Client<'_>, Refusal> {
         let log = Arc::clone(&self.log);
         let size = match self.instance {
-            Some(_) => VariableServer::SIZE,
+            Some(_) => PartServer::SIZE,
             None => server::C_SIZE,
         };
         let clock = Arc::clone(&self.clock);
@@ -276,7 +277,7 @@ pub fn unattached_log() -> Vec<LogLine> {
 /// share one table.
 static UNATTACHED: LazyLock<Arc<Server>> = LazyLock::new(|| {
     Server::new(
-        VariableServer::SIZE,
+        PartServer::SIZE,
         Request::new(),
         Arc::clone(&UNATTACHED_LOG),
         None,

@@ -72,6 +72,8 @@ static void print_ending(void)
     OFFSET(WebSocketEventServer, post);
     SIZE(WebSocketVariableServer);
     OFFSET(WebSocketVariableServer, variable);
+    SIZE(WebSocketPartServer);
+    OFFSET(WebSocketPartServer, on_part);
     SIZE(WebSocketEnding);
     OFFSET(WebSocketEnding, size);
     OFFSET(WebSocketEnding, closed_by);
@@ -157,6 +159,18 @@ static void CALLBACK happened(void *plugin_private, const WebSocketServer *serve
     (void)event;
 }
 
+static void CALLBACK part_received(void *plugin_private, const WebSocketServer *server,
+                                   const int type, unsigned char *buffer, const size_t buffer_size,
+                                   const int is_last)
+{
+    (void)plugin_private;
+    (void)server;
+    (void)type;
+    (void)buffer;
+    (void)buffer_size;
+    (void)is_last;
+}
+
 static size_t CALLBACK received(void *plugin_private, const WebSocketServer *server, const int type,
                                 unsigned char *buffer, const size_t buffer_size)
 {
@@ -166,6 +180,9 @@ static size_t CALLBACK received(void *plugin_private, const WebSocketServer *ser
 
     if (WEBSOCKET_VARIABLE(server) != NULL) {
         (void)WEBSOCKET_VARIABLE(server)(server, "HTTPS");
+    }
+    if (WEBSOCKET_ON_PART(server) != NULL) {
+        (void)WEBSOCKET_ON_PART(server)(server, part_received);
     }
     if (WEBSOCKET_POST(server) != NULL) {
         (void)WEBSOCKET_POST(server)(server, 1000, happened, NULL, NULL);

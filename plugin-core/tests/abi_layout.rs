@@ -11,10 +11,10 @@ use std::process::{Command, Output};
 use websocket_plugin::abi::{
     self, Ending as WebSocketEnding, EndingServer as WebSocketEndingServer,
     EventServer as WebSocketEventServer, FlowServer as WebSocketFlowServer,
-    Publication as WebSocketPublication, ServerTable, Subscription as WebSocketSubscription,
-    TopicPosition as WebSocketPosition, TopicServer as WebSocketTopicServer,
-    TopicTable as WebSocketTopics, VariableServer as WebSocketVariableServer, WebSocketPlugin,
-    WebSocketServer,
+    PartServer as WebSocketPartServer, Publication as WebSocketPublication, ServerTable,
+    Subscription as WebSocketSubscription, TopicPosition as WebSocketPosition,
+    TopicServer as WebSocketTopicServer, TopicTable as WebSocketTopics,
+    VariableServer as WebSocketVariableServer, WebSocketPlugin, WebSocketServer,
 };
 
 /// The name of an item, with its size, offset or value.
@@ -169,6 +169,7 @@ fn rust_layout() -> Layout {
     table!(layout, WebSocketFlowServer: pause on_drain);
     table!(layout, WebSocketEventServer: post);
     table!(layout, WebSocketVariableServer: variable);
+    table!(layout, WebSocketPartServer: on_part);
     table!(layout, WebSocketEnding: size closed_by code is_clean reason_length reason);
     table!(layout, WebSocketPosition: offset);
     table!(layout, WebSocketSubscription: flags since info info_length position recovery recovered);

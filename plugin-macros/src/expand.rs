@@ -69,10 +69,11 @@ fn expand_impl(item: &ItemImpl, supply: &Supply, is_async: bool) -> TokenStream 
         )),
         OnConnect::Missing => Some(on_connect(ty, &quote!(::core::unreachable!()), is_async)),
     };
+    let on_message = supply.on_message.then(on_message);
     let mut item = item.clone();
     item.attrs
         .push(syn::parse_quote!(#[allow(refining_impl_trait)]));
-    let supplied = [connection, event, configure, on_connect]
+    let supplied = [connection, event, configure, on_connect, on_message]
         .into_iter()
         .flatten();
     item.items.extend(supplied.map(syn::ImplItem::Verbatim));
@@ -99,6 +100,23 @@ fn on_connect(ty: &Type, body: &TokenStream, is_async: bool) -> TokenStream {
             _: &mut ::websocket_plugin::Handshake<'_>,
         ) -> ::core::result::Result<Self::Connection, ::websocket_plugin::Rejection> {
             #body
+        }
+    }
+}
+
+/// A whole message is one part. Hosts that cannot hand out parts call this.
+fn on_message() -> TokenStream {
+    quote! {
+        const IN_PARTS: bool = true;
+
+        fn on_message(
+            &self,
+            connection: &mut Self::Connection,
+            sender: &::websocket_plugin::Sender,
+            message: ::websocket_plugin::Message<'_>,
+        ) -> ::core::result::Result<(), ::websocket_plugin::Close> {
+            let part = ::core::convert::From::from(message);
+            ::websocket_plugin::Plugin::on_part(self, connection, sender, part)
         }
     }
 }

@@ -14,6 +14,10 @@ const CONFIGURE: &str = "httpd calls `configure` before there is a runtime, so i
     connect to other servers in the first `on_connect`";
 const SYNCHRONOUS: &str = "the callbacks of a `Plugin` are synchronous: write \
     `impl AsyncPlugin for` instead, with the feature `tokio` of `websocket-plugin`";
+const EITHER: &str = "a plugin gets messages either whole or in parts: write `on_message` or \
+    `on_part`, not both";
+const WHOLE: &str = "an `AsyncPlugin` gets whole messages, in `on_message`; for messages in parts, \
+    write `impl Plugin`";
 const CONCRETE: &str = "export a concrete type, e.g. `impl Plugin for Chat<Json>`, or write \
     `#[websocket_plugin(export = false)]` if another plugin uses this one";
 
@@ -48,6 +52,8 @@ pub(crate) struct Supply {
     pub(crate) event: Option<Type>,
     pub(crate) configure: bool,
     pub(crate) on_connect: OnConnect,
+    /// The impl has `on_part`, so that `on_message` is to supply.
+    pub(crate) on_message: bool,
 }
 
 /// Whether to supply `on_connect`.
@@ -111,6 +117,7 @@ impl Plugin {
         };
         let export = exported(&item.self_ty, &item.generics, is_part, errors);
         if is_async {
+            reject_parts(&mut item.items, errors);
             require_async(&mut item.items, errors);
         } else {
             reject_async(&mut item.items, errors);
@@ -166,6 +173,33 @@ fn reject_async(items: &mut [ImplItem], errors: &mut Errors) {
                 .push(parse_quote!(#[allow(unused_variables)]));
             function.block = parse_quote!({ ::core::unreachable!() });
         }
+    }
+}
+
+/// Reports `on_part`, and makes it the `on_message` that is probably missing.
+fn reject_parts(items: &mut Vec<ImplItem>, errors: &mut Errors) {
+    let is_named = |item: &ImplItem, name: &str| match item {
+        ImplItem::Fn(function) => function.sig.ident == name,
+        _ => false,
+    };
+    let has_on_message = items.iter().any(|item| is_named(item, "on_message"));
+    let Some(at) = items.iter().position(|item| is_named(item, "on_part")) else {
+        return;
+    };
+    if let ImplItem::Fn(function) = items.remove(at) {
+        errors.at(&function.sig.ident, WHOLE);
+    }
+    if !has_on_message {
+        items.push(parse_quote! {
+            async fn on_message(
+                &self,
+                _: &mut Self::Connection,
+                _: &::websocket_plugin::Sender,
+                _: ::websocket_plugin::Message<'_>,
+            ) -> ::core::result::Result<(), ::websocket_plugin::Close> {
+                ::core::unreachable!()
+            }
+        });
     }
 }
 
@@ -248,8 +282,23 @@ impl Supply {
             event,
             configure: function("configure").is_none(),
             on_connect,
+            on_message: takes_parts(function("on_message"), function("on_part"), errors)
+                && !is_async,
         }
     }
+}
+
+/// Whether the plugin gets its messages in parts.
+fn takes_parts(
+    on_message: Option<&ImplItemFn>,
+    on_part: Option<&ImplItemFn>,
+    errors: &mut Errors,
+) -> bool {
+    let Some(on_part) = on_part else { return false };
+    if on_message.is_some() {
+        errors.at(&on_part.sig.ident, EITHER);
+    }
+    on_message.is_none()
 }
 
 /// The type of a connection: `()`, unless `on_connect` returns another type, which must then be

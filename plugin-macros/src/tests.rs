@@ -76,6 +76,32 @@ fn an_impl_gets_the_items_that_it_leaves_out() {
 }
 
 #[test]
+fn an_impl_for_parts_gets_an_on_message_that_passes_whole_messages_on() {
+    let item = quote! {
+        impl Plugin for Count {
+            fn on_part(&self, _: &mut (), _: &Sender, part: Part<'_>) -> Result<(), Close> {
+                Ok(())
+            }
+        }
+    };
+    let generated = export(quote!(), item).to_string();
+    let on_message = quote! {
+        const IN_PARTS: bool = true;
+
+        fn on_message(
+            &self,
+            connection: &mut Self::Connection,
+            sender: &::websocket_plugin::Sender,
+            message: ::websocket_plugin::Message<'_>,
+        ) -> ::core::result::Result<(), ::websocket_plugin::Close> {
+            let part = ::core::convert::From::from(message);
+            ::websocket_plugin::Plugin::on_part(self, connection, sender, part)
+        }
+    };
+    assert!(generated.contains(&on_message.to_string()), "{generated}");
+}
+
+#[test]
 fn a_struct_only_gets_the_export() {
     let args = quote!(symbol = "start", subprotocols("chat.v2", "chat.v1"));
     let item = quote! {

@@ -8,6 +8,9 @@ use mod_websocket::protocol::{
 /// Memory in bytes that a receiver may take regardless of the bytes received.
 const CONSTANT: u64 = 256 * 1024;
 
+/// The same for a receiver that hands out messages in parts, however long they are.
+const CONSTANT_IN_PARTS: u64 = 512 * 1024;
+
 /// Memory in bytes that a receiver may hold for each byte received. While a buffer grows, it exists
 /// twice.
 const PER_BYTE: u64 = 4;
@@ -34,21 +37,52 @@ pub enum Outcome {
     Error(ProtocolError),
 }
 
-impl From<Event<'_>> for Outcome {
-    fn from(event: Event<'_>) -> Self {
-        match event {
-            Event::Message { kind, payload } => match kind {
-                MessageKind::Text => {
-                    Self::Text(String::from_utf8(payload.to_vec()).expect("texts are UTF-8"))
-                }
-                MessageKind::Binary => Self::Binary(payload.to_vec()),
-            },
-            Event::Ping(payload) => Self::Ping(payload.to_vec()),
-            Event::Pong(payload) => Self::Pong(payload.to_vec()),
-            Event::Close(frame) => {
-                Self::Close(frame.map(|frame| (frame.code.get(), frame.reason.to_owned())))
-            }
+impl Outcome {
+    fn of_message(kind: MessageKind, payload: Vec<u8>) -> Self {
+        match kind {
+            MessageKind::Text => Self::Text(String::from_utf8(payload).expect("texts are UTF-8")),
+            MessageKind::Binary => Self::Binary(payload),
         }
+    }
+}
+
+/// What has come, with whole messages in place of their parts.
+#[derive(Default)]
+struct Outcomes {
+    list: Vec<Outcome>,
+    /// The parts of a message that is not complete.
+    parts: Option<Vec<u8>>,
+}
+
+impl Outcomes {
+    fn add(&mut self, event: Event<'_>) {
+        self.list.push(match event {
+            Event::Message { kind, payload } => {
+                assert!(self.parts.is_none(), "a message inside another one");
+                Outcome::of_message(kind, payload.to_vec())
+            }
+            Event::Part {
+                kind,
+                payload,
+                is_first,
+                is_last,
+            } => {
+                assert_eq!(is_first, self.parts.is_none());
+                assert!(is_last || !payload.is_empty());
+                assert!(kind == MessageKind::Binary || str::from_utf8(&payload).is_ok());
+                let parts = self.parts.get_or_insert_default();
+                parts.extend_from_slice(&payload);
+                if !is_last {
+                    return;
+                }
+                Outcome::of_message(kind, self.parts.take().unwrap_or_default())
+            }
+            Event::Ping(payload) => Outcome::Ping(payload.to_vec()),
+            Event::Pong(payload) => Outcome::Pong(payload.to_vec()),
+            Event::Close(frame) => {
+                Outcome::Close(frame.map(|frame| (frame.code.get(), frame.reason.to_owned())))
+            }
+        });
     }
 }
 
@@ -101,11 +135,51 @@ pub fn receive(
     bytes: &[u8],
     delivery: Delivery,
 ) -> Vec<Outcome> {
+    let make = || Receiver::with_deflate(limits, deflate);
+    let (outcomes, used) = receive_by(make, bytes, delivery);
+    let most_held = match deflate {
+        None => bytes.len(),
+        Some(_) => bytes.len() * INFLATION,
+    };
+    check_memory(&used, most_held.try_into().unwrap_or(u64::MAX), limits);
+    outcomes
+}
+
+/// The same by a receiver that hands out messages in parts. The outcomes have whole messages.
+///
+/// # Panics
+///
+/// If the receiver exceeds its limits.
+#[must_use]
+pub fn receive_in_parts(
+    limits: Limits,
+    deflate: Option<DeflateParameters>,
+    bytes: &[u8],
+    delivery: Delivery,
+) -> Vec<Outcome> {
+    let make = || Receiver::with_deflate(limits, deflate).in_parts();
+    let (outcomes, used) = receive_by(make, bytes, delivery);
+    assert!(
+        used.bytes_max <= CONSTANT_IN_PARTS,
+        "{} bytes of memory for parts",
+        used.bytes_max
+    );
+    outcomes
+}
+
+fn receive_by(
+    make: impl FnOnce() -> Receiver,
+    bytes: &[u8],
+    delivery: Delivery,
+) -> (Vec<Outcome>, AllocationInfo) {
     let mut bytes = bytes.to_vec();
-    let mut outcomes = Vec::with_capacity(bytes.len() / SHORTEST_FRAME + 2);
+    let mut outcomes = Outcomes {
+        list: Vec::with_capacity(bytes.len() / SHORTEST_FRAME + 2),
+        parts: None,
+    };
     let mut pieces = Pieces::new(delivery);
     let used = measure(|| {
-        let mut receiver = Receiver::with_deflate(limits, deflate);
+        let mut receiver = make();
         let mut input = bytes.as_mut_slice();
         while !input.is_empty() {
             let len = pieces.next_len().min(input.len());
@@ -113,13 +187,8 @@ pub fn receive(
             pieces.feed(&mut receiver, piece, &mut outcomes);
         }
     });
-    let most_held = match deflate {
-        None => bytes.len(),
-        Some(_) => bytes.len() * INFLATION,
-    };
-    check_memory(&used, most_held.try_into().unwrap_or(u64::MAX), limits);
-    check_outcomes(bytes.len(), &outcomes);
-    outcomes
+    check_outcomes(bytes.len(), &outcomes.list);
+    (outcomes.list, used)
 }
 
 /// Checks the memory used. `received` is the number of bytes of all messages, inflated.
@@ -180,7 +249,7 @@ impl Pieces {
         }
     }
 
-    fn feed(&self, receiver: &mut Receiver, mut piece: &mut [u8], outcomes: &mut Vec<Outcome>) {
+    fn feed(&self, receiver: &mut Receiver, mut piece: &mut [u8], outcomes: &mut Outcomes) {
         if matches!(self.delivery, Delivery::Pieces(_)) {
             receiver.release();
             while let Some(spare) = receiver.spare() {
@@ -203,11 +272,11 @@ impl Pieces {
 }
 
 /// Keeps the outcome, whose memory is not the receiver's. Returns whether there was one.
-fn note(received: Result<Option<Event<'_>>, ProtocolError>, outcomes: &mut Vec<Outcome>) -> bool {
-    let len = outcomes.len();
+fn note(received: Result<Option<Event<'_>>, ProtocolError>, outcomes: &mut Outcomes) -> bool {
+    let is_any = !matches!(received, Ok(None));
     opt_out(|| match received {
-        Ok(event) => outcomes.extend(event.map(Outcome::from)),
-        Err(error) => outcomes.push(Outcome::Error(error)),
+        Ok(event) => event.into_iter().for_each(|event| outcomes.add(event)),
+        Err(error) => outcomes.list.push(Outcome::Error(error)),
     });
-    outcomes.len() > len
+    is_any
 }

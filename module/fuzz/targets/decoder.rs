@@ -4,7 +4,7 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use websocket_fuzz::receive::{Delivery, Settings, receive};
+use websocket_fuzz::receive::{Delivery, Settings, receive, receive_in_parts};
 
 fuzz_target!(|input: &[u8]| {
     let Some((&settings, bytes)) = input.split_first() else {
@@ -17,6 +17,13 @@ fuzz_target!(|input: &[u8]| {
             receive(limits, None, bytes, delivery),
             whole,
             "{delivery:?}"
+        );
+    }
+    for delivery in [delivery, Delivery::Bytes, Delivery::Whole] {
+        assert_eq!(
+            receive_in_parts(limits, None, bytes, delivery),
+            whole,
+            "in parts, {delivery:?}"
         );
     }
 });

@@ -8,7 +8,7 @@ use mod_websocket::protocol::{
     DeflateContext, DeflateLevel, DeflateParameters, Deflater, FrameHeader, Limits, MaskingKey,
     Opcode, Rsv,
 };
-use websocket_fuzz::receive::{Delivery, Outcome, Settings, receive};
+use websocket_fuzz::receive::{Delivery, Outcome, Settings, receive, receive_in_parts};
 
 fuzz_target!(|input: &[u8]| {
     let Some((&settings, bytes)) = input.split_first() else {
@@ -34,8 +34,24 @@ fuzz_target!(|input: &[u8]| {
         let outcomes = receive(limits, Some(parameters), bytes, delivery);
         assert_eq!(outcomes, whole, "{delivery:?}");
     }
+    for delivery in [delivery, Delivery::Bytes, Delivery::Whole] {
+        let outcomes = receive_in_parts(limits, Some(parameters), bytes, delivery);
+        assert!(
+            is_same_or_earlier(&outcomes, &whole),
+            "in parts, {delivery:?}: {outcomes:?}\nbut {whole:?}"
+        );
+    }
     check_round_trip(limits, parameters, whole);
 });
+
+/// Whether the outcomes are the same. In parts, a mistake in a message may be found earlier: a
+/// receiver that waits for the end of the message does not inflate all that has come.
+fn is_same_or_earlier(in_parts: &[Outcome], whole: &[Outcome]) -> bool {
+    match (in_parts, whole) {
+        ([before @ .., Outcome::Error(_)], [all @ .., Outcome::Error(_)]) => all.starts_with(before),
+        _ => in_parts == whole,
+    }
+}
 
 fn check_round_trip(limits: Limits, parameters: DeflateParameters, received: Vec<Outcome>) {
     let is_message = |outcome: &Outcome| matches!(outcome, Outcome::Text(_) | Outcome::Binary(_));

@@ -33,6 +33,8 @@ pub struct Attachment {
     ending: OnceLock<Box<abi::Ending>>,
     /// What the plugin wants called when there is room in a queue again.
     on_drain: Mutex<Option<abi::OnDrain>>,
+    /// What gets the client's messages, if the plugin wants them in parts.
+    on_part: Mutex<Option<abi::OnPart>>,
     /// Made for the first event. `None` means that the connection has ended.
     mailbox: OnceLock<Option<Box<Mailbox>>>,
     /// Whether each frame is logged.
@@ -85,6 +87,7 @@ impl Attachment {
             topics,
             ending: OnceLock::new(),
             on_drain: Mutex::new(None),
+            on_part: Mutex::new(None),
             mailbox: OnceLock::new(),
             traces_frames: request.is_logged(Level::Trace4),
         }
@@ -198,6 +201,22 @@ impl Attachment {
     #[must_use]
     pub fn on_drain(&self) -> Option<abi::OnDrain> {
         *self.on_drain.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Sets what gets the client's messages in parts; `None`: they come whole. Returns `false` if the
+    /// connection is open already.
+    pub(super) fn set_on_part(&self, on_part: Option<abi::OnPart>) -> bool {
+        let is_early = !self.is_open.load(Ordering::Acquire);
+        if is_early {
+            *self.on_part.lock().unwrap_or_else(PoisonError::into_inner) = on_part;
+        }
+        is_early
+    }
+
+    /// What gets the client's messages, if the plugin wants them in parts.
+    #[must_use]
+    pub fn on_part(&self) -> Option<abi::OnPart> {
+        *self.on_part.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// From now on, setting a response header changes nothing.

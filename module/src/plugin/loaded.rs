@@ -1,6 +1,6 @@
 //! A plugin whose library is loaded and whose table has been checked.
 
-use std::ffi::c_void;
+use std::ffi::{c_int, c_void};
 use std::ptr::{self, NonNull};
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -200,16 +200,37 @@ impl LoadedPlugin {
             Code::Library { on_message, .. } => *on_message,
             Code::BuiltIn(answer) => return server.send_text(&answer()),
         };
-        let kind = match kind {
-            MessageKind::Text => abi::MESSAGE_TYPE_TEXT,
-            MessageKind::Binary => abi::MESSAGE_TYPE_BINARY,
-        };
+        let kind = number_of(kind);
         let len = payload.len();
         // SAFETY: `private` came from `connect` on the same server. `Payload` guarantees that `len`
         // bytes and one more may be written from its pointer on. The pointer comes from a slice, so
         // it is never null.
         unsafe {
             on_message(private.0, server.as_abi(), kind, payload.as_mut_ptr(), len);
+        }
+    }
+
+    /// Hands a part of a message to the plugin, as [`message`](Self::message) does a whole one.
+    pub fn part(
+        &self,
+        private: Private,
+        server: &Server,
+        on_part: abi::OnPart,
+        (kind, payload): (MessageKind, &mut Payload<'_>),
+        is_last: bool,
+    ) {
+        let (kind, len) = (number_of(kind), payload.len());
+        let is_last = c_int::from(is_last);
+        // SAFETY: the plugin has set this callback for `server`. The rest is as for `on_message`.
+        unsafe {
+            on_part(
+                private.0,
+                server.as_abi(),
+                kind,
+                payload.as_mut_ptr(),
+                len,
+                is_last,
+            );
         }
     }
 
@@ -287,5 +308,12 @@ impl LoadedPlugin {
             // SAFETY: called once, with the table init returned.
             unsafe { destroy(table.as_ptr()) }
         }
+    }
+}
+
+const fn number_of(kind: MessageKind) -> c_int {
+    match kind {
+        MessageKind::Text => abi::MESSAGE_TYPE_TEXT,
+        MessageKind::Binary => abi::MESSAGE_TYPE_BINARY,
     }
 }

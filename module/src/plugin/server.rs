@@ -32,7 +32,7 @@ thread_local! {
 #[repr(C)]
 pub struct Server {
     attached: Mutex<Option<Attached>>,
-    table: abi::VariableServer,
+    table: abi::PartServer,
     successor: Successor,
 }
 
@@ -60,10 +60,11 @@ unsafe impl Sync for Server {}
 impl Server {
     /// A server with the functions of `table` and no connection yet.
     #[must_use]
-    pub(super) fn create(mut table: abi::VariableServer) -> Arc<Self> {
+    pub(super) fn create(mut table: abi::PartServer) -> Arc<Self> {
         Arc::new_cyclic(|server: &Weak<Self>| {
-            table.events.flow.ending.topics.table.extended.base.state =
-                server.as_ptr().cast_mut().cast();
+            let variables = &mut table.variables;
+            let topics = &mut variables.events.flow.ending.topics;
+            topics.table.extended.base.state = server.as_ptr().cast_mut().cast();
             Self {
                 table,
                 attached: Mutex::new(None),
@@ -75,7 +76,7 @@ impl Server {
     /// The pointer that the plugin gets.
     #[must_use]
     pub fn as_abi(&self) -> *const abi::WebSocketServer {
-        &raw const self.table.events.flow.ending.topics.table.extended.base
+        (&raw const self.table).cast()
     }
 
     /// Makes the table stand for this connection.

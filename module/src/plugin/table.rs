@@ -18,20 +18,23 @@ use crate::protocol::Opcode;
 
 /// The table of a [`Server`](super::server::Server) without its state. A null state stands for no
 /// connection.
-pub(super) const TABLE: abi::VariableServer = abi::VariableServer {
-    events: abi::EventServer {
-        flow: abi::FlowServer {
-            ending: abi::EndingServer {
-                topics: TOPICS,
-                ending,
-                buffered,
+pub(super) const TABLE: abi::PartServer = abi::PartServer {
+    variables: abi::VariableServer {
+        events: abi::EventServer {
+            flow: abi::FlowServer {
+                ending: abi::EndingServer {
+                    topics: TOPICS,
+                    ending,
+                    buffered,
+                },
+                pause,
+                on_drain,
             },
-            pause,
-            on_drain,
+            post,
         },
-        post,
+        variable,
     },
-    variable,
+    on_part,
 };
 
 const TOPICS: abi::TopicServer = abi::TopicServer {
@@ -48,7 +51,7 @@ const TOPICS: abi::TopicServer = abi::TopicServer {
 
 const EXTENDED: abi::ExtendedServer = abi::ExtendedServer {
     base: abi::WebSocketServer {
-        size: abi::VariableServer::SIZE,
+        size: abi::PartServer::SIZE,
         version: abi::WEBSOCKET_SERVER_VERSION_1,
         state: ptr::null_mut(),
         request,
@@ -70,11 +73,11 @@ const EXTENDED: abi::ExtendedServer = abi::ExtendedServer {
 /// A table that stands for no connection. It is valid for as long as the module is loaded.
 pub(super) fn unattached() -> *const abi::WebSocketServer {
     /// A table behind a shared reference.
-    struct Shared(abi::VariableServer);
+    struct Shared(abi::PartServer);
     // SAFETY: nothing writes to the table, and its one pointer is null.
     unsafe impl Sync for Shared {}
     static UNATTACHED: Shared = Shared(TABLE);
-    &raw const UNATTACHED.0.events.flow.ending.topics.table.extended.base
+    (&raw const UNATTACHED.0).cast()
 }
 
 unsafe extern "system" fn request(server: *const abi::WebSocketServer) -> *mut abi::RequestRec {
@@ -379,6 +382,18 @@ unsafe extern "system" fn on_drain(
             attached.set_on_drain(callback);
             Some(())
         });
+    }
+}
+
+unsafe extern "system" fn on_part(
+    server: *const abi::WebSocketServer,
+    callback: Option<abi::OnPart>,
+) -> c_int {
+    // SAFETY: a plugin passes the table it was given.
+    unsafe {
+        with_attached(server, 0, |attached, _| {
+            Some(c_int::from(attached.set_on_part(callback)))
+        })
     }
 }
 

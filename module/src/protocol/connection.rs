@@ -47,6 +47,15 @@ pub enum Action<'a> {
         /// The whole message, unmasked and inflated; text is valid UTF-8.
         payload: Payload<'a>,
     },
+    /// Hand this part of a message to the application.
+    DeliverPart {
+        /// Text or binary.
+        kind: MessageKind,
+        /// The part, unmasked and inflated; that of a text ends between two characters.
+        payload: Payload<'a>,
+        /// Whether the message ends with this part.
+        is_last: bool,
+    },
     /// Send a pong with this payload.
     Pong(&'a [u8]),
     /// The client has closed, with this close frame (`None`: an empty one). Answer with a close
@@ -168,8 +177,8 @@ impl Connection {
         self.keepalive.round_trip()
     }
 
-    /// What is due at the end of a turn, when everything is written that the client takes. So many
-    /// messages of the client have been `received`, and what it has sent may be `unread`.
+    /// What is due at the end of a turn, when everything is written that the client takes. `received`
+    /// changes with each message or part of the client, and what it has sent may be `unread`.
     pub fn due(
         &mut self,
         output: OutputState,
@@ -188,7 +197,7 @@ impl Connection {
             } else {
                 unread
             },
-            messages_received: received,
+            received,
             unfinished: self.receiver.unfinished(),
         };
         let due = self.keepalive.due(findings, outgoing);
@@ -243,6 +252,18 @@ impl Connection {
             &mut self.keepalive,
             &mut self.got_close,
         )
+    }
+
+    /// Whether messages are handed out in parts.
+    #[must_use]
+    pub fn is_in_parts(&self) -> bool {
+        self.receiver.is_in_parts()
+    }
+
+    /// See [`Receiver::is_pending`].
+    #[must_use]
+    pub fn is_pending(&self) -> bool {
+        self.receiver.is_pending()
     }
 
     /// Where the next bytes may be read to directly. See [`Receiver::spare`].
@@ -378,6 +399,16 @@ fn action<'a>(
 ) -> Option<Action<'a>> {
     Some(match received.transpose()? {
         Ok(Event::Message { kind, payload }) => Action::Deliver { kind, payload },
+        Ok(Event::Part {
+            kind,
+            payload,
+            is_last,
+            ..
+        }) => Action::DeliverPart {
+            kind,
+            payload,
+            is_last,
+        },
         Ok(Event::Ping(payload)) => Action::Pong(payload),
         Ok(Event::Pong(payload)) => {
             keepalive.pong(payload);

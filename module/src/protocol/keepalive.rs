@@ -82,8 +82,8 @@ pub(super) struct Findings {
     pub(super) output: OutputState,
     /// What of the client's bytes was not read.
     pub(super) unread: Unread,
-    /// How many messages of the client have arrived.
-    pub(super) messages_received: u64,
+    /// A number that grows with each message, or part of one, that the plugin gets.
+    pub(super) received: u64,
     /// If a frame or message has begun and not ended: a number that changes when more arrives.
     pub(super) unfinished: Option<u32>,
 }
@@ -303,7 +303,7 @@ impl Keepalive {
         if self.idle_timeout.is_off() {
             return Ok(None);
         }
-        let messages = findings.messages_received + outgoing.messages_sent();
+        let messages = findings.received.wrapping_add(outgoing.messages_sent());
         let is_busy = matches!(findings.output, OutputState::Pending { .. });
         if is_busy || messages != self.messages {
             self.messages = messages;

@@ -26,6 +26,9 @@ const USUAL_RATIO: usize = 4;
 /// The smallest room for inflated data, in bytes.
 const MIN_INFLATED: usize = 512;
 
+/// The most bytes of a message that are handed out at once if it comes in parts.
+pub(super) const PART: usize = 64 * 1024;
+
 /// The type of a message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum MessageKind {
@@ -82,6 +85,10 @@ pub(super) struct Assembly {
     /// The number of bytes of a text that are checked to be UTF-8. At most three bytes after them
     /// are checked again when more arrives, so that no state of the check must be kept.
     validated: usize,
+    /// How many bytes of the message came before `bytes`: they were handed out in parts.
+    passed: u64,
+    /// How many of `bytes` are handed out at the moment.
+    lent: usize,
 }
 
 impl Assembly {
@@ -90,11 +97,18 @@ impl Assembly {
         self.fragments = 1;
         self.len = 0;
         self.validated = 0;
+        self.passed = 0;
+        self.lent = 0;
     }
 
     #[inline]
     pub(super) fn is_under_way(&self) -> bool {
         self.kind.is_some()
+    }
+
+    /// The type of the message in progress.
+    pub(super) fn kind(&self) -> Option<MessageKind> {
+        self.kind
     }
 
     /// The memory that the buffer takes, in bytes.
@@ -113,9 +127,60 @@ impl Assembly {
         self.fragments
     }
 
-    /// The number of bytes of the message in progress that have arrived.
+    /// The number of bytes of the message in progress that have arrived and are kept here.
     pub(super) fn len(&self) -> usize {
         self.len
+    }
+
+    /// The number of bytes of the message in progress that were handed out in parts.
+    pub(super) fn passed(&self) -> u64 {
+        self.passed
+    }
+
+    /// The number of bytes of the message in progress that have arrived.
+    pub(super) fn total(&self) -> u64 {
+        self.passed.saturating_add(self.len as u64)
+    }
+
+    /// Whether there is anything to hand out before the message is complete.
+    pub(super) fn has_part(&self) -> bool {
+        self.is_under_way() && self.part_len() > self.lent
+    }
+
+    /// What can be handed out before the message is complete: whole characters of a text.
+    pub(super) fn part(&self) -> &[u8] {
+        &self.bytes[..self.part_len()]
+    }
+
+    fn part_len(&self) -> usize {
+        if self.kind == Some(MessageKind::Text) {
+            self.validated
+        } else {
+            self.len
+        }
+    }
+
+    /// Hands out the part that has arrived. [`take_back`](Self::take_back) removes it.
+    ///
+    /// # Errors
+    ///
+    /// [`ProtocolError::NoMemory`].
+    pub(super) fn lend_part(&mut self) -> Result<Payload<'_>, ProtocolError> {
+        self.lengthen(self.len + BEHIND, None)?;
+        self.lent = self.part_len();
+        Ok(Payload::new(&mut self.bytes[..self.lent + BEHIND]))
+    }
+
+    /// Removes what was handed out as a part.
+    pub(super) fn take_back(&mut self) {
+        let lent = mem::take(&mut self.lent);
+        if lent > 0 {
+            // At most the beginning of a character is left.
+            self.bytes.copy_within(lent..self.len, 0);
+            self.len -= lent;
+            self.validated = self.validated.saturating_sub(lent);
+            self.passed = self.passed.saturating_add(lent as u64);
+        }
     }
 
     /// Appends `piece`, which is still masked. The frame has `expected` bytes left, including those

@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use super::close::CloseFrame;
 use super::deflate::Inflater;
-use super::message::Assembly;
+use super::message::{Assembly, PART};
 use super::{
     DeflateParameters, Input, Limits, MaskingKey, MessageKind, Opcode, Payload, ProtocolError, Rsv,
 };
@@ -16,6 +16,7 @@ pub use event::Event;
 mod event;
 mod header;
 mod partial;
+mod parts;
 #[cfg(test)]
 mod tests;
 
@@ -47,6 +48,8 @@ pub struct Receiver {
     progress: u32,
     /// Set if compression was negotiated.
     inflater: Option<Box<Inflater>>,
+    /// Messages are handed out in parts.
+    in_parts: bool,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -86,6 +89,8 @@ impl Frame {
 enum Ready {
     /// In the receiver.
     Message(MessageKind),
+    /// In the receiver, a part of a message that goes on.
+    Part(MessageKind),
     /// In the input.
     WholeControl(Opcode, Range<usize>),
     /// In the receiver.
@@ -110,6 +115,7 @@ impl Receiver {
             message: Assembly::default(),
             progress: 0,
             inflater: deflate.map(|agreed| Box::new(Inflater::new(&agreed))),
+            in_parts: false,
         }
     }
 
@@ -137,7 +143,11 @@ impl Receiver {
                 }
             };
         }
-        let ready = self.advance(input);
+        let ready = if self.in_parts {
+            self.advance_to_part(input)
+        } else {
+            self.advance(input)
+        };
         self.conclude(ready, Some(input))
     }
 
@@ -178,12 +188,14 @@ impl Receiver {
     #[must_use]
     pub fn spare(&mut self) -> Option<&mut [u8]> {
         let frame = self.directly_read_frame()?;
-        if let Err(error) = self.message.make_room(frame.missing) {
+        self.message.take_back();
+        let wanted = frame.missing.min(self.room_for_part());
+        if let Err(error) = self.message.make_room(wanted) {
             self.message = Assembly::default();
             self.state = State::Failed(error);
             return None;
         }
-        Some(self.message.room(frame.missing))
+        Some(self.message.room(wanted))
     }
 
     /// Accepts `n` bytes that were written to the front of [`spare`](Self::spare).
@@ -196,7 +208,7 @@ impl Receiver {
     ///
     /// If `n` is more than the length of that buffer.
     pub fn filled(&mut self, n: usize) -> Result<Option<Event<'_>>, ProtocolError> {
-        let ready = self.take_filled(n);
+        let ready = self.take_filled(n).map(|ready| self.or_part(ready));
         self.conclude(ready, None)
     }
 
@@ -211,6 +223,7 @@ impl Receiver {
     /// Frees buffers that contain nothing. Call it when the connection becomes idle. A busy
     /// connection benefits from the buffer of its last message.
     pub fn release(&mut self) {
+        self.message.take_back();
         self.message.release();
     }
 
@@ -284,10 +297,17 @@ impl Receiver {
             (Ready::WholeControl(opcode, place), Some(input)) => {
                 Event::of_control(opcode, input.bytes(place), allow_reserved)
             }
+            (Ready::Message(kind), _) if self.message.passed() > 0 => Ok(Event::Part {
+                kind,
+                payload: self.message.payload(),
+                is_first: false,
+                is_last: true,
+            }),
             (Ready::Message(kind), _) => Ok(Event::Message {
                 kind,
                 payload: self.message.payload(),
             }),
+            (Ready::Part(kind), _) => self.lend_part(kind),
             (Ready::Control(opcode) | Ready::WholeControl(opcode, _), _) => {
                 Event::of_control(opcode, self.control.bytes(), allow_reserved)
             }
@@ -297,6 +317,11 @@ impl Receiver {
     /// Processes `input` step by step until an event is ready.
     fn advance(&mut self, input: &mut Input<'_>) -> Result<Option<Ready>, ProtocolError> {
         loop {
+            if self.in_parts
+                && let Some(part) = self.full_part()?
+            {
+                return Ok(Some(part));
+            }
             let ready = match self.state {
                 State::Header => {
                     let rules = Rules {
@@ -372,7 +397,8 @@ impl Receiver {
 
     /// Takes the available part of a frame's payload.
     fn take_payload(&mut self, frame: Frame, input: &mut Input<'_>) -> Result<(), ProtocolError> {
-        let piece = input.take_some(frame.missing);
+        let most = frame.missing.min(self.room_for_part());
+        let piece = input.take_some(most);
         let n = piece.len();
         self.note_progress(frame.opcode.is_control());
         if frame.opcode.is_control() {
@@ -382,7 +408,9 @@ impl Receiver {
             let limit = self.limits.max_message_size;
             inflater.inflate(piece, &mut self.message, limit)?;
         } else {
-            self.message.copy(piece, frame.missing)?;
+            // Parts need no room for what follows.
+            let expected = if self.in_parts { n } else { frame.missing };
+            self.message.copy(piece, expected)?;
             self.message.absorb(n, frame.key, frame.received)?;
         }
         if frame.opcode == Opcode::Close {

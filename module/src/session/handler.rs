@@ -21,6 +21,8 @@ pub(super) struct Handler<'a, A, S> {
     pub(super) traces: bool,
     /// How many messages the client may have sent by now, since the connection opened.
     pub(super) last: u64,
+    /// Whether the application gets messages in parts.
+    pub(super) in_parts: bool,
     /// Whether the client's messages are dropped, because the plugin has paused and nothing is
     /// waited for but the client's close frame.
     pub(super) drops: bool,
@@ -49,6 +51,7 @@ impl<A: Application, S: Stream> Handler<'_, A, S> {
         input: &mut Input<'_>,
         received: &mut Traffic,
     ) -> Handled {
+        let is_simple = !self.drops && !self.in_parts;
         while !self.is_paused() {
             // A local count stays in registers, and one comparison stands for all rare cases.
             let mut whole = Traffic::default();
@@ -57,9 +60,7 @@ impl<A: Application, S: Stream> Handler<'_, A, S> {
             } else {
                 self.last.saturating_sub(received.messages)
             };
-            while !self.drops
-                && let Some((kind, mut payload)) = connection.whole_message(input)
-            {
+            while is_simple && let Some((kind, mut payload)) = connection.whole_message(input) {
                 let length = payload.len();
                 if whole.messages >= quick
                     && !self.admits(received.messages + whole.messages, kind, length)
@@ -121,8 +122,38 @@ impl<A: Application, S: Stream> Handler<'_, A, S> {
             return false;
         }
         received.add(Traffic::message(payload.len()));
+        match self.in_parts {
+            _ if self.drops => {}
+            true => self.application.part(kind, payload, true),
+            false => self.application.message(kind, payload),
+        }
+        true
+    }
+
+    /// Hands a part of a message to the application. Returns whether the client may send the
+    /// message, which counts when it is complete.
+    fn deliver_part(
+        &self,
+        kind: MessageKind,
+        payload: &mut Payload<'_>,
+        is_last: bool,
+        received: &mut Traffic,
+    ) -> bool {
+        if is_last && received.messages >= self.last {
+            return false;
+        }
+        received.add(Traffic {
+            messages: u64::from(is_last),
+            bytes: payload.len() as u64,
+        });
+        if self.traces {
+            let which = if is_last { "the last part" } else { "a part" };
+            let kind = format!("{kind:?}").to_lowercase();
+            let length = payload.len();
+            self.trace(|| format!("received {which} of a {kind} message, {length} bytes"));
+        }
         if !self.drops {
-            self.application.message(kind, payload);
+            self.application.part(kind, payload, is_last);
         }
         true
     }
@@ -149,6 +180,11 @@ impl<A: Application, S: Stream> Handler<'_, A, S> {
             Action::Deliver { kind, mut payload } => {
                 return self.deliver(kind, &mut payload, received);
             }
+            Action::DeliverPart {
+                kind,
+                mut payload,
+                is_last,
+            } => return self.deliver_part(kind, &mut payload, is_last, received),
             Action::Pong(payload) => {
                 if self.traces {
                     self.trace(|| format!("received a ping of {} bytes", payload.len()));

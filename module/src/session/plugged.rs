@@ -11,6 +11,7 @@ use crate::httpd::quota::Place;
 use crate::plugin::{Attachment, LoadedPlugin, Private, ServerLease};
 use crate::protocol::{Account, MessageKind, Payload};
 use crate::registry::Registration;
+use websocket_plugin::abi;
 
 /// A plugin that has accepted a connection, and everything that is kept for it.
 pub struct Plugged {
@@ -18,6 +19,8 @@ pub struct Plugged {
     private: Private,
     server: ServerLease,
     attachment: Arc<Attachment>,
+    /// What gets the client's messages, if the plugin wants them in parts.
+    on_part: Option<abi::OnPart>,
     _registration: Registration,
     _place: Place,
     /// Dropped last, when the plugin no longer uses the request.
@@ -38,11 +41,18 @@ impl Plugged {
             plugin,
             private,
             server,
+            on_part: attachment.on_part(),
             attachment,
             _registration: registration,
             _place: place,
             memory: Some(memory),
         }
+    }
+
+    /// Whether the plugin wants messages in parts.
+    #[must_use]
+    pub fn is_in_parts(&self) -> bool {
+        self.on_part.is_some()
     }
 
     /// Makes the plugin do without the request, which is about to end. Called by the handler's
@@ -61,6 +71,13 @@ impl Application for Plugged {
     fn message(&self, kind: MessageKind, payload: &mut Payload<'_>) {
         self.plugin
             .message(self.private, &self.server, kind, payload);
+    }
+
+    fn part(&self, kind: MessageKind, payload: &mut Payload<'_>, is_last: bool) {
+        if let Some(on_part) = self.on_part {
+            let (plugin, private) = (&self.plugin, self.private);
+            plugin.part(private, &self.server, on_part, (kind, payload), is_last);
+        }
     }
 
     fn drained(&self) {

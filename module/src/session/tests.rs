@@ -1,6 +1,7 @@
 //! Sessions with a scripted stream and a scripted application.
 
 mod drain;
+mod parts;
 mod pause;
 mod timers;
 
@@ -223,6 +224,13 @@ impl Application for Plugin {
         (self.on_message)(payload);
     }
 
+    fn part(&self, _: MessageKind, payload: &mut Payload<'_>, is_last: bool) {
+        let end = if is_last { "." } else { "" };
+        let text = String::from_utf8_lossy(payload).into_owned();
+        self.events.push(format!("message {text}{end}"));
+        (self.on_message)(payload);
+    }
+
     fn handle_event(&self, now: Instant) -> bool {
         let mut timers = self.events.timers.borrow_mut();
         let is_due = timers.first().is_some_and(|timer| *timer <= now);
@@ -295,6 +303,20 @@ impl Case {
         slow_client: SlowClient,
         on_message: impl FnOnce(Arc<Output<Wire>>) -> OnMessage,
     ) -> Self {
+        let limits = Limits {
+            max_message_size: 1 << 20,
+            max_fragments: 16_384,
+            allow_reserved_status_codes: false,
+        };
+        Self::receiving(Receiver::new(limits), lifespan, slow_client, on_message)
+    }
+
+    fn receiving(
+        receiver: Receiver,
+        lifespan: &Lifespan,
+        slow_client: SlowClient,
+        on_message: impl FnOnce(Arc<Output<Wire>>) -> OnMessage,
+    ) -> Self {
         let (wire, home) = (Wire::default(), Arc::new(Loop::default()));
         let timeout = Some(Duration::from_secs(60));
         let policy = QueuePolicy {
@@ -310,17 +332,11 @@ impl Case {
         );
         wire.take(1 << 30);
         output.open(wire.clone());
-        let limits = Limits {
-            max_message_size: 1 << 20,
-            max_fragments: 16_384,
-            allow_reserved_status_codes: false,
-        };
         let events = Rc::new(Events::default());
         let plugin = Plugin {
             on_message: on_message(Arc::clone(&output)),
             events: Rc::clone(&events),
         };
-        let receiver = Receiver::new(limits);
         let started = Instant::now();
         let connection = Connection::new(receiver, Version::V13, timeout, lifespan, started);
         let session = Session::new(connection, Arc::clone(&output), plugin);

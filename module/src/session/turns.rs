@@ -144,7 +144,7 @@ impl<A: Application, S: Stream> Session<A, S> {
         let next = self.take_turn(buffer, now);
         let next = self.or_when_due(next);
         let received = self.received.since(before);
-        if received.messages > 0 {
+        if received != Traffic::default() {
             let took = self.ended.saturating_duration_since(now);
             let meter = self.output.meter();
             meter.turn(received, self.connection.take_inflated(), took);
@@ -308,7 +308,8 @@ impl<A: Application, S: Stream> Session<A, S> {
                 Progress::At(output) => output,
                 Progress::Broken(error) => return self.lose(&error),
             };
-            let received = self.received.messages;
+            // One of them changes with each message or part.
+            let received = self.received.messages.wrapping_add(self.received.bytes);
             let due = self
                 .connection
                 .due(output, rest.unread(), received, &*self.output);

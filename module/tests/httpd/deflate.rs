@@ -16,7 +16,7 @@ use crate::support::frame::masked;
 use crate::support::{Client, Context, Handshake, Opcode};
 
 /// RSV1, which marks a compressed message.
-const RSV1: u8 = 0x40;
+pub(crate) const RSV1: u8 = 0x40;
 
 /// The end of a message that its sender removes.
 const TAIL: [u8; 4] = [0, 0, 0xff, 0xff];
@@ -78,7 +78,7 @@ impl<S: Read + Write> Deflated<S> {
     }
 
     /// The payload of a compressed message.
-    fn deflate(&mut self, message: &[u8]) -> Result<Vec<u8>> {
+    pub(crate) fn deflate(&mut self, message: &[u8]) -> Result<Vec<u8>> {
         if message.is_empty() {
             // Section 7.2.3.6: a stream that has just been flushed outputs nothing for an empty
             // message.

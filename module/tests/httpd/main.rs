@@ -40,6 +40,7 @@ mod message_rate;
 mod messages;
 mod mistakes;
 mod origin;
+mod parts;
 mod plain_requests;
 mod proxies;
 mod redirects;
@@ -88,6 +89,7 @@ const THEMES: &[&[Case]] = &[
     refusals::CASES,
     response_headers::CASES,
     messages::CASES,
+    parts::CASES,
     malformed::CASES,
     deflate::negotiation::CASES,
     deflate::memory::CASES,

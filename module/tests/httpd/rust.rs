@@ -21,11 +21,12 @@ use xtask::server_root::ServerRoot;
 use crate::support::{Client, Context, Handshake, PATIENCE};
 
 /// The plugins in the common library of the tests. Each example has its own library.
-const TEST_PLUGINS: [&str; 11] = [
+const TEST_PLUGINS: [&str; 12] = [
     "census",
     "clerk",
     "fragile",
     "hermit",
+    "porter",
     "scribe",
     "settings",
     "unmakeable",
@@ -91,7 +92,7 @@ pub(crate) fn site(folder: &Path, directives: &str) -> String {
     )
 }
 
-fn open(httpd: &Httpd, target: &str) -> Result<Client> {
+pub(crate) fn open(httpd: &Httpd, target: &str) -> Result<Client> {
     Client::open(httpd.address(), &Handshake::to(target))
 }
 

@@ -10,7 +10,7 @@ use std::mem::offset_of;
 pub type Variable =
     unsafe extern "system" fn(*const WebSocketServer, *const c_char) -> *const c_char;
 
-/// The complete server table of our module.
+/// The server table with variables.
 ///
 /// Check `size` before reading a field, with [`current`](Self::current).
 #[repr(C)]

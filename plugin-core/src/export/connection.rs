@@ -4,9 +4,11 @@ use super::Exported;
 use super::guard::{Panic, Scope};
 use crate::abi::{
     Ending, EndingServer, ExtendedServer, FlowServer, MESSAGE_TYPE_BINARY, MESSAGE_TYPE_TEXT,
-    ServerTable, WebSocketServer,
+    PartServer, ServerTable, WebSocketServer,
 };
-use crate::{Close, CloseCode, Disconnect, Handshake, Message, Plugin, Rejection, Sender};
+use crate::{
+    Close, CloseCode, Disconnect, Handshake, Message, MessageKind, Part, Plugin, Rejection, Sender,
+};
 use std::any::TypeId;
 use std::ffi::{c_int, c_void};
 use std::ptr;
@@ -57,6 +59,13 @@ impl<P: Exported> Connection<P> {
                 if let Some(table) = unsafe { FlowServer::current(server) } {
                     // SAFETY: as above. The callback is for connections of this type.
                     unsafe { (table.on_drain)(server, Some(on_drain::<P>)) }
+                }
+                if <P::Runs as Plugin>::IN_PARTS
+                    // SAFETY: as above.
+                    && let Some(table) = unsafe { PartServer::current(server) }
+                {
+                    // SAFETY: as above. The callback is for connections of this type.
+                    unsafe { (table.on_part)(server, Some(on_part::<P>)) };
                 }
                 let connection = Self {
                     plugin,
@@ -177,6 +186,29 @@ unsafe fn reject(server: *const WebSocketServer, rejection: &Rejection) {
     }
 }
 
+/// The connection that a callback is for, and the payload that it brings.
+///
+/// # Safety
+///
+/// `private` points to a connection of `P` that nothing else uses for `'a`. For so long `payload` is
+/// null, or has `length` bytes.
+#[inline]
+unsafe fn callee<'a, P: Exported>(
+    private: *mut c_void,
+    payload: *mut u8,
+    length: usize,
+) -> (&'a mut Connection<P>, &'a [u8]) {
+    // SAFETY: the caller guarantees both.
+    unsafe {
+        let payload: &[u8] = if payload.is_null() {
+            &[]
+        } else {
+            std::slice::from_raw_parts(payload, length)
+        };
+        (&mut *private.cast(), payload)
+    }
+}
+
 pub(super) unsafe extern "system" fn on_message<P: Exported>(
     private: *mut c_void,
     _: *const WebSocketServer,
@@ -187,14 +219,7 @@ pub(super) unsafe extern "system" fn on_message<P: Exported>(
     // SAFETY: the host passes the pointer that `on_connect` returned, and not after
     // `on_disconnect`. It never calls two callbacks of a connection at once, which permits `&mut`.
     // Its payload is valid during the call.
-    let (connection, payload) = unsafe {
-        let payload: &[u8] = if payload.is_null() {
-            &[]
-        } else {
-            std::slice::from_raw_parts(payload, length)
-        };
-        (&mut *private.cast::<Connection<P>>(), payload)
-    };
+    let (connection, payload) = unsafe { callee::<P>(private, payload, length) };
     if connection.ended {
         return length;
     }
@@ -215,6 +240,32 @@ pub(super) unsafe extern "system" fn on_message<P: Exported>(
     };
     connection.deliver(message);
     length
+}
+
+unsafe extern "system" fn on_part<P: Exported>(
+    private: *mut c_void,
+    _: *const WebSocketServer,
+    kind: c_int,
+    payload: *mut u8,
+    length: usize,
+    is_last: c_int,
+) {
+    // SAFETY: as for `on_message`.
+    let (connection, bytes) = unsafe { callee::<P>(private, payload, length) };
+    let kind = match kind {
+        MESSAGE_TYPE_TEXT => MessageKind::Text,
+        MESSAGE_TYPE_BINARY => MessageKind::Binary,
+        _ => return,
+    };
+    let is_last = is_last != 0;
+    let part = Part {
+        kind,
+        bytes,
+        is_last,
+    };
+    connection.call("on_part", |plugin, state, sender| {
+        plugin.on_part(state, sender, part)
+    });
 }
 
 unsafe extern "system" fn on_drain<P: Exported>(private: *mut c_void, _: *const WebSocketServer) {

@@ -2,13 +2,13 @@
 
 use super::Host;
 use super::server::Server;
+use super::unread::{Unread, Waiting};
 use crate::abi::{
     CLOSED_BY_CLIENT, CLOSED_BY_NOBODY, Ending, MESSAGE_TYPE_BINARY, MESSAGE_TYPE_CLOSE,
     MESSAGE_TYPE_PING, MESSAGE_TYPE_TEXT,
 };
-use crate::{AsMessage, CloseCode, IntoClose, Message};
+use crate::{AsMessage, CloseCode, IntoClose, MessageKind, Part};
 use std::cell::{Cell, RefCell};
-use std::collections::VecDeque;
 use std::ffi::{c_int, c_void};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -21,8 +21,8 @@ pub struct Client<'h> {
     host: &'h Host,
     server: Arc<Server>,
     private: *mut c_void,
-    /// Messages that the plugin has not got yet: type and payload.
-    unread: RefCell<VecDeque<(c_int, Vec<u8>)>>,
+    /// Messages that the plugin has not got yet.
+    unread: RefCell<Unread>,
     /// Callbacks run, and so no other may.
     is_running: Cell<bool>,
 }
@@ -50,13 +50,30 @@ impl<'h> Client<'h> {
     /// While the plugin has [paused](crate::Sender::pause) the client, the message waits. When the
     /// plugin has resumed it, the next call of [`received`](Self::received),
     /// [`receive`](Self::receive) or `send` delivers what waits.
+    ///
+    /// A plugin that has [`on_part`](crate::Plugin::on_part) gets the message as one part.
+    ///
+    /// # Panics
+    ///
+    /// In the middle of a message that [`send_part`](Self::send_part) has begun.
     pub fn send(&mut self, message: impl AsMessage) {
-        // A plugin may write to the buffer, so give it a copy.
-        let message = match message.as_message() {
-            Message::Text(text) => (MESSAGE_TYPE_TEXT, text.as_bytes().to_vec()),
-            Message::Binary(bytes) => (MESSAGE_TYPE_BINARY, bytes.to_vec()),
-        };
-        self.unread.borrow_mut().push_back(message);
+        let mut unread = self.unread.borrow_mut();
+        assert!(!unread.is_in_message(), "a message is not complete yet");
+        unread.push(message.as_message().into(), true);
+        drop(unread);
+        self.run();
+    }
+
+    /// Sends a part of a message. A plugin that has [`on_part`](crate::Plugin::on_part) gets it at
+    /// once, as [`send`](Self::send) describes. Other plugins get the message when its last part is
+    /// sent.
+    ///
+    /// # Panics
+    ///
+    /// The kind differs from that of the part before, or a part of a text is not UTF-8.
+    pub fn send_part(&mut self, part: Part<'_>) {
+        let in_parts = self.server.on_part().is_some();
+        self.unread.borrow_mut().push(part, in_parts);
         self.run();
     }
 
@@ -75,8 +92,8 @@ impl<'h> Client<'h> {
                 // SAFETY: the plugin has posted this event to this connection, `on_connect`
                 // returned `private`, and `is_running` keeps callbacks from overlapping.
                 unsafe { on_event(self.private, self.server.table(), event.into_data()) };
-            } else if let Some((kind, payload)) = self.next_message() {
-                self.deliver(kind, payload);
+            } else if let Some(waiting) = self.next_message() {
+                self.deliver(waiting);
             } else {
                 break;
             }
@@ -84,10 +101,10 @@ impl<'h> Client<'h> {
         self.is_running.set(false);
     }
 
-    fn next_message(&self) -> Option<(c_int, Vec<u8>)> {
+    fn next_message(&self) -> Option<Waiting> {
         let mut unread = self.unread.borrow_mut();
         if !self.server.is_paused() {
-            return unread.pop_front();
+            return unread.pop();
         }
         if self.server.is_closed() {
             // httpd waits for nothing but the client's close frame.
@@ -96,13 +113,21 @@ impl<'h> Client<'h> {
         None
     }
 
-    fn deliver(&self, kind: c_int, mut payload: Vec<u8>) {
-        let (data, length) = (payload.as_mut_ptr(), payload.len());
+    fn deliver(&self, mut waiting: Waiting) {
+        let kind = match waiting.kind {
+            MessageKind::Text => MESSAGE_TYPE_TEXT,
+            MessageKind::Binary => MESSAGE_TYPE_BINARY,
+        };
+        let (data, length) = (waiting.payload.as_mut_ptr(), waiting.payload.len());
+        let is_last = c_int::from(waiting.is_last);
+        let server = self.server.table();
         // SAFETY: `on_connect` returned `private`, and `is_running` keeps callbacks from
         // overlapping.
         unsafe {
-            if let Some(on_message) = (*self.host.plugin).on_message {
-                on_message(self.private, self.server.table(), kind, data, length);
+            if let Some(on_part) = self.server.on_part() {
+                on_part(self.private, server, kind, data, length, is_last);
+            } else if let Some(on_message) = (*self.host.plugin).on_message {
+                on_message(self.private, server, kind, data, length);
             }
         }
     }

@@ -9,7 +9,8 @@ use super::topics::functions::host_table;
 use super::topics::{Receive, Space};
 use super::{LogLine, Received, Refusal, Request};
 use crate::abi::{
-    CLOSED_BY_PLUGIN, Ending, OnDrain, REQUEST_USER, TopicTable, VariableServer, WebSocketServer,
+    CLOSED_BY_PLUGIN, Ending, OnDrain, OnPart, PartServer, REQUEST_USER, TopicTable,
+    WebSocketServer,
 };
 use events::{Event, Events};
 use std::collections::VecDeque;
@@ -27,7 +28,7 @@ pub(super) const C_SIZE: c_uint = size_of::<WebSocketServer>() as c_uint;
 /// one to the whole struct.
 #[repr(C)]
 pub(super) struct Server {
-    table: VariableServer,
+    table: PartServer,
     /// Itself.
     own: Weak<Self>,
     id: u64,
@@ -67,6 +68,7 @@ struct Sent {
     /// A message was refused since the client read the last time.
     has_refused: bool,
     on_drain: Option<OnDrain>,
+    on_part: Option<OnPart>,
     /// The plugin does not read.
     is_paused: bool,
     /// Callbacks may have become due since the last wait.
@@ -222,6 +224,15 @@ impl Server {
 
     fn set_on_drain(&self, on_drain: Option<OnDrain>) {
         lock(&self.sent).on_drain = on_drain;
+    }
+
+    fn set_on_part(&self, on_part: Option<OnPart>) {
+        lock(&self.sent).on_part = on_part;
+    }
+
+    /// The callback for messages in parts, if the plugin wants parts.
+    pub(super) fn on_part(&self) -> Option<OnPart> {
+        lock(&self.sent).on_part
     }
 
     /// Takes an event that is due after so many milliseconds of the host's clock. Gives it back if

@@ -235,8 +235,16 @@ impl Opening<'_> {
             max_fragments: config.max_fragments(),
             allow_reserved_status_codes: config.allow_reserved_status_codes(),
         };
+        let registration = register(&output, holder, config.drain_time(), account);
+        let counted = (registration, place);
         let plugin = (Arc::clone(plugin), private, server);
+        let plugged = Plugged::new(plugin, Arc::clone(&attachment), counted, memory);
         let receiver = Receiver::with_deflate(limits, deflate);
+        let receiver = if plugged.is_in_parts() {
+            receiver.in_parts()
+        } else {
+            receiver
+        };
         let connection = protocol::Connection::new(
             receiver,
             handshake.version,
@@ -244,9 +252,6 @@ impl Opening<'_> {
             &config.lifespan().lifespan(),
             Instant::now(),
         );
-        let registration = register(&output, holder, config.drain_time(), account);
-        let counted = (registration, place);
-        let plugged = Plugged::new(plugin, Arc::clone(&attachment), counted, memory);
         let mut session = Session::new(connection, output, plugged);
         if let Some(limit) = config.limits().message_rate() {
             session.limit(limit);

@@ -49,6 +49,7 @@ fn asked(connection: &mut Connection, bytes: &[u8]) -> Vec<String> {
     while let Some(action) = connection.receive(&mut input) {
         asked.push(match action {
             Action::Deliver { kind, payload } => format!("{kind:?} {}", payload.len()),
+            Action::DeliverPart { .. } => "a part".into(),
             Action::Pong(payload) => format!("pong {payload:?}"),
             Action::Nothing => continue,
             Action::Close(code) => {

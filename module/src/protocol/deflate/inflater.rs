@@ -6,11 +6,11 @@ use std::mem;
 use flate2::{Decompress, FlushDecompress, Status};
 
 use super::held::Held;
-use super::negotiation::{DeflateContext, DeflateParameters};
+use super::negotiation::{DeflateContext, DeflateParameters, MAX_WINDOW_BITS};
 use super::window::{MAX_WINDOW, Window};
 use super::{INFLATER_SIZE, TAIL};
 use crate::buffers::with_kept;
-use crate::protocol::message::Assembly;
+use crate::protocol::message::{Assembly, PART};
 use crate::protocol::{ProtocolError, memory};
 
 /// The number of unused inflaters that a thread keeps.
@@ -56,6 +56,9 @@ pub(in crate::protocol) struct Inflater {
     held: Held,
     /// The bytes of whole messages, before and after, since they were asked for.
     inflated: [u64; 2],
+    /// If messages are handed out in parts: the end of what was handed out of the message in
+    /// progress. It stays empty if `context` has it.
+    passed: Option<Window>,
 }
 
 impl Inflater {
@@ -74,7 +77,48 @@ impl Inflater {
             arrived: 0,
             held: Held::default(),
             inflated: [0, 0],
+            passed: None,
         }
+    }
+
+    /// Forgets what was handed out in parts. From the first call on, messages are inflated part by
+    /// part: not more of a message is inflated than one part, until that is handed out.
+    pub(in crate::protocol) fn forget_parts(&mut self) {
+        self.passed = Some(Window::new(MAX_WINDOW_BITS));
+    }
+
+    /// Notes that this part of the message in progress is handed out.
+    ///
+    /// # Errors
+    ///
+    /// [`ProtocolError::NoMemory`].
+    pub(in crate::protocol) fn pass(&mut self, part: &[u8]) -> Result<(), ProtocolError> {
+        match (&mut self.context, &mut self.passed) {
+            (Context::Window(window), _) => window.append(part),
+            (_, Some(passed)) => passed.append(part),
+            (_, None) => Ok(()),
+        }
+    }
+
+    /// Whether some of the message in progress has arrived and is not inflated.
+    pub(in crate::protocol) fn has_more(&self) -> bool {
+        self.held.is_any()
+    }
+
+    /// Inflates what has arrived, as far as the next part goes.
+    ///
+    /// # Errors
+    ///
+    /// As for [`inflate`](Self::inflate).
+    pub(in crate::protocol) fn inflate_more(
+        &mut self,
+        message: &mut Assembly,
+        limit: u64,
+    ) -> Result<(), ProtocolError> {
+        if self.held.is_any() {
+            self.inflate_held(message, limit, PART)?;
+        }
+        Ok(())
     }
 
     /// The bytes of the messages that have ended since the last call, before and after.
@@ -90,7 +134,8 @@ impl Inflater {
             Some(_) if is_stream_of_message => INFLATER_SIZE,
             _ => 0,
         };
-        self.held.memory() + stream
+        let passed = self.passed.as_ref().map_or(0, Window::capacity);
+        self.held.memory() + stream + passed
     }
 
     /// Begins a compressed message.
@@ -124,10 +169,13 @@ impl Inflater {
             return Ok(());
         }
         self.arrived = self.arrived.saturating_add(compressed.len());
-        let ahead = self
-            .arrived
-            .saturating_mul(AHEAD_RATIO)
-            .saturating_add(AHEAD);
+        let ahead = if self.passed.is_some() {
+            PART
+        } else {
+            self.arrived
+                .saturating_mul(AHEAD_RATIO)
+                .saturating_add(AHEAD)
+        };
         if self.held.is_any() {
             self.held.append(compressed)?;
             return self.inflate_held(message, limit, ahead);
@@ -165,7 +213,8 @@ impl Inflater {
         ahead: usize,
     ) -> Result<Option<usize>, ProtocolError> {
         let whole_len = compressed.len();
-        let max_len = usize::try_from(limit).map_or(usize::MAX, |limit| limit.saturating_add(1));
+        let left = limit.saturating_sub(message.passed());
+        let max_len = usize::try_from(left).map_or(usize::MAX, |left| left.saturating_add(1));
         let max_len = max_len.min(ahead);
         if message.len() >= max_len {
             return Ok(Some(0));
@@ -184,7 +233,7 @@ impl Inflater {
             let (result, consumed, produced) = decompress(stream, compressed, room);
             compressed = &compressed[consumed..];
             message.accept(produced)?;
-            if message.len() as u64 > limit {
+            if message.total() > limit {
                 return Err(ProtocolError::TooBig(limit));
             }
             let is_ahead = message.len() >= max_len;
@@ -199,7 +248,7 @@ impl Inflater {
                 // The last block of a stream. Another stream may follow in the same message
                 // (section 7.2.3.4) and refer to the data before it.
                 Ok(Status::StreamEnd) => {
-                    restart(stream, &self.context, message.bytes())?;
+                    restart(stream, &self.context, self.passed.as_ref(), message.bytes())?;
                     self.is_at_start = compressed.is_empty();
                 }
                 Ok(_) if is_ahead => {}
@@ -231,8 +280,12 @@ impl Inflater {
             self.inflate_held(message, limit, usize::MAX)?;
         }
         self.is_under_way = false;
-        for (sum, more) in self.inflated.iter_mut().zip([self.arrived, message.len()]) {
-            *sum = sum.saturating_add(more as u64);
+        let more = [self.arrived as u64, message.total()];
+        for (sum, more) in self.inflated.iter_mut().zip(more) {
+            *sum = sum.saturating_add(more);
+        }
+        if self.passed.is_some() {
+            self.forget_parts();
         }
         let Some(stream) = &mut self.stream else {
             return Ok(());
@@ -254,6 +307,9 @@ impl Inflater {
     /// Drops a message in progress, and the context.
     pub(in crate::protocol) fn release(&mut self) {
         self.is_under_way = false;
+        if self.passed.is_some() {
+            self.forget_parts();
+        }
         self.held = Held::default();
         if let Context::Window(window) = &mut self.context {
             window.clear();
@@ -319,16 +375,20 @@ fn decompress(
     )
 }
 
-/// Begins a new stream. It may refer to the part of the message that is already `inflated`, and to
-/// earlier messages if the context has them.
+/// Begins a new stream. It may refer to the parts of the message that were `passed` on or are
+/// already `inflated`, and to earlier messages if the context has them.
 fn restart(
     stream: &mut Decompress,
     context: &Context,
+    passed: Option<&Window>,
     inflated: &[u8],
 ) -> Result<(), ProtocolError> {
     stream.reset(false);
     if let Context::Window(window) = context {
         refer_to(stream, window.bytes())?;
+    }
+    if let Some(passed) = passed {
+        refer_to(stream, passed.bytes())?;
     }
     refer_to(
         stream,

@@ -52,7 +52,6 @@ impl Window {
         self.bytes = Vec::new();
     }
 
-    #[cfg(test)]
     pub(super) fn capacity(&self) -> usize {
         self.bytes.capacity()
     }

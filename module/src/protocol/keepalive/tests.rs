@@ -71,7 +71,7 @@ impl Case {
         let findings = Findings {
             output: self.output,
             unread: self.unread,
-            messages_received: self.received,
+            received: self.received,
             unfinished: self.unfinished,
         };
         let mut keepalive = std::mem::replace(

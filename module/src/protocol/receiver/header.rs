@@ -223,21 +223,19 @@ impl Rules<'_> {
     #[inline]
     fn check_limit(&self, start: Start, len: u64) -> Result<usize, ProtocolError> {
         let limit = self.limits.max_message_size;
-        let (held, is_compressed) = match start.opcode {
-            Opcode::Continuation => (self.message.len(), self.inflates()),
+        let (arrived, is_compressed) = match start.opcode {
+            Opcode::Continuation => (self.message.total(), self.inflates()),
             _ => (0, start.rsv != Rsv::NONE),
         };
         // A short message may be longer when it is compressed. The inflater enforces the limit.
         let most = if is_compressed {
-            usize::MAX
+            u64::MAX
         } else {
-            usize::try_from(limit)
-                .unwrap_or(usize::MAX)
-                .saturating_sub(held)
+            limit.saturating_sub(arrived)
         };
         usize::try_from(len)
             .ok()
-            .filter(|&len| len <= most)
+            .filter(|_| len <= most)
             .ok_or(ProtocolError::TooBig(limit))
     }
 

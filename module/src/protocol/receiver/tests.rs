@@ -10,6 +10,7 @@ mod close;
 mod deflate;
 mod header;
 mod memory;
+mod parts;
 mod rules;
 mod utf8;
 
@@ -26,6 +27,8 @@ const LIMITS: Limits = Limits {
 enum Outcome {
     Text(String),
     Binary(Vec<u8>),
+    /// Whether it is text, the bytes, and whether it is the first and the last one.
+    Part(MessageKind, Vec<u8>, [bool; 2]),
     Ping(Vec<u8>),
     Pong(Vec<u8>),
     Close(Option<(u16, String)>),
@@ -43,6 +46,12 @@ impl From<Event<'_>> for Outcome {
                 kind: MessageKind::Binary,
                 payload,
             } => Self::Binary(payload.to_vec()),
+            Event::Part {
+                kind,
+                payload,
+                is_first,
+                is_last,
+            } => Self::Part(kind, payload.to_vec(), [is_first, is_last]),
             Event::Ping(payload) => Self::Ping(payload.to_vec()),
             Event::Pong(payload) => Self::Pong(payload.to_vec()),
             Event::Close(frame) => {
@@ -98,7 +107,7 @@ fn feed(receiver: &mut Receiver, read: &[u8], outcomes: &mut Vec<Outcome>) {
 
 /// Writes a NUL after a message, as many plugins in C do.
 fn lend(mut event: Event<'_>) -> Outcome {
-    if let Event::Message { payload, .. } = &mut event {
+    if let Event::Message { payload, .. } | Event::Part { payload, .. } = &mut event {
         payload.write_behind(0);
     }
     event.into()
@@ -162,5 +171,14 @@ fn check_by(name: &str, receiver: &dyn Fn() -> Receiver, bytes: &[u8], expected:
         let outcomes = receive_into_spare_of(receiver(), bytes, size);
         let reads = format!("reads of {size} into the spare room");
         assert_eq!(outcomes, expected, "{name}, {reads}");
+    }
+    let in_parts = || receiver().in_parts();
+    for size in [1, 2, 3, 7, 1000, usize::MAX] {
+        let reads = bytes.chunks(size.min(bytes.len().max(1)));
+        let outcomes = parts::joined(receive_by(in_parts(), reads));
+        parts::compare(&format!("{name}, in parts of {size}"), &outcomes, expected);
+        let outcomes = parts::joined(receive_into_spare_of(in_parts(), bytes, size));
+        let name = format!("{name}, in parts of {size} by the spare room");
+        parts::compare(&name, &outcomes, expected);
     }
 }

@@ -89,6 +89,7 @@ impl<A: Application, S: Stream> Session<A, S> {
             application,
             traces: application.traces_frames(),
             last: received.messages.saturating_add(most),
+            in_parts: connection.is_in_parts(),
             drops,
         };
         let mut handled = Handled::All;
@@ -99,7 +100,7 @@ impl<A: Application, S: Stream> Session<A, S> {
             });
             let left = input.rest().len();
             bytes.leave(left);
-            *held = (left > 0).then_some(bytes);
+            *held = (left > 0 || connection.is_pending()).then_some(bytes);
             return Ok((handled, true));
         }
         let (read, may_be_more) = if let Some(space) = connection.spare() {
@@ -116,7 +117,8 @@ impl<A: Application, S: Stream> Session<A, S> {
             handler.in_callbacks(|| {
                 handled = handler.handle_input(connection, &mut input, received);
             });
-            if handled == Handled::UpToPause && !input.is_empty() {
+            let is_left = !input.is_empty() || connection.is_pending();
+            if handled == Handled::UpToPause && is_left {
                 *held = Some(Held::copy(input.rest())?);
             }
             (read, more)

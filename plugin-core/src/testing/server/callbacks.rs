@@ -7,16 +7,16 @@ use super::events::Event;
 use super::{C_SIZE, LogLine, Received, Refusal, Server, lock};
 use crate::abi::{
     self, CLOSED_BY_PLUGIN, Discard, Ending, EndingServer, EventServer, ExtendedServer, FlowServer,
-    LOG_DEBUG, LOG_ERROR, LOG_INFO, LOG_WARNING, OnDrain, OnEvent, POST_ACCEPTED, POST_CLOSED,
-    POST_FULL, RequestRec, SEND_ACCEPTED, SEND_CLOSED, SEND_FULL, ServerTable, TopicServer,
-    VariableServer, WEBSOCKET_SERVER_VERSION_1, WebSocketServer,
+    LOG_DEBUG, LOG_ERROR, LOG_INFO, LOG_WARNING, OnDrain, OnEvent, OnPart, POST_ACCEPTED,
+    POST_CLOSED, POST_FULL, PartServer, RequestRec, SEND_ACCEPTED, SEND_CLOSED, SEND_FULL,
+    ServerTable, TopicServer, VariableServer, WEBSOCKET_SERVER_VERSION_1, WebSocketServer,
 };
 use crate::testing::server::topics::{publish, subscribe, topics, unsubscribe};
 use log::Level;
 use std::ffi::{CStr, CString, c_char, c_int, c_uint, c_void};
 use std::{ptr, slice};
 
-pub(super) fn table(size: c_uint) -> VariableServer {
+pub(super) fn table(size: c_uint) -> PartServer {
     let extended = ExtendedServer {
         base: WebSocketServer {
             size,
@@ -57,9 +57,12 @@ pub(super) fn table(size: c_uint) -> VariableServer {
         pause,
         on_drain,
     };
-    VariableServer {
-        events: EventServer { flow, post },
-        variable,
+    PartServer {
+        variables: VariableServer {
+            events: EventServer { flow, post },
+            variable,
+        },
+        on_part,
     }
 }
 
@@ -81,17 +84,8 @@ unsafe fn extended<'a>(table: *const WebSocketServer) -> &'a Server {
     // SAFETY: the caller guarantees the table.
     let server = unsafe { server(table) };
     assert!(
-        server
-            .table
-            .events
-            .flow
-            .ending
-            .topics
-            .table
-            .extended
-            .base
-            .size
-            > C_SIZE,
+        // SAFETY: as above.
+        unsafe { (*table).size } > C_SIZE,
         "a plugin calls a function beyond the table's size"
     );
     server
@@ -294,6 +288,15 @@ unsafe extern "system" fn pause(table: *const WebSocketServer, is_paused: c_int)
 unsafe extern "system" fn on_drain(table: *const WebSocketServer, callback: Option<OnDrain>) {
     // SAFETY: as above.
     unsafe { server(table) }.set_on_drain(callback);
+}
+
+unsafe extern "system" fn on_part(
+    table: *const WebSocketServer,
+    callback: Option<OnPart>,
+) -> c_int {
+    // SAFETY: as above.
+    unsafe { server(table) }.set_on_part(callback);
+    1
 }
 
 unsafe extern "system" fn post(

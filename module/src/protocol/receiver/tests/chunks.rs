@@ -3,7 +3,11 @@
 use proptest::collection::vec;
 use proptest::prelude::*;
 
-use super::{LIMITS, Outcome, frame, receive, receive_into_spare};
+use super::parts::joined;
+use super::{
+    LIMITS, Outcome, Receiver, frame, receive, receive_by, receive_into_spare,
+    receive_into_spare_of,
+};
 use crate::protocol::{Limits, Opcode};
 
 /// A message in fragments, some of them followed by a control frame, and the expected outcomes.
@@ -68,6 +72,9 @@ proptest! {
         let (bytes, outcomes) = (bytes.concat(), outcomes.concat());
         prop_assert_eq!(&receive(LIMITS, pieces(&bytes, &sizes)), &outcomes);
         prop_assert_eq!(&receive_into_spare(LIMITS, &bytes, sizes[0]), &outcomes);
+        let in_parts = || Receiver::new(LIMITS).in_parts();
+        prop_assert_eq!(&joined(receive_by(in_parts(), pieces(&bytes, &sizes))), &outcomes);
+        prop_assert_eq!(&joined(receive_into_spare_of(in_parts(), &bytes, sizes[0])), &outcomes);
     }
 
     #[test]
@@ -87,6 +94,9 @@ proptest! {
         prop_assert_eq!(&receive(limits, pieces(&bytes, &sizes)), &whole);
         prop_assert_eq!(&receive(limits, bytes.chunks(1)), &whole);
         prop_assert_eq!(&receive_into_spare(limits, &bytes, sizes[0]), &whole);
+        let in_parts = || Receiver::new(limits).in_parts();
+        prop_assert_eq!(&joined(receive_by(in_parts(), pieces(&bytes, &sizes))), &whole);
+        prop_assert_eq!(&joined(receive_into_spare_of(in_parts(), &bytes, sizes[0])), &whole);
         let errors = whole.iter().filter(|outcome| matches!(outcome, Outcome::Error(_))).count();
         prop_assert!(errors <= 1);
     }

@@ -62,8 +62,14 @@ fn frame_with(rsv: Rsv, fin: bool, opcode: Opcode, payload: impl AsRef<[u8]>) ->
     [&header.encode(), payload.as_slice()].concat()
 }
 
+/// Receivers with and without context takeover.
+pub(super) fn each_context(limits: Limits) -> [Receiver; 3] {
+    [TAKEOVER, WINDOW, NO_TAKEOVER]
+        .map(|parameters| Receiver::with_deflate(limits, Some(parameters)))
+}
+
 /// The first or only frame of a compressed message.
-fn compressed(fin: bool, opcode: Opcode, payload: impl AsRef<[u8]>) -> Vec<u8> {
+pub(super) fn compressed(fin: bool, opcode: Opcode, payload: impl AsRef<[u8]>) -> Vec<u8> {
     frame_with(Rsv::RSV1, fin, opcode, payload)
 }
 
@@ -82,7 +88,7 @@ fn compressor() -> Compress {
     Compress::new(Compression::default(), false)
 }
 
-fn deflated(message: impl AsRef<[u8]>) -> Vec<u8> {
+pub(super) fn deflated(message: impl AsRef<[u8]>) -> Vec<u8> {
     deflate(&mut compressor(), message.as_ref())
 }
 

@@ -6,6 +6,7 @@ mod clerk;
 mod fragile;
 mod herald;
 mod hermit;
+mod porter;
 mod scribe;
 mod settings;
 mod unmakeable;
