@@ -9,6 +9,7 @@ mod inspection;
 mod lease;
 mod loaded;
 mod mailbox;
+mod metrics;
 mod options;
 mod probe;
 mod refusing;

@@ -519,6 +519,77 @@ typedef struct _WebSocketPartServer {
          ? ((const WebSocketPartServer *)(server))->on_part   \
          : (WS_Set_OnPart)NULL)
 
+/* ---- Metrics --------------------------------------------------------------------------------- */
+
+#define WEBSOCKET_METRIC_COUNTER 0   /* a number that only grows */
+#define WEBSOCKET_METRIC_GAUGE 1     /* a number that grows and shrinks */
+#define WEBSOCKET_METRIC_HISTOGRAM 2 /* how many values were in which range */
+
+#define WEBSOCKET_METRIC_OK 0
+#define WEBSOCKET_METRIC_INVALID 1     /* httpd's error log says what is wrong */
+#define WEBSOCKET_METRIC_FULL 2        /* there is no room for another series */
+#define WEBSOCKET_METRIC_UNAVAILABLE 3 /* this is httpd's parent process, which counts nothing */
+
+/* A label of a series. The texts are UTF-8 and need no NUL at the end. */
+typedef struct _WebSocketMetricLabel {
+    const char *name;
+    size_t name_length;
+    const char *value;
+    size_t value_length;
+} WebSocketMetricLabel;
+
+/*
+ * A series of a metric. Set everything to zero, then `size`. Names have ASCII letters, digits and
+ * underscores, at most 64 bytes; `help` says in a sentence what the metric means. OpenMetrics shows
+ * it as websocket_plugin_PLUGIN_NAME.
+ */
+typedef struct _WebSocketMetric {
+    unsigned int size; /* sizeof(WebSocketMetric) */
+    int kind;          /* WEBSOCKET_METRIC_... */
+    const char *plugin;
+    size_t plugin_length;
+    const char *name;
+    size_t name_length;
+    const char *help;
+    size_t help_length;
+    const double *bounds; /* of a histogram: the upper bounds of the ranges, in ascending order */
+    size_t bound_count;
+    const WebSocketMetricLabel *labels;
+    size_t label_count;
+    /*
+     * Set by the module: the numbers of this process, valid until it ends. Change them by atomic
+     * operations. A counter and a gauge have one. A histogram has the bits of the sum as a double,
+     * the count of each range, and the count of what is above all bounds.
+     */
+    WebSocketNumber *cells;
+} WebSocketMetric;
+
+/*
+ * Finds or adds a series, and sets `cells`. The status page and OpenMetrics show the sum over all
+ * processes. Returns a WEBSOCKET_METRIC_... Any thread may call it, with the table of any connection.
+ */
+typedef int (CALLBACK *WS_Metric)(const struct _WebSocketServer *server, WebSocketMetric *metric);
+
+/*
+ * The fields that newer modules have after those for parts. The macro is NULL if the module does
+ * not have the function.
+ */
+typedef struct _WebSocketMetricServer {
+    WebSocketPartServer parts;
+    WS_Metric metric;
+} WebSocketMetricServer;
+
+#define WEBSOCKET_METRIC(server)                             \
+    ((server)->size >= sizeof(WebSocketMetricServer)         \
+         ? ((const WebSocketMetricServer *)(server))->metric \
+         : (WS_Metric)NULL)
+
+/* Adds to a counter or a gauge, with GCC or Clang. `cells` may be NULL: then it does nothing. */
+#if defined(__GNUC__)
+#define WEBSOCKET_METRIC_ADD(cells, more) \
+    ((cells) != NULL ? (void)__atomic_fetch_add((cells), (more), __ATOMIC_RELAXED) : (void)0)
+#endif
+
 /* ---- Functions that the module calls --------------------------------------------------------- */
 
 /*

@@ -28,6 +28,7 @@ mod extension;
 mod flow;
 #[doc(hidden)]
 pub mod host;
+mod metric;
 mod parts;
 mod refusal;
 mod server;
@@ -42,6 +43,10 @@ pub use ending::{
 pub use events::{Discard, EventServer, OnEvent, POST_ACCEPTED, POST_CLOSED, POST_FULL, Post};
 pub use extension::{ExtendedPlugin, Extension, ExtensionRef, InstancePtr, MAGIC, ServerPtr};
 pub use flow::{FlowServer, OnDrain, Pause, SetOnDrain};
+pub use metric::{
+    DeclareMetric, METRIC_COUNTER, METRIC_FULL, METRIC_GAUGE, METRIC_HISTOGRAM, METRIC_INVALID,
+    METRIC_OK, METRIC_UNAVAILABLE, Metric, MetricLabel, MetricServer,
+};
 pub use parts::{OnPart, PartServer, SetOnPart};
 pub use refusal::{Refusal, Refuse, ResponseHeader};
 pub use server::{

@@ -3,7 +3,8 @@
 //! Not for plugin authors and not covered by semantic versioning. This module contains all code
 //! between a raw pointer and an author's code: `tables` has the functions that the host calls
 //! before and after all connections, `connection` has the callbacks of one connection,
-//! `asynchronous` those of an `AsyncPlugin`, `guard` stops panics, and `logging` passes log lines on.
+//! `asynchronous` those of an `AsyncPlugin`, `guard` stops panics, `logging` passes log lines on, and
+//! `metric` asks for the numbers of metrics.
 
 #![allow(unsafe_code)]
 
@@ -12,6 +13,7 @@ mod asynchronous;
 mod connection;
 mod guard;
 mod logging;
+mod metric;
 mod source;
 mod tables;
 
@@ -19,6 +21,7 @@ pub use crate::abi::WebSocketPlugin;
 #[cfg(feature = "tokio")]
 pub use asynchronous::{Async, AsyncAttributed, AsyncExported, Runtime, stop};
 pub(crate) use connection::{discard, on_event};
+pub(crate) use metric::{Cells, Declaration, cells};
 pub use tables::init;
 
 use crate::Plugin;

@@ -281,6 +281,23 @@
 //! address. `LogLevel` selects the levels that httpd logs. If the plugin installs its own logger,
 //! that logger stays.
 //!
+//! # Metrics
+//!
+//! A [`Counter`], a [`Gauge`] or a [`Histogram`] is a `static`. The status page
+//! (`SetHandler websocket-status`), its JSON and its OpenMetrics show it under the plugin's name, as
+//! the sum over all processes of httpd:
+//!
+//! ```
+//! use websocket_plugin::{Counter, Gauge};
+//!
+//! static MOVES: Counter = Counter::new("moves", "Moves that were made");
+//! static PLAYERS: Gauge = Gauge::new("players", "Players in all rooms");
+//!
+//! fn moved(room: &str) {
+//!     MOVES.with(&[("room", room)]).inc();
+//! }
+//! ```
+//!
 //! # JSON
 //!
 //! With the feature `json`, [`Message::json`](Message#method.json) and
@@ -294,6 +311,7 @@
 //! * There are no options.
 //! * Every rejection becomes 403.
 //! * Log lines go to stderr.
+//! * Metrics count nothing.
 //!
 //! To write plugins in C, use `websocket_plugin.h`; [`abi`] describes it in Rust.
 //!
@@ -327,6 +345,7 @@ mod header;
 #[cfg(feature = "json")]
 mod json;
 mod message;
+mod metrics;
 mod options;
 mod part;
 mod plugin;
@@ -345,6 +364,7 @@ pub use header::InvalidHeader;
 #[cfg(feature = "json")]
 pub use json::SendJsonError;
 pub use message::{AsMessage, Message};
+pub use metrics::{Counter, CounterSeries, Gauge, GaugeSeries, Histogram, HistogramSeries};
 pub use options::{OptionError, Options};
 pub use part::{MessageKind, Part};
 pub use plugin::{BoxError, NoEvents, Plugin};

@@ -74,6 +74,19 @@ static void print_ending(void)
     OFFSET(WebSocketVariableServer, variable);
     SIZE(WebSocketPartServer);
     OFFSET(WebSocketPartServer, on_part);
+    SIZE(WebSocketMetricServer);
+    OFFSET(WebSocketMetricServer, metric);
+    SIZE(WebSocketMetric);
+    OFFSET(WebSocketMetric, size);
+    OFFSET(WebSocketMetric, kind);
+    OFFSET(WebSocketMetric, plugin);
+    OFFSET(WebSocketMetric, name);
+    OFFSET(WebSocketMetric, help);
+    OFFSET(WebSocketMetric, bounds);
+    OFFSET(WebSocketMetric, labels);
+    OFFSET(WebSocketMetric, cells);
+    SIZE(WebSocketMetricLabel);
+    OFFSET(WebSocketMetricLabel, value);
     SIZE(WebSocketEnding);
     OFFSET(WebSocketEnding, size);
     OFFSET(WebSocketEnding, closed_by);
@@ -96,6 +109,13 @@ static void print_plugin(void)
 
 static void print_constants(void)
 {
+    CONSTANT(WEBSOCKET_METRIC_COUNTER);
+    CONSTANT(WEBSOCKET_METRIC_GAUGE);
+    CONSTANT(WEBSOCKET_METRIC_HISTOGRAM);
+    CONSTANT(WEBSOCKET_METRIC_OK);
+    CONSTANT(WEBSOCKET_METRIC_INVALID);
+    CONSTANT(WEBSOCKET_METRIC_FULL);
+    CONSTANT(WEBSOCKET_METRIC_UNAVAILABLE);
     CONSTANT(MESSAGE_TYPE_INVALID);
     CONSTANT(MESSAGE_TYPE_TEXT);
     CONSTANT(MESSAGE_TYPE_BINARY);
@@ -178,6 +198,15 @@ static size_t CALLBACK received(void *plugin_private, const WebSocketServer *ser
 
     WS_Try_Send try_send = WEBSOCKET_TRY_SEND(server);
 
+    if (WEBSOCKET_METRIC(server) != NULL) {
+        static WebSocketMetric metric;
+
+        metric.size = sizeof(WebSocketMetric);
+        (void)WEBSOCKET_METRIC(server)(server, &metric);
+#ifdef WEBSOCKET_METRIC_ADD
+        WEBSOCKET_METRIC_ADD(metric.cells, 1);
+#endif
+    }
     if (WEBSOCKET_VARIABLE(server) != NULL) {
         (void)WEBSOCKET_VARIABLE(server)(server, "HTTPS");
     }

@@ -11,10 +11,12 @@ use std::process::{Command, Output};
 use websocket_plugin::abi::{
     self, Ending as WebSocketEnding, EndingServer as WebSocketEndingServer,
     EventServer as WebSocketEventServer, FlowServer as WebSocketFlowServer,
-    PartServer as WebSocketPartServer, Publication as WebSocketPublication, ServerTable,
-    Subscription as WebSocketSubscription, TopicPosition as WebSocketPosition,
-    TopicServer as WebSocketTopicServer, TopicTable as WebSocketTopics,
-    VariableServer as WebSocketVariableServer, WebSocketPlugin, WebSocketServer,
+    Metric as WebSocketMetric, MetricLabel as WebSocketMetricLabel,
+    MetricServer as WebSocketMetricServer, PartServer as WebSocketPartServer,
+    Publication as WebSocketPublication, ServerTable, Subscription as WebSocketSubscription,
+    TopicPosition as WebSocketPosition, TopicServer as WebSocketTopicServer,
+    TopicTable as WebSocketTopics, VariableServer as WebSocketVariableServer, WebSocketPlugin,
+    WebSocketServer,
 };
 
 /// The name of an item, with its size, offset or value.
@@ -152,6 +154,13 @@ fn rust_layout() -> Layout {
         ("WEBSOCKET_CLOSED_BY_TIMEOUT", abi::CLOSED_BY_TIMEOUT),
         ("WEBSOCKET_CLOSED_BY_DRAIN", abi::CLOSED_BY_DRAIN),
         ("WEBSOCKET_CLOSED_BY_LIMIT", abi::CLOSED_BY_LIMIT),
+        ("WEBSOCKET_METRIC_COUNTER", abi::METRIC_COUNTER),
+        ("WEBSOCKET_METRIC_GAUGE", abi::METRIC_GAUGE),
+        ("WEBSOCKET_METRIC_HISTOGRAM", abi::METRIC_HISTOGRAM),
+        ("WEBSOCKET_METRIC_OK", abi::METRIC_OK),
+        ("WEBSOCKET_METRIC_INVALID", abi::METRIC_INVALID),
+        ("WEBSOCKET_METRIC_FULL", abi::METRIC_FULL),
+        ("WEBSOCKET_METRIC_UNAVAILABLE", abi::METRIC_UNAVAILABLE),
         ("WEBSOCKET_CLOSED_BY_SHUTDOWN", abi::CLOSED_BY_SHUTDOWN),
         ("WEBSOCKET_CLOSED_BY_NOBODY", abi::CLOSED_BY_NOBODY),
     ] {
@@ -170,6 +179,9 @@ fn rust_layout() -> Layout {
     table!(layout, WebSocketEventServer: post);
     table!(layout, WebSocketVariableServer: variable);
     table!(layout, WebSocketPartServer: on_part);
+    table!(layout, WebSocketMetricServer: metric);
+    table!(layout, WebSocketMetric: size kind plugin name help bounds labels cells);
+    table!(layout, WebSocketMetricLabel: value);
     table!(layout, WebSocketEnding: size closed_by code is_clean reason_length reason);
     table!(layout, WebSocketPosition: offset);
     table!(layout, WebSocketSubscription: flags since info info_length position recovery recovered);

@@ -9,6 +9,7 @@ mod handler;
 mod hook;
 mod json;
 mod live;
+mod metrics;
 mod openmetrics;
 mod page;
 mod table;

@@ -7,12 +7,14 @@
 //! Each child has a slot and a ledger that only its own threads write to, so no cache line goes
 //! back and forth between children. Who reads adds up the ledgers of all children. A ledger keeps
 //! its totals when its child has ended, and the next child counts on in it: so totals never go
-//! down. Only its gauges (what is open now) are cleared.
+//! down. Only its gauges (what is open now) are cleared. What plugins count lies beside the ledgers,
+//! and is treated alike.
 
 mod board;
 mod histogram;
 mod layout;
 mod ledger;
+mod metrics;
 mod names;
 mod report;
 mod series;
@@ -20,10 +22,14 @@ mod slot;
 
 pub use board::{
     Counted, account, add_total, begin_drain, change_gauge, count, enter, is_draining, leave,
-    set_gauge, share,
+    metric, set_gauge, share,
 };
 pub use histogram::Distribution;
 pub use ledger::{Account, Gauge, Link, Total};
+pub use metrics::{
+    Declared as DeclaredMetric, Family, Kind as MetricKind, MOST_SERIES, Refused as RefusedMetric,
+    Sample, Value,
+};
 pub use report::{Process, Report, report};
 #[cfg(test)]
 pub use series::CAUSES;

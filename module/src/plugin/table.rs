@@ -9,6 +9,7 @@ use websocket_plugin::abi;
 use super::arguments::{MAX_SENT, bytes, c_str};
 use super::attachment::Attachment;
 use super::mailbox::{Event, Refused};
+use super::metrics::metric;
 use super::refusing::{self, refuse};
 use super::server::{with_attached, with_server};
 use super::topics::{publish, subscribe, topics, unsubscribe};
@@ -18,7 +19,12 @@ use crate::protocol::Opcode;
 
 /// The table of a [`Server`](super::server::Server) without its state. A null state stands for no
 /// connection.
-pub(super) const TABLE: abi::PartServer = abi::PartServer {
+pub(super) const TABLE: abi::MetricServer = abi::MetricServer {
+    parts: PARTS,
+    metric,
+};
+
+const PARTS: abi::PartServer = abi::PartServer {
     variables: abi::VariableServer {
         events: abi::EventServer {
             flow: abi::FlowServer {
@@ -51,7 +57,7 @@ const TOPICS: abi::TopicServer = abi::TopicServer {
 
 const EXTENDED: abi::ExtendedServer = abi::ExtendedServer {
     base: abi::WebSocketServer {
-        size: abi::PartServer::SIZE,
+        size: abi::MetricServer::SIZE,
         version: abi::WEBSOCKET_SERVER_VERSION_1,
         state: ptr::null_mut(),
         request,
@@ -73,7 +79,7 @@ const EXTENDED: abi::ExtendedServer = abi::ExtendedServer {
 /// A table that stands for no connection. It is valid for as long as the module is loaded.
 pub(super) fn unattached() -> *const abi::WebSocketServer {
     /// A table behind a shared reference.
-    struct Shared(abi::PartServer);
+    struct Shared(abi::MetricServer);
     // SAFETY: nothing writes to the table, and its one pointer is null.
     unsafe impl Sync for Shared {}
     static UNATTACHED: Shared = Shared(TABLE);

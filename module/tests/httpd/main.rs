@@ -159,6 +159,7 @@ const THEMES: &[&[Case]] = &[
     redirects::fuzz::CASES,
     status::CASES,
     status::pages::CASES,
+    status::plugin_metrics::CASES,
     config::CASES,
     book::CASES,
     http2::settings::CASES,

@@ -1,6 +1,7 @@
 //! The page of mod_status.
 
 pub(crate) mod pages;
+pub(crate) mod plugin_metrics;
 
 use std::io::{Read, Write};
 use std::net::TcpStream;

@@ -3,10 +3,12 @@
 //! Not for plugin authors; not covered by semantic versioning.
 
 mod layout;
+mod metric;
 
 pub use crate::topics::filter::{Filter, InvalidTopic, check_topic};
 
 pub use crate::header::fits_refusal;
+pub use metric::{DeclaredMetric, MetricKind};
 
 use crate::abi::{
     ExtendedPlugin, ExtensionRef, InstancePtr, MAGIC, ServerPtr, WebSocketPlugin, WebSocketServer,

@@ -98,13 +98,21 @@ pub(super) fn forget(source: &'static Source) {
 
 /// Calls `body` with a table that belongs to no connection, if the module has provided one.
 pub(crate) fn with_unattached<T>(body: impl FnOnce(*const WebSocketServer) -> T) -> Option<T> {
+    with_host(|_, table| body(table))
+}
+
+/// Calls `body` with the name of the plugin that was loaded first, and with a table that belongs to
+/// no connection, if the module has provided one.
+pub(super) fn with_host<T>(
+    body: impl FnOnce(&'static str, *const WebSocketServer) -> T,
+) -> Option<T> {
     let loaded = lock(&LOADED);
     let table = loaded.iter().find_map(|source| {
         let table = lock(&source.unattached).0;
         (!table.is_null()).then_some(table)
     })?;
     // The lock keeps `forget`, and so the last `destroy`, from returning.
-    let result = body(table);
+    let result = body(loaded.first()?.name, table);
     drop(loaded);
     Some(result)
 }

@@ -9,7 +9,7 @@ use super::topics::functions::host_table;
 use super::topics::{Receive, Space};
 use super::{LogLine, Received, Refusal, Request};
 use crate::abi::{
-    CLOSED_BY_PLUGIN, Ending, OnDrain, OnPart, PartServer, REQUEST_USER, TopicTable,
+    CLOSED_BY_PLUGIN, Ending, MetricServer, OnDrain, OnPart, REQUEST_USER, TopicTable,
     WebSocketServer,
 };
 use events::{Event, Events};
@@ -28,7 +28,7 @@ pub(super) const C_SIZE: c_uint = size_of::<WebSocketServer>() as c_uint;
 /// one to the whole struct.
 #[repr(C)]
 pub(super) struct Server {
-    table: PartServer,
+    table: MetricServer,
     /// Itself.
     own: Weak<Self>,
     id: u64,
@@ -304,7 +304,7 @@ impl Receive for Server {
 
 /// The lines of a log.
 #[derive(Default)]
-pub(super) struct Log(Mutex<Vec<LogLine>>);
+pub(super) struct Log(pub(super) Mutex<Vec<LogLine>>);
 
 impl Log {
     pub(super) fn lines(&self) -> Vec<LogLine> {
@@ -312,6 +312,6 @@ impl Log {
     }
 }
 
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

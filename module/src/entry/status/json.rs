@@ -3,8 +3,10 @@
 use serde_json::{Map, Value, json};
 
 use super::broker::Broker;
-use super::words::{closer_word, refused};
-use crate::httpd::scoreboard::{CODES, Distribution, Link, Process, Report, Series};
+use super::words::{closer_word, kind_word, refused};
+use crate::httpd::scoreboard::{
+    CODES, Distribution, Family, Link, Process, Report, Sample, Series, Value as Sum,
+};
 
 /// The report as a text.
 pub(super) fn text(report: &Report) -> String {
@@ -14,6 +16,8 @@ pub(super) fn text(report: &Report) -> String {
         series,
         published,
         delivered,
+        metrics,
+        refused_metrics,
     } = report;
     let subscriptions: u64 = processes.iter().map(|process| process.subscriptions).sum();
     let value = json!({
@@ -25,6 +29,8 @@ pub(super) fn text(report: &Report) -> String {
             "published": published,
             "delivered": delivered,
         },
+        "metrics": metrics.iter().map(family).collect::<Vec<_>>(),
+        "metrics_refused": refused_metrics,
         "broker": Broker::of(processes).map(|broker| of_broker(&broker)),
     });
     value.to_string()
@@ -38,6 +44,42 @@ fn of_broker(broker: &Broker) -> Value {
         "waiting_messages": broker.waiting,
         "processes": { "connected": broker.connected, "cut": broker.cut },
     })
+}
+
+fn family(family: &Family) -> Value {
+    let sample = |sample: &Sample| {
+        let labels: Map<_, _> = sample
+            .labels
+            .iter()
+            .map(|(name, value)| (name.clone(), value.as_str().into()))
+            .collect();
+        json!({ "labels": labels, "value": sum(&sample.value, &family.bounds) })
+    };
+    json!({
+        "plugin": family.plugin,
+        "name": family.name,
+        "help": family.help,
+        "kind": kind_word(family.kind),
+        "series": family.samples.iter().map(sample).collect::<Vec<_>>(),
+    })
+}
+
+fn sum(value: &Sum, bounds: &[f64]) -> Value {
+    match value {
+        Sum::Counter(value) => json!(value),
+        Sum::Gauge(value) => json!(value),
+        Sum::Histogram { sum, counts } => {
+            let bounds = bounds.iter().copied().map(Some).chain([None]);
+            let buckets = bounds
+                .zip(counts)
+                .map(|(bound, count)| json!([bound, count]));
+            json!({
+                "count": counts.iter().sum::<u64>(),
+                "sum": sum,
+                "buckets": buckets.collect::<Vec<_>>(),
+            })
+        }
+    }
 }
 
 fn process(process: &Process) -> Value {

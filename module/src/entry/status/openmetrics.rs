@@ -10,7 +10,9 @@ use prometheus_client::registry::{Registry, Unit};
 
 use super::broker::Broker;
 use super::words::{closer_word, refused};
-use crate::httpd::scoreboard::{CODES, Distribution, Open, Process, Report, Series};
+use crate::httpd::scoreboard::{
+    CODES, Distribution, Family, MetricKind, Open, Process, Report, Series, Value,
+};
 
 /// The media type of the text.
 pub(super) const MEDIA_TYPE: &std::ffi::CStr =
@@ -39,6 +41,8 @@ impl Collector for Collected {
             series,
             published,
             delivered,
+            metrics,
+            refused_metrics,
         } = &self.0;
         let mut families = Families(&mut encoder);
         families.one(
@@ -62,8 +66,49 @@ impl Collector for Collected {
             "ping",
             "From a ping to its pong",
             series.iter().map(|series| (series, &series.pings)),
-        )
+        )?;
+        let text = "How often there was no place for a series of a plugin's metric";
+        families.total("metric_series_refused", text, *refused_metrics)?;
+        metrics
+            .iter()
+            .try_for_each(|family| of_plugin(&mut families, family))
     }
+}
+
+fn of_plugin(families: &mut Families<'_, '_>, family: &Family) -> fmt::Result {
+    let kind = match family.kind {
+        MetricKind::Counter => MetricType::Counter,
+        MetricKind::Gauge => MetricType::Gauge,
+        MetricKind::Histogram => MetricType::Histogram,
+    };
+    let name = format!("plugin_{}", family.full_name);
+    let mut encoder = families.begin(&name, &escaped(&family.help), None, kind)?;
+    for sample in &family.samples {
+        let labels: Vec<_> = sample
+            .labels
+            .iter()
+            .map(|(name, value)| (name.as_str(), value.as_str()))
+            .collect();
+        let mut metric = encoder.encode_family(&labels)?;
+        match &sample.value {
+            Value::Counter(value) => {
+                metric.encode_counter::<NoLabelSet, _, u64>(value, None)?;
+            }
+            Value::Gauge(value) => metric.encode_gauge(value)?,
+            Value::Histogram { sum, counts } => {
+                let bounds = family.bounds.iter().copied().chain([f64::INFINITY]);
+                let buckets: Vec<_> = bounds.zip(counts.iter().copied()).collect();
+                let count = counts.iter().sum();
+                metric.encode_histogram::<NoLabelSet>(*sum, count, &buckets, None)?;
+            }
+        }
+    }
+    Ok(())
+}
+
+/// A help text of a plugin. It has no line breaks.
+fn escaped(help: &str) -> String {
+    help.replace('\\', "\\\\").replace('"', "\\\"")
 }
 
 fn of_processes(families: &mut Families<'_, '_>, processes: &[Process]) -> fmt::Result {

@@ -6,8 +6,8 @@ use std::fmt::Write as _;
 
 use super::escaped::Escaped;
 use super::table::{begin_table, grouped};
-use super::topics;
 use super::words::{closer_word, refused};
+use super::{metrics, topics};
 use crate::httpd::scoreboard::{CODES, Distribution, Process, Report, Series};
 
 pub(super) const MEDIA_TYPE: &CStr = c"text/html; charset=utf-8";
@@ -34,6 +34,7 @@ pub(super) fn tables(report: &Report) -> String {
         .and_then(|()| by_location(&mut html, &report.series))
         .and_then(|()| ends(&mut html, &report.series))
         .and_then(|()| topics::tables(&mut html, report))
+        .and_then(|()| metrics::table(&mut html, &report.metrics))
         .and_then(|()| processes(&mut html, &report.processes));
     html
 }

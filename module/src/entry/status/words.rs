@@ -1,6 +1,7 @@
 //! The words for what reports have numbers for.
 
 use crate::entry::refused::Cause;
+use crate::httpd::scoreboard::MetricKind;
 use crate::protocol::Closer;
 
 /// The word for who closed a connection, by its number in the report.
@@ -16,4 +17,13 @@ pub(super) fn refused(counts: &[u64]) -> impl Iterator<Item = (&'static str, u64
         .into_iter()
         .map(Cause::word)
         .zip(counts.iter().copied())
+}
+
+/// The word for what a metric counts.
+pub(super) fn kind_word(kind: MetricKind) -> &'static str {
+    match kind {
+        MetricKind::Counter => "counter",
+        MetricKind::Gauge => "gauge",
+        MetricKind::Histogram => "histogram",
+    }
 }

@@ -3,10 +3,11 @@
 use std::ffi::CStr;
 use std::io;
 use std::sync::OnceLock;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use super::layout::Board;
 use super::ledger::{Account, Gauge, Ledger, Total};
+use super::metrics::{Cells, Declared, Kind as MetricKind, Refused};
 use super::names;
 use super::slot::{Kind, Slot};
 use crate::httpd::log::{Level, log_server};
@@ -14,7 +15,7 @@ use crate::httpd::sys;
 
 /// What the parent process keeps the memory by. It names the layout too: a restart may load another
 /// version of this module.
-const KEY: &CStr = c"mod_websocket.scoreboard.3";
+const KEY: &CStr = c"mod_websocket.scoreboard.4";
 
 /// Set by the parent process, before it forks.
 pub(super) static BOARD: OnceLock<Board> = OnceLock::new();
@@ -30,7 +31,8 @@ struct Own {
     /// `None`: all slots were taken.
     slot: Option<&'static Slot>,
     ledger: &'static Ledger,
-    /// Whether no other child counts in the ledger.
+    cells: &'static Cells,
+    /// Whether no other child counts in the ledger and the cells.
     is_alone: bool,
 }
 
@@ -60,6 +62,7 @@ pub fn enter() {
         is_alone: place.is_some_and(|place| board.has_own_ledger(place)),
         slot: place.map(|place| &board.slots[place]),
         ledger: board.ledger(place),
+        cells: board.cells(place),
     });
 }
 
@@ -122,6 +125,24 @@ pub fn add_total(total: Total, more: u64) {
     if let Some(own) = OWN.get() {
         own.ledger.add(total, more);
     }
+}
+
+/// Where this child counts a series of a plugin's metric; the series is added if it is not there.
+/// The numbers stay where they are until the process ends. They change by atomic operations only.
+///
+/// # Errors
+///
+/// See [`Refused`].
+pub fn metric(declared: &Declared) -> Result<&'static [AtomicU64], Refused> {
+    let (Some(board), Some(own)) = (BOARD.get(), OWN.get()) else {
+        return Err(Refused::Unavailable);
+    };
+    if declared.kind == MetricKind::Gauge && !own.is_alone {
+        // Nobody would clear what this child leaves.
+        return Err(Refused::Full);
+    }
+    let first = board.catalog.find_or_add(declared)?;
+    Ok(own.cells.from(first))
 }
 
 /// Counts a WebSocket for as long as it lives.

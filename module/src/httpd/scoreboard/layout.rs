@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use super::ledger::Ledger;
+use super::metrics::{Catalog, Cells};
 use super::names::{NAMES, Name};
 use super::slot::Slot;
 use crate::httpd::error::check;
@@ -29,6 +30,9 @@ pub(super) struct Board {
     pub(super) slots: &'static [Slot],
     /// The last one is for children without one of their own.
     ledgers: &'static [Ledger],
+    pub(super) catalog: &'static Catalog,
+    /// What plugins count in each child. There are as many as ledgers.
+    cells: &'static [Cells],
 }
 
 /// The start of the memory.
@@ -79,11 +83,15 @@ impl Board {
         unsafe {
             let first_slot = head.add(1).cast::<Slot>();
             let first_ledger = first_slot.add(slots).cast::<Ledger>();
+            let catalog = first_ledger.add(ledgers(slots)).cast::<Catalog>();
+            let first_cells = catalog.add(1).cast::<Cells>();
             Self {
                 head: &*head,
                 names: &(*head).names,
                 slots: std::slice::from_raw_parts(first_slot, slots),
                 ledgers: std::slice::from_raw_parts(first_ledger, ledgers(slots)),
+                catalog: &*catalog,
+                cells: std::slice::from_raw_parts(first_cells, ledgers(slots)),
             }
         }
     }
@@ -107,6 +115,7 @@ impl Board {
         };
         if self.has_own_ledger(place) {
             self.ledgers[place].clear_gauges();
+            self.cells[place].clear_gauges(self.catalog);
         }
         self.slots[place].free();
     }
@@ -131,8 +140,26 @@ impl Board {
 
     /// The ledgers in which anything may have been counted.
     pub(super) fn used_ledgers(&self) -> impl Iterator<Item = &'static Ledger> {
-        let own = self.used_slots().len().min(self.ledgers.len() - 1);
-        self.ledgers[..own].iter().chain(self.ledgers.last())
+        self.ledgers[..self.own_ledgers()]
+            .iter()
+            .chain(self.ledgers.last())
+    }
+
+    /// Where the child in this slot counts for plugins; without a slot, where all such children do.
+    pub(super) fn cells(&self, place: Option<usize>) -> &'static Cells {
+        let own = place.filter(|place| self.has_own_ledger(*place));
+        &self.cells[own.unwrap_or(self.cells.len() - 1)]
+    }
+
+    /// The cells in which anything may have been counted.
+    pub(super) fn used_cells(&self) -> Vec<&'static Cells> {
+        let own = self.cells[..self.own_ledgers()].iter();
+        own.chain(self.cells.last()).collect()
+    }
+
+    /// How many ledgers belong to one child each, or did.
+    fn own_ledgers(&self) -> usize {
+        self.used_slots().len().min(self.ledgers.len() - 1)
     }
 }
 
@@ -149,7 +176,8 @@ fn ledgers(slots: usize) -> usize {
 unsafe fn allocate(pool: *mut sys::apr_pool_t, slots: usize) -> io::Result<*mut Head> {
     let size = size_of::<Head>()
         + slots * size_of::<Slot>()
-        + ledgers(slots) * size_of::<Ledger>()
+        + ledgers(slots) * (size_of::<Ledger>() + size_of::<Cells>())
+        + size_of::<Catalog>()
         + ALIGNMENT;
     let mut memory = ptr::null_mut();
     let name = ptr::null();
@@ -168,14 +196,17 @@ unsafe fn allocate(pool: *mut sys::apr_pool_t, slots: usize) -> io::Result<*mut 
 
 #[cfg(test)]
 mod tests {
-    use super::{ALIGNMENT, Board, Head, Ledger, MOST_LEDGERS, Slot, ledgers};
+    use super::{ALIGNMENT, Board, Catalog, Cells, Head, Ledger, MOST_LEDGERS, Slot, ledgers};
     use crate::httpd::scoreboard::ledger::Gauge;
     use crate::httpd::scoreboard::series::Series;
 
     /// Zeros for so many slots, which nobody frees.
     fn board(slots: usize) -> Board {
-        let size =
-            size_of::<Head>() + slots * size_of::<Slot>() + ledgers(slots) * size_of::<Ledger>();
+        let of_children = size_of::<Ledger>() + size_of::<Cells>();
+        let size = size_of::<Head>()
+            + slots * size_of::<Slot>()
+            + ledgers(slots) * of_children
+            + size_of::<Catalog>();
         let memory = vec![0_u8; size + ALIGNMENT].leak();
         let start = memory.as_mut_ptr();
         // SAFETY: the memory is as large as all parts together, and lives for ever.
@@ -184,7 +215,13 @@ mod tests {
 
     #[test]
     fn all_parts_are_aligned() {
-        for size in [size_of::<Head>(), size_of::<Slot>(), size_of::<Ledger>()] {
+        for size in [
+            size_of::<Head>(),
+            size_of::<Slot>(),
+            size_of::<Ledger>(),
+            size_of::<Catalog>(),
+            size_of::<Cells>(),
+        ] {
             assert_eq!(size % ALIGNMENT, 0);
         }
     }

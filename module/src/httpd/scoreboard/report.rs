@@ -3,6 +3,7 @@
 use super::board::BOARD;
 use super::layout::Board;
 use super::ledger::{Gauge, Link, Total};
+use super::metrics::{self, Family};
 use super::names::Name;
 use super::series::Series;
 use super::slot::Open;
@@ -23,6 +24,10 @@ pub struct Report {
     pub published: u64,
     /// Messages of topics that were queued for subscribers, once for each.
     pub delivered: u64,
+    /// What plugins count, sorted by name.
+    pub metrics: Vec<Family>,
+    /// How often there was no place for a series of a plugin's metric.
+    pub refused_metrics: u64,
 }
 
 /// A child.
@@ -62,6 +67,8 @@ pub fn report() -> Report {
         series: series(board),
         published: total(board, Total::Published),
         delivered: total(board, Total::Delivered),
+        metrics: metrics::families(board.catalog, &board.used_cells()),
+        refused_metrics: board.catalog.refused(),
     })
 }
 

@@ -7,16 +7,18 @@ use super::events::Event;
 use super::{C_SIZE, LogLine, Received, Refusal, Server, lock};
 use crate::abi::{
     self, CLOSED_BY_PLUGIN, Discard, Ending, EndingServer, EventServer, ExtendedServer, FlowServer,
-    LOG_DEBUG, LOG_ERROR, LOG_INFO, LOG_WARNING, OnDrain, OnEvent, OnPart, POST_ACCEPTED,
-    POST_CLOSED, POST_FULL, PartServer, RequestRec, SEND_ACCEPTED, SEND_CLOSED, SEND_FULL,
-    ServerTable, TopicServer, VariableServer, WEBSOCKET_SERVER_VERSION_1, WebSocketServer,
+    LOG_DEBUG, LOG_ERROR, LOG_INFO, LOG_WARNING, MetricServer, OnDrain, OnEvent, OnPart,
+    POST_ACCEPTED, POST_CLOSED, POST_FULL, PartServer, RequestRec, SEND_ACCEPTED, SEND_CLOSED,
+    SEND_FULL, ServerTable, TopicServer, VariableServer, WEBSOCKET_SERVER_VERSION_1,
+    WebSocketServer,
 };
+use crate::testing::metrics::metric;
 use crate::testing::server::topics::{publish, subscribe, topics, unsubscribe};
 use log::Level;
 use std::ffi::{CStr, CString, c_char, c_int, c_uint, c_void};
 use std::{ptr, slice};
 
-pub(super) fn table(size: c_uint) -> PartServer {
+pub(super) fn table(size: c_uint) -> MetricServer {
     let extended = ExtendedServer {
         base: WebSocketServer {
             size,
@@ -57,13 +59,14 @@ pub(super) fn table(size: c_uint) -> PartServer {
         pause,
         on_drain,
     };
-    PartServer {
+    let parts = PartServer {
         variables: VariableServer {
             events: EventServer { flow, post },
             variable,
         },
         on_part,
-    }
+    };
+    MetricServer { parts, metric }
 }
 
 /// # Safety
