@@ -1,15 +1,16 @@
-//! Behind a proxy that terminates TLS: nginx, haproxy and another httpd, each configured as in
-//! `docs/src/proxies.md`.
+//! Behind a proxy that terminates TLS: nginx, haproxy and another httpd, each with the configuration
+//! of `docs/src/proxies.md`.
 
 use std::env;
 use std::fs;
 use std::net::{SocketAddr, TcpStream};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
 use anyhow::{Context as _, Result, bail, ensure};
 use tempfile::TempDir;
 use xtask::apache::which;
+use xtask::book::Page;
 use xtask::httpd::Httpd;
 use xtask::port::free_port;
 use xtask::server_root::ServerRoot;
@@ -134,32 +135,41 @@ impl Proxy {
     }
 }
 
-fn start_nginx(back: &Httpd) -> Result<Option<Proxy>> {
-    const HANDSHAKES: &str = "proxy_http_version 1.1;\n\
-                              proxy_set_header Host $http_host;\n\
-                              proxy_set_header Upgrade $http_upgrade;\n\
-                              proxy_set_header Connection $connection_upgrade;\n\
-                              proxy_read_timeout 1h;";
-    start_nginx_with(back, HANDSHAKES)
+/// The first configuration on the page of the book in which `word` stands.
+fn example(word: &str) -> Result<String> {
+    let repository = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+    let blocks = Page::read(&repository, "docs/src/proxies.md")?.blocks();
+    let block = blocks.into_iter().find(|block| block.code.contains(word));
+    Ok(block.with_context(|| format!("no {word}"))?.code)
 }
 
-fn start_nginx_with(back: &Httpd, handshakes: &str) -> Result<Option<Proxy>> {
+/// `text` with other places than in the example.
+fn replace(text: &str, old: &str, new: &str) -> String {
+    assert!(text.contains(old), "no {old} in {text}");
+    text.replace(old, new)
+}
+
+fn start_nginx(back: &Httpd) -> Result<Option<Proxy>> {
+    start_nginx_with(back, &example("proxy_pass")?)
+}
+
+fn start_nginx_with(back: &Httpd, site: &str) -> Result<Option<Proxy>> {
     let root = back.root();
     let config = |folder: &str, port: u16| {
         let temporary: String = ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"]
             .map(|name| format!("{name}_temp_path \"{folder}/{name}\";\n"))
             .concat();
+        let listen = format!(
+            "listen 127.0.0.1:{port} ssl;\nssl_certificate \"{}\";\nssl_certificate_key \"{}\";",
+            root.certificate().display(),
+            root.certificate_key().display(),
+        );
+        let site = replace(site, "listen 443 ssl;", &listen);
+        let site = replace(&site, "127.0.0.1:8080", &back.address().to_string());
         format!(
             "daemon off;\nmaster_process off;\npid \"{folder}/pid\";\nerror_log \"{folder}/log\";\n\
              events {{ worker_connections 64; }}\n\
-             http {{\naccess_log off;\n{temporary}\
-             map $http_upgrade $connection_upgrade {{ default upgrade; '' ''; }}\n\
-             server {{\nlisten 127.0.0.1:{port} ssl;\n\
-             ssl_certificate \"{}\";\nssl_certificate_key \"{}\";\n\
-             location / {{\nproxy_pass http://{};\n{handshakes}\n}}\n}}\n}}\n",
-            root.certificate().display(),
-            root.certificate_key().display(),
-            back.address(),
+             http {{\naccess_log off;\n{temporary}{site}}}\n"
         )
     };
     let command = |program: PathBuf, folder: &str, file: &str| {
@@ -176,17 +186,14 @@ fn start_haproxy(back: &Httpd) -> Result<Option<Proxy>> {
         .map(fs::read_to_string)
         .into_iter()
         .collect::<Result<String, _>>()?;
+    let example = example("timeout tunnel")?;
     let config = |folder: &str, port: u16| {
         let pem = format!("{folder}/both.pem");
         fs::write(&pem, &both).expect("the folder is ours");
-        format!(
-            "global\n maxconn 64\n\
-             defaults\n mode http\n timeout connect 5s\n timeout client 30s\n timeout server 30s\n \
-             timeout tunnel 1h\n\
-             frontend site\n bind 127.0.0.1:{port} ssl crt {pem}\n default_backend httpd\n\
-             backend httpd\n server one {}\n",
-            back.address()
-        )
+        let example = replace(&example, ":443", &format!("127.0.0.1:{port}"));
+        let example = replace(&example, "/etc/haproxy/site.pem", &pem);
+        let example = replace(&example, "127.0.0.1:8080", &back.address().to_string());
+        format!("global\n maxconn 64\n{example}")
     };
     let command = |program: PathBuf, _: &str, file: &str| {
         let mut command = Command::new(program);
@@ -247,10 +254,10 @@ fn start_httpd(back: &Httpd) -> Result<Proxy> {
         .stock_module("proxy")
         .stock_module("proxy_http")
         .stock_module("proxy_wstunnel")
-        .config(format!(
-            "ProxyPreserveHost On\n\
-             ProxyPass \"/\" \"http://{}/\" upgrade=websocket timeout=3600\n",
-            back.address()
+        .config(replace(
+            &example("ProxyPass")?,
+            "127.0.0.1:8080",
+            &back.address().to_string(),
         ))
         .start()?;
     Ok(Proxy {
@@ -269,7 +276,13 @@ fn not_passed_on(context: &Context) -> Result<()> {
         .config(context.plugins().locations())
         .start()?;
     // nginx's default: HTTP/1.0 without Upgrade.
-    let Some(proxy) = start_nginx_with(&back, "")? else {
+    let example = example("proxy_pass")?;
+    let is_default = |line: &&str| {
+        let line = line.trim_start();
+        !line.starts_with("proxy_http_version") && !line.starts_with("proxy_set_header")
+    };
+    let site: String = example.split_inclusive('\n').filter(is_default).collect();
+    let Some(proxy) = start_nginx_with(&back, &site)? else {
         return Ok(());
     };
     ensure!(proxy.ask(&proxy.origin())? == 426);

@@ -19,7 +19,9 @@ pub fn stage(root: &Path, folder: &Path) -> Result<()> {
     }
     let source = folder.join("src");
     fs::create_dir_all(&source)?;
-    fs::copy(root.join("docs/book.toml"), folder.join("book.toml"))?;
+    for file in ["book.toml", "book.css"] {
+        fs::copy(root.join("docs").join(file), folder.join(file))?;
+    }
     let pages = pages(root)?;
     let summary = Page::read(root, SUMMARY)?;
     let paths: Vec<_> = pages.iter().map(|page| &page.path).collect();
