@@ -430,6 +430,9 @@ mod book {
     #[doc = include_str!("../../docs/src/flow-control.md")]
     struct FlowControl;
 
+    #[doc = include_str!("../../docs/src/long-messages.md")]
+    struct LongMessages;
+
     #[doc = include_str!("../../docs/src/topics.md")]
     struct Topics;
 
