@@ -11,6 +11,7 @@ cases! {
     "Rust plugins: a thousand finished connections leave nothing" => nothing_left,
     "Rust plugins survive graceful restarts" => restarts,
     "Rust plugins may be named in .htaccess files" => htaccess,
+    "a Rust plugin that was built before the table had events echoes" => old_binary,
 }
 
 fn nothing_left(context: &Context) -> Result<()> {
@@ -44,6 +45,24 @@ fn nothing_left(context: &Context) -> Result<()> {
         ensure!(is_whole, "{kept} senders kept");
         Ok(dropped == made - 1 && closed == kept)
     })
+}
+
+fn old_binary(context: &Context) -> Result<()> {
+    if !cfg!(target_arch = "x86_64") {
+        return Ok(());
+    }
+    let plugins = context.plugins();
+    let handler = plugins.handler_with("rust/echo_before_events", "echo_init");
+    let config = format!("<Location /old>\nSetHandler websocket-handler\n{handler}\n</Location>");
+    let httpd = context.start(&config)?;
+    let mut client = open(&httpd, "/old")?;
+    client.echo("text")?;
+    client.close()?;
+    httpd.graceful()?;
+    let echoes = || open(&httpd, "/old")?.echo("of the new child");
+    // A child that is about to end may still accept a connection.
+    wait_until("a child answers", || Ok(echoes().is_ok()))?;
+    ensure_healthy(&httpd.error_log()?)
 }
 
 fn restarts(context: &Context) -> Result<()> {

@@ -23,6 +23,9 @@ const RUST_PLUGINS: [&str; 9] = [
     "topics",
 ];
 
+/// A library that was built against an older table. `plugins/binary/README.md` tells how.
+const OLD_ECHO: &str = "echo_before_events.so";
+
 /// A folder with every plugin in C and C++ as NAME.so, the plugins in Rust as rust/NAME.so, and the
 /// libraries that replace system functions as system/NAME.so. Dropping it removes the folder.
 pub(crate) struct Plugins {
@@ -66,6 +69,8 @@ impl Plugins {
             dir.path().join("rust"),
             &include,
         )?;
+        let old = folders[1].join("binary").join(OLD_ECHO);
+        fs::copy(old, dir.path().join("rust").join(OLD_ECHO))?;
         for name in ["few_threads", "held_thread", "jumping_clock"] {
             let source = folders[1].join(format!("system/{name}.c"));
             c_plugin::compile(source, dir.path().join("system"), &include)?;
