@@ -26,15 +26,18 @@ pub const START_BOTH: &str =
 const TOPICS: &str = r#"    WebSocketTopicSpace demo
     WebSocketTopicHistory "chat/**" 100 1h
     WebSocketTopicHistory "demo/*" 1000 1h
+    WebSocketTopicHistory "counter/*" Latest
     WebSocketTopicPresence "demo/*"
+    WebSocketTopicPresence "counter/*"
 "#;
 
 /// The example plugins in Rust that the pages use: their folders, and additional directives. Each
 /// is served at `/FOLDER`. Plugins in C are served at `/c/NAME`.
-const ENDPOINTS: [(&str, &[&str]); 7] = [
+const ENDPOINTS: [(&str, &[&str]); 8] = [
     ("echo", &[]),
     ("dumb-increment", &[]),
     ("chat", &[]),
+    ("counter", &[]),
     ("ticker", &[]),
     ("topics", &TOPICS_OPTIONS),
     ("subprotocol", &[]),
@@ -155,6 +158,7 @@ mod tests {
                 "/echo",
                 "/dumb-increment",
                 "/chat",
+                "/counter",
                 "/ticker",
                 "/topics",
                 "/subprotocol",
@@ -163,7 +167,7 @@ mod tests {
                 "/c/echo",
             ]
         );
-        for index in [1, 7] {
+        for index in [1, 8] {
             assert_eq!(demos[index].init, "dumb_increment_init");
         }
     }
@@ -189,7 +193,9 @@ mod tests {
     WebSocketTopicSpace demo
     WebSocketTopicHistory "chat/**" 100 1h
     WebSocketTopicHistory "demo/*" 1000 1h
+    WebSocketTopicHistory "counter/*" Latest
     WebSocketTopicPresence "demo/*"
+    WebSocketTopicPresence "counter/*"
     <Location "/c/echo">
         SetHandler websocket-handler
         WebSocketHandler "/with space/examples/c/echo.so" echo_init

@@ -8,6 +8,7 @@ use crate::support::{Context, cases};
 cases! {
     "the ticker's clock advances, and all pages show the same time" => ticker,
     "the counter counts up from 0, and Reset starts it again" => increment,
+    "players in a room share a counter, and see each other" => counter,
 }
 
 fn ticker(context: &Context) -> Result<()> {
@@ -56,4 +57,33 @@ fn increment(context: &Context) -> Result<()> {
         &json!([]),
         &json!(["dumb-increment-protocol", ["0", "1", "2"]]),
     )
+}
+
+fn counter(context: &Context) -> Result<()> {
+    let one = context.open("counter.html#duel")?;
+    let other = context.open("counter.html#duel")?;
+    for (page, name) in [(&one, "alice"), (&other, "bob")] {
+        page.await_state("counter", "open")?;
+        page.fill("counter-name", name)?;
+        page.click("counter-rename")?;
+        page.until(
+            "element('counter-players').textContent.includes(args[0])",
+            &json!([name]),
+        )?;
+    }
+    let value = "return Number(element('counter-value').textContent)";
+    let before = one.run(value, &json!([]))?.as_u64().unwrap_or_default();
+    one.click("counter-click")?;
+    for page in [&one, &other] {
+        page.until(
+            "Number(element('counter-value').textContent) === args[0]",
+            &json!([before + 1]),
+        )?;
+        page.until(
+            "element('counter-last').textContent === 'alice'",
+            &json!([]),
+        )?;
+    }
+    other.click("counter-click")?;
+    one.until("element('counter-last').textContent === 'bob'", &json!([]))
 }

@@ -18,6 +18,7 @@ fn live_parts(page: &str) -> &'static [&'static str] {
         "echo" => &["echo"],
         "dumb-increment" => &["increment"],
         "chat" => &["chat"],
+        "counter" => &["counter"],
         "ticker" => &["ticker"],
         "topics" => &["topics"],
         _ => &[],
@@ -91,6 +92,11 @@ fn bring_to_life(page: &Page, name: &str) -> Result<()> {
                 "element('chat-log').querySelector('[data-kind=said]')",
                 &json!([]),
             )
+        }
+        "counter" => {
+            page.await_state("counter", "open")?;
+            page.click("counter-click")?;
+            page.until("element('counter-players').textContent !== '–'", &json!([]))
         }
         "topics" => {
             page.click("topics-publish")?;

@@ -16,6 +16,7 @@ cases! {
     "Rust examples: dumb-increment counts up and can be reset" => dumb_increment,
     "Rust examples: members of a chat room in all children get every message" => chat,
     "Rust examples: the chat closes the connection of an invalid message" => chat_nonsense,
+    "Rust examples: players in all children share the counter of their room" => counter,
     "Rust examples: the subprotocol selects the function" => subprotocol,
     "Rust examples: auth accepts users and holders of the cookie" => auth,
     "Rust examples: clients in all children get each tick of the ticker once" => ticker,
@@ -180,6 +181,49 @@ fn chat_nonsense(context: &Context) -> Result<()> {
     }
     let star = Client::ask(httpd.address(), &Handshake::to("/rust/*"))?;
     ensure!(star.status == 404, "{star:?}");
+    Ok(())
+}
+
+fn counter(context: &Context) -> Result<()> {
+    let config = [
+        "WebSocketTopicHistory counter/* Latest\nWebSocketTopicPresence counter/*\n",
+        &location(
+            context,
+            "/rust",
+            "counter",
+            "WebSocketPluginOption interval 50",
+        ),
+    ];
+    let httpd = topics::start(context, &config.concat())?;
+    let mut players = vec![open(&httpd, "/rust/red?name=p0")?];
+    // Some MPMs have one child serve all, as long as that has free threads.
+    while children_that_logged(&httpd, "plays in counter/red")? < 2 {
+        ensure!(players.len() < 200, "one child serves all clients");
+        players.push(open(&httpd, &format!("/rust/red?name=p{}", players.len()))?);
+    }
+    let mut elsewhere = open(&httpd, "/rust/blue?name=carol")?;
+    let last = players.len() - 1;
+    for (number, player) in [0, last].into_iter().enumerate() {
+        players[player].text(r#"{"clicks":1}"#)?;
+        let click = format!(r#"-{}","data":"p{player}"}}"#, number + 1);
+        for player in &mut players {
+            wait_until("all get the click", || {
+                Ok(player.next_text()?.ends_with(&click))
+            })?;
+        }
+    }
+    let everybody = |text: &str| (0..=last).all(|name| text.contains(&format!("\"p{name}\"")));
+    wait_until("a player sees those of all children", || {
+        Ok(everybody(&players[0].next_text()?))
+    })?;
+    wait_until("a player of another room sees none of them", || {
+        Ok(elsewhere.next_text()? == r#"{"players":["carol"]}"#)
+    })?;
+
+    let response = Client::ask(httpd.address(), &Handshake::to("/rust/red"))?;
+    let challenge = response.header("WWW-Authenticate");
+    ensure!(response.status == 401 && challenge == Some(r#"Name realm="counter""#));
+    ensure!(httpd.stop()?.success());
     Ok(())
 }
 

@@ -11,9 +11,10 @@ use xtask::c_plugin;
 use xtask::workspace::built_library;
 
 /// The plugins in Rust, named after their packages without `websocket-`.
-const RUST_PLUGINS: [&str; 9] = [
+const RUST_PLUGINS: [&str; 10] = [
     "auth",
     "chat",
+    "counter",
     "dumb_increment",
     "echo",
     "lookup",
