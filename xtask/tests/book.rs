@@ -106,6 +106,20 @@ fn the_c_code_compiles() -> Result<()> {
 }
 
 #[test]
+fn the_second_hour_quotes_the_plugin_that_it_reads() -> Result<()> {
+    let plugin = fs::read_to_string(root().join("examples/counter/src/lib.rs"))?;
+    let page = Page::read(root(), "docs/src/second-hour.md")?;
+    let blocks = page.blocks();
+    let quotes = blocks.iter().filter(|block| block.language == "rust");
+    ensure!(quotes.clone().count() > 5, "{blocks:?}");
+    for block in quotes {
+        ensure!(plugin.contains(&block.code), "line {}", block.line);
+    }
+    ensure!(plugin.lines().count() <= 120, "the page says 120 lines");
+    Ok(())
+}
+
+#[test]
 fn readme_names_the_commands_that_ci_runs() -> Result<()> {
     let commands: Vec<_> = Page::read(root(), "README.md")?
         .blocks()
