@@ -7,6 +7,8 @@ use anyhow::{Context as _, Result, ensure};
 use proc_macro2::{Delimiter, TokenStream, TokenTree};
 use xtask::book::Page;
 
+use crate::{Source, repository};
+
 const PAGE: &str = "docs/src/troubleshooting.md";
 
 /// Functions that log what they get as a warning or an error.
@@ -14,10 +16,6 @@ const LOGGING: [&str; 3] = ["complain", "log_seldom", "warn"];
 
 /// The fewest words of a text that is a line of its own.
 const WORDS: usize = 5;
-
-fn repository() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
-}
 
 /// The texts on the page, without what differs from one time to the other.
 fn texts_on_page() -> Result<Vec<String>> {
@@ -33,47 +31,14 @@ fn texts_on_page() -> Result<Vec<String>> {
     Ok(texts.map(str::to_owned).collect())
 }
 
-/// What stands in a function.
-#[derive(Default)]
-struct Body {
-    names: Vec<String>,
-    texts: Vec<String>,
-}
-
-impl Body {
-    fn of(tokens: TokenStream) -> Self {
-        let mut body = Self::default();
-        body.add(tokens);
-        body
-    }
-
-    fn add(&mut self, tokens: TokenStream) {
-        for token in tokens {
-            match token {
-                TokenTree::Group(group) => self.add(group.stream()),
-                TokenTree::Ident(name) => self.names.push(name.to_string()),
-                TokenTree::Literal(literal) => {
-                    let text = syn::parse_str::<syn::LitStr>(&literal.to_string());
-                    self.texts.extend(text.ok().map(|text| text.value()));
-                }
-                TokenTree::Punct(_) => {}
-            }
-        }
-    }
-
-    fn has(&self, name: &str) -> bool {
-        self.names.iter().any(|other| other == name)
-    }
-
-    /// Whether it may log a warning or an error.
-    fn logs(&self) -> bool {
-        let has_level = self.has("Level") && (self.has("Warning") || self.has("Error"));
-        has_level || LOGGING.iter().any(|name| self.has(name))
-    }
+/// Whether a function may log a warning or an error.
+fn logs(body: &Source) -> bool {
+    let has_level = body.has("Level") && (body.has("Warning") || body.has("Error"));
+    has_level || LOGGING.iter().any(|name| body.has(name))
 }
 
 /// The bodies of the functions of a file, without its tests.
-fn bodies(tokens: TokenStream, into: &mut Vec<Body>) {
+fn bodies(tokens: TokenStream, into: &mut Vec<Source>) {
     let (mut is_function, mut is_test, mut before) = (false, false, String::new());
     for token in tokens {
         match token {
@@ -85,7 +50,7 @@ fn bodies(tokens: TokenStream, into: &mut Vec<Body>) {
             }
             TokenTree::Group(group) if group.delimiter() == Delimiter::Brace => {
                 if is_function {
-                    into.push(Body::of(group.stream()));
+                    into.push(Source::of(group.stream()));
                 } else if !is_test {
                     bodies(group.stream(), into);
                 }
@@ -126,7 +91,7 @@ fn each_text_on_the_page_is_in_the_source() -> Result<()> {
     let mut texts = Vec::new();
     for folder in ["module/src", "plugin-core/src"] {
         for (_, tokens) in files(folder)? {
-            texts.extend(Body::of(tokens).texts);
+            texts.extend(Source::of(tokens).texts);
         }
     }
     let page = texts_on_page()?;
@@ -144,7 +109,7 @@ fn each_warning_and_error_of_the_module_is_on_the_page() -> Result<()> {
     for (file, tokens) in files("module/src")? {
         let mut found = Vec::new();
         bodies(tokens, &mut found);
-        for body in found.iter().filter(|body| body.logs()) {
+        for body in found.iter().filter(|body| logs(body)) {
             let texts = body.texts.iter();
             for text in texts.filter(|text| text.split_whitespace().count() >= WORDS) {
                 count += 1;
