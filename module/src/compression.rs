@@ -109,6 +109,44 @@ impl Compression {
     }
 }
 
+/// The compressor of one message that is sent piece by piece.
+pub struct Pieces(Deflater);
+
+impl Pieces {
+    /// How many bytes at the end of a message are not sent.
+    pub const TAIL_LEN: usize = Deflater::TAIL_LEN;
+
+    /// See [`Deflater::deflate_more`].
+    pub fn compress(&mut self, piece: &[u8], buffer: &mut Vec<u8>, flush: bool) -> Option<usize> {
+        self.0.deflate_more(piece, buffer, flush)
+    }
+
+    /// See [`Deflater::strip_tail`].
+    pub fn strip_tail(message: &mut Vec<u8>) {
+        Deflater::strip_tail(message);
+    }
+}
+
+impl Compression {
+    /// A compressor for a message that is sent piece by piece. It refers to no earlier message, so it
+    /// is right with and without context takeover. `None` if there is no memory for it.
+    #[must_use]
+    pub fn pieces(&self) -> Option<Pieces> {
+        self.settings.make().map(Pieces)
+    }
+
+    /// Runs `body`, which queues the beginning of a message that is sent piece by piece. Messages
+    /// compressed later do not refer to those before it: the distance is not known yet.
+    pub fn forgetting<T>(&self, body: impl FnOnce() -> T) -> T {
+        let Some(own) = &self.own else { return body() };
+        let mut own = lock(own);
+        if let Some(deflater) = &mut *own {
+            deflater.forget();
+        }
+        body()
+    }
+}
+
 /// The compressed forms of one message, for many connections.
 #[derive(Default)]
 pub struct CompressedOnce(SmallVec<[Form; 1]>);

@@ -62,7 +62,7 @@ impl Meter {
 
     /// Counts messages that were accepted for the client.
     pub fn sent(self, sent: Traffic) {
-        if sent.messages > 0 {
+        if sent != Traffic::default() {
             self.note(|pending| pending.sent.add(sent));
         }
     }

@@ -20,6 +20,8 @@
 mod broadcast;
 mod caller;
 mod chunk;
+mod composer;
+mod composing;
 mod due;
 mod ending;
 mod flow;
@@ -37,6 +39,7 @@ mod writes;
 
 pub use broadcast::Broadcast;
 pub use caller::Caller;
+pub use composing::{NotComposed, Rest};
 pub use framing::Framing;
 pub use object::{Home, Output, Queued, Retry, Wake};
 pub use policy::{QueuePolicy, SlowClient};

@@ -5,6 +5,7 @@
 mod access;
 mod arguments;
 mod attachment;
+mod composing;
 mod inspection;
 mod lease;
 mod loaded;

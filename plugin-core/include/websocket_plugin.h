@@ -590,6 +590,50 @@ typedef struct _WebSocketMetricServer {
     ((cells) != NULL ? (void)__atomic_fetch_add((cells), (more), __ATOMIC_RELAXED) : (void)0)
 #endif
 
+/* ---- Messages that are written piece by piece ------------------------------------------------- */
+
+#define WEBSOCKET_SEND_BUSY 3 /* another message is being written */
+
+#define WEBSOCKET_WRITE_MORE 0  /* more of the message follows */
+#define WEBSOCKET_WRITE_FLUSH 1 /* more follows, but what was written so far is sent now */
+#define WEBSOCKET_WRITE_END 2   /* the message ends here */
+
+/*
+ * Begins a message, MESSAGE_TYPE_TEXT or MESSAGE_TYPE_BINARY. Other messages to the client wait until
+ * it has ended, as many as fit into WebSocketSendQueue; pings and close frames do not wait. So it must
+ * be ended with WEBSOCKET_WRITE_END, or the connection be closed. Returns WEBSOCKET_SEND_ACCEPTED,
+ * WEBSOCKET_SEND_CLOSED or WEBSOCKET_SEND_BUSY. It may be called wherever send may be called.
+ */
+typedef int (CALLBACK *WS_Begin)(const struct _WebSocketServer *server, const int type);
+
+/*
+ * Adds bytes to the message that was begun; the buffer may be NULL if buffer_size is 0. how is one of
+ * WEBSOCKET_WRITE_... The module sends up to 32 KiB at a time, compressed where the client has agreed
+ * to that. It waits while the queue is full, as send does. Returns WEBSOCKET_SEND_ACCEPTED,
+ * WEBSOCKET_SEND_CLOSED, also if no message was begun, or WEBSOCKET_SEND_BUSY if another thread is
+ * in this function.
+ */
+typedef int (CALLBACK *WS_Write)(const struct _WebSocketServer *server, const unsigned char *buffer,
+                                 const size_t buffer_size, const int how);
+
+/*
+ * The fields that newer modules have after those for metrics. Ask for the functions with the macros
+ * below: they are NULL if the module does not have them.
+ */
+typedef struct _WebSocketWriteServer {
+    WebSocketMetricServer metrics;
+    WS_Begin begin;
+    WS_Write write;
+} WebSocketWriteServer;
+
+#define WEBSOCKET_WRITE_FUNCTION(server, type, name)          \
+    ((server)->size >= sizeof(WebSocketWriteServer)           \
+         ? ((const WebSocketWriteServer *)(server))->name     \
+         : (type)NULL)
+
+#define WEBSOCKET_BEGIN(server) WEBSOCKET_WRITE_FUNCTION(server, WS_Begin, begin)
+#define WEBSOCKET_WRITE(server) WEBSOCKET_WRITE_FUNCTION(server, WS_Write, write)
+
 /* ---- Functions that the module calls --------------------------------------------------------- */
 
 /*

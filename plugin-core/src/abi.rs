@@ -34,6 +34,7 @@ mod refusal;
 mod server;
 mod topics;
 mod variable;
+mod writing;
 
 pub use ending::{
     Buffered, CLOSED_BY_CLIENT, CLOSED_BY_DRAIN, CLOSED_BY_ERROR, CLOSED_BY_LIMIT,
@@ -64,6 +65,7 @@ pub use topics::{
     Visit, VisitMember,
 };
 pub use variable::{Variable, VariableServer};
+pub use writing::{Begin, SEND_BUSY, WRITE_END, WRITE_FLUSH, WRITE_MORE, Write, WriteServer};
 
 use std::ffi::{c_char, c_int, c_uint, c_void};
 use std::mem::offset_of;

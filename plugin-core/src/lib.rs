@@ -204,6 +204,19 @@
 //! assert_eq!(client.received(), [Received::Text("8 bytes, 2 lines".into())]);
 //! ```
 //!
+//! The other way round, [`Sender::begin`] gives a [`MessageWriter`], to which a plugin writes a
+//! message while the client gets it. It waits while the queue is full, so it keeps to the client's
+//! pace. This sends a file of any length:
+//!
+//! ```no_run
+//! # use websocket_plugin::{Close, MessageKind, Sender};
+//! fn send_file(to: &Sender, path: &str) -> Result<(), Close> {
+//!     let mut message = to.begin(MessageKind::Binary)?;
+//!     std::io::copy(&mut std::fs::File::open(path)?, &mut message)?;
+//!     Ok(message.finish()?)
+//! }
+//! ```
+//!
 //! # When something goes wrong
 //!
 //! In `on_connect` and `on_message`, `?` works on any error, on [`BoxError`] and on
@@ -369,7 +382,7 @@ pub use options::{OptionError, Options};
 pub use part::{MessageKind, Part};
 pub use plugin::{BoxError, NoEvents, Plugin};
 pub use rejection::Rejection;
-pub use sender::{PostError, SendError, Sender};
+pub use sender::{MessageWriter, PostError, SendError, Sender};
 pub use topics::{
     Filter as TopicFilter, HistoryMessage, InvalidTopic, Member, Position, Published, Recovery,
     Subscribed, Subscription, TopicError, Topics,

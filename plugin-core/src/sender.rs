@@ -15,9 +15,11 @@ mod peer;
 mod topics;
 #[cfg(feature = "tokio")]
 mod waiting;
+mod writing;
 
 pub use error::SendError;
 pub use events::PostError;
+pub use writing::MessageWriter;
 
 use crate::AsMessage;
 use crate::abi::{
@@ -340,7 +342,7 @@ struct Server {
 }
 
 // SAFETY: the host lets any thread call `send`, `send_message`, `try_send_message`,
-// `buffered`, `pause`, `post` and the functions for topics while the table is valid, and this code uses
+// `buffered`, `pause`, `post`, `begin`, `write` and the functions for topics while the table is valid, and this code uses
 // nothing else of it.
 unsafe impl Send for Server {}
 // SAFETY: as above; the value itself never changes.

@@ -41,7 +41,7 @@ pub use request::Request;
 
 use crate::Topics;
 use crate::abi::host::{self, Instance};
-use crate::abi::{MetricServer, WebSocketPlugin};
+use crate::abi::{WebSocketPlugin, WriteServer};
 use crate::export::{self, Exported};
 use clock::Clock;
 use server::{Log, Server};
@@ -217,7 +217,7 @@ impl Host {
     fn ask(&self, request: Request) -> Result<Client<'_>, Refusal> {
         let log = Arc::clone(&self.log);
         let size = match self.instance {
-            Some(_) => MetricServer::SIZE,
+            Some(_) => WriteServer::SIZE,
             None => server::C_SIZE,
         };
         let clock = Arc::clone(&self.clock);
@@ -278,7 +278,7 @@ pub fn unattached_log() -> Vec<LogLine> {
 /// share one table.
 static UNATTACHED: LazyLock<Arc<Server>> = LazyLock::new(|| {
     Server::new(
-        MetricServer::SIZE,
+        WriteServer::SIZE,
         Request::new(),
         Arc::clone(&UNATTACHED_LOG),
         None,

@@ -87,6 +87,9 @@ static void print_ending(void)
     OFFSET(WebSocketMetric, cells);
     SIZE(WebSocketMetricLabel);
     OFFSET(WebSocketMetricLabel, value);
+    SIZE(WebSocketWriteServer);
+    OFFSET(WebSocketWriteServer, begin);
+    OFFSET(WebSocketWriteServer, write);
     SIZE(WebSocketEnding);
     OFFSET(WebSocketEnding, size);
     OFFSET(WebSocketEnding, closed_by);
@@ -209,6 +212,10 @@ static size_t CALLBACK received(void *plugin_private, const WebSocketServer *ser
     }
     if (WEBSOCKET_VARIABLE(server) != NULL) {
         (void)WEBSOCKET_VARIABLE(server)(server, "HTTPS");
+    }
+    if (WEBSOCKET_BEGIN(server) != NULL && WEBSOCKET_WRITE(server) != NULL) {
+        (void)WEBSOCKET_BEGIN(server)(server, type);
+        (void)WEBSOCKET_WRITE(server)(server, NULL, 0, WEBSOCKET_WRITE_END);
     }
     if (WEBSOCKET_ON_PART(server) != NULL) {
         (void)WEBSOCKET_ON_PART(server)(server, part_received);

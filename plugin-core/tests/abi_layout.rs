@@ -16,7 +16,7 @@ use websocket_plugin::abi::{
     Publication as WebSocketPublication, ServerTable, Subscription as WebSocketSubscription,
     TopicPosition as WebSocketPosition, TopicServer as WebSocketTopicServer,
     TopicTable as WebSocketTopics, VariableServer as WebSocketVariableServer, WebSocketPlugin,
-    WebSocketServer,
+    WebSocketServer, WriteServer as WebSocketWriteServer,
 };
 
 /// The name of an item, with its size, offset or value.
@@ -182,6 +182,7 @@ fn rust_layout() -> Layout {
     table!(layout, WebSocketMetricServer: metric);
     table!(layout, WebSocketMetric: size kind plugin name help bounds labels cells);
     table!(layout, WebSocketMetricLabel: value);
+    table!(layout, WebSocketWriteServer: begin write);
     table!(layout, WebSocketEnding: size closed_by code is_clean reason_length reason);
     table!(layout, WebSocketPosition: offset);
     table!(layout, WebSocketSubscription: flags since info info_length position recovery recovered);

@@ -51,6 +51,8 @@ mod transport {
 mod output {
     mod caller;
     mod chunk;
+    mod composer;
+    mod composing;
     mod due;
     mod ending;
     mod flow;
@@ -67,6 +69,7 @@ mod output {
     mod writes;
 
     pub(crate) use caller::Caller;
+    pub(crate) use composing::Rest;
     pub(crate) use framing::Framing;
     pub(crate) use object::{Home, Output, Queued, Wake};
     pub(crate) use pause::Pause;
@@ -91,7 +94,7 @@ pub use output_model::{
     a_loop_writes_what_a_callback_sends_while_it_blocks, a_loop_writes_what_others_send,
     a_loop_writes_what_others_send_while_a_callback_blocks, a_refused_sender_hears_of_room,
     a_timeout_ends_a_wait, an_idle_loop_lets_threads_write, one_close_frame_is_the_last,
-    the_end_of_a_session_releases_senders,
+    the_end_of_a_session_releases_senders, the_end_of_a_written_message_makes_room,
     the_flusher_writes_what_a_callback_sends_while_it_blocks,
     the_flusher_writes_what_others_send_while_a_callback_blocks,
     the_session_learns_of_a_close_frame, the_session_learns_of_a_slow_client,

@@ -4,7 +4,7 @@ mod parties;
 
 use std::time::Duration;
 
-use crate::output::{Caller, Closed, Progress, Queued};
+use crate::output::{Caller, Closed, Progress, Queued, Rest};
 use crate::output_state::OutputState;
 use crate::protocol::Opcode;
 use parties::{Connection, Kind};
@@ -163,6 +163,29 @@ pub fn a_full_queue_drains() {
         connection.client.length(),
         length(&[SMALL, SMALL, OTHER, OTHER])
     );
+}
+
+/// A thread writes a message piece by piece. What another one sends does not come in between. If there
+/// is no room behind the message, that thread goes on when the message ends.
+pub fn the_end_of_a_written_message_makes_room() {
+    let connection = Connection::open(Kind::Loop, ENOUGH, 1);
+    let writer = connection.spawn(|connection| {
+        let output = &connection.output;
+        assert_eq!(output.begin_message(Opcode::Text), Ok(true));
+        for rest in [Rest::Later, Rest::Nothing] {
+            output.compose(SMALL, rest, Caller::Thread).unwrap();
+        }
+    });
+    let sender = connection.spawn(|connection| {
+        send(connection, OTHER, Caller::Thread).unwrap();
+        send(connection, OTHER, Caller::Thread).unwrap();
+    });
+    connection.drive(2);
+    writer.join().unwrap();
+    sender.join().unwrap();
+    let received = connection.client.received();
+    let orders = ["(s(s(o(o", "(o(s(s(o", "(o(o(s(s"];
+    assert!(orders.contains(&&*received), "{received}");
 }
 
 /// A sender that is refused hears of room, in a turn, whoever makes the room.

@@ -6,6 +6,7 @@ pub(crate) mod protocol {
     #[derive(Clone, Copy, Debug, PartialEq, Eq)]
     pub(crate) enum Opcode {
         Text,
+        Continuation,
         Close,
     }
 
@@ -36,14 +37,15 @@ pub(crate) mod protocol {
     /// A header of one byte, `(`.
     #[derive(Clone, Copy, Debug)]
     pub(crate) struct FrameHeader {
+        pub(crate) fin: bool,
         pub(crate) rsv: Rsv,
         pub(crate) byte: u8,
     }
 
     impl FrameHeader {
         pub(crate) fn unmasked(_: Opcode, _: u64) -> Self {
-            let (rsv, byte) = (Rsv::NONE, b'(');
-            Self { rsv, byte }
+            let (fin, rsv, byte) = (true, Rsv::NONE, b'(');
+            Self { fin, rsv, byte }
         }
 
         pub(crate) fn encode(&self) -> [u8; 1] {
@@ -86,6 +88,29 @@ pub(crate) mod compression {
 
     #[derive(Default)]
     pub(crate) struct CompressedOnce;
+
+    /// There is none.
+    pub(crate) struct Pieces;
+
+    impl Pieces {
+        pub(crate) const TAIL_LEN: usize = 4;
+
+        pub(crate) fn compress(&mut self, _: &[u8], _: &mut Vec<u8>, _: bool) -> Option<usize> {
+            None
+        }
+
+        pub(crate) fn strip_tail(_: &mut Vec<u8>) {}
+    }
+
+    impl Compression {
+        pub(crate) fn pieces(&self) -> Option<Pieces> {
+            None
+        }
+
+        pub(crate) fn forgetting<T>(&self, body: impl FnOnce() -> T) -> T {
+            body()
+        }
+    }
 }
 
 /// Nothing is counted.

@@ -149,3 +149,8 @@ fn a_thread_that_waits_for_room_goes_on() {
 fn the_task_learns_of_the_end() {
     model(models::the_task_learns_of_the_end);
 }
+
+#[test]
+fn the_end_of_a_written_message_makes_room() {
+    model(models::the_end_of_a_written_message_makes_room);
+}

@@ -96,5 +96,6 @@ impl<S: Stream> Output<S> {
     /// Senders get [`Closed`], those in progress too.
     pub fn shut(&self) {
         self.writer().shut(&self.shared);
+        self.composer.clear();
     }
 }

@@ -3,7 +3,7 @@
 use super::chunk::Piece;
 use crate::protocol::{Closer, Traffic};
 
-/// A frame to send, encoded: a whole message or a control frame.
+/// A frame to send, encoded: a whole message, a fragment of one, or a control frame.
 #[derive(Clone, Copy)]
 pub(super) struct Frame<'a> {
     pub(super) header: &'a [u8],
@@ -23,6 +23,11 @@ pub(super) const LARGE: usize = 48 * 1024;
 impl Frame<'_> {
     pub(super) fn is_close(&self) -> bool {
         self.closes.is_some()
+    }
+
+    /// Whether it is a control frame. It must not be a fragment.
+    pub(super) fn is_control(&self) -> bool {
+        self.traffic.messages == 0
     }
 
     pub(super) fn len(&self) -> usize {

@@ -66,6 +66,22 @@ impl Frames {
         Ok(())
     }
 
+    /// Adds what comes after these frames.
+    pub(super) fn append(&mut self, next: Self) -> Result<(), NoMemory> {
+        let before = self.bytes.len();
+        self.bytes
+            .try_reserve(next.bytes.len())
+            .map_err(|_| NoMemory)?;
+        self.pieces
+            .try_reserve(next.pieces.len())
+            .map_err(|_| NoMemory)?;
+        self.bytes.extend_from_slice(&next.bytes);
+        let pieces = next.pieces.into_iter();
+        self.pieces
+            .extend(pieces.map(|(at, piece)| (before + at, piece)));
+        Ok(())
+    }
+
     /// Reserves memory for a frame of `length` bytes, and for the frames that are likely to follow
     /// before this one is written.
     #[inline(never)]

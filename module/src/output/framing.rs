@@ -2,7 +2,7 @@
 
 use super::frame::Frame;
 use super::queue::Closed;
-use crate::compression::{CompressedOnce, Compression};
+use crate::compression::{CompressedOnce, Compression, Pieces};
 use crate::meter::Meter;
 use crate::protocol::{Closer, FrameHeader, Opcode, Rsv, Traffic};
 
@@ -67,6 +67,20 @@ impl Framing {
                 offer_form(opcode, message, form, self.meter, offer)
             }
             _ => self.encode(opcode, message, takes_messages, offer),
+        }
+    }
+
+    /// A compressor for a message that begins like this and is sent piece by piece, if it is to be
+    /// compressed.
+    pub(super) fn pieces(&self, opcode: Opcode, beginning: &[u8]) -> Option<Pieces> {
+        self.compression_of(opcode, beginning)?.pieces()
+    }
+
+    /// See [`Compression::forgetting`].
+    pub(super) fn forgetting<T>(&self, body: impl FnOnce() -> T) -> T {
+        match &self.compression {
+            Some(compression) => compression.forgetting(body),
+            None => body(),
         }
     }
 

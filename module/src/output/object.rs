@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::caller::Caller;
+use super::composer::Composer;
 use super::due::Due;
 use super::framing::Framing;
 use super::pause::Pause;
@@ -80,6 +81,8 @@ pub struct Output<S = Transport> {
     pub(super) pause: Pause,
     /// A callback is due that is not for a message.
     pub(super) due: Due,
+    /// The message that a sender writes piece by piece.
+    pub(super) composer: Composer,
     /// About how many bytes of an unfinished message the session holds.
     unfinished: AtomicUsize,
     /// The flusher has the connection on its list.
@@ -116,6 +119,7 @@ impl<S: Stream> Output<S> {
             is_cut: AtomicBool::new(false),
             pause: Pause::default(),
             due: Due::default(),
+            composer: Composer::default(),
             unfinished: AtomicUsize::new(0),
             is_scheduled: AtomicBool::new(false),
         })
@@ -250,7 +254,9 @@ impl<S: Stream> Output<S> {
 
 impl<S: Stream> Outgoing for Output<S> {
     fn messages_sent(&self) -> u64 {
-        self.account().0.messages
+        // The bytes grow with each fragment, too.
+        let (sent, _) = self.account();
+        sent.messages.wrapping_add(sent.bytes)
     }
 
     fn bytes_taken(&self) -> Option<u64> {

@@ -1,5 +1,7 @@
 //! The frames of one connection that wait to be written.
 
+mod behind;
+mod composing;
 #[cfg(test)]
 mod tests;
 
@@ -10,6 +12,7 @@ use super::frame::Frame;
 use super::frames::{Frames, Writing};
 use crate::budget::Charge;
 use crate::protocol::{Closer, Closing, Traffic};
+use behind::Behind;
 
 /// The connection accepts no more messages: it is closing or gone.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -60,6 +63,8 @@ pub(super) struct Queue {
     /// At the end of its turn the session writes what the connection's own callbacks send. Nobody
     /// else has to arrange that.
     is_gathering: bool,
+    /// A message is being written in fragments, and others wait behind it.
+    is_composing: bool,
     /// A callback of the connection runs, so the session cannot wait for the client.
     is_in_callback: bool,
     /// Bytes accepted and not yet written, including those the writer has taken.
@@ -84,6 +89,8 @@ pub(super) struct Queue {
     is_drained: bool,
     /// Who closed the connection, and how.
     closing: Option<Closing>,
+    /// What waits behind a message that is being written.
+    behind: Option<Box<Behind>>,
 }
 
 impl Queue {
@@ -105,6 +112,8 @@ impl Queue {
             is_due: false,
             is_gathering: gathers,
             is_in_callback: false,
+            is_composing: false,
+            behind: None,
             senders: 0,
             has_refused: false,
             is_drained: false,
@@ -118,11 +127,20 @@ impl Queue {
     /// [`Closed`] after [`seal`](Self::seal) or a close frame.
     #[inline]
     pub(super) fn push(&mut self, frame: Frame<'_>, caller: Caller) -> Result<Offer, Closed> {
+        if self.is_composing {
+            return self.push_beside(frame, caller);
+        }
         if !self.takes_messages()? && !frame.is_close() {
             return Ok(Offer::Full);
         }
+        Ok(self.accept(frame, caller))
+    }
+
+    /// Accepts a frame.
+    #[inline]
+    fn accept(&mut self, frame: Frame<'_>, caller: Caller) -> Offer {
         if self.frames.push(frame).is_err() {
-            return Ok(Offer::NoMemory);
+            return Offer::NoMemory;
         }
         self.waiting += frame.len();
         self.charge.set(self.frames.own_len());
@@ -130,12 +148,12 @@ impl Queue {
         if let Some(closer) = frame.closes {
             self.close(closer, frame.payload);
         }
-        Ok(if self.is_due || self.is_gathered(caller) {
+        if self.is_due || self.is_gathered(caller) {
             Offer::Accepted
         } else {
             self.is_due = true;
             Offer::Due
-        })
+        }
     }
 
     #[cold]
@@ -177,7 +195,7 @@ impl Queue {
         if self.is_sealed {
             return Err(Closed);
         }
-        if self.waiting > 0 || frame.is_close() {
+        if self.waiting > 0 || frame.is_close() || self.is_composing {
             return Ok(false);
         }
         self.waiting = frame.len();
@@ -221,9 +239,11 @@ impl Queue {
         self.is_open
     }
 
-    /// Accepts nothing more. What was accepted before stays.
+    /// Accepts nothing more. What was accepted before stays, except what waits behind a message that
+    /// cannot be completed any more.
     pub(super) fn seal(&mut self) {
         self.is_sealed = true;
+        self.drop_behind();
     }
 
     /// Seals the queue and discards its frames.
@@ -272,7 +292,7 @@ impl Queue {
         self.is_due = false;
         writing.take(&mut self.frames);
         self.taken = writing.own_len();
-        self.charge.set(0);
+        self.charge.set(self.behind_len());
         self.written(written)
     }
 

@@ -9,7 +9,7 @@ use super::frame::{Frame, LARGE};
 use super::framing;
 use super::object::{Output, Queued, Retry};
 use super::policy::SlowClient;
-use super::queue::{Closed, Offer};
+use super::queue::{Closed, Offer, Queue};
 use super::sharing::with_shared;
 use super::writer::Progress;
 use crate::budget;
@@ -59,7 +59,26 @@ impl<S: Stream> Output<S> {
         if self.offer(opcode, payload, caller)? {
             return Ok(());
         }
-        self.send_later(opcode, payload, caller)
+        self.send_later(Lane::Messages, caller, || {
+            self.offer(opcode, payload, caller)
+        })
+    }
+
+    /// Offers something again and again until there is room.
+    ///
+    /// # Errors
+    ///
+    /// As for [`send`](Self::send).
+    pub(super) fn send_when_there_is_room(
+        self: &Arc<Self>,
+        lane: Lane,
+        caller: Caller,
+        mut offer: impl FnMut() -> Result<bool, Closed>,
+    ) -> Result<(), Closed> {
+        if offer()? {
+            return Ok(());
+        }
+        self.send_later(lane, caller, offer)
     }
 
     /// Like [`send`](Self::send), but never waits for the client. Returns whether the message was
@@ -157,6 +176,26 @@ impl<S: Stream> Output<S> {
         }
         let offered = self.push(frame, caller)?;
         budget::relieve();
+        if !self.arrange(offered, caller)? {
+            return Ok(false);
+        }
+        if frame.is_close() {
+            self.shared.room.notify_all();
+            if self.is_paused() {
+                // The session reads again, up to the client's close frame.
+                self.wake();
+            }
+        }
+        Ok(true)
+    }
+
+    /// Arranges that a frame that was offered is written. Returns whether it was accepted.
+    #[inline]
+    pub(super) fn arrange(
+        self: &Arc<Self>,
+        offered: Offer,
+        caller: Caller,
+    ) -> Result<bool, Closed> {
         match offered {
             Offer::Full => return Ok(false),
             Offer::Accepted => {}
@@ -165,13 +204,6 @@ impl<S: Stream> Output<S> {
                 // The connection ends, because the client could not notice that a frame is missing.
                 self.fail(io::ErrorKind::OutOfMemory.into());
                 return Err(Closed);
-            }
-        }
-        if frame.is_close() {
-            self.shared.room.notify_all();
-            if self.is_paused() {
-                // The session reads again, up to the client's close frame.
-                self.wake();
             }
         }
         Ok(true)
@@ -209,22 +241,23 @@ impl<S: Stream> Output<S> {
         accepted
     }
 
-    /// Sends a message that found the queue full, as soon as there is room.
+    /// Sends something that found the queue full, as soon as there is room.
     #[cold]
     fn send_later(
         self: &Arc<Self>,
-        opcode: Opcode,
-        payload: &[u8],
+        lane: Lane,
         caller: Caller,
+        mut offer: impl FnMut() -> Result<bool, Closed>,
     ) -> Result<(), Closed> {
         loop {
             let progress = self.write_for_session();
-            if self.offer(opcode, payload, caller)? {
+            if offer()? {
                 return Ok(());
             }
             match progress {
-                // Other senders took the room, or the 101 response is still to be sent.
-                Progress::At(OutputState::Written { .. }) => self.wait_until_open(caller)?,
+                // Other senders took the room, the 101 response is still to be sent, or what waits
+                // is behind a message that is being written.
+                Progress::At(OutputState::Written { .. }) => self.wait_until_open(lane, caller)?,
                 Progress::At(OutputState::Pending { .. })
                     if self.slow_client == SlowClient::Close =>
                 {
@@ -233,7 +266,7 @@ impl<S: Stream> Output<S> {
                 }
                 Progress::At(OutputState::Pending { since, retry, .. }) => {
                     self.note_refusal();
-                    self.wait_for_room(since, retry)?;
+                    self.wait_for_room(lane, since, retry)?;
                 }
                 Progress::Broken(_) => return Err(Closed),
             }
@@ -242,7 +275,12 @@ impl<S: Stream> Output<S> {
 
     /// Waits until the queue has room or it is time to try to write again. `since` is when the
     /// client last took something.
-    fn wait_for_room(self: &Arc<Self>, since: Instant, retry: Retry) -> Result<(), Closed> {
+    fn wait_for_room(
+        self: &Arc<Self>,
+        lane: Lane,
+        since: Instant,
+        retry: Retry,
+    ) -> Result<(), Closed> {
         let deadline = self.timeout.and_then(|timeout| since.checked_add(timeout));
         if deadline.is_some_and(|deadline| deadline <= Instant::now()) {
             self.fail(io::ErrorKind::TimedOut.into());
@@ -254,28 +292,57 @@ impl<S: Stream> Output<S> {
         self.home.help(self);
         let until = deadline.into_iter().chain(retry).min();
         let mut queue = self.shared.queue();
-        if queue.takes_messages() == Ok(false) {
+        if lane.has_room(&queue) == Ok(false) {
             queue = wait_until(&self.shared.room, queue, until);
         }
         queue.end_wait();
-        queue.takes_messages().map(drop)
+        lane.has_room(&queue).map(drop)
     }
 
     /// Waits until the 101 response has been sent, because the queue does not drain before. A
     /// callback of the connection itself gets an error instead: the response waits for its
     /// decision.
-    fn wait_until_open(&self, caller: Caller) -> Result<(), Closed> {
+    ///
+    /// Waits also for the end of a message that is being written, if so much waits behind it. If it
+    /// does not end in time, the connection is given up.
+    fn wait_until_open(&self, lane: Lane, caller: Caller) -> Result<(), Closed> {
         let until = self
             .timeout
             .and_then(|timeout| Instant::now().checked_add(timeout));
         let mut queue = self.shared.queue();
-        while !queue.is_open() && !queue.takes_messages()? {
+        loop {
+            let is_open = queue.is_open();
+            let is_behind = lane == Lane::Messages && queue.is_composing();
+            if lane.has_room(&queue)? || is_open && !is_behind {
+                return Ok(());
+            }
             let is_late = until.is_some_and(|until| until <= Instant::now());
-            if caller == Caller::Own || is_late {
+            if is_late || caller == Caller::Own && !is_open {
+                drop(queue);
+                if is_open {
+                    self.fail(io::ErrorKind::TimedOut.into());
+                }
                 return Err(Closed);
             }
             queue = wait_until(&self.shared.room, queue, until);
         }
-        Ok(())
+    }
+}
+
+/// What wants room in the queue.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Lane {
+    /// Whole messages.
+    Messages,
+    /// The fragments of a message that is being written.
+    Fragments,
+}
+
+impl Lane {
+    fn has_room(self, queue: &Queue) -> Result<bool, Closed> {
+        match self {
+            Self::Messages => queue.takes_messages(),
+            Self::Fragments => queue.takes_fragments(),
+        }
     }
 }

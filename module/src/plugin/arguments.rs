@@ -2,9 +2,12 @@
 
 use std::ffi::{CStr, c_char};
 
+use super::attachment::Attachment;
+use crate::httpd::log::Level;
+
 /// The longest message that a plugin may send, in bytes. A longer one is a mistake: a negative
 /// number of 32 or 64 bits was taken for a length.
-pub(super) const MAX_SENT: usize = i32::MAX as usize;
+const MAX_SENT: usize = i32::MAX as usize;
 
 pub(super) unsafe fn c_str<'a>(text: *const c_char) -> Option<&'a CStr> {
     // SAFETY: a plugin passes null or a terminated string that stays valid during the call.
@@ -35,4 +38,15 @@ pub(super) unsafe fn text<'t>(text: *const u8, length: usize) -> Option<&'t str>
     // SAFETY: the caller vouches for `text` and `length`.
     let text = unsafe { bytes(text, length) }?;
     str::from_utf8(text).ok()
+}
+
+/// Logs that a plugin passes bytes that cannot be sent.
+#[cold]
+pub(super) fn refuse_to_send(attached: &Attachment, is_null: bool, length: usize) {
+    let mistake = if is_null { "NULL" } else { "a buffer" };
+    let message = format!(
+        "the plugin called send with {mistake} of {length} bytes; nothing was sent (the longest message \
+         has {MAX_SENT} bytes)"
+    );
+    attached.log(Level::Error, &message);
 }

@@ -32,7 +32,7 @@ thread_local! {
 #[repr(C)]
 pub struct Server {
     attached: Mutex<Option<Attached>>,
-    table: abi::MetricServer,
+    table: abi::WriteServer,
     successor: Successor,
 }
 
@@ -60,9 +60,9 @@ unsafe impl Sync for Server {}
 impl Server {
     /// A server with the functions of `table` and no connection yet.
     #[must_use]
-    pub(super) fn create(mut table: abi::MetricServer) -> Arc<Self> {
+    pub(super) fn create(mut table: abi::WriteServer) -> Arc<Self> {
         Arc::new_cyclic(|server: &Weak<Self>| {
-            let variables = &mut table.parts.variables;
+            let variables = &mut table.metrics.parts.variables;
             let topics = &mut variables.events.flow.ending.topics;
             topics.table.extended.base.state = server.as_ptr().cast_mut().cast();
             Self {

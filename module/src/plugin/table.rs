@@ -6,8 +6,9 @@ use std::sync::Arc;
 
 use websocket_plugin::abi;
 
-use super::arguments::{MAX_SENT, bytes, c_str};
+use super::arguments::{bytes, c_str, refuse_to_send};
 use super::attachment::Attachment;
+use super::composing::{begin, write};
 use super::mailbox::{Event, Refused};
 use super::metrics::metric;
 use super::refusing::{self, refuse};
@@ -19,9 +20,13 @@ use crate::protocol::Opcode;
 
 /// The table of a [`Server`](super::server::Server) without its state. A null state stands for no
 /// connection.
-pub(super) const TABLE: abi::MetricServer = abi::MetricServer {
-    parts: PARTS,
-    metric,
+pub(super) const TABLE: abi::WriteServer = abi::WriteServer {
+    metrics: abi::MetricServer {
+        parts: PARTS,
+        metric,
+    },
+    begin,
+    write,
 };
 
 const PARTS: abi::PartServer = abi::PartServer {
@@ -57,7 +62,7 @@ const TOPICS: abi::TopicServer = abi::TopicServer {
 
 const EXTENDED: abi::ExtendedServer = abi::ExtendedServer {
     base: abi::WebSocketServer {
-        size: abi::MetricServer::SIZE,
+        size: abi::WriteServer::SIZE,
         version: abi::WEBSOCKET_SERVER_VERSION_1,
         state: ptr::null_mut(),
         request,
@@ -79,7 +84,7 @@ const EXTENDED: abi::ExtendedServer = abi::ExtendedServer {
 /// A table that stands for no connection. It is valid for as long as the module is loaded.
 pub(super) fn unattached() -> *const abi::WebSocketServer {
     /// A table behind a shared reference.
-    struct Shared(abi::MetricServer);
+    struct Shared(abi::WriteServer);
     // SAFETY: nothing writes to the table, and its one pointer is null.
     unsafe impl Sync for Shared {}
     static UNATTACHED: Shared = Shared(TABLE);
@@ -457,14 +462,4 @@ const fn opcode(kind: c_int) -> Opcode {
         abi::MESSAGE_TYPE_PONG => Opcode::Pong,
         _ => Opcode::Close,
     }
-}
-
-#[cold]
-fn refuse_to_send(attached: &Attachment, is_null: bool, length: usize) {
-    let mistake = if is_null { "NULL" } else { "a buffer" };
-    let message = format!(
-        "the plugin called send with {mistake} of {length} bytes; nothing was sent (the longest message \
-         has {MAX_SENT} bytes)"
-    );
-    attached.log(Level::Error, &message);
 }

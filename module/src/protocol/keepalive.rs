@@ -55,7 +55,7 @@ pub enum Due {
 /// What a connection asks of its output, which threads use meanwhile. It asks only when something
 /// may be due.
 pub trait Outgoing {
-    /// How many messages were accepted for sending so far.
+    /// A number that grows with each message, or fragment of one, that is accepted for sending.
     fn messages_sent(&self) -> u64;
 
     /// How many bytes the client's system has taken so far, if that can be known.

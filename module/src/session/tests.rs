@@ -4,6 +4,7 @@ mod drain;
 mod parts;
 mod pause;
 mod timers;
+mod writing;
 
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
@@ -317,6 +318,16 @@ impl Case {
         slow_client: SlowClient,
         on_message: impl FnOnce(Arc<Output<Wire>>) -> OnMessage,
     ) -> Self {
+        let framing = Framing::new(None, Meter::default());
+        Self::framing(framing, receiver, (lifespan, slow_client), on_message)
+    }
+
+    fn framing(
+        framing: Framing,
+        receiver: Receiver,
+        (lifespan, slow_client): (&Lifespan, SlowClient),
+        on_message: impl FnOnce(Arc<Output<Wire>>) -> OnMessage,
+    ) -> Self {
         let (wire, home) = (Wire::default(), Arc::new(Loop::default()));
         let timeout = Some(Duration::from_secs(60));
         let policy = QueuePolicy {
@@ -328,7 +339,7 @@ impl Case {
             timeout,
             Arc::clone(&home) as _,
             Arc::clone(&home) as _,
-            Framing::new(None, Meter::default()),
+            framing,
         );
         wire.take(1 << 30);
         output.open(wire.clone());

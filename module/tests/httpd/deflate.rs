@@ -110,6 +110,23 @@ impl<S: Read + Write> Deflated<S> {
         Ok((self.inflate(&frame.payload)?, frame.payload.len()))
     }
 
+    /// The next message, in any number of fragments, compressed or not.
+    pub(crate) fn message(&mut self, opcode: u8) -> Result<Vec<u8>> {
+        let mut frame = self.client.frame()?;
+        let first = frame.first_byte | 0x80;
+        let mut payload = frame.payload;
+        while frame.first_byte & 0x80 == 0 {
+            frame = self.client.frame()?;
+            ensure!(frame.first_byte & 0x7f == 0, "{frame:?}");
+            payload.extend(std::mem::take(&mut frame.payload));
+        }
+        if first == opcode {
+            return Ok(payload);
+        }
+        ensure!(first == opcode | RSV1, "{first:#x}");
+        self.inflate(&payload)
+    }
+
     /// The next message, compressed or not. Pings are answered.
     pub(crate) fn receive_any(&mut self, opcode: u8) -> Result<Vec<u8>> {
         let frame = self.client.frame_behind_pings()?;

@@ -63,6 +63,7 @@ mod topics_plugin;
 mod try_send;
 mod unfinished;
 mod vanished;
+mod writing;
 
 use std::env;
 use std::process::ExitCode;
@@ -90,6 +91,7 @@ const THEMES: &[&[Case]] = &[
     response_headers::CASES,
     messages::CASES,
     parts::CASES,
+    writing::CASES,
     malformed::CASES,
     deflate::negotiation::CASES,
     deflate::memory::CASES,

@@ -139,15 +139,15 @@ fn inflated(context: &Context) -> Result<()> {
 }
 
 /// By how many KiB the peak of a child may grow, however long a message is.
-const LITTLE: u64 = 4096;
+pub(crate) const LITTLE: u64 = 4096;
 
 /// The length of a long message in MiB.
-fn long() -> Result<u64> {
+pub(crate) fn long() -> Result<u64> {
     Ok(env::var("WEBSOCKET_TEST_LONG_MESSAGE_MIB").map_or(Ok(32), |mib| mib.parse())?)
 }
 
 /// The most memory that any child has taken so far.
-fn peak(httpd: &Httpd) -> Result<u64> {
+pub(crate) fn peak(httpd: &Httpd) -> Result<u64> {
     let mut peaks = httpd.child_pids()?.into_iter().map(peak_resident_kib);
     peaks.try_fold(0, |most, peak| anyhow::Ok(most.max(peak?)))
 }

@@ -21,7 +21,8 @@ use xtask::server_root::ServerRoot;
 use crate::support::{Client, Context, Handshake, PATIENCE};
 
 /// The plugins in the common library of the tests. Each example has its own library.
-const TEST_PLUGINS: [&str; 13] = [
+const TEST_PLUGINS: [&str; 14] = [
+    "author",
     "book_keeper",
     "census",
     "clerk",

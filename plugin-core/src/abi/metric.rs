@@ -82,7 +82,7 @@ impl Metric {
 /// it, with any server table.
 pub type DeclareMetric = unsafe extern "system" fn(*const WebSocketServer, *mut Metric) -> c_int;
 
-/// The complete server table of our module.
+/// The server table with metrics.
 ///
 /// Check `size` before reading a field, with [`current`](Self::current).
 #[repr(C)]

@@ -14,6 +14,8 @@ pub enum SendError {
     /// The client does not keep up. So much is queued for it that [`send`](crate::Sender::send) would
     /// wait.
     Full,
+    /// Another message to the client is being written ([`begin`](crate::Sender::begin)).
+    Busy,
 }
 
 impl fmt::Display for SendError {
@@ -21,6 +23,7 @@ impl fmt::Display for SendError {
         f.write_str(match self {
             Self::Closed => "the connection is closed",
             Self::PingTooLong => "the payload of a ping must not exceed 125 bytes",
+            Self::Busy => "another message to the client is being written",
             Self::Full => "the client does not keep up with what it is sent",
         })
     }
@@ -30,7 +33,7 @@ impl std::error::Error for SendError {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         match self {
             Self::Closed => Some(&Gone),
-            Self::PingTooLong | Self::Full => None,
+            Self::PingTooLong | Self::Full | Self::Busy => None,
         }
     }
 }

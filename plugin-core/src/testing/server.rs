@@ -9,12 +9,12 @@ use super::topics::functions::host_table;
 use super::topics::{Receive, Space};
 use super::{LogLine, Received, Refusal, Request};
 use crate::abi::{
-    CLOSED_BY_PLUGIN, Ending, MetricServer, OnDrain, OnPart, REQUEST_USER, TopicTable,
-    WebSocketServer,
+    CLOSED_BY_PLUGIN, Ending, OnDrain, OnPart, REQUEST_USER, TopicTable, WebSocketServer,
+    WriteServer,
 };
 use events::{Event, Events};
 use std::collections::VecDeque;
-use std::ffi::c_uint;
+use std::ffi::{c_int, c_uint};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
 use std::time::{Duration, Instant};
@@ -28,7 +28,7 @@ pub(super) const C_SIZE: c_uint = size_of::<WebSocketServer>() as c_uint;
 /// one to the whole struct.
 #[repr(C)]
 pub(super) struct Server {
-    table: MetricServer,
+    table: WriteServer,
     /// Itself.
     own: Weak<Self>,
     id: u64,
@@ -57,6 +57,13 @@ struct Response {
     headers: Vec<(String, String)>,
 }
 
+/// A message that a plugin has begun to write: its type and bytes, and the messages behind it.
+struct Written {
+    kind: c_int,
+    bytes: Vec<u8>,
+    behind: Vec<Received>,
+}
+
 #[derive(Default)]
 struct Sent {
     queue: VecDeque<Received>,
@@ -69,6 +76,8 @@ struct Sent {
     has_refused: bool,
     on_drain: Option<OnDrain>,
     on_part: Option<OnPart>,
+    /// A message that the plugin is writing.
+    written: Option<Written>,
     /// The plugin does not read.
     is_paused: bool,
     /// Callbacks may have become due since the last wait.
@@ -230,6 +239,42 @@ impl Server {
         lock(&self.sent).on_part = on_part;
     }
 
+    /// Begins a message. `Some(false)`: another one has begun; `None`: the connection is closed.
+    fn begin(&self, kind: c_int) -> Option<bool> {
+        let mut sent = lock(&self.sent);
+        if sent.closed {
+            return None;
+        }
+        let is_free = sent.written.is_none();
+        if is_free {
+            let (bytes, behind) = Default::default();
+            sent.written = Some(Written {
+                kind,
+                bytes,
+                behind,
+            });
+        }
+        Some(is_free)
+    }
+
+    /// Adds to the message that was begun. Returns whether that was possible.
+    fn write(&self, bytes: &[u8], is_last: bool) -> bool {
+        let mut sent = lock(&self.sent);
+        let Some(mut written) = sent.written.take().filter(|_| !sent.closed) else {
+            return false;
+        };
+        written.bytes.extend_from_slice(bytes);
+        if is_last {
+            let message = Received::from_raw(written.kind, &written.bytes);
+            sent.queue.push_back(message);
+            sent.queue.extend(written.behind);
+            self.arrived.notify_all();
+        } else {
+            sent.written = Some(written);
+        }
+        true
+    }
+
     /// The callback for messages in parts, if the plugin wants parts.
     pub(super) fn on_part(&self) -> Option<OnPart> {
         lock(&self.sent).on_part
@@ -289,6 +334,12 @@ impl Server {
         if let Received::Close(code, reason) = &message {
             sent.closed = true;
             sent.closing = Some(Ending::told(CLOSED_BY_PLUGIN, code.get(), reason, true));
+        }
+        if let Some(written) = &mut sent.written
+            && matches!(message, Received::Text(_) | Received::Binary(_))
+        {
+            written.behind.push(message);
+            return true;
         }
         sent.queue.push_back(message);
         self.arrived.notify_all();

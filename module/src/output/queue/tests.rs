@@ -223,3 +223,84 @@ fn the_first_to_close_is_the_one_who_did() {
     queue.push(CLOSE, Caller::Own).unwrap();
     assert_eq!(queue.account().1.unwrap().code, 1001);
 }
+
+/// A fragment of a message that is being written.
+const PIECE: Frame<'_> = Frame {
+    header: b"\x00\x01",
+    payload: b"p",
+    closes: None,
+    traffic: Traffic {
+        messages: 0,
+        bytes: 1,
+    },
+    shared: None,
+};
+
+const LAST: Frame<'_> = Frame {
+    header: b"\x80\x01",
+    payload: b"q",
+    traffic: Traffic::message(1),
+    ..PIECE
+};
+
+#[test]
+fn messages_wait_behind_one_that_is_written_and_control_frames_do_not() {
+    let mut queue = queue();
+    queue.begin_message().unwrap();
+    assert!(queue.is_composing());
+    assert_eq!(queue.push(TEXT, Caller::Own), Ok(Offer::Accepted));
+    let pushed = queue.push_fragment(PIECE, false, Caller::Own);
+    assert_eq!(pushed, Ok(Offer::Due));
+    assert_eq!(queue.push(PONG, Caller::Own), Ok(Offer::Accepted));
+    assert_eq!(taken(&mut queue), b"\x00\x01p\x8a\x02bc");
+    queue.written(7);
+    assert_eq!((queue.waiting(), queue.is_composing()), (3, true));
+    let pushed = queue.push_fragment(LAST, true, Caller::Own);
+    assert_eq!(pushed, Ok(Offer::Due));
+    assert_eq!(queue.push(TEXT, Caller::Own), Ok(Offer::Accepted));
+    assert_eq!(taken(&mut queue), b"\x80\x01q\x81\x01a\x81\x01a");
+    queue.written(9);
+    assert_eq!((queue.waiting(), queue.is_composing()), (0, false));
+    let sent = Traffic {
+        messages: 3,
+        bytes: 4,
+    };
+    assert_eq!(queue.account().0, sent);
+}
+
+#[test]
+fn what_waits_behind_a_message_takes_no_room_of_its_fragments() {
+    let mut queue = queue();
+    queue.begin_message().unwrap();
+    assert_eq!(queue.push(LARGE, Caller::Own), Ok(Offer::Accepted));
+    assert_eq!(queue.push(TEXT, Caller::Own), Ok(Offer::Full));
+    assert_eq!(queue.takes_fragments(), Ok(true));
+    for offer in [Offer::Due, Offer::Accepted, Offer::Accepted, Offer::Full] {
+        let pushed = queue.push_fragment(PIECE, false, Caller::Thread);
+        assert_eq!(pushed, Ok(offer));
+    }
+    assert_eq!(queue.push(PONG, Caller::Own), Ok(Offer::Full));
+    assert_eq!(queue.push(CLOSE, Caller::Own), Ok(Offer::Accepted));
+}
+
+#[test]
+fn a_close_frame_ends_a_message_that_is_written_and_what_is_behind() {
+    let mut queue = queue();
+    queue.begin_message().unwrap();
+    queue.push(TEXT, Caller::Own).unwrap();
+    queue.push_fragment(PIECE, false, Caller::Own).unwrap();
+    queue.push(CLOSE, Caller::Own).unwrap();
+    assert_eq!(queue.waiting(), 7);
+    let pushed = queue.push_fragment(LAST, true, Caller::Own);
+    assert_eq!(pushed, Err(Closed));
+    assert_eq!(queue.push(TEXT, Caller::Own), Err(Closed));
+    assert_eq!(queue.begin_message(), Err(Closed));
+    assert_eq!(taken(&mut queue), b"\x00\x01p\x88\x02\x03\xe8");
+}
+
+#[test]
+fn no_message_goes_directly_while_another_one_is_written() {
+    let mut queue = queue();
+    queue.begin_message().unwrap();
+    assert_eq!(queue.bypass(&LARGE), Ok(false));
+}

@@ -55,6 +55,36 @@ impl Deflater {
         Some(&buffer[..compressed_len?])
     }
 
+    /// Compresses more of a message behind what is in `buffer`, as far as its capacity goes. Returns
+    /// how many bytes of the message were taken. With `flush`, everything that was taken comes out,
+    /// up to the [`TAIL`]; if the buffer is full after that, call it again with the rest.
+    /// `None` if the compressor has failed.
+    pub fn deflate_more(
+        &mut self,
+        message: &[u8],
+        buffer: &mut Vec<u8>,
+        flush: bool,
+    ) -> Option<usize> {
+        let total_in = self.0.total_in();
+        let flush = if flush {
+            FlushCompress::Sync
+        } else {
+            FlushCompress::None
+        };
+        self.0.compress_vec(message, buffer, flush).ok()?;
+        usize::try_from(self.0.total_in() - total_in).ok()
+    }
+
+    /// Removes from a complete message what its receiver appends again.
+    pub fn strip_tail(message: &mut Vec<u8>) {
+        if message.ends_with(&TAIL) {
+            message.truncate(message.len() - TAIL.len());
+        }
+    }
+
+    /// How many bytes at the end of a message its receiver appends.
+    pub const TAIL_LEN: usize = TAIL.len();
+
     /// Forgets all earlier messages, so that the next one does not refer to them.
     pub fn forget(&mut self) {
         self.0.reset();

@@ -8,9 +8,9 @@ use super::{C_SIZE, LogLine, Received, Refusal, Server, lock};
 use crate::abi::{
     self, CLOSED_BY_PLUGIN, Discard, Ending, EndingServer, EventServer, ExtendedServer, FlowServer,
     LOG_DEBUG, LOG_ERROR, LOG_INFO, LOG_WARNING, MetricServer, OnDrain, OnEvent, OnPart,
-    POST_ACCEPTED, POST_CLOSED, POST_FULL, PartServer, RequestRec, SEND_ACCEPTED, SEND_CLOSED,
-    SEND_FULL, ServerTable, TopicServer, VariableServer, WEBSOCKET_SERVER_VERSION_1,
-    WebSocketServer,
+    POST_ACCEPTED, POST_CLOSED, POST_FULL, PartServer, RequestRec, SEND_ACCEPTED, SEND_BUSY,
+    SEND_CLOSED, SEND_FULL, ServerTable, TopicServer, VariableServer, WEBSOCKET_SERVER_VERSION_1,
+    WRITE_END, WebSocketServer, WriteServer,
 };
 use crate::testing::metrics::metric;
 use crate::testing::server::topics::{publish, subscribe, topics, unsubscribe};
@@ -18,7 +18,7 @@ use log::Level;
 use std::ffi::{CStr, CString, c_char, c_int, c_uint, c_void};
 use std::{ptr, slice};
 
-pub(super) fn table(size: c_uint) -> MetricServer {
+pub(super) fn table(size: c_uint) -> WriteServer {
     let extended = ExtendedServer {
         base: WebSocketServer {
             size,
@@ -66,7 +66,11 @@ pub(super) fn table(size: c_uint) -> MetricServer {
         },
         on_part,
     };
-    MetricServer { parts, metric }
+    WriteServer {
+        metrics: MetricServer { parts, metric },
+        begin,
+        write,
+    }
 }
 
 /// # Safety
@@ -291,6 +295,30 @@ unsafe extern "system" fn pause(table: *const WebSocketServer, is_paused: c_int)
 unsafe extern "system" fn on_drain(table: *const WebSocketServer, callback: Option<OnDrain>) {
     // SAFETY: as above.
     unsafe { server(table) }.set_on_drain(callback);
+}
+
+unsafe extern "system" fn begin(table: *const WebSocketServer, kind: c_int) -> c_int {
+    // SAFETY: as above.
+    match unsafe { server(table) }.begin(kind) {
+        Some(true) => SEND_ACCEPTED,
+        Some(false) => SEND_BUSY,
+        None => SEND_CLOSED,
+    }
+}
+
+unsafe extern "system" fn write(
+    table: *const WebSocketServer,
+    data: *const u8,
+    length: usize,
+    how: c_int,
+) -> c_int {
+    // SAFETY: as above; there are as many bytes as the plugin says.
+    let (server, bytes) = unsafe { (server(table), slice::from_raw_parts(data, length)) };
+    if server.write(bytes, how == WRITE_END) {
+        SEND_ACCEPTED
+    } else {
+        SEND_CLOSED
+    }
 }
 
 unsafe extern "system" fn on_part(

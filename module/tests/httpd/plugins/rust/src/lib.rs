@@ -1,6 +1,7 @@
 //! Plugins for the tests of the module in a real httpd, all in one library.
 #![forbid(unsafe_code)]
 
+mod author;
 mod bookkeeper;
 mod census;
 mod clerk;
