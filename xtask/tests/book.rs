@@ -120,6 +120,34 @@ fn the_second_hour_quotes_the_plugin_that_it_reads() -> Result<()> {
 }
 
 #[test]
+fn the_figures_in_readme_were_measured() -> Result<()> {
+    let readme = Page::read(root(), "README.md")?;
+    let results = Page::read(root(), "module/benches/RESULTS.md")?;
+    let (_, after) = readme
+        .text
+        .split_once("\n## Why this module?\n")
+        .context("no such section")?;
+    let (section, _) = after.split_once("\n* The C module").context("no end")?;
+    let is_part = |c: char| c.is_ascii_digit() || c == ',' || c == '.';
+    let figures = |text: &str| -> Vec<String> {
+        let words = text
+            .split(|c| !is_part(c))
+            .map(|word| word.trim_matches([',', '.']));
+        words
+            .filter(|word| word.len() >= 3)
+            .map(str::to_owned)
+            .collect()
+    };
+    let measured = figures(&results.text);
+    let named = figures(section);
+    ensure!(named.len() > 25, "{named:?}");
+    for figure in named {
+        ensure!(measured.contains(&figure), "RESULTS.md has no {figure}");
+    }
+    Ok(())
+}
+
+#[test]
 fn readme_names_the_commands_that_ci_runs() -> Result<()> {
     let commands: Vec<_> = Page::read(root(), "README.md")?
         .blocks()
