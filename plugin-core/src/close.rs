@@ -24,8 +24,10 @@ pub(crate) const MAX_REASON: usize = MAX_CONTROL_PAYLOAD - 2;
 /// without a reason, and the error and its sources go to httpd's error log. A string converts in
 /// the same way: it goes to the log, not to the client.
 ///
-/// [`SendError::Closed`](crate::SendError::Closed) is the exception, also as the source of another
-/// error: a client that has left is not worth a line in the log.
+/// There are two exceptions, also as the source of another error. A client that has left
+/// ([`SendError::Closed`](crate::SendError::Closed)) is not worth a line in the log. One whose
+/// message is not the JSON that the plugin expects (`InvalidJson`) gets 1007 and the reason, and
+/// nothing is logged.
 ///
 /// This type does not implement `Error`, because the conversion above would then conflict with
 /// `From<T> for T`.
@@ -100,10 +102,14 @@ impl From<CloseCode> for Close {
     }
 }
 
-/// 1011, with the error kept for the log.
+/// 1011, with the error kept for the log; 1007 for a message that is not the expected JSON.
 impl<E: Into<BoxError>> From<E> for Close {
     fn from(error: E) -> Self {
         let error = error.into();
+        #[cfg(feature = "json")]
+        if let Some(reason) = crate::InvalidJson::reason_in(&*error) {
+            return Self::new(CloseCode::INVALID_PAYLOAD, reason);
+        }
         let mut close = Self::from(CloseCode::INTERNAL_ERROR);
         close.details.error = (!is_gone(&*error)).then(|| chain(&*error));
         close

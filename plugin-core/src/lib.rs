@@ -222,7 +222,8 @@
 //! In `on_connect` and `on_message`, `?` works on any error, on [`BoxError`] and on
 //! `anyhow::Error`; no feature of this crate is needed for that. In `on_connect` it refuses the
 //! client with 500, in `on_message` it closes the connection with 1011. The error and its sources
-//! go to httpd's error log. To tell the client more, return your own [`Rejection`] or [`Close`]. A
+//! go to httpd's error log. A message that is not the JSON that `Message::json` expects closes the
+//! connection with 1007 and the reason, and nothing is logged. To tell the client more, return your own [`Rejection`] or [`Close`]. A
 //! panic has the same effect as an error and harms no other connection; see
 //! [`Plugin`](Plugin#panics).
 //!
@@ -375,7 +376,7 @@ pub use disconnect::{ClosedBy, Disconnect};
 pub use handshake::{Handshake, Headers};
 pub use header::InvalidHeader;
 #[cfg(feature = "json")]
-pub use json::SendJsonError;
+pub use json::{InvalidJson, SendJsonError};
 pub use message::{AsMessage, Message};
 pub use metrics::{Counter, CounterSeries, Gauge, GaugeSeries, Histogram, HistogramSeries};
 pub use options::{OptionError, Options};

@@ -74,13 +74,13 @@ impl<'a> Message<'a> {
     /// # Errors
     ///
     /// The message is not JSON, or the JSON does not describe a `T`. With `?` the error closes the
-    /// connection with 1011. If the client is to blame, `map_err` it to a [`Close`](crate::Close)
-    /// with another code.
+    /// connection with 1007, and the client is told what is wrong. To choose another code, `map_err`
+    /// it to a [`Close`](crate::Close).
     #[cfg(feature = "json")]
-    pub fn json<T: serde::Deserialize<'a>>(self) -> serde_json::Result<T> {
+    pub fn json<T: serde::Deserialize<'a>>(self) -> Result<T, crate::InvalidJson> {
         match self {
-            Self::Text(text) => serde_json::from_str(text),
-            Self::Binary(bytes) => serde_json::from_slice(bytes),
+            Self::Text(text) => Ok(serde_json::from_str(text)?),
+            Self::Binary(bytes) => Ok(serde_json::from_slice(bytes)?),
         }
     }
 }

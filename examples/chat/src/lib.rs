@@ -112,10 +112,7 @@ impl Plugin for Chat {
     }
 
     fn on_message(&self, member: &mut Member, to: &Sender, m: Message<'_>) -> Result<(), Close> {
-        let request: Request = m
-            .json()
-            .map_err(|e| Close::new(CloseCode::INVALID_PAYLOAD, e.to_string()))?;
-        let event = match request {
+        let event = match m.json()? {
             Request::Say { text } => Event::Said {
                 name: member.name.clone(),
                 text,
