@@ -11,38 +11,66 @@ use anyhow::{Context, Result, bail, ensure};
 use xtask::workspace::Workspace;
 
 /// The files of the package, with their contents, which contain placeholders.
-const FILES: [(&str, &str); 3] = [
+const FILES: [(&str, &str); 4] = [
     ("Cargo.toml", include_str!("../template/manifest.toml")),
     (".gitignore", include_str!("../template/gitignore")),
     ("README.md", include_str!("../template/readme.md")),
+    ("page/index.html", include_str!("../template/page.html")),
 ];
 
 /// What the new plugin is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Style {
-    /// A `Plugin`.
-    Synchronous,
-    /// An `AsyncPlugin`.
-    Asynchronous,
+    /// A `Plugin` that sends every message back.
+    Echo,
+    /// An `AsyncPlugin` that does so later.
+    Async,
+    /// A `Plugin` with rooms, which are topics.
+    Topics,
+    /// A `Plugin` with messages in JSON.
+    Json,
 }
 
 impl Style {
     fn code(self) -> &'static str {
         match self {
-            Self::Synchronous => include_str!("../template/lib.rs"),
-            Self::Asynchronous => include_str!("../template/lib_async.rs"),
+            Self::Echo => include_str!("../template/lib.rs"),
+            Self::Async => include_str!("../template/lib_async.rs"),
+            Self::Topics => include_str!("../template/lib_topics.rs"),
+            Self::Json => include_str!("../template/lib_json.rs"),
+        }
+    }
+
+    /// The message that the page offers.
+    fn message(self) -> &'static str {
+        match self {
+            Self::Echo | Self::Async | Self::Topics => "hello",
+            Self::Json => "{&quot;add&quot;: [1, 2]}",
+        }
+    }
+
+    /// What the page connects to, behind the path of the plugin.
+    fn below(self) -> &'static str {
+        match self {
+            Self::Echo | Self::Async | Self::Json => "",
+            Self::Topics => "/red",
         }
     }
 
     /// The lines of the manifest for this path of `websocket-plugin`.
     fn dependencies(self, plugin_core: &str) -> String {
-        match self {
-            Self::Synchronous => format!("websocket-plugin = {{ path = {plugin_core} }}"),
-            Self::Asynchronous => format!(
-                "tokio = {{ version = \"1\", features = [\"time\"] }}\n\
-                 websocket-plugin = {{ path = {plugin_core}, features = [\"tokio\"] }}"
+        let (others, features) = match self {
+            Self::Echo | Self::Topics => ("", ""),
+            Self::Async => (
+                "tokio = { version = \"1\", features = [\"time\"] }\n",
+                ", features = [\"tokio\"]",
             ),
-        }
+            Self::Json => (
+                "serde = { version = \"1\", features = [\"derive\"] }\n",
+                ", features = [\"json\"]",
+            ),
+        };
+        format!("log = \"0.4\"\n{others}websocket-plugin = {{ path = {plugin_core}{features} }}")
     }
 }
 
@@ -53,19 +81,29 @@ const RESERVED: &str = "abstract alloc as async await become box break const con
     typeof union unsafe unsized use virtual websocket_plugin where while yield";
 
 /// Names that the code of the package uses for something else.
-const TAKEN_TYPES: [&str; 12] = [
+const TAKEN_TYPES: [&str; 22] = [
+    "Answer",
     "AsyncPlugin",
     "Close",
+    "CloseCode",
     "Default",
+    "Deserialize",
     "Duration",
+    "Err",
+    "Handshake",
     "Host",
     "Message",
     "Ok",
     "Plugin",
+    "Question",
     "Received",
+    "Rejection",
     "Request",
     "Result",
     "Sender",
+    "Serialize",
+    "Some",
+    "String",
 ];
 
 /// The name of a plugin's package: lower-case words of letters and digits, separated by `-` or `_`.
@@ -153,7 +191,9 @@ pub(crate) fn write(
         .to_str()
         .context("the path of this checkout is not UTF-8")?;
     create(folder)?;
-    fs::create_dir(folder.join("src"))?;
+    for inner in ["src", "page"] {
+        fs::create_dir(folder.join(inner))?;
+    }
     let code = [("src/lib.rs", style.code())];
     let dependencies = style.dependencies(&toml_string(plugin_core));
     for (file, template) in FILES.into_iter().chain(code) {
@@ -161,6 +201,8 @@ pub(crate) fn write(
             .replace("{{name}}", &name.0)
             .replace("{{type}}", &name.type_name())
             .replace("{{symbol}}", &name.symbol())
+            .replace("{{path}}", &format!("/{name}{}", style.below()))
+            .replace("{{message}}", style.message())
             .replace("{{library}}", &name.library())
             .replace("{{dependencies}}", &dependencies);
         fs::write(folder.join(file), text).with_context(|| format!("cannot write {file}"))?;
@@ -246,7 +288,7 @@ mod tests {
         let workspace = Workspace::find().unwrap();
         let error = write(
             &"chat".parse().unwrap(),
-            Style::Synchronous,
+            Style::Echo,
             temp.path(),
             &workspace,
         )

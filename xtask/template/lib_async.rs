@@ -17,6 +17,8 @@ impl AsyncPlugin for {{type}} {
         sender: &Sender,
         message: Message<'_>,
     ) -> Result<(), Close> {
+        // This goes to httpd's error log. What `println!` prints goes nowhere.
+        log::debug!("a message of {} bytes", message.len());
         // Ask a database or another server here. No thread waits meanwhile.
         sleep(Duration::from_millis(10)).await;
         Ok(sender.send_async(message).await?)

@@ -24,20 +24,40 @@ fn new_plugin(arguments: &[&str], folder: &Path) -> Command {
 
 #[test]
 fn a_new_plugin_is_tested_built_and_served() -> Result<()> {
-    is_tested_built_and_served(&["my-echo-2"])
+    is_tested_built_and_served(&["my-echo-2"], "hello", "hello")
 }
 
 #[test]
 fn a_new_async_plugin_is_tested_built_and_served() -> Result<()> {
-    is_tested_built_and_served(&["my-echo-2", "--async"])
+    is_tested_built_and_served(&["my-echo-2", "--async"], "hello", "hello")
 }
 
-fn is_tested_built_and_served(arguments: &[&str]) -> Result<()> {
+#[test]
+fn a_new_plugin_with_topics_is_tested_built_and_served() -> Result<()> {
+    is_tested_built_and_served(&["my-echo-2", "--topics"], "hello", "hello")
+}
+
+#[test]
+fn a_new_plugin_with_json_is_tested_built_and_served() -> Result<()> {
+    is_tested_built_and_served(
+        &["my-echo-2", "--json"],
+        r#"{"add": [1, 2]}"#,
+        r#"{"sum":3.0}"#,
+    )
+}
+
+fn is_tested_built_and_served(arguments: &[&str], message: &str, answer: &str) -> Result<()> {
     let temp = TempDir::new()?;
     let arguments = [arguments, &["--path", "a folder/it"]].concat();
     let said = output_of(&mut new_plugin(&arguments, temp.path()))?;
     let package = temp.path().join("a folder/it");
-    for file in ["Cargo.toml", "src/lib.rs", ".gitignore", "README.md"] {
+    for file in [
+        "Cargo.toml",
+        "src/lib.rs",
+        "page/index.html",
+        ".gitignore",
+        "README.md",
+    ] {
         ensure!(package.join(file).is_file(), "no {file}");
     }
     output_of(
@@ -46,7 +66,7 @@ fn is_tested_built_and_served(arguments: &[&str]) -> Result<()> {
             .arg(package.join("src/lib.rs")),
     )?;
 
-    let (commands, location) = said.split_once("\n<Location").context("no Location")?;
+    let (commands, location) = said.split_once("\nLogLevel").context("no LogLevel")?;
     let commands: Vec<_> = commands
         .lines()
         .filter_map(|line| line.strip_prefix("  cargo "))
@@ -57,14 +77,19 @@ fn is_tested_built_and_served(arguments: &[&str]) -> Result<()> {
     }
     ensure!(location.contains("/release/"), "{said}");
     // A debug build, because an optimized one takes a while.
-    let location = format!("<Location{}", location.replace("/release/", "/debug/"));
+    let location = format!("LogLevel{}", location.replace("/release/", "/debug/"));
     let httpd = ServerRoot::temporary()?
         .load_module("websocket_module", module_library()?)
         .config(location)
         .start()?;
     let (mut client, _) = tungstenite::connect(format!("ws://{}/my-echo-2", httpd.address()))?;
-    client.send("hello".into())?;
-    ensure!(client.read()? == Message::text("hello"));
+    client.send(message.into())?;
+    ensure!(client.read()? == Message::text(answer));
+    let log = httpd.error_log()?;
+    ensure!(
+        log.contains("a client has come") || arguments.contains(&"--async"),
+        "{log}"
+    );
     Ok(())
 }
 

@@ -16,26 +16,43 @@ pub(crate) struct Options {
     /// The folder to create [default: NAME in the current folder]
     #[arg(long, value_name = "DIR")]
     path: Option<PathBuf>,
+    #[command(flatten)]
+    styles: Styles,
+}
+
+#[derive(Args)]
+#[group(multiple = false)]
+struct Styles {
     /// Write a plugin with async callbacks, which run on Tokio
     #[arg(long = "async")]
     is_async: bool,
+    /// Write a plugin with rooms, which are topics
+    #[arg(long = "topics")]
+    has_topics: bool,
+    /// Write a plugin with messages in JSON
+    #[arg(long = "json")]
+    has_json: bool,
+}
+
+impl Styles {
+    fn style(&self) -> Style {
+        match self {
+            Self { is_async: true, .. } => Style::Async,
+            Self {
+                has_topics: true, ..
+            } => Style::Topics,
+            Self { has_json: true, .. } => Style::Json,
+            _ => Style::Echo,
+        }
+    }
 }
 
 pub(super) fn new_plugin(options: &Options) -> Result<()> {
-    let Options {
-        name,
-        path,
-        is_async,
-    } = options;
-    let style = if *is_async {
-        Style::Asynchronous
-    } else {
-        Style::Synchronous
-    };
+    let Options { name, path, styles } = options;
     let folder = path.clone().unwrap_or_else(|| name.to_string().into());
     let folder =
         absolute(&folder).with_context(|| format!("no such folder: {}", folder.display()))?;
-    template::write(name, style, &folder, &Workspace::find()?)?;
+    template::write(name, styles.style(), &folder, &Workspace::find()?)?;
 
     let library = target_dir_of(&folder)?.join("release").join(name.library());
     println!(
@@ -46,8 +63,9 @@ The plugin is in {folder}. Test and build it:
   cargo test
   cargo build --release
 
-Then name it in httpd's configuration:
+Then name it in httpd's configuration. The first line shows what the plugin logs:
 
+LogLevel warn websocket:info
 <Location \"/{name}\">
     SetHandler websocket-handler
     WebSocketHandler {library} {symbol}

@@ -16,9 +16,10 @@ pub(super) struct PluginOptions {
     /// An option for the plugin (WebSocketPluginOption). May be repeated
     #[arg(long = "option", value_name = "NAME=VALUE", value_parser = parse_option, requires = "plugin")]
     pub(super) options: Vec<(String, String)>,
-    /// The page at /, served with the files beside it [default: a client for any plugin]
+    /// The page at /, served with the files beside it [default: page/index.html in the folder of
+    /// the package if there is one, otherwise a client for any plugin]
     #[arg(long, value_name = "FILE", requires = "plugin")]
-    pub(super) page: Option<PathBuf>,
+    page: Option<PathBuf>,
     /// Build again and restart httpd gracefully whenever the source changes
     #[arg(long, requires = "plugin")]
     pub(super) watch: bool,
@@ -28,6 +29,16 @@ pub(super) struct PluginOptions {
     /// Serve with this build of mod_websocket instead of building it
     #[arg(long, value_name = "FILE", requires = "plugin")]
     pub(super) module: Option<PathBuf>,
+}
+
+impl PluginOptions {
+    /// The page at /, if it is not the client for any plugin.
+    pub(super) fn page(&self) -> Option<PathBuf> {
+        let own = || Some(self.plugin.as_deref()?.join("page/index.html"));
+        self.page
+            .clone()
+            .or_else(|| own().filter(|page| page.is_file()))
+    }
 }
 
 fn parse_option(text: &str) -> Result<(String, String), String> {

@@ -65,11 +65,11 @@ pub(super) fn run(run: &super::Options, path: &Path, workspace: &Workspace) -> R
 }
 
 fn server_root(run: &super::Options, workspace: &Workspace, module: &Path) -> Result<ServerRoot> {
-    let pages = match &run.own.page {
+    let pages = match run.own.page() {
         Some(page) => {
-            let page = page.canonicalize();
-            let page = page.context("the page for --page")?;
-            page.parent().context("--page is a folder")?.to_owned()
+            let found = page.canonicalize();
+            let found = found.with_context(|| format!("no page at {}", page.display()))?;
+            found.parent().context("the page is a folder")?.to_owned()
         }
         None => workspace.root().join(PAGES),
     };

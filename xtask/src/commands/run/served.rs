@@ -86,7 +86,7 @@ impl Served {
     }
 
     fn page(&self, options: &PluginOptions) -> String {
-        match options.page.as_deref().and_then(Path::file_name) {
+        match options.page().as_deref().and_then(Path::file_name) {
             Some(file) => format!("DirectoryIndex {}", quoted(Path::new(file))),
             None => format!("RedirectMatch ^/$ /plugin.html?path={}", self.path),
         }
