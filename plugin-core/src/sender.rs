@@ -60,6 +60,8 @@ pub struct Sender {
 struct Shared {
     gate: Gate<Server>,
     pauses: Mutex<Pauses>,
+    #[cfg(feature = "tokio")]
+    waiting: waiting::Waiting,
     peer: Peer,
     /// The type of the plugin that the connection belongs to.
     plugin: TypeId,
@@ -91,6 +93,8 @@ impl Sender {
             shared: Arc::new(Shared {
                 gate: Gate::new(server),
                 pauses: Mutex::default(),
+                #[cfg(feature = "tokio")]
+                waiting: waiting::Waiting::new(),
                 peer: Peer::of(&facts),
                 plugin,
             }),
@@ -102,6 +106,8 @@ impl Sender {
     pub(crate) fn shut(&mut self) {
         self.lent = None;
         self.shared.gate.shut();
+        #[cfg(feature = "tokio")]
+        self.wake_waiting();
     }
 
     /// Sends a text or a binary message.

@@ -271,6 +271,8 @@ unsafe extern "system" fn on_part<P: Exported>(
 unsafe extern "system" fn on_drain<P: Exported>(private: *mut c_void, _: *const WebSocketServer) {
     // SAFETY: as for `on_message`.
     let connection = unsafe { &mut *private.cast::<Connection<P>>() };
+    #[cfg(feature = "tokio")]
+    connection.sender.wake_waiting();
     connection.call("on_drain", <P::Runs as Plugin>::on_drain);
 }
 

@@ -2,13 +2,17 @@
 
 use super::{SendError, Sender};
 use crate::AsMessage;
+use std::pin::pin;
 use std::time::Duration;
+use tokio::sync::Notify;
+use tokio::time::timeout;
 
-/// How long the first wait for room in the queue takes.
-const FIRST_WAIT: Duration = Duration::from_millis(1);
+/// The tasks that wait for room in the queue of a connection.
+pub(super) type Waiting = Notify;
 
-/// How long no wait for room in the queue exceeds.
-const LONGEST_WAIT: Duration = Duration::from_millis(50);
+/// When a task looks by itself whether there is room. Versions of `mod_websocket` without
+/// `on_drain` tell nobody.
+const LOOK_AFTER: Duration = Duration::from_millis(100);
 
 impl Sender {
     /// Sends a text or a binary message, like [`send`](Self::send). If megabytes are queued for the
@@ -26,13 +30,25 @@ impl Sender {
     /// [`SendError::Closed`]: the connection is closing or gone.
     pub async fn send_async(&self, message: impl AsMessage) -> Result<(), SendError> {
         let message = message.as_message();
-        let mut wait = FIRST_WAIT;
+        // Most messages find room, and need not be announced.
+        match self.try_send(message) {
+            Err(SendError::Full) => {}
+            sent => return sent,
+        }
         loop {
+            let mut drained = pin!(self.shared.waiting.notified());
+            // From here on it does not miss that there is room.
+            drained.as_mut().enable();
             match self.try_send(message) {
-                Err(SendError::Full) => tokio::time::sleep(wait).await,
+                // Whether the time is over or not, it tries again.
+                Err(SendError::Full) => drop(timeout(LOOK_AFTER, drained).await),
                 sent => return sent,
             }
-            wait = (wait * 2).min(LONGEST_WAIT);
         }
+    }
+
+    /// Wakes the tasks that wait for room: there is some, or the connection is gone.
+    pub(crate) fn wake_waiting(&self) {
+        self.shared.waiting.notify_waiters();
     }
 }
