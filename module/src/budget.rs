@@ -1,5 +1,5 @@
-//! Counts the memory of this process that clients hold: unfinished messages, and output that waits
-//! for slow clients.
+//! Counts the memory of this process that clients hold: unfinished messages, messages that wait for
+//! callbacks of async plugins, and output that waits for slow clients.
 //!
 //! Each holder is counted in steps. A short message therefore costs one comparison, and touches no
 //! memory that threads share.

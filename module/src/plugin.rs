@@ -17,6 +17,7 @@ mod refusing;
 mod sequence;
 mod server;
 mod table;
+mod threads;
 mod topic_table;
 mod topics;
 
@@ -26,3 +27,4 @@ pub use lease::ServerLease;
 pub use loaded::{LoadedPlugin, Private, Source};
 pub use options::PluginOptions;
 pub use probe::is_executable;
+pub use threads::end_threads;

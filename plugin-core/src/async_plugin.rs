@@ -66,24 +66,35 @@ use std::future::{Future, ready};
 ///
 /// # Order and limits
 ///
-/// While a callback waits, the connection's next messages wait in its mailbox. When 32 messages or
-/// 64 KiB are in it, the module stops reading from the client, until half of them are gone, as with
-/// [`Sender::pause`]. Nothing is lost, and TCP holds the client back. The module does not notice
-/// meanwhile that the client closes the connection.
+/// While a callback waits, the connection's next messages and events wait in its mailbox. When 32
+/// are in it, or the messages have 64 KiB together with the one that the callback handles, the
+/// module stops reading from the client, until half of them are gone, as with [`Sender::pause`].
+/// Nothing is lost, and TCP holds the client back. The module does not notice meanwhile that the
+/// client closes the connection. So a client occupies 64 KiB and one longer message at most, and what
+/// it occupies counts towards `WebSocketMemoryLimit`.
 ///
 /// # The end of a connection
 ///
-/// When a connection has ended, its callback is cancelled if it waits: Rust drops the future at the
-/// `.await` where it is. Messages in the mailbox are dropped, too, also if the client has closed the
-/// connection in order. After that [`on_disconnect`](Self::on_disconnect) gets the state of the
-/// connection, exactly once, and never beside another callback of the connection. If some work has
-/// to be completed although the client has gone, give it to `tokio::spawn`.
+/// If the client has closed the connection in order ([`Disconnect::is_clean`]), the messages that it
+/// had sent before are still handled, for up to five seconds. Their callbacks can send nothing any
+/// more: they get [`SendError::Closed`](crate::SendError::Closed), and if they return that, the next
+/// message comes all the same. Any other error ends it.
 ///
-/// Before a child process ends, or the plugin is dropped, the `on_disconnect` that wait have two
-/// seconds to complete. Then the runtime ends: what still waits is dropped, also work given to
-/// `tokio::spawn`. A thread that blocks delays the end by half a second more, and keeps the library
-/// in memory until the process ends. The error log tells how many callbacks and threads were left.
-/// A child of the prefork MPM that is told to stop calls no `on_disconnect`.
+/// In all other cases, and when the five seconds are over, the callback that waits is cancelled:
+/// Rust drops the future at the `.await` where it is. Messages in the mailbox are dropped, too, and
+/// so are events as soon as the connection has ended.
+///
+/// After that [`on_disconnect`](Self::on_disconnect) gets the state of the connection, exactly once,
+/// and never beside another callback of the connection. It is cancelled after ten seconds, and a
+/// line in the error log says so. If some work has to be completed although the client has gone,
+/// give it to `tokio::spawn`.
+///
+/// When a child process ends, the callbacks of all async plugins together have two seconds to
+/// complete: in the first half messages are still handled, the second half is for `on_disconnect`.
+/// Topics can be published to until then. Then the runtime ends: what still waits is dropped, also
+/// work given to `tokio::spawn`. The same time is there before a plugin is dropped. The error log
+/// tells how many callbacks were left, and how many threads that block. A child of the prefork MPM
+/// that is told to stop calls no `on_disconnect` for the connection that it serves.
 ///
 /// # Panics
 ///
@@ -98,6 +109,10 @@ pub trait AsyncPlugin: AsyncAttributed + Sized + Send + Sync + 'static {
     /// [`on_disconnect`](Self::on_disconnect). If you leave it out together with `on_connect`, it
     /// is `()`.
     type Connection: Send + 'static;
+
+    /// What is [posted](Sender::post) to a connection. If you leave it out together with
+    /// [`on_event`](Self::on_event), it is [`NoEvents`](crate::NoEvents).
+    type Event: Send + 'static;
 
     /// Makes the plugin from its options, as [`Plugin::configure`](crate::Plugin::configure) does.
     /// It is not `async`: httpd calls it before there is a runtime.
@@ -138,9 +153,43 @@ pub trait AsyncPlugin: AsyncAttributed + Sized + Send + Sync + 'static {
         message: Message<'_>,
     ) -> impl Future<Output = Result<(), Close>> + Send;
 
+    /// Called for each event that was posted to the connection, with [`Sender::post`] or
+    /// [`Sender::after`], in the order of the connection's other callbacks. At most 1024 events wait
+    /// for a callback; more are refused.
+    ///
+    /// # Errors
+    ///
+    /// As for [`on_message`](Self::on_message).
+    fn on_event(
+        &self,
+        connection: &mut Self::Connection,
+        sender: &Sender,
+        event: Self::Event,
+    ) -> impl Future<Output = Result<(), Close>> + Send {
+        drop(event);
+        let _ = (connection, sender);
+        ready(Ok(()))
+    }
+
+    /// Called when there is room again after [`try_send`](Sender::try_send) gave
+    /// [`SendError::Full`](crate::SendError::Full), as for a [`Plugin`](crate::Plugin::on_drain).
+    /// [`send_async`](Sender::send_async) waits for that by itself.
+    ///
+    /// # Errors
+    ///
+    /// As for [`on_message`](Self::on_message).
+    fn on_drain(
+        &self,
+        connection: &mut Self::Connection,
+        sender: &Sender,
+    ) -> impl Future<Output = Result<(), Close>> + Send {
+        let _ = (connection, sender);
+        ready(Ok(()))
+    }
+
     /// Called when the connection is gone, whichever side ended it, after its last callback has
     /// completed or was cancelled. `disconnect` says who ended the connection, and why. The
-    /// connection's senders are closed by then.
+    /// connection's senders are closed by then. It may take ten seconds.
     fn on_disconnect(
         &self,
         connection: Self::Connection,

@@ -42,6 +42,8 @@ struct Details {
     code: CloseCode,
     reason: Cow<'static, str>,
     error: Option<String>,
+    /// It was made from an error that says that the client has gone.
+    is_of_gone_client: bool,
 }
 
 impl Close {
@@ -55,6 +57,7 @@ impl Close {
                 code,
                 reason,
                 error: None,
+                is_of_gone_client: false,
             }),
         }
     }
@@ -74,6 +77,13 @@ impl Close {
     /// The error that this was made from, with its sources, if there was one.
     pub(crate) fn error(&self) -> Option<&str> {
         self.details.error.as_deref()
+    }
+
+    /// Whether this was made from [`SendError::Closed`](crate::SendError::Closed): the client has
+    /// gone.
+    #[cfg_attr(not(feature = "tokio"), allow(dead_code, reason = "others do not ask"))]
+    pub(crate) fn is_of_gone_client(&self) -> bool {
+        self.details.is_of_gone_client
     }
 
     /// Calls `send` with the payload of the close frame.
@@ -111,7 +121,11 @@ impl<E: Into<BoxError>> From<E> for Close {
             return Self::new(CloseCode::INVALID_PAYLOAD, reason);
         }
         let mut close = Self::from(CloseCode::INTERNAL_ERROR);
-        close.details.error = (!is_gone(&*error)).then(|| chain(&*error));
+        if is_gone(&*error) {
+            close.details.is_of_gone_client = true;
+        } else {
+            close.details.error = Some(chain(&*error));
+        }
         close
     }
 }

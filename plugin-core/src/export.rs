@@ -19,15 +19,19 @@ mod tables;
 
 pub use crate::abi::WebSocketPlugin;
 #[cfg(feature = "tokio")]
-pub use asynchronous::{Async, AsyncAttributed, AsyncExported, Runtime, stop};
+pub use asynchronous::{Async, AsyncAttributed, AsyncExported, Runtime, Served, end, stop};
 pub(crate) use connection::{discard, on_event};
 pub(crate) use metric::{Cells, Declaration, cells};
 pub use tables::init;
+
+/// The events of a plugin.
+pub type EventOf<P> = <<P as Exported>::Runs as Plugin>::Event;
 
 use crate::Plugin;
 use source::Source;
 pub(crate) use source::with_unattached;
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 /// A type whose `impl Plugin` has the attribute. The attribute below sets rustc's message for an
 /// `impl` that lacks it.
@@ -55,8 +59,22 @@ pub trait Exported: Sized + 'static {
     /// The place that keeps the plugin while it is loaded.
     fn slot() -> &'static Slot<Self::Runs>;
 
+    /// Whether the plugin has a runtime, which has to end before the process does.
+    const HAS_RUNTIME: bool = false;
+
     /// Called when the last instance is gone, before the library may be unloaded.
     fn unload() {}
+
+    /// Ends the runtime, as the process is about to end. That may take as long as this. Returns how
+    /// many of its threads did not end.
+    fn end(_: Duration) -> usize {
+        0
+    }
+
+    /// How many bytes of messages of a connection wait for its callbacks.
+    fn kept(_: &<Self::Runs as Plugin>::Connection) -> usize {
+        0
+    }
 }
 
 /// The state of a plugin between its first init and its last destroy.

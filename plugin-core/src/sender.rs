@@ -94,7 +94,7 @@ impl Sender {
                 gate: Gate::new(server),
                 pauses: Mutex::default(),
                 #[cfg(feature = "tokio")]
-                waiting: waiting::Waiting::new(),
+                waiting: waiting::Waiting::default(),
                 peer: Peer::of(&facts),
                 plugin,
             }),

@@ -12,8 +12,8 @@ use tokio::sync::Semaphore;
 use tokio::time::sleep;
 use websocket_plugin::testing::{Host, Received, Request, unattached_log};
 use websocket_plugin::{
-    AsyncPlugin, Close, CloseCode, Disconnect, Handshake, Message, OptionError, Options, Rejection,
-    SendError, Sender, websocket_plugin,
+    AsyncPlugin, Close, CloseCode, Disconnect, Handshake, Message, OptionError, Options, PostError,
+    Rejection, SendError, Sender, websocket_plugin,
 };
 
 fn text(text: &str) -> Received {
@@ -85,6 +85,7 @@ impl Drop for Noted {
 #[websocket_plugin(workers = 2)]
 impl AsyncPlugin for Talk {
     type Connection = String;
+    type Event = String;
 
     async fn on_connect(&self, handshake: &mut Handshake<'_>) -> Result<String, Rejection> {
         sleep(Duration::from_millis(1)).await;
@@ -104,6 +105,24 @@ impl AsyncPlugin for Talk {
     ) -> Result<(), Close> {
         match message.as_text().unwrap_or_default() {
             "wait" => sleep(Duration::from_millis(5)).await,
+            "note" => {
+                sleep(Duration::from_millis(1)).await;
+                note(path, "noted");
+                return Ok(());
+            }
+            "post later" => {
+                let event = "later".to_owned();
+                return Ok(to.after::<Self>(Duration::from_secs(60), event)?);
+            }
+            "post too many" => {
+                let count = post_as_many_as_possible(to).await;
+                return Ok(to.send_async(count.to_string()).await?);
+            }
+            "panic in event" => return Ok(to.post::<Self>("panic".to_owned())?),
+            "try" => {
+                assert_eq!(to.try_send("hello"), Err(SendError::Full));
+                return Ok(());
+            }
             "forever" => {
                 let _dropped = Noted(path.clone(), "cancelled");
                 note(path, "waiting");
@@ -146,11 +165,26 @@ impl AsyncPlugin for Talk {
                 sleep(Duration::from_millis(1)).await;
                 return Err(CloseCode::GOING_AWAY.into());
             }
-            _ => {}
+            other => {
+                if let Some(event) = other.strip_prefix("post ") {
+                    return Ok(to.post::<Self>(event.to_owned())?);
+                }
+            }
         }
         to.send_async(message).await?;
         note(path, "done");
         Ok(())
+    }
+
+    async fn on_event(&self, _: &mut String, to: &Sender, event: String) -> Result<(), Close> {
+        sleep(Duration::from_millis(1)).await;
+        assert_ne!(event, "panic");
+        Ok(to.send_async(format!("event {event}")).await?)
+    }
+
+    async fn on_drain(&self, _: &mut String, to: &Sender) -> Result<(), Close> {
+        sleep(Duration::from_millis(1)).await;
+        Ok(to.send_async("drained").await?)
     }
 
     async fn on_disconnect(&self, path: String, disconnect: Disconnect) {
@@ -161,6 +195,23 @@ impl AsyncPlugin for Talk {
         log::info!("gone: {}", disconnect.code());
         note(&path, "disconnected");
     }
+}
+
+/// Posts events until no more are taken for a while, which no callback handles meanwhile. Returns
+/// how many were taken.
+async fn post_as_many_as_possible(to: &Sender) -> usize {
+    let (mut count, mut refused) = (0, 0);
+    while refused < 100 && count < 5000 {
+        match to.post::<Talk>("one of many".to_owned()) {
+            Ok(()) => (count, refused) = (count + 1, 0),
+            Err(error) => {
+                assert_eq!(error, PostError::Full);
+                refused += 1;
+                sleep(Duration::from_millis(1)).await;
+            }
+        }
+    }
+    count
 }
 
 #[test]
@@ -190,6 +241,75 @@ fn a_callback_that_waits_is_cancelled_before_on_disconnect() {
     client.close(CloseCode::NORMAL);
     drop(host);
     assert_eq!(done("/cancel"), ["waiting", "cancelled", "disconnected"]);
+}
+
+#[test]
+fn what_a_client_has_sent_before_it_closed_is_handled() {
+    let host = Host::load::<Talk>();
+    let mut client = host.connect(Request::new().path_info("/finish")).unwrap();
+    for _ in 0..20 {
+        client.send("note");
+    }
+    client.close(CloseCode::NORMAL);
+    until("on_disconnect", || done("/finish").len() == 21);
+    assert_eq!(done("/finish")[..20], ["noted"; 20]);
+    assert_eq!(done("/finish")[20], "disconnected");
+}
+
+#[test]
+fn what_a_client_has_sent_before_it_was_lost_is_dropped() {
+    let host = Host::load::<Talk>();
+    let mut client = host.connect(Request::new().path_info("/lost")).unwrap();
+    client.send("forever");
+    client.send("note");
+    until("it waits", || done("/lost") == ["waiting"]);
+    client.disconnect();
+    until("on_disconnect", || done("/lost").len() == 3);
+    assert_eq!(done("/lost"), ["waiting", "cancelled", "disconnected"]);
+}
+
+#[test]
+fn events_come_in_order_with_messages_and_are_dropped_at_the_end() {
+    let host = Host::load::<Talk>();
+    let mut client = host.connect(Request::new().path_info("/events")).unwrap();
+    client.send("wait");
+    for number in 0..3 {
+        client.send(format!("post {number}"));
+    }
+    let received: Vec<_> = (0..4).map(|_| client.receive()).collect();
+    let expected = ["wait", "event 0", "event 1", "event 2"].map(text);
+    assert_eq!(received, expected);
+    client.send("post later");
+    client.send("hello");
+    assert_eq!(client.receive(), text("hello"));
+    host.advance(Duration::from_secs(60));
+    assert_eq!(client.receive(), text("event later"));
+    client.send("panic in event");
+    let closed = Received::Close(CloseCode::INTERNAL_ERROR, String::new());
+    assert_eq!(client.receive(), closed);
+}
+
+#[test]
+fn too_many_events_are_refused() {
+    let host = Host::load::<Talk>();
+    let mut client = host.connect(Request::new().path_info("/many")).unwrap();
+    client.send("post too many");
+    let Received::Text(answer) = client.receive() else {
+        panic!("no text");
+    };
+    let count: usize = answer.parse().unwrap();
+    // Those in the module's mailbox, and those in that of the plugin.
+    assert!((1024..=2048).contains(&count), "{count}");
+}
+
+#[test]
+fn on_drain_is_called_when_the_client_reads_again() {
+    let host = Host::load::<Talk>();
+    let mut client = host.connect(Request::new()).unwrap();
+    client.stop_reading();
+    client.send("try");
+    client.resume_reading();
+    assert_eq!(client.receive(), text("drained"));
 }
 
 #[test]

@@ -127,13 +127,23 @@ fn expand_export(ty: &Type, name: &str, args: &Args, is_async: bool) -> TokenStr
         None => LitStr::new(&symbol::init_of(name), ty.span()),
     };
     let subprotocols = &args.subprotocols;
-    let (runs, unload) = if is_async {
-        let stop = quote!(
+    let (runs, ends) = if is_async {
+        let ends = quote!(
+            const HAS_RUNTIME: bool = true;
+
             fn unload() {
                 ::websocket_plugin::export::stop::<Self>();
             }
+
+            fn end(patience: ::core::time::Duration) -> usize {
+                ::websocket_plugin::export::end::<Self>(patience)
+            }
+
+            fn kept(served: &::websocket_plugin::export::Served) -> usize {
+                served.kept()
+            }
         );
-        (quote!(::websocket_plugin::export::Async<#ty>), Some(stop))
+        (quote!(::websocket_plugin::export::Async<#ty>), Some(ends))
     } else {
         (ty.to_token_stream(), None)
     };
@@ -153,7 +163,7 @@ fn expand_export(ty: &Type, name: &str, args: &Args, is_async: bool) -> TokenStr
                     &SLOT
                 }
 
-                #unload
+                #ends
             }
 
             #runtime

@@ -215,7 +215,7 @@ fn require_async(items: &mut [ImplItem], errors: &mut Errors) {
                     function.block = parse_quote!({ ::core::unreachable!() });
                 }
             }
-            "on_connect" | "on_message"
+            "on_connect" | "on_message" | "on_event" | "on_drain"
                 if function.sig.asyncness.is_none()
                     && accepted_type(&function.sig.output).is_some() =>
             {
@@ -252,8 +252,6 @@ impl Supply {
             })
         };
         let event = match (declared("Event"), function("on_event")) {
-            // Async plugins have no events. rustc says so if there is one.
-            _ if is_async => None,
             (None, None) => Some(parse_quote!(::websocket_plugin::NoEvents)),
             (None, Some(on_event)) => Some(event_of(on_event, errors)),
             (Some(ty), None) => {

@@ -166,6 +166,7 @@ fn an_async_impl_gets_a_runtime_and_async_items() {
                 Ok(sender.send_async(message).await?)
             }
             type Connection = ();
+            type Event = ::websocket_plugin::NoEvents;
             fn configure(
                 _: &::websocket_plugin::Options,
             ) -> ::core::result::Result<Self, ::core::convert::Infallible> {
@@ -196,8 +197,15 @@ fn an_async_impl_gets_a_runtime_and_async_items() {
                 fn slot() -> &'static ::websocket_plugin::export::Slot<Self::Runs> {
                     &SLOT
                 }
+                const HAS_RUNTIME: bool = true;
                 fn unload() {
                     ::websocket_plugin::export::stop::<Self>();
+                }
+                fn end(patience: ::core::time::Duration) -> usize {
+                    ::websocket_plugin::export::end::<Self>(patience)
+                }
+                fn kept(served: &::websocket_plugin::export::Served) -> usize {
+                    served.kept()
                 }
             }
             static RUNTIME: ::websocket_plugin::export::Runtime = ::websocket_plugin::export::Runtime::new(

@@ -5,16 +5,21 @@ use loom::cell::UnsafeCell;
 use loom::sync::{Arc, Notify};
 use loom::thread;
 use std::task::{Poll, Wake, Waker};
+use std::time::Instant;
 
-use crate::mailbox::{MOST_BYTES, Mailbox, Pushed, Taken, Weighed};
+use crate::mailbox::{Content, MOST_BYTES, Mailbox, Pushed, Rest, Taken};
 use crate::sync::{AtomicBool, AtomicUsize, Ordering};
 
 /// A message that fills the mailbox.
 struct Large;
 
-impl Weighed for Large {
+impl Content for Large {
     fn weight(&self) -> usize {
         MOST_BYTES
+    }
+
+    fn is_message(&self) -> bool {
+        true
     }
 }
 
@@ -104,17 +109,20 @@ impl Connection {
     }
 
     /// What the thread of httpd does with a message.
-    fn push(&self, hold: impl FnOnce() -> bool) {
-        match self.mailbox.push(Large, hold) {
+    fn push(&self, hold: impl Fn() -> bool) {
+        match self.mailbox.push(Large, &hold) {
             Pushed::Queued => {}
-            Pushed::Run(task, _) => assert!(self.run(task).is_pending(), "it has not ended"),
+            Pushed::Run(task, _) => {
+                assert!(self.run(task).is_pending(), "it has not ended");
+                self.mailbox.hold_if_full(&hold);
+            }
             Pushed::Wait => self.mailbox.wait_for_room(),
         }
     }
 
     /// What the thread of httpd does at the end.
-    fn end(&self) {
-        if let Some((task, waker)) = self.mailbox.end(()) {
+    fn end(&self, rest: Rest) {
+        if let Some((task, waker)) = self.mailbox.end((), rest, Instant::now()) {
             assert!(self.run(task).is_ready(), "it has ended");
             waker.wake();
         }
@@ -132,7 +140,7 @@ pub fn a_held_client_goes_on() {
             connection.reader.wait();
         }
     }
-    connection.end();
+    connection.end(Rest::Dropped);
     runtime.join().unwrap();
     // The end may have dropped the second one.
     assert!(connection.handled.load(Ordering::Relaxed) >= 1);
@@ -146,16 +154,28 @@ pub fn a_thread_that_waits_for_room_goes_on() {
         connection.push(|| false);
     }
     // There was room for the second one, so the first one was taken.
-    connection.end();
+    connection.end(Rest::Dropped);
     runtime.join().unwrap();
     assert!(connection.handled.load(Ordering::Relaxed) >= 1);
+}
+
+/// What waits when the client closes in order is handled, whichever thread does it.
+pub fn what_waits_is_handled_after_a_clean_end() {
+    let connection = Connection::new();
+    let runtime = Connection::serve(&connection);
+    for _ in 0..2 {
+        connection.push(|| connection.hold());
+    }
+    connection.end(Rest::Handled);
+    runtime.join().unwrap();
+    assert_eq!(connection.handled.load(Ordering::Relaxed), 2);
 }
 
 /// The task completes when the connection ends, whichever thread runs it then.
 pub fn the_task_learns_of_the_end() {
     let connection = Connection::new();
     let runtime = Connection::serve(&connection);
-    connection.end();
+    connection.end(Rest::Dropped);
     runtime.join().unwrap();
     assert!(connection.mailbox.finish().is_none(), "the task is left");
 }

@@ -146,6 +146,11 @@ fn a_thread_that_waits_for_room_goes_on() {
 }
 
 #[test]
+fn what_waits_is_handled_after_a_clean_end() {
+    model(models::what_waits_is_handled_after_a_clean_end);
+}
+
+#[test]
 fn the_task_learns_of_the_end() {
     model(models::the_task_learns_of_the_end);
 }

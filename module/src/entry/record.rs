@@ -18,6 +18,7 @@ use crate::httpd::request::Request;
 use crate::httpd::{
     bottom, commons, filters, generation, memory, mpm, quota, scoreboard, slot, suspend, sys,
 };
+use crate::plugin;
 use crate::reactor::Reactor;
 use crate::topics as topics_of_child;
 use crate::{flusher, protocol};
@@ -280,6 +281,7 @@ unsafe extern "C" fn child_init(pool: *mut sys::apr_pool_t, _server: *mut sys::s
         // threads the clean-up runs in a signal handler, which must not take a lock.
         if !mpm::is_threaded() {
             return pool.before_destroy(|| {
+                shutdown::end_from_handler();
                 topics_of_child::disable();
                 flusher::disable();
             });
@@ -287,6 +289,8 @@ unsafe extern "C" fn child_init(pool: *mut sys::apr_pool_t, _server: *mut sys::s
         pool.before_destroy(|| {
             shutdown::wait_for_loops();
             let has_ended = Reactor::stop();
+            // Their last callbacks may still publish.
+            plugin::end_threads(shutdown::PLUGINS_PATIENCE);
             topics_of_child::stop();
             flusher::stop();
             shutdown::finish();

@@ -8,10 +8,12 @@
 
 mod cause;
 mod draining;
+mod ender;
 mod termination;
 mod watch;
 
 pub(super) use draining::leave;
+pub(super) use ender::{PATIENCE as PLUGINS_PATIENCE, end_from_handler, prepare};
 
 use std::ffi::{c_char, c_int};
 use std::io;

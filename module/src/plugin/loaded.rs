@@ -3,7 +3,7 @@
 use std::ffi::{c_int, c_void};
 use std::ptr::{self, NonNull};
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
 use websocket_plugin::abi;
@@ -14,6 +14,7 @@ use super::mailbox::Event;
 use super::options::PluginOptions;
 use super::server::Server;
 use super::table::unattached;
+use super::threads::Running;
 use crate::protocol::{MessageKind, Payload};
 
 /// The pointer that a plugin returned for one of its connections.
@@ -42,6 +43,8 @@ pub struct LoadedPlugin {
     instances: Mutex<Vec<(PluginOptions, Arc<Instance>)>>,
     /// How many short turns in a row are missing until the plugin counts as quick again.
     slowness: AtomicU32,
+    /// Set with the first connection, if the plugin has threads of its own.
+    running: OnceLock<Mutex<Option<Running>>>,
     destroyed: AtomicBool,
 }
 
@@ -93,6 +96,7 @@ impl LoadedPlugin {
             rust,
             instances: Mutex::default(),
             slowness: AtomicU32::new(0),
+            running: OnceLock::new(),
             destroyed: AtomicBool::new(false),
         })
     }
@@ -111,6 +115,7 @@ impl LoadedPlugin {
             rust: None,
             instances: Mutex::default(),
             slowness: AtomicU32::new(0),
+            running: OnceLock::new(),
             destroyed: AtomicBool::new(false),
         }
     }
@@ -173,6 +178,7 @@ impl LoadedPlugin {
         server: &Server,
         options: &PluginOptions,
     ) -> Result<Option<Private>, String> {
+        self.note_threads();
         let private = match (
             self.instance(options)?,
             self.table().and_then(|table| table.on_connect),
@@ -185,6 +191,19 @@ impl LoadedPlugin {
             (None, None) => return Ok(Some(Private(ptr::null_mut()))),
         };
         Ok((!private.is_null()).then_some(Private(private)))
+    }
+
+    /// Whether the plugin has threads of its own, which the module ends before the process does.
+    #[must_use]
+    pub fn has_threads(&self) -> bool {
+        self.rust.is_some_and(|rust| rust.has_threads())
+    }
+
+    fn note_threads(&self) {
+        if let Some(rust) = self.rust.filter(RustPlugin::has_threads) {
+            self.running
+                .get_or_init(|| Mutex::new(Some(Running::new(rust))));
+        }
     }
 
     /// Hands a message to the plugin. The plugin may change the payload and the byte behind it in
@@ -232,6 +251,13 @@ impl LoadedPlugin {
                 is_last,
             );
         }
+    }
+
+    /// How many bytes of a connection's messages the plugin keeps. Called like a callback.
+    pub fn kept(&self, private: Private) -> usize {
+        let Some(rust) = &self.rust else { return 0 };
+        // SAFETY: `private` came from `connect`, and the session calls one callback at a time.
+        unsafe { rust.kept(private.0) }
     }
 
     /// Tells the plugin that a queue that had refused a message has room again.
@@ -300,6 +326,10 @@ impl LoadedPlugin {
             return;
         }
         self.instances().clear();
+        if let Some(running) = self.running.get() {
+            let mut running = running.lock().unwrap_or_else(PoisonError::into_inner);
+            drop(running.take());
+        }
         let Code::Library { table, .. } = &self.code else {
             return;
         };

@@ -26,6 +26,11 @@ pub trait Application {
     /// parts. `is_last` says that the message ends with it. May change the payload in place.
     fn part(&self, kind: MessageKind, payload: &mut Payload<'_>, is_last: bool);
 
+    /// How many bytes of messages the application keeps that it has been given.
+    fn kept(&self) -> usize {
+        0
+    }
+
     /// Called when a queue that had refused a message has much room again.
     fn drained(&self);
 

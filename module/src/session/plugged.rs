@@ -80,6 +80,10 @@ impl Application for Plugged {
         }
     }
 
+    fn kept(&self) -> usize {
+        self.plugin.kept(self.private)
+    }
+
     fn drained(&self) {
         if let Some(on_drain) = self.attachment.on_drain() {
             self.plugin.drained(self.private, &self.server, on_drain);

@@ -152,7 +152,9 @@ impl<A: Application, S: Stream> Session<A, S> {
         if let Some(took) = self.connection.take_round_trip() {
             self.output.meter().ping(took);
         }
-        let held = self.connection.held() + self.held.as_ref().map_or(0, |held| held.size());
+        let held = self.connection.held()
+            + self.held.as_ref().map_or(0, |held| held.size())
+            + self.application.kept();
         // The output is told first, so that a thread that finds the limit exceeded sees which
         // connection holds the memory.
         let output = &self.output;

@@ -1,13 +1,16 @@
 //! `WebSocketMemoryLimit`: what clients make a process hold.
 
+use std::net::{Ipv4Addr, TcpListener};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, ensure};
 use xtask::httpd::Httpd;
 use xtask::server_root::Mpm;
 
+use crate::rust::location;
 use crate::support::frame::masked;
 use crate::support::journal::Journal;
+use crate::support::server::ensure_healthy;
 use crate::support::{Client, Context, Frame, Handshake, Opcode, PATIENCE, cases};
 
 cases! {
@@ -16,6 +19,7 @@ cases! {
     "WebSocketMemoryLimit: many halves of messages are closed until enough is free" => many_halves,
     "WebSocketMemoryLimit: a client that takes too little is closed before others" => queue,
     "WebSocketMemoryLimit: a message to all counts once, however many have not taken it" => shared,
+    "WebSocketMemoryLimit: messages that wait for an async plugin count" => asynchronous,
     "WebSocketMemoryLimit Off keeps everything" => off,
     "WebSocketMemoryLimit: a bad value is a configuration error that says what is allowed"
         => bad_values,
@@ -62,6 +66,33 @@ fn one_half(context: &Context) -> Result<()> {
     small.send([0])?;
     ensure!(small.frame()?.payload.len() == 200_000);
     small.echo("still here")
+}
+
+fn asynchronous(context: &Context) -> Result<()> {
+    if context.mpm == Mpm::Prefork {
+        // Each process has one connection.
+        return Ok(());
+    }
+    let httpd = start(
+        context,
+        "8388608",
+        &location(context, "/waiter", "waiter", ""),
+    )?;
+    // Nobody answers the questions.
+    let backend = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
+    let question = format!("ask {} ", backend.local_addr()?.port());
+    let question = question + &"x".repeat(3 * MIB);
+    let mut clients = Vec::new();
+    for _ in 0..4 {
+        let mut client = open(&httpd, "/waiter")?;
+        client.text(&question)?;
+        clients.push(client);
+    }
+    httpd.wait_for_log("WebSocketMemoryLimit allows 8192 KiB", PATIENCE)?;
+    let mut other = open(&httpd, "/waiter")?;
+    other.echo("still here")?;
+    drop(clients);
+    ensure_healthy(&httpd.error_log()?)
 }
 
 fn many_halves(context: &Context) -> Result<()> {

@@ -21,13 +21,16 @@ use xtask::server_root::ServerRoot;
 use crate::support::{Client, Context, Handshake, PATIENCE};
 
 /// The plugins in the common library of the tests. Each example has its own library.
-const TEST_PLUGINS: [&str; 14] = [
+const TEST_PLUGINS: [&str; 17] = [
     "author",
     "book_keeper",
     "census",
     "clerk",
+    "clinger",
     "fragile",
+    "herald",
     "hermit",
+    "miser",
     "porter",
     "scribe",
     "settings",

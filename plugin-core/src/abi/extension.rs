@@ -64,6 +64,18 @@ pub struct Extension {
     /// Releases an instance. Its connections may outlive it.
     #[sabi(last_prefix_field)]
     pub release: unsafe extern "C" fn(InstancePtr),
+    /// Ends the plugin's own threads, because the process is about to end: callbacks of connections
+    /// that have ended may take so many milliseconds, connections that are still open are dropped
+    /// without a callback. Returns how many threads did not end; these may still use whatever they
+    /// were given. Called by any thread, when the module begins no more calls. Calls that it has
+    /// begun may still run. `None`: the plugin has no threads of which it knows.
+    #[sabi(missing_field(default))]
+    pub end: Option<unsafe extern "C" fn(u64) -> u32>,
+    /// How many bytes of messages of a connection the plugin keeps by itself. The argument is what
+    /// `connect` returned for it. Called like a callback of the connection, never beside one, after
+    /// each turn. `None`: the plugin keeps nothing.
+    #[sabi(missing_field(default))]
+    pub kept: Option<unsafe extern "C" fn(*mut c_void) -> usize>,
 }
 
 /// The rules of the C tables apply to the [`WebSocketServer`](super::WebSocketServer) that it

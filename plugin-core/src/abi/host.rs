@@ -19,6 +19,7 @@ use abi_stable::std_types::{RResult, RStr, Tuple2};
 use std::ffi::c_void;
 use std::fmt;
 use std::ptr;
+use std::time::Duration;
 
 /// A Rust plugin whose extension table is compatible.
 #[derive(Clone, Copy)]
@@ -72,6 +73,41 @@ impl RustPlugin {
     #[must_use]
     pub fn name(&self) -> &'static str {
         self.extension.name().as_str()
+    }
+
+    /// Whether the plugin has threads that [`end`](Self::end) ends.
+    #[must_use]
+    pub fn has_threads(&self) -> bool {
+        self.extension.end().is_some()
+    }
+
+    /// Ends the plugin's own threads, because the process is about to end. That takes `patience` at
+    /// most, as far as the plugin can tell. Returns how many threads did not end.
+    ///
+    /// # Safety
+    ///
+    /// The process serves nothing with the plugin any more.
+    #[must_use]
+    pub unsafe fn end(&self, patience: Duration) -> u32 {
+        let milliseconds = u64::try_from(patience.as_millis()).unwrap_or(u64::MAX);
+        // SAFETY: the layouts are compatible (`rust_plugin`), and the caller vouches for the rest.
+        self.extension
+            .end()
+            .map_or(0, |end| unsafe { end(milliseconds) })
+    }
+
+    /// How many bytes of messages of a connection the plugin keeps by itself.
+    ///
+    /// # Safety
+    ///
+    /// `private` is what [`Instance::connect`] returned for a connection that has not ended, and no
+    /// callback of the connection runs.
+    #[must_use]
+    pub unsafe fn kept(&self, private: *mut c_void) -> usize {
+        // SAFETY: the layouts are compatible (`rust_plugin`), and the caller vouches for the rest.
+        self.extension
+            .kept()
+            .map_or(0, |kept| unsafe { kept(private) })
     }
 
     /// Makes an instance of the plugin with these options.

@@ -1,8 +1,10 @@
 //! Runs an [`AsyncPlugin`] as a [`Plugin`].
 
+mod delivery;
 mod exit;
+mod late;
 mod mailbox;
-mod open;
+mod runner;
 mod runtime;
 mod task;
 
@@ -11,23 +13,29 @@ pub use runtime::Runtime;
 use super::guard::Scope;
 use super::{Attributed, Exported};
 use crate::{
-    AsyncPlugin, BoxError, Close, Disconnect, Handshake, Message, NoEvents, Options, Plugin,
-    Rejection, Sender,
+    AsyncPlugin, BoxError, Close, Disconnect, Handshake, Message, Options, Plugin, Rejection,
+    Sender,
 };
-use mailbox::Pushed;
-use open::{Entry, Open};
+use delivery::{Delivery, Posted};
+use late::{Entry, Late};
+use mailbox::{Pushed, Rest};
+use runner::Runner;
 use std::cell::Cell;
 use std::error::Error;
 use std::fmt;
 use std::io;
-use std::sync::{Arc, OnceLock};
-use std::time::Duration;
-use task::{Counted, Link, Owned, Runner};
+use std::sync::{Arc, OnceLock, Weak};
+use std::time::{Duration, Instant};
+use task::{End, Link};
 use tokio::runtime::Handle;
 
-/// How long the last callbacks are waited for when the plugin is dropped. httpd kills a child that
-/// takes more than nine seconds to stop, and the module needs up to six of them.
+/// How long the last callbacks are waited for when the plugin is dropped, and when the process ends
+/// without a word of the module. httpd kills a child that takes more than nine seconds to stop, and
+/// the module needs up to six of them.
 const PATIENCE: Duration = Duration::from_secs(2);
+
+/// How long the messages that wait may take after the client has closed the connection.
+const FINISH: Duration = Duration::from_secs(5);
 
 /// A type whose `impl AsyncPlugin` has the attribute, like [`Attributed`].
 #[diagnostic::on_unimplemented(
@@ -47,7 +55,7 @@ pub trait AsyncExported: AsyncPlugin + Exported<Runs = Async<Self>> {
 pub struct Async<T: AsyncExported> {
     plugin: Arc<T>,
     handle: OnceLock<Handle>,
-    open: Arc<Open>,
+    late: Arc<Late>,
 }
 
 /// A connection of an async plugin.
@@ -60,13 +68,13 @@ impl<T: AsyncExported> Attributed for Async<T> {}
 
 impl<T: AsyncExported> Plugin for Async<T> {
     type Connection = Served;
-    type Event = NoEvents;
+    type Event = T::Event;
 
     fn configure(options: &Options) -> Result<Self, impl Into<BoxError>> {
         T::configure(options).map(|plugin| Self {
             plugin: Arc::new(plugin),
             handle: OnceLock::new(),
-            open: Arc::new(Open::new()),
+            late: Arc::new(Late::new()),
         })
     }
 
@@ -78,9 +86,8 @@ impl<T: AsyncExported> Plugin for Async<T> {
             state,
             handshake.sender(),
             &T::slot().source,
-            self.counted(),
         );
-        handle.spawn(Runner(Arc::clone(&link)));
+        handle.spawn(Runner::new(Arc::clone(&link)));
         SERVED_HERE.set(SERVED_HERE.get() + 1);
         Ok(Served {
             link,
@@ -89,34 +96,75 @@ impl<T: AsyncExported> Plugin for Async<T> {
     }
 
     fn on_message(&self, served: &mut Served, to: &Sender, m: Message<'_>) -> Result<(), Close> {
-        let mailbox = &served.link.mailbox;
-        match mailbox.push(Owned::from(m), || to.hold_back()) {
-            Pushed::Queued => {}
-            Pushed::Run(task, waker) => {
-                let _within = served.handle.enter();
-                let _ = served.link.run(task, &waker);
-            }
-            Pushed::Wait => mailbox.wait_for_room(),
-        }
+        served.deliver(m.into(), to);
+        Ok(())
+    }
+
+    fn on_event(&self, served: &mut Served, to: &Sender, event: T::Event) -> Result<(), Close> {
+        let event = Posted::new(event, to, &T::slot().source);
+        served.deliver(Delivery::Event(event), to);
+        Ok(())
+    }
+
+    fn on_drain(&self, served: &mut Served, to: &Sender) -> Result<(), Close> {
+        served.deliver(Delivery::Drained, to);
         Ok(())
     }
 
     fn on_disconnect(&self, served: Served, disconnect: Disconnect) {
         SERVED_HERE.set(SERVED_HERE.get() - 1);
-        if let Some((task, waker)) = served.link.mailbox.end(disconnect) {
+        let rest = if disconnect.is_clean() {
+            Rest::Handled
+        } else {
+            Rest::Dropped
+        };
+        let end = End {
+            disconnect,
+            counted: self.counted(&served.link),
+        };
+        let limit = Instant::now() + FINISH;
+        if let Some((task, waker)) = served.link.mailbox.end(end, rest, limit) {
             let _within = served.handle.enter();
-            if served.link.run(task, &waker).is_ready() {
-                // The runtime's task has to learn that it is over.
-                waker.wake();
+            let _ = served.link.run(task, &waker);
+            // The runtime's task has to learn that it is over, or of its limit.
+            waker.wake();
+        }
+    }
+}
+
+impl Served {
+    /// How many bytes of messages wait, or are with the callback that runs.
+    #[must_use]
+    pub fn kept(&self) -> usize {
+        self.link.mailbox.bytes()
+    }
+
+    /// Has the plugin handle this, now or when its turn comes.
+    fn deliver(&self, delivery: Delivery, to: &Sender) {
+        let mailbox = &self.link.mailbox;
+        match mailbox.push(delivery, || to.hold_back()) {
+            Pushed::Queued => {}
+            Pushed::Run(task, waker) => {
+                let within = self.handle.enter();
+                let ran = self.link.run(task, &waker);
+                drop(within);
+                if ran.is_pending() {
+                    mailbox.hold_if_full(|| to.hold_back());
+                }
             }
+            Pushed::Wait => mailbox.wait_for_room(),
         }
     }
 }
 
 impl<T: AsyncExported> Async<T> {
-    fn counted(&self) -> Counted {
-        let open = Arc::clone(&self.open);
-        (Entry::of(open), Entry::of(&T::runtime().open))
+    /// Counts the task of a connection that has ended.
+    fn counted(&self, link: &Arc<Link>) -> (Entry<Arc<Late>>, Entry<&'static Late>) {
+        let task: Weak<Link> = Arc::downgrade(link);
+        (
+            Entry::new(Arc::clone(&self.late), task.clone()),
+            Entry::new(&T::runtime().late, task),
+        )
     }
 
     fn handle(&self) -> Result<&Handle, NoRuntime> {
@@ -133,26 +181,39 @@ impl<T: AsyncExported> Async<T> {
 impl<T: AsyncExported> Drop for Async<T> {
     /// Lets the last callbacks complete, so that the plugin is dropped here and not by one of them.
     fn drop(&mut self) {
-        wait_for_callbacks::<T>(&self.open);
+        wait_for_callbacks::<T>(&self.late, PATIENCE);
     }
 }
 
-fn wait_for_callbacks<T: AsyncExported>(open: &Open) {
-    let left = open.wait(PATIENCE);
+fn wait_for_callbacks<T: AsyncExported>(late: &Late, patience: Duration) {
+    let left = late.wait(patience);
     if left > 0 {
         Scope::detached(&T::slot().source).warn(&format!(
-            "the callbacks of {left} connections have not completed within {} seconds after their \
-             end, and are dropped",
-            PATIENCE.as_secs()
+            "the callbacks of {left} connections have not completed within {:.1} seconds after \
+             their end, and are dropped",
+            patience.as_secs_f32()
         ));
     }
 }
 
-/// Ends the runtime before its process ends. A child of httpd that ends does not unload plugins.
+/// Ends the runtime for good, because the process is about to end. Gives callbacks of connections
+/// that have ended, and then the threads of the runtime, so much time in all. Returns how many
+/// threads did not end.
+pub fn end<T: AsyncExported>(patience: Duration) -> usize {
+    let for_threads = (patience / 4).min(runtime::PATIENCE);
+    let began = Instant::now();
+    wait_for_callbacks::<T>(&T::runtime().late, patience - for_threads);
+    let left = patience.saturating_sub(began.elapsed());
+    let threads = T::runtime().end(left.min(runtime::PATIENCE));
+    warn_of_threads::<T>(threads);
+    threads
+}
+
+/// Ends the runtime before its process ends, where the module has not done that: older versions do
+/// not, nor does the C module.
 fn end_with_process<T: AsyncExported>() {
-    if !has_interrupted_a_connection() {
-        wait_for_callbacks::<T>(&T::runtime().open);
-        stop::<T>();
+    if !has_interrupted_a_connection() && !T::runtime().is_over() {
+        end::<T>(PATIENCE);
     }
 }
 
@@ -176,7 +237,10 @@ pub fn stop<T: AsyncExported>() {
     if Scope::with_current(|scope| scope.is_some()) {
         return;
     }
-    let left = T::runtime().stop();
+    warn_of_threads::<T>(T::runtime().stop());
+}
+
+fn warn_of_threads<T: AsyncExported>(left: usize) {
     if left > 0 {
         Scope::detached(&T::slot().source).warn(&format!(
             "{left} threads of the runtime are blocked in a callback or a task and do not end"

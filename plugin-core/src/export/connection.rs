@@ -1,7 +1,7 @@
 //! The callbacks of one connection, from `on_connect` to `on_disconnect`.
 
-use super::Exported;
 use super::guard::{Panic, Scope};
+use super::{EventOf, Exported};
 use crate::abi::{
     Ending, EndingServer, ExtendedServer, FlowServer, MESSAGE_TYPE_BINARY, MESSAGE_TYPE_TEXT,
     PartServer, ServerTable, WebSocketServer,
@@ -55,6 +55,8 @@ impl<P: Exported> Connection<P> {
         });
         match answer {
             Ok(Ok(state)) => {
+                #[cfg(feature = "tokio")]
+                sender.set_open();
                 // SAFETY: the caller guarantees the table.
                 if let Some(table) = unsafe { FlowServer::current(server) } {
                     // SAFETY: as above. The callback is for connections of this type.
@@ -86,6 +88,11 @@ impl<P: Exported> Connection<P> {
                 ptr::null_mut()
             }
         }
+    }
+
+    /// The bytes of messages that the plugin keeps.
+    pub(super) fn kept(&self) -> usize {
+        P::kept(&self.state)
     }
 
     #[inline]
@@ -296,8 +303,6 @@ pub(crate) unsafe extern "system" fn on_event<P: Exported>(
         });
     }
 }
-
-type EventOf<P> = <<P as Exported>::Runs as Plugin>::Event;
 
 /// Drops an event that is not handled.
 pub(crate) unsafe extern "system" fn discard<P: Exported>(event: *mut c_void) {

@@ -16,6 +16,7 @@ use abi_stable::std_types::{RResult, RSlice, RStr, RString, Tuple2};
 use std::ffi::c_void;
 use std::ptr;
 use std::sync::{Arc, MutexGuard, PoisonError};
+use std::time::Duration;
 
 /// The exported init function. Returns the plugin's table, or null if the plugin panicked.
 ///
@@ -99,12 +100,26 @@ impl<P: Exported> Tables<P> {
         extension: ExtensionRef(Self::EXTENSION.as_prefix()),
     };
 
+    const END: Option<unsafe extern "C" fn(u64) -> u32> = if P::HAS_RUNTIME {
+        Some(extended_end::<P>)
+    } else {
+        None
+    };
+
+    const KEPT: Option<unsafe extern "C" fn(*mut c_void) -> usize> = if P::HAS_RUNTIME {
+        Some(extended_kept::<P>)
+    } else {
+        None
+    };
+
     staticref! {
         const EXTENSION: WithMetadata<Extension> = WithMetadata::new(Extension {
             name: RStr::from_str(P::NAME),
             configure: extended_configure::<P>,
             connect: extended_connect::<P>,
             release: extended_release::<P>,
+            end: Self::END,
+            kept: Self::KEPT,
         });
     }
 }
@@ -151,6 +166,21 @@ unsafe extern "C" fn extended_release<P: Exported>(instance: InstancePtr) {
     // SAFETY: the module passes an instance that `configure` returned, and only once.
     let instance = unsafe { Arc::from_raw(instance.0.cast::<P::Runs>()) };
     Scope::detached(&P::slot().source).run_logged("drop", || drop(instance));
+}
+
+/// `Extension::end`.
+unsafe extern "C" fn extended_end<P: Exported>(milliseconds: u64) -> u32 {
+    let end = || P::end(Duration::from_millis(milliseconds));
+    let left = Scope::detached(&P::slot().source).run_logged("end", end);
+    // After a panic nothing is known of the threads.
+    left.map_or(1, |left| u32::try_from(left).unwrap_or(u32::MAX))
+}
+
+/// `Extension::kept`.
+unsafe extern "C" fn extended_kept<P: Exported>(private: *mut c_void) -> usize {
+    // SAFETY: the module passes what `connect` returned, before `on_disconnect` and beside no
+    // callback. This runs no code of the plugin's author, and does not panic.
+    unsafe { (*private.cast::<Connection<P>>()).kept() }
 }
 
 impl<P> Slot<P> {

@@ -1,9 +1,8 @@
 //! Posting events to a connection.
 
 use super::Sender;
-use crate::Plugin;
 use crate::abi::{EventServer, POST_ACCEPTED, POST_FULL};
-use crate::export::{self, Exported};
+use crate::export::{self, EventOf, Exported};
 use crate::gone::Gone;
 use std::any::TypeId;
 use std::fmt;
@@ -48,7 +47,7 @@ impl Sender {
     /// connection's state, in the order of the connection's other callbacks. Use it to hand over
     /// what a thread has found, or to change the state of another connection without a lock.
     ///
-    /// `P` is the plugin, which `Self` stands for in its `impl`. Async plugins have no events.
+    /// `P` is the plugin, which `Self` stands for in its `impl`.
     ///
     /// ```
     /// # use websocket_plugin::{Close, Message, Plugin, Sender, websocket_plugin};
@@ -91,7 +90,7 @@ impl Sender {
     /// # Errors
     ///
     /// See [`PostError`]. At most 1024 events wait for a connection.
-    pub fn post<P: Plugin + Exported<Runs = P>>(&self, event: P::Event) -> Result<(), PostError> {
+    pub fn post<P: Exported>(&self, event: EventOf<P>) -> Result<(), PostError> {
         self.post_after::<P>(0, event)
     }
 
@@ -105,23 +104,19 @@ impl Sender {
     /// # Errors
     ///
     /// See [`PostError`]. A connection has at most 1024 timers.
-    pub fn after<P: Plugin + Exported<Runs = P>>(
-        &self,
-        delay: Duration,
-        event: P::Event,
-    ) -> Result<(), PostError> {
+    pub fn after<P: Exported>(&self, delay: Duration, event: EventOf<P>) -> Result<(), PostError> {
         let milliseconds = delay.as_nanos().div_ceil(1_000_000).max(1);
         let milliseconds = u64::try_from(milliseconds).unwrap_or(u64::MAX);
         self.post_after::<P>(milliseconds, event)
     }
 
-    fn post_after<P: Plugin + Exported<Runs = P>>(
-        &self,
-        delay: u64,
-        event: P::Event,
-    ) -> Result<(), PostError> {
+    fn post_after<P: Exported>(&self, delay: u64, event: EventOf<P>) -> Result<(), PostError> {
         if self.shared.plugin != TypeId::of::<P>() {
             return Err(PostError::OtherPlugin);
+        }
+        #[cfg(feature = "tokio")]
+        if self.has_too_many_events() {
+            return Err(PostError::Full);
         }
         let event = Box::into_raw(Box::new(event));
         let answer = self.with_table(|server| {

@@ -7,24 +7,38 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, ensure};
 use xtask::httpd::Httpd;
-use xtask::server_root::Mpm;
+use xtask::port::free_port;
+use xtask::server_root::{Mpm, Sizing};
 use xtask::soak::Footprint;
 
 use super::{ask, location, open};
+use crate::keepalive::ways::on_all_ways_to;
 use crate::support::frame::masked;
 use crate::support::server::ensure_healthy;
-use crate::support::{Client, Context, Handshake, Opcode, PATIENCE, cases, wait_until};
+use crate::support::wire::AnyClient;
+use crate::support::{Client, Context, Frame, Handshake, Opcode, PATIENCE, cases, wait_until};
 
 cases! {
     "async plugins: callbacks that wait run in order, and others go on" => order,
     "async plugins: a client whose callbacks wait is held back, and loses nothing" => held_back,
     "async plugins: the end of a connection cancels its callback before on_disconnect" => cancelled,
+    "async plugins: what a client has sent before it closed is handled" => finished,
+    "async plugins: on_disconnect is given up after ten seconds" => given_up,
+    "async plugins: events come in the order of the connection's callbacks" => events,
+    "async plugins: on_drain is called when a full queue has room" => drained,
+    "async plugins: send_async sleeps until a slow client makes room" => sleeping,
+    "async plugins: send_async in on_connect does not wait for room" => greeting,
+    "async plugins: callbacks that wait run in order on every kind of connection" => all_ways,
     "async plugins: a handshake may wait for another server" => handshake,
     "async plugins: a panic ends its own connection" => panic,
     "async plugins: a thousand connections leave nothing" => nothing_left,
     "async plugins: connections survive a graceful restart while they wait" => graceful,
     "async plugins: a hard restart and a stop cancel what waits" => hard,
     "async plugins: what never ends does not keep a child from ending" => never,
+    "async plugins: several have no more time than one when a child ends" => together,
+    "async plugins: an on_disconnect that is late may publish" => late,
+    "async plugins: tasks that send while a child ends crash nothing" => storm,
+    "async plugins: a handshake fails if the runtime can have no thread" => no_thread,
     "async plugins: threads of the runtime take no signals" => signals,
     "async plugins may be named in .htaccess files" => htaccess,
 }
@@ -166,6 +180,7 @@ fn held_back(context: &Context) -> Result<()> {
                     rest = left.to_vec();
                     break;
                 }
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
                 Err(error) => return Err(error.into()),
             }
         }
@@ -188,26 +203,193 @@ fn held_back(context: &Context) -> Result<()> {
 
 fn cancelled(context: &Context) -> Result<()> {
     type End = fn(Client) -> Result<()>;
-    let ends: [(End, u16); 2] = [
-        (Client::reset, 1006),
-        (
-            |mut client| {
-                client.send(masked(Opcode::CLOSE, 1000_u16.to_be_bytes()))?;
-                client.expect_close(1000)
-            },
-            1000,
-        ),
+    /// A client that has closed in order is served for five seconds more.
+    const FINISH: Duration = Duration::from_secs(5);
+    let ends: [(End, u16, Duration); 2] = [
+        (Client::reset, 1006, Duration::ZERO),
+        (Client::close, 1000, FINISH),
     ];
     let (httpd, backend) = (start(context)?, Backend::new()?);
-    for (end, code) in ends {
+    for (end, code, least) in ends {
         let mut client = open_told(httpd.address(), &backend)?;
         client.text(format!("ask {} something", backend.port()?))?;
         let question = backend.question()?;
+        client.text(format!("ask {} something else", backend.port()?))?;
+        let ended = Instant::now();
         end(client)?;
         question.expect_cancelled()?;
+        // The server's time begins when it has got the close frame.
+        ensure!(ended.elapsed() >= least, "after {:?}", ended.elapsed());
         expect_gone(&backend, code)?;
     }
     ensure_healthy(&httpd.error_log()?)
+}
+
+fn finished(context: &Context) -> Result<()> {
+    let (httpd, backend) = (start(context)?, Backend::new()?);
+    let port = backend.port()?;
+    for _ in 0..5 {
+        let mut client = open_told(httpd.address(), &backend)?;
+        let mut all = Vec::new();
+        for number in 0..10 {
+            all.extend(masked(Opcode::TEXT, format!("ask {port} {number}")));
+            all.extend(masked(Opcode::TEXT, "an answer that cannot be sent"));
+        }
+        all.extend(masked(Opcode::CLOSE, 1000_u16.to_be_bytes()));
+        client.send(all)?;
+        client.expect_close(1000)?;
+        for number in 0..10 {
+            let question = backend.question()?;
+            ensure!(question.text == number.to_string(), "{}", question.text);
+            question.answer("answer")?;
+        }
+        expect_gone(&backend, 1000)?;
+    }
+    ensure_healthy(&httpd.error_log()?)
+}
+
+fn given_up(context: &Context) -> Result<()> {
+    let httpd = start(context)?;
+    let mut client = open(&httpd, "/waiter")?;
+    client.echo("never")?;
+    client.close()?;
+    let line = httpd.wait_for_log(
+        "on_disconnect has not completed within 10 seconds",
+        PATIENCE,
+    )?;
+    ensure!(line.contains("[Waiter] [client "), "{line}");
+    open(&httpd, "/waiter")?.echo("others go on")?;
+    ensure_healthy(&httpd.error_log()?)
+}
+
+fn events(context: &Context) -> Result<()> {
+    on_all_ways(context, |client| {
+        let backend = Backend::new()?;
+        // The first one comes when the callback has completed that the second message began.
+        client.text("later 1 second")?;
+        client.text(format!("ask {} something", backend.port()?))?;
+        let question = backend.question()?;
+        client.text("third")?;
+        thread::sleep(Duration::from_millis(20));
+        question.answer("first")?;
+        client.expect_text("first")?;
+        let others = [client.next_text()?, client.next_text()?];
+        ensure!(others.contains(&"second".into()), "{others:?}");
+        ensure!(others.contains(&"third".into()), "{others:?}");
+        for number in 0..100 {
+            client.text(format!("post {number}"))?;
+        }
+        for number in 0..100 {
+            client.expect_text(number.to_string())?;
+        }
+        Ok(())
+    })
+}
+
+fn drained(context: &Context) -> Result<()> {
+    on_all_ways(context, |client| {
+        client.text("fill")?;
+        loop {
+            let frame = client.frame_behind_pings()?;
+            if frame.first_byte == Opcode::TEXT {
+                ensure!(frame.payload == b"drained", "{frame:?}");
+                return client.echo("again");
+            }
+        }
+    })
+}
+
+fn sleeping(context: &Context) -> Result<()> {
+    /// Far more messages than the buffers of the system hold.
+    const COUNT: usize = 1000;
+    let httpd = start(context)?;
+    let mut client = Client::connect_with_buffer(httpd.address(), 1 << 16)?;
+    client.upgrade(&Handshake::to("/waiter"))?;
+    client.text(format!("flood {COUNT}"))?;
+    client.text("behind the flood")?;
+    // The queue is full when nothing more happens.
+    let mut before = 0;
+    wait_until("the runtime sleeps", || {
+        let last = std::mem::replace(&mut before, runtime_switches(&httpd)?);
+        thread::sleep(Duration::from_millis(300));
+        Ok(last == before && before > 0)
+    })?;
+    let mut bytes = 0;
+    while bytes < COUNT * (64 << 10) {
+        let frame = client.frame_behind_pings()?;
+        ensure!(
+            frame.first_byte == Opcode::BINARY,
+            "{bytes} bytes, then {frame:?}"
+        );
+        bytes += frame.payload.len();
+    }
+    client.expect_text("behind the flood")?;
+    client.close()?;
+    ensure_healthy(&httpd.error_log()?)
+}
+
+/// How often threads of the runtime have gone to sleep.
+fn runtime_switches(httpd: &Httpd) -> Result<u64> {
+    let mut sum = 0;
+    for (_, status) in runtime_statuses(httpd)? {
+        let count = status
+            .lines()
+            .find_map(|line| line.strip_prefix("voluntary_ctxt_switches:"));
+        sum += count.context("no count")?.trim().parse::<u64>()?;
+    }
+    Ok(sum)
+}
+
+fn greeting(context: &Context) -> Result<()> {
+    let httpd = start(context)?;
+    let mut client = open(&httpd, "/waiter?greet=2")?;
+    for _ in 0..2 {
+        let frame = client.frame_behind_pings()?;
+        ensure!(frame.payload.len() == 64 << 10, "{frame:?}");
+    }
+    client.close()?;
+    let response = Client::ask(httpd.address(), &Handshake::to("/waiter?greet=1000"))?;
+    ensure!(response.status == 429, "{response:?}");
+    ensure_healthy(&httpd.error_log()?)
+}
+
+fn all_ways(context: &Context) -> Result<()> {
+    on_all_ways(context, |client| {
+        let backend = Backend::new()?;
+        let port = backend.port()?;
+        for round in 0..20 {
+            for number in 0..4 {
+                client.text(format!("ask {port} {number}"))?;
+                client.text(format!("echo {number}"))?;
+            }
+            for number in 0..4 {
+                let question = backend.question()?;
+                ensure!(question.text == number.to_string(), "{}", question.text);
+                question.answer(&format!("answer {round} {number}"))?;
+                client.expect_text(format!("answer {round} {number}"))?;
+                client.expect_text(format!("echo {number}"))?;
+            }
+        }
+        client.send(masked(Opcode::CLOSE, 1000_u16.to_be_bytes()))?;
+        client.expect(&Frame::close(1000))
+    })
+}
+
+/// Runs `body` with a client of each kind: plain, over TLS, detached, over HTTP/2.
+fn on_all_ways(
+    context: &Context,
+    body: impl Fn(&mut AnyClient) -> Result<()> + Sync,
+) -> Result<()> {
+    let locations = [
+        location(context, "/waiter", "waiter", ""),
+        location(context, "/waiter_detached", "waiter", "WebSocketDetach On"),
+    ];
+    on_all_ways_to(
+        context,
+        &locations.concat(),
+        ["/waiter", "/waiter_detached"],
+        body,
+    )
 }
 
 fn handshake(context: &Context) -> Result<()> {
@@ -437,6 +619,149 @@ fn never(context: &Context) -> Result<()> {
         ensure!(!httpd.error_log()?.contains("exit signal"));
         ensure!(httpd.stop()?.success());
     }
+    Ok(())
+}
+
+/// Two plugins whose callbacks never complete.
+fn together(context: &Context) -> Result<()> {
+    // A child of the prefork MPM has one connection at a time.
+    if context.mpm == Mpm::Prefork {
+        return Ok(());
+    }
+    let plugins = [
+        location(context, "/waiter", "waiter", ""),
+        location(context, "/clinger", "clinger", ""),
+    ];
+    let httpd = context.start_small(8, &plugins.concat())?;
+    for (target, command) in [("/waiter", "never"), ("/clinger", "hello")] {
+        let mut client = open(&httpd, target)?;
+        client.echo(command)?;
+        client.close()?;
+    }
+    httpd.restart()?;
+    let mut times = Vec::new();
+    for name in ["[Waiter]", "[Clinger]"] {
+        let line = format!("{name} the callbacks of 1 connections have not completed");
+        times.push(second_of(&httpd.wait_for_log(&line, PATIENCE)?)?);
+    }
+    let apart = (times[0] - times[1]).abs();
+    ensure!(apart < 1.0, "{apart} seconds apart");
+    open(&httpd, "/waiter")?.echo("hello")?;
+    ensure!(!httpd.error_log()?.contains("exit signal"));
+    ensure!(httpd.stop()?.success());
+    Ok(())
+}
+
+/// The time of day in a line of the error log, in seconds.
+fn second_of(line: &str) -> Result<f64> {
+    let time = line
+        .split([' ', ']'])
+        .find(|word| word.matches(':').count() == 2 && word.contains('.'));
+    let parts: Vec<f64> = time
+        .context("no time")?
+        .split(':')
+        .map(str::parse)
+        .collect::<Result<_, _>>()?;
+    Ok((parts[0] * 60.0 + parts[1]) * 60.0 + parts[2])
+}
+
+fn late(context: &Context) -> Result<()> {
+    let plugins = [
+        location(context, "/waiter", "waiter", ""),
+        location(context, "/herald", "herald", ""),
+    ];
+    let httpd = context.start_small(8, &plugins.concat())?;
+    for _ in 0..3 {
+        let mut old = open(&httpd, "/waiter")?;
+        old.echo("late room")?;
+        let before = httpd.child_pids()?;
+        httpd.graceful()?;
+        let mut subscriber = None;
+        wait_until("a new child has a subscriber", || {
+            let Ok((client, pid)) = subscribe(&httpd) else {
+                return Ok(false);
+            };
+            subscriber = Some(client);
+            Ok(!before.contains(&pid))
+        })?;
+        // The old child ends with its last connection.
+        old.close()?;
+        subscriber.context("just set")?.expect_text("late")?;
+    }
+    ensure_healthy(&httpd.error_log()?)
+}
+
+/// A subscriber to the topic `room`, and the process that serves it. A child of the worker MPM that
+/// is told to end may leave a connection unanswered that it has just accepted, so this gives up soon.
+fn subscribe(httpd: &Httpd) -> Result<(Client, u32)> {
+    let mut client = Client::connect(httpd.address())?;
+    client
+        .stream
+        .set_read_timeout(Some(Duration::from_secs(1)))?;
+    client.upgrade(&Handshake::to("/herald?room"))?;
+    client.text("pid")?;
+    let pid = client.next_text()?.trim_start_matches("= ").parse()?;
+    client.stream.set_read_timeout(Some(PATIENCE))?;
+    Ok((client, pid))
+}
+
+/// Tasks of the runtime send over TLS while the memory of the connection is freed.
+fn storm(context: &Context) -> Result<()> {
+    let sizing = Sizing {
+        processes: 1,
+        threads: 8,
+    };
+    let httpd = context
+        .root()?
+        .sizing(sizing)
+        .config(location(context, "/waiter", "waiter", ""))
+        .tls_port(free_port()?)
+        .start()?;
+    for _ in 0..5 {
+        let mut clients = Vec::new();
+        for _ in 0..3 {
+            let mut client = Client::open_tls(&httpd, &Handshake::to("/waiter"))?;
+            client.text("storm")?;
+            client.frame()?;
+            clients.push(thread::spawn(move || client.drain()));
+        }
+        httpd.restart()?;
+        for client in clients {
+            // It may end in the middle of a record.
+            let _ = client.join().expect("it does not panic");
+        }
+    }
+    ensure_healthy(&httpd.error_log()?)?;
+    ensure!(httpd.stop()?.success());
+    Ok(())
+}
+
+fn no_thread(context: &Context) -> Result<()> {
+    let plugins = [
+        location(context, "/waiter", "waiter", ""),
+        location(context, "/miser", "miser", ""),
+    ];
+    // One child of the prefork MPM serves everything, one client after the other.
+    let threads = if context.mpm == Mpm::Prefork { 1 } else { 8 };
+    let httpd = context.start_small(threads, &plugins.concat())?;
+    let tell = |command| {
+        let mut client = open(&httpd, "/miser")?;
+        client.echo(command)?;
+        client.close()
+    };
+    // From then on the child has all threads that the module needs.
+    tell("limit")?;
+    let response = Client::ask(httpd.address(), &Handshake::to("/waiter"))?;
+    ensure!([500, 503].contains(&response.status), "{response:?}");
+    let line = if context.mpm == Mpm::Prefork {
+        "the connection cannot be served: "
+    } else {
+        "the runtime cannot be started: the process can have no more threads"
+    };
+    httpd.wait_for_log(line, PATIENCE)?;
+    tell("lift")?;
+    open(&httpd, "/waiter")?.echo("now it works")?;
+    ensure!(!httpd.error_log()?.contains("exit signal"));
     Ok(())
 }
 

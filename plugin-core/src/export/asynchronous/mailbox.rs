@@ -1,4 +1,4 @@
-//! The messages of one connection that wait for its task, and which thread runs the task.
+//! The messages and events of one connection that wait for its task, and which thread runs the task.
 //!
 //! The task is one future for the whole connection. A thread of httpd runs it when it brings what
 //! the task waits for, a thread of the runtime when something else has woken it. Whoever runs it
@@ -7,7 +7,9 @@
 
 use crate::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::collections::VecDeque;
+use std::mem;
 use std::task::{Poll, Waker};
+use std::time::Instant;
 
 /// So many messages may wait before the client is held back.
 pub(crate) const MOST_MESSAGES: usize = 32;
@@ -16,12 +18,24 @@ pub(crate) const MOST_MESSAGES: usize = 32;
 pub(crate) const MOST_BYTES: usize = 64 * 1024;
 
 /// What waits in a mailbox.
-pub(crate) trait Weighed {
+pub(crate) trait Content {
     /// The length in bytes.
     fn weight(&self) -> usize;
+
+    /// Whether it is a message of the client. All else is dropped when the connection ends.
+    fn is_message(&self) -> bool;
 }
 
-/// Messages `M` for a task `F`, and the end `E` of the connection.
+/// What becomes of the messages that wait when the connection ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Rest {
+    /// The task handles them, for as long as the limit allows.
+    Handled,
+    /// They are dropped, and the callback that waits is cancelled.
+    Dropped,
+}
+
+/// Messages and events `M` for a task `F`, and the end `E` of the connection.
 pub(crate) struct Mailbox<M, F, E> {
     inner: Mutex<Inner<M, F, E>>,
     has_room: Condvar,
@@ -29,7 +43,10 @@ pub(crate) struct Mailbox<M, F, E> {
 
 struct Inner<M, F, E> {
     queue: VecDeque<M>,
+    /// The bytes in the queue, and of the message that the task handles.
     bytes: usize,
+    /// The bytes of the message that the task handles.
+    handled: usize,
     /// Absent while a thread runs it, and when it has completed.
     task: Option<F>,
     /// The task has found the queue empty, and waits for a message.
@@ -41,6 +58,12 @@ struct Inner<M, F, E> {
     /// The connection has ended. The task takes the value.
     end: Option<E>,
     has_ended: bool,
+    /// The callback that runs is cancelled.
+    is_cut: bool,
+    /// The task is at the last callback.
+    is_last: bool,
+    /// When the runtime cuts the callback short.
+    limit: Option<Instant>,
     /// No more messages are wanted.
     is_shut: bool,
     /// The task has completed, or was dropped.
@@ -69,19 +92,23 @@ pub(crate) enum Taken<F> {
     Finished,
 }
 
-impl<M: Weighed, F, E> Mailbox<M, F, E> {
+impl<M: Content, F, E> Mailbox<M, F, E> {
     /// An empty mailbox with its task.
     pub(crate) fn new() -> Self {
         Self {
             inner: Mutex::new(Inner {
                 queue: VecDeque::new(),
                 bytes: 0,
+                handled: 0,
                 task: None,
                 is_idle: false,
                 again: false,
                 waker: None,
                 end: None,
                 has_ended: false,
+                is_cut: false,
+                is_last: false,
+                limit: None,
                 is_shut: false,
                 is_finished: false,
                 is_held: false,
@@ -95,18 +122,21 @@ impl<M: Weighed, F, E> Mailbox<M, F, E> {
         self.lock().task = Some(task);
     }
 
-    /// Adds a message. If that fills the mailbox, calls `hold`, which stops reading from the client
-    /// and returns whether it could.
+    /// Adds a message or an event. If that fills the mailbox, calls `hold`, which stops reading from
+    /// the client and returns whether it could.
     ///
     /// `hold`, and `release` of [`next`](Self::next), are called under the lock: in the other
     /// order, the client would be held back for good.
-    pub(crate) fn push(&self, message: M, hold: impl FnOnce() -> bool) -> Pushed<F> {
+    pub(crate) fn push(&self, content: M, hold: impl FnOnce() -> bool) -> Pushed<F> {
         let mut inner = self.lock();
         if inner.is_shut || inner.has_ended {
+            drop(inner);
+            // Dropping it may run the plugin's code.
+            drop(content);
             return Pushed::Queued;
         }
-        inner.bytes += message.weight();
-        inner.queue.push_back(message);
+        inner.bytes += content.weight();
+        inner.queue.push_back(content);
         if let Some((task, waker)) = inner.wake_idle() {
             return Pushed::Run(task, waker);
         }
@@ -119,6 +149,20 @@ impl<M: Weighed, F, E> Mailbox<M, F, E> {
         Pushed::Queued
     }
 
+    /// Calls `hold` if the task waits although the mailbox is full: the message that it handles may
+    /// be a large one.
+    pub(crate) fn hold_if_full(&self, hold: impl FnOnce() -> bool) {
+        let mut inner = self.lock();
+        if inner.is_full() && !inner.is_held && !inner.has_ended && !inner.is_shut {
+            inner.is_held = hold();
+        }
+    }
+
+    /// The bytes of the messages that wait, and of the one that the task handles.
+    pub(crate) fn bytes(&self) -> usize {
+        self.lock().bytes
+    }
+
     /// Waits until the mailbox is not full.
     pub(crate) fn wait_for_room(&self) {
         let mut inner = self.lock();
@@ -128,37 +172,38 @@ impl<M: Weighed, F, E> Mailbox<M, F, E> {
         }
     }
 
-    /// For the task: the next message, or `None` when the connection has ended. Calls `release` if
-    /// the client was held back and there is room again.
+    /// For the task: what it has to handle next, or `None` when the connection has ended and nothing
+    /// is left to handle. What it got before is handled. Calls `release` if the client was held back
+    /// and there is room again.
     ///
     /// The task needs no waker: whoever adds something sees that it waits.
     pub(crate) fn next(&self, release: impl FnOnce()) -> Poll<Option<M>> {
         let mut inner = self.lock();
-        if inner.has_ended {
-            return Poll::Ready(None);
-        }
-        let Some(message) = inner.queue.pop_front() else {
-            inner.is_idle = true;
-            return Poll::Pending;
-        };
-        inner.bytes -= message.weight();
+        inner.bytes -= mem::take(&mut inner.handled);
+        let next = inner.queue.pop_front();
+        inner.handled = next.as_ref().map_or(0, Content::weight);
         let has_room = inner.queue.len() <= MOST_MESSAGES / 2 && inner.bytes <= MOST_BYTES / 2;
-        if has_room && std::mem::take(&mut inner.is_held) {
+        if has_room && mem::take(&mut inner.is_held) {
             release();
         }
         if !inner.is_full() {
             self.has_room.notify_all();
         }
-        Poll::Ready(Some(message))
+        match next {
+            None if !inner.has_ended => {
+                inner.is_idle = true;
+                Poll::Pending
+            }
+            next => Poll::Ready(next),
+        }
     }
 
     /// For the task: it wants no more messages, but still the end. Those that wait are dropped.
     pub(crate) fn shut(&self, release: impl FnOnce()) {
         let mut inner = self.lock();
         inner.is_shut = true;
-        inner.bytes = 0;
-        let dropped = std::mem::take(&mut inner.queue);
-        if std::mem::take(&mut inner.is_held) {
+        let dropped = inner.clear();
+        if mem::take(&mut inner.is_held) {
             release();
         }
         self.has_room.notify_all();
@@ -166,29 +211,73 @@ impl<M: Weighed, F, E> Mailbox<M, F, E> {
         drop(dropped);
     }
 
-    /// For the task: whether the connection has ended.
-    pub(crate) fn has_ended(&self) -> bool {
-        self.lock().has_ended
+    /// For the task: whether the callback that runs has to be cancelled.
+    pub(crate) fn is_cut(&self) -> bool {
+        self.lock().is_cut
     }
 
-    /// For the task: how the connection has ended.
-    pub(crate) fn take_end(&self) -> Option<E> {
-        self.lock().end.take()
+    /// For the task: how the connection has ended. The task begins its last callback, which may take
+    /// until `limit`.
+    pub(crate) fn take_end(&self, limit: Instant) -> Option<E> {
+        let mut inner = self.lock();
+        inner.is_cut = false;
+        inner.is_last = true;
+        inner.limit = Some(limit);
+        inner.end.take()
     }
 
-    /// Tells the task that the connection has ended. The caller has to run the task, if it gets it.
-    /// Otherwise another thread does.
-    pub(crate) fn end(&self, end: E) -> Option<(F, Waker)> {
+    /// Tells the task that the connection has ended. If the `rest` is handled, that may take until
+    /// `limit`. The caller has to run the task, if it gets it, and then to wake the waker. Otherwise
+    /// another thread does.
+    pub(crate) fn end(&self, end: E, rest: Rest, limit: Instant) -> Option<(F, Waker)> {
         let mut inner = self.lock();
         inner.end = Some(end);
         inner.has_ended = true;
-        inner.bytes = 0;
-        let dropped = std::mem::take(&mut inner.queue);
+        let dropped = match rest {
+            Rest::Handled => {
+                inner.limit = Some(limit);
+                inner.split_messages()
+            }
+            Rest::Dropped => {
+                inner.is_cut = true;
+                inner.clear()
+            }
+        };
         self.has_room.notify_all();
         let run = inner.wake();
         drop(inner);
         drop(dropped);
         run
+    }
+
+    /// For the runtime: until when the task may go on as it does.
+    pub(crate) fn limit(&self) -> Option<Instant> {
+        self.lock().limit
+    }
+
+    /// For the runtime: has the callback that runs cancelled, and what waits dropped, if the limit has
+    /// passed. Then the caller runs the task.
+    pub(crate) fn cut_if_late(&self, now: Instant) {
+        self.cut_if(|inner| inner.limit.is_some_and(|limit| limit <= now));
+    }
+
+    /// Has the task come to its last callback. The caller wakes it with this waker.
+    pub(crate) fn hurry(&self) -> Option<Waker> {
+        self.cut_if(|inner| !inner.is_last)
+    }
+
+    fn cut_if(&self, is_due: impl FnOnce(&Inner<M, F, E>) -> bool) -> Option<Waker> {
+        let mut inner = self.lock();
+        if !is_due(&inner) {
+            return None;
+        }
+        inner.is_cut = true;
+        inner.limit = None;
+        let dropped = inner.clear();
+        let waker = inner.waker.clone();
+        drop(inner);
+        drop(dropped);
+        waker
     }
 
     /// For the runtime, whenever `waker` was woken: the task to run.
@@ -218,7 +307,7 @@ impl<M: Weighed, F, E> Mailbox<M, F, E> {
             return Some(task);
         }
         inner.task = Some(task);
-        if std::mem::take(&mut inner.again) {
+        if mem::take(&mut inner.again) {
             let waker = inner.waker.clone();
             drop(inner);
             if let Some(waker) = waker {
@@ -241,6 +330,22 @@ impl<M: Weighed, F, E> Mailbox<M, F, E> {
 
     fn lock(&self) -> MutexGuard<'_, Inner<M, F, E>> {
         self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl<M: Content, F, E> Inner<M, F, E> {
+    /// Takes out everything that waits.
+    fn clear(&mut self) -> VecDeque<M> {
+        self.bytes = self.handled;
+        mem::take(&mut self.queue)
+    }
+
+    /// Takes out everything that waits and is no message.
+    fn split_messages(&mut self) -> VecDeque<M> {
+        let (messages, others) = self.clear().into_iter().partition(M::is_message);
+        self.queue = messages;
+        self.bytes += self.queue.iter().map(M::weight).sum::<usize>();
+        others
     }
 }
 

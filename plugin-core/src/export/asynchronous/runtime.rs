@@ -1,10 +1,11 @@
 //! The Tokio runtime of a plugin.
 
 use super::exit;
-use super::open::Open;
+use super::late::Late;
 use std::future::Future;
 use std::io;
-use std::mem::MaybeUninit;
+use std::mem::{self, MaybeUninit};
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::pin;
 use std::ptr;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -15,15 +16,23 @@ use std::time::Duration;
 use tokio::runtime::{self, Builder, Handle};
 
 /// How long the threads of a runtime are waited for when it ends.
-const PATIENCE: Duration = Duration::from_millis(500);
+pub(super) const PATIENCE: Duration = Duration::from_millis(500);
 
 /// The runtime of a plugin, from its first client until its last `destroy`.
 pub struct Runtime {
     /// `None`: the default.
     workers: Option<usize>,
-    /// The connections that it serves.
-    pub(super) open: Open,
-    started: Mutex<Option<Started>>,
+    /// The connections that have ended, and still have callbacks on it.
+    pub(super) late: Late,
+    state: Mutex<State>,
+}
+
+enum State {
+    /// It starts when somebody needs it.
+    Due,
+    Started(Started),
+    /// The process is about to end: it is not started any more.
+    Over,
 }
 
 struct Started {
@@ -38,8 +47,8 @@ impl Runtime {
     pub const fn new(workers: Option<usize>) -> Self {
         Self {
             workers,
-            open: Open::new(),
-            started: Mutex::new(None),
+            late: Late::new(),
+            state: Mutex::new(State::Due),
         }
     }
 
@@ -48,35 +57,57 @@ impl Runtime {
     ///
     /// # Errors
     ///
-    /// The process can have no more threads or descriptors.
+    /// The process can have no more threads or descriptors, or is about to end.
     pub(super) fn handle(&self, name: &str, end: fn()) -> io::Result<Handle> {
-        let mut started = self.started();
-        if let Some(started) = &*started {
-            return Ok(started.runtime.handle().clone());
+        let mut state = self.state();
+        match &*state {
+            State::Started(started) => return Ok(started.runtime.handle().clone()),
+            State::Over => return Err(io::Error::other("the process is about to end")),
+            State::Due => {}
         }
         let new = Started::new(name, self.workers.unwrap_or_else(default_workers))?;
         exit::call(end);
-        Ok(started.insert(new).runtime.handle().clone())
+        let handle = new.runtime.handle().clone();
+        *state = State::Started(new);
+        Ok(handle)
     }
 
     /// Ends the runtime, if it was started. What its tasks wait for is dropped. Returns the number
     /// of threads that did not end, because they block.
     pub(super) fn stop(&self) -> usize {
-        let Some(Started { runtime, threads }) = self.started().take() else {
+        let state = mem::replace(&mut *self.state(), State::Due);
+        state.stop(PATIENCE)
+    }
+
+    /// Like [`stop`](Self::stop), but it is not started again.
+    pub(super) fn end(&self, patience: Duration) -> usize {
+        let state = mem::replace(&mut *self.state(), State::Over);
+        state.stop(patience)
+    }
+
+    /// Whether it was [ended](Self::end).
+    pub(super) fn is_over(&self) -> bool {
+        matches!(*self.state(), State::Over)
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl State {
+    fn stop(self, patience: Duration) -> usize {
+        let Self::Started(Started { runtime, threads }) = self else {
             return 0;
         };
         if Handle::try_current().is_ok() {
             // This is a thread of another runtime, in a test. Tokio does not let it wait here.
-            let stopped = thread::spawn(|| runtime.shutdown_timeout(PATIENCE)).join();
+            let stopped = thread::spawn(move || runtime.shutdown_timeout(patience)).join();
             drop(stopped);
         } else {
-            runtime.shutdown_timeout(PATIENCE);
+            runtime.shutdown_timeout(patience);
         }
         threads.load(Ordering::Acquire)
-    }
-
-    fn started(&self) -> MutexGuard<'_, Option<Started>> {
-        self.started.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -89,7 +120,7 @@ impl Started {
     fn new(name: &str, workers: usize) -> io::Result<Self> {
         let threads = Arc::new(AtomicUsize::new(0));
         let (one_more, one_less) = (Arc::clone(&threads), Arc::clone(&threads));
-        let runtime = without_signals(|| {
+        let build = move || {
             Builder::new_multi_thread()
                 .worker_threads(workers)
                 // The system cuts the names of threads after 15 bytes.
@@ -104,7 +135,11 @@ impl Started {
                 })
                 .enable_all()
                 .build()
-        })?;
+        };
+        // Tokio panics if not even one thread can be started. With one it does without the others.
+        let built = without_signals(|| catch_unwind(AssertUnwindSafe(build)));
+        let no_thread = |_| Err(io::Error::other("the process can have no more threads"));
+        let runtime = built.unwrap_or_else(no_thread)?;
         Ok(Self { runtime, threads })
     }
 }
@@ -137,7 +172,7 @@ impl Wake for Unpark {
 /// Calls `start` with all signals blocked. The threads that it starts inherit that, so httpd's
 /// handlers, which end the process, never run on them.
 fn without_signals<R>(start: impl FnOnce() -> R) -> R {
-    /// Unblocks the signals, also if Tokio panics because there can be no more threads.
+    /// Unblocks the signals, also after a panic.
     struct Blocked(libc::sigset_t);
 
     impl Drop for Blocked {

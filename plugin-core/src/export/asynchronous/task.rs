@@ -1,73 +1,52 @@
 //! The task of one connection: it calls the plugin's callbacks, one after the other.
 
-use super::mailbox::{MOST_MESSAGES, Mailbox, Taken, Weighed};
-use super::open::{Entry, Open};
+use super::delivery::Delivery;
+use super::late::{Entry, Hurry, Late};
+use super::mailbox::{MOST_MESSAGES, Mailbox};
 use crate::export::guard::{Panic, Scope};
 use crate::export::source::Source;
-use crate::{AsyncPlugin, Close, CloseCode, Disconnect, Message, Sender};
+use crate::{AsyncPlugin, Close, CloseCode, Disconnect, Sender};
 use std::future::{Future, poll_fn};
 use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
+use std::time::{Duration, Instant};
+
+/// How long `on_disconnect` may take.
+const FAREWELL: Duration = Duration::from_secs(10);
 
 /// The task, whatever the plugin.
 pub(super) type Task = Pin<Box<dyn Future<Output = ()> + Send>>;
 
-/// Counts the task among those of its plugin, and among those of the runtime.
-pub(super) type Counted = (Entry<Arc<Open>>, Entry<&'static Open>);
+/// How a connection has ended.
+pub(super) struct End {
+    pub(super) disconnect: Disconnect,
+    /// Counts the task among those of its plugin, and among those of the runtime.
+    pub(super) counted: (Entry<Arc<Late>>, Entry<&'static Late>),
+}
 
 /// What the task of a connection shares with those that run it.
 pub(super) struct Link {
-    pub(super) mailbox: Mailbox<Owned, Task, Disconnect>,
+    pub(super) mailbox: Mailbox<Delivery, Task, End>,
     sender: Sender,
     source: &'static Source,
 }
 
-/// A message that waits.
-pub(super) enum Owned {
-    Text(String),
-    Binary(Vec<u8>),
-}
-
-impl Owned {
-    fn lend(&self) -> Message<'_> {
-        match self {
-            Self::Text(text) => Message::Text(text),
-            Self::Binary(bytes) => Message::Binary(bytes),
-        }
-    }
-}
-
-impl From<Message<'_>> for Owned {
-    fn from(message: Message<'_>) -> Self {
-        match message {
-            Message::Text(text) => Self::Text(text.to_owned()),
-            Message::Binary(bytes) => Self::Binary(bytes.to_owned()),
-        }
-    }
-}
-
-impl Weighed for Owned {
-    fn weight(&self) -> usize {
-        self.lend().len()
-    }
-}
-
 impl Link {
-    /// A new connection and its task, which runs when a [`Runner`] does, or the mailbox says so.
+    /// A new connection and its task, which runs when a [`Runner`](super::runner::Runner) does, or
+    /// the mailbox says so.
     pub(super) fn open<T: AsyncPlugin>(
         plugin: Arc<T>,
         state: T::Connection,
         sender: Sender,
         source: &'static Source,
-        open: Counted,
     ) -> Arc<Self> {
         let link = Arc::new(Self {
             mailbox: Mailbox::new(),
             sender,
             source,
         });
-        let task = serve(Arc::clone(&link), plugin, state, open);
+        let task = serve(Arc::clone(&link), plugin, state);
         link.mailbox.start(Box::pin(task));
         link
     }
@@ -89,7 +68,7 @@ impl Link {
     }
 
     /// Drops a task that has not completed.
-    fn discard(&self, task: Task) {
+    pub(super) fn discard(&self, task: Task) {
         self.scope().run_logged("drop", || drop(task));
     }
 
@@ -108,19 +87,37 @@ impl Link {
         self.mailbox.shut(|| self.release());
     }
 
-    /// Polls a callback until it completes, or until `is_over`. A panic is the error.
+    /// Does what a callback has returned.
+    fn settle(&self, callback: &str, outcome: Result<Result<(), Close>, Panic>) {
+        match outcome {
+            Ok(Ok(())) => {}
+            // The client has gone. That is no reason to drop the messages that it had sent before.
+            Ok(Err(close)) if close.is_of_gone_client() => {}
+            Ok(Err(close)) => {
+                if let Some(error) = close.error() {
+                    self.scope().error(&format!("{callback}: {error}"));
+                }
+                self.close(&close);
+            }
+            Err(panic) => {
+                self.scope().error(&panic.describe(callback));
+                self.close(&CloseCode::INTERNAL_ERROR.into());
+            }
+        }
+    }
+
+    /// Polls a callback until it completes, or until it is cut short (`None`). A panic is the error.
     async fn call<F: Future + Send>(
         &self,
         callback: &str,
         make: impl FnOnce() -> F + Send,
-        is_over: impl Fn() -> bool + Send,
     ) -> Option<Result<F::Output, Panic>> {
         let mut future = pin!(None);
         if let Err(panic) = self.scope().run(|| future.set(Some(make()))) {
             return Some(Err(panic));
         }
         let outcome = poll_fn(|context| {
-            if is_over() {
+            if self.mailbox.is_cut() {
                 return Poll::Ready(None);
             }
             let Some(future) = future.as_mut().as_pin_mut() else {
@@ -139,13 +136,16 @@ impl Link {
     }
 }
 
+impl Hurry for Link {
+    fn hurry(&self) {
+        if let Some(waker) = self.mailbox.hurry() {
+            waker.wake();
+        }
+    }
+}
+
 /// The life of a connection.
-async fn serve<T: AsyncPlugin>(
-    link: Arc<Link>,
-    plugin: Arc<T>,
-    mut state: T::Connection,
-    open: Counted,
-) {
+async fn serve<T: AsyncPlugin>(link: Arc<Link>, plugin: Arc<T>, mut state: T::Connection) {
     let mut in_a_row = 0;
     loop {
         let next = poll_fn(|_| {
@@ -155,27 +155,12 @@ async fn serve<T: AsyncPlugin>(
             }
             next
         });
-        let Some(message) = next.await else { break };
-        let outcome = link
-            .call(
-                "on_message",
-                || plugin.on_message(&mut state, &link.sender, message.lend()),
-                || link.mailbox.has_ended(),
-            )
-            .await;
-        match outcome {
-            Some(Ok(Ok(()))) => {}
-            Some(Ok(Err(close))) => {
-                if let Some(error) = close.error() {
-                    link.scope().error(&format!("on_message: {error}"));
-                }
-                link.close(&close);
-            }
-            Some(Err(panic)) => {
-                link.scope().error(&panic.describe("on_message"));
-                link.close(&CloseCode::INTERNAL_ERROR.into());
-            }
-            None => break,
+        let Some(delivery) = next.await else { break };
+        if handle(&link, &*plugin, &mut state, delivery)
+            .await
+            .is_none()
+        {
+            break;
         }
         in_a_row += 1;
         if in_a_row == MOST_MESSAGES {
@@ -184,41 +169,64 @@ async fn serve<T: AsyncPlugin>(
             tokio::task::yield_now().await;
         }
     }
-    let disconnect = link.mailbox.take_end().unwrap_or_else(Disconnect::unknown);
-    let outcome = link
-        .call(
-            "on_disconnect",
-            || plugin.on_disconnect(state, disconnect),
-            || false,
-        )
-        .await;
-    if let Some(Err(panic)) = outcome {
-        link.scope().error(&panic.describe("on_disconnect"));
+    let Some(end) = link.mailbox.take_end(Instant::now() + FAREWELL) else {
+        // The task gets here only when the connection has ended.
+        return;
+    };
+    let farewell = || plugin.on_disconnect(state, end.disconnect);
+    match link.call("on_disconnect", farewell).await {
+        Some(Ok(())) => {}
+        Some(Err(panic)) => link.scope().error(&panic.describe("on_disconnect")),
+        None => link.scope().warn(&format!(
+            "on_disconnect has not completed within {} seconds, and is dropped",
+            FAREWELL.as_secs()
+        )),
     }
     link.scope().run_logged("drop", || drop(plugin));
-    drop(open);
+    drop(end.counted);
 }
 
-/// The runtime's task for a connection: it runs the task in the mailbox whenever that was woken.
-pub(super) struct Runner(pub(super) Arc<Link>);
-
-impl Future for Runner {
-    type Output = ();
-
-    fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<()> {
-        match self.0.mailbox.take(context.waker()) {
-            Taken::Run(task) => self.0.run(task, context.waker()),
-            Taken::Busy => Poll::Pending,
-            Taken::Finished => Poll::Ready(()),
-        }
-    }
+/// Calls the callback for one delivery. `None`: the callback was cancelled, as the connection has
+/// ended.
+async fn handle<T: AsyncPlugin>(
+    link: &Link,
+    plugin: &T,
+    state: &mut T::Connection,
+    delivery: Delivery,
+) -> Option<()> {
+    let to = &link.sender;
+    let message = match delivery {
+        Delivery::Message(message) => message,
+        other => return handle_other(link, plugin, state, other).await,
+    };
+    let call = link.call("on_message", || {
+        plugin.on_message(state, to, message.lend())
+    });
+    let outcome = call.await?;
+    link.settle("on_message", outcome);
+    Some(())
 }
 
-impl Drop for Runner {
-    /// The task has completed, or the runtime ends and it never will.
-    fn drop(&mut self) {
-        if let Some(task) = self.0.mailbox.finish() {
-            self.0.discard(task);
+/// Calls the callback for what is no message. It is boxed, so that it needs no room in the task of
+/// each connection.
+fn handle_other<'a, T: AsyncPlugin>(
+    link: &'a Link,
+    plugin: &'a T,
+    state: &'a mut T::Connection,
+    delivery: Delivery,
+) -> Pin<Box<dyn Future<Output = Option<()>> + Send + 'a>> {
+    let to = &link.sender;
+    Box::pin(async move {
+        if let Delivery::Event(posted) = delivery {
+            let event = posted.take()?;
+            let call = link.call("on_event", || plugin.on_event(state, to, event));
+            let outcome = call.await?;
+            link.settle("on_event", outcome);
+        } else {
+            let call = link.call("on_drain", || plugin.on_drain(state, to));
+            let outcome = call.await?;
+            link.settle("on_drain", outcome);
         }
-    }
+        Some(())
+    })
 }

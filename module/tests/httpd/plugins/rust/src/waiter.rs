@@ -8,20 +8,30 @@ use std::time::Duration;
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
 use tokio::net::TcpStream;
 use websocket_plugin::{
-    AsyncPlugin, Close, Disconnect, Handshake, Message, Rejection, Sender, websocket_plugin,
+    AsyncPlugin, Close, Disconnect, Handshake, Message, Rejection, SendError, Sender, Topics,
+    websocket_plugin,
 };
 
-/// Messages are commands. `ask PORT TEXT` asks the server at that port, and tells the client what
-/// it says. `panic` panics after it has waited. `never` makes `on_disconnect` wait for ever, and
-/// `block` makes it block a thread of the runtime. All others come back.
+/// Messages are commands; those that are none come back:
+///
+/// * `ask PORT TEXT` asks the server at that port, and tells the client what it says.
+/// * `panic` panics after it has waited.
+/// * `post TEXT` and `later MILLISECONDS TEXT` have an event tell the client the text.
+/// * `flood COUNT` sends so many messages of 64 KiB.
+/// * `fill` sends until the queue is full, and `drained` when there is room again.
+/// * `storm` has a task send without end.
+/// * `never` comes back, and makes `on_disconnect` wait for ever; `block` makes it block a thread of
+///   the runtime, and `late TOPIC` makes it wait and then publish.
 ///
 /// The query `ask=PORT` makes it ask there whether a client may connect, and tell it when the
-/// client has gone.
+/// client has gone. `greet=COUNT` makes `on_connect` send so many messages of 64 KiB.
 #[derive(Default)]
 struct Waiter;
 
 struct Client {
     port: Option<u16>,
+    topics: Topics,
+    fills: bool,
     end: End,
 }
 
@@ -29,11 +39,18 @@ enum End {
     Orderly,
     Never,
     Blocks,
+    Publishes(String),
 }
+
+/// Tells the client this text.
+struct Tell(String);
+
+const LARGE: &[u8] = &[b'x'; 64 * 1024];
 
 #[websocket_plugin(workers = 2)]
 impl AsyncPlugin for Waiter {
     type Connection = Client;
+    type Event = Tell;
 
     async fn on_connect(&self, handshake: &mut Handshake<'_>) -> Result<Client, Rejection> {
         let mut port = None;
@@ -44,8 +61,21 @@ impl AsyncPlugin for Waiter {
             }
             port = Some(asked);
         }
-        let end = End::Orderly;
-        Ok(Client { port, end })
+        if let Some(count) = handshake.query_value("greet") {
+            let sender = handshake.sender();
+            for _ in 0..count.parse()? {
+                match sender.send_async(LARGE).await {
+                    Err(SendError::Full) => return Err(Rejection::TOO_MANY_REQUESTS),
+                    sent => sent?,
+                }
+            }
+        }
+        Ok(Client {
+            port,
+            topics: handshake.topics()?,
+            fills: false,
+            end: End::Orderly,
+        })
     }
 
     async fn on_message(
@@ -55,27 +85,74 @@ impl AsyncPlugin for Waiter {
         message: Message<'_>,
     ) -> Result<(), Close> {
         let text = message.as_text().unwrap_or_default();
-        match text {
+        let (command, rest) = text.split_once(' ').unwrap_or((text, ""));
+        match command {
+            "ask" => {
+                let (port, question) = rest.split_once(' ').ok_or("no port")?;
+                let answer = ask(port.parse()?, question).await?;
+                return Ok(to.send_async(&answer).await?);
+            }
+            "post" => return Ok(to.post::<Self>(Tell(rest.into()))?),
+            "later" => {
+                let (delay, text) = rest.split_once(' ').ok_or("no time")?;
+                let delay = Duration::from_millis(delay.parse()?);
+                return Ok(to.after::<Self>(delay, Tell(text.into()))?);
+            }
+            "flood" => {
+                for _ in 0..rest.parse()? {
+                    to.send_async(LARGE).await?;
+                }
+                return Ok(());
+            }
+            "fill" => {
+                client.fills = true;
+                while to.try_send(LARGE) != Err(SendError::Full) {}
+                return Ok(());
+            }
+            "storm" => {
+                let sender = to.clone();
+                tokio::spawn(async move {
+                    while sender.try_send(&LARGE[..100]) != Err(SendError::Closed) {
+                        tokio::task::yield_now().await;
+                    }
+                });
+                return Ok(());
+            }
             "never" => client.end = End::Never,
             "block" => client.end = End::Blocks,
+            "late" => client.end = End::Publishes(rest.into()),
             "panic" => {
                 tokio::time::sleep(Duration::from_millis(1)).await;
                 panic!("it has waited");
             }
             _ => {}
         }
-        let Some(question) = text.strip_prefix("ask ") else {
-            return Ok(to.send_async(message).await?);
-        };
-        let (port, question) = question.split_once(' ').ok_or("no port")?;
-        let answer = ask(port.parse()?, question).await?;
-        Ok(to.send_async(&answer).await?)
+        Ok(to.send_async(message).await?)
+    }
+
+    async fn on_event(&self, _: &mut Client, to: &Sender, event: Tell) -> Result<(), Close> {
+        tokio::time::sleep(Duration::from_millis(1)).await;
+        Ok(to.send_async(&event.0).await?)
+    }
+
+    async fn on_drain(&self, client: &mut Client, to: &Sender) -> Result<(), Close> {
+        tokio::time::sleep(Duration::from_millis(1)).await;
+        if client.fills {
+            to.send_async("drained").await?;
+        }
+        Ok(())
     }
 
     async fn on_disconnect(&self, client: Client, disconnect: Disconnect) {
         match client.end {
             End::Orderly => {}
             End::Never => pending().await,
+            End::Publishes(topic) => {
+                tokio::time::sleep(Duration::from_millis(300)).await;
+                if let Err(error) = client.topics.publish(&topic, "late") {
+                    log::error!("not published: {error}");
+                }
+            }
             End::Blocks => {
                 // From here on it is on a thread of the runtime.
                 tokio::time::sleep(Duration::from_millis(1)).await;
