@@ -436,6 +436,9 @@ mod book {
     #[doc = include_str!("../../docs/src/first-hour.md")]
     struct FirstHour;
 
+    #[doc = include_str!("../../docs/src/metrics.md")]
+    struct Metrics;
+
     #[doc = include_str!("../../docs/src/plugins.md")]
     struct Plugins;
 
