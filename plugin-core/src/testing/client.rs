@@ -10,6 +10,7 @@ use crate::abi::{
 use crate::{AsMessage, CloseCode, IntoClose, MessageKind, Part};
 use std::cell::{Cell, RefCell};
 use std::ffi::{c_int, c_void};
+use std::iter;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -147,13 +148,60 @@ impl<'h> Client<'h> {
     /// The plugin sends nothing for ten seconds.
     #[must_use]
     pub fn receive(&self) -> Received {
-        let deadline = Instant::now() + PATIENCE;
+        self.receive_within(PATIENCE)
+            .expect("the plugin sends something within ten seconds")
+    }
+
+    /// Waits for the next message or frame from the plugin. Returns `None` if none has come in this
+    /// time.
+    #[must_use]
+    pub fn receive_within(&self, time: Duration) -> Option<Received> {
+        let deadline = Instant::now() + time;
         loop {
             self.run();
-            if let Some(received) = self.server.wait_for_sent(deadline) {
+            let received = self.server.wait_for_sent(deadline);
+            if received.is_some() || Instant::now() >= deadline {
                 return received;
             }
         }
+    }
+
+    /// What the plugin sends, in order. The iterator waits for each message or frame. It ends after
+    /// a close frame, or when the plugin sends nothing for `patience`. So a test whose plugin
+    /// forgets to send fails soon, and does not hang.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use websocket_plugin::testing::{Host, Received, Request};
+    /// use websocket_plugin::{Close, Message, Plugin, Sender, websocket_plugin};
+    ///
+    /// #[derive(Default)]
+    /// struct Countdown;
+    ///
+    /// #[websocket_plugin]
+    /// impl Plugin for Countdown {
+    ///     fn on_message(&self, _: &mut (), to: &Sender, _: Message<'_>) -> Result<(), Close> {
+    ///         let to = to.clone();
+    ///         std::thread::spawn(move || ["2", "1", "0"].map(|number| to.send(number)));
+    ///         Ok(())
+    ///     }
+    /// }
+    ///
+    /// let host = Host::load::<Countdown>();
+    /// let mut client = host.connect(Request::new()).unwrap();
+    /// client.send("go");
+    /// let mut events = client.events(Duration::from_secs(1));
+    /// assert!(events.any(|event| event == Received::Text("0".into())));
+    /// ```
+    pub fn events(&self, patience: Duration) -> impl Iterator<Item = Received> {
+        let mut is_closed = false;
+        iter::from_fn(move || {
+            let event = (!is_closed)
+                .then(|| self.receive_within(patience))
+                .flatten();
+            is_closed |= matches!(event, Some(Received::Close(..)));
+            event
+        })
     }
 
     /// Whether the plugin has [paused](crate::Sender::pause) this client.

@@ -160,12 +160,8 @@ impl Server {
         lock(&self.sent).queue.drain(..).collect()
     }
 
-    /// Waits a little for something that the plugin sends. `None`: callbacks may have become due;
-    /// for those of timers nobody is woken.
-    ///
-    /// # Panics
-    ///
-    /// Nothing happens until `deadline`.
+    /// Waits a little for something that the plugin sends, and not beyond `deadline`. `None`:
+    /// callbacks may have become due; for those of timers nobody is woken.
     pub(super) fn wait_for_sent(&self, deadline: Instant) -> Option<Received> {
         const SLICE: Duration = Duration::from_millis(5);
         let left = deadline.saturating_duration_since(Instant::now());
@@ -173,11 +169,7 @@ impl Server {
         let waited = self
             .arrived
             .wait_timeout_while(lock(&self.sent), left.min(SLICE), nothing);
-        let (mut sent, waited) = waited.unwrap_or_else(PoisonError::into_inner);
-        assert!(
-            !waited.timed_out() || left > SLICE,
-            "the plugin sends something within ten seconds"
-        );
+        let (mut sent, _) = waited.unwrap_or_else(PoisonError::into_inner);
         sent.is_due = false;
         sent.queue.pop_front()
     }
