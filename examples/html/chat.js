@@ -15,7 +15,7 @@
   const show = (event) => {
     switch (event.type) {
       case "you":
-        part("name").placeholder = event.name;
+        part("you").textContent = event.name;
         return;
       case "said":
         return log.add("said", `${event.name}: ${event.text}`);

@@ -19,7 +19,7 @@ const STATE_LABELS = {
  *
  * `status` is the element that shows the state. The handlers are optional: `onState(state)` with
  * "connecting", "open", "closing", "waiting" (for the next attempt) or "closed";
- * `onMessage(data)`; `onClose(event)`.
+ * `onMessage(data)`; `onClose(event, text)`, where the text is for users.
  */
 class LiveSocket {
   constructor(path, { protocols = [], reconnect = true, status, ...handlers } = {}) {
@@ -79,11 +79,13 @@ class LiveSocket {
   }
 
   closed(event) {
-    const stable = this.openedAt !== undefined && performance.now() - this.openedAt > STABLE_MS;
+    const wasOpen = this.openedAt !== undefined;
+    const stable = wasOpen && performance.now() - this.openedAt > STABLE_MS;
     this.openedAt = undefined;
-    this.handlers.onClose?.(event);
+    this.handlers.onClose?.(event, LiveSocket.describe(event, wasOpen));
+    const failed = !wasOpen && !this.leaving;
     if (this.leaving || !this.reconnect) {
-      this.show("closed");
+      this.show("closed", failed ? "Could not connect" : undefined);
       return;
     }
     if (stable) {
@@ -92,8 +94,17 @@ class LiveSocket {
     // A random part, so that not all clients reconnect at the same time after a restart.
     const delay = this.retryMs * (0.8 + 0.4 * Math.random());
     this.retryMs = Math.min(2 * this.retryMs, LAST_RETRY_MS);
-    this.show("waiting", `Reconnecting in ${Math.round(delay / 1000)} s`);
+    const seconds = Math.round(delay / 1000);
+    this.show("waiting", `${failed ? "Could not connect; again" : "Reconnecting"} in ${seconds} s`);
     this.timer = setTimeout(() => this.retry(), delay);
+  }
+
+  /** How a connection ended. Browsers do not tell scripts the HTTP status of a refusal. */
+  static describe({ code, reason, wasClean }, wasOpen) {
+    if (!wasOpen) {
+      return "could not connect; httpd's error log may say why";
+    }
+    return `closed${wasClean ? "" : " uncleanly"}: code ${code}${reason && `, reason “${reason}”`}`;
   }
 
   /** Reconnects now, or as soon as the page becomes visible. */

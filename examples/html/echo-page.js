@@ -9,18 +9,19 @@ function showNegotiated(state) {
   part("extensions").textContent = extensions || "none";
 }
 
-function showClose({ code, reason, wasClean }) {
+function showClose({ code, reason, wasClean }, text) {
   part("last-code").textContent = code;
   part("last-reason").textContent = reason || "none";
   part("last-clean").textContent = wasClean ? "yes" : "no";
-  echo.log.add("info", `closed: code ${code}${reason && `, reason “${reason}”`}`);
+  echo.log.add("info", text);
 }
 
 function enableControls(state) {
-  const closed = state === "closed";
-  part("connect").disabled = !closed;
-  part("endpoint").disabled = !closed;
-  part("disconnect").disabled = closed || state === "closing";
+  // Between two attempts a user may try at once, or somewhere else.
+  const isAtRest = state === "closed" || state === "waiting";
+  part("connect").disabled = !isAtRest;
+  part("endpoint").disabled = !isAtRest;
+  part("disconnect").disabled = state === "closed" || state === "closing";
   part("send-binary").disabled = state !== "open";
   part("close").disabled = state !== "open";
 }

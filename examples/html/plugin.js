@@ -7,13 +7,12 @@
 
   const part = (name) => document.getElementById(`plugin-${name}`);
   const log = new MessageLog(part("log"));
-  let wasOpen = false;
 
   const socket = new LiveSocket("/", {
     status: part("status"),
     onState: stateChanged,
     onMessage: (data) => log.add("received", readable(data)),
-    onClose: closed,
+    onClose: (_, text) => log.add("info", text),
   });
 
   function connect() {
@@ -33,26 +32,17 @@
     part("protocol").textContent = protocol || "none";
     part("extensions").textContent = extensions || "none";
     if (state === "open") {
-      wasOpen = true;
       log.add("info", `connected to ${url}`);
     }
-    const isClosed = state === "closed";
+    // Between two attempts a user may try at once, or somewhere else.
+    const isAtRest = state === "closed" || state === "waiting";
     for (const name of ["connect", "path", "protocols"]) {
-      part(name).disabled = !isClosed;
+      part(name).disabled = !isAtRest;
     }
-    part("disconnect").disabled = isClosed || state === "closing";
+    part("disconnect").disabled = state === "closed" || state === "closing";
     for (const name of ["send", "send-binary", "close"]) {
       part(name).disabled = state !== "open";
     }
-  }
-
-  function closed({ code, reason, wasClean }) {
-    // Browsers do not tell scripts the HTTP status of the response.
-    const text = wasOpen
-      ? `closed${wasClean ? "" : " uncleanly"}: code ${code}${reason && `, reason “${reason}”`}`
-      : "refused, or not reached; httpd's error log may say why";
-    log.add("info", text);
-    wasOpen = false;
   }
 
   /** Binary messages as hexadecimal digits, as far as there is room. */

@@ -6,19 +6,18 @@ class Talk {
   constructor(name, onConnect) {
     this.part = (part) => document.getElementById(`${name}-${part}`);
     this.log = new MessageLog(this.part("log"));
-    this.wasOpen = false;
     this.onState = () => {};
     this.socket = new LiveSocket(`/${name}`, {
       reconnect: false,
       status: this.part("status"),
       onState: (state) => this.stateChanged(state),
       onMessage: (data) => this.log.add("received", data),
-      onClose: (event) => this.closed(event),
+      onClose: (_, text) => this.log.add("info", text),
     });
 
     this.part("connection").addEventListener("submit", (event) => {
       event.preventDefault();
-      if (this.socket.isOpen) {
+      if (this.socket.state !== "closed") {
         this.socket.close();
         return;
       }
@@ -34,16 +33,10 @@ class Talk {
 
   stateChanged(state) {
     const open = state === "open";
-    this.wasOpen ||= open;
     this.part("send").disabled = !open;
-    this.part("connect").disabled = state === "connecting" || state === "closing";
-    this.part("connect").textContent = open ? "Disconnect" : "Connect";
+    this.part("connect").disabled = state === "closing";
+    const labels = { open: "Disconnect", connecting: "Cancel", closing: "Disconnect" };
+    this.part("connect").textContent = labels[state] ?? "Connect";
     this.onState(state);
-  }
-
-  closed({ code }) {
-    // Browsers do not tell scripts the HTTP status of the response.
-    this.log.add("info", this.wasOpen ? `closed: code ${code}` : "refused");
-    this.wasOpen = false;
   }
 }

@@ -29,6 +29,9 @@ const TOPICS: &str = r#"    WebSocketTopicSpace demo
     WebSocketTopicHistory "counter/*" Latest
     WebSocketTopicPresence "demo/*"
     WebSocketTopicPresence "counter/*"
+    <Location "/status">
+        SetHandler websocket-status
+    </Location>
 "#;
 
 /// The example plugins in Rust that the pages use: their folders, and additional directives. Each
@@ -107,7 +110,9 @@ pub fn served_by(
         .sizing(TWO_PROCESSES)
         .config(START_BOTH)
         .document_root(workspace.root().join(PAGES))
+        .stock_module("alias")
         .load_module("websocket_module", module_of(libraries)?)
+        .config(sources(workspace))
         .config(configuration(demos));
     // For localhost, browsers try ::1 first.
     Ok(if port::has_ipv6_loopback() {
@@ -115,6 +120,21 @@ pub fn served_by(
     } else {
         root
     })
+}
+
+/// The lines of `httpd.conf` that serve what the pages link to: the sources of the plugins and the
+/// documentation, as texts.
+fn sources(workspace: &Workspace) -> String {
+    let alias = |(name, folder)| {
+        // The empty component ends the path with a slash.
+        let folder = workspace.root().join(folder).join("");
+        format!("Alias /source/{name}/ {}\n", quoted(&folder))
+    };
+    let aliases = [("examples", "examples"), ("docs", "docs/src")].map(alias);
+    format!(
+        "{}<Location /source/>\n    ForceType \"text/plain; charset=utf-8\"\n</Location>",
+        aliases.concat()
+    )
 }
 
 /// The lines of `httpd.conf` that serve `demos`.
@@ -196,6 +216,9 @@ mod tests {
     WebSocketTopicHistory "counter/*" Latest
     WebSocketTopicPresence "demo/*"
     WebSocketTopicPresence "counter/*"
+    <Location "/status">
+        SetHandler websocket-status
+    </Location>
     <Location "/c/echo">
         SetHandler websocket-handler
         WebSocketHandler "/with space/examples/c/echo.so" echo_init

@@ -38,10 +38,10 @@ fn rename(page: &Page, name: &str) -> Result<()> {
 /// Waits until the page shows the name that the server gives a guest, and returns it.
 fn guest(page: &Page) -> Result<String> {
     page.until(
-        "element('chat-name').placeholder.startsWith('guest-')",
+        "element('chat-you').textContent.startsWith('guest-')",
         &json!([]),
     )?;
-    let name = page.run("return element('chat-name').placeholder", &json!([]))?;
+    let name = page.run("return element('chat-you').textContent", &json!([]))?;
     Ok(name.as_str().context("no name")?.to_owned())
 }
 

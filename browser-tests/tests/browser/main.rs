@@ -4,6 +4,7 @@
 //! Each case is called `TRANSPORT: the rule`. `WEBSOCKET_TEST_BROWSER` decides what happens if
 //! there is no Chromium.
 
+mod access;
 mod chat;
 mod close;
 mod echo;
@@ -30,6 +31,7 @@ use self::support::context::{Context, Demo, Transport};
 
 const THEMES: &[&[Case]] = &[
     pages::CASES,
+    access::CASES,
     plugin::CASES,
     echo::CASES,
     close::CASES,

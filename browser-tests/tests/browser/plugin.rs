@@ -50,10 +50,7 @@ fn refusal(context: &Context) -> Result<()> {
     page.await_state("plugin", "waiting")?;
     page.await_entry(
         "plugin",
-        text(
-            "info",
-            "refused, or not reached; httpd's error log may say why",
-        ),
+        text("info", "could not connect; httpd's error log may say why"),
     )?;
     page.click("plugin-disconnect")?;
     page.await_state("plugin", "closed")?;

@@ -1,7 +1,7 @@
 //! The demo, served by a real httpd over one of the transports for WebSockets.
 
 use std::fmt::{self, Display};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use anyhow::{Context as _, Result, ensure};
@@ -182,9 +182,14 @@ impl Context {
         Ok(pages)
     }
 
+    /// The folder for what is built or downloaded.
+    pub(crate) fn target_dir(&self) -> &Path {
+        self.demo.workspace.target_dir()
+    }
+
     /// The folder for the screenshots.
     pub(crate) fn screenshots(&self) -> PathBuf {
-        let folder = self.demo.workspace.target_dir().join("browser");
+        let folder = self.target_dir().join("browser");
         folder.join(self.transport.to_string())
     }
 

@@ -46,6 +46,14 @@ impl Page {
         })
     }
 
+    /// Sends keys to the element that has the focus (WebDriver, section 17.4.2).
+    pub(crate) fn press(&self, keys: &str) -> Result<()> {
+        self.wait_for(async {
+            let focused = self.client.active_element().await?;
+            focused.send_keys(keys).await
+        })
+    }
+
     /// Chooses an option of a list.
     pub(crate) fn select(&self, id: &str, label: &str) -> Result<()> {
         self.with(id, async |element| element.select_by_label(label).await)

@@ -11,7 +11,8 @@ pub(super) fn begin_table(
 ) -> std::fmt::Result {
     write!(
         html,
-        "<div class=\"scroll\"><table id=\"{id}\"><caption>{title}</caption><thead><tr>"
+        "<div class=\"scroll\" tabindex=\"0\" role=\"region\" aria-label=\"{title}\">\
+         <table id=\"{id}\"><caption>{title}</caption><thead><tr>"
     )?;
     for title in head {
         write!(html, "<th scope=\"col\">{title}</th>")?;
