@@ -22,6 +22,7 @@ pub mod filtered;
 pub mod filters;
 pub mod generation;
 pub mod guard;
+pub mod lease;
 pub mod lines;
 pub mod log;
 pub mod memory;

@@ -18,6 +18,7 @@ mod sequence;
 mod server;
 mod table;
 mod threads;
+mod ticks;
 mod topic_table;
 mod topics;
 
@@ -28,3 +29,4 @@ pub use loaded::{LoadedPlugin, Private, Source};
 pub use options::PluginOptions;
 pub use probe::is_executable;
 pub use threads::end_threads;
+pub use ticks::{begin as begin_ticks, disable as disable_ticks, stop as stop_ticks};

@@ -42,7 +42,9 @@ pub use ending::{
     EndingServer,
 };
 pub use events::{Discard, EventServer, OnEvent, POST_ACCEPTED, POST_CLOSED, POST_FULL, Post};
-pub use extension::{ExtendedPlugin, Extension, ExtensionRef, InstancePtr, MAGIC, ServerPtr};
+pub use extension::{
+    ExtendedPlugin, Extension, ExtensionRef, InstancePtr, MAGIC, ServerPtr, TickPlan,
+};
 pub use flow::{FlowServer, OnDrain, Pause, SetOnDrain};
 pub use metric::{
     DeclareMetric, METRIC_COUNTER, METRIC_FULL, METRIC_GAUGE, METRIC_HISTOGRAM, METRIC_INVALID,

@@ -4,7 +4,7 @@
 //! between a raw pointer and an author's code: `tables` has the functions that the host calls
 //! before and after all connections, `connection` has the callbacks of one connection,
 //! `asynchronous` those of an `AsyncPlugin`, `guard` stops panics, `logging` passes log lines on, and
-//! `metric` asks for the numbers of metrics.
+//! `metric` asks for the numbers of metrics. `ticking` has the functions for ticks.
 
 #![allow(unsafe_code)]
 
@@ -16,6 +16,7 @@ mod logging;
 mod metric;
 mod source;
 mod tables;
+mod ticking;
 
 pub use crate::abi::WebSocketPlugin;
 #[cfg(feature = "tokio")]
@@ -30,6 +31,7 @@ pub type EventOf<P> = <<P as Exported>::Runs as Plugin>::Event;
 use crate::Plugin;
 use source::Source;
 pub(crate) use source::with_unattached;
+use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -85,6 +87,8 @@ pub trait Exported: Sized + 'static {
 pub struct Slot<P> {
     source: Source,
     loaded: Mutex<Loaded<P>>,
+    /// The last tick has failed.
+    ticks_fail: AtomicBool,
 }
 
 // SAFETY: only functions for `Exported` types reach `loaded`, which is behind a lock. What they run
@@ -109,6 +113,7 @@ impl<P> Slot<P> {
         Self {
             source: Source::new(name),
             loaded: Mutex::new(loaded),
+            ticks_fail: AtomicBool::new(false),
         }
     }
 }

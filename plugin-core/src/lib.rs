@@ -137,6 +137,7 @@
 //! | `configure` | httpd's main thread, before the fork | yes, the start waits |
 //! | `on_connect` | the MPM's, which has read the request | yes, it holds that thread |
 //! | `on_message`, `on_part`, `on_event`, `on_drain`, `on_disconnect` | an event loop's, or the MPM's | yes, others go on |
+//! | `on_tick` | one of its own for each instance of the plugin | yes, the next tick waits |
 //! | async `on_connect` | the MPM's, also while it waits | it may `.await`, and holds that thread |
 //! | other async callbacks | as above until they wait, then the runtime's | no |
 //!
@@ -148,7 +149,8 @@
 //! [posts](Sender::post) as an event, and what has to happen later is posted with
 //! [`Sender::after`]: both come with the connection's state, so it needs no lock. A plugin that
 //! cannot take more messages for a while [pauses](Sender::pause) the client, which then has to
-//! wait; a plugin that sends more than its client takes sends on in `on_drain`.
+//! wait; a plugin that sends more than its client takes sends on in `on_drain`. What a plugin does
+//! at regular times without a connection, it does in [`on_tick`](Plugin::on_tick).
 //!
 //! # Long messages
 //!
@@ -368,6 +370,7 @@ mod rejection;
 mod sender;
 mod sync;
 pub mod testing;
+mod ticks;
 mod topics;
 
 #[cfg(feature = "tokio")]
@@ -385,6 +388,7 @@ pub use part::{MessageKind, Part};
 pub use plugin::{BoxError, NoEvents, Plugin};
 pub use rejection::Rejection;
 pub use sender::{MessageWriter, PostError, SendError, Sender};
+pub use ticks::{Tick, Ticks};
 pub use topics::{
     Filter as TopicFilter, HistoryMessage, InvalidTopic, Member, Position, Published, Recovery,
     Subscribed, Subscription, TopicError, Topics,

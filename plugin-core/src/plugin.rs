@@ -1,7 +1,7 @@
 //! The trait every plugin implements.
 
 use crate::export::Attributed;
-use crate::{Close, Disconnect, Handshake, Message, Options, Part, Rejection, Sender};
+use crate::{Close, Disconnect, Handshake, Message, Options, Part, Rejection, Sender, Tick, Ticks};
 use std::error::Error;
 
 /// Any error, for [`Plugin::configure`]. Strings convert into it, too.
@@ -159,6 +159,68 @@ pub trait Plugin: Attributed + Sized + Send + Sync + 'static {
     /// As for [`on_message`](Self::on_message).
     fn on_drain(&self, connection: &mut Self::Connection, sender: &Sender) -> Result<(), Close> {
         let _ = (connection, sender);
+        Ok(())
+    }
+
+    /// How often [`on_tick`](Self::on_tick) is called, and in which processes; `None`: never. httpd
+    /// asks once, after [`configure`](Self::configure).
+    fn ticks(&self) -> Option<Ticks> {
+        None
+    }
+
+    /// Called at regular times, whether there are connections or not. Publish to a
+    /// [topic](crate::Topics) here what all clients get:
+    ///
+    /// ```
+    /// # use websocket_plugin::{
+    /// #     BoxError, Close, Handshake, Message, Plugin, Rejection, Sender, websocket_plugin,
+    /// # };
+    /// use std::time::Duration;
+    /// use websocket_plugin::{Tick, Ticks};
+    ///
+    /// #[derive(Default)]
+    /// struct Clock;
+    ///
+    /// #[websocket_plugin]
+    /// impl Plugin for Clock {
+    ///     fn ticks(&self) -> Option<Ticks> {
+    ///         Some(Ticks::in_one_process(Duration::from_secs(1)))
+    ///     }
+    ///
+    ///     fn on_tick(&self, tick: &Tick) -> Result<(), BoxError> {
+    ///         tick.topics.publish("clock", tick.since_1970().as_secs().to_string())?;
+    ///         Ok(())
+    ///     }
+    ///
+    ///     fn on_connect(&self, handshake: &mut Handshake<'_>) -> Result<(), Rejection> {
+    ///         handshake.subscribe("clock")?;
+    ///         Ok(())
+    ///     }
+    /// #
+    /// #   fn on_message(&self, _: &mut (), _: &Sender, _: Message<'_>) -> Result<(), Close> {
+    /// #       Ok(())
+    /// #   }
+    /// }
+    /// # use websocket_plugin::testing::{Host, Received, Request};
+    /// # let host = Host::load::<Clock>();
+    /// # let client = host.connect(Request::new()).unwrap();
+    /// host.advance(Duration::from_secs(2)); // in a test
+    /// # let ticks = ["1", "2"].map(|text| Received::Text(text.into()));
+    /// # assert_eq!(client.received(), ticks);
+    /// ```
+    ///
+    /// Each instance of the plugin that wants ticks has a thread in each process of httpd, from the
+    /// start of the process to its end. Two ticks of an instance never overlap. They come at
+    /// multiples of the interval. While one takes longer, those that are due meanwhile are left out.
+    /// When the process ends, a tick that takes longer than half a second is not waited for.
+    ///
+    /// Async plugins, the C module and older versions of `mod_websocket` have no ticks.
+    ///
+    /// # Errors
+    ///
+    /// The error goes to httpd's error log, unless the tick before has failed, too.
+    fn on_tick(&self, tick: &Tick) -> Result<(), BoxError> {
+        let _ = tick;
         Ok(())
     }
 

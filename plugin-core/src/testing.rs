@@ -58,6 +58,8 @@ pub struct Host {
     log: Arc<Log>,
     topics: &'static Space,
     clock: Arc<Clock>,
+    /// This is not the process for ticks that are for one process.
+    is_another: bool,
 }
 
 // SAFETY: nothing writes to the table, and its functions may be called from any thread.
@@ -129,6 +131,7 @@ impl Host {
     pub fn another_process<P: Exported>(&self, options: &[(&str, &str)]) -> Result<Self, String> {
         let mut host = Self::configure::<P>(options)?;
         host.topics = self.topics;
+        host.is_another = true;
         Ok(host)
     }
 
@@ -171,6 +174,7 @@ impl Host {
             log: Arc::default(),
             topics: Space::create(),
             clock: Arc::default(),
+            is_another: false,
         })
     }
 
@@ -244,8 +248,25 @@ impl Host {
     /// Moves the clock of this host, which stands still otherwise. Events that
     /// [`Sender::after`](crate::Sender::after) has posted and that are due by then are handled by the
     /// next call of [`Client::received`], [`Client::receive`] or [`Client::send`].
+    ///
+    /// Calls [`on_tick`](crate::Plugin::on_tick) for each tick that is due by then. The clock begins
+    /// at 1970. In hosts that [`another_process`](Self::another_process) has made there are only the
+    /// ticks for every process.
     pub fn advance(&self, time: Duration) {
+        let before = self.clock.now();
         self.clock.advance(time);
+        let ticks = self.instance.as_ref().and_then(|instance| {
+            let ticks = instance.ticks()?;
+            (!ticks.is_in_one_process || !self.is_another).then_some((instance, ticks))
+        });
+        let Some((instance, ticks)) = ticks else {
+            return;
+        };
+        let interval = ticks.interval.as_nanos();
+        let numbers = before.as_nanos() / interval + 1..=self.clock.now().as_nanos() / interval;
+        for number in numbers {
+            instance.on_tick(u64::try_from(number * interval).unwrap_or(u64::MAX));
+        }
     }
 
     /// The lines that the plugin has logged about connections of this host.

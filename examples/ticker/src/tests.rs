@@ -1,32 +1,33 @@
 use super::Ticker;
-use websocket_plugin::testing::{Client, Host, Received, Request};
-
-const INTERVAL: &[(&str, &str)] = &[("interval", "5")];
-
-fn tick(client: &Client<'_>) -> u64 {
-    match client.receive() {
-        Received::Text(seconds) => seconds.replace('.', "").parse().unwrap(),
-        other => panic!("{other:?}"),
-    }
-}
+use std::time::Duration;
+use websocket_plugin::testing::{Host, Received, Request};
 
 #[test]
-fn clients_of_all_processes_get_the_same_ticks_each_once() {
-    let here = Host::configure::<Ticker>(INTERVAL).unwrap();
-    let there = here.another_process::<Ticker>(INTERVAL).unwrap();
+fn clients_of_all_processes_get_each_tick_once() {
+    let interval = &[("interval", "250")];
+    let here = Host::configure::<Ticker>(interval).unwrap();
+    let there = here.another_process::<Ticker>(interval).unwrap();
     let clients = [&here, &here, &there].map(|host| host.connect(Request::new()).unwrap());
+    for host in [&here, &there] {
+        host.advance(Duration::from_millis(749));
+    }
     for client in &clients {
-        let mut last = tick(client);
-        for _ in 0..20 {
-            let next = tick(client);
-            assert!(next > last && next.is_multiple_of(5), "{next} after {last}");
-            last = next;
-        }
+        let ticks = ["0.250", "0.500"].map(|seconds| Received::Text(seconds.into()));
+        assert_eq!(client.received(), ticks);
     }
     let [leaving, staying, _] = clients;
     leaving.disconnect();
-    let before = tick(&staying);
-    assert!(tick(&staying) > before);
+    here.advance(Duration::from_millis(1));
+    assert_eq!(staying.received(), [Received::Text("0.750".into())]);
+}
+
+#[test]
+fn tickers_with_different_intervals_do_not_mix() {
+    let fast = Host::configure::<Ticker>(&[("interval", "100")]).unwrap();
+    let slow = fast.another_process::<Ticker>(&[]).unwrap();
+    let client = slow.connect(Request::new()).unwrap();
+    fast.advance(Duration::from_secs(2));
+    assert!(client.received().is_empty());
 }
 
 #[test]

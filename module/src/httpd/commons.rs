@@ -1,4 +1,4 @@
-//! What all processes of this httpd share for topics: a directory, and a few words of memory on
+//! What all processes of this httpd share for topics and ticks: a directory, and a few words of memory on
 //! which they wait for news.
 //!
 //! The parent process makes both and keeps them through restarts, so that children of all
@@ -10,7 +10,7 @@ mod directory;
 
 use std::ffi::{CStr, CString, OsStr, c_char};
 use std::fmt::Display;
-use std::hash::{BuildHasher as _, Hasher as _, RandomState};
+use std::hash::{BuildHasher as _, DefaultHasher, Hasher as _, RandomState};
 use std::io;
 use std::num::NonZeroU32;
 use std::os::fd::{IntoRawFd as _, RawFd};
@@ -100,6 +100,17 @@ impl Commons {
     #[must_use]
     pub fn lock_file(&self, name: &dyn Display) -> PathBuf {
         self.directory.join(format!("{}{name}", directory::LOCKS))
+    }
+
+    /// The path of the file that the process locks which calls a plugin at regular times. `key`
+    /// distinguishes the plugin and its options from others.
+    #[must_use]
+    pub fn tick_file(&self, key: &str) -> PathBuf {
+        // The parent process and all its children have the same hasher.
+        let mut hasher = DefaultHasher::new();
+        hasher.write(key.as_bytes());
+        let name = format!("{}{:016x}", directory::TICKS, hasher.finish());
+        self.directory.join(name)
     }
 
     /// The current value of the news word, to [wait](Self::wait) for another one.

@@ -1,6 +1,7 @@
 //! A plugin whose library is loaded and whose table has been checked.
 
 use std::ffi::{c_int, c_void};
+use std::mem;
 use std::ptr::{self, NonNull};
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
@@ -15,6 +16,7 @@ use super::options::PluginOptions;
 use super::server::Server;
 use super::table::unattached;
 use super::threads::Running;
+use super::ticks::Ticking;
 use crate::protocol::{MessageKind, Payload};
 
 /// The pointer that a plugin returned for one of its connections.
@@ -40,12 +42,19 @@ pub struct LoadedPlugin {
     code: Code,
     rust: Option<RustPlugin>,
     /// The instances of a Rust plugin, one for each set of options in use.
-    instances: Mutex<Vec<(PluginOptions, Arc<Instance>)>>,
+    instances: Mutex<Vec<Configured>>,
     /// How many short turns in a row are missing until the plugin counts as quick again.
     slowness: AtomicU32,
     /// Set with the first connection, if the plugin has threads of its own.
     running: OnceLock<Mutex<Option<Running>>>,
     destroyed: AtomicBool,
+}
+
+/// An instance with its options. The ticks end before the instance is released.
+struct Configured {
+    options: PluginOptions,
+    _ticking: Option<Ticking>,
+    instance: Arc<Instance>,
 }
 
 /// The code that serves the connections.
@@ -151,18 +160,23 @@ impl LoadedPlugin {
         let instance = unsafe { rust.configure(unattached(), &options.pairs()) }
             .map_err(|error| format!("the plugin {} cannot be configured: {error}", rust.name()))?;
         let instance = Arc::new(instance);
-        self.instances()
-            .push((options.clone(), Arc::clone(&instance)));
+        let key = || format!("{} {:?}", self.source.name, options.pairs());
+        let ticking = Ticking::of(&instance, key);
+        self.instances().push(Configured {
+            options: options.clone(),
+            _ticking: ticking,
+            instance: Arc::clone(&instance),
+        });
         Ok(Some(instance))
     }
 
     fn known_instance(&self, options: &PluginOptions) -> Option<Arc<Instance>> {
         let instances = self.instances();
-        let (_, instance) = instances.iter().find(|(known, _)| known == options)?;
-        Some(Arc::clone(instance))
+        let known = instances.iter().find(|known| known.options == *options)?;
+        Some(Arc::clone(&known.instance))
     }
 
-    fn instances(&self) -> MutexGuard<'_, Vec<(PluginOptions, Arc<Instance>)>> {
+    fn instances(&self) -> MutexGuard<'_, Vec<Configured>> {
         self.instances
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
@@ -325,7 +339,9 @@ impl LoadedPlugin {
         if self.destroyed.swap(true, Ordering::AcqRel) {
             return;
         }
-        self.instances().clear();
+        // A tick that is waited for may need the lock.
+        let instances = mem::take(&mut *self.instances());
+        drop(instances);
         if let Some(running) = self.running.get() {
             let mut running = running.lock().unwrap_or_else(PoisonError::into_inner);
             drop(running.take());

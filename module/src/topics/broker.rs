@@ -18,7 +18,6 @@ mod backlog;
 mod backoff;
 mod connection;
 mod importer;
-mod lease;
 mod link;
 mod nats;
 mod redis;
@@ -39,9 +38,9 @@ use crate::httpd::log::{Level, log_server};
 use crate::httpd::scoreboard::Link;
 use crate::httpd::thread::spawn_lasting;
 
+pub(super) use crate::httpd::lease::Lease;
 pub use address::{Address, Credentials};
 use importer::Importer;
-pub(super) use lease::Lease;
 use roster::Roster;
 use sender::Sender;
 pub use settings::{DEFAULT_KEEP, Settings};

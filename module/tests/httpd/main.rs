@@ -57,6 +57,7 @@ mod steady_reader;
 mod support;
 mod swarm;
 mod threads;
+mod ticks;
 mod tls;
 mod topics;
 mod topics_plugin;
@@ -125,6 +126,7 @@ const THEMES: &[&[Case]] = &[
     try_send::CASES,
     flow::CASES,
     events::CASES,
+    ticks::CASES,
     topics::CASES,
     topics::cluster::CASES,
     topics::figures::CASES,

@@ -21,7 +21,7 @@ use xtask::server_root::ServerRoot;
 use crate::support::{Client, Context, Handshake, PATIENCE};
 
 /// The plugins in the common library of the tests. Each example has its own library.
-const TEST_PLUGINS: [&str; 17] = [
+const TEST_PLUGINS: [&str; 18] = [
     "author",
     "book_keeper",
     "census",
@@ -30,6 +30,7 @@ const TEST_PLUGINS: [&str; 17] = [
     "fragile",
     "herald",
     "hermit",
+    "metronome",
     "miser",
     "porter",
     "scribe",

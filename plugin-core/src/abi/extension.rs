@@ -12,6 +12,7 @@ use abi_stable::std_types::{RResult, RSlice, RStr, RString, Tuple2};
 use abi_stable::type_layout::TypeLayout;
 use std::ffi::{c_uint, c_void};
 use std::mem::offset_of;
+use std::time::Duration;
 
 /// Marks the table of a Rust plugin.
 pub const MAGIC: [u8; 16] = *b"websocket-plugin";
@@ -76,6 +77,42 @@ pub struct Extension {
     /// each turn. `None`: the plugin keeps nothing.
     #[sabi(missing_field(default))]
     pub kept: Option<unsafe extern "C" fn(*mut c_void) -> usize>,
+    /// How often the instance wants `on_tick`, and where. `None`: never.
+    #[sabi(missing_field(default))]
+    pub ticks: Option<unsafe extern "C" fn(InstancePtr) -> TickPlan>,
+    /// A tick, which was due so many nanoseconds after the beginning of 1970. The module calls it in
+    /// a thread of its own, never twice at once for an instance, and not after `release`. `None`:
+    /// there are none.
+    #[sabi(missing_field(default))]
+    pub on_tick: Option<unsafe extern "C" fn(InstancePtr, u64)>,
+}
+
+/// How often an instance wants ticks.
+#[repr(C)]
+#[derive(StableAbi, Clone, Copy, Debug, PartialEq, Eq)]
+pub struct TickPlan {
+    /// The interval; 0: the instance wants none.
+    pub nanoseconds: u64,
+    /// Not 0: in one process of httpd at a time. 0: in each.
+    pub is_in_one_process: u32,
+}
+
+impl TickPlan {
+    /// No ticks.
+    pub const NONE: Self = Self {
+        nanoseconds: 0,
+        is_in_one_process: 0,
+    };
+
+    /// Ticks so often.
+    #[must_use]
+    pub fn new(interval: Duration, is_in_one_process: bool) -> Self {
+        let nanoseconds = u64::try_from(interval.as_nanos()).unwrap_or(u64::MAX);
+        Self {
+            nanoseconds: nanoseconds.max(1_000_000),
+            is_in_one_process: is_in_one_process.into(),
+        }
+    }
 }
 
 /// The rules of the C tables apply to the [`WebSocketServer`](super::WebSocketServer) that it

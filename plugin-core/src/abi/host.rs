@@ -172,6 +172,45 @@ impl Instance {
     }
 }
 
+/// The ticks that an instance wants.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Ticks {
+    /// At least a millisecond.
+    pub interval: Duration,
+    /// In one process of httpd at a time; otherwise in each.
+    pub is_in_one_process: bool,
+}
+
+impl Instance {
+    /// The plugin's name, for messages.
+    #[must_use]
+    pub fn name(&self) -> &'static str {
+        self.extension.name().as_str()
+    }
+
+    /// The ticks that the instance wants. `None`: none. Plugins that were built before there were
+    /// ticks want none.
+    #[must_use]
+    pub fn ticks(&self) -> Option<Ticks> {
+        self.extension.on_tick()?;
+        // SAFETY: the instance came from the same plugin, and only `drop` releases it.
+        let plan = unsafe { (self.extension.ticks()?)(self.instance) };
+        (plan.nanoseconds > 0).then(|| Ticks {
+            interval: Duration::from_nanos(plan.nanoseconds),
+            is_in_one_process: plan.is_in_one_process != 0,
+        })
+    }
+
+    /// Calls the instance because of a tick, which was due so many nanoseconds after the beginning
+    /// of 1970. Returns when the plugin does. Not to be called twice at once.
+    pub fn on_tick(&self, nanoseconds: u64) {
+        if let Some(on_tick) = self.extension.on_tick() {
+            // SAFETY: as above.
+            unsafe { on_tick(self.instance, nanoseconds) }
+        }
+    }
+}
+
 impl Drop for Instance {
     fn drop(&mut self) {
         // SAFETY: the instance belongs to this value and is not used again. The caller of

@@ -2,7 +2,7 @@
 
 use super::connection::{Connection, on_disconnect, on_message};
 use super::guard::{self, Scope};
-use super::{Exported, Loaded, Slot, logging, source};
+use super::{Exported, Loaded, Slot, logging, source, ticking};
 use crate::abi::{
     ExtendedPlugin, Extension, ExtensionRef, InstancePtr, MAGIC, ServerPtr,
     WEBSOCKET_PLUGIN_VERSION_0, WebSocketPlugin, WebSocketServer,
@@ -120,6 +120,8 @@ impl<P: Exported> Tables<P> {
             release: extended_release::<P>,
             end: Self::END,
             kept: Self::KEPT,
+            ticks: Some(ticking::ticks::<P>),
+            on_tick: Some(ticking::on_tick::<P>),
         });
     }
 }

@@ -23,6 +23,9 @@ const FILES: [&str; 2] = ["data.mdb", "lock.mdb"];
 /// What the names of the files begin with that the processes lock.
 pub(super) const LOCKS: &str = "broker.";
 
+/// As [`LOCKS`], for those of ticks.
+pub(super) const TICKS: &str = "tick.";
+
 /// The path of the directory for this start of httpd, which is removed when httpd stops.
 pub(super) fn temporary(pool: Pool) -> io::Result<PathBuf> {
     let name = CString::new(format!("{PREFIX}{}", std::process::id()))?;
@@ -67,7 +70,8 @@ pub(super) fn make(directory: &Path) -> io::Result<File> {
 }
 
 fn is_of_topics(name: &OsStr) -> bool {
-    FILES.iter().any(|file| name == *file) || name.as_bytes().starts_with(LOCKS.as_bytes())
+    let is_lock = |start: &&str| name.as_bytes().starts_with(start.as_bytes());
+    FILES.iter().any(|file| name == *file) || [LOCKS, TICKS].iter().any(is_lock)
 }
 
 fn give_to_children(directory: &File, files: &[OsString]) -> io::Result<()> {

@@ -1,8 +1,8 @@
 //! What an administrator has set for a broker.
 
 use super::address::{Address, Credentials, Kind};
-use super::lease::Lease;
 use crate::httpd::commons::Commons;
+use crate::httpd::lease::Lease;
 use crate::topics::log::{Source, SourceId};
 
 /// What an administrator has set (`WebSocketTopicBroker`).

@@ -1,5 +1,5 @@
 use super::check;
-use crate::abi::{ExtensionRef, InstancePtr, ServerPtr};
+use crate::abi::{ExtensionRef, InstancePtr, ServerPtr, TickPlan};
 use abi_stable::StableAbi;
 use abi_stable::std_types::{RResult, RSlice, RStr, RString, Tuple2};
 use std::ffi::c_void;
@@ -32,17 +32,50 @@ macro_rules! release {
     };
 }
 
-release!(same, connect(InstancePtr, ServerPtr), {}, {});
-release!(with_one_more, connect(InstancePtr, ServerPtr), {}, { reload: extern "C" fn(), });
+release!(first, connect(InstancePtr, ServerPtr), {}, {});
+release!(without_ticks, connect(InstancePtr, ServerPtr), {}, {
+    #[sabi(missing_field(default))]
+    pub(super) end: Option<unsafe extern "C" fn(u64) -> u32>,
+    #[sabi(missing_field(default))]
+    pub(super) kept: Option<unsafe extern "C" fn(*mut c_void) -> usize>,
+});
+release!(same, connect(InstancePtr, ServerPtr), {}, {
+    #[sabi(missing_field(default))]
+    pub(super) end: Option<unsafe extern "C" fn(u64) -> u32>,
+    #[sabi(missing_field(default))]
+    pub(super) kept: Option<unsafe extern "C" fn(*mut c_void) -> usize>,
+    #[sabi(missing_field(default))]
+    pub(super) ticks: Option<unsafe extern "C" fn(InstancePtr) -> TickPlan>,
+    #[sabi(missing_field(default))]
+    pub(super) on_tick: Option<unsafe extern "C" fn(InstancePtr, u64)>,
+});
+release!(with_one_more, connect(InstancePtr, ServerPtr), {}, {
+    #[sabi(missing_field(default))]
+    pub(super) end: Option<unsafe extern "C" fn(u64) -> u32>,
+    #[sabi(missing_field(default))]
+    pub(super) kept: Option<unsafe extern "C" fn(*mut c_void) -> usize>,
+    #[sabi(missing_field(default))]
+    pub(super) ticks: Option<unsafe extern "C" fn(InstancePtr) -> TickPlan>,
+    #[sabi(missing_field(default))]
+    pub(super) on_tick: Option<unsafe extern "C" fn(InstancePtr, u64)>,
+    reload: extern "C" fn(),
+});
 release!(with_another_parameter, connect(InstancePtr, usize), {}, {});
 release!(with_a_field_in_between, connect(InstancePtr, ServerPtr), { ready: extern "C" fn(), }, {});
 
 #[test]
 fn a_table_that_grew_at_its_end_is_compatible_both_ways() {
-    let (ours, same) = (ExtensionRef::LAYOUT, same::ExtensionRef::LAYOUT);
-    let longer = with_one_more::ExtensionRef::LAYOUT;
-    for (module, plugin) in [(ours, ours), (ours, same), (ours, longer), (longer, ours)] {
-        check(module, plugin).unwrap();
+    let releases = [
+        first::ExtensionRef::LAYOUT,
+        without_ticks::ExtensionRef::LAYOUT,
+        same::ExtensionRef::LAYOUT,
+        ExtensionRef::LAYOUT,
+        with_one_more::ExtensionRef::LAYOUT,
+    ];
+    for module in releases {
+        for plugin in releases {
+            check(module, plugin).unwrap();
+        }
     }
 }
 

@@ -9,6 +9,7 @@ mod clinger;
 mod fragile;
 mod herald;
 mod hermit;
+mod metronome;
 mod miser;
 mod porter;
 mod scribe;

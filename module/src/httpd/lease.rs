@@ -1,0 +1,93 @@
+//! What one process of this httpd does at a time: the one that has locked a file.
+
+use std::fs::File;
+use std::os::unix::fs::FileExt as _;
+use std::path::PathBuf;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use rustix::fs::{FlockOperation, fcntl_lock};
+
+/// A lock of the process, which the kernel takes away when the process ends, however it does. A
+/// process that it forks does not inherit it (fcntl(2), `F_SETLK`).
+pub struct Lease {
+    path: PathBuf,
+    /// `Some` while this process has the lock: to close the file gives it back.
+    file: Mutex<Option<File>>,
+}
+
+/// The files that this process has locked. It must not open one of them again: to close the second
+/// descriptor would unlock the file.
+static LOCKED: Mutex<Vec<PathBuf>> = Mutex::new(Vec::new());
+
+impl Lease {
+    /// A lock that is not taken yet. The file is made when it is.
+    #[must_use]
+    pub const fn new(path: PathBuf) -> Self {
+        Self {
+            path,
+            file: Mutex::new(None),
+        }
+    }
+
+    /// Tries to get the lock. Returns whether this lease has it. Of two leases of the same file in a
+    /// process, one has it.
+    pub fn take(&self) -> bool {
+        let mut held = lock(&self.file);
+        if held.is_none() {
+            let mut locked = lock(&LOCKED);
+            if locked.contains(&self.path) {
+                return false;
+            }
+            let opened = File::options()
+                .create(true)
+                .truncate(false)
+                .read(true)
+                .write(true)
+                .open(&self.path);
+            *held = opened
+                .ok()
+                .filter(|file| fcntl_lock(file, FlockOperation::NonBlockingLockExclusive).is_ok());
+            if held.is_some() {
+                locked.push(self.path.clone());
+            }
+        }
+        held.is_some()
+    }
+
+    /// The number that a process with the lock has [noted](Self::note) last. `None`: none has, or
+    /// this lease does not have the lock.
+    pub fn noted(&self) -> Option<u64> {
+        let held = lock(&self.file);
+        let mut bytes = [0; 8];
+        held.as_ref()?.read_exact_at(&mut bytes, 0).ok()?;
+        Some(u64::from_le_bytes(bytes))
+    }
+
+    /// Notes a number for the next process that has the lock.
+    pub fn note(&self, number: u64) {
+        if let Some(file) = &*lock(&self.file) {
+            // If the disk is full, the next process knows nothing of this one.
+            let _ = file.write_all_at(&number.to_le_bytes(), 0);
+        }
+    }
+
+    /// Gives the lock back, if this lease has it.
+    pub fn give_back(&self) {
+        let file = lock(&self.file).take();
+        if let Some(file) = file {
+            let mut locked = lock(&LOCKED);
+            locked.retain(|path| *path != self.path);
+            drop(file);
+        }
+    }
+}
+
+impl Drop for Lease {
+    fn drop(&mut self) {
+        self.give_back();
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

@@ -1,0 +1,60 @@
+//! A plugin that ticks.
+
+use std::thread;
+use std::time::Duration;
+
+use websocket_plugin::{
+    BoxError, Close, Handshake, Message, OptionError, Options, Plugin, Rejection, Sender, Tick,
+    Ticks, websocket_plugin,
+};
+
+/// Publishes the process id and the time of each tick, in milliseconds, to the topic `ticks`. The
+/// option `interval` is in milliseconds; without it there are no ticks. With `everywhere yes` all
+/// processes tick. `trouble` is what each tick does besides: `panic`, `error`, or `slow` (it takes
+/// three intervals).
+struct Metronome {
+    interval: Option<u64>,
+    is_everywhere: bool,
+    trouble: String,
+}
+
+#[websocket_plugin]
+impl Plugin for Metronome {
+    fn configure(options: &Options) -> Result<Self, OptionError> {
+        Ok(Self {
+            interval: options.parse("interval")?,
+            is_everywhere: options.get("everywhere").is_some(),
+            trouble: options.get("trouble").unwrap_or_default().into(),
+        })
+    }
+
+    fn ticks(&self) -> Option<Ticks> {
+        let interval = Duration::from_millis(self.interval?);
+        Some(if self.is_everywhere {
+            Ticks::in_every_process(interval)
+        } else {
+            Ticks::in_one_process(interval)
+        })
+    }
+
+    fn on_tick(&self, tick: &Tick) -> Result<(), BoxError> {
+        let text = format!("{} {}", std::process::id(), tick.since_1970().as_millis());
+        tick.topics.publish("ticks", text)?;
+        match self.trouble.as_str() {
+            "panic" => panic!("out of step"),
+            "error" => return Err("out of tune".into()),
+            "slow" => thread::sleep(Duration::from_millis(3 * self.interval.unwrap_or(0))),
+            _ => {}
+        }
+        Ok(())
+    }
+
+    fn on_connect(&self, handshake: &mut Handshake<'_>) -> Result<(), Rejection> {
+        handshake.subscribe("ticks")?;
+        Ok(())
+    }
+
+    fn on_message(&self, _: &mut (), to: &Sender, m: Message<'_>) -> Result<(), Close> {
+        Ok(to.send(m)?)
+    }
+}
