@@ -15,8 +15,10 @@ use super::{ask, location, open};
 use crate::keepalive::ways::on_all_ways_to;
 use crate::support::frame::masked;
 use crate::support::server::ensure_healthy;
-use crate::support::wire::AnyClient;
-use crate::support::{Client, Context, Frame, Handshake, Opcode, PATIENCE, cases, wait_until};
+use crate::support::wire::{AnyClient, any};
+use crate::support::{
+    Client, Context, Driver, Frame, Handshake, Opcode, PATIENCE, cases, wait_until,
+};
 
 cases! {
     "async plugins: callbacks that wait run in order, and others go on" => order,
@@ -32,6 +34,7 @@ cases! {
     "async plugins: a handshake may wait for another server" => handshake,
     "async plugins: a panic ends its own connection" => panic,
     "async plugins: a thousand connections leave nothing" => nothing_left,
+    "async plugins: connections over TLS and detached ones leave nothing" => nothing_left_elsewhere,
     "async plugins: connections survive a graceful restart while they wait" => graceful,
     "async plugins: a hard restart and a stop cancel what waits" => hard,
     "async plugins: what never ends does not keep a child from ending" => never,
@@ -421,9 +424,15 @@ fn panic(context: &Context) -> Result<()> {
     Ok(())
 }
 
+/// The number of threads for WebSockets of an idle child.
+const THREADS: usize = 2;
+
+/// What a child that `Footprint` can measure needs.
+fn measurable() -> String {
+    format!("KeepAliveTimeout 100ms\nWebSocketThreads {THREADS} 4\n")
+}
+
 fn nothing_left(context: &Context) -> Result<()> {
-    /// The number of threads for WebSockets of an idle child.
-    const THREADS: usize = 2;
     /// The memory in KiB by which a process may grow.
     const ALLOWANCE_KIB: u64 = 2048;
     // On prefork each process counts separately, and fewer connections suffice.
@@ -432,8 +441,7 @@ fn nothing_left(context: &Context) -> Result<()> {
     } else {
         1000
     };
-    let config = location(context, "/waiter", "waiter", "")
-        + &format!("KeepAliveTimeout 100ms\nWebSocketThreads {THREADS} 4\n");
+    let config = location(context, "/waiter", "waiter", "") + &measurable();
     let httpd = context.start_small(8, &config)?;
     let backend = Backend::new()?;
     let port = backend.port()?;
@@ -469,6 +477,77 @@ fn nothing_left(context: &Context) -> Result<()> {
     ensure!(after.1 <= before.1, "{before:?}, {after:?}");
     after.0.ensure_flat_since(&before.0, ALLOWANCE_KIB)?;
     ensure_healthy(&httpd.error_log()?)
+}
+
+fn nothing_left_elsewhere(context: &Context) -> Result<()> {
+    /// The memory in KiB by which a process may grow. TLS makes the heap's busiest moment vary.
+    const ALLOWANCE_KIB: u64 = 4096;
+    const COUNT: u32 = 900;
+    if context.driver != Driver::Event {
+        return Ok(());
+    }
+    let config = [
+        location(context, "/waiter", "waiter", ""),
+        location(context, "/detached", "waiter", "WebSocketDetach On"),
+        measurable(),
+    ];
+    let sizing = Sizing {
+        processes: 1,
+        threads: 8,
+    };
+    let httpd = context
+        .root()?
+        .sizing(sizing)
+        .config(config.concat())
+        .tls_port(free_port()?)
+        .start()?;
+    let backend = Backend::new()?;
+    let cycles = |from: u32, to: u32| {
+        for number in from..to {
+            let client = if number % 2 == 0 {
+                any(Client::open_tls(&httpd, &Handshake::to("/waiter"))?)
+            } else {
+                any(open(&httpd, "/detached")?)
+            };
+            serve_one(client, &backend, number / 2)?;
+        }
+        anyhow::Ok(())
+    };
+    cycles(0, COUNT / 3)?;
+    let before = (
+        Footprint::at_rest(&httpd, THREADS)?,
+        runtime_threads(&httpd)?,
+    );
+    cycles(COUNT / 3, COUNT)?;
+    let after = (
+        Footprint::at_rest(&httpd, THREADS)?,
+        runtime_threads(&httpd)?,
+    );
+    ensure!(after.1 <= before.1, "{before:?}, {after:?}");
+    after.0.ensure_flat_since(&before.0, ALLOWANCE_KIB)?;
+    ensure_healthy(&httpd.error_log()?)
+}
+
+/// A client that goes while a callback waits, one whose messages are handled after it has closed, or
+/// one that is answered.
+fn serve_one(mut client: AnyClient, backend: &Backend, number: u32) -> Result<()> {
+    client.text(format!("ask {} something", backend.port()?))?;
+    let question = backend.question()?;
+    match number % 3 {
+        0 => {
+            drop(client);
+            question.expect_cancelled()
+        }
+        1 => {
+            client.close()?;
+            question.answer("an answer for nobody")
+        }
+        _ => {
+            question.answer("answer")?;
+            client.expect_text("answer")?;
+            client.close()
+        }
+    }
 }
 
 /// The process and the status of each thread of a runtime.
