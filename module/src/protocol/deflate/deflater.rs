@@ -57,7 +57,7 @@ impl Deflater {
 
     /// Compresses more of a message behind what is in `buffer`, as far as its capacity goes. Returns
     /// how many bytes of the message were taken. With `flush`, everything that was taken comes out,
-    /// up to the [`TAIL`]; if the buffer is full after that, call it again with the rest.
+    /// up to the `TAIL`; if the buffer is full after that, call it again with the rest.
     /// `None` if the compressor has failed.
     pub fn deflate_more(
         &mut self,
