@@ -4,6 +4,7 @@
 
 use std::mem;
 use std::sync::Arc;
+use std::time::Instant;
 
 use super::caller::Caller;
 use super::composer::{Message, State};
@@ -13,11 +14,14 @@ use super::queue::Closed;
 use super::sending::Lane;
 use crate::budget;
 use crate::compression::Pieces;
-use crate::protocol::{FrameHeader, Opcode, Rsv, Traffic};
+use crate::protocol::{Closer, FrameHeader, Opcode, Rsv, Traffic};
 use crate::transport::Stream;
 
 /// The most bytes that are collected for a fragment.
 const FRAGMENT: usize = 32 * 1024;
+
+/// The payload of the close frame if a message does not end: code 1011 and a reason.
+const INCOMPLETE: &[u8] = b"\x03\xf3incomplete message";
 
 /// What follows a piece of a message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -58,8 +62,12 @@ impl<S: Stream> Output<S> {
             return Ok(false);
         }
         // No later message refers to an earlier one, because this one comes between them.
-        self.framing
-            .forgetting(|| self.shared.queue().begin_message())?;
+        self.framing.forgetting(|| {
+            let mut queue = self.shared.queue();
+            queue.begin_message()?;
+            queue.expect_writer(self.patience());
+            Ok(())
+        })?;
         *state = State::Open(Box::new(Message {
             opcode,
             is_begun: false,
@@ -94,13 +102,37 @@ impl<S: Stream> Output<S> {
                 }
             }
         };
+        self.shared.queue().expect_writer(None);
         let added = self.add(&mut message, piece, rest, caller);
+        self.shared.queue().expect_writer(self.patience());
         let mut state = self.composer.lock();
         *state = match added {
             Ok(()) if rest != Rest::Nothing => State::Open(message),
             _ => State::None,
         };
         Ok(added?)
+    }
+
+    /// How long the writer of a message may write nothing while others wait behind it.
+    fn patience(&self) -> Option<Instant> {
+        self.timeout
+            .and_then(|timeout| Instant::now().checked_add(timeout))
+    }
+
+    /// Closes the connection if its messages wait behind one whose writer is lost. A plugin may have
+    /// leaked it.
+    ///
+    /// # Errors
+    ///
+    /// [`Closed`] if it does.
+    pub(super) fn check_writer(self: &Arc<Self>) -> Result<(), Closed> {
+        let is_abandoned = self.shared.queue().is_abandoned();
+        if is_abandoned {
+            self.close(Closer::Plugin, INCOMPLETE, Caller::Thread)?;
+            self.wake();
+            return Err(Closed);
+        }
+        Ok(())
     }
 
     fn add(

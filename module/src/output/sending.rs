@@ -96,6 +96,7 @@ impl<S: Stream> Output<S> {
         if self.offer(opcode, payload, caller)? {
             return Ok(true);
         }
+        self.check_writer()?;
         // Perhaps no thread has tried yet to write what waits, and the client takes it.
         self.write_for_session();
         let is_accepted = self.offer(opcode, payload, caller)?;
@@ -250,6 +251,7 @@ impl<S: Stream> Output<S> {
         mut offer: impl FnMut() -> Result<bool, Closed>,
     ) -> Result<(), Closed> {
         loop {
+            self.check_writer()?;
             let progress = self.write_for_session();
             if offer()? {
                 return Ok(());

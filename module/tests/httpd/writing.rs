@@ -2,6 +2,7 @@
 
 use std::io::{Read, Write};
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
 use xtask::httpd::Httpd;
@@ -21,6 +22,7 @@ cases! {
     "messages in pieces: they are compressed, and those around them stay right" => compressed,
     "messages in pieces: a download of any length takes little memory" => download,
     "messages in pieces: one that is not finished closes with 1011" => dropped,
+    "messages in pieces: one whose writer is lost closes with 1011 when another waits" => lost,
     "messages in pieces: a close of the client ends one that is being written" => closed,
     "messages in pieces: others are refused when the queue behind it is full" => full,
     "messages in pieces: a panic closes with 1011 in the middle" => panic,
@@ -177,6 +179,19 @@ fn dropped(context: &Context) -> Result<()> {
 
 fn incomplete() -> Frame {
     Frame::new(Opcode::CLOSE, b"\x03\xf3incomplete message")
+}
+
+fn lost(context: &Context) -> Result<()> {
+    let location = location(context, "/author", "author", "");
+    let httpd = context.start_small(8, &format!("Timeout 1\n{location}"))?;
+    let mut client = open(&httpd, "/author")?;
+    tell(&mut client, &["begin", "add a", "flush", "echo"])?;
+    client.expect(&fragment(Opcode::FIRST_TEXT, "a"))?;
+    std::thread::sleep(Duration::from_millis(1200)); // longer than the timeout
+    tell(&mut client, &["echo"])?;
+    client.expect(&incomplete())?;
+    client.send(masked(Opcode::CLOSE, b"\x03\xf3"))?;
+    client.expect_end()
 }
 
 fn closed(context: &Context) -> Result<()> {

@@ -67,6 +67,9 @@ impl Sender {
     /// close frame ends the connection in the middle of the message, and what waits behind that is
     /// not sent.
     ///
+    /// If another message is sent when nothing was written for the `Timeout`, the connection is closed
+    /// with 1011: a writer that is lost must not hold up others for ever.
+    ///
     /// Where the host has no such function (the C module, and older versions of `mod_websocket`),
     /// the writer collects the whole message in memory, and `finish` sends it.
     ///

@@ -1,5 +1,7 @@
 //! Keeps messages behind one that is being written.
 
+use std::time::Instant;
+
 use super::{Closed, Frame, Offer, Queue};
 use crate::output::caller::Caller;
 
@@ -17,6 +19,19 @@ impl Queue {
         self.behind = Some(Box::default());
         self.is_composing = true;
         Ok(())
+    }
+
+    /// Notes when the writer of the message counts as lost; `None`: it is writing.
+    pub(in crate::output) fn expect_writer(&mut self, until: Option<Instant>) {
+        if let Some(behind) = &mut self.behind {
+            behind.abandoned_at = until;
+        }
+    }
+
+    /// Whether nothing more is to be expected of the message that is being written. The queue then
+    /// accepts no message behind it.
+    pub(in crate::output) fn is_abandoned(&self) -> bool {
+        self.behind.as_ref().is_some_and(|b| b.is_abandoned())
     }
 
     /// Whether a message is being written.
@@ -76,7 +91,7 @@ impl Queue {
         let has_room = if frame.is_control() {
             self.takes_fragments()? || frame.is_close()
         } else {
-            self.takes_messages()?
+            self.takes_messages()? && !self.is_abandoned()
         };
         if !has_room {
             return Ok(Offer::Full);

@@ -304,3 +304,18 @@ fn no_message_goes_directly_while_another_one_is_written() {
     queue.begin_message().unwrap();
     assert_eq!(queue.bypass(&LARGE), Ok(false));
 }
+
+#[test]
+fn nothing_is_accepted_behind_a_message_whose_writer_is_lost() {
+    let mut queue = queue();
+    queue.begin_message().unwrap();
+    let now = std::time::Instant::now();
+    queue.expect_writer(Some(now + std::time::Duration::from_secs(60)));
+    assert!(!queue.is_abandoned());
+    assert_eq!(queue.push(TEXT, Caller::Own), Ok(Offer::Accepted));
+    queue.expect_writer(Some(now));
+    assert!(queue.is_abandoned());
+    assert_eq!(queue.push(TEXT, Caller::Own), Ok(Offer::Full));
+    queue.expect_writer(None);
+    assert_eq!(queue.push(TEXT, Caller::Own), Ok(Offer::Accepted));
+}
