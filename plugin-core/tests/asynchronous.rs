@@ -121,7 +121,7 @@ impl AsyncPlugin for Talk {
             "panic in event" => return Ok(to.post::<Self>("panic".to_owned())?),
             "try" => {
                 assert_eq!(to.try_send("hello"), Err(SendError::Full));
-                return Ok(());
+                return Ok(to.send("tried")?);
             }
             "forever" => {
                 let _dropped = Noted(path.clone(), "cancelled");
@@ -308,6 +308,8 @@ fn on_drain_is_called_when_the_client_reads_again() {
     let mut client = host.connect(Request::new()).unwrap();
     client.stop_reading();
     client.send("try");
+    // The callback may run on another thread.
+    assert_eq!(client.receive(), text("tried"));
     client.resume_reading();
     assert_eq!(client.receive(), text("drained"));
 }
