@@ -437,6 +437,9 @@ mod book {
     #[doc = include_str!("../../README.md")]
     struct Readme;
 
+    #[doc = include_str!("../README.md")]
+    struct ReadmeOfTheCrate;
+
     #[doc = include_str!("../../docs/src/first-hour.md")]
     struct FirstHour;
 

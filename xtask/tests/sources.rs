@@ -1,4 +1,4 @@
-//! The sources as a whole: spelling, and the licences of what is linked.
+//! The sources as a whole: spelling, the licences of what is linked, and what is published.
 
 use std::collections::HashMap;
 use std::path::Path;
@@ -7,6 +7,7 @@ use std::process::Command;
 use anyhow::{Context, Result, ensure};
 use cargo_metadata::{DependencyKind, MetadataCommand, PackageId};
 use spdx::{Expression, ParseMode};
+use xtask::command::output_of;
 use xtask::python::Environment;
 use xtask::workspace::target_dir_of;
 
@@ -106,5 +107,18 @@ fn what_is_linked_asks_for_no_more_than_a_notice() -> Result<()> {
         };
         ensure!(licence.evaluate(is_allowed), "{name}: {licence}");
     }
+    Ok(())
+}
+
+#[test]
+fn the_crates_for_authors_of_plugins_can_be_published() -> Result<()> {
+    let packages = ["-p", "websocket-plugin-macros", "-p", "websocket-plugin"];
+    output_of(
+        Command::new(env!("CARGO"))
+            .arg("package")
+            .args(packages)
+            .args(["--all-features", "--allow-dirty", "--locked"])
+            .current_dir(root()),
+    )?;
     Ok(())
 }
