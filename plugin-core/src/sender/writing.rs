@@ -67,6 +67,9 @@ impl Sender {
     /// close frame ends the connection in the middle of the message, and what waits behind that is
     /// not sent.
     ///
+    /// In an [async plugin](crate#async-plugins), writing would block a thread of the runtime: write in
+    /// `tokio::task::spawn_blocking`.
+    ///
     /// If another message is sent when nothing was written for the `Timeout`, the connection is closed
     /// with 1011: a writer that is lost must not hold up others for ever.
     ///
