@@ -91,3 +91,25 @@ impl Drop for Lease {
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::Lease;
+
+    #[test]
+    fn one_of_two_leases_of_a_process_has_the_lock_and_leaves_its_note() {
+        let folder = tempfile::tempdir().unwrap();
+        let [one, other] = [(); 2].map(|()| Lease::new(folder.path().join("lock")));
+        assert_eq!(one.noted(), None);
+        assert!(one.take() && one.take() && !other.take());
+        assert_eq!(one.noted(), None);
+        one.note(7);
+        other.note(8);
+        assert_eq!((one.noted(), other.noted()), (Some(7), None));
+        one.give_back();
+        assert!(other.take() && !one.take());
+        assert_eq!(other.noted(), Some(7));
+        drop(other);
+        assert!(one.take());
+    }
+}
