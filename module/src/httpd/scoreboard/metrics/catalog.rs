@@ -161,17 +161,9 @@ impl Cells {
 
 /// All metrics, with the sums of these cells, sorted by name.
 pub(in crate::httpd::scoreboard) fn families(catalog: &Catalog, cells: &[&Cells]) -> Vec<Family> {
-    let mut all = Vec::new();
-    for (declared, first) in catalog.records() {
+    family::gather(catalog.records().map(|(declared, first)| {
         let count = declared.cells();
-        let rows = cells.iter().map(|cells| &cells.from(first)[..count]);
-        family::add(&mut all, declared, rows);
-    }
-    all.sort_by(|one: &Family, next| one.full_name.cmp(&next.full_name));
-    for family in &mut all {
-        family
-            .samples
-            .sort_by(|one, next| one.labels.cmp(&next.labels));
-    }
-    all
+        let rows = cells.iter().map(move |cells| &cells.from(first)[..count]);
+        (declared, rows)
+    }))
 }

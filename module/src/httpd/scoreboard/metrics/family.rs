@@ -1,5 +1,7 @@
 //! The sums of what all children have counted.
 
+use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::declared::{Declared, Kind};
@@ -53,44 +55,58 @@ pub(super) fn is_same(one: &Declared, other: &Declared) -> bool {
     (one.kind, &one.plugin, &one.bounds) == (other.kind, &other.plugin, &other.bounds)
 }
 
-/// Adds a series, or what another record has of the same one. Each row has the cells of a child.
-pub(super) fn add<'c>(
-    all: &mut Vec<Family>,
-    declared: Declared,
-    rows: impl Iterator<Item = &'c [AtomicU64]>,
-) {
-    let value = sum(declared.kind, declared.bounds.len() + 1, rows);
-    let full_name = declared.full_name();
-    let known = all.iter().position(|family| family.full_name == full_name);
-    let known = known.unwrap_or_else(|| {
-        all.push(Family {
+/// Puts together the series of all records, sorted by name and labels. Each row has the cells of a
+/// child.
+pub(super) fn gather<'c, R>(records: impl Iterator<Item = (Declared, R)>) -> Vec<Family>
+where
+    R: Iterator<Item = &'c [AtomicU64]>,
+{
+    let mut all: BTreeMap<_, (Declared, Value)> = BTreeMap::new();
+    for (declared, rows) in records {
+        let value = sum(declared.kind, declared.bounds.len() + 1, rows);
+        match all.entry((declared.full_name(), declared.labels.clone())) {
+            Entry::Vacant(place) => _ = place.insert((declared, value)),
+            // Two children may have added the series at the same time.
+            Entry::Occupied(mut known) if is_same(&known.get().0, &declared) => {
+                known.get_mut().1.add(value);
+            }
+            Entry::Occupied(_) => {}
+        }
+    }
+    let mut families: Vec<Family> = Vec::new();
+    for ((full_name, labels), (declared, value)) in all {
+        if families
+            .last()
+            .is_none_or(|last| last.full_name != full_name)
+        {
+            families.push(Family::new(full_name, &declared));
+        }
+        let last = families.last_mut().filter(|last| last.has(&declared));
+        // Two children may have added metrics of the same name at the same time.
+        if let Some(family) = last {
+            family.samples.push(Sample { labels, value });
+        }
+    }
+    families
+}
+
+impl Family {
+    fn new(full_name: String, declared: &Declared) -> Self {
+        Self {
             plugin: declared.plugin.clone(),
             name: declared.name.clone(),
             full_name,
-            help: declared.help,
+            help: declared.help.clone(),
             kind: declared.kind,
             bounds: declared.bounds.clone(),
             samples: Vec::new(),
-        });
-        all.len() - 1
-    });
-    let family = &mut all[known];
-    // Two children may have added metrics of the same name at the same time.
-    let is_alike = (family.kind, &family.plugin, &family.bounds)
-        == (declared.kind, &declared.plugin, &declared.bounds);
-    if !is_alike {
-        return;
+        }
     }
-    let samples = &mut family.samples;
-    match samples
-        .iter_mut()
-        .find(|sample| sample.labels == declared.labels)
-    {
-        Some(sample) => sample.value.add(value),
-        None => samples.push(Sample {
-            labels: declared.labels,
-            value,
-        }),
+
+    /// Whether a series of this name belongs to this metric.
+    fn has(&self, declared: &Declared) -> bool {
+        (self.kind, &self.plugin, &self.bounds)
+            == (declared.kind, &declared.plugin, &declared.bounds)
     }
 }
 
