@@ -48,7 +48,9 @@ fuzz_target!(|input: &[u8]| {
 /// receiver that waits for the end of the message does not inflate all that has come.
 fn is_same_or_earlier(in_parts: &[Outcome], whole: &[Outcome]) -> bool {
     match (in_parts, whole) {
-        ([before @ .., Outcome::Error(_)], [all @ .., Outcome::Error(_)]) => all.starts_with(before),
+        ([before @ .., Outcome::Error(_)], [all @ .., Outcome::Error(_)]) => {
+            all.starts_with(before)
+        }
         _ => in_parts == whole,
     }
 }
