@@ -360,8 +360,15 @@ impl Case {
         }
     }
 
+    /// A turn, and those that follow at once: a turn ends early where a busy machine takes so long
+    /// that other connections should have their turn.
     fn turn(&mut self) -> Next {
-        self.turn_at(Instant::now())
+        loop {
+            let next = self.turn_at(Instant::now());
+            if next != Next::Again {
+                return next;
+            }
+        }
     }
 
     fn turn_at(&mut self, now: Instant) -> Next {
@@ -400,7 +407,7 @@ fn a_message_may_arrive_in_any_pieces() {
     for byte in text("hello") {
         case.wire.send(&[vec![byte]]);
     }
-    while case.turn() == Next::Again {}
+    case.turn();
     assert_eq!(case.wire.received(), b"\x81\x05hello");
 }
 
@@ -418,7 +425,7 @@ fn what_callbacks_send_to_another_connection_is_written_once_at_the_end_of_the_p
     let messages: Vec<_> = (0..16).map(|_| text("m")).collect();
     speaker.wire.send(&messages);
     // On a busy machine one turn may be too short for all of them.
-    while speaker.turn() == Next::Again {}
+    speaker.turn();
     assert!(receiver.wire.received().is_empty());
     assert_eq!(receiver.home.write(), 1);
     assert_eq!(receiver.wire.received(), b"\x81\x01m".repeat(16));
@@ -840,7 +847,7 @@ fn a_connection_that_ends_with_half_a_long_message_frees_it_and_says_so() {
     // The client sends as much at a time as a turn reads.
     for _ in 0..17 {
         case.wire.send(&[vec![0; 61_680]]);
-        while case.turn() == Next::Again {}
+        case.turn();
     }
     case.drop_session();
     assert_eq!(case.events.take(), ["disconnect", "freed much"]);

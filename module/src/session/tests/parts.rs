@@ -27,18 +27,6 @@ fn case(receiver: Receiver, lifespan: &Lifespan) -> Case {
     })
 }
 
-impl Case {
-    /// Takes turns until the session waits. On a busy machine a turn may be too short for all.
-    fn turns(&mut self) -> Next {
-        loop {
-            match self.turn() {
-                Next::Again => {}
-                next => return next,
-            }
-        }
-    }
-}
-
 fn plain() -> Case {
     case(Receiver::new(LIMITS), &Lifespan::default())
 }
@@ -47,11 +35,11 @@ fn plain() -> Case {
 fn a_part_is_handed_over_when_it_arrives_and_counts_once() {
     let mut case = plain();
     case.wire.send(&[frame(0x01, b"one, ")]);
-    assert_eq!(case.turns(), READ);
+    assert_eq!(case.turn(), READ);
     assert_eq!(case.events.take(), ["message one, "]);
     case.wire
         .send(&[frame(0x00, b"two"), frame(0x80, b""), text("x")]);
-    assert_eq!(case.turns(), READ);
+    assert_eq!(case.turn(), READ);
     assert_eq!(case.events.take(), ["message two.", "message x."]);
     case.drop_session();
     let account = case.events.account.take().unwrap();
@@ -65,13 +53,13 @@ fn a_pause_stops_between_two_parts_of_a_message() {
     case.wire.send(&[frame(0x00, b"ap")]);
     case.wire.send(&[frame(0x80, b"b")]);
     for expected in ["message p", "message ap"] {
-        assert!(matches!(case.turns(), Next::Wait { read: false, .. }));
+        assert!(matches!(case.turn(), Next::Wait { read: false, .. }));
         assert_eq!(case.events.take(), [expected]);
-        case.turns();
+        case.turn();
         assert_eq!(case.events.take().len(), 0, "it is paused");
         case.output.resume();
     }
-    assert_eq!(case.turns(), READ);
+    assert_eq!(case.turn(), READ);
     assert_eq!(case.events.take(), ["message b."]);
 }
 
@@ -96,7 +84,7 @@ fn a_pause_stops_inside_what_a_few_bytes_inflate_to() {
             .is_some_and(|part: &String| part.ends_with('.'))
         {
             assert!(parts.len() < 10, "{context:?}");
-            assert!(matches!(case.turns(), Next::Wait { read: false, .. }));
+            assert!(matches!(case.turn(), Next::Wait { read: false, .. }));
             let happened = case.events.take();
             assert_eq!(happened.len(), 1, "it is paused");
             parts.extend(happened);
@@ -104,7 +92,7 @@ fn a_pause_stops_inside_what_a_few_bytes_inflate_to() {
         }
         let length: usize = parts.iter().map(|part| part.matches('p').count()).sum();
         assert_eq!((length, parts.len() > 2), (LENGTH, true));
-        assert_eq!(case.turns(), READ);
+        assert_eq!(case.turn(), READ);
     }
 }
 
@@ -146,13 +134,13 @@ fn a_limited_message_counts_when_it_is_complete() {
     case.wire.send(&[frame(0x01, b"a")]);
     case.wire.send(&[frame(0x00, b"b")]);
     case.wire.send(&[frame(0x80, b"c")]);
-    case.turns();
+    case.turn();
     assert_eq!(case.events.take(), ["message a", "message b", "message c."]);
     case.wire.send(&[frame(0x01, b"d"), frame(0x00, b"e")]);
-    case.turns();
+    case.turn();
     assert_eq!(case.events.take(), ["message de"]);
     case.wire.send(&[frame(0x80, b"f")]);
-    case.turns();
+    case.turn();
     let happened = case.events.take();
     assert_eq!(happened.len(), 1);
     assert!(happened[0].starts_with("closing with 1008"), "{happened:?}");

@@ -3,7 +3,7 @@
 use flate2::{Decompress, FlushDecompress};
 
 use super::{
-    Caller, Case, Framing, LIMIT, Lifespan, Limits, Meter, Next, Opcode, Receiver, SlowClient, Wire,
+    Caller, Case, Framing, LIMIT, Lifespan, Limits, Meter, Opcode, Receiver, SlowClient, Wire,
 };
 use crate::compression::{Compression, CompressionPolicy};
 use crate::output::{NotComposed, Rest};
@@ -24,7 +24,7 @@ impl Case {
 
     /// What the client gets in the next turns.
     fn frames(&mut self) -> Vec<Frame> {
-        while self.turn() == Next::Again {}
+        self.turn();
         frames(&self.wire)
     }
 }
