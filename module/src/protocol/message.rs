@@ -160,15 +160,23 @@ impl Assembly {
         }
     }
 
-    /// Hands out the part that has arrived. [`take_back`](Self::take_back) removes it.
+    /// Makes the room that [`lend_part`](Self::lend_part) needs behind what has arrived.
     ///
     /// # Errors
     ///
     /// [`ProtocolError::NoMemory`].
-    pub(super) fn lend_part(&mut self) -> Result<Payload<'_>, ProtocolError> {
-        self.lengthen(self.len + BEHIND, None)?;
+    pub(super) fn make_room_behind(&mut self) -> Result<(), ProtocolError> {
+        self.lengthen(self.len + BEHIND, None)
+    }
+
+    /// Hands out the part that has arrived. [`take_back`](Self::take_back) removes it.
+    ///
+    /// # Panics
+    ///
+    /// There is no [room behind it](Self::make_room_behind).
+    pub(super) fn lend_part(&mut self) -> Payload<'_> {
         self.lent = self.part_len();
-        Ok(Payload::new(&mut self.bytes[..self.lent + BEHIND]))
+        Payload::new(&mut self.bytes[..self.lent + BEHIND])
     }
 
     /// Removes what was handed out as a part.

@@ -397,8 +397,13 @@ impl Receiver {
 
     /// Takes the available part of a frame's payload.
     fn take_payload(&mut self, frame: Frame, input: &mut Input<'_>) -> Result<(), ProtocolError> {
-        let most = frame.missing.min(self.room_for_part());
-        let piece = input.take_some(most);
+        // The inflater stops by itself where a part is full, and keeps the rest.
+        let most = if frame.is_compressed && self.in_parts {
+            PART
+        } else {
+            self.room_for_part()
+        };
+        let piece = input.take_some(frame.missing.min(most));
         let n = piece.len();
         self.note_progress(frame.opcode.is_control());
         if frame.opcode.is_control() {

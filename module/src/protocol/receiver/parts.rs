@@ -25,8 +25,11 @@ impl Receiver {
     /// client.
     #[must_use]
     pub fn is_pending(&self) -> bool {
+        let is_whole_frame = matches!(self.state, State::Payload(frame) if frame.missing == 0);
         self.in_parts
-            && (self.message.has_part() || self.inflater.as_deref().is_some_and(Inflater::has_more))
+            && (is_whole_frame
+                || self.message.has_part()
+                || self.inflater.as_deref().is_some_and(Inflater::has_more))
     }
 
     /// How many bytes of a message may be added to what is there. It is never 0.
@@ -66,20 +69,26 @@ impl Receiver {
         };
         if let Some(inflater) = self.inflater.as_mut().filter(|_| frame.is_compressed) {
             inflater.inflate_more(&mut self.message, self.limits.max_message_size)?;
+        } else if frame.missing == 0 {
+            // At the end of the message this is its last part.
+            return Ok(None);
         }
         Ok(self.part().filter(|_| self.message.len() >= PART))
     }
 
     /// Lends the part of a message that has arrived.
     pub(super) fn lend_part(&mut self, kind: MessageKind) -> Result<Event<'_>, ProtocolError> {
-        if let Some(inflater) = self.inflater.as_mut().filter(|i| i.is_under_way()) {
-            inflater.pass(self.message.part())?;
+        let inflater = self.inflater.as_mut().filter(|i| i.is_under_way());
+        let kept = inflater.map_or(Ok(()), |inflater| inflater.pass(self.message.part()));
+        if let Err(error) = kept.and_then(|()| self.message.make_room_behind()) {
+            self.stop();
+            return Err(error);
         }
         Ok(Event::Part {
             kind,
             is_first: self.message.passed() == 0,
             is_last: false,
-            payload: self.message.lend_part()?,
+            payload: self.message.lend_part(),
         })
     }
 }

@@ -180,3 +180,46 @@ fn a_receiver_says_that_it_has_more_to_hand_out() {
         assert!(!receiver.is_pending());
     }
 }
+
+/// Counts the messages that a session gets that stops whenever the receiver has nothing more to
+/// hand out.
+fn count_messages(mut receiver: Receiver, mut bytes: Vec<u8>) -> usize {
+    let len = bytes.len();
+    bytes.push(0);
+    let mut input = Input::new(&mut bytes, len);
+    let mut count = 0;
+    while !input.is_empty() || receiver.is_pending() {
+        match receiver.receive(&mut input) {
+            Ok(Some(Event::Message { .. } | Event::Part { is_last: true, .. })) => count += 1,
+            Ok(_) => {}
+            Err(error) => panic!("{error}"),
+        }
+        receiver.release();
+    }
+    count
+}
+
+#[test]
+fn a_message_that_fills_its_last_part_needs_no_more_input_to_end() {
+    let payload = vec![b'x'; 2 * PART];
+    for cuts in [
+        &[PART][..],
+        &[PART / 2, PART / 2],
+        &[1, PART - 1],
+        &[PART, PART],
+    ] {
+        let mut bytes = Vec::new();
+        for (number, &length) in cuts.iter().enumerate() {
+            let opcode = if number == 0 { Binary } else { Continuation };
+            let is_last = number + 1 == cuts.len();
+            bytes.extend(frame(is_last, opcode, &payload[..length]));
+        }
+        assert_eq!(count_messages(in_parts(), bytes), 1, "{cuts:?}");
+    }
+    for length in [PART - 1, PART, PART + 1, 2 * PART] {
+        for receiver in each_context(LIMITS) {
+            let bytes = compressed(true, Binary, deflated(&payload[..length]));
+            assert_eq!(count_messages(receiver.in_parts(), bytes), 1, "{length}");
+        }
+    }
+}
