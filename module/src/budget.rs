@@ -138,7 +138,7 @@ impl Charge {
 
     /// The bytes counted.
     #[cfg(test)]
-    fn bytes(&self) -> usize {
+    pub(crate) fn bytes(&self) -> usize {
         self.0
     }
 

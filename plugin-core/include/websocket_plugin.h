@@ -602,8 +602,9 @@ typedef struct _WebSocketMetricServer {
  * Begins a message, MESSAGE_TYPE_TEXT or MESSAGE_TYPE_BINARY. Other messages to the client wait until
  * it has ended, as many as fit into WebSocketSendQueue; pings and close frames do not wait. So it must
  * be ended with WEBSOCKET_WRITE_END, or the connection be closed: the module closes it if another
- * message is sent when nothing was written for the Timeout of httpd. Returns WEBSOCKET_SEND_ACCEPTED,
- * WEBSOCKET_SEND_CLOSED or WEBSOCKET_SEND_BUSY. It may be called wherever send may be called.
+ * message is sent or begun when nothing was written for the Timeout of httpd. Returns
+ * WEBSOCKET_SEND_ACCEPTED, WEBSOCKET_SEND_CLOSED or WEBSOCKET_SEND_BUSY. It may be called wherever
+ * send may be called.
  */
 typedef int (CALLBACK *WS_Begin)(const struct _WebSocketServer *server, const int type);
 

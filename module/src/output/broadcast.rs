@@ -65,11 +65,11 @@ impl<'m, S: Stream> Broadcast<'m, S> {
                 })
             };
             let sent = match offer() {
-                Ok(false) => {
+                Ok(false) => output.check_writer().and_then(|()| {
                     // Perhaps no thread has tried yet to write what waits, and the client takes it.
                     output.write_for_session();
                     offer()
-                }
+                }),
                 sent => sent,
             };
             cut_if_full(output, sent);

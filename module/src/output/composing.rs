@@ -49,17 +49,43 @@ impl From<Closed> for NotComposed {
     }
 }
 
+/// Puts a message back when a thread has added to it. If the thread could not, or panics, the
+/// connection is closed.
+struct Taken<'a, S: Stream> {
+    output: &'a Arc<Output<S>>,
+    caller: Caller,
+    /// What to put back. `None`: the message cannot be completed.
+    next: Option<State>,
+}
+
+impl<S: Stream> Drop for Taken<'_, S> {
+    fn drop(&mut self) {
+        if self.next.is_none() {
+            // Before another thread may begin a message.
+            self.output.lose_message(self.caller);
+        }
+        *self.output.composer.lock() = self.next.take().unwrap_or_default();
+    }
+}
+
 impl<S: Stream> Output<S> {
     /// Begins a text or binary message that is then [written](Self::compose). Other messages wait
-    /// behind it. Returns `false` if another one is being written.
+    /// behind it. Returns `false` if another one is being written. Closes the connection if that
+    /// one's writer is lost.
     ///
     /// # Errors
     ///
     /// [`Closed`] when the connection is closing or gone.
-    pub fn begin_message(&self, opcode: Opcode) -> Result<bool, Closed> {
+    pub fn begin_message(self: &Arc<Self>, opcode: Opcode) -> Result<bool, Closed> {
         let mut state = self.composer.lock();
         if !matches!(*state, State::None) {
-            return Ok(false);
+            drop(state);
+            self.check_writer()?;
+            return if self.is_closed() {
+                Err(Closed)
+            } else {
+                Ok(false)
+            };
         }
         // No later message refers to an earlier one, because this one comes between them.
         self.framing.forgetting(|| {
@@ -80,7 +106,8 @@ impl<S: Stream> Output<S> {
     }
 
     /// Adds a piece to the message that was begun. Waits while the queue is full, as
-    /// [`send`](Self::send) does.
+    /// [`send`](Self::send) does. If the piece cannot be added, the message cannot end any more, and
+    /// the connection is closed.
     ///
     /// # Errors
     ///
@@ -102,15 +129,29 @@ impl<S: Stream> Output<S> {
                 }
             }
         };
-        self.shared.queue().expect_writer(None);
-        let added = self.add(&mut message, piece, rest, caller);
-        self.shared.queue().expect_writer(self.patience());
-        let mut state = self.composer.lock();
-        *state = match added {
-            Ok(()) if rest != Rest::Nothing => State::Open(message),
-            _ => State::None,
+        let mut taken = Taken {
+            output: self,
+            caller,
+            next: None,
         };
-        Ok(added?)
+        self.shared.queue().expect_writer(None);
+        self.add(&mut message, piece, rest, caller)?;
+        self.shared.queue().expect_writer(self.patience());
+        taken.next = Some(match rest {
+            Rest::Nothing => State::None,
+            Rest::More | Rest::Later => State::Open(message),
+        });
+        Ok(())
+    }
+
+    /// Closes the connection if a message is being written: its writer cannot go on. The client
+    /// must not take what it got for the whole message.
+    pub fn lose_message(self: &Arc<Self>, caller: Caller) {
+        if self.shared.queue().is_composing() {
+            // On an error the connection is closing already.
+            let _ = self.close(Closer::Plugin, INCOMPLETE, caller);
+            self.wake();
+        }
     }
 
     /// How long the writer of a message may write nothing while others wait behind it.
@@ -128,8 +169,7 @@ impl<S: Stream> Output<S> {
     pub(super) fn check_writer(self: &Arc<Self>) -> Result<(), Closed> {
         let is_abandoned = self.shared.queue().is_abandoned();
         if is_abandoned {
-            self.close(Closer::Plugin, INCOMPLETE, Caller::Thread)?;
-            self.wake();
+            self.lose_message(Caller::Thread);
             return Err(Closed);
         }
         Ok(())

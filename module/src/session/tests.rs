@@ -12,6 +12,7 @@ use std::io::{self, IoSlice};
 use std::os::fd::OwnedFd;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::rc::Rc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
@@ -149,6 +150,8 @@ impl Stream for Wire {
 struct Loop {
     due: Mutex<Vec<Arc<Output<Wire>>>>,
     wakes: Mutex<usize>,
+    /// Being told panics, once.
+    panics: AtomicBool,
 }
 
 impl Loop {
@@ -174,6 +177,7 @@ impl Wake for Loop {
 
 impl Home<Wire> for Loop {
     fn write_soon(&self, output: &Arc<Output<Wire>>, _: Caller) -> bool {
+        assert!(!self.panics.swap(false, Ordering::Relaxed), "told to panic");
         self.due.lock().unwrap().push(Arc::clone(output));
         false
     }
@@ -325,7 +329,21 @@ impl Case {
     fn framing(
         framing: Framing,
         receiver: Receiver,
+        settings: (&Lifespan, SlowClient),
+        on_message: impl FnOnce(Arc<Output<Wire>>) -> OnMessage,
+    ) -> Self {
+        let timeout = Duration::from_secs(60);
+        let case = Self::unopened(framing, receiver, settings, timeout, on_message);
+        case.output.open(case.wire.clone());
+        case
+    }
+
+    /// The 101 response is still to be sent. A client may take nothing for `patience`.
+    fn unopened(
+        framing: Framing,
+        receiver: Receiver,
         (lifespan, slow_client): (&Lifespan, SlowClient),
+        patience: Duration,
         on_message: impl FnOnce(Arc<Output<Wire>>) -> OnMessage,
     ) -> Self {
         let (wire, home) = (Wire::default(), Arc::new(Loop::default()));
@@ -336,13 +354,12 @@ impl Case {
         };
         let output = Output::new(
             policy,
-            timeout,
+            Some(patience),
             Arc::clone(&home) as _,
             Arc::clone(&home) as _,
             framing,
         );
         wire.take(1 << 30);
-        output.open(wire.clone());
         let events = Rc::new(Events::default());
         let plugin = Plugin {
             on_message: on_message(Arc::clone(&output)),

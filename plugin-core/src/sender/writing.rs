@@ -70,8 +70,8 @@ impl Sender {
     /// In an [async plugin](crate#async-plugins), writing would block a thread of the runtime: write in
     /// `tokio::task::spawn_blocking`.
     ///
-    /// If another message is sent when nothing was written for the `Timeout`, the connection is closed
-    /// with 1011: a writer that is lost must not hold up others for ever.
+    /// If another message is sent or begun when nothing was written for the `Timeout`, the connection
+    /// is closed with 1011: a writer that is lost must not hold up others for ever.
     ///
     /// Where the host has no such function (the C module, and older versions of `mod_websocket`),
     /// the writer collects the whole message in memory, and `finish` sends it.

@@ -11,9 +11,10 @@ impl Queue {
     ///
     /// # Errors
     ///
-    /// [`Closed`] after [`seal`](Self::seal) or a close frame.
+    /// [`Closed`] after [`seal`](Self::seal) or a close frame, and inside another message (RFC 6455,
+    /// section 5.4).
     pub(in crate::output) fn begin_message(&mut self) -> Result<(), Closed> {
-        if self.is_sealed {
+        if self.is_sealed || self.is_composing {
             return Err(Closed);
         }
         self.behind = Some(Box::default());
@@ -117,6 +118,7 @@ impl Queue {
     pub(super) fn drop_behind(&mut self) {
         if let Some(behind) = self.behind.take() {
             self.waiting -= behind.len;
+            self.charge.set(self.own_len());
         }
     }
 

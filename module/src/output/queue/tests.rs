@@ -1,4 +1,5 @@
 use super::{Caller, Closed, Closer, Closing, Frame, Level, Offer, Queue, Traffic, Writing};
+use crate::budget::STEP;
 
 const LIMIT: usize = 8;
 
@@ -318,4 +319,28 @@ fn nothing_is_accepted_behind_a_message_whose_writer_is_lost() {
     assert_eq!(queue.push(TEXT, Caller::Own), Ok(Offer::Full));
     queue.expect_writer(None);
     assert_eq!(queue.push(TEXT, Caller::Own), Ok(Offer::Accepted));
+}
+
+#[test]
+fn no_message_begins_inside_another_one() {
+    let mut queue = queue();
+    queue.begin_message().unwrap();
+    assert_eq!(queue.begin_message(), Err(Closed));
+    assert_eq!(queue.push_fragment(TEXT, true, Caller::Own), Ok(Offer::Due));
+    assert_eq!(queue.begin_message(), Ok(()));
+}
+
+#[test]
+fn what_waits_behind_a_message_is_not_counted_after_the_end() {
+    let payload = [b'x'; 2 * STEP];
+    let frame = Frame {
+        payload: &payload,
+        ..TEXT
+    };
+    let mut queue = Queue::new(4 * STEP, false);
+    queue.begin_message().unwrap();
+    queue.push(frame, Caller::Own).unwrap();
+    assert_eq!(queue.charge.bytes(), 2 * STEP);
+    queue.seal();
+    assert_eq!((queue.charge.bytes(), queue.waiting()), (0, 0));
 }

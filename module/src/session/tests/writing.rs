@@ -1,12 +1,17 @@
 //! Messages that are written piece by piece.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
 use flate2::{Decompress, FlushDecompress};
 
 use super::{
-    Caller, Case, Framing, LIMIT, Lifespan, Limits, Meter, Opcode, Receiver, SlowClient, Wire,
+    Caller, Case, Closed, Framing, LIMIT, Lifespan, Limits, Meter, Opcode, Receiver, SlowClient,
+    Wire,
 };
 use crate::compression::{Compression, CompressionPolicy};
-use crate::output::{NotComposed, Rest};
+use crate::output::{Broadcast, NotComposed, Rest};
 use crate::protocol::{DeflateContext, DeflateLevel, DeflateParameters};
 
 /// The first byte of a frame, and its payload.
@@ -148,6 +153,102 @@ fn a_close_frame_ends_a_message_that_is_being_written() {
     assert_eq!(case.output.waiting(), 0);
 }
 
+/// What the client gets at last if a message does not end.
+fn incomplete() -> Frame {
+    frame(0x88, b"\x03\xf3incomplete message")
+}
+
+/// The 101 response is still to be sent.
+fn unopened(framing: Framing, patience: Duration) -> Case {
+    let limits = Limits {
+        max_message_size: 1 << 20,
+        max_fragments: 16_384,
+        allow_reserved_status_codes: false,
+    };
+    let lifespan = Lifespan::default();
+    let settings = (&lifespan, SlowClient::Wait);
+    Case::unopened(framing, Receiver::new(limits), settings, patience, |_| {
+        Box::new(|_| ())
+    })
+}
+
+/// A writer that has written `a` counts as lost at once.
+fn lost(framing: Framing) -> Case {
+    let case = unopened(framing, Duration::ZERO);
+    case.output.open(case.wire.clone());
+    assert_eq!(case.output.begin_message(Opcode::Text), Ok(true));
+    case.compose(b"a", Rest::Later);
+    case
+}
+
+#[test]
+fn a_message_that_finds_no_room_before_the_101_response_closes_the_connection() {
+    let mut case = unopened(
+        Framing::new(None, Meter::default()),
+        Duration::from_secs(60),
+    );
+    case.output.begin_message(Opcode::Text).unwrap();
+    let long = [b'x'; 100_000];
+    let written = case.output.compose(&long, Rest::More, Caller::Own);
+    assert_eq!(written, Err(NotComposed::Closed));
+    assert_eq!(case.output.begin_message(Opcode::Text), Err(Closed));
+    case.output.open(case.wire.clone());
+    assert_eq!(
+        case.frames(),
+        [frame(0x01, &long[..32 * 1024]), incomplete()]
+    );
+    assert_eq!(case.output.waiting(), 0);
+}
+
+#[test]
+fn a_panic_while_a_message_is_written_closes_the_connection() {
+    let mut case = Case::silent();
+    case.output.begin_message(Opcode::Text).unwrap();
+    case.home.panics.store(true, Ordering::Relaxed);
+    let write = || case.output.compose(b"a", Rest::Later, Caller::Thread);
+    catch_unwind(AssertUnwindSafe(write)).unwrap_err();
+    assert_eq!(write(), Err(NotComposed::Closed));
+    assert_eq!(case.output.begin_message(Opcode::Text), Err(Closed));
+    assert_eq!(case.frames(), [frame(0x01, b"a"), incomplete()]);
+}
+
+#[test]
+fn a_second_begin_finds_that_the_writer_is_lost_or_the_connection_closing() {
+    let mut case = lost(Framing::new(None, Meter::default()));
+    assert_eq!(case.output.begin_message(Opcode::Text), Err(Closed));
+    assert_eq!(case.frames(), [frame(0x01, b"a"), incomplete()]);
+
+    let case = Case::silent();
+    case.output.begin_message(Opcode::Text).unwrap();
+    case.output.seal();
+    assert_eq!(case.output.begin_message(Opcode::Text), Err(Closed));
+}
+
+#[test]
+fn a_message_for_many_finds_that_the_writer_is_lost() {
+    for is_compressed in [false, true] {
+        let context = DeflateContext::Shared;
+        let compression = is_compressed.then(|| compression(context));
+        let mut case = lost(Framing::new(compression, Meter::default()));
+        let payload = noise(1, LIMIT);
+        let mut broadcast = Broadcast::new(Opcode::Text, &payload);
+        broadcast.send(&case.output, Caller::Callback);
+        broadcast.finish();
+        assert!(!case.output.is_cut(), "{is_compressed}");
+        assert_eq!(case.frames(), [frame(0x01, b"a"), incomplete()]);
+    }
+}
+
+fn compression(context: DeflateContext) -> Compression {
+    let agreed = DeflateParameters::negotiate(b"permessage-deflate", context).unwrap();
+    let policy = CompressionPolicy {
+        level: DeflateLevel::default(),
+        threshold: 10,
+        context,
+    };
+    Compression::new(policy, &agreed)
+}
+
 /// A client that has negotiated compression, and its inflater.
 struct Inflating {
     case: Case,
@@ -158,24 +259,11 @@ struct Inflating {
 
 impl Inflating {
     fn new(context: DeflateContext) -> Self {
-        let agreed = DeflateParameters::negotiate(b"permessage-deflate", context).unwrap();
-        let policy = CompressionPolicy {
-            level: DeflateLevel::default(),
-            threshold: 10,
-            context,
-        };
-        let framing = Framing::new(Some(Compression::new(policy, &agreed)), Meter::default());
-        let limits = Limits {
-            max_message_size: 1 << 20,
-            max_fragments: 16_384,
-            allow_reserved_status_codes: false,
-        };
-        let lifespan = Lifespan::default();
-        let settings = (&lifespan, SlowClient::Wait);
+        let framing = Framing::new(Some(compression(context)), Meter::default());
+        let case = unopened(framing, Duration::from_secs(60));
+        case.output.open(case.wire.clone());
         Self {
-            case: Case::framing(framing, Receiver::new(limits), settings, |_| {
-                Box::new(|_| ())
-            }),
+            case,
             inflater: Decompress::new(false),
             keeps: context == DeflateContext::Connection,
         }
