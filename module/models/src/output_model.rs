@@ -188,6 +188,28 @@ pub fn the_end_of_a_written_message_makes_room() {
     assert!(orders.contains(&&*received), "{received}");
 }
 
+/// The fragments of a message fill the queue. A sender that finds it full goes on when the client has
+/// taken them, although the message has not ended and its writer does nothing.
+pub fn fragments_that_leave_make_room() {
+    let connection = Connection::open(Kind::Loop, ENOUGH, 1);
+    let output = &connection.output;
+    assert_eq!(output.begin_message(Opcode::Text), Ok(true));
+    output.compose(SMALL, Rest::Later, Caller::Thread).unwrap();
+    let writer = connection.spawn(|connection| {
+        let output = &connection.output;
+        output.compose(SMALL, Rest::Later, Caller::Thread).unwrap();
+    });
+    let driver = connection.spawn(|connection| drop(connection.drive(1)));
+    send(&connection, OTHER, Caller::Thread).unwrap();
+    writer.join().unwrap();
+    driver.join().unwrap();
+    output
+        .compose(SMALL, Rest::Nothing, Caller::Thread)
+        .unwrap();
+    output.settle();
+    assert_eq!(connection.client.received(), "(s(s(s(o");
+}
+
 /// A sender that is refused hears of room, in a turn, whoever makes the room.
 pub fn a_refused_sender_hears_of_room() {
     let connection = Connection::open(Kind::Loop, 0, 1);
@@ -223,6 +245,11 @@ fn a_full_queue_ends(end: impl FnOnce(&Connection)) {
 /// A close frame needs no room.
 pub fn a_close_frame_releases_senders() {
     a_full_queue_ends(|connection| close(connection).unwrap());
+}
+
+/// So does the answer to the client's close frame.
+pub fn the_answer_to_a_close_frame_releases_senders() {
+    a_full_queue_ends(|connection| connection.output.answer(Opcode::Close, b"c"));
 }
 
 /// The session seals the queue when the client has closed.

@@ -159,3 +159,13 @@ fn the_task_learns_of_the_end() {
 fn the_end_of_a_written_message_makes_room() {
     model(models::the_end_of_a_written_message_makes_room);
 }
+
+#[test]
+fn fragments_that_leave_make_room() {
+    model(models::fragments_that_leave_make_room);
+}
+
+#[test]
+fn the_answer_to_a_close_frame_releases_senders() {
+    model(models::the_answer_to_a_close_frame_releases_senders);
+}

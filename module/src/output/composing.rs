@@ -154,8 +154,8 @@ impl<S: Stream> Output<S> {
         }
     }
 
-    /// How long the writer of a message may write nothing while others wait behind it.
-    fn patience(&self) -> Option<Instant> {
+    /// Until when the writer of a message may write nothing while others wait behind it, from now.
+    pub(super) fn patience(&self) -> Option<Instant> {
         self.timeout
             .and_then(|timeout| Instant::now().checked_add(timeout))
     }

@@ -147,6 +147,9 @@ impl<S: Stream> Output<S> {
             let answered = self.shared.queue().push(frame, Caller::Own);
             if answered == Ok(Offer::NoMemory) {
                 self.fail(io::ErrorKind::OutOfMemory.into());
+            } else if opcode == Opcode::Close {
+                // Nobody gets room any more.
+                self.shared.room.notify_all();
             }
         });
     }
@@ -288,46 +291,55 @@ impl<S: Stream> Output<S> {
             self.fail(io::ErrorKind::TimedOut.into());
             return Err(Closed);
         }
+        self.wait(lane, deadline.into_iter().chain(retry).min())
+    }
+
+    /// Waits until the 101 response has been sent, because the queue does not drain before. A
+    /// callback of the connection itself gets an error instead: the response waits for its
+    /// decision.
+    fn wait_until_open(self: &Arc<Self>, lane: Lane, caller: Caller) -> Result<(), Closed> {
+        let until = self.patience();
+        let mut queue = self.shared.queue();
+        while !lane.has_room(&queue)? {
+            if queue.is_open() {
+                drop(queue);
+                return self.wait_for_the_end(lane);
+            }
+            if caller == Caller::Own || until.is_some_and(|until| until <= Instant::now()) {
+                return Err(Closed);
+            }
+            queue = wait_until(&self.shared.room, queue, until);
+        }
+        Ok(())
+    }
+
+    /// Waits until there is room, if the queue is full behind a message that is being written. The
+    /// wait also ends when the writer of that message may be lost. A writer that goes on may take
+    /// as long as it likes.
+    fn wait_for_the_end(self: &Arc<Self>, lane: Lane) -> Result<(), Closed> {
+        let lost_at = {
+            let queue = self.shared.queue();
+            if lane == Lane::Fragments || !queue.is_composing() {
+                return Ok(());
+            }
+            queue.abandoned_at()
+        };
+        // A thread that is writing now has as long again when it is done.
+        self.wait(lane, lost_at.or_else(|| self.patience()))
+    }
+
+    /// Waits until the queue has room, `until` has come, or the connection is closing.
+    fn wait(self: &Arc<Self>, lane: Lane, until: Option<Instant>) -> Result<(), Closed> {
         self.shared.queue().begin_wait();
         // The wait begins before this call, so that the helper sees it and goes on for as long as
         // it lasts.
         self.home.help(self);
-        let until = deadline.into_iter().chain(retry).min();
         let mut queue = self.shared.queue();
         if lane.has_room(&queue) == Ok(false) {
             queue = wait_until(&self.shared.room, queue, until);
         }
         queue.end_wait();
         lane.has_room(&queue).map(drop)
-    }
-
-    /// Waits until the 101 response has been sent, because the queue does not drain before. A
-    /// callback of the connection itself gets an error instead: the response waits for its
-    /// decision.
-    ///
-    /// Waits also for the end of a message that is being written, if so much waits behind it. If it
-    /// does not end in time, the connection is given up.
-    fn wait_until_open(&self, lane: Lane, caller: Caller) -> Result<(), Closed> {
-        let until = self
-            .timeout
-            .and_then(|timeout| Instant::now().checked_add(timeout));
-        let mut queue = self.shared.queue();
-        loop {
-            let is_open = queue.is_open();
-            let is_behind = lane == Lane::Messages && queue.is_composing();
-            if lane.has_room(&queue)? || is_open && !is_behind {
-                return Ok(());
-            }
-            let is_late = until.is_some_and(|until| until <= Instant::now());
-            if is_late || caller == Caller::Own && !is_open {
-                drop(queue);
-                if is_open {
-                    self.fail(io::ErrorKind::TimedOut.into());
-                }
-                return Err(Closed);
-            }
-            queue = wait_until(&self.shared.room, queue, until);
-        }
     }
 }
 

@@ -12,7 +12,6 @@ use std::io::{self, IoSlice};
 use std::os::fd::OwnedFd;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::rc::Rc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
@@ -150,8 +149,8 @@ impl Stream for Wire {
 struct Loop {
     due: Mutex<Vec<Arc<Output<Wire>>>>,
     wakes: Mutex<usize>,
-    /// Being told panics, once.
-    panics: AtomicBool,
+    /// Runs in the next thread that says what waits.
+    on_told: Mutex<Option<Box<dyn FnOnce() + Send>>>,
 }
 
 impl Loop {
@@ -177,7 +176,10 @@ impl Wake for Loop {
 
 impl Home<Wire> for Loop {
     fn write_soon(&self, output: &Arc<Output<Wire>>, _: Caller) -> bool {
-        assert!(!self.panics.swap(false, Ordering::Relaxed), "told to panic");
+        let on_told = self.on_told.lock().unwrap().take();
+        if let Some(on_told) = on_told {
+            on_told();
+        }
         self.due.lock().unwrap().push(Arc::clone(output));
         false
     }

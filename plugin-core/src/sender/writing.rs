@@ -61,7 +61,7 @@ impl Sender {
     /// **Other messages to this client wait until the message is finished**, also those of topics,
     /// and then follow in order. As many bytes may wait as the queue holds (`WebSocketSendQueue`).
     /// Beyond that, it is as with a client that does not keep up: `send` waits for the end of the
-    /// message, at most for the `Timeout` of httpd, [`try_send`](Self::try_send) returns
+    /// message, for as long as its writer goes on, [`try_send`](Self::try_send) returns
     /// [`SendError::Full`], and a message of a topic closes the connection with 1013. So finish
     /// soon, and do not send so much while you hold a writer. Pings and close frames do not wait. A
     /// close frame ends the connection in the middle of the message, and what waits behind that is

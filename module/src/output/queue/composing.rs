@@ -35,6 +35,12 @@ impl Queue {
         self.behind.as_ref().is_some_and(|b| b.is_abandoned())
     }
 
+    /// When the writer of the message counts as lost, unless it goes on before. `None`: never, or it
+    /// is writing.
+    pub(in crate::output) fn abandoned_at(&self) -> Option<Instant> {
+        self.behind.as_ref()?.abandoned_at
+    }
+
     /// Whether a message is being written.
     pub(in crate::output) fn is_composing(&self) -> bool {
         self.is_composing

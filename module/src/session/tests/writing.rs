@@ -1,7 +1,8 @@
 //! Messages that are written piece by piece.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::atomic::Ordering;
+use std::sync::{Arc, mpsc};
+use std::thread;
 use std::time::Duration;
 
 use flate2::{Decompress, FlushDecompress};
@@ -204,7 +205,7 @@ fn a_message_that_finds_no_room_before_the_101_response_closes_the_connection() 
 fn a_panic_while_a_message_is_written_closes_the_connection() {
     let mut case = Case::silent();
     case.output.begin_message(Opcode::Text).unwrap();
-    case.home.panics.store(true, Ordering::Relaxed);
+    *case.home.on_told.lock().unwrap() = Some(Box::new(|| panic!("as the test says")));
     let write = || case.output.compose(b"a", Rest::Later, Caller::Thread);
     catch_unwind(AssertUnwindSafe(write)).unwrap_err();
     assert_eq!(write(), Err(NotComposed::Closed));
@@ -222,6 +223,48 @@ fn a_second_begin_finds_that_the_writer_is_lost_or_the_connection_closing() {
     case.output.begin_message(Opcode::Text).unwrap();
     case.output.seal();
     assert_eq!(case.output.begin_message(Opcode::Text), Err(Closed));
+}
+
+#[test]
+fn a_sender_that_waits_finds_that_the_writer_is_lost() {
+    let framing = Framing::new(None, Meter::default());
+    let mut case = unopened(framing, Duration::from_millis(50));
+    case.output.open(case.wire.clone());
+    case.output.begin_message(Opcode::Text).unwrap();
+    // On a busy machine the writer may count as lost before.
+    let _ = case.output.send(Opcode::Text, &[b'x'; LIMIT], Caller::Own);
+    let _ = case.output.compose(b"a", Rest::Later, Caller::Own);
+    let sent = case.output.send(Opcode::Text, b"b", Caller::Thread);
+    assert_eq!(sent, Err(Closed));
+    assert_eq!(case.frames().pop(), Some(incomplete()));
+}
+
+#[test]
+fn a_sender_waits_for_as_long_as_a_message_is_written() {
+    const PATIENCE: Duration = Duration::from_millis(50);
+    let mut case = unopened(Framing::new(None, Meter::default()), PATIENCE);
+    case.output.open(case.wire.clone());
+    case.output.begin_message(Opcode::Text).unwrap();
+    let (begun, is_begun) = mpsc::channel();
+    let (full, is_full) = mpsc::channel::<()>();
+    *case.home.on_told.lock().unwrap() = Some(Box::new(move || {
+        begun.send(()).unwrap();
+        is_full.recv().unwrap();
+        thread::sleep(4 * PATIENCE); // while the sender waits
+    }));
+    let output = Arc::clone(&case.output);
+    let writer = thread::spawn(move || {
+        let long = [b'x'; 40_000];
+        output.compose(&long, Rest::Nothing, Caller::Thread)
+    });
+    is_begun.recv().unwrap();
+    case.send(&[b'y'; LIMIT]);
+    full.send(()).unwrap();
+    let sent = case.output.send(Opcode::Text, b"z", Caller::Thread);
+    assert_eq!(writer.join().unwrap(), Ok(()));
+    assert_eq!(sent, Ok(()));
+    let firsts: Vec<u8> = case.frames().iter().map(|(first, _)| *first).collect();
+    assert_eq!(firsts, [0x01, 0x80, 0x81, 0x81]);
 }
 
 #[test]
