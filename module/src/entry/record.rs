@@ -280,7 +280,7 @@ unsafe extern "C" fn child_init(pool: *mut sys::apr_pool_t, _server: *mut sys::s
         // No thread may outlive the module's code, which is unmapped when the child exits. Without
         // threads the clean-up runs in a signal handler, which must not take a lock.
         if !mpm::is_threaded() {
-            plugin::begin_ticks();
+            plugin::begin_ticks(shutdown::prepare);
             return pool.before_destroy(|| {
                 plugin::disable_ticks();
                 shutdown::end_from_handler();
@@ -288,17 +288,17 @@ unsafe extern "C" fn child_init(pool: *mut sys::apr_pool_t, _server: *mut sys::s
                 flusher::disable();
             });
         }
-        plugin::begin_ticks();
+        plugin::begin_ticks(|| Ok(()));
         pool.before_destroy(|| {
             shutdown::wait_for_loops();
             let has_ended = Reactor::stop();
-            plugin::stop_ticks();
+            let have_ticks_ended = plugin::stop_ticks();
             // Their last callbacks may still publish.
             plugin::end_threads(shutdown::PLUGINS_PATIENCE);
             topics_of_child::stop();
             flusher::stop();
             shutdown::finish();
-            if !has_ended {
+            if !has_ended || !have_ticks_ended {
                 shutdown::leave();
             }
         });

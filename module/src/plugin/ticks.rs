@@ -7,6 +7,7 @@
 
 mod schedule;
 
+use std::io;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, Weak};
 use std::thread::{Builder, JoinHandle};
@@ -31,14 +32,18 @@ const LONGEST_WAIT: Duration = Duration::from_secs(60);
 static IS_OVER: AtomicBool = AtomicBool::new(false);
 
 static ALL: Mutex<All> = Mutex::new(All {
-    is_child: false,
+    prepare: None,
     clocks: Vec::new(),
 });
 
+/// Makes sure that the end of the process can wait for threads.
+type Prepare = fn() -> io::Result<()>;
+
 /// The clocks of this process.
 struct All {
-    /// Whether clocks run. The parent process only makes them: threads do not survive a fork.
-    is_child: bool,
+    /// What each clock calls before its thread starts. `None` in the parent process, which only
+    /// makes clocks: threads do not survive a fork.
+    prepare: Option<Prepare>,
     clocks: Vec<Weak<Clock>>,
 }
 
@@ -78,8 +83,8 @@ impl Ticking {
         let mut all = lock(&ALL);
         all.clocks.retain(|clock| clock.strong_count() > 0);
         all.clocks.push(Arc::downgrade(&clock));
-        if all.is_child {
-            clock.start();
+        if let Some(prepare) = all.prepare {
+            clock.start(prepare);
         }
         Some(Self(clock))
     }
@@ -96,24 +101,29 @@ impl Drop for Ticking {
     }
 }
 
-/// Begins all ticks. For a child that has just been forked.
-pub fn begin() {
+/// Begins all ticks. For a child that has just been forked. Each clock calls `prepare` before its
+/// thread starts, and does not tick if that fails.
+pub fn begin(prepare: fn() -> io::Result<()>) {
     let mut all = lock(&ALL);
-    all.is_child = true;
+    all.prepare = Some(prepare);
     for clock in all.clocks.iter().filter_map(Weak::upgrade) {
-        clock.start();
+        clock.start(prepare);
     }
 }
 
-/// Ends all ticks, and waits for those that are under way. The child ends.
-pub fn stop() {
+/// Ends all ticks, and waits for those that are under way, up to half a second. The child ends.
+/// Returns whether all have ended.
+#[must_use]
+pub fn stop() -> bool {
     disable();
     let clocks: Vec<_> = lock(&ALL).clocks.iter().filter_map(Weak::upgrade).collect();
     clocks.iter().for_each(|clock| clock.stop());
     let deadline = Instant::now() + PATIENCE;
-    for clock in clocks {
-        clock.wait_for_end(deadline);
-    }
+    let still_run = clocks
+        .iter()
+        .filter(|clock| !clock.wait_for_end(deadline))
+        .count();
+    still_run == 0
 }
 
 /// Calls no plugin any more. Only sets a flag, so that a signal handler may call it.
@@ -122,7 +132,7 @@ pub fn disable() {
 }
 
 impl Clock {
-    fn start(self: &Arc<Self>) {
+    fn start(self: &Arc<Self>, prepare: Prepare) {
         let clock = Arc::clone(self);
         let body = move || {
             clock.run();
@@ -133,7 +143,8 @@ impl Clock {
         if state.thread.is_some() || state.is_stopping {
             return;
         }
-        match spawn_lasting(Builder::new().name("ws-tick".into()), body) {
+        let builder = Builder::new().name("ws-tick".into());
+        match prepare().and_then(|()| spawn_lasting(builder, body)) {
             Ok(thread) => state.thread = Some(thread),
             Err(error) => {
                 let name = self.instance.name();
@@ -179,14 +190,16 @@ impl Clock {
         self.changed.notify_all();
     }
 
-    fn wait_for_end(&self, deadline: Instant) {
+    /// Returns whether the thread has ended.
+    fn wait_for_end(&self, deadline: Instant) -> bool {
         let mut state = lock(&self.state);
         while state.thread.is_some() && !state.has_ended {
             let left = deadline.saturating_duration_since(Instant::now());
             if left.is_zero() {
                 let name = self.instance.name();
                 let text = format!("a tick of the plugin {name} does not return");
-                return log_server(Level::Warning, &text);
+                log_server(Level::Warning, &text);
+                return false;
             }
             let waited = self.changed.wait_timeout(state, left);
             state = waited.unwrap_or_else(PoisonError::into_inner).0;
@@ -194,8 +207,10 @@ impl Clock {
         let thread = state.thread.take();
         drop(state);
         if let Some(thread) = thread {
+            // As above.
             let _ = thread.join();
         }
+        true
     }
 }
 

@@ -1,15 +1,18 @@
 //! Ticks of plugins, in threads of the children.
 
 use std::collections::BTreeSet;
+use std::thread;
 use std::time::Instant;
 
 use anyhow::{Context as _, Result, bail, ensure};
 use rustix::process::{Pid, Signal, kill_process};
 use xtask::httpd::Httpd;
+use xtask::port::free_port;
 use xtask::process::threads;
 use xtask::server_root::{Mpm, Sizing};
 
 use crate::rust::location;
+use crate::support::server::ensure_healthy;
 use crate::support::{Client, Context, Handshake, PATIENCE, cases, wait_until};
 
 cases! {
@@ -21,6 +24,8 @@ cases! {
     "ticks: what takes longer than the interval leaves ticks out" => slow,
     "ticks: without them a plugin has no thread" => none,
     "ticks: httpd stops and restarts with ticks under way" => stops,
+    "ticks: those that publish over TLS while a child ends crash nothing" => storm,
+    "ticks: a tick that does not return does not keep a child from ending" => stuck,
 }
 
 /// What the client gets: the process that ticks, and the time in milliseconds.
@@ -213,4 +218,55 @@ fn stops(context: &Context) -> Result<()> {
         }
     }
     Ok(())
+}
+
+/// Ticks publish over TLS while the memory of the connection is freed.
+fn storm(context: &Context) -> Result<()> {
+    let sizing = Sizing {
+        processes: 1,
+        threads: 8,
+    };
+    let options = "WebSocketPluginOption interval 50\nWebSocketPluginOption everywhere yes\n\
+                   WebSocketPluginOption trouble storm\n";
+    let httpd = context
+        .root()?
+        .sizing(sizing)
+        .config(location(context, "/ticks", "metronome", options))
+        .tls_port(free_port()?)
+        .start()?;
+    for _ in 0..10 {
+        let mut clients = Vec::new();
+        for _ in 0..3 {
+            let mut client = Client::open_tls(&httpd, &Handshake::to("/ticks"))?;
+            client.frame()?;
+            clients.push(thread::spawn(move || client.drain()));
+        }
+        httpd.restart()?;
+        for client in clients {
+            // It may end in the middle of a record.
+            let _ = client.join().expect("it does not panic");
+        }
+    }
+    let log = httpd.error_log()?;
+    ensure_healthy(&log).with_context(|| log)?;
+    ensure!(httpd.stop()?.success());
+    Ok(())
+}
+
+/// The child ends on its own: httpd's parent kills one only nine seconds after its first signal.
+fn stuck(context: &Context) -> Result<()> {
+    let options = [
+        ("interval", "20"),
+        ("everywhere", "yes"),
+        ("trouble", "stuck"),
+    ];
+    let httpd = start(context, &options)?;
+    httpd.wait_for_log("a tick is stuck", PATIENCE)?;
+    httpd.restart()?;
+    httpd.wait_for_log("a tick of the plugin Metronome does not return", PATIENCE)?;
+    // The parent starts a new child when all old ones have ended.
+    open(&httpd)?.echo("hello")?;
+    let log = httpd.error_log()?;
+    ensure!(!log.contains("sending a SIGKILL"), "{log}");
+    ensure_healthy(&log)
 }

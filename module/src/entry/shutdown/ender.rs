@@ -1,4 +1,4 @@
-//! Ends the threads of plugins where the MPM ends a child in a signal handler (prefork).
+//! Ends the threads of plugins, and the threads that call plugins at each tick, where the MPM ends a child in a signal handler (prefork).
 //!
 //! The handler may have interrupted anything, also a thread that holds the lock of the memory's
 //! allocator. So it takes no lock and runs no code of a plugin: it tells a thread to do that, and
@@ -17,15 +17,16 @@ use crate::httpd::log::{Level, log_server};
 use crate::httpd::mpm;
 use crate::httpd::thread::spawn_lasting;
 use crate::plugin::{self, LoadedPlugin};
+use crate::{flusher, topics};
 
 /// How long the threads of all plugins together may take to end, with the callbacks that are left.
 /// httpd kills a child after nine seconds, of which the reactor may take six.
 pub(in crate::entry) const PATIENCE: Duration = Duration::from_secs(2);
 
-/// How much longer than the plugins the handler waits.
+/// How much longer than the plugins the handler waits. Ticks take half of it at most.
 const SLACK: Duration = Duration::from_secs(1);
 
-/// What the thread answers when no thread of a plugin is left.
+/// What the thread answers when no thread is left that runs a plugin's code.
 const ENDED: u8 = 1;
 
 /// The thread that waits for the end.
@@ -37,15 +38,27 @@ struct Ender {
 
 static ENDER: OnceLock<Ender> = OnceLock::new();
 
-/// Called before a plugin is asked for a connection. Starts the thread, if it is going to be needed
-/// and does not run.
+/// Called before a plugin is asked for a connection: [prepares](prepare) for the plugin's threads.
 ///
 /// # Errors
 ///
-/// When the process can have no more threads or descriptors. The plugin must not start any threads
+/// As [`prepare`].
+pub(in crate::entry) fn prepare_for(plugin: &LoadedPlugin) -> io::Result<()> {
+    if !plugin.has_threads() || mpm::is_threaded() {
+        return Ok(());
+    }
+    prepare()
+}
+
+/// Starts the thread that waits for the end, if it does not run. For an MPM without threads. Called
+/// before a thread starts that runs a plugin's code.
+///
+/// # Errors
+///
+/// When the process can have no more threads or descriptors. The caller's thread must not start
 /// then.
-pub(in crate::entry) fn prepare(plugin: &LoadedPlugin) -> io::Result<()> {
-    if !plugin.has_threads() || mpm::is_threaded() || ENDER.get().is_some() {
+pub(in crate::entry) fn prepare() -> io::Result<()> {
+    if ENDER.get().is_some() {
         return Ok(());
     }
     let (stream, theirs) = UnixStream::pair()?;
@@ -65,18 +78,23 @@ fn serve(mut stream: UnixStream) {
         return;
     }
     let has_ended = guard("the end of plugins' threads", false, || {
-        let has_ended = plugin::end_threads(PATIENCE);
+        // A tick may use what the threads of an async plugin serve, so ticks end first.
+        let have_ticks_ended = plugin::stop_ticks();
+        let has_ended = plugin::end_threads(PATIENCE) && have_ticks_ended;
         if !has_ended {
             let text = "a thread of a plugin does not end; the process ends without it";
             log_server(Level::Warning, text);
         }
+        // Their threads also write to the connection.
+        topics::stop();
+        flusher::stop();
         has_ended
     });
     // If this fails, the process ends.
     let _ = stream.write(&[if has_ended { ENDED } else { 0 }]);
 }
 
-/// Has the threads of all plugins ended. Called in the signal handler that ends the child.
+/// Has the threads of all plugins and all ticks ended. Called in the signal handler that ends the child.
 pub(in crate::entry) fn end_from_handler() {
     let Some(ender) = ENDER.get() else { return };
     if ender.process != process::id() {

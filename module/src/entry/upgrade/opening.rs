@@ -219,7 +219,7 @@ impl Opening<'_> {
             config.section().cloned(),
             TopicAccess::new(topics::space_of(request, config), config.topics().max()),
         ));
-        shutdown::prepare(plugin).map_err(|error| self.out_of_resources(&error))?;
+        shutdown::prepare_for(plugin).map_err(|error| self.out_of_resources(&error))?;
         server.attach(Arc::clone(&attachment));
         let connect = || plugin.connect(&server, config.options());
         let private = match output.in_callback(|| server.in_callbacks(&attachment, connect)) {

@@ -10,8 +10,9 @@ use websocket_plugin::{
 
 /// Publishes the process id and the time of each tick, in milliseconds, to the topic `ticks`. The
 /// option `interval` is in milliseconds; without it there are no ticks. With `everywhere yes` all
-/// processes tick. `trouble` is what each tick does besides: `panic`, `error`, or `slow` (it takes
-/// three intervals).
+/// processes tick. `trouble` is what each tick does besides: `panic`, `error`, `slow` (it takes
+/// three intervals), `storm` (it publishes a message per millisecond forty times), or
+/// `stuck` (it does not return for a minute).
 struct Metronome {
     interval: Option<u64>,
     is_everywhere: bool,
@@ -44,6 +45,18 @@ impl Plugin for Metronome {
             "panic" => panic!("out of step"),
             "error" => return Err("out of tune".into()),
             "slow" => thread::sleep(Duration::from_millis(3 * self.interval.unwrap_or(0))),
+            "storm" => {
+                // Slow enough for the client to keep up, so that the connection stays open.
+                for _ in 0..40 {
+                    tick.topics.publish("ticks", "storm ".repeat(200))?;
+                    thread::sleep(Duration::from_millis(1));
+                }
+            }
+            "stuck" => {
+                // httpd's error log gets this.
+                eprintln!("a tick is stuck");
+                thread::sleep(Duration::from_secs(60));
+            }
             _ => {}
         }
         Ok(())
