@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
 use websocket_plugin::abi;
-use websocket_plugin::abi::host::{Instance, RustPlugin, rust_plugin};
+use websocket_plugin::abi::host::{Instance, RustPlugin, Ticks, rust_plugin};
 
 use super::inspection::{PluginError, inspect};
 use super::mailbox::Event;
@@ -17,6 +17,7 @@ use super::server::Server;
 use super::table::unattached;
 use super::threads::Running;
 use super::ticks::Ticking;
+use crate::httpd::log::{Level, log_server};
 use crate::protocol::{MessageKind, Payload};
 
 /// The pointer that a plugin returned for one of its connections.
@@ -155,25 +156,47 @@ impl LoadedPlugin {
         if let Some(instance) = self.known_instance(options) {
             return Ok(Some(instance));
         }
-        // Two threads may get here with the same options. One instance too many is made then.
         // SAFETY: the table lives as long as the module.
         let instance = unsafe { rust.configure(unattached(), &options.pairs()) }
             .map_err(|error| format!("the plugin {} cannot be configured: {error}", rust.name()))?;
         let instance = Arc::new(instance);
+        let ticks = self.ticks_of(&instance);
+        let mut instances = self.instances();
+        if let Some(known) = find(&instances, options) {
+            // Another thread was here with the same options. The lock is released before the new
+            // instance, whose release runs the plugin's code.
+            drop(instances);
+            return Ok(Some(known));
+        }
         let key = || format!("{} {:?}", self.source.name, options.pairs());
-        let ticking = Ticking::of(&instance, key);
-        self.instances().push(Configured {
+        instances.push(Configured {
             options: options.clone(),
-            _ticking: ticking,
+            _ticking: ticks.map(|ticks| Ticking::new(&instance, ticks, key())),
             instance: Arc::clone(&instance),
         });
         Ok(Some(instance))
     }
 
+    /// The ticks that an instance wants, if it lives longer than a request.
+    fn ticks_of(&self, instance: &Instance) -> Option<Ticks> {
+        static IS_TOLD: AtomicBool = AtomicBool::new(false);
+        let ticks = instance.ticks()?;
+        if !self.source.is_of_request {
+            return Some(ticks);
+        }
+        if !IS_TOLD.swap(true, Ordering::Relaxed) {
+            let text = format!(
+                "the plugin {} has no ticks: a .htaccess file names it, so it is loaded for each \
+                 request; name it in httpd's configuration",
+                instance.name()
+            );
+            log_server(Level::Warning, &text);
+        }
+        None
+    }
+
     fn known_instance(&self, options: &PluginOptions) -> Option<Arc<Instance>> {
-        let instances = self.instances();
-        let known = instances.iter().find(|known| known.options == *options)?;
-        Some(Arc::clone(&known.instance))
+        find(&self.instances(), options)
     }
 
     fn instances(&self) -> MutexGuard<'_, Vec<Configured>> {
@@ -355,6 +378,11 @@ impl LoadedPlugin {
             unsafe { destroy(table.as_ptr()) }
         }
     }
+}
+
+fn find(instances: &[Configured], options: &PluginOptions) -> Option<Arc<Instance>> {
+    let known = instances.iter().find(|known| known.options == *options)?;
+    Some(Arc::clone(&known.instance))
 }
 
 const fn number_of(kind: MessageKind) -> c_int {

@@ -71,12 +71,11 @@ struct State {
 impl Ticking {
     /// The ticks that an instance wants. They begin when the child does, or now if it has begun.
     /// `key` distinguishes the instance from all others.
-    pub(super) fn of(instance: &Arc<Instance>, key: impl FnOnce() -> String) -> Option<Self> {
-        let ticks = instance.ticks()?;
+    pub(super) fn new(instance: &Arc<Instance>, ticks: Ticks, key: String) -> Self {
         let clock = Arc::new(Clock {
             instance: Arc::clone(instance),
             ticks,
-            key: key(),
+            key,
             state: Mutex::default(),
             changed: Condvar::new(),
         });
@@ -86,7 +85,7 @@ impl Ticking {
         if let Some(prepare) = all.prepare {
             clock.start(prepare);
         }
-        Some(Self(clock))
+        Self(clock)
     }
 }
 
