@@ -613,7 +613,8 @@ typedef int (CALLBACK *WS_Begin)(const struct _WebSocketServer *server, const in
  * WEBSOCKET_WRITE_... The module sends up to 32 KiB at a time, compressed where the client has agreed
  * to that. It waits while the queue is full, as send does. Returns WEBSOCKET_SEND_ACCEPTED,
  * WEBSOCKET_SEND_CLOSED, also if no message was begun, or WEBSOCKET_SEND_BUSY if another thread is
- * in this function.
+ * in this function. A piece that cannot be sent, such as one of more than INT_MAX bytes, closes the
+ * connection with 1011, because the message would have a hole.
  */
 typedef int (CALLBACK *WS_Write)(const struct _WebSocketServer *server, const unsigned char *buffer,
                                  const size_t buffer_size, const int how);

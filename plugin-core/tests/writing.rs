@@ -10,7 +10,7 @@ use websocket_plugin::{
 };
 
 /// `text` and `binary` begin a message, `flush`, `finish` and `drop` do that, a binary message is
-/// written to it, and the rest is echoed.
+/// written to it, and the rest is echoed. `careless` writes what is not UTF-8, and ignores the error.
 #[derive(Default)]
 struct Author;
 
@@ -38,6 +38,8 @@ impl Plugin for Author {
             Message::Text("flush") => writer.as_mut().unwrap().flush()?,
             Message::Text("finish") => writer.take().unwrap().finish()?,
             Message::Text("drop") => *writer = None,
+            Message::Text("careless") => drop(writer.as_mut().unwrap().write(b"b\xff")),
+            Message::Text("finish carelessly") => drop(writer.take().unwrap().finish()),
             Message::Text(_) => to.send(message)?,
             Message::Binary(bytes) => {
                 if let Err(error) = writer.as_mut().unwrap().write_all(bytes) {
@@ -131,6 +133,18 @@ fn a_text_that_is_not_utf8_is_not_sent() {
     write(&mut client, "text", &[b"a\xe2\x82"]);
     client.send("finish");
     assert_eq!(client.received(), [incomplete()]);
+}
+
+#[test]
+fn a_message_of_which_something_is_missing_does_not_end() {
+    for host in [Host::load::<Author>(), Host::c_module::<Author>().unwrap()] {
+        let mut client = host.connect(Request::new()).unwrap();
+        write(&mut client, "text", &[b"a"]);
+        for command in ["careless", "careless", "finish carelessly"] {
+            client.send(command);
+        }
+        assert_eq!(client.received(), [incomplete()]);
+    }
 }
 
 #[test]

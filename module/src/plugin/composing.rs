@@ -44,6 +44,7 @@ pub(super) unsafe extern "system" fn write(
         with_attached(server, abi::SEND_CLOSED, |attached, caller| {
             let Some(bytes) = bytes(piece, length) else {
                 refuse_to_send(attached, piece.is_null(), length);
+                attached.output().lose_message(caller);
                 return None;
             };
             let rest = match how {

@@ -27,6 +27,7 @@ cases! {
     "messages in pieces: others are refused when the queue behind it is full" => full,
     "messages in pieces: a panic closes with 1011 in the middle" => panic,
     "messages in pieces: a plugin in C writes them, too" => c,
+    "messages in pieces: a piece that cannot be sent closes with 1011" => hole,
 }
 
 /// Fragments as large as the module makes them.
@@ -241,4 +242,14 @@ fn c(context: &Context) -> Result<()> {
     client.expect(&fragment(Opcode::LAST, "three"))?;
     client.expect_text("busy")?;
     client.close()
+}
+
+fn hole(context: &Context) -> Result<()> {
+    let mut client = context.open("/pieces")?;
+    client.binary("begin")?;
+    tell(&mut client, &["one.", "NULL", ""])?;
+    client.expect(&fragment(Opcode::FIRST_TEXT, "one."))?;
+    client.expect(&incomplete())?;
+    client.send(masked(Opcode::CLOSE, b"\x03\xf3"))?;
+    client.expect_end()
 }

@@ -32,7 +32,9 @@ enum State {
     Host,
     /// The host sends only whole messages.
     Whole(Vec<u8>),
-    /// The message is complete, or the connection is gone.
+    /// A part of the message is missing. Dropping the writer closes the connection.
+    Failed,
+    /// The message is complete, or the connection is closing or gone.
     Done,
 }
 
@@ -112,23 +114,34 @@ impl MessageWriter {
     /// # Errors
     ///
     /// [`SendError::Closed`]: the connection is closing or gone. It is also closed if the end of a
-    /// text cuts a character.
+    /// text cuts a character, and if a write failed.
     pub fn finish(mut self) -> Result<(), SendError> {
         if !self.cut.is_empty() {
             // Dropping the writer closes the connection.
             return Err(SendError::Closed);
         }
-        match std::mem::replace(&mut self.state, State::Done) {
-            State::Host => self.transmit(&[], WRITE_END),
+        // On an error, dropping the writer closes the connection.
+        match std::mem::replace(&mut self.state, State::Failed) {
+            State::Host => self.transmit(&[], WRITE_END)?,
             State::Whole(bytes) => match self.kind {
-                MessageKind::Text => match str::from_utf8(&bytes) {
-                    Ok(text) => self.sender.send(text),
-                    Err(_) => Err(SendError::Closed),
-                },
-                MessageKind::Binary => self.sender.send(bytes),
+                MessageKind::Text => {
+                    let text = str::from_utf8(&bytes).map_err(|_| SendError::Closed)?;
+                    self.sender.send(text)?;
+                }
+                MessageKind::Binary => self.sender.send(bytes)?,
             },
-            State::Done => Err(SendError::Closed),
+            State::Failed | State::Done => return Err(SendError::Closed),
         }
+        self.state = State::Done;
+        Ok(())
+    }
+
+    /// Closes the connection: the client must not take what it got for the whole message.
+    fn give_up(&mut self) {
+        self.state = State::Done;
+        let close = Close::new(CloseCode::INTERNAL_ERROR, "incomplete message");
+        // The connection may be closing already.
+        let _ = self.sender.close(close);
     }
 
     fn transmit(&self, bytes: &[u8], how: c_int) -> Result<(), SendError> {
@@ -145,19 +158,21 @@ impl MessageWriter {
     }
 
     fn add(&mut self, bytes: &[u8]) -> io::Result<()> {
-        if bytes.is_empty() {
-            return Ok(());
-        }
-        let sent = match &mut self.state {
-            State::Host => self.transmit(bytes, WRITE_MORE),
+        match &mut self.state {
+            State::Host if bytes.is_empty() => Ok(()),
+            State::Host => self.transmit_or_close(bytes, WRITE_MORE),
             State::Whole(whole) => {
                 whole.extend_from_slice(bytes);
                 Ok(())
             }
-            State::Done => Err(SendError::Closed),
-        };
+            State::Failed | State::Done => Err(SendError::Closed.into()),
+        }
+    }
+
+    fn transmit_or_close(&mut self, bytes: &[u8], how: c_int) -> io::Result<()> {
+        let sent = self.transmit(bytes, how);
         if sent.is_err() {
-            self.state = State::Done;
+            self.give_up();
         }
         Ok(sent?)
     }
@@ -201,21 +216,27 @@ impl Write for MessageWriter {
     /// # Errors
     ///
     /// * `BrokenPipe`: the connection is closing or gone.
-    /// * `InvalidData`: a text is not UTF-8. Only the bytes before were written.
+    /// * `InvalidData`: a text is not UTF-8.
+    ///
+    /// After an error the message cannot be completed: further calls fail, and dropping the writer
+    /// closes the connection with 1011, unless it is closed before.
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        match self.kind {
-            MessageKind::Text => self.add_text(bytes)?,
-            MessageKind::Binary => self.add(bytes)?,
+        let added = match self.kind {
+            MessageKind::Text => self.add_text(bytes),
+            MessageKind::Binary => self.add(bytes),
+        };
+        if added.is_err() && !matches!(self.state, State::Done) {
+            self.state = State::Failed;
         }
-        Ok(bytes.len())
+        added.map(|()| bytes.len())
     }
 
     /// Sends what was written so far, so that the client gets it before the message ends.
     fn flush(&mut self) -> io::Result<()> {
         match self.state {
-            State::Host => Ok(self.transmit(&[], WRITE_FLUSH)?),
+            State::Host => self.transmit_or_close(&[], WRITE_FLUSH),
             State::Whole(_) => Ok(()),
-            State::Done => Err(SendError::Closed.into()),
+            State::Failed | State::Done => Err(SendError::Closed.into()),
         }
     }
 }
@@ -223,9 +244,7 @@ impl Write for MessageWriter {
 impl Drop for MessageWriter {
     fn drop(&mut self) {
         if !matches!(self.state, State::Done) {
-            let close = Close::new(CloseCode::INTERNAL_ERROR, "incomplete message");
-            // The connection may be closing already.
-            let _ = self.sender.close(close);
+            self.give_up();
         }
     }
 }

@@ -1,10 +1,11 @@
 /*
  * Writes a message piece by piece: each message of the client is a piece, flushed if it ends with a
- * dot, and the last one if it is empty. Says "none" if no message was begun for a piece, and "busy" at
- * a second begin.
+ * dot, and the last one if it is empty. "NULL" writes a piece without a buffer. Says "none" if no
+ * message was begun for a piece, and "busy" at a second begin.
  */
 
 #include <stdlib.h>
+#include <string.h>
 
 #include "journal.h"
 
@@ -20,7 +21,12 @@ static size_t CALLBACK on_message(void *private, const WebSocketServer *server, 
         if (WEBSOCKET_BEGIN(server)(server, MESSAGE_TYPE_TEXT) == WEBSOCKET_SEND_BUSY) {
             say(server, "busy");
         }
-    } else if (WEBSOCKET_WRITE(server)(server, buffer, size, how) != WEBSOCKET_SEND_ACCEPTED) {
+        return size;
+    }
+    if (size == 4 && memcmp(buffer, "NULL", size) == 0) {
+        buffer = NULL;
+    }
+    if (WEBSOCKET_WRITE(server)(server, buffer, size, how) != WEBSOCKET_SEND_ACCEPTED) {
         say(server, "none");
     }
     return size;
