@@ -4,6 +4,8 @@ use crate::Topics;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 /// How often [`Plugin::on_tick`](crate::Plugin::on_tick) is called, and in which processes.
+///
+/// A plugin that a `.htaccess` file names gets no ticks, because it is loaded for each request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Ticks {
     pub(crate) interval: Duration,
