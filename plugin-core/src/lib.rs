@@ -226,9 +226,9 @@
 //! `anyhow::Error`; no feature of this crate is needed for that. In `on_connect` it refuses the
 //! client with 500, in `on_message` it closes the connection with 1011. The error and its sources
 //! go to httpd's error log. A message that is not the JSON that `Message::json` expects closes the
-//! connection with 1007 and the reason, and nothing is logged. To tell the client more, return your own [`Rejection`] or [`Close`]. A
-//! panic has the same effect as an error and harms no other connection; see
-//! [`Plugin`](Plugin#panics).
+//! connection with 1007 and the reason, and nothing is logged. To tell the client more, return
+//! your own [`Rejection`] or [`Close`]. A panic has the same effect as an error and harms no other
+//! connection; see [`Plugin`](Plugin#panics).
 //!
 //! ```
 //! # use websocket_plugin::{Close, CloseCode, Message, Plugin, Sender, websocket_plugin};

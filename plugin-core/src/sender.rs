@@ -347,9 +347,9 @@ struct Server {
     try_send_message: Option<TrySendMessage>,
 }
 
-// SAFETY: the host lets any thread call `send`, `send_message`, `try_send_message`,
-// `buffered`, `pause`, `post`, `begin`, `write` and the functions for topics while the table is valid, and this code uses
-// nothing else of it.
+// SAFETY: the host lets any thread call `send`, `send_message`, `try_send_message`, `buffered`,
+// `pause`, `post`, `begin`, `write` and the functions for topics while the table is valid, and this
+// code uses nothing else of it.
 unsafe impl Send for Server {}
 // SAFETY: as above; the value itself never changes.
 unsafe impl Sync for Server {}

@@ -1,5 +1,5 @@
-//! What all processes of this httpd share for topics and ticks: a directory, and a few words of memory on
-//! which they wait for news.
+//! What all processes of this httpd share for topics and ticks: a directory, and a few words of
+//! memory on which they wait for news.
 //!
 //! The parent process makes both and keeps them through restarts, so that children of all
 //! generations share the same. By default the directory lies where httpd has its run-time files

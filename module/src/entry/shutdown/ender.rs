@@ -1,4 +1,5 @@
-//! Ends the threads of plugins, and the threads that call plugins at each tick, where the MPM ends a child in a signal handler (prefork).
+//! Ends the threads of plugins, and the threads that call plugins at each tick, where the MPM ends a
+//! child in a signal handler (prefork).
 //!
 //! The handler may have interrupted anything, also a thread that holds the lock of the memory's
 //! allocator. So it takes no lock and runs no code of a plugin: it tells a thread to do that, and
@@ -94,7 +95,8 @@ fn serve(mut stream: UnixStream) {
     let _ = stream.write(&[if has_ended { ENDED } else { 0 }]);
 }
 
-/// Has the threads of all plugins and all ticks ended. Called in the signal handler that ends the child.
+/// Has the threads of all plugins and all ticks ended. Called in the signal handler that ends the
+/// child.
 pub(in crate::entry) fn end_from_handler() {
     let Some(ender) = ENDER.get() else { return };
     if ender.process != process::id() {
