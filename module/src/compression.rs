@@ -128,8 +128,8 @@ impl Pieces {
 }
 
 impl Compression {
-    /// A compressor for a message that is sent piece by piece. It refers to no earlier message, so it
-    /// is right with and without context takeover. `None` if there is no memory for it.
+    /// A compressor for a message that is sent piece by piece. It refers to no earlier message, so
+    /// it is right with and without context takeover. `None` if there is no memory for it.
     #[must_use]
     pub fn pieces(&self) -> Option<Pieces> {
         self.settings.make().map(Pieces)

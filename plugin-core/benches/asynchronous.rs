@@ -1,5 +1,5 @@
-//! What an echo costs in an `AsyncPlugin` and in a `Plugin`, beside the host, which is that of tests:
-//! `cargo bench -p websocket-plugin --features tokio`.
+//! What an echo costs in an `AsyncPlugin` and in a `Plugin`, beside the host, which is that of
+//! tests: `cargo bench -p websocket-plugin --features tokio`.
 //!
 //! The two are measured in turn, in time of the processor, with all threads of the process.
 

@@ -70,24 +70,24 @@ use std::future::{Future, ready};
 /// are in it, or the messages have 64 KiB together with the one that the callback handles, the
 /// module stops reading from the client, until half of them are gone, as with [`Sender::pause`].
 /// Nothing is lost, and TCP holds the client back. The module does not notice meanwhile that the
-/// client closes the connection. So a client occupies 64 KiB and one longer message at most, and what
-/// it occupies counts towards `WebSocketMemoryLimit`.
+/// client closes the connection. So a client occupies 64 KiB and one longer message at most, and
+/// what it occupies counts towards `WebSocketMemoryLimit`.
 ///
 /// # The end of a connection
 ///
-/// If the client has closed the connection in order ([`Disconnect::is_clean`]), the messages that it
-/// had sent before are still handled, for up to five seconds. Their callbacks can send nothing any
-/// more: they get [`SendError::Closed`](crate::SendError::Closed), and if they return that, the next
-/// message comes all the same. Any other error ends it.
+/// If the client has closed the connection in order ([`Disconnect::is_clean`]), the messages that
+/// it had sent before are still handled, for up to five seconds. Their callbacks can send nothing
+/// any more: they get [`SendError::Closed`](crate::SendError::Closed), and if they return that, the
+/// next message comes all the same. Any other error ends it.
 ///
 /// In all other cases, and when the five seconds are over, the callback that waits is cancelled:
 /// Rust drops the future at the `.await` where it is. Messages in the mailbox are dropped, too, and
 /// so are events as soon as the connection has ended.
 ///
-/// After that [`on_disconnect`](Self::on_disconnect) gets the state of the connection, exactly once,
-/// and never beside another callback of the connection. It is cancelled after ten seconds, and a
-/// line in the error log says so. If some work has to be completed although the client has gone,
-/// give it to `tokio::spawn`.
+/// After that [`on_disconnect`](Self::on_disconnect) gets the state of the connection, exactly
+/// once, and never beside another callback of the connection. It is cancelled after ten seconds,
+/// and a line in the error log says so. If some work has to be completed although the client has
+/// gone, give it to `tokio::spawn`.
 ///
 /// When a child process ends, the callbacks of all async plugins together have two seconds to
 /// complete: in the first half messages are still handled, the second half is for `on_disconnect`.
@@ -154,8 +154,8 @@ pub trait AsyncPlugin: AsyncAttributed + Sized + Send + Sync + 'static {
     ) -> impl Future<Output = Result<(), Close>> + Send;
 
     /// Called for each event that was posted to the connection, with [`Sender::post`] or
-    /// [`Sender::after`], in the order of the connection's other callbacks. At most 1024 events wait
-    /// for a callback; more are refused.
+    /// [`Sender::after`], in the order of the connection's other callbacks. At most 1024 events
+    /// wait for a callback; more are refused.
     ///
     /// # Errors
     ///

@@ -3,8 +3,8 @@
 //! Not for plugin authors and not covered by semantic versioning. This module contains all code
 //! between a raw pointer and an author's code: `tables` has the functions that the host calls
 //! before and after all connections, `connection` has the callbacks of one connection,
-//! `asynchronous` those of an `AsyncPlugin`, `guard` stops panics, `logging` passes log lines on, and
-//! `metric` asks for the numbers of metrics. `ticking` has the functions for ticks.
+//! `asynchronous` those of an `AsyncPlugin`, `guard` stops panics, `logging` passes log lines on,
+//! and `metric` asks for the numbers of metrics. `ticking` has the functions for ticks.
 
 #![allow(unsafe_code)]
 

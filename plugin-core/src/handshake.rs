@@ -156,8 +156,8 @@ impl<'h> Handshake<'h> {
     /// One of httpd's variables for this request: one that `SetEnv`, `SetEnvIf` or mod_rewrite has
     /// set, or one of mod_ssl's, such as `SSL_PROTOCOL` (`TLSv1.3`), `SSL_CLIENT_S_DN` (the subject
     /// of the client's certificate) or `SSL_CLIENT_VERIFY` (`SUCCESS` if httpd has verified it).
-    /// `None` as well if the value is empty or not UTF-8, and under versions of `mod_websocket` that
-    /// do not tell.
+    /// `None` as well if the value is empty or not UTF-8, and under versions of `mod_websocket`
+    /// that do not tell.
     #[must_use]
     pub fn variable(&self, name: &str) -> Option<&'h str> {
         let name = CString::new(name).ok()?;

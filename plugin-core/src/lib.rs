@@ -128,8 +128,8 @@
 //! A plugin that waits for a database or another server is easier to write with `async`: with the
 //! feature `tokio` it implements [`AsyncPlugin`] instead of [`Plugin`], and its callbacks are
 //! `async fn`. While one waits, it holds no thread, and the messages that follow wait for it, in
-//! order. When the client closes the connection, what it has sent before is still handled, for up to
-//! five seconds; if the connection is lost, the callback is cancelled. [`AsyncPlugin`] has an
+//! order. When the client closes the connection, what it has sent before is still handled, for up
+//! to five seconds; if the connection is lost, the callback is cancelled. [`AsyncPlugin`] has an
 //! example, and says what runs where. What each callback may do:
 //!
 //! | Callback | Thread | May it block? |
@@ -156,12 +156,12 @@
 //!
 //! httpd delivers a message when all of it has arrived, regardless of how many fragments the client
 //! used (RFC 6455, section 5.4). `WebSocketMaxMessageSize` limits the length of a message from a
-//! client; the default is 32 MiB. Each message that you [`send`](Sender::send) goes out as one frame
-//! of any length.
+//! client; the default is 32 MiB. Each message that you [`send`](Sender::send) goes out as one
+//! frame of any length.
 //!
 //! A plugin that has [`on_part`](Plugin::on_part) instead of `on_message` gets each message in
-//! parts, as it arrives. So an upload of any length takes little memory. While the callback runs, or
-//! the plugin has [paused](Sender::pause) the client, nothing more is read from the client. This
+//! parts, as it arrives. So an upload of any length takes little memory. While the callback runs,
+//! or the plugin has [paused](Sender::pause) the client, nothing more is read from the client. This
 //! plugin counts the bytes and lines of a text:
 //!
 //! ```
@@ -300,9 +300,9 @@
 //!
 //! # Metrics
 //!
-//! A [`Counter`], a [`Gauge`] or a [`Histogram`] is a `static`. The status page
-//! (`SetHandler websocket-status`), its JSON and its OpenMetrics show it under the plugin's name, as
-//! the sum over all processes of httpd:
+//! A [`Counter`], a [`Gauge`] or a [`Histogram`] is a `static`. The status page (`SetHandler
+//! websocket-status`), its JSON and its OpenMetrics show it under the plugin's name, as the sum
+//! over all processes of httpd:
 //!
 //! ```
 //! use websocket_plugin::{Counter, Gauge};

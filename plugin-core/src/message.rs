@@ -74,8 +74,8 @@ impl<'a> Message<'a> {
     /// # Errors
     ///
     /// The message is not JSON, or the JSON does not describe a `T`. With `?` the error closes the
-    /// connection with 1007, and the client is told what is wrong. To choose another code, `map_err`
-    /// it to a [`Close`](crate::Close).
+    /// connection with 1007, and the client is told what is wrong. To choose another code,
+    /// `map_err` it to a [`Close`](crate::Close).
     #[cfg(feature = "json")]
     pub fn json<T: serde::Deserialize<'a>>(self) -> Result<T, crate::InvalidJson> {
         match self {

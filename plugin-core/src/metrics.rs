@@ -166,8 +166,8 @@ impl Counter {
 
 /// A metric that grows and shrinks, such as the number of players.
 ///
-/// Each process of httpd has a value of its own, and the sum of all is shown. The value of a process
-/// is forgotten when the process ends. Otherwise it is like a [`Counter`].
+/// Each process of httpd has a value of its own, and the sum of all is shown. The value of a
+/// process is forgotten when the process ends. Otherwise it is like a [`Counter`].
 ///
 /// ```
 /// use websocket_plugin::Gauge;

@@ -96,12 +96,12 @@ pub trait Plugin: Attributed + Sized + Send + Sync + 'static {
     ) -> Result<(), Close>;
 
     /// Called for each part of a message, as soon as it has arrived. Write it instead of
-    /// [`on_message`](Self::on_message) if messages may be too long for memory, or if the plugin can
-    /// use the beginning before it has the end.
+    /// [`on_message`](Self::on_message) if messages may be too long for memory, or if the plugin
+    /// can use the beginning before it has the end.
     ///
     /// A part has at most 128 KiB, and a connection takes less than half a megabyte for it, however
-    /// long its messages are. While this callback runs, or the plugin has [paused](Sender::pause) the
-    /// client, nothing more is read from the client.
+    /// long its messages are. While this callback runs, or the plugin has [paused](Sender::pause)
+    /// the client, nothing more is read from the client.
     ///
     /// * Parts are as long as what has just arrived. They have nothing to do with the client's
     ///   fragments, and compressed messages are inflated.
@@ -211,8 +211,8 @@ pub trait Plugin: Attributed + Sized + Send + Sync + 'static {
     ///
     /// Each instance of the plugin that wants ticks has a thread in each process of httpd, from the
     /// start of the process to its end. Two ticks of an instance never overlap. They come at
-    /// multiples of the interval. While one takes longer, those that are due meanwhile are left out.
-    /// When the process ends, a tick that takes longer than half a second is not waited for.
+    /// multiples of the interval. While one takes longer, those that are due meanwhile are left
+    /// out. When the process ends, a tick that takes longer than half a second is not waited for.
     ///
     /// Async plugins, the C module and older versions of `mod_websocket` have no ticks.
     ///

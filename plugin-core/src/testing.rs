@@ -246,12 +246,12 @@ impl Host {
     }
 
     /// Moves the clock of this host, which stands still otherwise. Events that
-    /// [`Sender::after`](crate::Sender::after) has posted and that are due by then are handled by the
-    /// next call of [`Client::received`], [`Client::receive`] or [`Client::send`].
+    /// [`Sender::after`](crate::Sender::after) has posted and that are due by then are handled by
+    /// the next call of [`Client::received`], [`Client::receive`] or [`Client::send`].
     ///
-    /// Calls [`on_tick`](crate::Plugin::on_tick) for each tick that is due by then. The clock begins
-    /// at 1970. In hosts that [`another_process`](Self::another_process) has made there are only the
-    /// ticks for every process.
+    /// Calls [`on_tick`](crate::Plugin::on_tick) for each tick that is due by then. The clock
+    /// begins at 1970. In hosts that [`another_process`](Self::another_process) has made there are
+    /// only the ticks for every process.
     pub fn advance(&self, time: Duration) {
         let before = self.clock.now();
         self.clock.advance(time);

@@ -10,7 +10,8 @@ use websocket_plugin::{
 };
 
 /// `text` and `binary` begin a message, `flush`, `finish` and `drop` do that, a binary message is
-/// written to it, and the rest is echoed. `careless` writes what is not UTF-8, and ignores the error.
+/// written to it, and the rest is echoed. `careless` writes what is not UTF-8, and ignores the
+/// error.
 #[derive(Default)]
 struct Author;
 

@@ -3,8 +3,8 @@
 //! * [`field`]: the servers, all started before the first measurement and idle while another runs.
 //! * [`load`]: the generator, a program of its own, and what it prints.
 //! * [`shape`], [`compression`]: how a load looks.
-//! * [`results`], [`idle`], [`neighbours`], [`fanout`], [`topics`]: what the experiments have shown,
-//!   as tables and charts.
+//! * [`results`], [`idle`], [`neighbours`], [`fanout`], [`topics`]: what the experiments have
+//!   shown, as tables and charts.
 //! * [`table`], [`chart`], [`report`]: Markdown, SVG, and the file that keeps the last results.
 //! * [`cores`], [`machine`]: where all that runs.
 //!

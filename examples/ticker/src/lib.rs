@@ -1,7 +1,7 @@
 //! Sends the time to all clients, in seconds since 1970.
 //!
-//! One process of httpd ticks, and publishes the time to a topic. All clients have subscribed to it,
-//! in whatever process they are. A client that does not keep up delays no other.
+//! One process of httpd ticks, and publishes the time to a topic. All clients have subscribed to
+//! it, in whatever process they are. A client that does not keep up delays no other.
 //!
 //! ```apache
 //! <Location "/ticker">

@@ -165,8 +165,8 @@ pub fn a_full_queue_drains() {
     );
 }
 
-/// A thread writes a message piece by piece. What another one sends does not come in between. If there
-/// is no room behind the message, that thread goes on when the message ends.
+/// A thread writes a message piece by piece. What another one sends does not come in between. If
+/// there is no room behind the message, that thread goes on when the message ends.
 pub fn the_end_of_a_written_message_makes_room() {
     let connection = Connection::open(Kind::Loop, ENOUGH, 1);
     let writer = connection.spawn(|connection| {
@@ -188,8 +188,8 @@ pub fn the_end_of_a_written_message_makes_room() {
     assert!(orders.contains(&&*received), "{received}");
 }
 
-/// The fragments of a message fill the queue. A sender that finds it full goes on when the client has
-/// taken them, although the message has not ended and its writer does nothing.
+/// The fragments of a message fill the queue. A sender that finds it full goes on when the client
+/// has taken them, although the message has not ended and its writer does nothing.
 pub fn fragments_that_leave_make_room() {
     let connection = Connection::open(Kind::Loop, ENOUGH, 1);
     let output = &connection.output;

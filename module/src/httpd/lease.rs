@@ -29,8 +29,8 @@ impl Lease {
         }
     }
 
-    /// Tries to get the lock. Returns whether this lease has it. Of two leases of the same file in a
-    /// process, one has it.
+    /// Tries to get the lock. Returns whether this lease has it. Of two leases of the same file in
+    /// a process, one has it.
     pub fn take(&self) -> bool {
         let mut held = lock(&self.file);
         if held.is_none() {

@@ -7,8 +7,8 @@
 //! Each child has a slot and a ledger that only its own threads write to, so no cache line goes
 //! back and forth between children. Who reads adds up the ledgers of all children. A ledger keeps
 //! its totals when its child has ended, and the next child counts on in it: so totals never go
-//! down. Only its gauges (what is open now) are cleared. What plugins count lies beside the ledgers,
-//! and is treated alike.
+//! down. Only its gauges (what is open now) are cleared. What plugins count lies beside the
+//! ledgers, and is treated alike.
 
 mod board;
 mod histogram;

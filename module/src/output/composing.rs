@@ -106,8 +106,8 @@ impl<S: Stream> Output<S> {
     }
 
     /// Adds a piece to the message that was begun. Waits while the queue is full, as
-    /// [`send`](Self::send) does. If the piece cannot be added, the message cannot end any more, and
-    /// the connection is closed.
+    /// [`send`](Self::send) does. If the piece cannot be added, the message cannot end any more,
+    /// and the connection is closed.
     ///
     /// # Errors
     ///
@@ -160,8 +160,8 @@ impl<S: Stream> Output<S> {
             .and_then(|timeout| Instant::now().checked_add(timeout))
     }
 
-    /// Closes the connection if its messages wait behind one whose writer is lost. A plugin may have
-    /// leaked it.
+    /// Closes the connection if its messages wait behind one whose writer is lost. A plugin may
+    /// have leaked it.
     ///
     /// # Errors
     ///

@@ -239,8 +239,8 @@ impl Queue {
         self.is_open
     }
 
-    /// Accepts nothing more. What was accepted before stays, except what waits behind a message that
-    /// cannot be completed any more.
+    /// Accepts nothing more. What was accepted before stays, except what waits behind a message
+    /// that cannot be completed any more.
     pub(super) fn seal(&mut self) {
         self.is_sealed = true;
         self.drop_behind();

@@ -203,8 +203,8 @@ impl Attachment {
         *self.on_drain.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Sets what gets the client's messages in parts; `None`: they come whole. Returns `false` if the
-    /// connection is open already.
+    /// Sets what gets the client's messages in parts; `None`: they come whole. Returns `false` if
+    /// the connection is open already.
     pub(super) fn set_on_part(&self, on_part: Option<abi::OnPart>) -> bool {
         let is_early = !self.is_open.load(Ordering::Acquire);
         if is_early {

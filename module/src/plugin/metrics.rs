@@ -10,8 +10,8 @@ use crate::httpd::guard::guard;
 use crate::httpd::log::{Level, log_server};
 use crate::httpd::scoreboard::{self, MOST_SERIES, RefusedMetric};
 
-/// The most lines that a process logs about metrics. The bytes of clients may be in labels, so there
-/// could be any number of them.
+/// The most lines that a process logs about metrics. The bytes of clients may be in labels, so
+/// there could be any number of them.
 const MOST_LINES: u32 = 16;
 
 static LINES: AtomicU32 = AtomicU32::new(0);

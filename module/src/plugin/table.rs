@@ -415,8 +415,8 @@ unsafe extern "system" fn post(
     discard: Option<abi::Discard>,
     data: *mut c_void,
 ) -> c_int {
-    // SAFETY: a plugin passes the table it was given, and functions for its event. Its library stays
-    // loaded for as long as it has connections.
+    // SAFETY: a plugin passes the table it was given, and functions for its event. Its library
+    // stays loaded for as long as it has connections.
     unsafe {
         with_attached(server, abi::POST_CLOSED, |attached, caller| {
             let event = Event::new(on_event, discard, data);

@@ -177,8 +177,9 @@ impl Connection {
         self.keepalive.round_trip()
     }
 
-    /// What is due at the end of a turn, when everything is written that the client takes. `received`
-    /// changes with each message or part of the client, and what it has sent may be `unread`.
+    /// What is due at the end of a turn, when everything is written that the client takes.
+    /// `received` changes with each message or part of the client, and what it has sent may be
+    /// `unread`.
     pub fn due(
         &mut self,
         output: OutputState,

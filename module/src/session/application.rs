@@ -22,8 +22,8 @@ pub trait Application {
     /// Handles a message of the client. May change the payload in place.
     fn message(&self, kind: MessageKind, payload: &mut Payload<'_>);
 
-    /// Handles a part of a message of the client, in place of `message`, if the connection hands out
-    /// parts. `is_last` says that the message ends with it. May change the payload in place.
+    /// Handles a part of a message of the client, in place of `message`, if the connection hands
+    /// out parts. `is_last` says that the message ends with it. May change the payload in place.
     fn part(&self, kind: MessageKind, payload: &mut Payload<'_>, is_last: bool);
 
     /// How many bytes of messages the application keeps that it has been given.

@@ -2,8 +2,8 @@
 
 use crate::protocol::Input;
 
-/// Bytes that wait until the plugin resumes. They are those of one read at most. There may be none if
-/// the receiver holds parts of a message.
+/// Bytes that wait until the plugin resumes. They are those of one read at most. There may be none
+/// if the receiver holds parts of a message.
 #[derive(Debug)]
 pub(super) struct Held {
     /// The bytes, and one more (see [`Input`]).

@@ -1,9 +1,9 @@
 //! What tells a history from all others of its topic.
 //!
-//! Whoever counts the messages of a topic chooses the epoch: this host, or a broker. After a restart
-//! with another broker, or without one, somebody else counts. The last bit of an epoch says who it
-//! was, so that nobody goes on with the numbers of another: the same position would stand for two
-//! messages.
+//! Whoever counts the messages of a topic chooses the epoch: this host, or a broker. After a
+//! restart with another broker, or without one, somebody else counts. The last bit of an epoch says
+//! who it was, so that nobody goes on with the numbers of another: the same position would stand
+//! for two messages.
 
 use super::random::random;
 

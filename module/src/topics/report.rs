@@ -1,7 +1,7 @@
 //! What hosts tell each other of who is on topics. `docs/src/brokers.md` describes it.
 //!
-//! A report travels as a message to a topic that nobody can subscribe to, through the same broker and
-//! in the same order as all messages. It is in no history.
+//! A report travels as a message to a topic that nobody can subscribe to, through the same broker
+//! and in the same order as all messages. It is in no history.
 
 use serde::{Deserialize, Serialize};
 
@@ -17,8 +17,8 @@ const TOPIC: &str = "hosts";
 pub(super) struct Report {
     /// Who tells it.
     pub(super) host: HostId,
-    /// Each report of a host that tells of changes, or is a part of a whole, has the next number. All
-    /// others have the number of the last one that has.
+    /// Each report of a host that tells of changes, or is a part of a whole, has the next number.
+    /// All others have the number of the last one that has.
     pub(super) number: u64,
     pub(super) what: What,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]

@@ -1,5 +1,5 @@
-//! Behind a proxy that terminates TLS: nginx, haproxy and another httpd, each with the configuration
-//! of `docs/src/proxies.md`.
+//! Behind a proxy that terminates TLS: nginx, haproxy and another httpd, each with the
+//! configuration of `docs/src/proxies.md`.
 
 use std::env;
 use std::fs;

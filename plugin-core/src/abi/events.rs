@@ -12,9 +12,9 @@ pub const POST_CLOSED: c_int = 1;
 /// [`Post`] has refused the event, because too many wait.
 pub const POST_FULL: c_int = 2;
 
-/// `WS_OnEvent`: handles an event of a connection. The first argument is what `on_connect` returned,
-/// the last what was posted. The module calls it like the other callbacks of the connection, never
-/// beside one of them.
+/// `WS_OnEvent`: handles an event of a connection. The first argument is what `on_connect`
+/// returned, the last what was posted. The module calls it like the other callbacks of the
+/// connection, never beside one of them.
 pub type OnEvent = unsafe extern "system" fn(*mut c_void, *const WebSocketServer, *mut c_void);
 
 /// `WS_Discard`: frees an event that is not handled, because the connection has ended before.

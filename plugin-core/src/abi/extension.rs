@@ -80,9 +80,9 @@ pub struct Extension {
     /// How often the instance wants `on_tick`, and where. `None`: never.
     #[sabi(missing_field(default))]
     pub ticks: Option<unsafe extern "C" fn(InstancePtr) -> TickPlan>,
-    /// A tick, which was due so many nanoseconds after the beginning of 1970. The module calls it in
-    /// a thread of its own, never twice at once for an instance, and not after `release`. `None`:
-    /// there are none.
+    /// A tick, which was due so many nanoseconds after the beginning of 1970. The module calls it
+    /// in a thread of its own, never twice at once for an instance, and not after `release`.
+    /// `None`: there are none.
     #[sabi(missing_field(default))]
     pub on_tick: Option<unsafe extern "C" fn(InstancePtr, u64)>,
 }

@@ -16,8 +16,8 @@ pub type Pause = unsafe extern "system" fn(*const WebSocketServer, c_int) -> c_i
 /// one of them.
 pub type OnDrain = unsafe extern "system" fn(*mut c_void, *const WebSocketServer);
 
-/// `WS_Set_OnDrain`: sets the callback for this connection; null: none. Any thread may call it, from
-/// `on_connect` on until `on_disconnect` returns.
+/// `WS_Set_OnDrain`: sets the callback for this connection; null: none. Any thread may call it,
+/// from `on_connect` on until `on_disconnect` returns.
 pub type SetOnDrain = unsafe extern "system" fn(*const WebSocketServer, Option<OnDrain>);
 
 /// The server table with flow control.

@@ -16,8 +16,8 @@ pub const WRITE_FLUSH: c_int = 1;
 /// [`Write`]: the message ends here.
 pub const WRITE_END: c_int = 2;
 
-/// `WS_Begin`: begins a message, `MESSAGE_TYPE_TEXT` or `MESSAGE_TYPE_BINARY`. Other messages to the
-/// client wait until it has ended. Returns [`SEND_ACCEPTED`](super::SEND_ACCEPTED),
+/// `WS_Begin`: begins a message, `MESSAGE_TYPE_TEXT` or `MESSAGE_TYPE_BINARY`. Other messages to
+/// the client wait until it has ended. Returns [`SEND_ACCEPTED`](super::SEND_ACCEPTED),
 /// [`SEND_CLOSED`](super::SEND_CLOSED) or [`SEND_BUSY`]. Like `send`, any thread may call it until
 /// `on_disconnect` returns.
 pub type Begin = unsafe extern "system" fn(*const WebSocketServer, c_int) -> c_int;

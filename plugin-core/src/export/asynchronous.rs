@@ -225,9 +225,10 @@ thread_local! {
 
 /// Whether this is a signal handler of the prefork MPM, which ends a child in it.
 ///
-/// It may have interrupted a callback, and Tokio in it, and the connection has not ended: nothing of
-/// Tokio can be used. The process ends anyway, and the threads of the runtime keep the library in
-/// memory until then. Where an MPM has threads, the one that ends the process serves no connection.
+/// It may have interrupted a callback, and Tokio in it, and the connection has not ended: nothing
+/// of Tokio can be used. The process ends anyway, and the threads of the runtime keep the library
+/// in memory until then. Where an MPM has threads, the one that ends the process serves no
+/// connection.
 fn has_interrupted_a_connection() -> bool {
     SERVED_HERE.get() > 0 || Scope::with_current(|scope| scope.is_some())
 }

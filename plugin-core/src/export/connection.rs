@@ -197,8 +197,8 @@ unsafe fn reject(server: *const WebSocketServer, rejection: &Rejection) {
 ///
 /// # Safety
 ///
-/// `private` points to a connection of `P` that nothing else uses for `'a`. For so long `payload` is
-/// null, or has `length` bytes.
+/// `private` points to a connection of `P` that nothing else uses for `'a`. For so long `payload`
+/// is null, or has `length` bytes.
 #[inline]
 unsafe fn callee<'a, P: Exported>(
     private: *mut c_void,

@@ -5,8 +5,8 @@ use crate::abi::METRIC_HISTOGRAM;
 use crate::export::{Cells, Exported};
 use std::sync::atomic::Ordering::Relaxed;
 
-/// A metric of values, such as durations: how many there were, their sum, and how many were in which
-/// range. Otherwise it is like a [`Counter`](crate::Counter).
+/// A metric of values, such as durations: how many there were, their sum, and how many were in
+/// which range. Otherwise it is like a [`Counter`](crate::Counter).
 ///
 /// ```
 /// use std::time::Instant;

@@ -11,8 +11,8 @@ pub enum SendError {
     Closed,
     /// The payload of a ping has more than 125 bytes (RFC 6455, section 5.5).
     PingTooLong,
-    /// The client does not keep up. So much is queued for it that [`send`](crate::Sender::send) would
-    /// wait.
+    /// The client does not keep up. So much is queued for it that [`send`](crate::Sender::send)
+    /// would wait.
     Full,
     /// Another message to the client is being written ([`begin`](crate::Sender::begin)).
     Busy,

@@ -14,8 +14,8 @@ use std::io::{self, Write};
 /// Write to it with the functions of [`Write`], then call [`finish`](Self::finish). It may be kept
 /// in the state of the connection, or moved to a thread.
 ///
-/// **A writer that is dropped without `finish` closes the connection** with 1011, because the client
-/// must not take the beginning of a message for all of it.
+/// **A writer that is dropped without `finish` closes the connection** with 1011, because the
+/// client must not take the beginning of a message for all of it.
 #[derive(Debug)]
 #[must_use = "a message that is not finished closes the connection"]
 pub struct MessageWriter {
@@ -69,11 +69,11 @@ impl Sender {
     /// close frame ends the connection in the middle of the message, and what waits behind that is
     /// not sent.
     ///
-    /// In an [async plugin](crate#async-plugins), writing would block a thread of the runtime: write in
-    /// `tokio::task::spawn_blocking`.
+    /// In an [async plugin](crate#async-plugins), writing would block a thread of the runtime:
+    /// write in `tokio::task::spawn_blocking`.
     ///
-    /// If another message is sent or begun when nothing was written for the `Timeout`, the connection
-    /// is closed with 1011: a writer that is lost must not hold up others for ever.
+    /// If another message is sent or begun when nothing was written for the `Timeout`, the
+    /// connection is closed with 1011: a writer that is lost must not hold up others for ever.
     ///
     /// Where the host has no such function (the C module, and older versions of `mod_websocket`),
     /// the writer collects the whole message in memory, and `finish` sends it.
@@ -177,7 +177,8 @@ impl MessageWriter {
         Ok(sent?)
     }
 
-    /// Adds bytes to a text. Those of a character at its end that is not complete wait for the rest.
+    /// Adds bytes to a text. Those of a character at its end that is not complete wait for the
+    /// rest.
     fn add_text(&mut self, bytes: &[u8]) -> io::Result<()> {
         let mut bytes = bytes;
         while !self.cut.is_empty() {

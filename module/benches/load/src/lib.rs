@@ -12,9 +12,9 @@
 //! The generator, from the outside in: [`run`] and [`idle`] are the two experiments of the bench,
 //! [`generator`] is the event loop under both, [`connection`] one WebSocket on it; [`soak`] is the
 //! experiment of `cargo xtask soak`, with a thread for each WebSocket; [`neighbours`] and
-//! [`fanout`] are those of `cargo xtask bench --neighbours` and `--fanout`, and [`subscriptions`] is
-//! part of the latter; [`transport`] is their bytes with or without TLS, [`frames`] what they must
-//! be.
+//! [`fanout`] are those of `cargo xtask bench --neighbours` and `--fanout`, and [`subscriptions`]
+//! is part of the latter; [`transport`] is their bytes with or without TLS, [`frames`] what they
+//! must be.
 
 pub mod bare;
 pub mod connection;

@@ -104,8 +104,8 @@ impl Connection {
         found
     }
 
-    /// Like [`drive`](Self::drive), with turns that look whether a full queue has drained. Gives how
-    /// often one had.
+    /// Like [`drive`](Self::drive), with turns that look whether a full queue has drained. Gives
+    /// how often one had.
     pub(super) fn count_drains(&self, senders: usize) -> usize {
         let mut drained = 0;
         while let Some(due) = self.home.wait(|state| state.ended_senders >= senders) {

@@ -1,5 +1,5 @@
-//! Ends the threads of plugins, and the threads that call plugins at each tick, where the MPM ends a
-//! child in a signal handler (prefork).
+//! Ends the threads of plugins, and the threads that call plugins at each tick, where the MPM ends
+//! a child in a signal handler (prefork).
 //!
 //! The handler may have interrupted anything, also a thread that holds the lock of the memory's
 //! allocator. So it takes no lock and runs no code of a plugin: it tells a thread to do that, and

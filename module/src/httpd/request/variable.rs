@@ -33,10 +33,10 @@ impl Request {
 
     fn ssl_variable(&self, name: &CStr) -> *const c_char {
         let request = self.get();
-        // SAFETY: the optional function of this name has this type. mod_ssl registers it while it is
-        // loaded, as long as which requests are served. It takes a live request, with its server and
-        // connection, and allocates the text from its pool; it does not change the name. It returns
-        // an empty text for a variable without a value.
+        // SAFETY: the optional function of this name has this type. mod_ssl registers it while it
+        // is loaded, as long as which requests are served. It takes a live request, with its server
+        // and connection, and allocates the text from its pool; it does not change the name. It
+        // returns an empty text for a variable without a value.
         unsafe {
             let function = sys::apr_dynamic_fn_retrieve(c"ssl_var_lookup".as_ptr());
             let Some(function) = function else {

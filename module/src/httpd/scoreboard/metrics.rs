@@ -1,8 +1,8 @@
 //! What plugins count, in memory that all processes share.
 //!
 //! A series has a record, which says what it is, and a row of cells in the part of each child. A
-//! child writes only to its own cells; who reads adds up those of all children. Records are found by
-//! a hash of plugin, name and labels. They are written once and never change, as plugins keep
+//! child writes only to its own cells; who reads adds up those of all children. Records are found
+//! by a hash of plugin, name and labels. They are written once and never change, as plugins keep
 //! pointers to the cells. Two children that add the same series at the same time may use two
 //! records for it; who reads adds up what has the same name and labels.
 

@@ -11,8 +11,8 @@ impl Queue {
     ///
     /// # Errors
     ///
-    /// [`Closed`] after [`seal`](Self::seal) or a close frame, and inside another message (RFC 6455,
-    /// section 5.4).
+    /// [`Closed`] after [`seal`](Self::seal) or a close frame, and inside another message (RFC
+    /// 6455, section 5.4).
     pub(in crate::output) fn begin_message(&mut self) -> Result<(), Closed> {
         if self.is_sealed || self.is_composing {
             return Err(Closed);
@@ -35,8 +35,8 @@ impl Queue {
         self.behind.as_ref().is_some_and(|b| b.is_abandoned())
     }
 
-    /// When the writer of the message counts as lost, unless it goes on before. `None`: never, or it
-    /// is writing.
+    /// When the writer of the message counts as lost, unless it goes on before. `None`: never, or
+    /// it is writing.
     pub(in crate::output) fn abandoned_at(&self) -> Option<Instant> {
         self.behind.as_ref()?.abandoned_at
     }

@@ -39,13 +39,14 @@ impl Schedule {
         next
     }
 
-    /// Whether another process has ticked for this time, if its last tick was for `last`. One that is
-    /// far ahead shows that the clock was set back.
+    /// Whether another process has ticked for this time, if its last tick was for `last`. One that
+    /// is far ahead shows that the clock was set back.
     pub(super) fn is_done(&self, due: u64, last: u64) -> bool {
         due <= last && last - due <= self.interval
     }
 
-    /// How long to wait for a tick. `None`: for ever. If the clock was set back, the tick comes now.
+    /// How long to wait for a tick. `None`: for ever. If the clock was set back, the tick comes
+    /// now.
     pub(super) fn left(&self, now: u64, due: u64) -> Option<u64> {
         let left = due.saturating_sub(now);
         let is_set_back = left > self.interval.max(SHORTEST_LOOK).saturating_mul(4);

@@ -55,9 +55,9 @@ impl Deflater {
         Some(&buffer[..compressed_len?])
     }
 
-    /// Compresses more of a message behind what is in `buffer`, as far as its capacity goes. Returns
-    /// how many bytes of the message were taken. With `flush`, everything that was taken comes out,
-    /// up to the `TAIL`; if the buffer is full after that, call it again with the rest.
+    /// Compresses more of a message behind what is in `buffer`, as far as its capacity goes.
+    /// Returns how many bytes of the message were taken. With `flush`, everything that was taken
+    /// comes out, up to the `TAIL`; if the buffer is full after that, call it again with the rest.
     /// `None` if the compressor has failed.
     pub fn deflate_more(
         &mut self,

@@ -1,6 +1,7 @@
 //! Who is on topics of other hosts.
 //!
-//! Another host is in the tables of members and counts like a child, with a number that no child has.
+//! Another host is in the tables of members and counts like a child, with a number that no child
+//! has.
 
 use std::collections::{HashMap, HashSet};
 
@@ -94,8 +95,8 @@ impl Log {
         Ok(())
     }
 
-    /// Writes what another host has told. If that is the `whole`, all else that was known of it goes.
-    /// Returns who has come and gone by that.
+    /// Writes what another host has told. If that is the `whole`, all else that was known of it
+    /// goes. Returns who has come and gone by that.
     pub(in crate::topics) fn hear(
         &self,
         (host, number): (HostId, u64),

@@ -528,8 +528,8 @@ fn nothing_left_elsewhere(context: &Context) -> Result<()> {
     ensure_healthy(&httpd.error_log()?)
 }
 
-/// A client that goes while a callback waits, one whose messages are handled after it has closed, or
-/// one that is answered.
+/// A client that goes while a callback waits, one whose messages are handled after it has closed,
+/// or one that is answered.
 fn serve_one(mut client: AnyClient, backend: &Backend, number: u32) -> Result<()> {
     client.text(format!("ask {} something", backend.port()?))?;
     let question = backend.question()?;
@@ -771,7 +771,8 @@ fn late(context: &Context) -> Result<()> {
 }
 
 /// A subscriber to the topic `room`, and the process that serves it. A child of the worker MPM that
-/// is told to end may leave a connection unanswered that it has just accepted, so this gives up soon.
+/// is told to end may leave a connection unanswered that it has just accepted, so this gives up
+/// soon.
 fn subscribe(httpd: &Httpd) -> Result<(Client, u32)> {
     let mut client = Client::connect(httpd.address())?;
     client

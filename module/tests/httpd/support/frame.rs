@@ -101,8 +101,8 @@ pub(crate) fn masked(first_byte: u8, payload: impl AsRef<[u8]>) -> Vec<u8> {
     frame
 }
 
-/// The header of a client's frame whose payload is `length` zeros, and that needs a length of 64 bits.
-/// The mask is zero, too, so that the payload is sent as it is.
+/// The header of a client's frame whose payload is `length` zeros, and that needs a length of 64
+/// bits. The mask is zero, too, so that the payload is sent as it is.
 pub(crate) fn head_of_zeros(first_byte: u8, length: u64) -> Vec<u8> {
     let length = length.to_be_bytes();
     [&[first_byte, 0xff], &length[..], &[0; 4]].concat()

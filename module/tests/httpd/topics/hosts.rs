@@ -100,8 +100,8 @@ pub(crate) fn quiet_speaker(httpd: &Httpd) -> Result<Client> {
     open_elsewhere(httpd, &importer)
 }
 
-/// Whether a line of the error log is of this process. Not every httpd writes the thread behind it if
-/// the MPM has one thread for each process.
+/// Whether a line of the error log is of this process. Not every httpd writes the thread behind it
+/// if the MPM has one thread for each process.
 pub(crate) fn is_of_process(line: &str, pid: &str) -> bool {
     [":", "]"]
         .iter()

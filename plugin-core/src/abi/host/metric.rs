@@ -1,5 +1,5 @@
-//! Checks what plugins declare of their metrics. The bytes are those of a plugin, or of its clients,
-//! and may be anything.
+//! Checks what plugins declare of their metrics. The bytes are those of a plugin, or of its
+//! clients, and may be anything.
 
 use crate::abi::{METRIC_COUNTER, METRIC_GAUGE, METRIC_HISTOGRAM, Metric, MetricLabel};
 use std::ffi::c_char;

@@ -1,4 +1,5 @@
-//! The messages and events of one connection that wait for its task, and which thread runs the task.
+//! The messages and events of one connection that wait for its task, and which thread runs the
+//! task.
 //!
 //! The task is one future for the whole connection. A thread of httpd runs it when it brings what
 //! the task waits for, a thread of the runtime when something else has woken it. Whoever runs it
@@ -122,8 +123,8 @@ impl<M: Content, F, E> Mailbox<M, F, E> {
         self.lock().task = Some(task);
     }
 
-    /// Adds a message or an event. If that fills the mailbox, calls `hold`, which stops reading from
-    /// the client and returns whether it could.
+    /// Adds a message or an event. If that fills the mailbox, calls `hold`, which stops reading
+    /// from the client and returns whether it could.
     ///
     /// `hold`, and `release` of [`next`](Self::next), are called under the lock: in the other
     /// order, the client would be held back for good.
@@ -172,9 +173,9 @@ impl<M: Content, F, E> Mailbox<M, F, E> {
         }
     }
 
-    /// For the task: what it has to handle next, or `None` when the connection has ended and nothing
-    /// is left to handle. What it got before is handled. Calls `release` if the client was held back
-    /// and there is room again.
+    /// For the task: what it has to handle next, or `None` when the connection has ended and
+    /// nothing is left to handle. What it got before is handled. Calls `release` if the client was
+    /// held back and there is room again.
     ///
     /// The task needs no waker: whoever adds something sees that it waits.
     pub(crate) fn next(&self, release: impl FnOnce()) -> Poll<Option<M>> {
@@ -216,8 +217,8 @@ impl<M: Content, F, E> Mailbox<M, F, E> {
         self.lock().is_cut
     }
 
-    /// For the task: how the connection has ended. The task begins its last callback, which may take
-    /// until `limit`.
+    /// For the task: how the connection has ended. The task begins its last callback, which may
+    /// take until `limit`.
     pub(crate) fn take_end(&self, limit: Instant) -> Option<E> {
         let mut inner = self.lock();
         inner.is_cut = false;
@@ -227,8 +228,8 @@ impl<M: Content, F, E> Mailbox<M, F, E> {
     }
 
     /// Tells the task that the connection has ended. If the `rest` is handled, that may take until
-    /// `limit`. The caller has to run the task, if it gets it, and then to wake the waker. Otherwise
-    /// another thread does.
+    /// `limit`. The caller has to run the task, if it gets it, and then to wake the waker.
+    /// Otherwise another thread does.
     pub(crate) fn end(&self, end: E, rest: Rest, limit: Instant) -> Option<(F, Waker)> {
         let mut inner = self.lock();
         inner.end = Some(end);
@@ -255,8 +256,8 @@ impl<M: Content, F, E> Mailbox<M, F, E> {
         self.lock().limit
     }
 
-    /// For the runtime: has the callback that runs cancelled, and what waits dropped, if the limit has
-    /// passed. Then the caller runs the task.
+    /// For the runtime: has the callback that runs cancelled, and what waits dropped, if the limit
+    /// has passed. Then the caller runs the task.
     pub(crate) fn cut_if_late(&self, now: Instant) {
         self.cut_if(|inner| inner.limit.is_some_and(|limit| limit <= now));
     }

@@ -9,8 +9,8 @@ use std::task::{Context, Poll};
 use std::time::Instant;
 use tokio::time::{Sleep, sleep_until};
 
-/// The runtime's task for a connection: it runs the task in the mailbox whenever that was woken, and
-/// cuts it short when its time is over.
+/// The runtime's task for a connection: it runs the task in the mailbox whenever that was woken,
+/// and cuts it short when its time is over.
 pub(super) struct Runner {
     link: Arc<Link>,
     /// Set when the task has a limit.

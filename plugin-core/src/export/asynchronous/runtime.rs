@@ -52,8 +52,8 @@ impl Runtime {
         }
     }
 
-    /// The runtime, which is started if it is not yet. If the process ends before the runtime, `end`
-    /// is called.
+    /// The runtime, which is started if it is not yet. If the process ends before the runtime,
+    /// `end` is called.
     ///
     /// # Errors
     ///

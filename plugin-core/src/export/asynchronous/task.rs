@@ -106,7 +106,8 @@ impl Link {
         }
     }
 
-    /// Polls a callback until it completes, or until it is cut short (`None`). A panic is the error.
+    /// Polls a callback until it completes, or until it is cut short (`None`). A panic is the
+    /// error.
     async fn call<F: Future + Send>(
         &self,
         callback: &str,

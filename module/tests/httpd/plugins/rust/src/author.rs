@@ -10,9 +10,10 @@ use websocket_plugin::{
 
 const MEGABYTE: &[u8] = &[b'x'; 1 << 20];
 
-/// Does what a text says: `begin`, `add TEXT`, `flush`, `finish`, `drop`, `panic`,
-/// `subscribe TOPIC`, `publish TOPIC`, `fill` with messages until there is no room for more, and `long MIB`, or `thread MIB`
-/// on a thread of its own. It echoes the rest. `begin` says `busy` if a message has begun.
+/// Does what a text says: `begin`, `add TEXT`, `flush`, `finish`, `drop`, `panic`, `subscribe
+/// TOPIC`, `publish TOPIC`, `fill` with messages until there is no room for more, and `long MIB`,
+/// or `thread MIB` on a thread of its own. It echoes the rest. `begin` says `busy` if a message has
+/// begun.
 #[derive(Default)]
 struct Author;
 

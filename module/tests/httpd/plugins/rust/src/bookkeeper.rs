@@ -11,8 +11,8 @@ static SIZES: Histogram = Histogram::new("size", "Sizes", &[1.0, 10.5]).of::<Boo
 static BAD: Counter = Counter::new("bad_total", "A bad name").of::<BookKeeper>();
 static TWICE: Gauge = Gauge::new("notes", "A name that is taken").of::<BookKeeper>();
 
-/// `note TEXT` counts a note with that label, `size NUMBER` a value, `bad` metrics that are refused,
-/// `many N` that many series. Each is sent back. Each connection is a guest.
+/// `note TEXT` counts a note with that label, `size NUMBER` a value, `bad` metrics that are
+/// refused, `many N` that many series. Each is sent back. Each connection is a guest.
 struct BookKeeper;
 
 #[websocket_plugin]

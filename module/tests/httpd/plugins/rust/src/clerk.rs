@@ -7,8 +7,8 @@ use websocket_plugin::{
     Close, Disconnect, Handshake, Message, Plugin, Rejection, Sender, websocket_plugin,
 };
 
-/// `post N` posts that many events, `thread N` does so in a thread, `after MS` later; `flood` as many
-/// as there may be; `keep` one that is not handled. Other messages are sent back. An event is
+/// `post N` posts that many events, `thread N` does so in a thread, `after MS` later; `flood` as
+/// many as there may be; `keep` one that is not handled. Other messages are sent back. An event is
 /// answered with the number of events so far and its text, of a flood each 1024th.
 #[derive(Default)]
 struct Clerk;

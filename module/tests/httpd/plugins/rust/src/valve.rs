@@ -13,7 +13,8 @@ static MEGABYTE: [u8; 1 << 20] = [0; 1 << 20];
 
 /// At `pause FILE` it pauses, and resumes when the file exists; at `leave FILE` it closes then. It
 /// says `paused` and `resuming`. With the request header `X-Early: FILE` it pauses in `on_connect`.
-/// At `fill FILE` it sends as much as it may, then writes `full` to the file, and says `drained` later.
+/// At `fill FILE` it sends as much as it may, then writes `full` to the file, and says `drained`
+/// later.
 #[derive(Default)]
 struct Valve;
 

@@ -20,8 +20,8 @@ use websocket_plugin::{
 /// * `flood COUNT` sends so many messages of 64 KiB.
 /// * `fill` sends until the queue is full, and `drained` when there is room again.
 /// * `storm` has a task send without end.
-/// * `never` comes back, and makes `on_disconnect` wait for ever; `block` makes it block a thread of
-///   the runtime, and `late TOPIC` makes it wait and then publish.
+/// * `never` comes back, and makes `on_disconnect` wait for ever; `block` makes it block a thread
+///   of the runtime, and `late TOPIC` makes it wait and then publish.
 ///
 /// The query `ask=PORT` makes it ask there whether a client may connect, and tell it when the
 /// client has gone. `greet=COUNT` makes `on_connect` send so many messages of 64 KiB.
