@@ -90,7 +90,7 @@ fn get_status(httpd: &Httpd) -> Result<String> {
 
 /// Waits until only the thread that answers is busy. A hard stop closes the sockets of connections
 /// that threads of the MPM have not let go of yet (event.c, `close_worker_sockets`).
-fn let_go(httpd: &Httpd) -> Result<()> {
+pub(crate) fn let_go(httpd: &Httpd) -> Result<()> {
     wait_until("the MPM's threads have let go", || {
         Ok(get_status(httpd)?.contains("\nBusyWorkers: 1\n"))
     })

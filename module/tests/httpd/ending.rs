@@ -6,10 +6,11 @@ use anyhow::{Result, ensure};
 use xtask::httpd::Httpd;
 use xtask::server_root::Mpm;
 
+use crate::crowd::let_go;
 use crate::rust::location;
 use crate::support::frame::{Opcode, masked};
 use crate::support::journal::Journal;
-use crate::support::{Client, Context, Handshake, PATIENCE, cases};
+use crate::support::{Client, Context, Driver, Handshake, PATIENCE, cases};
 
 cases! {
     "a C plugin is told who closed, with which code and reason, and whether that was clean" => c,
@@ -144,6 +145,9 @@ fn replaced(context: &Context) -> Result<()> {
     let httpd = context.root()?.config(location).start()?;
     let mut client = Client::open(httpd.address(), &Handshake::to("/hermit"))?;
     client.echo("before")?;
+    if context.driver == Driver::Event {
+        let_go(&httpd)?;
+    }
     httpd.restart()?;
     client.expect_close(1012)?;
     httpd.wait_for_log(
