@@ -46,7 +46,7 @@ use crate::export::{self, Exported};
 use clock::Clock;
 use server::{Log, Server};
 use std::ptr;
-use std::sync::{Arc, LazyLock};
+use std::sync::{Arc, LazyLock, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use topics::Space;
 
@@ -315,4 +315,9 @@ pub struct LogLine {
     pub level: log::Level,
     /// The text, as `[Plugin] text`.
     pub text: String,
+}
+
+/// Takes a lock, also after a panic: tests look at what is left.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -1,7 +1,6 @@
 //! The metrics of the plugins that a test has loaded. All hosts of the test's process share them.
 
-use super::server::lock;
-use super::{LogLine, UNATTACHED_LOG};
+use super::{LogLine, UNATTACHED_LOG, lock};
 use crate::abi::host::{DeclaredMetric, MetricKind};
 use crate::abi::{METRIC_INVALID, METRIC_OK, Metric, WebSocketServer};
 use log::Level;

@@ -5,9 +5,10 @@ mod events;
 mod topics;
 
 use super::clock::Clock;
+
 use super::topics::functions::host_table;
 use super::topics::{Receive, Space};
-use super::{LogLine, Received, Refusal, Request};
+use super::{LogLine, Received, Refusal, Request, lock};
 use crate::abi::{
     CLOSED_BY_PLUGIN, Ending, OnDrain, OnPart, REQUEST_USER, TopicTable, WebSocketServer,
     WriteServer,
@@ -16,7 +17,7 @@ use events::{Event, Events};
 use std::collections::VecDeque;
 use std::ffi::{c_int, c_uint};
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
+use std::sync::{Arc, Condvar, Mutex, OnceLock, PoisonError, Weak};
 use std::time::{Duration, Instant};
 use std::{mem, ptr};
 
@@ -353,8 +354,4 @@ impl Log {
     pub(super) fn lines(&self) -> Vec<LogLine> {
         lock(&self.0).clone()
     }
-}
-
-pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

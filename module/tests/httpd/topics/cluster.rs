@@ -24,7 +24,7 @@ fn enter(httpd: &Httpd) -> Result<Client> {
     Ok(client)
 }
 
-/// What is said to find out whether a process reaches the broker. It may come from all hosts or one.
+/// What is said to find out whether a process reaches the broker. All hosts may hear it, or one.
 const PROBE: &str = "probe";
 
 /// Waits for something that is said. Others come and go meanwhile.
