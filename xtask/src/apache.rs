@@ -17,7 +17,7 @@ use self::programs::Programs;
 use crate::command::output_of;
 
 /// An installed Apache httpd, as its `apxs` describes it.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Apache {
     /// The `apxs` program (environment variable `APXS`, else in the folder `APACHE_BINDIR`, else on
     /// the `PATH`).

@@ -8,14 +8,14 @@ mod control;
 mod debug;
 mod docs;
 mod fuzz;
-mod install;
+pub(crate) mod install;
 mod new_plugin;
 mod run;
 mod setup;
 #[cfg(target_os = "linux")]
 mod soak;
 mod test;
-mod uninstall;
+pub(crate) mod uninstall;
 
 use anyhow::Result;
 use clap::Subcommand;
@@ -74,10 +74,14 @@ pub(crate) enum Command {
     Setup,
     /// Install the module, two example plugins and the C header into this machine's Apache
     ///
-    /// Keeps an existing websocket.conf if it was edited.
+    /// Keeps an existing websocket.conf if it was edited. If httpd then rejects its configuration,
+    /// all files are restored.
     Install(install::Options),
     /// Remove everything that `install` has installed, and deactivate the module
-    Uninstall,
+    ///
+    /// First lists the lines of httpd's configuration that still need the module, and changes
+    /// nothing if httpd would reject them.
+    Uninstall(uninstall::Options),
     /// Start this machine's Apache (apachectl start)
     Start,
     /// Stop this machine's Apache (apachectl stop)
@@ -104,7 +108,7 @@ impl Command {
             Self::Soak(options) => soak::soak(options),
             Self::Setup => setup::setup(),
             Self::Install(options) => install::install(options),
-            Self::Uninstall => uninstall::uninstall(),
+            Self::Uninstall(options) => uninstall::uninstall(options),
             Self::Start => control::apachectl("start"),
             Self::Stop => control::apachectl("stop"),
             Self::Restart => control::apachectl("restart"),

@@ -19,11 +19,11 @@ pub use self::status::Status;
 use crate::server_root::{ConfigCheck, ServerRoot};
 
 /// The longest time for a start or a reload. It usually takes 0.1 s, but loaded machines are slow.
-const READY_WITHIN: Duration = Duration::from_secs(30);
+pub(crate) const READY_WITHIN: Duration = Duration::from_secs(30);
 /// The longest time for a stop. httpd kills children that hang after 10 s.
-const STOPPED_WITHIN: Duration = Duration::from_secs(15);
+pub(crate) const STOPPED_WITHIN: Duration = Duration::from_secs(15);
 /// The line that every MPM logs once it accepts connections and handles signals, at any `LogLevel`.
-const SERVING: &str = "resuming normal operations";
+pub(crate) const SERVING: &str = "resuming normal operations";
 
 /// An httpd that this process has started, with all its child processes.
 ///

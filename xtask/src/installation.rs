@@ -1,5 +1,9 @@
 //! The places to which `install` copies files, and from which `uninstall` removes them.
 
+mod guarded;
+mod journal;
+
+use std::ffi::OsString;
 use std::fs;
 use std::io::{ErrorKind, Write};
 use std::path::{Path, PathBuf};
@@ -7,7 +11,7 @@ use std::process::Command;
 
 use anyhow::{Context, Result};
 use tempfile::NamedTempFile;
-use xtask::apache::Apache;
+use xtask::apache::{Apache, which};
 use xtask::command::run;
 
 use crate::privileges::Privileges;
@@ -35,6 +39,29 @@ pub(crate) struct Installation {
     pub(crate) layout: Layout,
     pub(crate) privileges: Privileges,
     destdir: Option<PathBuf>,
+    tools: Tools,
+}
+
+/// The programs of a distribution that change and check the configuration.
+struct Tools {
+    /// `None` if it is not installed.
+    apachectl: Option<PathBuf>,
+    /// The folder of `a2enmod`, if it is not on the `PATH`.
+    folder: Option<PathBuf>,
+    /// Where `a2enmod` takes notes.
+    notes: PathBuf,
+    environment: Vec<(&'static str, OsString)>,
+}
+
+impl Tools {
+    fn of(apache: &Apache) -> Self {
+        Self {
+            apachectl: apache.apachectl().ok(),
+            folder: None,
+            notes: "/var/lib/apache2".into(),
+            environment: Vec::new(),
+        }
+    }
 }
 
 impl Installation {
@@ -50,6 +77,7 @@ impl Installation {
             layout: Layout::of(apache),
             privileges,
             destdir,
+            tools: Tools::of(apache),
         })
     }
 
@@ -129,6 +157,28 @@ impl Installation {
         self.privileges.command(program)
     }
 
+    /// Enables or disables the module with one of Debian's programs.
+    ///
+    /// # Errors
+    /// The program is missing, or fails.
+    pub(crate) fn run_tool(&self, program: &str, arguments: &[&str]) -> Result<()> {
+        let path = match &self.tools.folder {
+            Some(folder) => which(folder.join(program)),
+            None => which(program),
+        };
+        let path = path.with_context(|| format!("no {program} here: apt-get install apache2"))?;
+        let mut command = self.command(&path.to_string_lossy())?;
+        let environment = &self.tools.environment;
+        run(command
+            .args(arguments)
+            .envs(environment.iter().map(|(name, value)| (name, value))))
+    }
+
+    /// Whether the files are for a package instead of this machine.
+    pub(crate) fn is_for_package(&self) -> bool {
+        self.destdir.is_some()
+    }
+
     /// Copies a file to `target`, which is at any moment either the old file or the whole new one.
     ///
     /// The new file is written to the disk under another name and then renamed. A running httpd
@@ -173,7 +223,7 @@ impl Installation {
     }
 
     /// The folder of `mods-available` and `conf.modules.d`.
-    fn conf_dir(&self) -> &Path {
+    pub(crate) fn conf_dir(&self) -> &Path {
         let conf_dir = &self.apache.conf_dir;
         match self.layout {
             // /etc/httpd for /etc/httpd/conf

@@ -31,6 +31,7 @@ pub mod browser;
 pub mod c_plugin;
 pub mod cluster;
 pub mod command;
+pub mod debian_apache;
 pub mod demo;
 pub mod httpd;
 pub mod link;

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 use clap::Args;
-use xtask::apache::which;
+use websocket_doctor::descriptors::Limit;
 use xtask::command::run;
 use xtask::workspace::{C_PLUGINS, Profile, Workspace};
 
@@ -19,36 +19,85 @@ pub(crate) struct Options {
     /// Install below this folder instead of /, to build a package
     #[arg(long, value_name = "FOLDER", conflicts_with = "activate")]
     destdir: Option<PathBuf>,
+    /// Install although httpd rejects its configuration, before or after
+    #[arg(long)]
+    force: bool,
+}
+
+/// What was built to be installed.
+pub(crate) struct Built {
+    pub(crate) module: PathBuf,
+    /// In the order of [`EXAMPLES`].
+    pub(crate) examples: [PathBuf; 2],
+    pub(crate) header: PathBuf,
 }
 
 pub(super) fn install(options: &Options) -> Result<()> {
     packages::install_missing()?;
     let installation = Installation::new(options.destdir.clone())?;
-    install_files(&installation, &Workspace::find()?)?;
-    install_settings(&installation)?;
-    if options.activate || installation.layout == Layout::Debian {
-        install_load_file(&installation)?;
-    }
+    let built = Built::build(&Workspace::find()?)?;
+    put_in(&installation, &built, options.activate, options.force)?;
     if options.activate {
-        activate(&installation)?;
+        println!("activated; run `cargo xtask restart` to load the module");
     } else {
         println!("not activated; run `cargo xtask install --activate` to do so");
     }
     Ok(())
 }
 
-fn install_files(installation: &Installation, workspace: &Workspace) -> Result<()> {
-    let module = workspace.build_module(Profile::Release)?;
-    let plugins = workspace.compile_c_plugins(&workspace.c_plugin_dir())?;
-    installation.copy(&module, &installation.module())?;
-    for name in EXAMPLES {
-        let source = Path::new(C_PLUGINS).join(name).with_extension("c");
-        let plugin = plugins.iter().find(|plugin| plugin.source == source);
-        let plugin = plugin.with_context(|| format!("{} is missing", source.display()))?;
-        installation.copy(&plugin.path, &installation.example(name))?;
+impl Built {
+    fn build(workspace: &Workspace) -> Result<Self> {
+        let module = workspace.build_module(Profile::Release)?;
+        let plugins = workspace.compile_c_plugins(&workspace.c_plugin_dir())?;
+        let example = |name: &str| {
+            let source = Path::new(C_PLUGINS).join(name).with_extension("c");
+            let plugin = plugins.iter().find(|plugin| plugin.source == source);
+            let plugin = plugin.with_context(|| format!("{} is missing", source.display()))?;
+            Ok::<_, anyhow::Error>(plugin.path.clone())
+        };
+        let [first, second] = EXAMPLES;
+        Ok(Self {
+            module,
+            examples: [example(first)?, example(second)?],
+            header: workspace.include_dir().join("websocket_plugin.h"),
+        })
     }
-    let header = workspace.include_dir().join("websocket_plugin.h");
-    installation.copy(&header, &installation.header())
+}
+
+/// Installs the files, and the module if it `is_active` from now on. Leaves all files as they were
+/// if that fails, or httpd rejects its configuration then.
+pub(crate) fn put_in(
+    installation: &Installation,
+    built: &Built,
+    is_active: bool,
+    is_forced: bool,
+) -> Result<()> {
+    installation.change(is_forced, || {
+        install_files(installation, built)?;
+        install_settings(installation)?;
+        if is_active || installation.layout == Layout::Debian {
+            install_load_file(installation)?;
+        }
+        if is_active {
+            activate(installation)?;
+        }
+        Ok(())
+    })?;
+    if !installation.is_for_package()
+        && let Some(limit) = Limit::at_start(&installation.apache.conf_dir)
+        && let Some(advice) = limit.advice()
+    {
+        println!("{advice}");
+    }
+    Ok(())
+}
+
+fn install_files(installation: &Installation, built: &Built) -> Result<()> {
+    installation.copy(&built.module, &installation.module())?;
+    for (name, plugin) in EXAMPLES.iter().zip(&built.examples) {
+        installation.copy(plugin, &installation.example(name))?;
+    }
+    installation.copy(&built.header, &installation.header())
 }
 
 /// Never overwrites an administrator's changes.
@@ -72,19 +121,12 @@ fn install_load_file(installation: &Installation) -> Result<()> {
 
 fn activate(installation: &Installation) -> Result<()> {
     match installation.layout {
-        Layout::Debian => {
-            which("a2enmod").context("no a2enmod here: apt-get install apache2")?;
-            run(installation
-                .command("a2enmod")?
-                .args(["--quiet", "websocket"]))?;
-        }
-        Layout::Fedora => {} // it reads all files of conf.modules.d
+        Layout::Debian => installation.run_tool("a2enmod", &["--quiet", "websocket"]),
+        Layout::Fedora => Ok(()), // it reads all files of conf.modules.d
         Layout::Plain => {
             let apxs = installation.apache.apxs.to_string_lossy();
             let line = ["-e", "-a", "-n", "websocket", MODULE_FILE];
-            run(installation.command(&apxs)?.args(line))?;
+            run(installation.command(&apxs)?.args(line))
         }
     }
-    println!("activated; run `cargo xtask restart` to load the module");
-    Ok(())
 }

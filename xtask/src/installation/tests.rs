@@ -1,5 +1,7 @@
 //! Installing over a server that runs.
 
+mod debian;
+
 use std::fs;
 use std::os::unix::fs::MetadataExt;
 use std::sync::atomic::{AtomicBool, Ordering};
