@@ -7,6 +7,7 @@ mod cluster;
 mod control;
 mod debug;
 mod docs;
+mod doctor;
 mod fuzz;
 pub(crate) mod install;
 mod new_plugin;
@@ -82,6 +83,11 @@ pub(crate) enum Command {
     /// First lists the lines of httpd's configuration that still need the module, and changes
     /// nothing if httpd would reject them.
     Uninstall(uninstall::Options),
+    /// Say what keeps WebSockets of this machine's Apache, or of a URL, from working
+    ///
+    /// Reads the configuration with apachectl, looks at the running process, and opens the
+    /// WebSocket of the URL as a page does. The exit code is 0 if nothing is wrong.
+    Doctor(doctor::Options),
     /// Start this machine's Apache (apachectl start)
     Start,
     /// Stop this machine's Apache (apachectl stop)
@@ -109,6 +115,7 @@ impl Command {
             Self::Setup => setup::setup(),
             Self::Install(options) => install::install(options),
             Self::Uninstall(options) => uninstall::uninstall(options),
+            Self::Doctor(options) => doctor::doctor(options),
             Self::Start => control::apachectl("start"),
             Self::Stop => control::apachectl("stop"),
             Self::Restart => control::apachectl("restart"),

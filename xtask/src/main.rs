@@ -94,6 +94,13 @@ mod tests {
             ("install --force", true),
             ("uninstall", true),
             ("uninstall --force", true),
+            ("doctor", true),
+            (
+                "doctor wss://www.example.com/echo --origin https://a.example --timeout 3",
+                true,
+            ),
+            ("doctor www.example.com/echo", false),
+            ("doctor --remote", false),
             ("start", true),
             ("stop", true),
             ("restart", true),
@@ -122,7 +129,15 @@ mod tests {
     }
 
     /// The programs of the documentation's commands, beside Cargo.
-    const PROGRAMS: [&str; 6] = ["apachectl", "cc", "cd", "cp", "curl", "mv"];
+    const PROGRAMS: [&str; 7] = [
+        "apachectl",
+        "cc",
+        "cd",
+        "cp",
+        "curl",
+        "mod_websocket-doctor",
+        "mv",
+    ];
 
     #[test]
     fn the_commands_in_the_documentation_exist() {
