@@ -83,6 +83,7 @@ mod tests {
             ("fuzz decoder handshake --seconds 600", true),
             ("fuzz --seconds -1", false),
             ("new-plugin my-chat --path ../plugins/chat", true),
+            ("new-plugin my-chat --registry --json", true),
             ("new-plugin", false),
             ("new-plugin My_Chat", false),
             ("docs --build", true),

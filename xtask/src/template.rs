@@ -57,8 +57,8 @@ impl Style {
         }
     }
 
-    /// The lines of the manifest for this path of `websocket-plugin`.
-    fn dependencies(self, plugin_core: &str) -> String {
+    /// The lines of the manifest for `websocket-plugin` from there.
+    fn dependencies(self, Origin(plugin_core): &Origin) -> String {
         let (others, features) = match self {
             Self::Echo | Self::Topics => ("", ""),
             Self::Async => (
@@ -70,7 +70,7 @@ impl Style {
                 ", features = [\"json\"]",
             ),
         };
-        format!("log = \"0.4\"\n{others}websocket-plugin = {{ path = {plugin_core}{features} }}")
+        format!("log = \"0.4\"\n{others}websocket-plugin = {{ {plugin_core}{features} }}")
     }
 }
 
@@ -175,27 +175,47 @@ impl PluginName {
     }
 }
 
+/// Where the package gets `websocket-plugin` from, as its manifest says it.
+pub(crate) struct Origin(String);
+
+impl Origin {
+    /// The sources beside this tool.
+    ///
+    /// # Errors
+    /// Their path cannot be written into a manifest.
+    pub(crate) fn of_checkout(workspace: &Workspace) -> Result<Self> {
+        let folder = workspace.root().join("plugin-core");
+        let path = folder
+            .to_str()
+            .context("the path of this checkout is not UTF-8")?;
+        Ok(Self(format!("path = {}", toml_string(path))))
+    }
+
+    /// crates.io, with the version of these sources. `websocket-plugin` has the same one.
+    pub(crate) fn of_registry() -> Self {
+        Self(format!("version = \"{}\"", env!("CARGO_PKG_VERSION")))
+    }
+}
+
 /// Writes the package into `folder`, which must not exist yet. The package depends on the
-/// `websocket-plugin` of `workspace`, and uses the versions of other crates that are tested there.
+/// `websocket-plugin` of `origin`, and uses the versions of other crates that are tested in
+/// `workspace`.
 ///
 /// # Errors
 /// The folder exists, or cannot be written.
 pub(crate) fn write(
     name: &PluginName,
     style: Style,
+    origin: &Origin,
     folder: &Path,
     workspace: &Workspace,
 ) -> Result<()> {
-    let plugin_core = workspace.root().join("plugin-core");
-    let plugin_core = plugin_core
-        .to_str()
-        .context("the path of this checkout is not UTF-8")?;
     create(folder)?;
     for inner in ["src", "page"] {
         fs::create_dir(folder.join(inner))?;
     }
     let code = [("src/lib.rs", style.code())];
-    let dependencies = style.dependencies(&toml_string(plugin_core));
+    let dependencies = style.dependencies(origin);
     for (file, template) in FILES.into_iter().chain(code) {
         let text = template
             .replace("{{name}}", &name.0)
@@ -289,6 +309,7 @@ mod tests {
         let error = write(
             &"chat".parse().unwrap(),
             Style::Echo,
+            &Origin::of_registry(),
             temp.path(),
             &workspace,
         )

@@ -93,6 +93,37 @@ fn is_tested_built_and_served(arguments: &[&str], message: &str, answer: &str) -
     Ok(())
 }
 
+/// The crates are not at crates.io yet; the sources stand in for them.
+#[test]
+fn a_new_plugin_can_depend_on_the_published_crate() -> Result<()> {
+    let temp = TempDir::new()?;
+    output_of(&mut new_plugin(
+        &["remote", "--registry", "--json"],
+        temp.path(),
+    ))?;
+    let package = temp.path().join("remote");
+    let manifest = std::fs::read_to_string(package.join("Cargo.toml"))?;
+    let version = concat!("{ version = \"", env!("CARGO_PKG_VERSION"), "\"");
+    ensure!(manifest.contains(version), "{manifest}");
+    ensure!(!manifest.contains("path"), "{manifest}");
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("..")
+        .canonicalize()?;
+    let mut check = cargo("check", &package);
+    for (name, folder) in [
+        ("websocket-plugin", "plugin-core"),
+        ("websocket-plugin-macros", "plugin-macros"),
+    ] {
+        let path = root.join(folder);
+        check.arg("--config").arg(format!(
+            "patch.crates-io.{name}.path={:?}",
+            path.display().to_string()
+        ));
+    }
+    output_of(&mut check)?;
+    Ok(())
+}
+
 /// A panic of such a plugin would end the httpd process.
 #[test]
 fn a_plugin_that_would_abort_does_not_compile() -> Result<()> {

@@ -7,7 +7,7 @@ use clap::Args;
 use xtask::server_root::quoted;
 use xtask::workspace::{Workspace, target_dir_of};
 
-use crate::template::{self, PluginName, Style};
+use crate::template::{self, Origin, PluginName, Style};
 
 #[derive(Args)]
 pub(crate) struct Options {
@@ -16,6 +16,9 @@ pub(crate) struct Options {
     /// The folder to create [default: NAME in the current folder]
     #[arg(long, value_name = "DIR")]
     path: Option<PathBuf>,
+    /// Depend on the version of websocket-plugin that crates.io has, instead of these sources
+    #[arg(long)]
+    registry: bool,
     #[command(flatten)]
     styles: Styles,
 }
@@ -48,11 +51,22 @@ impl Styles {
 }
 
 pub(super) fn new_plugin(options: &Options) -> Result<()> {
-    let Options { name, path, styles } = options;
+    let Options {
+        name,
+        path,
+        registry,
+        styles,
+    } = options;
     let folder = path.clone().unwrap_or_else(|| name.to_string().into());
     let folder =
         absolute(&folder).with_context(|| format!("no such folder: {}", folder.display()))?;
-    template::write(name, styles.style(), &folder, &Workspace::find()?)?;
+    let workspace = Workspace::find()?;
+    let origin = if *registry {
+        Origin::of_registry()
+    } else {
+        Origin::of_checkout(&workspace)?
+    };
+    template::write(name, styles.style(), &origin, &folder, &workspace)?;
 
     let library = target_dir_of(&folder)?.join("release").join(name.library());
     println!(
