@@ -268,9 +268,9 @@ fn given_up(context: &Context) -> Result<()> {
 fn events(context: &Context) -> Result<()> {
     on_all_ways(context, |client| {
         let backend = Backend::new()?;
-        // The first one comes when the callback has completed that the second message began.
-        client.text("later 1 second")?;
-        client.text(format!("ask {} something", backend.port()?))?;
+        // The event is due long before the callback has completed that asked for it.
+        let port = backend.port()?;
+        client.text(format!("later-ask 1 second {port} something"))?;
         let question = backend.question()?;
         client.text("third")?;
         thread::sleep(Duration::from_millis(20));

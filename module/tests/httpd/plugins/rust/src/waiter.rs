@@ -17,6 +17,7 @@ use websocket_plugin::{
 /// * `ask PORT TEXT` asks the server at that port, and tells the client what it says.
 /// * `panic` panics after it has waited.
 /// * `post TEXT` and `later MILLISECONDS TEXT` have an event tell the client the text.
+/// * `later-ask MILLISECONDS TEXT PORT QUESTION` does in one callback what `later` and `ask` do.
 /// * `flood COUNT` sends so many messages of 64 KiB.
 /// * `fill` sends until the queue is full, and `drained` when there is room again.
 /// * `storm` has a task send without end.
@@ -87,16 +88,17 @@ impl AsyncPlugin for Waiter {
         let text = message.as_text().unwrap_or_default();
         let (command, rest) = text.split_once(' ').unwrap_or((text, ""));
         match command {
-            "ask" => {
-                let (port, question) = rest.split_once(' ').ok_or("no port")?;
-                let answer = ask(port.parse()?, question).await?;
-                return Ok(to.send_async(&answer).await?);
-            }
+            "ask" => return answer(to, rest).await,
             "post" => return Ok(to.post::<Self>(Tell(rest.into()))?),
             "later" => {
                 let (delay, text) = rest.split_once(' ').ok_or("no time")?;
-                let delay = Duration::from_millis(delay.parse()?);
-                return Ok(to.after::<Self>(delay, Tell(text.into()))?);
+                return tell_later(to, delay, text);
+            }
+            "later-ask" => {
+                let (delay, rest) = rest.split_once(' ').ok_or("no time")?;
+                let (text, question) = rest.split_once(' ').ok_or("no text")?;
+                tell_later(to, delay, text)?;
+                return answer(to, question).await;
             }
             "flood" => {
                 for _ in 0..rest.parse()? {
@@ -164,6 +166,18 @@ impl AsyncPlugin for Waiter {
             let _ = ask(port, &format!("gone {}", disconnect.code())).await;
         }
     }
+}
+
+fn tell_later(to: &Sender, milliseconds: &str, text: &str) -> Result<(), Close> {
+    let delay = Duration::from_millis(milliseconds.parse()?);
+    Ok(to.after::<Waiter>(delay, Tell(text.into()))?)
+}
+
+/// Asks `PORT QUESTION`, and tells the client the answer.
+async fn answer(to: &Sender, question: &str) -> Result<(), Close> {
+    let (port, question) = question.split_once(' ').ok_or("no port")?;
+    let answer = ask(port.parse()?, question).await?;
+    Ok(to.send_async(&answer).await?)
 }
 
 /// The answer of the server at this port.
