@@ -20,6 +20,7 @@ pub mod environment;
 pub mod error;
 pub mod filtered;
 pub mod filters;
+pub mod gate;
 pub mod generation;
 pub mod guard;
 pub mod lease;

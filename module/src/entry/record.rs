@@ -16,7 +16,7 @@ use crate::httpd::log::{Level, log_server};
 use crate::httpd::pool::Pool;
 use crate::httpd::request::Request;
 use crate::httpd::{
-    bottom, commons, filters, generation, memory, mpm, quota, scoreboard, slot, suspend, sys,
+    bottom, commons, filters, gate, generation, memory, mpm, quota, scoreboard, slot, suspend, sys,
 };
 use crate::plugin;
 use crate::reactor::Reactor;
@@ -280,12 +280,16 @@ unsafe extern "C" fn child_init(pool: *mut sys::apr_pool_t, _server: *mut sys::s
         // No thread may outlive the module's code, which is unmapped when the child exits. Without
         // threads the clean-up runs in a signal handler, which must not take a lock.
         if !mpm::is_threaded() {
+            gate::arm();
             plugin::begin_ticks(shutdown::prepare);
             return pool.before_destroy(|| {
                 plugin::disable_ticks();
                 shutdown::end_from_handler();
                 topics_of_child::disable();
                 flusher::disable();
+                if !gate::close() {
+                    shutdown::end_now();
+                }
             });
         }
         plugin::begin_ticks(|| Ok(()));

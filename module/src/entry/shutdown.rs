@@ -13,7 +13,9 @@ mod termination;
 mod watch;
 
 pub(super) use draining::leave;
-pub(super) use ender::{PATIENCE as PLUGINS_PATIENCE, end_from_handler, prepare, prepare_for};
+pub(super) use ender::{
+    PATIENCE as PLUGINS_PATIENCE, end_from_handler, end_now, prepare, prepare_for,
+};
 
 use std::ffi::{c_char, c_int};
 use std::io;

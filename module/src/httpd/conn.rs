@@ -10,7 +10,7 @@ use std::slice;
 
 use super::error::check;
 use super::socket::Socket;
-use super::{filters, sys};
+use super::{filters, gate, sys};
 
 /// How much free memory the allocator of an idle connection keeps, in bytes. It is one block of the
 /// allocator.
@@ -122,6 +122,7 @@ impl Conn {
 
     /// Keeps httpd from writing to a client that is gone or does not read.
     pub fn abort(&mut self) {
+        let Ok(_entered) = gate::enter() else { return };
         // SAFETY: the connection is live and nobody else uses it (`of_thread`).
         unsafe { (*self.connection).aborted = 1 }
     }

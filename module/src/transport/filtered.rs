@@ -14,6 +14,7 @@ use crate::httpd::bottom::Bottom;
 use crate::httpd::brigades::Input;
 use crate::httpd::conn::Conn;
 use crate::httpd::filtered::FilteredConn;
+use crate::httpd::gate;
 use crate::httpd::socket::Acknowledged;
 
 /// Most bytes passed to the core output filter at a time. They fill one TLS record, and are far
@@ -168,6 +169,7 @@ impl Stream for Filtered {
     }
 
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let _entered = gate::enter()?;
         if let Some(bottom) = self.conn.bottom() {
             bottom.begin_read();
         }
@@ -199,6 +201,7 @@ impl Stream for Filtered {
             Some(_) => SEND_SIZE,
             None => PASS_SIZE,
         };
+        let _entered = gate::enter()?;
         let mut passed = 0;
         let mut takes_more = self.flush()?;
         for piece in bytes.chunks(size) {
@@ -221,6 +224,7 @@ impl Stream for Filtered {
     }
 
     fn flush(&mut self) -> io::Result<bool> {
+        let _entered = gate::enter()?;
         if !self.conn.flush_core()? {
             return Ok(false);
         }

@@ -103,9 +103,14 @@ pub(in crate::entry) fn end_from_handler() {
         return;
     }
     if ask(&ender.stream) != Some(ENDED) {
-        // SAFETY: this ends the process and runs nothing, so that no thread finds anything gone.
-        unsafe { libc::_exit(0) }
+        end_now();
     }
+}
+
+/// Ends the process without freeing what its threads may use. A signal handler may call it.
+pub(in crate::entry) fn end_now() -> ! {
+    // SAFETY: this ends the process and runs nothing, so that no thread finds anything gone.
+    unsafe { libc::_exit(0) }
 }
 
 /// The answer of the thread. Uses nothing but system calls.

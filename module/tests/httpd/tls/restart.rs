@@ -2,39 +2,48 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::mpsc::channel;
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, ensure};
 use xtask::httpd::Httpd;
-use xtask::server_root::Mpm;
+use xtask::server_root::{Mpm, ServerRoot};
 
 use super::TlsClient;
+use crate::rust::location;
 use crate::support::frame::masked;
 use crate::support::journal::Journal;
 use crate::support::server::ensure_healthy;
-use crate::support::{Client, Context, Frame, Handshake, Opcode, cases, wait_until};
+use crate::support::{Client, Context, Frame, Handshake, Opcode, PATIENCE, cases, wait_until};
 
 cases! {
     "TLS: a hard restart ends open connections, with 1012 if threads serve them" => hard,
     "TLS: a graceful restart under traffic keeps open connections" => graceful,
+    "TLS: threads of a plugin that send while a child ends crash nothing" => storm,
 }
 
 /// The longest time that an old child may take to end, and additional time because of other tests.
 const GONE_WITHIN: Duration = Duration::from_secs(5 + 2);
 
+/// How many children of prefork there are at least.
+const CROWD: usize = 8;
+
 fn start(context: &Context) -> Result<Httpd> {
+    configured(context)?.start()
+}
+
+fn configured(context: &Context) -> Result<ServerRoot> {
     // Enough from the start, because httpd starts only one more per second at first.
     let processes = match context.mpm {
         Mpm::Prefork => "StartServers 8\n",
         Mpm::Event | Mpm::Worker => "",
     };
-    context
+    Ok(context
         .root()?
         .tls_port(xtask::port::free_port()?)
         .config(context.plugins().locations())
-        .config(processes)
-        .start()
+        .config(processes))
 }
 
 fn hard(context: &Context) -> Result<()> {
@@ -139,6 +148,36 @@ fn talk(
         ensure!(frame.payload == message.as_bytes(), "{frame:?}");
         answers.fetch_add(1, Ordering::Relaxed);
     }
+}
+
+fn storm(context: &Context) -> Result<()> {
+    let plugin = location(context, "/hermit", "hermit", "");
+    let httpd = configured(context)?.config(plugin).start()?;
+    for _ in 0..5 {
+        let (mut readers, (told, tells)) = (Vec::new(), channel());
+        for _ in 0..CROWD {
+            let mut client = Client::open_tls(&httpd, &Handshake::to("/hermit"))?;
+            client.text("texts 1000000")?;
+            let told = told.clone();
+            readers.push(thread::spawn(move || {
+                client.expect_text("text 0")?;
+                told.send(())?;
+                // The end may cut a TLS record into pieces.
+                while client.frame().is_ok() {}
+                Ok(())
+            }));
+        }
+        for _ in 0..CROWD {
+            tells.recv_timeout(PATIENCE).context("nothing comes")?;
+        }
+        httpd.restart()?;
+        readers
+            .into_iter()
+            .try_for_each(|reader: JoinHandle<Result<()>>| {
+                reader.join().expect("it does not panic")
+            })?;
+    }
+    ensure_healthy(&httpd.error_log()?)
 }
 
 fn graceful(context: &Context) -> Result<()> {
