@@ -79,7 +79,8 @@ impl Limit {
         })
     }
 
-    fn remedy(&self) -> String {
+    /// How to raise it.
+    pub(crate) fn remedy(&self) -> String {
         let in_envvars =
             |file: &Path| format!("write {VARIABLE}='ulimit -n 65536' into {}", file.display());
         let in_unit = |unit: &str| {

@@ -1,5 +1,6 @@
 //! Examines the httpd of this machine, without asking it for anything over the network.
 
+mod capacity;
 mod denials;
 mod process;
 mod sites;
@@ -7,6 +8,7 @@ mod sites;
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use self::capacity::Capacity;
 use crate::control::{Control, Verdict};
 use crate::descriptors::Limit;
 use crate::directives::{self, uses};
@@ -57,7 +59,11 @@ fn accepted(control: &Control, url: Option<&Url>, said: &str) -> Examination {
     let settings = control.dump("RUN_CFG").unwrap_or_default();
     let modules = control.dump("MODULES").unwrap_or_default();
     let is_loaded = modules.contains("websocket_module");
-    let mut findings = vec![mpm(&modules)];
+    let mpm = modules
+        .split_whitespace()
+        .find_map(|word| word.strip_prefix("mpm_")?.strip_suffix("_module"))
+        .unwrap_or("unknown");
+    let mut findings = vec![about_mpm(mpm)];
     findings.push(if is_loaded {
         Finding::good("the configuration loads the module")
     } else {
@@ -73,7 +79,9 @@ fn accepted(control: &Control, url: Option<&Url>, said: &str) -> Examination {
     let pid = pid_file.and_then(|file| process::running(&file));
     findings.extend(process::examine(pid, is_loaded));
     let conf_dir = setting(&settings, "ServerRoot").unwrap_or_default();
-    findings.extend(open_files(pid, &conf_dir));
+    let capacity = Capacity::read(&files, mpm);
+    findings.push(capacity.finding());
+    findings.extend(open_files(pid, &conf_dir).map(|limit| capacity.with(&limit)));
     Examination {
         findings,
         error_log: setting(&settings, "Main ErrorLog"),
@@ -88,16 +96,12 @@ fn setting(settings: &str, name: &str) -> Option<PathBuf> {
     Some(value.trim().trim_matches('"').into())
 }
 
-fn mpm(modules: &str) -> Finding {
-    let name = modules
-        .split_whitespace()
-        .find_map(|word| word.strip_prefix("mpm_")?.strip_suffix("_module"));
+fn about_mpm(name: &str) -> Finding {
     let needs = match name {
-        Some("event") => return Finding::good("the MPM is event: a WebSocket holds no thread"),
-        Some("prefork") => "holds a process",
+        "event" => return Finding::good("the MPM is event: a WebSocket holds no thread"),
+        "prefork" => "holds a process",
         _ => "holds a thread",
     };
-    let name = name.unwrap_or("unknown");
     Finding::note(format!(
         "the MPM is {name}: each WebSocket {needs} while it is open"
     ))
@@ -163,13 +167,9 @@ fn has_directive(file: &Path, name: &str, value: &str) -> bool {
     })
 }
 
-fn open_files(pid: Option<u32>, conf_dir: &Path) -> Option<Finding> {
+fn open_files(pid: Option<u32>, conf_dir: &Path) -> Option<Limit> {
     let of_process = pid.and_then(|pid| Limit::of_process(pid).ok());
-    let limit = of_process.or_else(|| Limit::at_start(conf_dir))?;
-    Some(match limit.advice() {
-        Some(advice) => Finding::note(advice),
-        None => Finding::good(limit.to_string()),
-    })
+    of_process.or_else(|| Limit::at_start(conf_dir))
 }
 
 #[cfg(test)]

@@ -69,6 +69,10 @@ fn not_answered(attempt: &Attempt<'_>, failure: &Failure) -> Finding {
                  that is valid today, with the intermediate certificates behind it. For a \
                  certificate of your own authority, use --ca.",
             ),
+        Failure::Alert(reason) => wrong(format!("the server refuses TLS: {reason}")).remedy(
+            "`SSLVerifyClient require` asks for a certificate of the client. Browsers send one if \
+             the user has it. Otherwise look at SSLProtocol, and at the server's names.",
+        ),
         Failure::NoTls(reason) => wrong(format!("no TLS at this port: {reason}")).remedy(
             "Use ws:// or the port of TLS; or write `SSLEngine on` into the virtual host of this \
              port.",

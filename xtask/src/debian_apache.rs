@@ -101,6 +101,12 @@ impl DebianApache {
             text += &format!("export APACHE_{variable}_DIR={}\n", folder.display());
         }
         text += &format!("export APACHE_PID_FILE={}\n", self.pid_file().display());
+        // Only root can give folders to www-data.
+        for (variable, option) in [("USER", "-un"), ("GROUP", "-gn")] {
+            text += &format!(
+                "if [ $(id -u) -ne 0 ]; then export APACHE_RUN_{variable}=$(id {option}); fi\n"
+            );
+        }
         fs::write(envvars, text)?;
         Ok(())
     }

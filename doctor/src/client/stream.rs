@@ -25,6 +25,8 @@ pub enum Failure {
     Ended,
     /// The server's certificate is not valid for this name, or nobody known has signed it.
     Certificate(String),
+    /// The server ends the handshake of TLS.
+    Alert(String),
     /// The server does not speak TLS, or none that this client knows.
     NoTls(String),
     /// What came is no response of HTTP.
@@ -41,6 +43,7 @@ impl From<io::Error> for Failure {
         {
             return match tls {
                 rustls::Error::InvalidCertificate(_) => Self::Certificate(tls.to_string()),
+                rustls::Error::AlertReceived(alert) => Self::Alert(format!("{alert:?}")),
                 _ => Self::NoTls(tls.to_string()),
             };
         }

@@ -21,6 +21,9 @@ impl Installation {
         change: impl FnOnce() -> Result<()>,
     ) -> Result<()> {
         let control = self.control()?;
+        if control.is_none() && !self.is_for_package() {
+            println!("no apachectl here, so nothing checks the configuration");
+        }
         if let Some(control) = &control
             && let Verdict::Bad(reason) = control.check()?
         {
@@ -45,7 +48,7 @@ impl Installation {
         bail!("{error:#}\nAll files are as they were before.");
     }
 
-    /// `apachectl`, unless there is no configuration that it could check.
+    /// `apachectl`, if it is installed, and the files are not for a package.
     ///
     /// # Errors
     /// This user may not run it.
@@ -54,7 +57,6 @@ impl Installation {
             return Ok(None);
         }
         let Some(apachectl) = &self.tools.apachectl else {
-            println!("no apachectl here, so nothing checks the configuration");
             return Ok(None);
         };
         let command = self.privileges.command(&apachectl.to_string_lossy())?;
