@@ -11,6 +11,7 @@ mod doctor;
 mod fuzz;
 pub(crate) mod install;
 mod new_plugin;
+mod package;
 mod run;
 mod setup;
 #[cfg(target_os = "linux")]
@@ -88,6 +89,11 @@ pub(crate) enum Command {
     /// Reads the configuration with apachectl, looks at the running process, and opens the
     /// WebSocket of the URL as a page does. The exit code is 0 if nothing is wrong.
     Doctor(doctor::Options),
+    /// Make packages of the module, its plugins and what authors of plugins need
+    ///
+    /// They go to target/packages, with the list of what is linked (SBOM) and SHA256SUMS. The same
+    /// commit gives the same bytes.
+    Package(package::Options),
     /// Start this machine's Apache (apachectl start)
     Start,
     /// Stop this machine's Apache (apachectl stop)
@@ -116,6 +122,7 @@ impl Command {
             Self::Install(options) => install::install(options),
             Self::Uninstall(options) => uninstall::uninstall(options),
             Self::Doctor(options) => doctor::doctor(options),
+            Self::Package(options) => package::package(options),
             Self::Start => control::apachectl("start"),
             Self::Stop => control::apachectl("stop"),
             Self::Restart => control::apachectl("restart"),

@@ -7,6 +7,7 @@ mod bench;
 mod commands;
 mod fuzz;
 mod installation;
+mod package;
 mod packages;
 mod privileges;
 #[cfg(target_os = "linux")]
@@ -102,6 +103,11 @@ mod tests {
             ),
             ("doctor www.example.com/echo", false),
             ("doctor --remote", false),
+            ("package deb rpm tar --revision 2 --out made", true),
+            ("package deb --libraries target/debug", true),
+            ("package deb --revision 0", false),
+            ("package", false),
+            ("package zip", false),
             ("start", true),
             ("stop", true),
             ("restart", true),

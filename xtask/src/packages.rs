@@ -12,6 +12,7 @@ use xtask::command::run;
 
 #[cfg(target_os = "linux")]
 use crate::asan_runtime;
+use crate::package::Format;
 use crate::privileges::Privileges;
 
 /// A requirement of building or testing, and the packages that provide it.
@@ -86,10 +87,24 @@ const PYTHON: [Need; 1] = [Need {
     homebrew: &["python3"],
 }];
 
-/// The tests behind a proxy, and those with a network of their own, need them; without them they
-/// are skipped. Debian's packages of proxies start services, which are not wanted on a developer's
-/// machine.
-const FOR_CI: [Need; 5] = [
+/// The tests behind a proxy, those with a network of their own, and those of packages need them;
+/// without them they are skipped. Debian's packages of proxies start services, which are not wanted
+/// on a developer's machine.
+const FOR_CI: [Need; 6] = [
+    Need {
+        what: "the tools that check packages",
+        is_met: has_package_checks,
+        debian: &[
+            "binutils",
+            "dpkg-dev",
+            "lintian",
+            "mmdebstrap",
+            "pkg-config",
+            "rpm",
+        ],
+        fedora: &["dpkg-dev", "lintian", "mmdebstrap", "pkgconf", "rpm-build"],
+        homebrew: &["dpkg", "pkgconf", "rpm"],
+    },
     Need {
         what: "the command ip",
         is_met: has_ip,
@@ -126,6 +141,24 @@ const FOR_CI: [Need; 5] = [
         homebrew: &["haproxy"],
     },
 ];
+
+/// `cargo xtask package deb` needs it.
+const DEB: [Need; 1] = [Need {
+    what: "the tools for packages of Debian",
+    is_met: has_dpkg_tools,
+    debian: &["binutils", "dpkg-dev"],
+    fedora: &["dpkg-dev"],
+    homebrew: &["dpkg"],
+}];
+
+/// `cargo xtask package rpm` needs it.
+const RPM: [Need; 1] = [Need {
+    what: "rpmbuild",
+    is_met: has_rpmbuild,
+    debian: &["rpm"],
+    fedora: &["rpm-build"],
+    homebrew: &["rpm"],
+}];
 
 /// Only some tests need it, and they can be skipped.
 const BROWSER: [Need; 1] = [Need {
@@ -189,6 +222,21 @@ pub(crate) fn install_more_in_ci() -> Result<()> {
         Some(_) => install(&FOR_CI),
         None => Ok(()),
     }
+}
+
+/// Installs the tools that make packages of these formats.
+///
+/// # Errors
+/// As [`install_missing`].
+pub(crate) fn install_for_packages(formats: &[Format]) -> Result<()> {
+    for format in formats {
+        match format {
+            Format::Deb => install(&DEB)?,
+            Format::Rpm => install(&RPM)?,
+            Format::Tar => {}
+        }
+    }
+    Ok(())
 }
 
 /// Installs the browser for the tests, unless the tests with a browser are off.
@@ -411,6 +459,24 @@ fn has_redis() -> bool {
 
 fn has_nats() -> bool {
     which(Kind::Nats.program()).is_some()
+}
+
+fn has_dpkg_tools() -> bool {
+    ["dpkg-deb", "dpkg-shlibdeps", "strip"]
+        .into_iter()
+        .all(|program| which(program).is_some())
+}
+
+fn has_rpmbuild() -> bool {
+    which("rpmbuild").is_some()
+}
+
+fn has_package_checks() -> bool {
+    has_dpkg_tools()
+        && has_rpmbuild()
+        && ["lintian", "mmdebstrap", "pkg-config"]
+            .into_iter()
+            .all(|program| which(program).is_some())
 }
 
 fn has_browser() -> bool {

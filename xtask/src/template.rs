@@ -184,10 +184,17 @@ impl Origin {
     /// # Errors
     /// Their path cannot be written into a manifest.
     pub(crate) fn of_checkout(workspace: &Workspace) -> Result<Self> {
-        let folder = workspace.root().join("plugin-core");
+        Self::of_folder(&workspace.root().join("plugin-core"))
+    }
+
+    /// The sources in a folder.
+    ///
+    /// # Errors
+    /// As [`Origin::of_checkout`].
+    pub(crate) fn of_folder(folder: &Path) -> Result<Self> {
         let path = folder
             .to_str()
-            .context("the path of this checkout is not UTF-8")?;
+            .with_context(|| format!("the path {} is not UTF-8", folder.display()))?;
         Ok(Self(format!("path = {}", toml_string(path))))
     }
 

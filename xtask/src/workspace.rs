@@ -66,6 +66,19 @@ impl Workspace {
         self.root().join("plugin-core/include")
     }
 
+    /// What Cargo says of the workspace's packages and of their dependencies for `target`.
+    ///
+    /// # Errors
+    /// Cargo fails: for example, `Cargo.lock` is not up to date.
+    pub fn resolved_metadata(&self, target: &str) -> Result<Metadata> {
+        MetadataCommand::new()
+            .cargo_path(cargo_program())
+            .manifest_path(self.root().join("Cargo.toml"))
+            .other_options(["--locked", "--filter-platform", target].map(str::to_owned))
+            .exec()
+            .context("cannot read the dependencies")
+    }
+
     /// The server root of `cargo xtask run`.
     #[must_use]
     pub fn server_root(&self) -> PathBuf {
@@ -145,11 +158,7 @@ pub fn module_library() -> Result<PathBuf> {
 /// The caller is not a test run by Cargo, or the library has not been built.
 pub fn built_library(name: &str) -> Result<PathBuf> {
     let test = env::current_exe()?;
-    let name = format!(
-        "{}{name}{}",
-        env::consts::DLL_PREFIX,
-        env::consts::DLL_SUFFIX
-    );
+    let name = library_file(name);
     // The test is target/debug/deps/NAME-HASH. Cargo puts its latest libraries next to it.
     let mut folders = test
         .ancestors()
@@ -163,6 +172,15 @@ pub fn built_library(name: &str) -> Result<PathBuf> {
             test.display()
         )
     })
+}
+
+/// The file of the shared library of the crate `name`.
+fn library_file(name: &str) -> String {
+    format!(
+        "{}{name}{}",
+        env::consts::DLL_PREFIX,
+        env::consts::DLL_SUFFIX
+    )
 }
 
 fn metadata(manifest: &Path) -> Result<Metadata> {

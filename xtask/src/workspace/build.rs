@@ -1,5 +1,7 @@
 //! Builds shared libraries with Cargo, which reports their paths.
 
+mod shipping;
+
 use std::env;
 use std::io::BufReader;
 use std::path::{Path, PathBuf};
@@ -8,7 +10,7 @@ use std::process::{Command, Stdio};
 use anyhow::{Context, Result, ensure};
 use cargo_metadata::{Artifact, CrateType, Message, Package, Target};
 
-use super::{Library, MODULE, Workspace, built_library};
+use super::{Library, MODULE, Workspace, built_library, library_file};
 
 /// The Cargo profile of a build.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -50,12 +52,44 @@ impl Workspace {
         self.build_library(Path::new(MODULE), profile)
     }
 
+    /// Builds the module and every example plugin in Rust for other machines: optimised, and with
+    /// paths in them that do not depend on the folders of this one. They are built in a target
+    /// folder of their own, because Cargo would otherwise build all others again.
+    ///
+    /// # Errors
+    /// The build fails. Cargo has printed the reason.
+    pub fn build_libraries_to_ship(&self) -> Result<Vec<Library>> {
+        let mut command = self.cargo();
+        shipping::neutral_paths(&mut command, self.root(), self.target_dir());
+        command.env("CARGO_TARGET_DIR", self.target_dir().join("shipped"));
+        self.build_with(command, Profile::Release, is_served)
+    }
+
     /// The module and every example plugin in Rust, as Cargo built them for the calling integration
     /// test.
     ///
     /// # Errors
     /// As [`built_library`].
     pub fn built_libraries(&self) -> Result<Vec<Library>> {
+        self.served_libraries(built_library)
+    }
+
+    /// The module and every example plugin in Rust that Cargo built into `folder`, such as
+    /// `target/debug`.
+    ///
+    /// # Errors
+    /// One is missing.
+    pub fn libraries_in(&self, folder: &Path) -> Result<Vec<Library>> {
+        self.served_libraries(|name| {
+            let file = folder.join(library_file(name));
+            ensure!(file.is_file(), "no {}", file.display());
+            Ok(file)
+        })
+    }
+
+    /// The module and every example plugin in Rust, with the path that `find` has for the name of
+    /// their target.
+    fn served_libraries(&self, find: impl Fn(&str) -> Result<PathBuf>) -> Result<Vec<Library>> {
         let libraries = self.metadata.workspace_packages().into_iter();
         let libraries = libraries.filter_map(|package| {
             let source = self.folder(package.manifest_path.as_std_path())?;
@@ -65,15 +99,36 @@ impl Workspace {
         let library = |(source, name): (&Path, &String)| {
             Ok(Library {
                 source: source.to_owned(),
-                path: built_library(name)?,
+                path: find(name)?,
             })
         };
         libraries.map(library).collect()
     }
 
+    /// The names of the packages of the module and of every example plugin in Rust.
+    #[must_use]
+    pub fn served_packages(&self) -> Vec<String> {
+        let packages = self.metadata.workspace_packages().into_iter();
+        packages
+            .filter(|package| {
+                let folder = self.folder(package.manifest_path.as_std_path());
+                folder.is_some_and(is_served) && package.targets.iter().any(is_cdylib)
+            })
+            .map(|package| package.name.to_string())
+            .collect()
+    }
+
     /// Builds the packages that have a shared library and whose folder is `wanted`.
     fn build(&self, profile: Profile, wanted: impl Fn(&Path) -> bool) -> Result<Vec<Library>> {
-        let mut command = self.cargo();
+        self.build_with(self.cargo(), profile, wanted)
+    }
+
+    fn build_with(
+        &self,
+        mut command: Command,
+        profile: Profile,
+        wanted: impl Fn(&Path) -> bool,
+    ) -> Result<Vec<Library>> {
         command.args(["build", "--lib"]);
         if profile == Profile::Release {
             command.arg("--release");

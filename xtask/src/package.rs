@@ -1,0 +1,102 @@
+//! Packages for others to install: `.deb`, `.rpm` and `.tar.gz`.
+//!
+//! [`contents`] lists the files once, with [`Places`] for the folders of each system. Each
+//! format has a file that makes a package of them. The same commit gives the same bytes, in
+//! whichever folder it is built: times come from [`Release::epoch`], owners and modes are fixed,
+//! and the compiler is told to write other paths than those of this machine.
+
+mod contents;
+mod copyright;
+mod crates;
+mod deb;
+mod dependencies;
+mod directives;
+mod format;
+mod item;
+mod libraries;
+mod places;
+mod release;
+mod rpm;
+mod sbom;
+mod settings;
+mod sums;
+mod tar;
+mod texts;
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result};
+use xtask::workspace::Workspace;
+
+use self::dependencies::Dependencies;
+pub(crate) use self::format::Format;
+use self::item::Item;
+pub(crate) use self::libraries::Libraries;
+use self::places::Places;
+pub(crate) use self::release::Release;
+
+/// What packages are made of.
+pub(crate) struct Ingredients<'a> {
+    pub(crate) workspace: &'a Workspace,
+    pub(crate) release: &'a Release,
+    pub(crate) libraries: &'a Libraries,
+    dependencies: Dependencies,
+}
+
+impl<'a> Ingredients<'a> {
+    /// Finds out what is linked into the libraries.
+    pub(crate) fn new(
+        workspace: &'a Workspace,
+        release: &'a Release,
+        libraries: &'a Libraries,
+    ) -> Result<Self> {
+        Ok(Self {
+            workspace,
+            release,
+            libraries,
+            dependencies: Dependencies::of(workspace)?,
+        })
+    }
+}
+
+/// The files of a package for those who serve plugins, and of one for those who write them.
+struct Contents {
+    module: Vec<Item>,
+    development: Vec<Item>,
+}
+
+/// Makes packages in `folder`, with a list of what is linked (SBOM) and the hashes of all of these
+/// files. Returns their paths.
+///
+/// # Errors
+/// A tool that a format needs is missing or fails, or a file cannot be read or written.
+pub(crate) fn make(
+    formats: &[Format],
+    ingredients: &Ingredients<'_>,
+    folder: &Path,
+) -> Result<Vec<PathBuf>> {
+    fs::create_dir_all(folder).with_context(|| format!("cannot create {}", folder.display()))?;
+    let folder = folder.canonicalize()?;
+    let mut made = Vec::new();
+    for format in formats {
+        let places = Places::of(*format);
+        let contents = Contents {
+            module: contents::module(&places, ingredients)?,
+            development: contents::development(&places, ingredients)?,
+        };
+        made.extend(match format {
+            Format::Deb => deb::make(&contents, ingredients.release, &folder)?,
+            Format::Rpm => rpm::make(&contents, ingredients.release, &folder)?,
+            Format::Tar => vec![tar::make(&contents, ingredients.release, &folder)?],
+        });
+    }
+    let sbom = folder.join(format!(
+        "mod_websocket-{}.cdx.json",
+        ingredients.release.version
+    ));
+    fs::write(&sbom, sbom::text(ingredients)?)?;
+    made.push(sbom);
+    made.push(sums::write(&made, &folder)?);
+    Ok(made)
+}

@@ -1,0 +1,57 @@
+//! The packages that libraries need, as Debian's own tools find them.
+
+use std::ffi::OsStr;
+use std::fs;
+use std::process::Command;
+
+use anyhow::{Context, Result};
+use tempfile::TempDir;
+use xtask::apache::Apache;
+use xtask::command::output_of;
+
+use super::super::{Item, item};
+
+/// The value of `Depends` for the libraries among `items`: those that they are linked with, and the
+/// interface of httpd that they are built for.
+///
+/// # Errors
+/// `dpkg-shlibdeps` is missing or fails, or httpd's headers are.
+pub(crate) fn of_libraries(items: &[Item]) -> Result<String> {
+    let folder = TempDir::new()?;
+    let libraries: Vec<_> = items
+        .iter()
+        .filter(|item| item.target.extension() == Some(OsStr::new("so")))
+        .collect();
+    for library in &libraries {
+        item::stage(std::slice::from_ref(*library), folder.path())?;
+    }
+    // The tool reads the file of a source package.
+    let debian = folder.path().join("debian");
+    fs::create_dir(&debian)?;
+    fs::write(
+        debian.join("control"),
+        "Source: mod-websocket\n\nPackage: libapache2-mod-websocket\nArchitecture: any\n",
+    )?;
+    let mut tool = Command::new("dpkg-shlibdeps");
+    tool.args(["-O", "--warnings=0"]).current_dir(folder.path());
+    for library in libraries {
+        let path = library.target.strip_prefix("/").unwrap_or(&library.target);
+        tool.arg("-e").arg(path);
+    }
+    let output = output_of(&mut tool)?;
+    let linked = output
+        .strip_prefix("shlibs:Depends=")
+        .with_context(|| format!("dpkg-shlibdeps says {output}"))?;
+    Ok(format!("{}, {linked}", interface()?))
+}
+
+/// The package that stands for the version of httpd's interface.
+fn interface() -> Result<String> {
+    let header = Apache::find()?.include_dir.join("ap_mmn.h");
+    let text =
+        fs::read_to_string(&header).with_context(|| format!("cannot read {}", header.display()))?;
+    let mut lines = text.lines();
+    let number = lines.find_map(|line| line.strip_prefix("#define MODULE_MAGIC_NUMBER_MAJOR "));
+    let number = number.context("ap_mmn.h has no version")?.trim();
+    Ok(format!("apache2-api-{number}"))
+}

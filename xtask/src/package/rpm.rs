@@ -1,0 +1,96 @@
+//! Packages for Fedora and its relatives.
+
+use std::fmt::Write as _;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use anyhow::{Context, Result};
+use tempfile::TempDir;
+use xtask::command::output_of;
+
+use super::release::SOURCE_DATE_EPOCH;
+use super::{Contents, Item, Release, item};
+
+/// The description of both packages, for `rpmbuild`.
+const SPEC: &str = include_str!("../../package/mod_websocket.spec");
+
+/// Makes both packages in `folder`.
+///
+/// # Errors
+/// `rpmbuild` is missing or fails, or a file cannot be written.
+pub(crate) fn make(contents: &Contents, release: &Release, folder: &Path) -> Result<Vec<PathBuf>> {
+    let work = TempDir::new()?;
+    let tree = work.path().join("tree");
+    item::stage(&contents.module, &tree)?;
+    item::stage(&contents.development, &tree)?;
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+    let mut module = listed(&contents.module)?;
+    for name in ["LICENSE", "CHANGELOG.md"] {
+        let target = format!("/usr/share/doc/mod_websocket/{name}");
+        let legal = [Item::copy(&root.join(name), target)?];
+        item::stage(&legal, &tree)?;
+        module += &listed(&legal)?;
+    }
+    let spec = SPEC
+        .replace("{{version}}", &release.version)
+        .replace("{{revision}}", &release.revision.to_string())
+        .replace("{{packager}}", &release.maintainer)
+        .replace("{{tree}}", &tree.display().to_string())
+        .replace("{{module}}", &module)
+        .replace("{{development}}", &listed(&contents.development)?);
+    let file = work.path().join("mod_websocket.spec");
+    fs::write(&file, spec)?;
+    rpmbuild(&file, work.path(), release)?;
+    collected(&work.path().join("made"), folder)
+}
+
+/// The lines of `%files`.
+fn listed(items: &[Item]) -> Result<String> {
+    let mut lines = String::new();
+    for item in items {
+        let kind = if item.is_settings {
+            "%config(noreplace) "
+        } else {
+            ""
+        };
+        writeln!(
+            lines,
+            "%attr({:o}, root, root) {kind}\"{}\"",
+            item.mode,
+            item.target.display()
+        )?;
+    }
+    Ok(lines)
+}
+
+fn rpmbuild(spec: &Path, work: &Path, release: &Release) -> Result<()> {
+    let define = |name: &str, value: &str| ["--define".to_owned(), format!("{name} {value}")];
+    let work = work.to_string_lossy();
+    let mut command = Command::new("rpmbuild");
+    command
+        .arg("-bb")
+        .args(define("_topdir", &format!("{work}/top")))
+        .args(define("_rpmdir", &format!("{work}/made")))
+        .args(define("_buildhost", "localhost"))
+        .args(define("use_source_date_epoch_as_buildtime", "1"))
+        .args(define("clamp_mtime_to_source_date_epoch", "1"))
+        .arg(spec)
+        .env(SOURCE_DATE_EPOCH, release.epoch.to_string())
+        .stdin(Stdio::null());
+    output_of(&mut command).context("packages for Fedora are made by rpmbuild")?;
+    Ok(())
+}
+
+/// Moves the packages from the folders for each architecture to `folder`.
+fn collected(made: &Path, folder: &Path) -> Result<Vec<PathBuf>> {
+    let pattern = glob::Pattern::escape(&made.to_string_lossy()) + "/*/*.rpm";
+    let mut packages = Vec::new();
+    for package in glob::glob(&pattern)? {
+        let package = package?;
+        let target = folder.join(package.file_name().context("no name")?);
+        fs::copy(package, &target)?;
+        packages.push(target);
+    }
+    Ok(packages)
+}
