@@ -120,6 +120,30 @@ fn the_second_hour_quotes_the_plugin_that_it_reads() -> Result<()> {
 }
 
 #[test]
+fn the_questions_of_administrators_are_answered_within_two_clicks() -> Result<()> {
+    let summary = fs::read_to_string(root().join(SUMMARY))?;
+    ensure!(summary.contains("(faq.md)"), "the first click");
+    let page = Page::read(root(), "docs/src/faq.md")?;
+    for question in [
+        "403 behind nginx",
+        "How many WebSockets",
+        "at logrotate",
+        "who is connected",
+        "one greedy client",
+        "an old C plugin",
+    ] {
+        let mut sections = page.text.split("\n## ");
+        let section = sections.find(|it| it.lines().next().unwrap_or_default().contains(question));
+        let section = section.with_context(|| format!("no question with `{question}`"))?;
+        ensure!(
+            section.contains("](") && section.lines().count() > 2,
+            "{section}"
+        );
+    }
+    Ok(())
+}
+
+#[test]
 fn the_figures_in_readme_were_measured() -> Result<()> {
     let readme = Page::read(root(), "README.md")?;
     let results = Page::read(root(), "module/benches/RESULTS.md")?;

@@ -79,8 +79,9 @@ fn remaining_uses(installation: &Installation) -> Result<Vec<Use>> {
         }
     }
     if installation.layout == Layout::Plain {
-        // `deactivate` comments this line out.
-        remaining.retain(|it| !it.text.starts_with("LoadModule"));
+        // `apxs` comments out the line in this file.
+        let main = installation.apache.conf_dir.join("httpd.conf");
+        remaining.retain(|it| it.file != main || !it.text.starts_with("LoadModule"));
     }
     Ok(remaining)
 }

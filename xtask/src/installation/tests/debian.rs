@@ -156,6 +156,25 @@ fn a_running_apache_gets_the_module_and_loses_it_without_a_trace() -> Result<()>
 }
 
 #[test]
+fn the_folder_of_a_package_gets_the_files_whatever_this_machine_has() -> Result<()> {
+    let (folder, libraries) = (TempDir::new()?, TempDir::new()?);
+    let installation = installation(folder.path())?;
+    put_in(&installation, &built(libraries.path())?, false, false)?;
+    for file in [
+        installation.module(),
+        installation.example("echo"),
+        installation.header(),
+    ] {
+        ensure!(
+            file.starts_with(folder.path()) && file.is_file(),
+            "{}",
+            file.display()
+        );
+    }
+    Ok(())
+}
+
+#[test]
 fn nothing_changes_if_httpd_rejects_its_configuration_already() -> Result<()> {
     let Some((debian, installation, _folder, built)) = fixture()? else {
         return Ok(());
