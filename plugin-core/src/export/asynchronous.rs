@@ -2,11 +2,14 @@
 
 mod delivery;
 mod exit;
+mod finishing;
 mod late;
 mod mailbox;
 mod runner;
 mod runtime;
 mod task;
+#[cfg(test)]
+mod tests;
 
 pub use runtime::Runtime;
 
@@ -17,6 +20,7 @@ use crate::{
     Sender,
 };
 use delivery::{Delivery, Posted};
+use finishing::Ticket;
 use late::{Entry, Late};
 use mailbox::{Pushed, Rest};
 use runner::Runner;
@@ -118,8 +122,10 @@ impl<T: AsyncExported> Plugin for Async<T> {
         } else {
             Rest::Dropped
         };
+        let is_handled = rest == Rest::Handled;
         let end = End {
             disconnect,
+            finishing: is_handled.then(|| Self::finishing(&served.link)).flatten(),
             counted: self.counted(&served.link),
         };
         let limit = Instant::now() + FINISH;
@@ -165,6 +171,25 @@ impl<T: AsyncExported> Async<T> {
             Entry::new(Arc::clone(&self.late), task.clone()),
             Entry::new(&T::runtime().late, task),
         )
+    }
+
+    /// Counts a connection that the client has closed, if something is left of it to handle.
+    fn finishing(link: &Arc<Link>) -> Option<Ticket> {
+        if !link.mailbox.has_rest() {
+            return None;
+        }
+        let task: Weak<Link> = Arc::downgrade(link);
+        let finishing = &T::runtime().finishing;
+        let (ticket, dropped) = finishing.enter(link.mailbox.bytes(), task);
+        if dropped.is_to_log {
+            Scope::detached(&T::slot().source).warn(&format!(
+                "messages of clients that have closed their connections are dropped: more than {} \
+                 such clients, or 16 MiB, wait for callbacks; this is logged once a minute",
+                finishing::MOST_CONNECTIONS
+            ));
+        }
+        dropped.hurry();
+        Some(ticket)
     }
 
     fn handle(&self) -> Result<&Handle, NoRuntime> {

@@ -48,6 +48,8 @@ struct Inner<M, F, E> {
     bytes: usize,
     /// The bytes of the message that the task handles.
     handled: usize,
+    /// The task handles something.
+    is_in_callback: bool,
     /// Absent while a thread runs it, and when it has completed.
     task: Option<F>,
     /// The task has found the queue empty, and waits for a message.
@@ -63,6 +65,8 @@ struct Inner<M, F, E> {
     is_cut: bool,
     /// The task is at the last callback.
     is_last: bool,
+    /// The task has to come to its last callback as soon as the connection has ended.
+    is_hurried: bool,
     /// When the runtime cuts the callback short.
     limit: Option<Instant>,
     /// No more messages are wanted.
@@ -101,6 +105,7 @@ impl<M: Content, F, E> Mailbox<M, F, E> {
                 queue: VecDeque::new(),
                 bytes: 0,
                 handled: 0,
+                is_in_callback: false,
                 task: None,
                 is_idle: false,
                 again: false,
@@ -109,6 +114,7 @@ impl<M: Content, F, E> Mailbox<M, F, E> {
                 has_ended: false,
                 is_cut: false,
                 is_last: false,
+                is_hurried: false,
                 limit: None,
                 is_shut: false,
                 is_finished: false,
@@ -159,6 +165,12 @@ impl<M: Content, F, E> Mailbox<M, F, E> {
         }
     }
 
+    /// Whether a message waits, or a callback has not completed.
+    pub(crate) fn has_rest(&self) -> bool {
+        let inner = self.lock();
+        inner.is_in_callback || inner.queue.iter().any(M::is_message)
+    }
+
     /// The bytes of the messages that wait, and of the one that the task handles.
     pub(crate) fn bytes(&self) -> usize {
         self.lock().bytes
@@ -183,6 +195,7 @@ impl<M: Content, F, E> Mailbox<M, F, E> {
         inner.bytes -= mem::take(&mut inner.handled);
         let next = inner.queue.pop_front();
         inner.handled = next.as_ref().map_or(0, Content::weight);
+        inner.is_in_callback = next.is_some();
         let has_room = inner.queue.len() <= MOST_MESSAGES / 2 && inner.bytes <= MOST_BYTES / 2;
         if has_room && mem::take(&mut inner.is_held) {
             release();
@@ -235,11 +248,11 @@ impl<M: Content, F, E> Mailbox<M, F, E> {
         inner.end = Some(end);
         inner.has_ended = true;
         let dropped = match rest {
-            Rest::Handled => {
+            Rest::Handled if !inner.is_hurried => {
                 inner.limit = Some(limit);
                 inner.split_messages()
             }
-            Rest::Dropped => {
+            Rest::Handled | Rest::Dropped => {
                 inner.is_cut = true;
                 inner.clear()
             }
@@ -262,14 +275,18 @@ impl<M: Content, F, E> Mailbox<M, F, E> {
         self.cut_if(|inner| inner.limit.is_some_and(|limit| limit <= now));
     }
 
-    /// Has the task come to its last callback. The caller wakes it with this waker.
+    /// Has the task come to its last callback. The caller wakes it with this waker. If the
+    /// connection is just ending, the task does that by itself when it has.
     pub(crate) fn hurry(&self) -> Option<Waker> {
-        self.cut_if(|inner| !inner.is_last)
+        self.cut_if(|inner| {
+            inner.is_hurried = true;
+            inner.has_ended && !inner.is_last
+        })
     }
 
-    fn cut_if(&self, is_due: impl FnOnce(&Inner<M, F, E>) -> bool) -> Option<Waker> {
+    fn cut_if(&self, is_due: impl FnOnce(&mut Inner<M, F, E>) -> bool) -> Option<Waker> {
         let mut inner = self.lock();
-        if !is_due(&inner) {
+        if !is_due(&mut inner) {
             return None;
         }
         inner.is_cut = true;

@@ -1,6 +1,7 @@
 //! The Tokio runtime of a plugin.
 
 use super::exit;
+use super::finishing::Finishing;
 use super::late::Late;
 use std::future::Future;
 use std::io;
@@ -24,6 +25,8 @@ pub struct Runtime {
     workers: Option<usize>,
     /// The connections that have ended, and still have callbacks on it.
     pub(super) late: Late,
+    /// Those of them whose clients have closed them, and whose messages are still handled.
+    pub(super) finishing: Finishing,
     state: Mutex<State>,
 }
 
@@ -48,6 +51,7 @@ impl Runtime {
         Self {
             workers,
             late: Late::new(),
+            finishing: Finishing::new(),
             state: Mutex::new(State::Due),
         }
     }

@@ -1,6 +1,7 @@
 //! The task of one connection: it calls the plugin's callbacks, one after the other.
 
 use super::delivery::Delivery;
+use super::finishing::Ticket;
 use super::late::{Entry, Hurry, Late};
 use super::mailbox::{MOST_MESSAGES, Mailbox};
 use crate::export::guard::{Panic, Scope};
@@ -21,6 +22,8 @@ pub(super) type Task = Pin<Box<dyn Future<Output = ()> + Send>>;
 /// How a connection has ended.
 pub(super) struct End {
     pub(super) disconnect: Disconnect,
+    /// Messages of the client are still handled.
+    pub(super) finishing: Option<Ticket>,
     /// Counts the task among those of its plugin, and among those of the runtime.
     pub(super) counted: (Entry<Arc<Late>>, Entry<&'static Late>),
 }
@@ -174,6 +177,7 @@ async fn serve<T: AsyncPlugin>(link: Arc<Link>, plugin: Arc<T>, mut state: T::Co
         // The task gets here only when the connection has ended.
         return;
     };
+    drop(end.finishing);
     let farewell = || plugin.on_disconnect(state, end.disconnect);
     match link.call("on_disconnect", farewell).await {
         Some(Ok(())) => {}

@@ -1,0 +1,127 @@
+//! Limits what clients that have closed their connections leave to be handled.
+//!
+//! A client that connects, sends and closes again and again would otherwise occupy memory without
+//! any limit of httpd's: its connections are gone.
+
+use super::late::Hurry;
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::time::{Duration, Instant};
+
+/// So many connections that have ended may have messages that wait for callbacks.
+pub(super) const MOST_CONNECTIONS: usize = 256;
+
+/// So many bytes these messages may have together. A single connection may exceed that.
+const MOST_BYTES: usize = 16 * 1024 * 1024;
+
+/// How long nothing is logged after a line.
+const PAUSE: Duration = Duration::from_secs(60);
+
+/// The connections of a plugin that have ended, and whose messages are still handled.
+pub(super) struct Finishing(Mutex<Inner>);
+
+struct Inner {
+    /// The oldest has the lowest number.
+    next: u64,
+    bytes: usize,
+    connections: BTreeMap<u64, Left>,
+    told: Option<Instant>,
+}
+
+/// What a connection has left.
+struct Left {
+    bytes: usize,
+    task: Weak<dyn Hurry>,
+}
+
+/// A connection that counts until this is dropped.
+pub(super) struct Ticket {
+    finishing: &'static Finishing,
+    number: u64,
+}
+
+/// What had to give way for another connection.
+pub(super) struct Dropped {
+    tasks: Vec<Arc<dyn Hurry>>,
+    /// Whether to log it: not again and again.
+    pub(super) is_to_log: bool,
+}
+
+impl Finishing {
+    pub(super) const fn new() -> Self {
+        Self(Mutex::new(Inner {
+            next: 0,
+            bytes: 0,
+            connections: BTreeMap::new(),
+            told: None,
+        }))
+    }
+
+    /// Counts a connection that has left so many bytes. If there are too many, the oldest of the
+    /// others have to give way: their callbacks had the most time.
+    pub(super) fn enter(&'static self, bytes: usize, task: Weak<dyn Hurry>) -> (Ticket, Dropped) {
+        let mut inner = self.lock();
+        let number = inner.next;
+        inner.next += 1;
+        let mut tasks = Vec::new();
+        while inner.has_no_room_for(bytes)
+            && let Some((_, oldest)) = inner.connections.pop_first()
+        {
+            inner.bytes -= oldest.bytes;
+            tasks.push(oldest.task);
+        }
+        inner.bytes += bytes;
+        inner.connections.insert(number, Left { bytes, task });
+        let is_to_log = !tasks.is_empty() && inner.may_log(Instant::now());
+        drop(inner);
+        let dropped = Dropped {
+            tasks: tasks.iter().filter_map(Weak::upgrade).collect(),
+            is_to_log,
+        };
+        let ticket = Ticket {
+            finishing: self,
+            number,
+        };
+        (ticket, dropped)
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Inner> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Inner {
+    fn has_no_room_for(&self, bytes: usize) -> bool {
+        self.connections.len() >= MOST_CONNECTIONS || self.bytes.saturating_add(bytes) > MOST_BYTES
+    }
+
+    fn may_log(&mut self, now: Instant) -> bool {
+        let is_recent = |told: Instant| now.saturating_duration_since(told) < PAUSE;
+        let may = !self.told.is_some_and(is_recent);
+        if may {
+            self.told = Some(now);
+        }
+        may
+    }
+}
+
+impl Drop for Ticket {
+    fn drop(&mut self) {
+        let mut inner = self.finishing.lock();
+        if let Some(left) = inner.connections.remove(&self.number) {
+            inner.bytes -= left.bytes;
+            drop(inner);
+            // It may be the last to know the connection, whose sender is dropped with it.
+            drop(left);
+        }
+    }
+}
+
+impl Dropped {
+    /// Has the callbacks cancelled, and the messages dropped.
+    pub(super) fn hurry(self) {
+        for task in self.tasks {
+            task.hurry();
+        }
+    }
+}

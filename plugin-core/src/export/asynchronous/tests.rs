@@ -1,0 +1,120 @@
+use super::finishing::{Dropped, Finishing, MOST_CONNECTIONS, Ticket};
+use super::late::Hurry;
+use super::mailbox::{Content, Mailbox, Pushed, Rest, Taken};
+use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
+use std::sync::{Arc, Weak};
+use std::task::{Poll, Waker};
+use std::time::{Duration, Instant};
+
+const MIB: usize = 1024 * 1024;
+
+/// Notes that it was hurried.
+#[derive(Default)]
+struct Task(AtomicBool);
+
+impl Hurry for Task {
+    fn hurry(&self) {
+        self.0.store(true, SeqCst);
+    }
+}
+
+fn finishing() -> &'static Finishing {
+    Box::leak(Box::new(Finishing::new()))
+}
+
+/// Has a connection leave so many bytes. Returns its task, too.
+fn enter(finishing: &'static Finishing, bytes: usize) -> (Arc<Task>, Ticket, bool) {
+    let task = Arc::new(Task::default());
+    let weak: Weak<Task> = Arc::downgrade(&task);
+    let (ticket, dropped) = finishing.enter(bytes, weak);
+    let Dropped { is_to_log, .. } = dropped;
+    dropped.hurry();
+    (task, ticket, is_to_log)
+}
+
+#[test]
+fn the_oldest_of_too_many_connections_give_way() {
+    let finishing = finishing();
+    let mut entered: Vec<_> = (0..MOST_CONNECTIONS).map(|_| enter(finishing, 1)).collect();
+    let count = |entered: &[(Arc<Task>, Ticket, bool)]| {
+        let hurried = entered.iter().take_while(|(task, ..)| task.0.load(SeqCst));
+        let count = hurried.count();
+        let others = entered.iter().skip(count);
+        assert!(others.into_iter().all(|(task, ..)| !task.0.load(SeqCst)));
+        count
+    };
+    assert_eq!(count(&entered), 0);
+    entered.push(enter(finishing, 1));
+    entered.push(enter(finishing, 1));
+    assert_eq!(count(&entered), 2);
+    let told: Vec<_> = entered.iter().map(|(.., told)| *told).collect();
+    assert_eq!(told.iter().filter(|told| **told).count(), 1);
+    assert!(told[MOST_CONNECTIONS]);
+    // Those that complete make room.
+    entered.drain(100..110);
+    (0..10).for_each(|_| entered.push(enter(finishing, 1)));
+    assert_eq!(count(&entered), 2);
+}
+
+#[test]
+fn bytes_are_limited_and_the_newest_connection_stays() {
+    let finishing = finishing();
+    let first = enter(finishing, 10 * MIB);
+    let second = enter(finishing, 6 * MIB);
+    assert!(!first.0.0.load(SeqCst));
+    let third = enter(finishing, 1);
+    assert!(first.0.0.load(SeqCst) && !second.0.0.load(SeqCst));
+    let large = enter(finishing, 100 * MIB);
+    assert!(second.0.0.load(SeqCst) && third.0.0.load(SeqCst));
+    drop((first, second, third));
+    assert!(!large.0.0.load(SeqCst));
+    drop(large);
+    let (next, _, is_told) = enter(finishing, 16 * MIB);
+    assert!(!next.0.load(SeqCst) && !is_told);
+}
+
+struct Word;
+
+impl Content for Word {
+    fn weight(&self) -> usize {
+        4
+    }
+
+    fn is_message(&self) -> bool {
+        true
+    }
+}
+
+/// A mailbox whose task handles one message, while another one waits.
+fn busy() -> Mailbox<Word, (), &'static str> {
+    let mailbox = Mailbox::new();
+    mailbox.start(());
+    assert!(!mailbox.has_rest());
+    for _ in 0..2 {
+        assert!(matches!(mailbox.push(Word, || true), Pushed::Queued));
+    }
+    assert!(matches!(mailbox.take(Waker::noop()), Taken::Run(())));
+    assert!(matches!(mailbox.next(|| {}), Poll::Ready(Some(Word))));
+    assert!(mailbox.put_back(()).is_none() && mailbox.has_rest());
+    mailbox
+}
+
+#[test]
+fn a_task_that_is_hurried_before_the_end_still_learns_how_the_connection_ends() {
+    let limit = Instant::now() + Duration::from_secs(5);
+    for is_hurried_first in [true, false] {
+        let mailbox = busy();
+        if is_hurried_first {
+            assert!(mailbox.hurry().is_none());
+            assert!(!mailbox.is_cut(), "the end is not known yet");
+        }
+        let task = mailbox.end("goodbye", Rest::Handled, limit);
+        assert!(task.is_some());
+        assert_eq!(mailbox.is_cut(), is_hurried_first);
+        if !is_hurried_first {
+            assert!(mailbox.hurry().is_some() && mailbox.is_cut());
+        }
+        assert_eq!(mailbox.take_end(limit), Some("goodbye"));
+        assert!(!mailbox.is_cut() && mailbox.hurry().is_none());
+    }
+}
