@@ -210,9 +210,12 @@ impl Sender {
     ///
     /// [`SendError::Closed`]: the connection was already closing or is gone.
     pub fn close(&self, close: impl IntoClose) -> Result<(), SendError> {
-        close
+        let closed = close
             .into_close()
-            .with_payload(|payload| self.transmit(MESSAGE_TYPE_CLOSE, payload))
+            .with_payload(|payload| self.transmit(MESSAGE_TYPE_CLOSE, payload));
+        #[cfg(feature = "tokio")]
+        self.wake_waiting();
+        closed
     }
 
     /// Calls `body` with the table, which stays valid during the call, unless the connection is

@@ -118,6 +118,20 @@ impl AsyncPlugin for Talk {
                 let count = post_as_many_as_possible(to).await;
                 return Ok(to.send_async(count.to_string()).await?);
             }
+            "close while a task waits for room" => {
+                let sender = to.clone();
+                let waiting = tokio::spawn(async move { sender.send_async("no room").await });
+                sleep(Duration::from_millis(20)).await;
+                let began = Instant::now();
+                to.close(CloseCode::NORMAL)?;
+                assert_eq!(waiting.await.unwrap(), Err(SendError::Closed));
+                assert!(
+                    began.elapsed() < Duration::from_millis(500),
+                    "it looked by itself"
+                );
+                note(path, "woken");
+                return Ok(());
+            }
             "panic in event" => return Ok(to.post::<Self>("panic".to_owned())?),
             "try" => {
                 assert_eq!(to.try_send("hello"), Err(SendError::Full));
@@ -256,6 +270,60 @@ fn what_a_client_has_sent_before_it_closed_is_handled() {
     assert_eq!(done("/finish")[20], "disconnected");
 }
 
+/// Never completes a callback.
+#[derive(Default)]
+struct Crowd;
+
+/// The numbers of the connections of `Crowd` whose callbacks were cancelled, and that have ended.
+static CANCELLED: Mutex<Vec<usize>> = Mutex::new(Vec::new());
+static GONE: AtomicUsize = AtomicUsize::new(0);
+
+#[websocket_plugin]
+impl AsyncPlugin for Crowd {
+    type Connection = ();
+
+    async fn on_message(&self, (): &mut (), _: &Sender, m: Message<'_>) -> Result<(), Close> {
+        struct Cancelled(usize);
+        impl Drop for Cancelled {
+            fn drop(&mut self) {
+                CANCELLED.lock().unwrap().push(self.0);
+            }
+        }
+        let number = m.as_text().and_then(|text| text.split(' ').next());
+        let _cancelled = Cancelled(number.ok_or("no number")?.parse()?);
+        pending().await
+    }
+
+    async fn on_disconnect(&self, (): (), _: Disconnect) {
+        GONE.fetch_add(1, SeqCst);
+    }
+}
+
+#[test]
+fn clients_that_have_closed_leave_a_limited_number_of_messages() {
+    const MOST: usize = 256;
+    let host = Host::load::<Crowd>();
+    let began = Instant::now();
+    let leave = |text: String| {
+        let mut client = host.connect(Request::new()).unwrap();
+        client.send(text);
+        client.close(CloseCode::NORMAL);
+    };
+    (0..MOST + 10).for_each(|number| leave(number.to_string()));
+    until("the first ten are gone", || GONE.load(SeqCst) == 10);
+    let mut cancelled = CANCELLED.lock().unwrap().clone();
+    cancelled.sort_unstable();
+    assert_eq!(cancelled, (0..10).collect::<Vec<_>>());
+    // Large messages make room for themselves, too, and the newest stays in any case.
+    leave(format!("1000 {}", "x".repeat(20 << 20)));
+    until("all others are gone", || GONE.load(SeqCst) == MOST + 10);
+    assert!(began.elapsed() < Duration::from_secs(5), "the usual limit");
+    assert!(!CANCELLED.lock().unwrap().contains(&1000));
+    let is_told = |line: &&str| line.contains("messages of clients that have closed");
+    let log: Vec<_> = unattached_log().into_iter().map(|line| line.text).collect();
+    assert_eq!(log.iter().map(String::as_str).filter(is_told).count(), 1);
+}
+
 #[test]
 fn what_a_client_has_sent_before_it_was_lost_is_dropped() {
     let host = Host::load::<Talk>();
@@ -312,6 +380,15 @@ fn on_drain_is_called_when_the_client_reads_again() {
     assert_eq!(client.receive(), text("tried"));
     client.resume_reading();
     assert_eq!(client.receive(), text("drained"));
+}
+
+#[test]
+fn a_close_wakes_those_who_wait_for_room() {
+    let host = Host::load::<Talk>();
+    let mut client = host.connect(Request::new().path_info("/room")).unwrap();
+    client.stop_reading();
+    client.send("close while a task waits for room");
+    until("the task is woken", || done("/room") == ["woken"]);
 }
 
 #[test]

@@ -16,6 +16,10 @@ const MOST_EVENTS: usize = 1024;
 /// `on_drain` tell nobody.
 const LOOK_AFTER: Duration = Duration::from_millis(100);
 
+/// When it looks if it is told of room. Nobody tells it that the connection has begun to close, and
+/// whoever looks makes the module notice a [`MessageWriter`](super::MessageWriter) that is lost.
+const LOOK_ANYWAY_AFTER: Duration = Duration::from_secs(1);
+
 /// What the senders of a connection share for `async` code.
 #[derive(Default)]
 pub(super) struct Waiting {
@@ -61,12 +65,13 @@ impl Sender {
             if !self.shared.waiting.is_open.load(Ordering::Acquire) {
                 return Err(SendError::Full);
             }
-            if self.is_told_of_room() {
-                has_room.await;
+            let most = if self.is_told_of_room() {
+                LOOK_ANYWAY_AFTER
             } else {
-                // Whether the time is over or not, it tries again.
-                drop(timeout(LOOK_AFTER, has_room).await);
-            }
+                LOOK_AFTER
+            };
+            // Whether the time is over or not, it tries again.
+            drop(timeout(most, has_room).await);
         }
     }
 
@@ -82,7 +87,7 @@ impl Sender {
         self.shared.waiting.is_open.store(true, Ordering::Release);
     }
 
-    /// Wakes the tasks that wait for room: there is some, or the connection is gone.
+    /// Wakes the tasks that wait for room: there is some, or the connection is closing or gone.
     pub(crate) fn wake_waiting(&self) {
         self.shared.waiting.room.notify_waiters();
     }

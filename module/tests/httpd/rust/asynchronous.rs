@@ -29,6 +29,7 @@ cases! {
     "async plugins: events come in the order of the connection's callbacks" => events,
     "async plugins: on_drain is called when a full queue has room" => drained,
     "async plugins: send_async sleeps until a slow client makes room" => sleeping,
+    "async plugins: send_async does not wait for a message whose writer is lost" => lost_writer,
     "async plugins: send_async in on_connect does not wait for room" => greeting,
     "async plugins: callbacks that wait run in order on every kind of connection" => all_ways,
     "async plugins: a handshake may wait for another server" => handshake,
@@ -341,6 +342,19 @@ fn runtime_switches(httpd: &Httpd) -> Result<u64> {
         sum += count.context("no count")?.trim().parse::<u64>()?;
     }
     Ok(sum)
+}
+
+fn lost_writer(context: &Context) -> Result<()> {
+    let locations = [
+        "Timeout 1\n".into(),
+        location(context, "/waiter", "waiter", ""),
+        location(context, "/waiter_detached", "waiter", "WebSocketDetach On"),
+    ];
+    let targets = ["/waiter", "/waiter_detached"];
+    on_all_ways_to(context, &locations.concat(), targets, |client| {
+        client.text("lose")?;
+        client.expect(&Frame::new(Opcode::CLOSE, b"\x03\xf3incomplete message"))
+    })
 }
 
 fn greeting(context: &Context) -> Result<()> {

@@ -2,14 +2,15 @@
 
 use std::future::pending;
 use std::io;
+use std::mem::forget;
 use std::thread::sleep;
 use std::time::Duration;
 
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
 use tokio::net::TcpStream;
 use websocket_plugin::{
-    AsyncPlugin, Close, Disconnect, Handshake, Message, Rejection, SendError, Sender, Topics,
-    websocket_plugin,
+    AsyncPlugin, Close, Disconnect, Handshake, Message, MessageKind, Rejection, SendError, Sender,
+    Topics, websocket_plugin,
 };
 
 /// Messages are commands; those that are none come back:
@@ -21,6 +22,7 @@ use websocket_plugin::{
 /// * `flood COUNT` sends so many messages of 64 KiB.
 /// * `fill` sends until the queue is full, and `drained` when there is room again.
 /// * `storm` has a task send without end.
+/// * `lose` begins a message that never ends, and sends others for as long as it may.
 /// * `never` comes back, and makes `on_disconnect` wait for ever; `block` makes it block a thread
 ///   of the runtime, and `late TOPIC` makes it wait and then publish.
 ///
@@ -110,6 +112,12 @@ impl AsyncPlugin for Waiter {
                 client.fills = true;
                 while to.try_send(LARGE) != Err(SendError::Full) {}
                 return Ok(());
+            }
+            "lose" => {
+                forget(to.begin(MessageKind::Text)?);
+                loop {
+                    to.send_async(LARGE).await?;
+                }
             }
             "storm" => {
                 let sender = to.clone();
