@@ -31,7 +31,6 @@ pub type EventOf<P> = <<P as Exported>::Runs as Plugin>::Event;
 use crate::Plugin;
 use source::Source;
 pub(crate) use source::with_unattached;
-use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -87,8 +86,8 @@ pub trait Exported: Sized + 'static {
 pub struct Slot<P> {
     source: Source,
     loaded: Mutex<Loaded<P>>,
-    /// The last tick has failed.
-    ticks_fail: AtomicBool,
+    /// The addresses of the instances whose last tick has failed.
+    failing: Mutex<Vec<usize>>,
 }
 
 // SAFETY: only functions for `Exported` types reach `loaded`, which is behind a lock. What they run
@@ -113,7 +112,7 @@ impl<P> Slot<P> {
         Self {
             source: Source::new(name),
             loaded: Mutex::new(loaded),
-            ticks_fail: AtomicBool::new(false),
+            failing: Mutex::new(Vec::new()),
         }
     }
 }

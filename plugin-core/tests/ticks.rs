@@ -154,3 +154,55 @@ fn failures_are_logged_once_in_a_row_and_the_next_tick_comes() {
     assert!(lines[0].contains("panicked at ") && lines[0].ends_with("too early"));
     assert_eq!(lines[1], "[Fragile] on_tick: too late");
 }
+
+/// Its ticks fail if an option says so.
+#[derive(Default)]
+struct Moody {
+    fails: Option<String>,
+}
+
+#[websocket_plugin]
+impl Plugin for Moody {
+    fn configure(options: &Options) -> Result<Self, OptionError> {
+        let fails = options.get("fails").map(str::to_owned);
+        Ok(Self { fails })
+    }
+
+    fn ticks(&self) -> Option<Ticks> {
+        Some(Ticks::in_every_process(Duration::from_secs(1)))
+    }
+
+    fn on_tick(&self, _: &Tick) -> Result<(), BoxError> {
+        match &self.fails {
+            Some(why) => Err(why.as_str().into()),
+            None => Ok(()),
+        }
+    }
+
+    fn on_message(&self, _: &mut (), _: &Sender, _: Message<'_>) -> Result<(), Close> {
+        Ok(())
+    }
+}
+
+#[test]
+fn failures_of_each_instance_are_logged_once() {
+    let lines = || {
+        let log = unattached_log().into_iter().map(|line| line.text);
+        log.filter(|text| text.starts_with("[Moody] on_tick"))
+            .collect::<Vec<_>>()
+    };
+    let [one, good, other] = [&[("fails", "one")][..], &[], &[("fails", "other")]]
+        .map(|options| Host::configure::<Moody>(options).unwrap());
+    for _ in 0..3 {
+        for host in [&one, &good, &other] {
+            host.advance(Duration::from_secs(1));
+        }
+    }
+    let expected = ["[Moody] on_tick: one", "[Moody] on_tick: other"];
+    assert_eq!(lines(), expected);
+    // A new instance is logged anew, also if it has the place of one that failed.
+    drop((one, other));
+    let again = Host::configure::<Moody>(&[("fails", "again")]).unwrap();
+    again.advance(Duration::from_secs(2));
+    assert_eq!(lines()[2..], ["[Moody] on_tick: again"]);
+}

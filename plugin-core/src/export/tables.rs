@@ -165,6 +165,7 @@ unsafe extern "C" fn extended_connect<P: Exported>(
 
 /// `Extension::release`.
 unsafe extern "C" fn extended_release<P: Exported>(instance: InstancePtr) {
+    P::slot().set_failing(instance, false);
     // SAFETY: the module passes an instance that `configure` returned, and only once.
     let instance = unsafe { Arc::from_raw(instance.0.cast::<P::Runs>()) };
     Scope::detached(&P::slot().source).run_logged("drop", || drop(instance));

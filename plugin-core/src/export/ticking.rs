@@ -1,10 +1,10 @@
 //! The functions for ticks, behind the extension table.
 
-use super::Exported;
 use super::guard::Scope;
+use super::{Exported, Slot};
 use crate::abi::{InstancePtr, TickPlan};
 use crate::{Plugin, Tick, Topics};
-use std::sync::atomic::Ordering;
+use std::sync::PoisonError;
 
 /// `Extension::ticks`.
 pub(super) unsafe extern "C" fn ticks<P: Exported>(instance: InstancePtr) -> TickPlan {
@@ -34,8 +34,24 @@ pub(super) unsafe extern "C" fn on_tick<P: Exported>(instance: InstancePtr, nano
         Err(panic) => Some(panic.describe("on_tick")),
     };
     // What fails often fails at each tick: the log gets one line.
-    let has_failed_before = slot.ticks_fail.swap(failed.is_some(), Ordering::Relaxed);
+    let has_failed_before = slot.set_failing(instance, failed.is_some());
     if let Some(text) = failed.filter(|_| !has_failed_before) {
         scope.error(&text);
+    }
+}
+
+impl<P> Slot<P> {
+    /// Notes whether the last tick of an instance has failed. Returns whether the one before had.
+    /// An instance that is released has to be set to `false`, as another one may get its address.
+    pub(super) fn set_failing(&self, instance: InstancePtr, fails: bool) -> bool {
+        let address = instance.0.addr();
+        let mut failing = self.failing.lock().unwrap_or_else(PoisonError::into_inner);
+        let known = failing.iter().position(|failing| *failing == address);
+        match known {
+            None if fails => failing.push(address),
+            Some(place) if !fails => _ = failing.swap_remove(place),
+            _ => {}
+        }
+        known.is_some()
     }
 }
