@@ -4,12 +4,15 @@ use crate::abi::{ExtendedServer, LOG_DEBUG, LOG_ERROR, LOG_INFO, LOG_WARNING, We
 use std::ffi::c_int;
 use std::io::{self, Write};
 use std::ptr;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 /// A plugin, as a source of log lines.
+///
+/// The host's functions run under locks for reading, which only keep the table valid: whoever else
+/// wants to call the host goes on meanwhile.
 pub(super) struct Source {
     name: &'static str,
-    unattached: Mutex<Unattached>,
+    unattached: RwLock<Unattached>,
 }
 
 /// A table that belongs to no connection; null until the module provides one.
@@ -17,12 +20,14 @@ struct Unattached(*const WebSocketServer);
 
 // SAFETY: the host lets any thread call `log`, and this code uses nothing else of the table.
 unsafe impl Send for Unattached {}
+// SAFETY: as above.
+unsafe impl Sync for Unattached {}
 
 impl Source {
     pub(super) const fn new(name: &'static str) -> Self {
         Self {
             name,
-            unattached: Mutex::new(Unattached(ptr::null())),
+            unattached: RwLock::new(Unattached(ptr::null())),
         }
     }
 
@@ -32,12 +37,12 @@ impl Source {
     ///
     /// The table is valid until another call replaces it.
     pub(super) unsafe fn attach(&self, table: *const WebSocketServer) {
-        lock(&self.unattached).0 = table;
+        write_lock(&self.unattached).0 = table;
     }
 
     /// Writes a line that belongs to no connection.
     pub(super) fn write(&self, level: c_int, text: &str) {
-        let table = lock(&self.unattached);
+        let table = read_lock(&self.unattached);
         // SAFETY: the caller of `attach` guarantees the table. The lock keeps `attach` from
         // replacing it.
         unsafe { self.write_to(table.0, level, text) }
@@ -82,16 +87,16 @@ unsafe fn write(table: *const WebSocketServer, level: c_int, line: &str) {
 }
 
 /// The loaded plugins of this library, for lines written outside of all callbacks.
-static LOADED: Mutex<Vec<&'static Source>> = Mutex::new(Vec::new());
+static LOADED: RwLock<Vec<&'static Source>> = RwLock::new(Vec::new());
 
 /// Adds a plugin.
 pub(super) fn register(source: &'static Source) {
-    lock(&LOADED).push(source);
+    write_lock(&LOADED).push(source);
 }
 
 /// Removes a plugin, and stops using its table.
 pub(super) fn forget(source: &'static Source) {
-    lock(&LOADED).retain(|loaded| !ptr::eq(*loaded, source));
+    write_lock(&LOADED).retain(|loaded| !ptr::eq(*loaded, source));
     // SAFETY: null is always valid.
     unsafe { source.attach(ptr::null()) }
 }
@@ -106,9 +111,9 @@ pub(crate) fn with_unattached<T>(body: impl FnOnce(*const WebSocketServer) -> T)
 pub(super) fn with_host<T>(
     body: impl FnOnce(&'static str, *const WebSocketServer) -> T,
 ) -> Option<T> {
-    let loaded = lock(&LOADED);
+    let loaded = read_lock(&LOADED);
     let table = loaded.iter().find_map(|source| {
-        let table = lock(&source.unattached).0;
+        let table = read_lock(&source.unattached).0;
         (!table.is_null()).then_some(table)
     })?;
     // The lock keeps `forget`, and so the last `destroy`, from returning.
@@ -120,10 +125,10 @@ pub(super) fn with_host<T>(
 /// Writes a line from a thread of the plugin's own. If the library holds several plugins, the line
 /// could be from any of them, so it has the record's target instead of a plugin's name.
 pub(super) fn write_outside(level: c_int, target: &str, text: &str) {
-    match lock(&LOADED).as_slice() {
+    match read_lock(&LOADED).as_slice() {
         [source] => source.write(level, text),
         [source, ..] => {
-            let table = lock(&source.unattached);
+            let table = read_lock(&source.unattached);
             // SAFETY: the caller of `attach` guarantees the table. The lock keeps `attach` from
             // replacing it.
             unsafe { write(table.0, level, &format!("[{target}] {text}")) }
@@ -133,6 +138,10 @@ pub(super) fn write_outside(level: c_int, target: &str, text: &str) {
     }
 }
 
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+fn read_lock<T>(lock: &RwLock<T>) -> RwLockReadGuard<'_, T> {
+    lock.read().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn write_lock<T>(lock: &RwLock<T>) -> RwLockWriteGuard<'_, T> {
+    lock.write().unwrap_or_else(PoisonError::into_inner)
 }
