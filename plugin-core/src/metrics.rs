@@ -107,7 +107,8 @@ impl fmt::Debug for Declared {
 /// # Series
 ///
 /// Each combination of [labels](Self::with) is a series of its own. httpd has room for 1000 series
-/// of all plugins together, because clients often choose the values of labels. Further ones count
+/// of all plugins together, because clients often choose the values of labels; 200 of them are kept
+/// for series without labels, and for the first one of each other metric. Further ones count
 /// nothing, and httpd's error log says so once. A series stays until httpd stops.
 ///
 /// # When it counts

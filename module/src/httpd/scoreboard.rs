@@ -27,8 +27,8 @@ pub use board::{
 pub use histogram::Distribution;
 pub use ledger::{Account, Gauge, Link, Total};
 pub use metrics::{
-    Declared as DeclaredMetric, Family, Kind as MetricKind, MOST_SERIES, Refused as RefusedMetric,
-    Sample, Value,
+    Declared as DeclaredMetric, Family, Kind as MetricKind, MOST_LABELLED_SERIES, MOST_SERIES,
+    Refused as RefusedMetric, Sample, Value,
 };
 pub use report::{Process, Report, report};
 #[cfg(test)]

@@ -8,7 +8,7 @@ use websocket_plugin::abi::host::{DeclaredMetric, MetricKind};
 
 use crate::httpd::guard::guard;
 use crate::httpd::log::{Level, log_server};
-use crate::httpd::scoreboard::{self, MOST_SERIES, RefusedMetric};
+use crate::httpd::scoreboard::{self, MOST_LABELLED_SERIES, MOST_SERIES, RefusedMetric};
 
 /// The most lines that a process logs about metrics. The bytes of clients may be in labels, so
 /// there could be any number of them.
@@ -63,6 +63,14 @@ fn find_or_add(declared: DeclaredMetric) -> Result<&'static [AtomicU64], c_int> 
                 complain_of_room(plugin, name);
                 abi::METRIC_FULL
             }
+            RefusedMetric::Labels => {
+                complain_of_labels(plugin, name);
+                abi::METRIC_FULL
+            }
+            RefusedMetric::Shared => {
+                complain_of_processes();
+                abi::METRIC_FULL
+            }
             RefusedMetric::Taken => {
                 complain(&format!(
                     "[{plugin}] the metric {name:?} is refused: another metric has the name \
@@ -87,6 +95,29 @@ fn complain(text: &str) {
     let order = Ordering::Relaxed;
     if LINES.fetch_update(order, order, more).is_ok() {
         log_server(Level::Error, text);
+    }
+}
+
+/// Logs once that what is left of the room is not for labels.
+fn complain_of_labels(plugin: &str, name: &str) {
+    static IS_TOLD: AtomicBool = AtomicBool::new(false);
+    if !IS_TOLD.swap(true, Ordering::Relaxed) {
+        let text = format!(
+            "[{plugin}] a series of the metric {name:?} and all further ones with labels are not \
+             counted: the plugins have {MOST_LABELLED_SERIES} series, or their histograms too many \
+             ranges, since httpd was started; the rest is for other metrics"
+        );
+        log_server(Level::Warning, &text);
+    }
+}
+
+/// Logs once that this process counts no gauges.
+fn complain_of_processes() {
+    static IS_TOLD: AtomicBool = AtomicBool::new(false);
+    if !IS_TOLD.swap(true, Ordering::Relaxed) {
+        let text = "gauges of plugins are not counted in this process: more than 256 processes \
+                    have numbers of their own";
+        log_server(Level::Warning, text);
     }
 }
 

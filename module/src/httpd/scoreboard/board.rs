@@ -139,7 +139,7 @@ pub fn metric(declared: &Declared) -> Result<&'static [AtomicU64], Refused> {
     };
     if declared.kind == MetricKind::Gauge && !own.is_alone {
         // Nobody would clear what this child leaves.
-        return Err(Refused::Full);
+        return Err(Refused::Shared);
     }
     let first = board.catalog.find_or_add(declared)?;
     Ok(own.cells.from(first))

@@ -11,8 +11,8 @@ mod declared;
 mod family;
 mod record;
 
-pub use catalog::MOST_SERIES;
 pub(super) use catalog::{Catalog, Cells, families};
+pub use catalog::{MOST_LABELLED_SERIES, MOST_SERIES};
 pub use declared::{Declared, Kind, Refused};
 pub use family::{Family, Sample, Value};
 

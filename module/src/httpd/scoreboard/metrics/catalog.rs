@@ -9,6 +9,14 @@ use super::record::{self, Key, Record};
 /// The most series of all plugins.
 pub const MOST_SERIES: usize = 1000;
 
+/// The part of all places, one of so many, that is kept for series without labels, and for the
+/// first one of each other metric. Clients often choose the values of labels, and must not take
+/// what all other metrics need.
+const KEPT_PART: usize = 5;
+
+/// The most series that there may be when one is added beside others of its metric.
+pub const MOST_LABELLED_SERIES: usize = MOST_SERIES - MOST_SERIES / KEPT_PART;
+
 /// How many places for records there are. Some stay empty, so that they are found soon.
 const PLACES: usize = 2048;
 
@@ -85,13 +93,30 @@ impl Catalog {
             return Err(Refused::TooLong);
         }
         let name = record::hash(declared.full_name().as_bytes());
-        if self.is_taken(declared, name) {
+        let known = self.named(declared, name);
+        if known
+            .as_ref()
+            .is_some_and(|known| !family::is_same(known, declared))
+        {
             return Err(Refused::Taken);
         }
-        take(&self.series, 1, MOST_SERIES)?;
-        let Ok(first_cell) = take(&self.cells, declared.cells(), CELLS) else {
+        let is_one_of_many = known.is_some() && !declared.labels.is_empty();
+        let most = |all: usize| {
+            if is_one_of_many {
+                all - all / KEPT_PART
+            } else {
+                all
+            }
+        };
+        let refused = if is_one_of_many {
+            Refused::Labels
+        } else {
+            Refused::Full
+        };
+        take(&self.series, 1, most(MOST_SERIES)).ok_or(refused)?;
+        let Some(first_cell) = take(&self.cells, declared.cells(), most(CELLS)) else {
             self.series.fetch_sub(1, Ordering::Relaxed);
-            return Err(Refused::Full);
+            return Err(refused);
         };
         for place in Self::places(key.hash) {
             let claimed =
@@ -106,18 +131,14 @@ impl Catalog {
         Err(Refused::Full)
     }
 
-    /// Whether another metric has the name. All series of a name are alike, so one is looked at.
-    fn is_taken(&self, declared: &Declared, hash: u64) -> bool {
-        let mut named = self
-            .names
+    /// A series of the same name, perhaps of another metric. All series of a name are alike.
+    fn named(&self, declared: &Declared, hash: u64) -> Option<Declared> {
+        self.names
             .iter()
             .zip(&self.records)
             .filter(|(name, _)| name.load(Ordering::Relaxed) == hash)
             .filter_map(|(_, record)| record.read())
-            .filter(|known| known.full_name() == declared.full_name());
-        named
-            .next()
-            .is_some_and(|known| !family::is_same(&known, declared))
+            .find(|known| known.full_name() == declared.full_name())
     }
 
     /// What the record at each place says, and the number of its first cell.
@@ -128,16 +149,15 @@ impl Catalog {
     }
 }
 
-/// Takes so many of what there is a limited number of. Returns how many were taken before.
-fn take(taken: &AtomicU32, count: usize, limit: usize) -> Result<usize, Refused> {
+/// Takes so many of what there is a limited number of. Returns how many were taken before, if there
+/// are enough.
+fn take(taken: &AtomicU32, count: usize, limit: usize) -> Option<usize> {
     let more = |taken: u32| {
         let more = taken.checked_add(u32::try_from(count).ok()?)?;
         (more as usize <= limit).then_some(more)
     };
     let before = taken.fetch_update(Ordering::Relaxed, Ordering::Relaxed, more);
-    before
-        .map(|before| before as usize)
-        .map_err(|_| Refused::Full)
+    before.ok().map(|before| before as usize)
 }
 
 impl Cells {

@@ -34,6 +34,11 @@ pub struct Declared {
 pub enum Refused {
     /// The process counts nothing.
     Unavailable,
+    /// It is a gauge, and the process has no numbers of its own: there are too many processes.
+    Shared,
+    /// There are [`MOST_LABELLED_SERIES`](super::MOST_LABELLED_SERIES), or their numbers take too
+    /// much room, and the metric has a series already.
+    Labels,
     /// There are [`MOST_SERIES`](super::MOST_SERIES), or their numbers take all the room.
     Full,
     /// A metric of another kind, or of another plugin, has the name.

@@ -1,4 +1,4 @@
-use super::catalog::{CELLS, Catalog, Cells, MOST_SERIES, families};
+use super::catalog::{CELLS, Catalog, Cells, MOST_LABELLED_SERIES, MOST_SERIES, families};
 use super::{Declared, Family, Kind, Refused, Value};
 use std::sync::atomic::Ordering::Relaxed;
 use std::thread;
@@ -97,7 +97,7 @@ fn a_name_belongs_to_one_metric() {
 #[test]
 fn what_finds_no_place_is_refused_and_counted() {
     let catalog = zeros::<Catalog>();
-    let of = |number: usize| declared(Kind::Counter, "moves", Some(&number.to_string()));
+    let of = |number: usize| declared(Kind::Counter, &format!("moves_{number}"), None);
     let places: Vec<_> = (0..MOST_SERIES)
         .map(|number| catalog.find_or_add(&of(number)).unwrap())
         .collect();
@@ -113,6 +113,31 @@ fn what_finds_no_place_is_refused_and_counted() {
 }
 
 #[test]
+fn labels_leave_room_for_other_metrics() {
+    let catalog = zeros::<Catalog>();
+    let of = |name: &str, number: usize| declared(Kind::Counter, name, Some(&number.to_string()));
+    for number in 0..MOST_LABELLED_SERIES {
+        catalog.find_or_add(&of("moves", number)).unwrap();
+    }
+    let one_more = of("moves", MOST_LABELLED_SERIES);
+    assert_eq!(catalog.find_or_add(&one_more), Err(Refused::Labels));
+    let others = [
+        declared(Kind::Counter, "moves", None),
+        of("games", 0),
+        declared(Kind::Gauge, "players", None),
+        Declared {
+            bounds: (1..32).map(f64::from).collect(),
+            ..declared(Kind::Histogram, "size", None)
+        },
+    ];
+    for other in others {
+        assert!(catalog.find_or_add(&other).is_ok(), "{other:?}");
+    }
+    assert_eq!(catalog.find_or_add(&of("games", 1)), Err(Refused::Labels));
+    assert_eq!(catalog.refused(), 2);
+}
+
+#[test]
 fn histograms_do_not_share_cells() {
     let catalog = zeros::<Catalog>();
     let of = |number: usize| Declared {
@@ -120,12 +145,13 @@ fn histograms_do_not_share_cells() {
         ..declared(Kind::Histogram, "size", Some(&number.to_string()))
     };
     let mut last = None;
-    for number in 0..CELLS / 33 {
+    let most = CELLS - CELLS / 5;
+    for number in 0..most / 33 {
         let first = catalog.find_or_add(&of(number)).unwrap();
         assert!(last.is_none_or(|last| first >= last + 33));
         last = Some(first);
     }
-    assert_eq!(catalog.find_or_add(&of(CELLS)), Err(Refused::Full));
+    assert_eq!(catalog.find_or_add(&of(CELLS)), Err(Refused::Labels));
 }
 
 #[test]
