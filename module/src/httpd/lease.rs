@@ -1,11 +1,15 @@
 //! What one process of this httpd does at a time: the one that has locked a file.
 
 use std::fs::File;
+use std::io;
 use std::os::unix::fs::FileExt as _;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use rustix::fs::{FlockOperation, fcntl_lock};
+use rustix::io::Errno;
+
+use super::log::{Level, Throttle, log_server};
 
 /// A lock of the process, which the kernel takes away when the process ends, however it does. A
 /// process that it forks does not inherit it (fcntl(2), `F_SETLK`).
@@ -30,28 +34,28 @@ impl Lease {
     }
 
     /// Tries to get the lock. Returns whether this lease has it. Of two leases of the same file in
-    /// a process, one has it.
+    /// a process, one has it. If it cannot be known whether another process has it, this one does
+    /// not, and the error log says so.
     pub fn take(&self) -> bool {
+        self.try_take().unwrap_or_else(|error| {
+            complain(&self.path, &error);
+            false
+        })
+    }
+
+    fn try_take(&self) -> io::Result<bool> {
         let mut held = lock(&self.file);
         if held.is_none() {
             let mut locked = lock(&LOCKED);
             if locked.contains(&self.path) {
-                return false;
+                return Ok(false);
             }
-            let opened = File::options()
-                .create(true)
-                .truncate(false)
-                .read(true)
-                .write(true)
-                .open(&self.path);
-            *held = opened
-                .ok()
-                .filter(|file| fcntl_lock(file, FlockOperation::NonBlockingLockExclusive).is_ok());
+            *held = open_locked(&self.path)?;
             if held.is_some() {
                 locked.push(self.path.clone());
             }
         }
-        held.is_some()
+        Ok(held.is_some())
     }
 
     /// The number that a process with the lock has [noted](Self::note) last. `None`: none has, or
@@ -88,28 +92,67 @@ impl Drop for Lease {
     }
 }
 
+/// The file, locked. `None`: another process has locked it.
+fn open_locked(path: &Path) -> io::Result<Option<File>> {
+    let file = File::options()
+        .create(true)
+        .truncate(false)
+        .read(true)
+        .write(true)
+        .open(path)?;
+    match fcntl_lock(&file, FlockOperation::NonBlockingLockExclusive) {
+        Ok(()) => Ok(Some(file)),
+        Err(Errno::AGAIN | Errno::ACCESS) => Ok(None),
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// Logs an error, at most once a minute.
+fn complain(path: &Path, error: &io::Error) {
+    static THROTTLE: Throttle = Throttle::new();
+    if THROTTLE.admits(&(path, error.kind())) {
+        let text = format!(
+            "this process leaves to others what one process does for all, for it cannot lock {}: \
+             {error}",
+            path.display()
+        );
+        log_server(Level::Error, &text);
+    }
+}
+
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 #[cfg(test)]
 mod tests {
-    use super::Lease;
+    use super::{Lease, open_locked};
 
     #[test]
     fn one_of_two_leases_of_a_process_has_the_lock_and_leaves_its_note() {
         let folder = tempfile::tempdir().unwrap();
         let [one, other] = [(); 2].map(|()| Lease::new(folder.path().join("lock")));
         assert_eq!(one.noted(), None);
-        assert!(one.take() && one.take() && !other.take());
+        let takes = |lease: &Lease| lease.try_take().unwrap();
+        assert!(takes(&one) && takes(&one) && !takes(&other));
         assert_eq!(one.noted(), None);
         one.note(7);
         other.note(8);
         assert_eq!((one.noted(), other.noted()), (Some(7), None));
         one.give_back();
-        assert!(other.take() && !one.take());
+        assert!(takes(&other) && !takes(&one));
         assert_eq!(other.noted(), Some(7));
         drop(other);
-        assert!(one.take());
+        assert!(takes(&one));
+    }
+
+    #[test]
+    fn an_error_is_not_taken_for_another_process() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("lock");
+        assert!(matches!(open_locked(&path), Ok(Some(_))));
+        let gone = folder.path().join("gone").join("lock");
+        assert!(open_locked(&gone).is_err());
+        assert!(Lease::new(gone).try_take().is_err());
     }
 }

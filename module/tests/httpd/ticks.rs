@@ -1,6 +1,8 @@
 //! Ticks of plugins, in threads of the children.
 
 use std::collections::BTreeSet;
+use std::fs;
+use std::path::PathBuf;
 use std::thread;
 use std::time::Instant;
 
@@ -25,6 +27,7 @@ cases! {
     "ticks: without them a plugin has no thread" => none,
     "ticks: httpd stops and restarts with ticks under way" => stops,
     "ticks: those that publish over TLS while a child ends crash nothing" => storm,
+    "ticks: a process that cannot know whether it has them says so" => unknown,
     "ticks: a tick that does not return does not keep a child from ending" => stuck,
 }
 
@@ -96,6 +99,38 @@ fn one(context: &Context) -> Result<()> {
     let children: BTreeSet<_> = httpd.child_pids()?.into_iter().collect();
     ensure!(pids.is_subset(&children), "{pids:?} of {children:?}");
     Ok(())
+}
+
+fn unknown(context: &Context) -> Result<()> {
+    let httpd = start(context, &[("interval", "50")])?;
+    tick(&mut open(&httpd)?)?;
+    let directory = topics_directory(&httpd)?;
+    // Those that do not tick look for the file again and again.
+    fs::remove_dir_all(&directory).with_context(|| directory.display().to_string())?;
+    let line = httpd.wait_for_log("leaves to others what one process does for all", PATIENCE)?;
+    ensure!(
+        line.contains("tick.") && line.contains("No such file"),
+        "{line}"
+    );
+    Ok(())
+}
+
+/// The folder with the file that the process has locked.
+fn topics_directory(httpd: &Httpd) -> Result<PathBuf> {
+    let mut folders = vec![httpd.root().dir().to_owned()];
+    while let Some(folder) = folders.pop() {
+        for entry in fs::read_dir(&folder)? {
+            let entry = entry?;
+            let name = entry.file_name();
+            if name.to_string_lossy().starts_with("websocket-topics.") {
+                return Ok(entry.path());
+            }
+            if entry.file_type()?.is_dir() {
+                folders.push(entry.path());
+            }
+        }
+    }
+    bail!("there is no folder of topics")
 }
 
 fn killed(context: &Context) -> Result<()> {
