@@ -58,9 +58,6 @@ use crate::registry;
 /// connection ends. Thousands of connections take long on a busy machine.
 const STOP_LIMIT: Duration = Duration::from_secs(4);
 
-/// The longest time that they may take. httpd kills a child that takes nine seconds.
-const STOP_TOTAL: Duration = Duration::from_secs(6);
-
 /// How often a stop looks whether connections have ended.
 const LOOK_INTERVAL: Duration = Duration::from_millis(100);
 
@@ -155,8 +152,8 @@ impl Reactor {
         Ok(())
     }
 
-    /// Ends all threads after the last connection is gone. If there is a limit, gives up when no
-    /// connection has ended for so long. Returns whether all threads have ended.
+    /// Ends all threads after the last connection is gone. If there is a limit, gives up when that
+    /// is over, or when no connection has ended for a while. Returns whether all threads have ended.
     fn end(&self, limit: Option<Duration>) -> bool {
         self.is_stopping.store(true, Ordering::SeqCst);
         for event_loop in &self.loops {
@@ -178,10 +175,10 @@ impl Reactor {
             let left = registry::len();
             if left < open {
                 (open, since) = (left, Instant::now());
-            } else if since.elapsed() >= limit {
+            } else if since.elapsed() >= STOP_LIMIT {
                 return false;
             }
-            if began.elapsed() >= STOP_TOTAL {
+            if began.elapsed() >= limit {
                 return false;
             }
         }
@@ -195,14 +192,14 @@ impl Reactor {
         Connection::new(Arc::clone(&self.loops[position]), plugin)
     }
 
-    /// Ends all threads after the last connection is gone. Returns whether that happened in time.
-    /// If not, a callback is stuck.
+    /// Ends all threads after the last connection is gone. Returns whether that happened within
+    /// this time. If not, a callback is stuck.
     #[must_use]
-    pub fn stop() -> bool {
+    pub fn stop(patience: Duration) -> bool {
         *start_state() = Start::Over;
         REACTOR
             .get()
-            .is_none_or(|reactor| reactor.end(Some(STOP_LIMIT)))
+            .is_none_or(|reactor| reactor.end(Some(patience)))
     }
 }
 

@@ -5,6 +5,7 @@
 use std::cell::UnsafeCell;
 use std::ffi::{c_char, c_int, c_long, c_void};
 use std::ptr;
+use std::time::Instant;
 
 use super::config::{Config, HANDLER};
 use super::{
@@ -295,10 +296,11 @@ unsafe extern "C" fn child_init(pool: *mut sys::apr_pool_t, _server: *mut sys::s
         plugin::begin_ticks(|| Ok(()));
         pool.before_destroy(|| {
             shutdown::wait_for_loops();
-            let has_ended = Reactor::stop();
-            let have_ticks_ended = plugin::stop_ticks();
+            let deadline = shutdown::Deadline::current();
+            let has_ended = Reactor::stop(deadline.for_loops(Instant::now()));
+            let have_ticks_ended = plugin::stop_ticks(deadline.for_ticks(Instant::now()));
             // Their last callbacks may still publish.
-            plugin::end_threads(shutdown::PLUGINS_PATIENCE);
+            plugin::end_threads(deadline.for_plugins(Instant::now()));
             topics_of_child::stop();
             flusher::stop();
             shutdown::finish();

@@ -7,15 +7,15 @@
 #![allow(unsafe_code)]
 
 mod cause;
+mod deadline;
 mod draining;
 mod ender;
 mod termination;
 mod watch;
 
+pub(super) use deadline::Deadline;
 pub(super) use draining::leave;
-pub(super) use ender::{
-    PATIENCE as PLUGINS_PATIENCE, end_from_handler, end_now, prepare, prepare_for,
-};
+pub(super) use ender::{end_from_handler, end_now, prepare, prepare_for};
 
 use std::ffi::{c_char, c_int};
 use std::io;
@@ -85,6 +85,7 @@ unsafe extern "C" fn child_stopping(_pool: *mut sys::apr_pool_t, graceful: c_int
 
 /// Closes all connections now.
 fn stop_at_once() {
+    deadline::begin();
     quota::note_leaving();
     generation::note_hard();
     registry::shut_down(code_at_once());
@@ -93,8 +94,11 @@ fn stop_at_once() {
 /// Keeps connections open until they are due, or until httpd's parent process sends another signal.
 fn drain() {
     quota::note_leaving();
-    let drained =
-        termination::watch(|| registry::shut_down(code_at_once())).and_then(|()| draining::begin());
+    let told_again = || {
+        deadline::begin_late();
+        registry::shut_down(code_at_once());
+    };
+    let drained = termination::watch(told_again).and_then(|()| draining::begin());
     if let Err(error) = drained {
         let text = format!("the WebSockets of this process end with it, now: {error}");
         log_server(Level::Warning, &text);

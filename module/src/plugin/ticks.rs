@@ -22,9 +22,6 @@ use crate::httpd::thread::spawn_lasting;
 use crate::httpd::{commons, generation};
 use schedule::Schedule;
 
-/// How long the end of a child waits for a tick that does not return.
-const PATIENCE: Duration = Duration::from_millis(500);
-
 /// How long a thread waits before it looks at the clock again, which somebody may set.
 const LONGEST_WAIT: Duration = Duration::from_secs(60);
 
@@ -110,14 +107,14 @@ pub fn begin(prepare: fn() -> io::Result<()>) {
     }
 }
 
-/// Ends all ticks, and waits for those that are under way, up to half a second. The child ends.
-/// Returns whether all have ended.
+/// Ends all ticks, and waits so long for those that are under way. The child ends. Returns whether
+/// all have ended.
 #[must_use]
-pub fn stop() -> bool {
+pub fn stop(patience: Duration) -> bool {
     disable();
     let clocks: Vec<_> = lock(&ALL).clocks.iter().filter_map(Weak::upgrade).collect();
     clocks.iter().for_each(|clock| clock.stop());
-    let deadline = Instant::now() + PATIENCE;
+    let deadline = Instant::now() + patience;
     let still_run = clocks
         .iter()
         .filter(|clock| !clock.wait_for_end(deadline))

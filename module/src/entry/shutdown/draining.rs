@@ -13,6 +13,7 @@ use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use super::cause::{code, code_at_once};
+use super::deadline;
 use super::watch::{Over, Watch};
 use crate::entry::config;
 use crate::httpd::log::{Level, log_server};
@@ -135,6 +136,7 @@ impl Drain {
         }
         if !self.is_hard && generation::is_hard() && slots::is_nobody_serving() {
             self.is_hard = true;
+            deadline::begin();
             registry::shut_down(code_at_once());
         }
     }

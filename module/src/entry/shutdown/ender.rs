@@ -21,8 +21,11 @@ use crate::plugin::{self, LoadedPlugin};
 use crate::{flusher, topics};
 
 /// How long the threads of all plugins together may take to end, with the callbacks that are left.
-/// httpd kills a child after nine seconds, of which the reactor may take six.
-pub(in crate::entry) const PATIENCE: Duration = Duration::from_secs(2);
+/// All that takes time at the end of a child has a [deadline](super::deadline).
+pub(super) const PATIENCE: Duration = Duration::from_secs(2);
+
+/// How long ticks may take to end.
+pub(super) const TICKS: Duration = Duration::from_millis(500);
 
 /// How much longer than the plugins the handler waits. Ticks take half of it at most.
 const SLACK: Duration = Duration::from_secs(1);
@@ -80,7 +83,7 @@ fn serve(mut stream: UnixStream) {
     }
     let has_ended = guard("the end of plugins' threads", false, || {
         // A tick may use what the threads of an async plugin serve, so ticks end first.
-        let have_ticks_ended = plugin::stop_ticks();
+        let have_ticks_ended = plugin::stop_ticks(TICKS);
         let has_ended = plugin::end_threads(PATIENCE) && have_ticks_ended;
         if !has_ended {
             let text = "a thread of a plugin does not end; the process ends without it";

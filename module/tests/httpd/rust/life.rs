@@ -5,11 +5,12 @@ use xtask::server_root::Mpm;
 
 use super::{ANY_PLUGIN, ask, handler, location, open, site, write_site};
 use crate::support::server::ensure_healthy;
-use crate::support::{Client, Context, Handshake, PATIENCE, cases, wait_until};
+use crate::support::{Client, Context, Driver, Handshake, PATIENCE, cases, wait_until};
 
 cases! {
     "Rust plugins: a thousand finished connections leave nothing" => nothing_left,
     "Rust plugins survive graceful restarts" => restarts,
+    "a child ends within httpd's time, whatever is stuck in it" => stuck_everywhere,
     "Rust plugins may be named in .htaccess files" => htaccess,
     "a Rust plugin that was built before the table had events echoes" => old_binary,
 }
@@ -45,6 +46,47 @@ fn nothing_left(context: &Context) -> Result<()> {
         ensure!(is_whole, "{kept} senders kept");
         Ok(dropped == made - 1 && closed == kept)
     })
+}
+
+fn stuck_everywhere(context: &Context) -> Result<()> {
+    if context.driver != Driver::Event {
+        return Ok(());
+    }
+    let ticks = ["interval 20", "everywhere yes", "trouble stuck"]
+        .map(|option| format!("WebSocketPluginOption {option}\n"));
+    let locations = [
+        location(context, "/ticks", "metronome", &ticks.concat()),
+        location(context, "/sleep", "metronome", "WebSocketEventDriven Off"),
+        location(context, "/waiter", "waiter", ""),
+    ];
+    let httpd = context.start_small(8, &locations.concat())?;
+    // A callback on a thread of the MPM, which waits for it, and one on a loop's.
+    let mut sleeping = open(&httpd, "/sleep")?;
+    ask(&mut sleeping, "sleep 4000", "sleep 4000")?;
+    let handshake = Handshake::to("/stuck").header("X-Before", "1");
+    let mut stuck = Client::open(httpd.address(), &handshake)?;
+    stuck.text("x")?;
+    stuck.frame()?;
+    // An on_disconnect that never completes, and a tick.
+    let mut waiting = open(&httpd, "/waiter")?;
+    waiting.echo("never")?;
+    waiting.close()?;
+    httpd.wait_for_log("a tick is stuck", PATIENCE)?;
+    httpd.restart()?;
+    // The parent starts a new child when all old ones have ended.
+    wait_until("a child answers", || {
+        Ok(open(&httpd, "/waiter").is_ok_and(|mut client| client.echo("hello").is_ok()))
+    })?;
+    let log = httpd.error_log()?;
+    for line in [
+        "a callback of a plugin is stuck",
+        "a tick of the plugin Metronome does not return",
+        "[Waiter] the callbacks of 1 connections have not completed",
+    ] {
+        ensure!(log.contains(line), "{line}: {log}");
+    }
+    ensure!(!log.contains("sending a SIGKILL"), "{log}");
+    Ok(())
 }
 
 fn old_binary(context: &Context) -> Result<()> {

@@ -12,7 +12,8 @@ use websocket_plugin::{
 /// option `interval` is in milliseconds; without it there are no ticks. With `everywhere yes` all
 /// processes tick. `trouble` is what each tick does besides: `panic`, `error`, `slow` (it takes
 /// three intervals), `storm` (it publishes a message per millisecond forty times), or
-/// `stuck` (it does not return for a minute).
+/// `stuck` (it does not return for a minute). It sends messages back, and after `sleep MILLISECONDS`
+/// it sleeps.
 struct Metronome {
     interval: Option<u64>,
     is_everywhere: bool,
@@ -68,6 +69,12 @@ impl Plugin for Metronome {
     }
 
     fn on_message(&self, _: &mut (), to: &Sender, m: Message<'_>) -> Result<(), Close> {
-        Ok(to.send(m)?)
+        to.send(m)?;
+        let text = m.as_text().unwrap_or_default();
+        if let Some(milliseconds) = text.strip_prefix("sleep ") {
+            // What was sent is written when the callback has returned, or soon.
+            thread::sleep(Duration::from_millis(milliseconds.parse()?));
+        }
+        Ok(())
     }
 }
