@@ -24,6 +24,8 @@ cases! {
     "messages in pieces: one that is not finished closes with 1011" => dropped,
     "messages in pieces: one whose writer is lost closes with 1011 when another waits" => lost,
     "messages in pieces: a close of the client ends one that is being written" => closed,
+    "messages in pieces: a close of the plugin ends one that is being written" => closing,
+    "messages in pieces: a client that is too slow is closed in the middle of one" => slow,
     "messages in pieces: others are refused when the queue behind it is full" => full,
     "messages in pieces: a panic closes with 1011 in the middle" => panic,
     "messages in pieces: a plugin in C writes them, too" => c,
@@ -202,6 +204,46 @@ fn closed(context: &Context) -> Result<()> {
         client.send(masked(Opcode::CLOSE, b"\x03\xe8"))?;
         client.expect(&Frame::close(1000))?;
         client.expect_end()
+    })
+}
+
+fn closing(context: &Context) -> Result<()> {
+    on_all_ways(context, |client| {
+        tell(
+            client,
+            &["begin", "add a", "flush", "echo", "add b", "close"],
+        )?;
+        client.expect(&fragment(Opcode::FIRST_TEXT, "a"))?;
+        client.expect(&Frame::close(1001))?;
+        client.send(masked(Opcode::CLOSE, b"\x03\xe9"))
+    })
+}
+
+fn slow(context: &Context) -> Result<()> {
+    let directives = "WebSocketSlowClient Close\nWebSocketSendQueue 1048576";
+    let locations = [
+        location(context, "/author", "author", directives),
+        location(
+            context,
+            "/author_detached",
+            "author",
+            &format!("{directives}\nWebSocketDetach On"),
+        ),
+    ];
+    let targets = ["/author", "/author_detached"];
+    on_all_ways_to(context, &locations.concat(), targets, |client| {
+        // Far more than the queue and the buffers of the system take.
+        tell(client, &["thread 256"])?;
+        let (mut length, mut last) = (0, client.frame()?);
+        std::thread::sleep(Duration::from_millis(300)); // lets everything fill up
+        while last.first_byte & 0x0f != 8 {
+            ensure!(last.first_byte & 0x80 == 0, "the message ends");
+            length += last.payload.len();
+            last = client.frame()?;
+        }
+        ensure!(length < 256 << 20, "{length}");
+        ensure!(last.payload == b"\x03\xf5slow client", "{last:?}");
+        Ok(())
     })
 }
 

@@ -10,8 +10,8 @@ use websocket_plugin::{
 
 const MEGABYTE: &[u8] = &[b'x'; 1 << 20];
 
-/// Does what a text says: `begin`, `add TEXT`, `flush`, `finish`, `drop`, `panic`, `subscribe
-/// TOPIC`, `publish TOPIC`, `fill` with messages until there is no room for more, and `long MIB`,
+/// Does what a text says: `begin`, `add TEXT`, `flush`, `finish`, `drop`, `panic`, `close`,
+/// `subscribe TOPIC`, `publish TOPIC`, `fill` with messages until there is no room for more, and `long MIB`,
 /// or `thread MIB` on a thread of its own. It echoes the rest. `begin` says `busy` if a message has
 /// begun.
 #[derive(Default)]
@@ -48,6 +48,7 @@ impl Plugin for Author {
                 let _begun = to.begin(MessageKind::Text)?;
                 panic!("as told");
             }
+            "close" => to.close(CloseCode::GOING_AWAY)?,
             "subscribe" => drop(to.subscribe(argument)?),
             "publish" => drop(to.publish(argument, "topic")?),
             "fill" => {
