@@ -133,6 +133,9 @@ impl<A: Application, S: Stream> Session<A, S> {
     pub fn turn(&mut self, buffer: &mut [u8], now: Instant, was_long: bool) -> Next {
         self.pace.begin(now, was_long);
         self.connection.begin(now);
+        if let Some(limiter) = &mut self.limiter {
+            limiter.begin(now, self.ended);
+        }
         if self.output.is_cut() {
             self.connection.give_up();
         }
@@ -216,6 +219,9 @@ impl<A: Application, S: Stream> Session<A, S> {
             () if self.resumes(now).is_some() => Rest::Limited,
             () => self.read(buffer, now),
         };
+        if let Some(limiter) = &mut self.limiter {
+            limiter.end(rest == Rest::Nothing, now);
+        }
         match self.next(rest) {
             Next::Wait {
                 read: true,

@@ -1,6 +1,9 @@
 //! `WebSocketMessageRate`.
 
+use std::fs;
 use std::io::{Read, Write};
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::thread;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, ensure};
@@ -9,6 +12,7 @@ use xtask::httpd::Httpd;
 use xtask::port::free_port;
 use xtask::process::cpu_ticks;
 
+use crate::keepalive::ways::on_all_ways_to;
 use crate::rust::location;
 use crate::support::frame::masked;
 use crate::support::http2::Http2;
@@ -17,6 +21,7 @@ use crate::support::{Client, Context, Frame, Handshake, Opcode, PATIENCE, cases,
 cases! {
     "message rate: a client that sends too much is read from later, and gets every answer" => pause,
     "message rate: with Close the first message too many ends the connection with 1008" => close,
+    "message rate: with Close what a client sends in time may wait for the plugin" => waited,
     "message rate: one long message is read at full speed" => long,
     "message rate: nothing is limited by default, or where it is Off" => merging,
     "message rate: a client that is not read from costs no processor time, also when it is gone"
@@ -105,6 +110,46 @@ fn close(context: &Context) -> Result<()> {
     client.close()
 }
 
+fn waited(context: &Context) -> Result<()> {
+    static FILES: AtomicU32 = AtomicU32::new(0);
+    let folder = context.plugins().dir();
+    let limit = "WebSocketMessageRate 20/s 5 Close";
+    let locations = [
+        location(context, "/valve", "valve", limit),
+        location(
+            context,
+            "/valve_detached",
+            "valve",
+            &format!("{limit}\nWebSocketDetach On"),
+        ),
+    ];
+    let targets = ["/valve", "/valve_detached"];
+    on_all_ways_to(context, &locations.concat(), targets, |client| {
+        let number = FILES.fetch_add(1, Ordering::Relaxed);
+        let file = folder.join(format!("resume-{number}"));
+        client.text(format!("pause {}", file.display()))?;
+        client.expect_text("paused")?;
+        for number in 0..20 {
+            thread::sleep(Duration::from_millis(60)); // slower than the rate
+            client.text(number.to_string())?;
+        }
+        fs::write(&file, "")?;
+        client.expect_text("resuming")?;
+        fs::remove_file(&file)?;
+        for number in 0..20 {
+            client.expect_text(number.to_string())?;
+        }
+        // All has been read: from here on the burst is what it was.
+        thread::sleep(Duration::from_millis(300));
+        client.send(masked(Opcode::TEXT, "too many").repeat(10))?;
+        for _ in 0..5 {
+            client.expect_text("too many")?;
+        }
+        let expected = Frame::new(Opcode::CLOSE, [&[0x03, 0xf0][..], b"message rate"].concat());
+        client.expect(&expected)
+    })
+}
+
 fn long(context: &Context) -> Result<()> {
     let httpd = start(context, "WebSocketMessageRate 1/s 2")?;
     let mut client = open(&httpd)?;
@@ -159,7 +204,7 @@ fn idle(context: &Context) -> Result<()> {
     };
     let before = used()?;
     // Meanwhile the children have nothing to do.
-    std::thread::sleep(Duration::from_secs(1));
+    thread::sleep(Duration::from_secs(1));
     let ticks = used()? - before;
     ensure!(ticks < 20, "{ticks} ticks in a second");
     wait_until("the end is found", || {

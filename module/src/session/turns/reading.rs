@@ -53,7 +53,7 @@ impl<A: Application, S: Stream> Session<A, S> {
         let before = self.received.messages;
         let (handled, may_be_more) = self.handle_some(buffer, now, drops)?;
         if let Some(limiter) = &mut self.limiter {
-            limiter.count(self.received.messages - before, now);
+            limiter.count(self.received.messages - before);
         }
         if handled == Handled::TooMany {
             self.close(Ending::Flooding);
