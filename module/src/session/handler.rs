@@ -5,6 +5,7 @@ use std::sync::Arc;
 use websocket_plugin::CloseCode;
 
 use super::application::Application;
+use super::pace::Pace;
 use crate::httpd::log::Level;
 use crate::output::Output;
 use crate::protocol::{
@@ -26,7 +27,16 @@ pub(super) struct Handler<'a, A, S> {
     /// Whether the client's messages are dropped, because the plugin has paused and nothing is
     /// waited for but the client's close frame.
     pub(super) drops: bool,
+    /// Says when the turn is over.
+    pub(super) pace: &'a Pace,
 }
+
+/// After so many messages and other frames the handler looks at the clock. A read may hold
+/// thousands.
+const MOST_FRAMES: u64 = 32;
+
+/// After so many bytes of payload it looks, too. Few compressed bytes may hold very many.
+const MOST_BYTES: u64 = 64 * 1024;
 
 /// How much of some bytes was handled.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -34,8 +44,18 @@ pub(super) enum Handled {
     All,
     /// What comes before a message that the client may not send yet.
     TooMany,
-    /// What comes before the plugin paused.
+    /// What comes before the plugin paused, or before the turn was over.
     UpToPause,
+}
+
+/// What was done since the handler has looked at the clock.
+#[derive(Default)]
+struct Batch(Traffic);
+
+impl Batch {
+    fn is_full(&self) -> bool {
+        self.0.messages >= MOST_FRAMES || self.0.bytes >= MOST_BYTES
+    }
 }
 
 impl<A: Application, S: Stream> Handler<'_, A, S> {
@@ -52,7 +72,14 @@ impl<A: Application, S: Stream> Handler<'_, A, S> {
         received: &mut Traffic,
     ) -> Handled {
         let is_simple = !self.drops && !self.in_parts;
+        let mut batch = Batch::default();
         while !self.is_paused() {
+            if batch.is_full() {
+                if !self.pace.has_time() {
+                    break;
+                }
+                batch = Batch::default();
+            }
             // A local count stays in registers, and one comparison stands for all rare cases.
             let mut whole = Traffic::default();
             let quick = if self.traces {
@@ -60,7 +87,11 @@ impl<A: Application, S: Stream> Handler<'_, A, S> {
             } else {
                 self.last.saturating_sub(received.messages)
             };
-            while is_simple && let Some((kind, mut payload)) = connection.whole_message(input) {
+            while is_simple
+                && whole.messages < MOST_FRAMES
+                && whole.bytes < MOST_BYTES
+                && let Some((kind, mut payload)) = connection.whole_message(input)
+            {
                 let length = payload.len();
                 if whole.messages >= quick
                     && !self.admits(received.messages + whole.messages, kind, length)
@@ -75,14 +106,21 @@ impl<A: Application, S: Stream> Handler<'_, A, S> {
                 }
             }
             received.add(whole);
+            batch.0.add(whole);
+            if batch.is_full() {
+                continue;
+            }
             if self.is_paused() {
                 break;
             }
             match connection.receive(input) {
                 Some(action) => {
+                    let before = received.bytes;
                     if !self.handle(action, received) {
                         return Handled::TooMany;
                     }
+                    batch.0.add(Traffic::message(0));
+                    batch.0.bytes += received.bytes - before;
                 }
                 None => return Handled::All,
             }

@@ -4,6 +4,7 @@ mod drain;
 mod parts;
 mod pause;
 mod timers;
+mod turns;
 mod writing;
 
 use std::cell::{Cell, RefCell};

@@ -8,6 +8,7 @@ use crate::protocol::{Ending, Input};
 use crate::session::application::Application;
 use crate::session::handler::{Handled, Handler};
 use crate::session::held::Held;
+use crate::session::pace::Pace;
 use crate::transport::Stream;
 
 impl<A: Application, S: Stream> Session<A, S> {
@@ -25,7 +26,8 @@ impl<A: Application, S: Stream> Session<A, S> {
                     }
                 }
                 // A callback has paused the connection, and may have closed it since.
-                Ok(false) if self.held.is_some() => return Rest::Paused,
+                Ok(false) if self.held.is_some() && self.output.is_paused() => return Rest::Paused,
+                Ok(false) if self.held.is_some() => return Rest::More,
                 Ok(false) => return Rest::Nothing,
                 Err(error) => match error.kind() {
                     io::ErrorKind::WouldBlock => return Rest::Nothing,
@@ -82,6 +84,7 @@ impl<A: Application, S: Stream> Session<A, S> {
             held,
             ..
         } = self;
+        let pace: &Pace = pace;
         let limiter = limiter.as_ref();
         let most = limiter.map_or(u64::MAX, |limiter| limiter.most(now));
         let handler = Handler {
@@ -91,6 +94,7 @@ impl<A: Application, S: Stream> Session<A, S> {
             last: received.messages.saturating_add(most),
             in_parts: connection.is_in_parts(),
             drops,
+            pace,
         };
         let mut handled = Handled::All;
         if let Some(mut bytes) = held.take() {
