@@ -469,7 +469,8 @@ typedef struct _WebSocketEventServer {
 
 /*
  * One of httpd's variables for the request ("SSL_CLIENT_S_DN"), or NULL. It may be called, and the
- * text is valid, during on_connect. Plugins with the headers of httpd can ask the request itself.
+ * text is valid, during on_connect; later it returns NULL. Plugins with the headers of httpd can ask
+ * the request itself.
  */
 typedef const char *(CALLBACK *WS_Variable)(const struct _WebSocketServer *server, const char *name);
 

@@ -34,11 +34,19 @@ pub struct Attachment {
     /// What the plugin wants called when there is room in a queue again.
     on_drain: Mutex<Option<abi::OnDrain>>,
     /// What gets the client's messages, if the plugin wants them in parts.
-    on_part: Mutex<Option<abi::OnPart>>,
+    on_part: Mutex<OnPart>,
     /// Made for the first event. `None` means that the connection has ended.
     mailbox: OnceLock<Option<Box<Mailbox>>>,
     /// Whether each frame is logged.
     traces_frames: bool,
+}
+
+/// What gets the client's messages in parts.
+#[derive(Default)]
+struct OnPart {
+    callback: Option<abi::OnPart>,
+    /// It cannot be changed any more.
+    is_fixed: bool,
 }
 
 /// Where a connection comes from.
@@ -87,7 +95,7 @@ impl Attachment {
             topics,
             ending: OnceLock::new(),
             on_drain: Mutex::new(None),
-            on_part: Mutex::new(None),
+            on_part: Mutex::default(),
             mailbox: OnceLock::new(),
             traces_frames: request.is_logged(Level::Trace4),
         }
@@ -204,19 +212,27 @@ impl Attachment {
     }
 
     /// Sets what gets the client's messages in parts; `None`: they come whole. Returns `false` if
-    /// the connection is open already.
-    pub(super) fn set_on_part(&self, on_part: Option<abi::OnPart>) -> bool {
-        let is_early = !self.is_open.load(Ordering::Acquire);
-        if is_early {
-            *self.on_part.lock().unwrap_or_else(PoisonError::into_inner) = on_part;
+    /// `on_connect` has returned, and this changes nothing any more.
+    pub(super) fn set_on_part(&self, callback: Option<abi::OnPart>) -> bool {
+        let mut on_part = self.on_part.lock().unwrap_or_else(PoisonError::into_inner);
+        if !on_part.is_fixed {
+            on_part.callback = callback;
         }
-        is_early
+        !on_part.is_fixed
     }
 
-    /// What gets the client's messages, if the plugin wants them in parts.
+    /// What gets the client's messages, if the plugin wants them in parts. From now on it cannot
+    /// change that, so that what a thread of the plugin is told holds.
     #[must_use]
-    pub fn on_part(&self) -> Option<abi::OnPart> {
-        *self.on_part.lock().unwrap_or_else(PoisonError::into_inner)
+    pub fn fix_on_part(&self) -> Option<abi::OnPart> {
+        let mut on_part = self.on_part.lock().unwrap_or_else(PoisonError::into_inner);
+        on_part.is_fixed = true;
+        on_part.callback
+    }
+
+    /// Whether `on_connect` is over, and the plugin has accepted the connection.
+    pub(super) fn is_open(&self) -> bool {
+        self.is_open.load(Ordering::Acquire)
     }
 
     /// From now on, setting a response header changes nothing.

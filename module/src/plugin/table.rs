@@ -286,6 +286,10 @@ unsafe extern "system" fn variable(
     unsafe {
         with_attached(server, ptr::null(), |attached, _| {
             let name = c_str(name)?;
+            if attached.is_open() {
+                // To ask mod_ssl takes memory of the request, which no two threads may do at once.
+                return None;
+            }
             attached.with_request(|opening| Some(opening.request.variable_ptr(name)))
         })
     }

@@ -41,7 +41,7 @@ impl Plugged {
             plugin,
             private,
             server,
-            on_part: attachment.on_part(),
+            on_part: attachment.fix_on_part(),
             attachment,
             _registration: registration,
             _place: place,

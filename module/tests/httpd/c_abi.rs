@@ -12,6 +12,7 @@ cases! {
     "headers and subprotocol set by the plugin are on the 101" => response_headers,
     "the plugin sees the subprotocols offered, in order" => subprotocols,
     "messages sent in on_connect follow the 101" => greeting,
+    "variables of the request are there in on_connect, and not later" => variables,
     "messages of a plugin are neither checked nor changed" => unchecked,
     "a close frame has the payload that the plugin sends" => closes,
     "several threads may send and close at once" => threads,
@@ -26,6 +27,19 @@ cases! {
     "a library may be a module of httpd and a plugin" => both,
     "a plugin larger than version 0 is accepted" => larger,
     "a plugin in C++ exports its init function although other symbols are hidden" => cpp,
+}
+
+fn variables(context: &Context) -> Result<()> {
+    let location = |path, directives| context.plugins().location(path, "variable", directives);
+    let locations = location("/blue", "SetEnv COLOUR blue") + &location("/none", "");
+    let root = context.root()?.stock_module("env").config(locations);
+    let httpd = root.start()?;
+    let response = Client::ask(httpd.address(), &Handshake::to("/none"))?;
+    ensure!(response.status == 403, "{response:?}");
+    let mut client = Client::open(httpd.address(), &Handshake::to("/blue"))?;
+    client.text("now?")?;
+    client.expect_text("none")?;
+    client.close()
 }
 
 fn commands(context: &Context) -> Result<()> {

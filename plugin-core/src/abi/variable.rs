@@ -6,7 +6,7 @@ use std::ffi::{c_char, c_uint};
 use std::mem::offset_of;
 
 /// `WS_Variable`: one of httpd's variables for the request, by its name; null if there is none. It
-/// may be called, and the text is valid, during `on_connect`.
+/// may be called, and the text is valid, during `on_connect`. Later it returns null.
 pub type Variable =
     unsafe extern "system" fn(*const WebSocketServer, *const c_char) -> *const c_char;
 
