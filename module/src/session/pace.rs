@@ -1,8 +1,8 @@
 //! How much of a client's input a turn handles.
 //!
 //! A turn takes about [`TURN`], however many messages arrive and however long callbacks take. The
-//! session looks at the clock after each read, not between the messages of a read. If handling a
-//! read takes too long, the next reads are shorter.
+//! session looks at the clock after each read, and seldom between the messages of a read. If
+//! handling a read takes too long, the next reads are shorter.
 
 use std::time::{Duration, Instant};
 
