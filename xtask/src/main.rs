@@ -104,7 +104,7 @@ mod tests {
             ("doctor www.example.com/echo", false),
             ("doctor --remote", false),
             ("package deb rpm tar --revision 2 --out made", true),
-            ("package deb --libraries target/debug", true),
+            ("package deb --built target/debug", true),
             ("package deb --revision 0", false),
             ("package", false),
             ("package zip", false),
@@ -136,12 +136,13 @@ mod tests {
     }
 
     /// The programs of the documentation's commands, beside Cargo.
-    const PROGRAMS: [&str; 7] = [
+    const PROGRAMS: [&str; 8] = [
         "apachectl",
         "cc",
         "cd",
         "cp",
         "curl",
+        "docker",
         "mod_websocket-doctor",
         "mv",
     ];

@@ -5,6 +5,7 @@
 //! whichever folder it is built: times come from [`Release::epoch`], owners and modes are fixed,
 //! and the compiler is told to write other paths than those of this machine.
 
+mod built;
 mod contents;
 mod copyright;
 mod crates;
@@ -13,7 +14,6 @@ mod dependencies;
 mod directives;
 mod format;
 mod item;
-mod libraries;
 mod places;
 mod release;
 mod rpm;
@@ -29,10 +29,10 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result};
 use xtask::workspace::Workspace;
 
+pub(crate) use self::built::Built;
 use self::dependencies::Dependencies;
 pub(crate) use self::format::Format;
 use self::item::Item;
-pub(crate) use self::libraries::Libraries;
 use self::places::Places;
 pub(crate) use self::release::Release;
 
@@ -40,7 +40,7 @@ pub(crate) use self::release::Release;
 pub(crate) struct Ingredients<'a> {
     pub(crate) workspace: &'a Workspace,
     pub(crate) release: &'a Release,
-    pub(crate) libraries: &'a Libraries,
+    pub(crate) built: &'a Built,
     dependencies: Dependencies,
 }
 
@@ -49,12 +49,12 @@ impl<'a> Ingredients<'a> {
     pub(crate) fn new(
         workspace: &'a Workspace,
         release: &'a Release,
-        libraries: &'a Libraries,
+        built: &'a Built,
     ) -> Result<Self> {
         Ok(Self {
             workspace,
             release,
-            libraries,
+            built,
             dependencies: Dependencies::of(workspace)?,
         })
     }

@@ -16,6 +16,12 @@ use crate::c_plugin;
 /// The folder of the httpd module's package.
 pub const MODULE: &str = "module";
 
+/// The package of the doctor.
+pub const DOCTOR: &str = "websocket-doctor";
+
+/// The doctor's program.
+pub const DOCTOR_PROGRAM: &str = "mod_websocket-doctor";
+
 /// The folder of the example plugins in C.
 pub const C_PLUGINS: &str = "examples/c";
 

@@ -6,7 +6,7 @@ use anyhow::Result;
 use clap::Args;
 use xtask::workspace::Workspace;
 
-use crate::package::{self, Format, Ingredients, Libraries, Release};
+use crate::package::{self, Built, Format, Ingredients, Release};
 use crate::packages;
 
 #[derive(Args)]
@@ -23,9 +23,9 @@ pub(crate) struct Options {
     /// The folder for the packages [default: target/packages]
     #[arg(long, value_name = "FOLDER")]
     out: Option<PathBuf>,
-    /// Package the libraries in this folder, such as target/debug, instead of building some
+    /// Package what Cargo built into this folder, such as target/debug, instead of building it
     #[arg(long, value_name = "FOLDER")]
-    libraries: Option<PathBuf>,
+    built: Option<PathBuf>,
 }
 
 pub(super) fn package(options: &Options) -> Result<()> {
@@ -33,11 +33,11 @@ pub(super) fn package(options: &Options) -> Result<()> {
     packages::install_for_packages(&options.formats)?;
     let workspace = Workspace::find()?;
     let release = Release::new(&workspace, options.revision, options.maintainer.clone())?;
-    let libraries = match &options.libraries {
-        Some(folder) => Libraries::in_folder(&workspace, folder)?,
-        None => Libraries::build(&workspace)?,
+    let built = match &options.built {
+        Some(folder) => Built::in_folder(&workspace, folder)?,
+        None => Built::build(&workspace)?,
     };
-    let ingredients = Ingredients::new(&workspace, &release, &libraries)?;
+    let ingredients = Ingredients::new(&workspace, &release, &built)?;
     let folder = options.out.clone();
     let folder = folder.unwrap_or_else(|| workspace.target_dir().join("packages"));
     for file in package::make(&options.formats, &ingredients, &folder)? {

@@ -23,12 +23,20 @@ pub(crate) fn module(places: &Places, ingredients: &Ingredients<'_>) -> Result<V
     let in_doc = |name: &str| Path::new(places.doc).join(name);
     let module = Path::new(places.modules).join("mod_websocket.so");
     let mut items = vec![
-        Item::copy(&ingredients.libraries.module, module)?,
+        Item::copy(&ingredients.built.module, module)?,
+        Item::program(
+            &ingredients.built.doctor,
+            Path::new(places.programs).join("mod_websocket-doctor"),
+        )?,
         Item::settings(places.load_file, load_file),
         Item::settings(places.settings_file, settings_file),
         Item::compressed(
             format!("{}/man8/mod_websocket.8.gz", places.man),
             page.as_bytes(),
+        )?,
+        Item::compressed(
+            format!("{}/man1/mod_websocket-doctor.1.gz", places.man),
+            texts::doctor_page(ingredients)?.as_bytes(),
         )?,
         Item::compressed(in_doc("third-party-notices.gz"), notices.as_bytes())?,
         Item::new(
@@ -41,7 +49,7 @@ pub(crate) fn module(places: &Places, ingredients: &Ingredients<'_>) -> Result<V
         ),
         Item::copy(&root.join("SECURITY.md"), in_doc("SECURITY.md"))?,
     ];
-    for (name, library) in &ingredients.libraries.plugins {
+    for (name, library) in &ingredients.built.plugins {
         let target = Path::new(places.plugins).join(format!("{name}.so"));
         items.push(Item::copy(library, target)?);
     }

@@ -30,7 +30,7 @@ const SCRIPTS: [(&str, &str); 3] = [
 pub(crate) fn make(contents: &Contents, release: &Release, folder: &Path) -> Result<Vec<PathBuf>> {
     let architecture = output_of(Command::new("dpkg").arg("--print-architecture"))
         .context("packages for Debian are made on Debian or Ubuntu")?;
-    let module = Package::of_module(architecture, needs::of_libraries(&contents.module)?);
+    let module = Package::of_module(architecture, needs::of_files(&contents.module)?);
     let development = Package::of_development();
     Ok(vec![
         build(&module, &contents.module, &SCRIPTS, release, folder)?,
@@ -100,11 +100,16 @@ fn policy_files(package: &Package, release: &Release) -> Result<Vec<Item>> {
         release.maintainer,
         release.date("-R")?
     );
-    Ok(vec![
+    let mut files = vec![
         Item::new(doc.join("copyright"), copyright::DEBIAN),
         Item::compressed(doc.join("changelog.gz"), &upstream)?,
         Item::compressed(doc.join("changelog.Debian.gz"), changes.as_bytes())?,
-    ])
+    ];
+    if let Some(overrides) = package.lintian_overrides {
+        let folder = Path::new("/usr/share/lintian/overrides");
+        files.push(Item::new(folder.join(package.name), overrides));
+    }
+    Ok(files)
 }
 
 fn control_files(

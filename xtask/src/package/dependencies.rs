@@ -7,7 +7,7 @@ use std::path::PathBuf;
 
 use anyhow::{Context, Result};
 use cargo_metadata::{DependencyKind, Metadata, Package, PackageId};
-use xtask::workspace::Workspace;
+use xtask::workspace::{DOCTOR, Workspace};
 
 /// A crate.
 #[derive(Debug)]
@@ -24,7 +24,7 @@ pub(crate) struct Crate {
     pub(crate) needs: BTreeSet<(String, String)>,
 }
 
-/// The crates that are linked into the module and its plugins, by name and version.
+/// The crates that are linked into the module, its plugins and the doctor, by name and version.
 #[derive(Debug)]
 pub(crate) struct Dependencies(BTreeMap<(String, String), Crate>);
 
@@ -37,7 +37,7 @@ impl Dependencies {
         let metadata =
             workspace.resolved_metadata(&format!("{}-unknown-linux-gnu", env::consts::ARCH))?;
         let roots = workspace.served_packages();
-        let roots = roots.iter().map(String::as_str).collect();
+        let roots = roots.iter().map(String::as_str).chain([DOCTOR]).collect();
         let lock = fs::read_to_string(workspace.root().join("Cargo.lock"))?;
         Self::linked(&metadata, &roots, &checksums(&lock))
     }

@@ -39,6 +39,14 @@ impl Item {
         Ok(Self::new(target, content))
     }
 
+    /// A copy of a program that everybody may run.
+    pub(crate) fn program(source: &Path, target: impl Into<PathBuf>) -> Result<Self> {
+        Ok(Self {
+            mode: 0o755,
+            ..Self::copy(source, target)?
+        })
+    }
+
     /// A file that administrators edit.
     pub(crate) fn settings(target: impl Into<PathBuf>, content: impl Into<Vec<u8>>) -> Self {
         Self {

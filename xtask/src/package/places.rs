@@ -9,6 +9,8 @@ pub(crate) struct Places {
     pub(crate) modules: &'static str,
     /// The plugins.
     pub(crate) plugins: &'static str,
+    /// The doctor.
+    pub(crate) programs: &'static str,
     /// The file with the `LoadModule` line.
     pub(crate) load_file: &'static str,
     /// The file with the administrator's settings.
@@ -30,6 +32,7 @@ pub(crate) struct Places {
 const DEBIAN: Places = Places {
     modules: "/usr/lib/apache2/modules",
     plugins: "/usr/lib/apache2/websocket",
+    programs: "/usr/bin",
     load_file: "/etc/apache2/mods-available/websocket.load",
     settings_file: "/etc/apache2/mods-available/websocket.conf",
     doc: "/usr/share/doc/libapache2-mod-websocket",
@@ -43,6 +46,7 @@ const DEBIAN: Places = Places {
 const FEDORA: Places = Places {
     modules: "/usr/lib64/httpd/modules",
     plugins: "/usr/lib64/httpd/websocket",
+    programs: "/usr/bin",
     load_file: "/etc/httpd/conf.modules.d/10-websocket.conf",
     settings_file: "/etc/httpd/conf.d/websocket.conf",
     doc: "/usr/share/doc/mod_websocket",
@@ -56,6 +60,7 @@ const FEDORA: Places = Places {
 const SERVER_ROOT: Places = Places {
     modules: "modules",
     plugins: "modules/websocket",
+    programs: "bin",
     load_file: "conf/extra/websocket-load.conf",
     settings_file: "conf/extra/websocket.conf",
     doc: "share/doc/mod_websocket",

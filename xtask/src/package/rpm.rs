@@ -73,6 +73,7 @@ fn rpmbuild(spec: &Path, work: &Path, release: &Release) -> Result<()> {
         .args(define("_topdir", &format!("{work}/top")))
         .args(define("_rpmdir", &format!("{work}/made")))
         .args(define("_buildhost", "localhost"))
+        .args(define("_binary_payload", "w3.zstdio"))
         .args(define("use_source_date_epoch_as_buildtime", "1"))
         .args(define("clamp_mtime_to_source_date_epoch", "1"))
         .arg(spec)

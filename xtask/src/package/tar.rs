@@ -37,7 +37,7 @@ pub(crate) fn make(contents: &Contents, release: &Release, folder: &Path) -> Res
     tar.args(["--create", "--sort=name", "--format=gnu"])
         .args(["--owner=0", "--group=0", "--numeric-owner"])
         .arg(format!("--mtime=@{}", release.epoch))
-        .arg("--use-compress-program=gzip -9n")
+        .arg("--use-compress-program=gzip -n")
         .arg("--file")
         .arg(&archive)
         .arg("--directory")

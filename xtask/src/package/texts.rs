@@ -34,7 +34,7 @@ pub(crate) fn manual_page(
     themes: &[Theme],
 ) -> Result<String> {
     let mut plugins = String::new();
-    for (name, _) in &ingredients.libraries.plugins {
+    for (name, _) in &ingredients.built.plugins {
         write!(plugins, "\n.br\n.B {}.so", escaped(name))?;
     }
     let mut directives = String::new();
@@ -56,6 +56,16 @@ pub(crate) fn manual_page(
         .replace("{{load_file}}", places.load_file)
         .replace("{{settings_file}}", places.settings_file)
         .replace("{{doc}}", places.doc))
+}
+
+/// The manual page of the doctor.
+///
+/// # Errors
+/// The program `date` is missing.
+pub(crate) fn doctor_page(ingredients: &Ingredients<'_>) -> Result<String> {
+    Ok(include_str!("../../package/mod_websocket-doctor.1")
+        .replace("{{date}}", &ingredients.release.date("+%Y-%m-%d")?)
+        .replace("{{version}}", &ingredients.release.version))
 }
 
 /// As roff has it: hyphens that are typed, and no line that begins with a dot.

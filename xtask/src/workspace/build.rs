@@ -10,7 +10,8 @@ use std::process::{Command, Stdio};
 use anyhow::{Context, Result, ensure};
 use cargo_metadata::{Artifact, CrateType, Message, Package, Target};
 
-use super::{Library, MODULE, Workspace, built_library, library_file};
+use super::{DOCTOR, DOCTOR_PROGRAM, Library, MODULE, Workspace, built_library, library_file};
+use crate::command::run;
 
 /// The Cargo profile of a build.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -59,10 +60,28 @@ impl Workspace {
     /// # Errors
     /// The build fails. Cargo has printed the reason.
     pub fn build_libraries_to_ship(&self) -> Result<Vec<Library>> {
+        self.build_with(self.cargo_to_ship(), Profile::Release, is_served)
+    }
+
+    /// Builds the doctor in the same way, and returns the program.
+    ///
+    /// # Errors
+    /// The build fails. Cargo has printed the reason.
+    pub fn build_doctor_to_ship(&self) -> Result<PathBuf> {
+        let mut command = self.cargo_to_ship();
+        run(command.args(["build", "--release", "--package", DOCTOR]))?;
+        Ok(self.shipped().join("release").join(DOCTOR_PROGRAM))
+    }
+
+    fn cargo_to_ship(&self) -> Command {
         let mut command = self.cargo();
         shipping::neutral_paths(&mut command, self.root(), self.target_dir());
-        command.env("CARGO_TARGET_DIR", self.target_dir().join("shipped"));
-        self.build_with(command, Profile::Release, is_served)
+        command.env("CARGO_TARGET_DIR", self.shipped());
+        command
+    }
+
+    fn shipped(&self) -> PathBuf {
+        self.target_dir().join("shipped")
     }
 
     /// The module and every example plugin in Rust, as Cargo built them for the calling integration

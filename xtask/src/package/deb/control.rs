@@ -12,6 +12,8 @@ pub(crate) struct Package {
     section: &'static str,
     /// Fields that name other packages.
     relations: Vec<(&'static str, String)>,
+    /// Where lintian is mistaken, and why.
+    pub(crate) lintian_overrides: Option<&'static str>,
     summary: &'static str,
     /// Lines of at most 79 characters.
     description: &'static str,
@@ -29,6 +31,7 @@ impl Package {
                 ("Recommends", "apache2 (>= 2.4.6-4~)".to_owned()),
                 ("Suggests", "libapache2-mod-websocket-dev".to_owned()),
             ],
+            lintian_overrides: Some(include_str!("../../../package/deb/lintian-overrides")),
             summary: "WebSocket module for the Apache HTTP Server",
             description: "\
 This module makes Apache a WebSocket server (RFC 6455). A plugin, which is a
@@ -54,6 +57,7 @@ The package contains plugins for topics, chat rooms and an echo, among others.",
                 ),
                 ("Suggests", "pkg-config".to_owned()),
             ],
+            lintian_overrides: None,
             summary: "WebSocket module for the Apache HTTP Server - development files",
             description: "\
 This package has what authors of plugins need: the C header with its file for

@@ -1,8 +1,8 @@
 //! The packages that libraries need, as Debian's own tools find them.
 
-use std::ffi::OsStr;
 use std::fs;
 use std::process::Command;
+use std::slice;
 
 use anyhow::{Context, Result};
 use tempfile::TempDir;
@@ -11,19 +11,19 @@ use xtask::command::output_of;
 
 use super::super::{Item, item};
 
-/// The value of `Depends` for the libraries among `items`: those that they are linked with, and the
-/// interface of httpd that they are built for.
+/// The value of `Depends` for the libraries and programs among `items`: what they are linked with,
+/// and the interface of httpd that they are built for.
 ///
 /// # Errors
 /// `dpkg-shlibdeps` is missing or fails, or httpd's headers are.
-pub(crate) fn of_libraries(items: &[Item]) -> Result<String> {
+pub(crate) fn of_files(items: &[Item]) -> Result<String> {
     let folder = TempDir::new()?;
-    let libraries: Vec<_> = items
+    let linked: Vec<_> = items
         .iter()
-        .filter(|item| item.target.extension() == Some(OsStr::new("so")))
+        .filter(|item| item.content.starts_with(b"\x7fELF"))
         .collect();
-    for library in &libraries {
-        item::stage(std::slice::from_ref(*library), folder.path())?;
+    for file in &linked {
+        item::stage(slice::from_ref(*file), folder.path())?;
     }
     // The tool reads the file of a source package.
     let debian = folder.path().join("debian");
@@ -34,8 +34,8 @@ pub(crate) fn of_libraries(items: &[Item]) -> Result<String> {
     )?;
     let mut tool = Command::new("dpkg-shlibdeps");
     tool.args(["-O", "--warnings=0"]).current_dir(folder.path());
-    for library in libraries {
-        let path = library.target.strip_prefix("/").unwrap_or(&library.target);
+    for file in linked {
+        let path = file.target.strip_prefix("/").unwrap_or(&file.target);
         tool.arg("-e").arg(path);
     }
     let output = output_of(&mut tool)?;
