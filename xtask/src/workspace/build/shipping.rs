@@ -33,3 +33,60 @@ fn cargo_home() -> Option<PathBuf> {
     let named = env::var_os("CARGO_HOME").map(PathBuf::from);
     named.or_else(|| Some(env::home_dir()?.join(".cargo")))
 }
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use anyhow::{Result, ensure};
+
+    use super::*;
+    use crate::command::output_of;
+    use crate::workspace::cargo_program;
+
+    const MANIFEST: &str = "\
+[package]
+name = \"it\"
+edition = \"2024\"
+[lib]
+crate-type = [\"cdylib\"]
+[profile.release]
+debug = \"line-tables-only\"
+[workspace]
+";
+
+    const CODE: &str = "\
+#[unsafe(no_mangle)]
+pub extern \"C\" fn it(number: usize) -> usize {
+    assert!(number > 1, \"a panic has the path of its file\");
+    env!(\"CARGO_PKG_NAME\").len() / number
+}
+";
+
+    /// The library of a package in `folder`.
+    fn library(folder: &Path) -> Result<Vec<u8>> {
+        fs::create_dir_all(folder.join("src"))?;
+        fs::write(folder.join("Cargo.toml"), MANIFEST)?;
+        fs::write(folder.join("src/lib.rs"), CODE)?;
+        let target = folder.join("target");
+        let mut cargo = Command::new(cargo_program());
+        cargo
+            .args(["build", "--release", "--quiet", "--offline"])
+            .current_dir(folder)
+            .env("CARGO_TARGET_DIR", &target);
+        neutral_paths(&mut cargo, folder, &target);
+        output_of(&mut cargo)?;
+        Ok(fs::read(target.join("release/libit.so"))?)
+    }
+
+    #[test]
+    fn builds_in_two_folders_are_equal() -> Result<()> {
+        let folder = tempfile::tempdir()?;
+        let one = library(&folder.path().join("one"))?;
+        let other = library(&folder.path().join("a folder elsewhere"))?;
+        ensure!(one == other);
+        let text = String::from_utf8_lossy(&one);
+        ensure!(text.contains("/usr/src/mod_websocket"));
+        Ok(())
+    }
+}

@@ -1,0 +1,243 @@
+//! A Debian of its own in a folder, with Apache, where packages are installed.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::net::TcpStream;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, ensure};
+use tempfile::{Builder, TempDir, TempPath};
+use tungstenite::WebSocket;
+use tungstenite::stream::MaybeTlsStream;
+use xtask::command::output_of;
+use xtask::port::free_port;
+
+use super::made::{has_all, or_skipped};
+
+/// The package with the module.
+pub(crate) const PACKAGE: &str = "libapache2-mod-websocket";
+
+const MIRROR: &str = "http://deb.debian.org/debian";
+const SETTINGS: &str = "etc/apache2/mods-available/websocket.conf";
+
+/// The configuration of a plugin, as an administrator writes it.
+const PLUGIN: &str = "\
+<IfModule mod_websocket.c>
+    <Location /echo>
+        SetHandler websocket-handler
+        WebSocketHandler /usr/lib/apache2/websocket/echo.so echo_init
+    </Location>
+</IfModule>
+";
+
+/// There is no init system, which `invoke-rc.d` takes for a reason to do nothing.
+const POLICY: &str = "#!/bin/sh\nexit 0\n";
+
+/// The system. Its end stops Apache and deletes the folder.
+pub(crate) struct Debian {
+    root: TempDir,
+    port: u16,
+}
+
+impl Debian {
+    /// Installs the release of this machine, with Apache. `None` if this is no Debian, or the user
+    /// is not root; in CI that is an error.
+    pub(crate) fn install() -> Result<Option<Self>> {
+        let release = fs::read_to_string("/etc/os-release").unwrap_or_default();
+        let value = |name: &str| release.lines().find_map(|line| line.strip_prefix(name));
+        let is_debian = value("ID=") == Some("debian");
+        let is_root = rustix::process::geteuid().is_root();
+        if !has_all(&["mmdebstrap"])?
+            || !or_skipped(is_debian, "packages are only installed on Debian")?
+            || !or_skipped(is_root, "only root can install a Debian in a folder")?
+        {
+            return Ok(None);
+        }
+        let suite = value("VERSION_CODENAME=").context("a Debian without a name")?;
+        let root = TempDir::new()?;
+        // With its own user it could not read a folder with mode 700.
+        fs::set_permissions(root.path(), fs::Permissions::from_mode(0o755))?;
+        output_of(
+            Command::new("mmdebstrap")
+                .args(["--quiet", "--variant=essential", "--include=apache2"])
+                .arg("--dpkgopt=force-unsafe-io")
+                .arg(suite)
+                .arg(root.path())
+                .arg(MIRROR),
+        )?;
+        let port = free_port()?;
+        let debian = Self { root, port };
+        debian.write(
+            "etc/apache2/ports.conf",
+            &format!("Listen 127.0.0.1:{port}\n"),
+        )?;
+        debian.write("etc/apache2/conf-enabled/echo.conf", PLUGIN)?;
+        debian.write("usr/sbin/policy-rc.d", POLICY)?;
+        let policy = debian.path("usr/sbin/policy-rc.d");
+        fs::set_permissions(policy, fs::Permissions::from_mode(0o755))?;
+        Ok(Some(debian))
+    }
+
+    fn path(&self, path: &str) -> PathBuf {
+        self.root.path().join(path)
+    }
+
+    fn write(&self, path: &str, text: &str) -> Result<()> {
+        fs::write(self.path(path), text).with_context(|| path.to_owned())
+    }
+
+    /// Runs a command in the system.
+    pub(crate) fn run(&self, words: &[&str]) -> Result<String> {
+        let mut chroot = Command::new("chroot");
+        chroot
+            .arg(self.root.path())
+            .args(words)
+            .env("DEBIAN_FRONTEND", "noninteractive")
+            .env("LC_ALL", "C.UTF-8")
+            .env("PATH", "/usr/sbin:/usr/bin:/sbin:/bin")
+            .stdin(std::process::Stdio::null());
+        output_of(&mut chroot)
+    }
+
+    /// Runs `dpkg` with a package.
+    pub(crate) fn dpkg(&self, words: &[&str], package: &Path) -> Result<String> {
+        let inside = self.path("tmp/package.deb");
+        fs::copy(package, &inside)?;
+        let output = self.run(&[&["dpkg"], words, &["/tmp/package.deb"]].concat())?;
+        fs::remove_file(inside)?;
+        Ok(output)
+    }
+
+    /// The next version of a package, whose settings have another comment.
+    pub(crate) fn next_version(package: &Path) -> Result<TempPath> {
+        let tree = TempDir::new()?;
+        output_of(
+            Command::new("dpkg-deb")
+                .arg("-R")
+                .arg(package)
+                .arg(tree.path()),
+        )?;
+        for (file, old, new) in [
+            ("DEBIAN/control", "Version: 0.1.0-1", "Version: 0.1.0-2"),
+            (SETTINGS, "# Settings", "# The settings"),
+        ] {
+            let file = tree.path().join(file);
+            let text = fs::read_to_string(&file)?;
+            ensure!(text.contains(old), "{text}");
+            fs::write(&file, text.replace(old, new))?;
+        }
+        let target = Builder::new().suffix(".deb").tempfile()?.into_temp_path();
+        output_of(
+            Command::new("dpkg-deb")
+                .args(["--root-owner-group", "-Znone", "--build"])
+                .args([tree.path(), &target]),
+        )?;
+        Ok(target)
+    }
+
+    /// The version that is installed.
+    pub(crate) fn version(&self) -> Result<String> {
+        self.run(&["dpkg-query", "-W", "-f", "${Version}", PACKAGE])
+    }
+
+    /// Changes a line of the settings.
+    pub(crate) fn edit_settings(&self, old: &str, new: &str) -> Result<()> {
+        let text = fs::read_to_string(self.path(SETTINGS))?;
+        ensure!(text.contains(old), "{text}");
+        self.write(SETTINGS, &text.replace(old, new))
+    }
+
+    pub(crate) fn has_settings(&self) -> bool {
+        self.path(SETTINGS).exists()
+    }
+
+    pub(crate) fn is_enabled(&self) -> bool {
+        let link = self.path("etc/apache2/mods-enabled/websocket.load");
+        link.symlink_metadata().is_ok()
+    }
+
+    pub(crate) fn start(&self) -> Result<()> {
+        self.after_reload(|| self.run(&["apachectl", "start"]))
+    }
+
+    /// Stops Apache, and waits until it has ended.
+    pub(crate) fn stop(&self) -> Result<()> {
+        let file = self.path("run/apache2/apache2.pid");
+        let Ok(pid) = fs::read_to_string(&file) else {
+            return Ok(());
+        };
+        self.run(&["apachectl", "stop"])?;
+        let process = Path::new("/proc").join(pid.trim());
+        wait("Apache runs", || Ok(!process.exists()))
+    }
+
+    /// Does what makes Apache start or reload, and waits until it has done so.
+    pub(crate) fn after_reload(&self, action: impl FnOnce() -> Result<String>) -> Result<()> {
+        let count = || -> Result<usize> {
+            let log = fs::read_to_string(self.path("var/log/apache2/error.log"));
+            let log = log.unwrap_or_default();
+            Ok(log.matches("resuming normal operations").count())
+        };
+        let before = count()?;
+        let said = action()?;
+        wait(&format!("Apache has not reloaded: {said}"), || {
+            Ok(count()? > before)
+        })
+    }
+
+    pub(crate) fn address(&self) -> String {
+        format!("127.0.0.1:{}", self.port)
+    }
+
+    /// A client of the plugin.
+    pub(crate) fn connect(&self) -> Result<WebSocket<MaybeTlsStream<TcpStream>>> {
+        Ok(tungstenite::connect(format!("ws://{}/echo", self.address()))?.0)
+    }
+
+    /// All files, with their types and permissions, but for those in which programs keep records of
+    /// what they did.
+    pub(crate) fn files(&self) -> Result<BTreeSet<String>> {
+        const RECORDS: [&str; 6] = [
+            "dev/",
+            "proc/",
+            "run/",
+            "var/cache/",
+            "var/lib/dpkg/",
+            "var/log/",
+        ];
+        let find = output_of(Command::new("find").arg(self.root.path()).args([
+            "-xdev",
+            "-mindepth",
+            "1",
+            "-printf",
+            "%P %y %m\n",
+        ]))?;
+        let is_record = |line: &str| RECORDS.iter().any(|it| line.starts_with(it));
+        // a2enmod makes folders, in which it notes who enabled or disabled a module.
+        let is_folder_of_notes =
+            |line: &str| line.starts_with("var/lib/apache2/module/") && line.contains(" d ");
+        let lines = find.lines();
+        let lines = lines.filter(|line| !is_record(line) && !is_folder_of_notes(line));
+        Ok(lines.map(str::to_owned).collect())
+    }
+}
+
+impl Drop for Debian {
+    fn drop(&mut self) {
+        let _ = self.stop();
+    }
+}
+
+/// Waits for a change that nothing announces.
+fn wait(failure: &str, mut is_over: impl FnMut() -> Result<bool>) -> Result<()> {
+    let deadline = Instant::now() + Duration::from_secs(30);
+    while !is_over()? {
+        ensure!(Instant::now() < deadline, "{failure}");
+        thread::sleep(Duration::from_millis(10));
+    }
+    Ok(())
+}
