@@ -2,6 +2,8 @@
 
 #[path = "package/debian.rs"]
 mod debian;
+#[path = "package/image.rs"]
+mod image;
 #[path = "package/made.rs"]
 mod made;
 
