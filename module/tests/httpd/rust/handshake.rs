@@ -16,6 +16,7 @@ cases! {
     "senders of detached connections know their client after the handshake" => detached_senders,
     "Rust plugins see whether the client came over TLS" => tls,
     "Rust plugins see variables that the configuration sets, and those of TLS" => variables,
+    "Rust plugins see whom a client certificate names" => client_certificate,
     "Rust plugins see all headers of the request" => headers,
     "Rust plugins refuse with the status they choose" => rejections,
     "Rust plugins refuse with headers and a body of their own" => rejections_with_more,
@@ -146,6 +147,31 @@ fn variables(context: &Context) -> Result<()> {
         expect_variables(client, &all).context("HTTP/2")?;
     }
     Ok(())
+}
+
+fn client_certificate(context: &Context) -> Result<()> {
+    let httpd = context
+        .root()?
+        .tls_port(port::free_port()?)
+        .config(location(context, "/witness", "witness", ""))
+        .config("SSLVerifyClient optional\nSSLCACertificateFile conf/localhost.crt\n")
+        .start()?;
+    let handshake =
+        Handshake::to("/witness").header("X-Variables", "SSL_CLIENT_VERIFY SSL_CLIENT_S_DN");
+    let mut client = Client::connect_tls_with_certificate(&httpd)?;
+    client.upgrade(&handshake)?;
+    // The subject that rcgen gives if none is asked for.
+    let subject = "CN=rcgen self signed cert";
+    let named = [
+        ("$SSL_CLIENT_VERIFY", "SUCCESS"),
+        ("$SSL_CLIENT_S_DN", subject),
+    ];
+    expect_variables(client, &named)?;
+    let nameless = [
+        ("$SSL_CLIENT_VERIFY", "NONE"),
+        ("$SSL_CLIENT_S_DN", "(none)"),
+    ];
+    expect_variables(Client::open_tls(&httpd, &handshake)?, &nameless)
 }
 
 fn expect_variables<S: Read + Write>(

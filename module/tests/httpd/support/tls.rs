@@ -5,13 +5,14 @@ use std::path::Path;
 use std::sync::Arc;
 
 use anyhow::Result;
+use rustls::client::WantsClientCert;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::crypto::{CryptoProvider, ring, verify_tls12_signature, verify_tls13_signature};
 use rustls::pki_types::pem::PemObject;
-use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
 use rustls::{
-    CertificateError, CipherSuite, ClientConfig, ClientConnection, DigitallySignedStruct, Error,
-    SignatureScheme, StreamOwned, SupportedProtocolVersion,
+    CertificateError, CipherSuite, ClientConfig, ClientConnection, ConfigBuilder,
+    DigitallySignedStruct, Error, SignatureScheme, StreamOwned, SupportedProtocolVersion,
 };
 use xtask::httpd::Httpd;
 
@@ -50,6 +51,19 @@ impl Client<TlsStream> {
         let tcp = Client::connect_with_buffer(address, size)?.stream;
         let versions = rustls::DEFAULT_VERSIONS;
         over(tcp, &httpd.root().certificate(), "localhost", versions)
+    }
+
+    /// Like [`Client::connect_tls`]. Client and server have the same certificate.
+    pub(crate) fn connect_tls_with_certificate(httpd: &Httpd) -> Result<Self> {
+        let certificate = httpd.root().certificate();
+        let chain = vec![CertificateDer::from_pem_file(&certificate)?];
+        let key = PrivateKeyDer::from_pem_file(httpd.root().certificate_key())?;
+        let config = builder(&certificate, rustls::DEFAULT_VERSIONS, |_| true)?
+            .with_client_auth_cert(chain, key)?;
+        let tls = ClientConnection::new(Arc::new(config), "localhost".try_into()?)?;
+        let address = httpd.tls_address().expect("the server serves TLS");
+        let tcp = Client::connect(address)?.stream;
+        Ok(Self::over(StreamOwned::new(tls, tcp)))
     }
 
     /// Opens a WebSocket.
@@ -108,6 +122,14 @@ pub(super) fn config_with(
     versions: &[&'static SupportedProtocolVersion],
     wanted: fn(CipherSuite) -> bool,
 ) -> Result<ClientConfig> {
+    Ok(builder(certificate, versions, wanted)?.with_no_client_auth())
+}
+
+fn builder(
+    certificate: &Path,
+    versions: &[&'static SupportedProtocolVersion],
+    wanted: fn(CipherSuite) -> bool,
+) -> Result<ConfigBuilder<ClientConfig, WantsClientCert>> {
     let mut provider = ring::default_provider();
     provider.cipher_suites.retain(|suite| wanted(suite.suite()));
     let provider = Arc::new(provider);
@@ -118,8 +140,7 @@ pub(super) fn config_with(
     Ok(ClientConfig::builder_with_provider(provider)
         .with_protocol_versions(versions)?
         .dangerous()
-        .with_custom_certificate_verifier(Arc::new(verifier))
-        .with_no_client_auth())
+        .with_custom_certificate_verifier(Arc::new(verifier)))
 }
 
 /// Accepts exactly one certificate.
