@@ -12,6 +12,7 @@ mod fuzz;
 pub(crate) mod install;
 mod new_plugin;
 mod package;
+mod platforms;
 mod run;
 mod setup;
 #[cfg(target_os = "linux")]
@@ -94,6 +95,11 @@ pub(crate) enum Command {
     /// They go to target/packages, with the list of what is linked (SBOM) and SHA256SUMS. The same
     /// commit gives the same bytes.
     Package(package::Options),
+    /// Build plugins for Windows and 64-bit ARM, and run them with Wine and QEMU
+    ///
+    /// Installs the compilers and emulators. If the current toolchain cannot build for a platform,
+    /// Debian's does, with the standard library from its source.
+    Platforms(platforms::Options),
     /// Start this machine's Apache (apachectl start)
     Start,
     /// Stop this machine's Apache (apachectl stop)
@@ -123,6 +129,7 @@ impl Command {
             Self::Uninstall(options) => uninstall::uninstall(options),
             Self::Doctor(options) => doctor::doctor(options),
             Self::Package(options) => package::package(options),
+            Self::Platforms(options) => platforms::platforms(options),
             Self::Start => control::apachectl("start"),
             Self::Stop => control::apachectl("stop"),
             Self::Restart => control::apachectl("restart"),

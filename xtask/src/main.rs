@@ -9,6 +9,7 @@ mod fuzz;
 mod installation;
 mod package;
 mod packages;
+mod platforms;
 mod privileges;
 #[cfg(target_os = "linux")]
 mod sanitizer;
@@ -108,6 +109,9 @@ mod tests {
             ("package deb --revision 0", false),
             ("package", false),
             ("package zip", false),
+            ("platforms", true),
+            ("platforms windows-x64 linux-arm64", true),
+            ("platforms windows", false),
             ("start", true),
             ("stop", true),
             ("restart", true),

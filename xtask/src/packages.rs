@@ -142,6 +142,39 @@ const FOR_CI: [Need; 6] = [
     },
 ];
 
+/// `cargo xtask platforms` needs them.
+const PLATFORMS: [Need; 3] = [
+    Need {
+        what: "a compiler with the source of the standard library",
+        is_met: has_std_source,
+        debian: &["cargo-web", "rust-web-src", "rustc-web"],
+        fedora: &["cargo", "rust", "rust-src"],
+        homebrew: &["rust"],
+    },
+    Need {
+        what: "mingw-w64 and Wine",
+        is_met: has_windows_tools,
+        debian: &[
+            "gcc-mingw-w64-i686-posix",
+            "gcc-mingw-w64-x86-64-posix",
+            "wine64",
+        ],
+        fedora: &["mingw32-gcc", "mingw64-gcc", "wine-core"],
+        homebrew: &["mingw-w64", "wine-stable"],
+    },
+    Need {
+        what: "a compiler and an emulator for 64-bit ARM",
+        is_met: has_arm_tools,
+        debian: &[
+            "gcc-aarch64-linux-gnu",
+            "libc6-dev-arm64-cross",
+            "qemu-user",
+        ],
+        fedora: &["gcc-aarch64-linux-gnu", "qemu-user"],
+        homebrew: &["qemu"],
+    },
+];
+
 /// `cargo xtask package deb` needs it.
 const DEB: [Need; 1] = [Need {
     what: "the tools for packages of Debian",
@@ -237,6 +270,14 @@ pub(crate) fn install_for_packages(formats: &[Format]) -> Result<()> {
         }
     }
     Ok(())
+}
+
+/// Installs what building for other platforms needs.
+///
+/// # Errors
+/// As [`install_missing`].
+pub(crate) fn install_for_platforms() -> Result<()> {
+    install(&PLATFORMS)
 }
 
 /// Installs the browser for the tests, unless the tests with a browser are off.
@@ -432,6 +473,24 @@ fn has_libclang() -> bool {
     ];
     env::var_os("LIBCLANG_PATH").is_some_and(|path| Path::new(&path).exists())
         || (any_exists(&LIBRARIES) && any_exists(&HEADERS))
+}
+
+fn has_std_source() -> bool {
+    Path::new("/usr/bin/cargo").is_file()
+        && Path::new("/usr/lib/rustlib/src/rust/library/std").is_dir()
+}
+
+fn has_windows_tools() -> bool {
+    let wine = which("wine64").is_some() || Path::new("/usr/lib/wine/wine64").is_file();
+    let compilers = ["i686-w64-mingw32-gcc", "x86_64-w64-mingw32-gcc"];
+    wine && compilers.iter().all(|compiler| which(compiler).is_some())
+}
+
+fn has_arm_tools() -> bool {
+    ["aarch64-linux-gnu-gcc", "qemu-aarch64"]
+        .iter()
+        .all(|program| which(program).is_some())
+        && Path::new("/usr/aarch64-linux-gnu/lib/libc.so.6").exists()
 }
 
 fn has_python() -> bool {
