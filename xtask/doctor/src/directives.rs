@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result};
 
 /// The page that describes each directive of the module under its name.
-const REFERENCE: &str = include_str!("../../docs/src/directives.md");
+const REFERENCE: &str = include_str!("../../../docs/src/directives.md");
 
 /// The deprecated name of a directive, which has no heading.
 const OLD_NAME: &str = "MaxMessageSize";
