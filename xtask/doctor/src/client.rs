@@ -1,6 +1,7 @@
 //! A client that opens one WebSocket, and says how far it came.
 
 mod response;
+mod socket;
 mod stream;
 
 use std::io::{self, ErrorKind, Read, Write};
@@ -33,7 +34,7 @@ pub struct Attempt<'a> {
     pub origin: Option<&'a str>,
     /// A file with certificates (PEM) to trust beside the system's.
     pub authorities: Option<&'a Path>,
-    /// How long each step may take.
+    /// How long each step may take: to connect, to answer the handshake, to answer a ping.
     pub limit: Duration,
 }
 
@@ -43,6 +44,7 @@ pub struct Opening {
     /// The response to the handshake.
     pub response: Response,
     stream: Stream,
+    limit: Duration,
 }
 
 impl Attempt<'_> {
@@ -51,10 +53,16 @@ impl Attempt<'_> {
     /// # Errors
     /// There is no response; the failure says what has happened instead.
     pub fn open(&self) -> Result<Opening, Failure> {
+        let limit = self.limit;
         let mut stream = Stream::connect(self)?;
+        stream.allow(limit);
         stream.write_all(self.request().as_bytes())?;
         let response = Response::read(&mut stream)?;
-        Ok(Opening { response, stream })
+        Ok(Opening {
+            response,
+            stream,
+            limit,
+        })
     }
 
     fn request(&self) -> String {
@@ -81,8 +89,9 @@ impl Opening {
     /// meanwhile is ignored.
     ///
     /// # Errors
-    /// The connection has ended, or nothing comes.
+    /// The connection has ended, or no pong comes in time, whatever else does.
     pub fn converse(mut self) -> Result<(), Failure> {
+        self.stream.allow(self.limit);
         self.stream.write_all(PING)?;
         let beginning = std::mem::take(&mut self.response.rest);
         let mut frames = io::Cursor::new(beginning).chain(&mut self.stream);

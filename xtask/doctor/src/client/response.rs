@@ -45,7 +45,9 @@ impl Response {
         let status = rest.split(' ').next()?.parse().ok()?;
         let headers = headers.split("\r\n").filter_map(|line| {
             let (name, value) = line.split_once(':')?;
-            Some((name.to_owned(), value.trim().to_owned()))
+            // Findings quote values in the middle of a line.
+            let value = value.trim().replace(char::is_control, "\u{fffd}");
+            Some((name.to_owned(), value))
         });
         version.starts_with("HTTP/").then(|| Self {
             status,
@@ -105,6 +107,8 @@ mod tests {
         assert_eq!(response.page(), "page");
         let response = read(b"HTTP/1.1 101 Switching\r\n\r\n\x8a\0").unwrap();
         assert_eq!(response.rest, b"\x8a\0");
+        let response = read(b"HTTP/1.1 302 a\r\nLocation: \x1b[2J/\nb\r\n\r\n").unwrap();
+        assert_eq!(response.header("Location"), Some("\u{fffd}[2J/\u{fffd}b"));
         for bad in [
             &b""[..],
             b"SSH-2.0-OpenSSH\r\n",

@@ -4,6 +4,7 @@ use std::io::{self, ErrorKind, Read, Write};
 use std::net::{SocketAddr, TcpStream, ToSocketAddrs};
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::ServerName;
@@ -11,6 +12,7 @@ use rustls::pki_types::pem::PemObject;
 use rustls::{ClientConfig, ClientConnection, RootCertStore, StreamOwned};
 
 use super::Attempt;
+use super::socket::Socket;
 
 /// Why there is no response.
 #[derive(Debug)]
@@ -61,16 +63,14 @@ impl From<io::Error> for Failure {
 /// The bytes of the connection.
 #[derive(Debug)]
 pub(super) enum Stream {
-    Plain(TcpStream),
-    Tls(Box<StreamOwned<ClientConnection, TcpStream>>),
+    Plain(Socket),
+    Tls(Box<StreamOwned<ClientConnection, Socket>>),
 }
 
 impl Stream {
     pub(super) fn connect(attempt: &Attempt<'_>) -> Result<Self, Failure> {
         let url = attempt.url;
-        let socket = connect(attempt)?;
-        socket.set_read_timeout(Some(attempt.limit))?;
-        socket.set_write_timeout(Some(attempt.limit))?;
+        let socket = Socket::new(connect(attempt)?, attempt.limit);
         if !url.is_secure {
             return Ok(Self::Plain(socket));
         }
@@ -84,6 +84,14 @@ impl Stream {
             stream.conn.complete_io(&mut stream.sock)?;
         }
         Ok(Self::Tls(Box::new(stream)))
+    }
+
+    /// Begins a step that may take this long, all its reads and writes together.
+    pub(super) fn allow(&mut self, limit: Duration) {
+        match self {
+            Self::Plain(socket) => socket.allow(limit),
+            Self::Tls(stream) => stream.sock.allow(limit),
+        }
     }
 }
 
