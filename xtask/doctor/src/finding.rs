@@ -72,5 +72,28 @@ impl Display for Finding {
 }
 
 fn indented(text: &str) -> String {
-    text.trim_end().replace('\n', "\n         ")
+    printable(text.trim_end()).replace('\n', "\n         ")
+}
+
+/// The text without what a terminal would obey. Lines and tabs stay.
+fn printable(text: &str) -> String {
+    let is_harmless = |c: char| !c.is_control() || c == '\n' || c == '\t';
+    text.chars()
+        .map(|c| match is_harmless(c) {
+            true => c,
+            false => char::REPLACEMENT_CHARACTER,
+        })
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nothing_that_a_finding_quotes_moves_the_cursor() {
+        let finding = Finding::wrong("a\x1b[2Jb\u{9b}1mc\r\nd\te").remedy("f\x07");
+        let said = "WRONG  a\u{fffd}[2Jb\u{fffd}1mc\u{fffd}\n         d\te\n    ->   f\u{fffd}";
+        assert_eq!(finding.to_string(), said);
+    }
 }
