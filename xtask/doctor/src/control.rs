@@ -1,4 +1,4 @@
-//! Asks httpd about its configuration, through the program that starts and stops it.
+//! Asks httpd about its configuration, itself or through Debian's `apachectl`.
 
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -6,7 +6,7 @@ use std::process::{Command, Output};
 
 use anyhow::{Context, Result, bail, ensure};
 
-/// `apachectl`, or `httpd` itself, with what stands before it (`sudo`) and behind it (`-f`).
+/// `httpd` itself or Debian's `apachectl`, with what stands before it (`sudo`) and behind it (`-f`).
 #[derive(Clone, Debug)]
 pub struct Control {
     words: Vec<OsString>,

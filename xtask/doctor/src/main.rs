@@ -8,7 +8,7 @@ use websocket_doctor::options::Options;
 
 /// Says what keeps WebSockets of mod_websocket from working, and what to write.
 ///
-/// Reads httpd's configuration with apachectl, looks at the running process, and opens the
+/// Has httpd list its configuration, looks at the running process, and opens the
 /// WebSocket of the URL as a page does. Changes nothing. The exit code is 0 if nothing is wrong.
 #[derive(Parser)]
 #[command(version, bin_name = "mod_websocket-doctor")]

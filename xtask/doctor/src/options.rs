@@ -9,8 +9,9 @@ use clap::Args;
 use crate::control::Control;
 use crate::url::Url;
 
-/// The programs that know where the configuration is, the best first.
-const PROGRAMS: [&str; 4] = ["apachectl", "apache2ctl", "httpd", "apache2"];
+/// The programs that know where the configuration is, the best first. Debian's httpd needs variables
+/// that `apache2ctl` sets; elsewhere `apachectl` may pass nothing on to httpd but one word.
+const PROGRAMS: [&str; 4] = ["apache2ctl", "httpd", "apachectl", "apache2"];
 
 /// Folders of programs for administrators, which are not on the `PATH` of others.
 const FOLDERS: [&str; 2] = ["/usr/sbin", "/usr/local/apache2/bin"];
@@ -29,7 +30,7 @@ pub struct Options {
     /// How long to wait for each answer
     #[arg(long, value_name = "SECONDS", default_value_t = 10, value_parser = clap::value_parser!(u64).range(1..=3600))]
     pub timeout: u64,
-    /// The program apachectl or httpd [default: the one of this machine]
+    /// httpd, or Debian's apache2ctl [default: the one of this machine]
     #[arg(long, value_name = "PROGRAM")]
     pub apachectl: Option<PathBuf>,
     /// httpd's configuration file, if it is not the usual one

@@ -2,16 +2,21 @@
 
 mod capacity;
 mod denials;
+mod plugins;
 mod process;
 mod sites;
 
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use anyhow::Result;
+use rustix::process::geteuid;
+
 use self::capacity::Capacity;
+use self::process::Process;
 use crate::control::{Control, Verdict};
 use crate::descriptors::Limit;
-use crate::directives::{self, uses};
+use crate::directives;
 use crate::finding::Finding;
 use crate::url::Url;
 pub use denials::examine as examine_denials;
@@ -19,13 +24,6 @@ pub use denials::examine as examine_denials;
 const LOAD: &str = "\
 Debian: `a2enmod websocket`, then restart httpd. Elsewhere write
   LoadModule websocket_module modules/mod_websocket.so";
-
-const LOCATION: &str = "\
-Write into the server or a virtual host:
-  <Location \"/echo\">
-      SetHandler websocket-handler
-      WebSocketHandler modules/mod_websocket_echo.so echo_init
-  </Location>";
 
 /// What was found, and where the server has its files.
 #[derive(Debug, Default)]
@@ -39,25 +37,63 @@ pub struct Examination {
 /// Examines the server that this program controls. `url` is a WebSocket that it should serve.
 #[must_use]
 pub fn examine(control: &Control, url: Option<&Url>) -> Examination {
-    let mut findings = Vec::new();
-    match control.check() {
-        Err(error) => findings.push(Finding::wrong(format!("{error:#}"))),
-        Ok(Verdict::Bad(reason)) => findings.push(
-            Finding::wrong(format!("httpd rejects its configuration:\n{reason}"))
-                .remedy("Correct the line that it names. `apachectl configtest` asks again."),
-        ),
-        Ok(Verdict::Good(said)) => return accepted(control, url, &said),
-    }
+    let finding = match control.check() {
+        Err(error) => Finding::wrong(format!("{error:#}")),
+        Ok(Verdict::Bad(reason)) => rejected(&reason, geteuid().is_root()),
+        Ok(Verdict::Good(said)) => match Dumps::ask(control) {
+            Ok(dumps) => return accepted(&dumps, url, &said),
+            Err(error) => {
+                Finding::wrong(format!("httpd does not list its configuration: {error:#}"))
+                    .remedy("If that was not httpd itself, name its program: `--apachectl httpd`.")
+            }
+        },
+    };
     Examination {
-        findings,
+        findings: vec![finding],
         error_log: None,
     }
 }
 
+/// Others than root may not read everything that httpd reads, such as the keys for TLS.
+fn rejected(reason: &str, is_root: bool) -> Finding {
+    if is_root {
+        Finding::wrong(format!("httpd rejects its configuration:\n{reason}"))
+            .remedy("Correct the line that it names. `apachectl configtest` asks again.")
+    } else {
+        Finding::note(format!(
+            "httpd rejects its configuration as this user sees it:\n{reason}"
+        ))
+        .remedy("Run the doctor as root: others may not read everything, such as keys for TLS.")
+    }
+}
+
+/// What httpd prints about a configuration that it accepts.
+struct Dumps {
+    settings: String,
+    modules: String,
+    sites: String,
+    files: Vec<PathBuf>,
+}
+
+impl Dumps {
+    fn ask(control: &Control) -> Result<Self> {
+        Ok(Self {
+            settings: control.dump("RUN_CFG")?,
+            modules: control.dump("MODULES")?,
+            sites: control.dump("VHOSTS")?,
+            files: control.files()?,
+        })
+    }
+}
+
 /// Examines a configuration that httpd accepts.
-fn accepted(control: &Control, url: Option<&Url>, said: &str) -> Examination {
-    let settings = control.dump("RUN_CFG").unwrap_or_default();
-    let modules = control.dump("MODULES").unwrap_or_default();
+fn accepted(dumps: &Dumps, url: Option<&Url>, said: &str) -> Examination {
+    let Dumps {
+        settings,
+        modules,
+        sites,
+        files,
+    } = dumps;
     let is_loaded = modules.contains("websocket_module");
     let mpm = modules
         .split_whitespace()
@@ -70,21 +106,19 @@ fn accepted(control: &Control, url: Option<&Url>, said: &str) -> Examination {
         Finding::wrong("the configuration does not load the module").remedy(LOAD)
     });
     findings.extend(mistakes(said));
-    let files = control.files().unwrap_or_default();
-    findings.extend(plugins(&files));
-    findings.extend(http2(&files));
-    let sites = control.dump("VHOSTS").unwrap_or_default();
-    findings.extend(url.and_then(|url| sites::examine(&sites, url)));
-    let pid_file = setting(&settings, "PidFile");
-    let pid = pid_file.and_then(|file| process::running(&file));
-    findings.extend(process::examine(pid, is_loaded));
-    let conf_dir = setting(&settings, "ServerRoot").unwrap_or_default();
-    let capacity = Capacity::read(&files, mpm);
+    let server_root = setting(settings, "ServerRoot").unwrap_or_default();
+    findings.extend(plugins::examine(files, &server_root));
+    findings.extend(http2(files));
+    findings.extend(url.and_then(|url| sites::examine(sites, url)));
+    let process = setting(settings, "PidFile").and_then(|file| Process::of_file(&file));
+    findings.extend(process.as_ref().map(|process| process.finding(is_loaded)));
+    let capacity = Capacity::read(files, mpm);
     findings.push(capacity.finding());
-    findings.extend(open_files(pid, &conf_dir).map(|limit| capacity.with(&limit)));
+    let pid = process.and_then(|process| process.id());
+    findings.extend(open_files(pid, &server_root).map(|limit| capacity.with(&limit)));
     Examination {
         findings,
-        error_log: setting(&settings, "Main ErrorLog"),
+        error_log: setting(settings, "Main ErrorLog"),
     }
 }
 
@@ -105,10 +139,10 @@ fn about_mpm(name: &str) -> Finding {
     Finding::note(format!(
         "the MPM is {name}: each WebSocket {needs} while it is open"
     ))
-    .remedy(
-        "For more than MaxRequestWorkers of them use event (Debian: `a2dismod mpm_prefork && \
-         a2enmod mpm_event`; PHP then needs PHP-FPM).",
-    )
+    .remedy(format!(
+        "For more than MaxRequestWorkers of them use event (Debian: `a2dismod mpm_{name} && \
+         a2enmod mpm_event`; PHP then needs PHP-FPM)."
+    ))
 }
 
 /// What the module says of settings without effect, such as a plugin without `SetHandler`.
@@ -120,23 +154,6 @@ fn mistakes(said: &str) -> Vec<Finding> {
         Finding::wrong(text).remedy("See \"Troubleshooting by log line\".")
     };
     lines.map(mistake).collect()
-}
-
-/// The places that name a plugin.
-fn plugins(files: &[PathBuf]) -> Vec<Finding> {
-    let uses = files.iter().filter_map(|file| uses(file).ok()).flatten();
-    let names = |text: &str| {
-        let first = text.split_whitespace().next().unwrap_or_default();
-        first.eq_ignore_ascii_case("WebSocketHandler")
-    };
-    let places: Vec<_> = uses
-        .filter(|it| names(&it.text))
-        .map(|it| Finding::good(format!("{}:{}: {}", it.file.display(), it.line, it.text)))
-        .collect();
-    if places.is_empty() {
-        return vec![Finding::wrong("no plugin serves any path").remedy(LOCATION)];
-    }
-    places
 }
 
 fn http2(files: &[PathBuf]) -> Option<Finding> {
@@ -186,5 +203,16 @@ mod tests {
             Some("/var/log/a b.log".into())
         );
         assert_eq!(setting(said, "Define"), None);
+    }
+
+    #[test]
+    fn only_what_root_sees_is_wrong() {
+        let said = |is_root| rejected("a.conf: no key", is_root).to_string();
+        assert!(said(true).starts_with("WRONG"), "{}", said(true));
+        let unsure = said(false);
+        assert!(
+            unsure.starts_with("note") && unsure.contains("as root"),
+            "{unsure}"
+        );
     }
 }

@@ -2,9 +2,11 @@
 
 mod support;
 
-use std::fs;
+use std::fs::{self, Permissions};
 use std::net::TcpListener;
-use std::os::unix::fs::MetadataExt;
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
+use std::thread;
+use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use xtask::debian_apache::DebianApache;
@@ -61,7 +63,34 @@ fn a_configuration_that_httpd_rejects_and_a_server_that_does_not_run() -> Result
     let arguments = support::of_config(&file)?;
     support::run(&arguments)?.is_wrong("httpd does not run", "apachectl start")?;
     fs::write(&file, fs::read_to_string(&file)? + "NoSuchDirective On\n")?;
-    support::run(&arguments)?.is_wrong("NoSuchDirective", "Correct the line")
+    let said = support::run(&arguments)?;
+    if fs::metadata("/proc/self")?.uid() != 0 {
+        return said.has("NoSuchDirective"); // only root sees everything that httpd does
+    }
+    said.is_wrong("NoSuchDirective", "Correct the line")
+}
+
+/// `apachectl` of Fedora takes one word.
+#[test]
+fn a_program_that_passes_nothing_on_to_httpd() -> Result<()> {
+    let mut root = server().config(echo()?);
+    root.write()?;
+    let [_, httpd, f, file] = &support::of_config(&root.config_file())?[..] else {
+        anyhow::bail!("other arguments");
+    };
+    let program = root.dir().join("apachectl");
+    let text = format!(
+        "#!/bin/sh\n[ $# -eq 1 ] || {{ echo no arguments >&2; exit 1; }}\n{httpd} {f} {file} $1\n"
+    );
+    fs::write(&program, text)?;
+    fs::set_permissions(&program, Permissions::from_mode(0o755))?;
+    let program = program.display().to_string();
+    let said = support::run(&["--apachectl", &program])?;
+    said.is_wrong("httpd does not list its configuration", "--apachectl httpd")?;
+    said.has("no arguments")?;
+    said.has_not("does not load the module")?;
+    said.has_not("no plugin")?;
+    said.has_not("does not run")
 }
 
 #[test]
@@ -291,6 +320,26 @@ fn nobody_answers() -> Result<()> {
 
     let said = examine_url("ws://no-such-host.invalid/echo")?;
     said.is_wrong("the name no-such-host.invalid has no address", "DNS")
+}
+
+/// It accepts the WebSocket, then sends for ten seconds and never answers.
+#[test]
+fn a_server_that_sends_and_sends_but_does_not_answer() -> Result<()> {
+    let listener = TcpListener::bind(("127.0.0.1", 0))?;
+    let url = format!("ws://{}/echo", listener.local_addr()?);
+    let server = thread::spawn(move || -> Result<()> {
+        let mut client = tungstenite::accept(listener.accept()?.0)?;
+        for _ in 0..100 {
+            if client.send("tick".into()).is_err() {
+                break;
+            }
+            thread::sleep(Duration::from_millis(100));
+        }
+        Ok(())
+    });
+    let said = support::run(&["--remote", "--timeout", "1", &url])?;
+    server.join().expect("the server does not panic")?;
+    said.is_wrong("no pong comes", "LogLevel websocket:info")
 }
 
 #[test]

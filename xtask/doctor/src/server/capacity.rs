@@ -10,10 +10,17 @@ use crate::finding::Finding;
 /// The descriptors that the module keeps for requests: these, and two for each thread.
 const KEPT: u64 = 64;
 
+/// How many threads a process may have if `ThreadLimit` is not set.
+const THREAD_LIMIT: u64 = 64;
+
 /// The sizes of httpd's processes.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Capacity {
+    /// `MaxRequestWorkers`.
     workers: u64,
+    /// `ServerLimit`: how many processes there may be.
+    servers: u64,
+    /// How many threads each process has.
     threads: u64,
     /// How many connections a thread allows beside its own. `None` if it is not set.
     factor: Option<u64>,
@@ -32,10 +39,20 @@ impl Capacity {
                 .filter_map(|text| value(text, mpm, name))
                 .next_back()
         };
-        let default = if mpm == "prefork" { 256 } else { 400 };
+        let (workers, servers) = if mpm == "prefork" {
+            (256, 256)
+        } else {
+            (400, 16)
+        };
         Self {
-            workers: last("MaxRequestWorkers").unwrap_or(default),
-            threads: last("ThreadsPerChild").unwrap_or(25),
+            workers: last("MaxRequestWorkers").unwrap_or(workers),
+            servers: last("ServerLimit").unwrap_or(servers),
+            threads: if mpm == "prefork" {
+                1
+            } else {
+                let most = last("ThreadLimit").unwrap_or(THREAD_LIMIT);
+                last("ThreadsPerChild").unwrap_or(25).min(most).max(1)
+            },
             factor: last("AsyncRequestWorkerFactor"),
             is_event: mpm == "event",
         }
@@ -50,12 +67,27 @@ impl Capacity {
         }
     }
 
+    /// How many threads all processes together may have.
+    fn places(&self) -> u64 {
+        self.servers.saturating_mul(self.threads)
+    }
+
     pub(super) fn finding(&self) -> Finding {
-        let all = self.workers.saturating_mul(self.per_thread());
+        let (workers, places) = (self.workers, self.places());
+        let all = places.min(workers).saturating_mul(self.per_thread());
         let sockets = all - all / 10;
-        let Self { workers, .. } = self;
         let text =
             format!("the settings allow about {sockets} WebSockets (MaxRequestWorkers {workers}");
+        if places < workers {
+            let Self { servers, .. } = self;
+            let needed = workers.div_ceil(self.threads);
+            return Finding::note(format!(
+                "{text}, but ServerLimit {servers} allows only {places} of them)"
+            ))
+            .remedy(format!(
+                "Write `ServerLimit {needed}`, then stop httpd and start it."
+            ));
+        }
         if !self.is_event {
             return Finding::note(format!("{text})"));
         }
@@ -130,6 +162,7 @@ mod tests {
     fn debians_settings_allow_400_and_need_few_files() {
         let capacity = |factor| Capacity {
             workers: 150,
+            servers: 16,
             threads: 25,
             factor,
             is_event: true,
@@ -157,5 +190,32 @@ mod tests {
                 .to_string()
                 .starts_with("good ")
         );
+    }
+
+    #[test]
+    fn more_workers_than_httpd_has_places_for_do_not_count() {
+        let folder = tempfile::TempDir::new().unwrap();
+        let file = folder.path().join("httpd.conf");
+        let said = |text: &str, mpm: &str| {
+            fs::write(&file, text).unwrap();
+            let files = [file.clone()];
+            Capacity::read(&files, mpm).finding().to_string()
+        };
+        let text = "MaxRequestWorkers 1000\nAsyncRequestWorkerFactor 3\n";
+        let few = said(text, "event");
+        assert!(few.contains("about 1440 WebSockets"), "{few}");
+        assert!(few.contains("`ServerLimit 40`"), "{few}");
+        let all = said(&format!("{text}ServerLimit 40\n"), "event");
+        assert!(all.contains("about 3600 WebSockets"), "{all}");
+        let few = said(&format!("{text}ThreadsPerChild 50\n"), "worker");
+        assert!(few.contains("allows only 800 of them"), "{few}");
+        // Without ThreadLimit these are 64.
+        let all = said(&format!("{text}ThreadsPerChild 100\n"), "worker");
+        assert!(
+            all.contains("about 900 WebSockets (MaxRequestWorkers 1000)"),
+            "{all}"
+        );
+        let few = said("MaxRequestWorkers 300\n", "prefork");
+        assert!(few.contains("allows only 256 of them"), "{few}");
     }
 }

@@ -37,6 +37,11 @@ impl Said {
         Ok(())
     }
 
+    pub(crate) fn has_not(&self, part: &str) -> Result<()> {
+        ensure!(!self.text.contains(part), "`{part}` in\n{self}");
+        Ok(())
+    }
+
     /// Checks that one finding says that something is wrong, with this text and this remedy.
     pub(crate) fn is_wrong(&self, text: &str, remedy: &str) -> Result<()> {
         ensure!(!self.is_well, "nothing is wrong:\n{self}");
