@@ -70,22 +70,24 @@ impl<'a> Journal<'a> {
     /// # Errors
     /// A file could not be restored; its copy is kept, and the error says where.
     pub(super) fn roll_back(self) -> Result<()> {
-        let failed: Vec<_> = self
+        let mut failed: Vec<_> = self
             .files
             .iter()
             .filter_map(|before| self.restore(before).err())
-            .map(|error| format!("{error:#}"))
             .collect();
         // Only the folders that are empty again go; the innermost have the longest paths.
         let mut folders = self.absent_folders;
         folders.sort_by_key(|folder| std::cmp::Reverse(folder.as_os_str().len()));
         for folder in folders.iter().filter(|it| is_empty(it)) {
-            run(self.installation.command("rmdir")?.arg(folder))?;
+            let rmdir = self.installation.command("rmdir");
+            let removed = rmdir.and_then(|mut rmdir| run(rmdir.arg(folder)));
+            failed.extend(removed.err());
         }
         if failed.is_empty() {
             return Ok(());
         }
         let copies = self.copies.keep();
+        let failed: Vec<_> = failed.iter().map(|error| format!("{error:#}")).collect();
         Err(anyhow::Error::msg(failed.join("\n"))).with_context(|| {
             format!(
                 "not all is restored; the copies are in {}",
