@@ -2,6 +2,7 @@
 
 mod guarded;
 mod journal;
+mod owner;
 
 use std::ffi::OsString;
 use std::fs;
@@ -44,8 +45,9 @@ pub(crate) struct Installation {
 
 /// The programs of a distribution that change and check the configuration.
 struct Tools {
-    /// `None` if it is not installed.
-    apachectl: Option<PathBuf>,
+    /// httpd, or Debian's `apachectl`, which sets the variables that httpd needs there. `None` if it
+    /// is not installed. Others may pass nothing on to httpd but one word.
+    checker: Option<PathBuf>,
     /// The folder of `a2enmod`, if it is not on the `PATH`.
     folder: Option<PathBuf>,
     /// Where `a2enmod` takes notes.
@@ -54,9 +56,12 @@ struct Tools {
 }
 
 impl Tools {
-    fn of(apache: &Apache) -> Self {
+    fn of(apache: &Apache, layout: Layout) -> Self {
         Self {
-            apachectl: apache.apachectl().ok(),
+            checker: match layout {
+                Layout::Debian => apache.apachectl().ok(),
+                Layout::Fedora | Layout::Plain => Some(apache.httpd.clone()),
+            },
             folder: None,
             notes: "/var/lib/apache2".into(),
             environment: Vec::new(),
@@ -72,12 +77,13 @@ impl Installation {
             Some(_) => Privileges::Root,
             None => Privileges::of_this_user(),
         };
+        let layout = Layout::of(apache);
         Ok(Self {
             apache,
-            layout: Layout::of(apache),
+            layout,
             privileges,
             destdir,
-            tools: Tools::of(apache),
+            tools: Tools::of(apache, layout),
         })
     }
 

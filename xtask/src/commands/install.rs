@@ -19,7 +19,7 @@ pub(crate) struct Options {
     /// Install below this folder instead of /, to build a package
     #[arg(long, value_name = "FOLDER", conflicts_with = "activate")]
     destdir: Option<PathBuf>,
-    /// Install although httpd rejects its configuration, before or after
+    /// Install although httpd rejects its configuration, before or after, or a package has the module
     #[arg(long)]
     force: bool,
 }
@@ -72,6 +72,7 @@ pub(crate) fn put_in(
     is_active: bool,
     is_forced: bool,
 ) -> Result<()> {
+    installation.leave_packages_alone(is_forced)?;
     installation.change(is_forced, || {
         install_files(installation, built)?;
         install_settings(installation)?;

@@ -13,7 +13,7 @@ use crate::installation::{EXAMPLES, Installation, Layout, MODULE_FILE};
 
 #[derive(Args)]
 pub(crate) struct Options {
-    /// Uninstall although httpd's configuration still needs the module
+    /// Uninstall although httpd's configuration still needs the module, or a package has installed it
     #[arg(long)]
     force: bool,
 }
@@ -24,14 +24,9 @@ pub(super) fn uninstall(options: &Options) -> Result<()> {
 
 /// Removes the files, unless httpd would then reject its configuration. That leaves them all.
 pub(crate) fn take_out(installation: &Installation, is_forced: bool) -> Result<()> {
+    installation.leave_packages_alone(is_forced)?;
     let remaining = remaining_uses(installation)?;
     let (optional, needed): (Vec<_>, Vec<_>) = remaining.into_iter().partition(|it| it.is_optional);
-    if !needed.is_empty() {
-        println!(
-            "httpd will reject these lines without the module:\n{}",
-            list(&needed)
-        );
-    }
     if !optional.is_empty() {
         println!(
             "httpd will skip these lines without the module:\n{}",
@@ -40,7 +35,7 @@ pub(crate) fn take_out(installation: &Installation, is_forced: bool) -> Result<(
     }
     if !needed.is_empty() {
         let said = format!(
-            "httpd will reject these lines without the module:\n{}",
+            "httpd may reject these lines without the module:\n{}",
             list(&needed)
         );
         ensure!(

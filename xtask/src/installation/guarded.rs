@@ -22,7 +22,7 @@ impl Installation {
     ) -> Result<()> {
         let control = self.control()?;
         if control.is_none() && !self.is_for_package() {
-            println!("no apachectl here, so nothing checks the configuration");
+            println!("no apachectl here (package apache2), so nothing checks the configuration");
         }
         if let Some(control) = &control
             && let Verdict::Bad(reason) = control.check()?
@@ -48,7 +48,8 @@ impl Installation {
         bail!("{error:#}\nAll files are as they were before.");
     }
 
-    /// `apachectl`, if it is installed, and the files are not for a package.
+    /// The program that checks the configuration, if it is installed, and the files are not for a
+    /// package.
     ///
     /// # Errors
     /// This user may not run it.
@@ -56,10 +57,10 @@ impl Installation {
         if self.is_for_package() {
             return Ok(None);
         }
-        let Some(apachectl) = &self.tools.apachectl else {
+        let Some(checker) = &self.tools.checker else {
             return Ok(None);
         };
-        let command = self.privileges.command(&apachectl.to_string_lossy())?;
+        let command = self.privileges.command(&checker.to_string_lossy())?;
         let words = std::iter::once(command.get_program()).chain(command.get_args());
         let environment = self.tools.environment.iter();
         Ok(Some(

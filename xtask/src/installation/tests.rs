@@ -13,6 +13,7 @@ use tungstenite::Message;
 use xtask::server_root::{ServerRoot, quoted};
 use xtask::workspace::{built_library, module_library};
 
+use super::journal::Journal;
 use super::*;
 
 fn installation(folder: &Path) -> Result<Installation> {
@@ -101,5 +102,29 @@ fn what_cannot_be_installed_leaves_the_old_file() -> Result<()> {
     let absent = folder.path().join("absent");
     ensure!(installation.copy(&absent, &target).is_err());
     ensure!(fs::read_to_string(&target)? == "old");
+    Ok(())
+}
+
+#[test]
+fn copies_are_kept_if_anything_cannot_be_restored() -> Result<()> {
+    let folder = TempDir::new()?;
+    let installation = installation(folder.path())?;
+    let [kept, file, new] = ["kept", "file", "new"].map(|name| folder.path().join(name));
+    fs::write(&kept, "old")?;
+    let places = vec![kept, file.clone(), new.join("file")];
+    let journal = Journal::begin(&installation, places)?;
+    // `rm` removes no folder, and `rmdir` no link to an empty one.
+    fs::create_dir(&file)?;
+    std::os::unix::fs::symlink(&file, &new)?;
+    let error = journal.roll_back().err().context("all is restored")?;
+    let error = format!("{error:#}");
+    ensure!(
+        error.contains("rm -f") && error.contains("rmdir"),
+        "{error}"
+    );
+    let (_, copies) = error.split_once("the copies are in ").context("nowhere")?;
+    let copies = Path::new(copies.split(": ").next().unwrap_or_default());
+    ensure!(fs::read_to_string(copies.join("0"))? == "old");
+    fs::remove_dir_all(copies)?;
     Ok(())
 }

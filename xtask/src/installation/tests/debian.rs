@@ -39,7 +39,7 @@ fn installation_of(debian: &DebianApache) -> Result<Installation> {
         privileges: Privileges::Root,
         destdir: None,
         tools: Tools {
-            apachectl: Some(debian.programs().join("apachectl")),
+            checker: Some(debian.programs().join("apachectl")),
             folder: Some(debian.programs().to_owned()),
             notes: debian.folder().join("state"),
             environment: environment
@@ -265,6 +265,45 @@ fn uninstall_names_the_lines_that_need_the_module() -> Result<()> {
         control.check()?,
         websocket_doctor::control::Verdict::Bad(_)
     ));
+    Ok(())
+}
+
+/// dpkg with a database of its own, which says that a package has the module.
+#[test]
+fn files_of_a_package_are_left_alone() -> Result<()> {
+    let Some((debian, mut installation, _folder, built)) = fixture()? else {
+        return Ok(());
+    };
+    put_in(&installation, &built, true, false)?;
+    let database = TempDir::new()?;
+    let module = installation.module();
+    let package = "Package: a-package\nStatus: install ok installed\nMaintainer: a\n\
+                   Architecture: all\nVersion: 1\nDescription: a\n";
+    fs::write(database.path().join("status"), package)?;
+    for folder in ["info", "updates"] {
+        fs::create_dir(database.path().join(folder))?;
+    }
+    fs::write(database.path().join("info/format"), "1\n")?;
+    let files = format!("{}\n", module.display());
+    fs::write(database.path().join("info/a-package.list"), files)?;
+    let admin = ("DPKG_ADMINDIR", database.path().into());
+    installation.tools.environment.push(admin);
+
+    let before = snapshot(&debian)?;
+    for refused in [
+        put_in(&installation, &built, true, false),
+        take_out(&installation, false),
+    ] {
+        let error = error_of(refused)?;
+        let said = format!("{} belongs to the package a-package", module.display());
+        ensure!(
+            error.contains(&said) && error.contains("--force"),
+            "{error}"
+        );
+    }
+    ensure!(snapshot(&debian)? == before);
+    take_out(&installation, true)?;
+    ensure!(!module.exists());
     Ok(())
 }
 
