@@ -59,8 +59,10 @@ impl Pace {
     }
 
     /// Begins a read, after something else that says nothing of how long reads should be.
-    pub(super) fn begin_read(&mut self) {
+    /// Returns the time.
+    pub(super) fn begin_read(&mut self) -> Instant {
         self.read_began = Instant::now();
+        self.read_began
     }
 
     /// Notes that a read has been handled. Returns whether there is time for another one.

@@ -14,6 +14,7 @@ use std::os::fd::OwnedFd;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::rc::Rc;
 use std::sync::{Arc, Mutex};
+use std::thread::sleep;
 use std::time::{Duration, Instant};
 
 use super::application::{Application, Ended};
@@ -209,6 +210,8 @@ struct Events {
     is_clean: Cell<bool>,
     /// When events are due, in order.
     timers: RefCell<Vec<Instant>>,
+    /// How long each of them takes.
+    event_takes: Cell<Duration>,
 }
 
 impl Events {
@@ -245,6 +248,7 @@ impl Application for Plugin {
         if is_due {
             timers.remove(0);
             self.events.push("event".into());
+            sleep(self.events.event_takes.get());
         }
         is_due
     }

@@ -141,10 +141,12 @@ impl<A: Application, S: Stream> Session<A, S> {
         }
         let before = self.received;
         let has_timer_run_out = self.timer.is_some_and(|timer| timer <= now);
+        let mut reads_at = now;
         if self.output.take_due() || has_timer_run_out {
-            self.run_due(now);
+            // These callbacks may take long, and the client may have sent much meanwhile.
+            reads_at = self.run_due(now).max(now);
         }
-        let next = self.take_turn(buffer, now);
+        let next = self.take_turn(buffer, reads_at);
         let next = self.or_when_due(next);
         let received = self.received.since(before);
         if received != Traffic::default() {
@@ -166,9 +168,9 @@ impl<A: Application, S: Stream> Session<A, S> {
         next
     }
 
-    /// Runs callbacks that are not for messages.
+    /// Runs callbacks that are not for messages. Returns the time at their end.
     #[cold]
-    fn run_due(&mut self, now: Instant) {
+    fn run_due(&mut self, now: Instant) -> Instant {
         let Self {
             application,
             output,
@@ -189,8 +191,9 @@ impl<A: Application, S: Stream> Session<A, S> {
                 }
             });
         });
-        pace.begin_read();
+        let ended = pace.begin_read();
         self.timer = self.application.next_timer();
+        ended
     }
 
     /// What to wait for if callbacks may be due that are not for messages.

@@ -1,6 +1,7 @@
 //! Events that come later.
 
 use super::{Case, Duration, Instant, Next, text};
+use crate::protocol::{Excess, MessageRate, Rate};
 
 const SECOND: Duration = Duration::from_secs(1);
 
@@ -48,4 +49,26 @@ fn what_becomes_due_in_a_turn_asks_for_another_one() {
     case.wire.send(&[text("post")]);
     assert_eq!(case.turn_at(Instant::now()), Next::Again);
     assert_eq!(deadline(case.turn()), None);
+}
+
+#[test]
+fn what_a_client_sends_while_an_event_is_handled_has_come_in_time() {
+    const COUNT: u32 = 12;
+    let step = Duration::from_millis(10);
+    let mut case = Case::silent();
+    let limit = MessageRate {
+        rate: Rate::new(1, step, 2).unwrap(),
+        excess: Excess::Closes,
+    };
+    case.session.as_mut().unwrap().limit(limit);
+    let now = Instant::now();
+    case.events.timers.borrow_mut().push(now);
+    case.events.event_takes.set(COUNT * step);
+    case.output.make_due();
+    case.wire.send(&vec![text("x"); COUNT as usize]);
+    case.turn_at(now);
+    let expected: Vec<_> = std::iter::once("event")
+        .chain(vec!["message x"; COUNT as usize])
+        .collect();
+    assert_eq!(case.events.take(), expected);
 }
