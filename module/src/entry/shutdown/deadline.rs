@@ -5,7 +5,7 @@
 //! then the ticks, and last the threads of plugins. Each of them has a limit of its own, and all of
 //! them have this time together.
 
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use super::ender::{PATIENCE as PLUGINS, TICKS};
@@ -17,6 +17,10 @@ const TOTAL: Duration = Duration::from_secs(8);
 /// When httpd tells a child a second time that has not ended, by SIGTERM. A child that is ending
 /// gracefully notices only that.
 const TOLD_AGAIN_AFTER: Duration = Duration::from_secs(3);
+
+/// How long each part may take even if no time is left: a thread that only waits needs a moment to
+/// hear of the end.
+const LEAST: Duration = Duration::from_millis(100);
 
 static TOLD: Mutex<Option<Instant>> = Mutex::new(None);
 
@@ -35,7 +39,7 @@ fn told_at(time: Instant) {
     told().get_or_insert(time);
 }
 
-fn told() -> std::sync::MutexGuard<'static, Option<Instant>> {
+fn told() -> MutexGuard<'static, Option<Instant>> {
     TOLD.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
@@ -60,12 +64,13 @@ impl Deadline {
 
     /// How long ticks may take.
     pub(in crate::entry) fn for_ticks(self, now: Instant) -> Duration {
-        self.left(now).saturating_sub(PLUGINS).min(TICKS)
+        let left = self.left(now).saturating_sub(PLUGINS);
+        left.clamp(LEAST, TICKS)
     }
 
     /// How long the threads of plugins may take.
     pub(in crate::entry) fn for_plugins(self, now: Instant) -> Duration {
-        self.left(now).min(PLUGINS)
+        self.left(now).clamp(LEAST, PLUGINS)
     }
 
     fn left(self, now: Instant) -> Duration {
@@ -75,7 +80,7 @@ impl Deadline {
 
 #[cfg(test)]
 mod tests {
-    use super::{Deadline, Duration, Instant, PLUGINS, TICKS, TOTAL};
+    use super::{Deadline, Duration, Instant, LEAST, PLUGINS, TICKS, TOTAL};
 
     #[test]
     fn what_comes_first_leaves_time_for_the_rest() {
@@ -94,7 +99,7 @@ mod tests {
         let four = Duration::from_secs(4);
         assert_eq!(after(4), (TOTAL - four - rest, TICKS, PLUGINS));
         let none = Duration::ZERO;
-        assert_eq!(after(7), (none, none, Duration::from_secs(1)));
-        assert_eq!(after(100), (none, none, none));
+        assert_eq!(after(7), (none, LEAST, Duration::from_secs(1)));
+        assert_eq!(after(100), (none, LEAST, LEAST));
     }
 }
