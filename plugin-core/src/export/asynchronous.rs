@@ -35,7 +35,7 @@ use tokio::runtime::Handle;
 
 /// How long the last callbacks are waited for when the plugin is dropped, and when the process ends
 /// without a word of the module. httpd kills a child that takes more than nine seconds to stop, and
-/// the module needs up to six of them.
+/// the module needs most of them.
 const PATIENCE: Duration = Duration::from_secs(2);
 
 /// How long the messages that wait may take after the client has closed the connection.

@@ -40,7 +40,7 @@ pub(super) struct Ticket {
     number: u64,
 }
 
-/// What had to give way for another connection.
+/// What had to give way, perhaps the new connection itself.
 pub(super) struct Dropped {
     tasks: Vec<Arc<dyn Hurry>>,
     /// Whether to log it: not again and again.
@@ -57,21 +57,19 @@ impl Finishing {
         }))
     }
 
-    /// Counts a connection that has left so many bytes. If there are too many, the oldest of the
-    /// others have to give way: their callbacks had the most time.
+    /// Counts a connection that has left so many bytes. If there are too many connections, the
+    /// oldest give way: their callbacks had the most time. If there are too many bytes, those that
+    /// have left the most give way, so that nobody's long message costs others theirs.
     pub(super) fn enter(&'static self, bytes: usize, task: Weak<dyn Hurry>) -> (Ticket, Dropped) {
         let mut inner = self.lock();
         let number = inner.next;
         inner.next += 1;
-        let mut tasks = Vec::new();
-        while inner.has_no_room_for(bytes)
-            && let Some((_, oldest)) = inner.connections.pop_first()
-        {
-            inner.bytes -= oldest.bytes;
-            tasks.push(oldest.task);
-        }
         inner.bytes += bytes;
         inner.connections.insert(number, Left { bytes, task });
+        let mut tasks = Vec::new();
+        while let Some(left) = inner.take_one_too_many() {
+            tasks.push(left.task);
+        }
         let is_to_log = !tasks.is_empty() && inner.may_log(Instant::now());
         drop(inner);
         let dropped = Dropped {
@@ -91,8 +89,20 @@ impl Finishing {
 }
 
 impl Inner {
-    fn has_no_room_for(&self, bytes: usize) -> bool {
-        self.connections.len() >= MOST_CONNECTIONS || self.bytes.saturating_add(bytes) > MOST_BYTES
+    /// Takes out a connection that has to give way, if there is one.
+    fn take_one_too_many(&mut self) -> Option<Left> {
+        let number = if self.connections.len() > MOST_CONNECTIONS {
+            *self.connections.first_key_value()?.0
+        } else if self.bytes > MOST_BYTES && self.connections.len() > 1 {
+            // The last of the largest, so here the oldest of them.
+            let by_age = self.connections.iter().rev();
+            *by_age.max_by_key(|(_, left)| left.bytes)?.0
+        } else {
+            return None;
+        };
+        let left = self.connections.remove(&number)?;
+        self.bytes -= left.bytes;
+        Some(left)
     }
 
     fn may_log(&mut self, now: Instant) -> bool {
@@ -110,9 +120,6 @@ impl Drop for Ticket {
         let mut inner = self.finishing.lock();
         if let Some(left) = inner.connections.remove(&self.number) {
             inner.bytes -= left.bytes;
-            drop(inner);
-            // It may be the last to know the connection, whose sender is dropped with it.
-            drop(left);
         }
     }
 }

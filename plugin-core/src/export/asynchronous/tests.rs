@@ -57,20 +57,24 @@ fn the_oldest_of_too_many_connections_give_way() {
 }
 
 #[test]
-fn bytes_are_limited_and_the_newest_connection_stays() {
+fn of_too_many_bytes_the_longest_messages_give_way() {
     let finishing = finishing();
-    let first = enter(finishing, 10 * MIB);
-    let second = enter(finishing, 6 * MIB);
-    assert!(!first.0.0.load(SeqCst));
+    let is_given_up = |entered: &(Arc<Task>, Ticket, bool)| entered.0.0.load(SeqCst);
+    let first = enter(finishing, 6 * MIB);
+    let second = enter(finishing, 10 * MIB);
+    assert!(!is_given_up(&first) && !is_given_up(&second));
     let third = enter(finishing, 1);
-    assert!(first.0.0.load(SeqCst) && !second.0.0.load(SeqCst));
+    assert!(is_given_up(&second) && !is_given_up(&first) && !is_given_up(&third));
+    // One that is too long costs the others nothing.
     let large = enter(finishing, 100 * MIB);
-    assert!(second.0.0.load(SeqCst) && third.0.0.load(SeqCst));
-    drop((first, second, third));
-    assert!(!large.0.0.load(SeqCst));
-    drop(large);
-    let (next, _, is_told) = enter(finishing, 16 * MIB);
-    assert!(!next.0.load(SeqCst) && !is_told);
+    assert!(is_given_up(&large) && !is_given_up(&first) && !is_given_up(&third));
+    // Of several, the oldest.
+    let fourth = enter(finishing, 6 * MIB);
+    let fifth = enter(finishing, 6 * MIB);
+    assert!(is_given_up(&first) && !is_given_up(&fourth) && !is_given_up(&fifth));
+    drop((first, second, third, large, fourth, fifth));
+    let alone = enter(finishing, 100 * MIB);
+    assert!(!is_given_up(&alone) && !alone.2);
 }
 
 struct Word;
