@@ -47,6 +47,11 @@ impl Sender {
     /// * [`SendError::Closed`]: the connection is closing or gone.
     /// * [`SendError::Full`]: `on_connect` has not completed yet, and megabytes are queued. Nothing
     ///   is written to the client before that, so there was no use in waiting.
+    ///
+    /// # Panics
+    ///
+    /// If it has to wait and its runtime has no timers: a runtime of the plugin's own needs
+    /// `enable_time`.
     pub async fn send_async(&self, message: impl AsMessage) -> Result<(), SendError> {
         let message = message.as_message();
         // Most messages find room, and need not be announced.
