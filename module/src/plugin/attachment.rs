@@ -9,6 +9,7 @@ use websocket_plugin::abi;
 
 use super::access::TopicAccess;
 use super::mailbox::{Event, Mailbox, Refused};
+use crate::httpd::gate;
 use crate::httpd::log::{Client, Level};
 use crate::httpd::refusal::Refusal;
 use crate::httpd::request::Request;
@@ -268,16 +269,24 @@ impl Attachment {
     pub(super) fn with_request<T>(&self, body: impl FnOnce(&Opening) -> Option<T>) -> Option<T> {
         let origin = self.origin.read().unwrap_or_else(PoisonError::into_inner);
         match &*origin {
-            Origin::Request(opening) => body(opening),
+            Origin::Request(opening) => {
+                let _entered = gate::enter().ok()?;
+                body(opening)
+            }
             Origin::Client(_) => None,
         }
     }
 
-    /// Writes a line about the connection to the error log.
+    /// Writes a line about the connection to the error log, unless the process is ending and the
+    /// request is about to be freed.
     pub fn log(&self, level: Level, message: &str) {
         let origin = self.origin.read().unwrap_or_else(PoisonError::into_inner);
         match &*origin {
-            Origin::Request(opening) => opening.request.log(level, message),
+            Origin::Request(opening) => {
+                if let Ok(_entered) = gate::enter() {
+                    opening.request.log(level, message);
+                }
+            }
             Origin::Client(client) => client.log(level, message),
         }
     }

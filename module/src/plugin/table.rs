@@ -284,9 +284,9 @@ unsafe extern "system" fn variable(
 ) -> *const c_char {
     // SAFETY: a plugin passes the table it was given and a C string.
     unsafe {
-        with_attached(server, ptr::null(), |attached, _| {
+        with_attached(server, ptr::null(), |attached, caller| {
             let name = c_str(name)?;
-            if attached.is_open() {
+            if attached.is_open() || caller != Caller::Own {
                 // To ask mod_ssl takes memory of the request, which no two threads may do at once.
                 return None;
             }
