@@ -10,13 +10,13 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 
 use anyhow::{Context, Result, ensure};
-use rustix::process::{Pid, Signal, kill_process, test_kill_process};
 use tempfile::TempDir;
 
 use crate::apache::which;
 use crate::command::output_of;
-use crate::httpd::{READY_WITHIN, SERVING, STOPPED_WITHIN, poll};
+use crate::httpd::{READY_WITHIN, SERVING, poll};
 use crate::port;
+use crate::process::end_daemon;
 
 /// The package. It has the configuration and the programs for the httpd of `apache2-bin`.
 const PACKAGE: &str = "apache2";
@@ -41,7 +41,7 @@ pub struct DebianApache {
     programs: PathBuf,
     port: u16,
     /// The process that was started.
-    running: Cell<Option<Pid>>,
+    running: Cell<Option<u32>>,
 }
 
 impl DebianApache {
@@ -181,11 +181,12 @@ impl DebianApache {
             .stderr(File::create(self.folder.path().join("log/startup"))?)
             .status()?;
         ensure!(status.success(), "{}", fs::read_to_string(&said)?);
-        let serves = || Ok((self.times_serving() > earlier).then_some(()));
-        poll(READY_WITHIN, serves)?.context("httpd does not serve")?;
-        let pid = Pid::from_raw(self.pid()?.cast_signed());
-        self.running.set(pid);
-        Ok(())
+        let serves = || {
+            // Noted at once: it has to be ended even if it never serves.
+            self.running.set(self.pid().ok().or(self.running.get()));
+            Ok((self.times_serving() > earlier).then_some(()))
+        };
+        poll(READY_WITHIN, serves)?.context("httpd does not serve")
     }
 
     fn times_serving(&self) -> usize {
@@ -210,16 +211,9 @@ impl DebianApache {
 
 impl Drop for DebianApache {
     fn drop(&mut self) {
-        let Some(pid) = self.running.get() else {
-            return;
-        };
         // Not with `apachectl`, which does nothing while the configuration is wrong.
-        for signal in [Signal::TERM, Signal::KILL] {
-            let _ = kill_process(pid, signal);
-            let ended = || Ok(test_kill_process(pid).is_err().then_some(()));
-            if matches!(poll(STOPPED_WITHIN, ended), Ok(Some(()))) {
-                return;
-            }
+        if let Some(pid) = self.running.get() {
+            end_daemon(pid);
         }
     }
 }

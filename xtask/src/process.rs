@@ -1,8 +1,42 @@
-//! Facts about a process (Linux).
+//! Facts about a process, and its end (Linux).
 
 use std::fs;
+use std::time::Duration;
 
 use anyhow::{Context as _, Result};
+use rustix::process::{Pid, Signal, kill_process, kill_process_group};
+
+use crate::httpd::{STOPPED_WITHIN, poll};
+
+/// Whether the process has ended. Its parent may not have asked for its status yet.
+#[must_use]
+pub fn has_ended(pid: u32) -> bool {
+    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+    // The state follows the program's name, which is in parentheses.
+    let state = stat.rsplit_once(") ").map(|(_, fields)| fields);
+    state.is_none_or(|state| state.starts_with(['X', 'Z']))
+}
+
+/// Asks a daemon to end (SIGTERM). If it still runs after 15 seconds, kills it with its process
+/// group.
+pub fn end_daemon(pid: u32) {
+    end_within(pid, STOPPED_WITHIN);
+}
+
+fn end_within(pid: u32, limit: Duration) {
+    let Some(process) = Pid::from_raw(pid.cast_signed()) else {
+        return;
+    };
+    let ended = || Ok(has_ended(pid).then_some(()));
+    // The only errors are that there is no such process or group.
+    let _ = kill_process(process, Signal::TERM);
+    if matches!(poll(limit, ended), Ok(Some(()))) {
+        return;
+    }
+    let _ = kill_process(process, Signal::KILL);
+    let _ = kill_process_group(process, Signal::KILL);
+    let _ = poll(limit, ended);
+}
 
 /// The processor time used so far, in clock ticks (usually 10 ms each).
 ///
@@ -79,4 +113,35 @@ fn kib(file: &str, name: &str) -> Result<u64> {
     let number = line.and_then(|line| line.split_whitespace().next());
     let number = number.with_context(|| format!("no {name} in {file}"))?;
     Ok(number.parse()?)
+}
+
+#[cfg(all(test, target_os = "linux"))]
+mod tests {
+    use std::io::Read as _;
+    use std::os::unix::process::{CommandExt as _, ExitStatusExt as _};
+    use std::process::{Command, Stdio};
+
+    use super::*;
+
+    #[test]
+    fn a_daemon_that_does_not_heed_sigterm_is_killed() -> Result<()> {
+        for (habit, signal) in [("true", Signal::TERM), ("trap '' TERM", Signal::KILL)] {
+            let mut child = Command::new("sh")
+                .args(["-c", &format!("{habit}; echo ready; exec sleep 60")])
+                .stdout(Stdio::piped())
+                .process_group(0)
+                .spawn()?;
+            let mut ready = [0; 6];
+            let output = child.stdout.as_mut().context("no output")?;
+            output.read_exact(&mut ready)?;
+            assert!(!has_ended(child.id()), "{habit}");
+            end_within(child.id(), Duration::from_millis(300));
+            // Nobody has asked for its status yet.
+            assert!(has_ended(child.id()), "{habit}");
+            let status = child.wait()?;
+            assert_eq!(status.signal(), Some(signal.as_raw()), "{habit}");
+            assert!(has_ended(child.id()), "{habit}");
+        }
+        Ok(())
+    }
 }
