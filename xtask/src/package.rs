@@ -13,6 +13,7 @@ mod deb;
 mod dependencies;
 mod directives;
 mod format;
+mod interface;
 mod item;
 mod places;
 mod release;

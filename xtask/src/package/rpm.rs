@@ -1,5 +1,6 @@
 //! Packages for Fedora and its relatives.
 
+use std::collections::BTreeSet;
 use std::fmt::Write as _;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -10,7 +11,7 @@ use tempfile::TempDir;
 use xtask::command::output_of;
 
 use super::release::SOURCE_DATE_EPOCH;
-use super::{Contents, Item, Release, item};
+use super::{Contents, Format, Item, Places, Release, interface, item};
 
 /// The description of both packages, for `rpmbuild`.
 const SPEC: &str = include_str!("../../package/mod_websocket.spec");
@@ -25,30 +26,41 @@ pub(crate) fn make(contents: &Contents, release: &Release, folder: &Path) -> Res
     item::stage(&contents.module, &tree)?;
     item::stage(&contents.development, &tree)?;
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
-    let mut module = listed(&contents.module)?;
-    for name in ["LICENSE", "CHANGELOG.md"] {
-        let target = format!("/usr/share/doc/mod_websocket/{name}");
-        let legal = [Item::copy(&root.join(name), target)?];
-        item::stage(&legal, &tree)?;
-        module += &listed(&legal)?;
-    }
+    let places = Places::of(Format::Rpm);
+    let in_doc = |name| Item::copy(&root.join(name), Path::new(places.doc).join(name));
+    let legal = [in_doc("LICENSE")?, in_doc("CHANGELOG.md")?];
+    item::stage(&legal, &tree)?;
     let spec = SPEC
         .replace("{{version}}", &release.version)
         .replace("{{revision}}", &release.revision.to_string())
         .replace("{{packager}}", &release.maintainer)
         .replace("{{tree}}", &tree.display().to_string())
-        .replace("{{module}}", &module)
-        .replace("{{development}}", &listed(&contents.development)?);
+        .replace("{{interface}}", &interface::version()?)
+        .replace(
+            "{{module}}",
+            &listed(contents.module.iter().chain(&legal), &places)?,
+        )
+        .replace("{{development}}", &listed(&contents.development, &places)?);
     let file = work.path().join("mod_websocket.spec");
     fs::write(&file, spec)?;
     rpmbuild(&file, work.path(), release)?;
     collected(&work.path().join("made"), folder)
 }
 
-/// The lines of `%files`.
-fn listed(items: &[Item]) -> Result<String> {
+/// The lines of `%files`: the items, and the folders that only these packages have, which would
+/// otherwise be left when they are removed.
+fn listed<'a>(items: impl IntoIterator<Item = &'a Item>, places: &Places) -> Result<String> {
+    let ours = [
+        places.plugins,
+        places.doc,
+        places.development_doc,
+        places.share,
+    ];
     let mut lines = String::new();
+    let mut folders = BTreeSet::new();
     for item in items {
+        let above = item.target.ancestors().skip(1);
+        folders.extend(above.filter(|folder| ours.iter().any(|it| folder.starts_with(it))));
         let kind = if item.is_settings {
             "%config(noreplace) "
         } else {
@@ -59,6 +71,13 @@ fn listed(items: &[Item]) -> Result<String> {
             "%attr({:o}, root, root) {kind}\"{}\"",
             item.mode,
             item.target.display()
+        )?;
+    }
+    for folder in folders {
+        writeln!(
+            lines,
+            "%attr(755, root, root) %dir \"{}\"",
+            folder.display()
         )?;
     }
     Ok(lines)

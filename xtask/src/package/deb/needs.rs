@@ -6,10 +6,9 @@ use std::slice;
 
 use anyhow::{Context, Result};
 use tempfile::TempDir;
-use xtask::apache::Apache;
 use xtask::command::output_of;
 
-use super::super::{Item, item};
+use super::super::{Item, interface, item};
 
 /// The value of `Depends` for the libraries and programs among `items`: what they are linked with,
 /// and the interface of httpd that they are built for.
@@ -42,16 +41,5 @@ pub(crate) fn of_files(items: &[Item]) -> Result<String> {
     let linked = output
         .strip_prefix("shlibs:Depends=")
         .with_context(|| format!("dpkg-shlibdeps says {output}"))?;
-    Ok(format!("{}, {linked}", interface()?))
-}
-
-/// The package that stands for the version of httpd's interface.
-fn interface() -> Result<String> {
-    let header = Apache::find()?.include_dir.join("ap_mmn.h");
-    let text =
-        fs::read_to_string(&header).with_context(|| format!("cannot read {}", header.display()))?;
-    let mut lines = text.lines();
-    let number = lines.find_map(|line| line.strip_prefix("#define MODULE_MAGIC_NUMBER_MAJOR "));
-    let number = number.context("ap_mmn.h has no version")?.trim();
-    Ok(format!("apache2-api-{number}"))
+    Ok(format!("apache2-api-{}, {linked}", interface::version()?))
 }
