@@ -20,7 +20,9 @@ use xtask::server_root::ServerRoot;
 use xtask::workspace::target_dir_of;
 
 use self::debian::Debian;
-use self::made::{DEB, DEVELOPMENT_DEB, RPM, made, make, tar_name};
+use self::made::{
+    VERSION, deb_name, development_deb_name, made, make, rpm_macro, rpm_name, tar_name,
+};
 
 fn root() -> &'static Path {
     Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/.."))
@@ -38,7 +40,7 @@ fn lintian_finds_no_errors() -> Result<()> {
                 "--tag-display-limit",
                 "0",
             ])
-            .args([made.join(DEB), made.join(DEVELOPMENT_DEB)]),
+            .args([made.join(deb_name()?), made.join(development_deb_name())]),
     )?;
     Ok(())
 }
@@ -77,7 +79,7 @@ fn debian_installs_upgrades_and_removes_the_package() -> Result<()> {
     let Some(debian) = Debian::install()? else {
         return Ok(());
     };
-    let first = made.join(DEB);
+    let first = made.join(deb_name()?);
     let files = debian.files()?;
     debian.start()?;
 
@@ -97,7 +99,7 @@ fn debian_installs_upgrades_and_removes_the_package() -> Result<()> {
     let second = Debian::next_version(&first)?;
     let keep = ["--force-confold", "-i"];
     debian.after_reload(|| debian.dpkg(&keep, &second))?;
-    ensure!(debian.version()? == "0.1.0-2");
+    ensure!(debian.version()? == format!("{VERSION}-2"));
     // The old process has the old settings, and the new one those that were edited.
     let long = "x".repeat(2000);
     old.send(long.as_str().into())?;
@@ -133,7 +135,7 @@ fn debian_installs_upgrades_and_removes_the_package() -> Result<()> {
 fn a_plugin_in_c_is_compiled_with_the_development_package() -> Result<()> {
     let Some(made) = made()? else { return Ok(()) };
     let folder = TempDir::new()?;
-    let tree = extracted(&made.join(DEVELOPMENT_DEB), folder.path())?;
+    let tree = extracted(&made.join(development_deb_name()), folder.path())?;
     let flags = output_of(
         Command::new("pkg-config")
             .args(["--cflags", "websocket-plugin"])
@@ -155,7 +157,7 @@ fn a_plugin_in_c_is_compiled_with_the_development_package() -> Result<()> {
 fn a_plugin_in_rust_is_built_with_the_development_package() -> Result<()> {
     let Some(made) = made()? else { return Ok(()) };
     let folder = TempDir::new()?;
-    let tree = extracted(&made.join(DEVELOPMENT_DEB), folder.path())?;
+    let tree = extracted(&made.join(development_deb_name()), folder.path())?;
     let share = tree.join("usr/share/mod_websocket");
     for kind in ["async", "echo", "json", "topics"] {
         let manifest = share.join("templates").join(kind).join("Cargo.toml");
@@ -170,7 +172,8 @@ fn a_plugin_in_rust_is_built_with_the_development_package() -> Result<()> {
     }
     output_of(
         Command::new(env!("CARGO"))
-            .args(["check", "--quiet"])
+            // With the versions that the template brings along.
+            .args(["check", "--quiet", "--offline"])
             .current_dir(share.join("templates/echo"))
             .env("CARGO_TARGET_DIR", target_dir_of(root())?),
     )?;
@@ -187,9 +190,10 @@ fn extracted(package: &Path, folder: &Path) -> Result<std::path::PathBuf> {
 #[test]
 fn fedora_keeps_the_settings_and_knows_what_the_package_needs() -> Result<()> {
     let Some(made) = made()? else { return Ok(()) };
+    let package = made.join(rpm_name()?);
     let ask = |words: &[&str]| {
         let mut rpm = Command::new("rpm");
-        output_of(rpm.arg("-qp").args(words).arg(made.join(RPM)))
+        output_of(rpm.arg("-qp").args(words).arg(&package))
     };
     let files = "[%{FILENAMES} %{FILEMODES:perms} %{FILEUSERNAME} %{FILEFLAGS:fflags}\n]";
     let files = ask(&["--queryformat", files])?;
@@ -197,13 +201,19 @@ fn fedora_keeps_the_settings_and_knows_what_the_package_needs() -> Result<()> {
         "/etc/httpd/conf.d/websocket.conf -rw-r--r-- root cn",
         "/etc/httpd/conf.modules.d/10-websocket.conf -rw-r--r-- root cn",
         "/usr/lib64/httpd/modules/mod_websocket.so -rw-r--r-- root ",
+        "/usr/lib64/httpd/websocket drwxr-xr-x root ",
         "/usr/lib64/httpd/websocket/echo.so -rw-r--r-- root ",
+        "/usr/share/doc/mod_websocket drwxr-xr-x root ",
+        "/usr/share/doc/mod_websocket/book drwxr-xr-x root ",
         "/usr/share/man/man8/mod_websocket.8.gz -rw-r--r-- root d",
     ] {
         ensure!(files.lines().any(|it| it == line), "no {line}\n{files}");
     }
+    let is_of_others = |line: &str| line.contains(" drwx") && !line.contains("websocket");
+    ensure!(!files.lines().any(is_of_others), "{files}");
     let needs = ask(&["--requires"])?;
-    for need in ["httpd-mmn = 20120211x8664", "libc.so.6(GLIBC_2.34)(64bit)"] {
+    let interface = rpm_macro("httpd-mmn = 20120211%{__isa_name}%{__isa_bits}")?;
+    for need in [&*interface, "libc.so.6(GLIBC_2.34)(64bit)"] {
         ensure!(needs.lines().any(|it| it == need), "no {need}\n{needs}");
     }
     Ok(())
@@ -248,7 +258,7 @@ print(JsonStrictValidator(SchemaVersion.V1_5).validate_str(open(sys.argv[1]).rea
 #[test]
 fn the_list_of_what_is_linked_is_complete_and_valid() -> Result<()> {
     let Some(made) = made()? else { return Ok(()) };
-    let file = made.join("mod_websocket-0.1.0.cdx.json");
+    let file = made.join(format!("mod_websocket-{VERSION}.cdx.json"));
     let list: serde_json::Value = serde_json::from_str(&fs::read_to_string(&file)?)?;
     let components = list["components"].as_array().context("no components")?;
     let find = |name: &str| components.iter().find(|it| it["name"] == name);

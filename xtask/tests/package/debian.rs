@@ -15,13 +15,13 @@ use tungstenite::WebSocket;
 use tungstenite::stream::MaybeTlsStream;
 use xtask::command::output_of;
 use xtask::port::free_port;
+use xtask::process::{end_daemon, has_ended};
 
-use super::made::{has_all, or_skipped};
+use super::made::{VERSION, has_all, is_possible, or_skipped};
 
 /// The package with the module.
 pub(crate) const PACKAGE: &str = "libapache2-mod-websocket";
 
-const MIRROR: &str = "http://deb.debian.org/debian";
 const SETTINGS: &str = "etc/apache2/mods-available/websocket.conf";
 
 /// The configuration of a plugin, as an administrator writes it.
@@ -45,15 +45,15 @@ pub(crate) struct Debian {
 
 impl Debian {
     /// Installs the release of this machine, with Apache. `None` if this is no Debian, or the user
-    /// is not root; in CI that is an error.
+    /// is not root. Elsewhere than in CI also if it cannot be installed.
     pub(crate) fn install() -> Result<Option<Self>> {
         let release = fs::read_to_string("/etc/os-release").unwrap_or_default();
         let value = |name: &str| release.lines().find_map(|line| line.strip_prefix(name));
         let is_debian = value("ID=") == Some("debian");
         let is_root = rustix::process::geteuid().is_root();
-        if !has_all(&["mmdebstrap"])?
-            || !or_skipped(is_debian, "packages are only installed on Debian")?
-            || !or_skipped(is_root, "only root can install a Debian in a folder")?
+        if !is_possible(is_debian, "packages are only installed on Debian")?
+            || !is_possible(is_root, "only root can install a Debian in a folder")?
+            || !has_all(&["mmdebstrap"])?
         {
             return Ok(None);
         }
@@ -61,14 +61,18 @@ impl Debian {
         let root = TempDir::new()?;
         // With its own user it could not read a folder with mode 700.
         fs::set_permissions(root.path(), fs::Permissions::from_mode(0o755))?;
-        output_of(
+        // From Debian's own servers, with the updates for security.
+        let installed = output_of(
             Command::new("mmdebstrap")
                 .args(["--quiet", "--variant=essential", "--include=apache2"])
                 .arg("--dpkgopt=force-unsafe-io")
                 .arg(suite)
-                .arg(root.path())
-                .arg(MIRROR),
-        )?;
+                .arg(root.path()),
+        );
+        if let Err(error) = installed {
+            or_skipped(false, &format!("no Debian in a folder: {error:#}"))?;
+            return Ok(None);
+        }
         let port = free_port()?;
         let debian = Self { root, port };
         debian.write(
@@ -121,8 +125,9 @@ impl Debian {
                 .arg(package)
                 .arg(tree.path()),
         )?;
+        let version = |revision: u32| format!("Version: {VERSION}-{revision}\n");
         for (file, old, new) in [
-            ("DEBIAN/control", "Version: 0.1.0-1", "Version: 0.1.0-2"),
+            ("DEBIAN/control", &*version(1), &*version(2)),
             (SETTINGS, "# Settings", "# The settings"),
         ] {
             let file = tree.path().join(file);
@@ -166,13 +171,17 @@ impl Debian {
 
     /// Stops Apache, and waits until it has ended.
     pub(crate) fn stop(&self) -> Result<()> {
-        let file = self.path("run/apache2/apache2.pid");
-        let Ok(pid) = fs::read_to_string(&file) else {
+        let Some(pid) = self.pid() else {
             return Ok(());
         };
         self.run(&["apachectl", "stop"])?;
-        let process = Path::new("/proc").join(pid.trim());
-        wait("Apache runs", || Ok(!process.exists()))
+        wait("Apache runs", || Ok(has_ended(pid)))
+    }
+
+    /// The process id of Apache, if it runs.
+    fn pid(&self) -> Option<u32> {
+        let file = self.path("run/apache2/apache2.pid");
+        fs::read_to_string(file).ok()?.trim().parse().ok()
     }
 
     /// Does what makes Apache start or reload, and waits until it has done so.
@@ -228,7 +237,10 @@ impl Debian {
 
 impl Drop for Debian {
     fn drop(&mut self) {
-        let _ = self.stop();
+        // Not with `apachectl`, which does nothing while the configuration is wrong.
+        if let Some(pid) = self.pid() {
+            end_daemon(pid);
+        }
     }
 }
 

@@ -10,15 +10,35 @@ use std::sync::OnceLock;
 use anyhow::{Context, Result, ensure};
 use xtask::apache::which;
 use xtask::command::output_of;
-use xtask::workspace::{DOCTOR, DOCTOR_PROGRAM, Workspace};
+use xtask::workspace::{DOCTOR, Workspace};
 
-pub(crate) const DEB: &str = "libapache2-mod-websocket_0.1.0-1_amd64.deb";
-pub(crate) const DEVELOPMENT_DEB: &str = "libapache2-mod-websocket-dev_0.1.0-1_all.deb";
-pub(crate) const RPM: &str = "mod_websocket-0.1.0-1.x86_64.rpm";
+/// The version of the packages, all of which have the revision 1.
+pub(crate) const VERSION: &str = env!("CARGO_PKG_VERSION");
+
+pub(crate) fn deb_name() -> Result<String> {
+    let architecture = output_of(Command::new("dpkg").arg("--print-architecture"))?;
+    Ok(format!(
+        "libapache2-mod-websocket_{VERSION}-1_{architecture}.deb"
+    ))
+}
+
+pub(crate) fn development_deb_name() -> String {
+    format!("libapache2-mod-websocket-dev_{VERSION}-1_all.deb")
+}
+
+pub(crate) fn rpm_name() -> Result<String> {
+    let architecture = rpm_macro("%{_target_cpu}")?;
+    Ok(format!("mod_websocket-{VERSION}-1.{architecture}.rpm"))
+}
+
+/// What `rpm` makes of macros.
+pub(crate) fn rpm_macro(text: &str) -> Result<String> {
+    output_of(Command::new("rpm").args(["--eval", text]))
+}
 
 pub(crate) fn tar_name() -> String {
     let (architecture, system) = (env::consts::ARCH, env::consts::OS);
-    format!("mod_websocket-0.1.0-{architecture}-{system}.tar.gz")
+    format!("mod_websocket-{VERSION}-{architecture}-{system}.tar.gz")
 }
 
 /// The command that makes packages of all formats in `folder`, of what Cargo built beside
@@ -33,8 +53,8 @@ pub(crate) fn make(folder: &Path) -> Result<Command> {
     Ok(command)
 }
 
-/// A folder with the packages, which are made once. `None` where the tools are missing; in CI that
-/// is an error.
+/// A folder with the packages, which are made once. `None` if this is neither Debian nor Ubuntu,
+/// or the tools are missing; in CI the latter is an error.
 pub(crate) fn made() -> Result<Option<&'static Path>> {
     static MADE: OnceLock<Result<PathBuf, String>> = OnceLock::new();
     let tools = [
@@ -45,7 +65,8 @@ pub(crate) fn made() -> Result<Option<&'static Path>> {
         "rpm",
         "rpmbuild",
     ];
-    if !has_all(&tools)? {
+    let is_debian = Path::new("/etc/debian_version").exists();
+    if !is_possible(is_debian, "packages are tested on Debian and Ubuntu")? || !has_all(&tools)? {
         return Ok(None);
     }
     let made = MADE.get_or_init(|| make_once().map_err(|error| format!("{error:#}")));
@@ -67,11 +88,13 @@ fn make_once() -> Result<PathBuf> {
     if folder.exists() {
         fs::remove_dir_all(&folder)?;
     }
-    if !built()?.join(DOCTOR_PROGRAM).is_file() {
-        // `cargo test --workspace` has built it.
-        let mut cargo = Workspace::find()?.cargo();
-        output_of(cargo.args(["build", "--quiet", "--package", DOCTOR]))?;
+    // The program of an earlier build may be there.
+    let mut cargo = Workspace::find()?.cargo();
+    cargo.args(["build", "--quiet", "--package", DOCTOR]);
+    if built()?.ends_with("release") {
+        cargo.arg("--release");
     }
+    output_of(&mut cargo)?;
     output_of(&mut make(&folder)?)?;
     Ok(folder)
 }
@@ -83,11 +106,17 @@ pub(crate) fn has_all(programs: &[&str]) -> Result<bool> {
     or_skipped(missing.is_empty(), &format!("no {}", missing.join(", ")))
 }
 
-/// `is_possible`. If it is not, prints why, or fails in CI.
-pub(crate) fn or_skipped(is_possible: bool, reason: &str) -> Result<bool> {
-    ensure!(is_possible || env::var_os("CI").is_none(), "{reason}");
-    if !is_possible {
+/// `condition`. If it does not hold, prints why the test is skipped, or fails in CI.
+pub(crate) fn or_skipped(condition: bool, reason: &str) -> Result<bool> {
+    ensure!(condition || env::var_os("CI").is_none(), "{reason}");
+    is_possible(condition, reason)
+}
+
+/// `condition`. If it does not hold, prints why the test is skipped, in CI too: nothing that could
+/// be installed would help.
+pub(crate) fn is_possible(condition: bool, reason: &str) -> Result<bool> {
+    if !condition {
         writeln!(stderr(), "SKIPPED: {reason}")?;
     }
-    Ok(is_possible)
+    Ok(condition)
 }
