@@ -140,15 +140,18 @@ mod tests {
     }
 
     /// The programs of the documentation's commands, beside Cargo.
-    const PROGRAMS: [&str; 8] = [
+    const PROGRAMS: [&str; 11] = [
         "apachectl",
+        "apt",
         "cc",
         "cd",
         "cp",
         "curl",
+        "dnf",
         "docker",
         "mod_websocket-doctor",
         "mv",
+        "tar",
     ];
 
     #[test]
