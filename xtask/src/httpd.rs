@@ -22,6 +22,8 @@ use crate::server_root::{ConfigCheck, ServerRoot};
 pub(crate) const READY_WITHIN: Duration = Duration::from_secs(30);
 /// The longest time for a stop. httpd kills children that hang after 10 s.
 pub(crate) const STOPPED_WITHIN: Duration = Duration::from_secs(15);
+/// The longest time to wait for children under no traffic to come to rest.
+const SETTLED_WITHIN: Duration = Duration::from_millis(300);
 /// The line that every MPM logs once it accepts connections and handles signals, at any `LogLevel`.
 pub(crate) const SERVING: &str = "resuming normal operations";
 
@@ -173,6 +175,7 @@ impl Httpd {
     /// # Errors
     /// As [`Httpd::graceful`].
     pub fn restart(&self) -> Result<()> {
+        self.settle();
         self.reload(Signal::HUP)
     }
 
@@ -215,6 +218,7 @@ impl Httpd {
     /// # Errors
     /// httpd has already ended, or does not end within 15 seconds and is killed.
     pub fn stop(mut self) -> Result<ExitStatus> {
+        self.settle();
         self.processes.signal_leader(Signal::TERM)?;
         self.wait(STOPPED_WITHIN)
     }
@@ -235,6 +239,15 @@ impl Httpd {
         })?;
         ended.with_context(|| format!("httpd still runs after {limit:?}"))?;
         self.processes.reap()
+    }
+
+    /// Waits until no thread of the children computes. A hard stop closes the socket of a connection
+    /// if the thread that has handed it over is not back at its queue (event.c,
+    /// `close_worker_sockets`), so that its client is not told of the end.
+    fn settle(&self) {
+        let at_rest = || Ok(self.processes.are_children_at_rest()?.then_some(()));
+        // Under traffic they never are.
+        let _ = poll(SETTLED_WITHIN, at_rest);
     }
 
     fn reload(&self, signal: Signal) -> Result<()> {

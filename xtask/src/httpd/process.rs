@@ -87,6 +87,12 @@ impl ProcessGroup {
         Ok(ours.filter_map(|(pid, _)| pid.parse().ok()).collect())
     }
 
+    /// Whether no thread of the children computes, or waits for its turn to. Only Linux tells.
+    pub(super) fn are_children_at_rest(&self) -> Result<bool> {
+        let mut states = self.children()?.into_iter().flat_map(states_of_threads);
+        Ok(states.all(|state| !matches!(state, 'R' | 'D')))
+    }
+
     fn pid(&self) -> Pid {
         Pid::from_child(&self.leader)
     }
@@ -97,6 +103,21 @@ impl Drop for ProcessGroup {
         // The only error is that another caller has already waited for the leader.
         let _ = self.reap();
     }
+}
+
+/// The states of a process's threads (proc_pid_stat(5)), of which some may have ended meanwhile.
+fn states_of_threads(pid: u32) -> Vec<char> {
+    let threads = fs::read_dir(format!("/proc/{pid}/task"));
+    let stats = threads
+        .into_iter()
+        .flatten()
+        .flatten()
+        .filter_map(|thread| {
+            let stat = fs::read_to_string(thread.path().join("stat")).ok()?;
+            let (_, after_name) = stat.rsplit_once(')')?;
+            after_name.trim_start().chars().next()
+        });
+    stats.collect()
 }
 
 /// The parent's number in a line of `/proc/PID/stat`. It is the second field after the program's
@@ -110,6 +131,12 @@ fn parent_in_stat(stat: &str) -> Option<u32> {
 #[cfg(all(test, target_os = "linux"))]
 mod tests {
     use super::*;
+
+    #[test]
+    fn this_thread_computes_and_no_threads_are_no_error() {
+        assert!(states_of_threads(std::process::id()).contains(&'R'));
+        assert!(states_of_threads(0).is_empty());
+    }
 
     #[test]
     fn the_parent_is_found_after_any_program_name() {
