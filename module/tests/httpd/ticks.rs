@@ -299,8 +299,10 @@ fn stuck(context: &Context) -> Result<()> {
     httpd.wait_for_log("a tick is stuck", PATIENCE)?;
     httpd.restart()?;
     httpd.wait_for_log("a tick of the plugin Metronome does not return", PATIENCE)?;
-    // The parent starts a new child when all old ones have ended.
-    open(&httpd)?.echo("hello")?;
+    // The parent starts a new child when all old ones have ended. It ticks until it is stuck.
+    let mut client = open(&httpd)?;
+    client.text("hello")?;
+    while client.next_text()? != "hello" {}
     let log = httpd.error_log()?;
     ensure!(!log.contains("sending a SIGKILL"), "{log}");
     ensure_healthy(&log)
