@@ -62,7 +62,9 @@ fn stuck_everywhere(context: &Context) -> Result<()> {
     let httpd = context.start_small(8, &locations.concat())?;
     // A callback on a thread of the MPM, which waits for it, and one on a loop's.
     let mut sleeping = open(&httpd, "/sleep")?;
-    ask(&mut sleeping, "sleep 4000", "sleep 4000")?;
+    sleeping.text("sleep 4000")?;
+    // All clients hear of the ticks until one is stuck.
+    while sleeping.next_text()? != "sleep 4000" {}
     let handshake = Handshake::to("/stuck").header("X-Before", "1");
     let mut stuck = Client::open(httpd.address(), &handshake)?;
     stuck.text("x")?;
