@@ -3,6 +3,7 @@
 mod process;
 mod status;
 
+use std::cell::Cell;
 use std::fs::{self, File};
 use std::net::{Ipv4Addr, SocketAddr, TcpStream};
 use std::os::unix::process::CommandExt;
@@ -30,8 +31,9 @@ pub(crate) const SERVING: &str = "resuming normal operations";
 /// An httpd that this process has started, with all its child processes.
 ///
 /// Dropping it stops the server and waits for its end. If a test panics, it first prints the error
-/// log. The server has its own process group, so that Ctrl-C, or a resized terminal (SIGWINCH, a
-/// graceful stop for httpd), do not reach it directly.
+/// log; a test that fails otherwise gets the log from [`take_last_log`]. The server has its own
+/// process group, so that Ctrl-C, or a resized terminal (SIGWINCH, a graceful stop for httpd), do
+/// not reach it directly.
 #[derive(Debug)]
 pub struct Httpd {
     processes: ProcessGroup,
@@ -281,11 +283,24 @@ impl Httpd {
     }
 }
 
+thread_local! {
+    static LAST_LOG: Cell<Option<String>> = const { Cell::new(None) };
+}
+
+/// The end of the error log of the [`Httpd`] that this thread has dropped last, as it was before
+/// the server stopped. The next call returns `None` until another one is dropped.
+#[must_use]
+pub fn take_last_log() -> Option<String> {
+    LAST_LOG.take()
+}
+
 impl Drop for Httpd {
     fn drop(&mut self) {
+        let log = self.log_tail();
         if thread::panicking() {
-            eprintln!("httpd's error log:\n{}", self.log_tail());
+            eprintln!("httpd's error log:\n{log}");
         }
+        LAST_LOG.set(Some(log));
         if self.processes.signal_leader(Signal::TERM).is_ok() {
             // `ProcessGroup` kills everything that has not ended by then.
             let _ = self.wait(STOPPED_WITHIN);

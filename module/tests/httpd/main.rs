@@ -74,6 +74,7 @@ use anyhow::{Result, ensure};
 use libtest_mimic::{Arguments, Failed, Trial};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use xtask::apache::{Apache, Version};
+use xtask::httpd::take_last_log;
 use xtask::server_root::{Mpm, TEST_PRELOAD};
 use xtask::soak::MIXED_SOAK;
 
@@ -303,6 +304,12 @@ fn obstacle(context: &Context, case: &Case, version: Version) -> Option<String> 
     is_unfit.then(|| "not with a sanitizer".to_owned())
 }
 
+/// What is shown of a case that has failed.
+fn failure(error: &anyhow::Error) -> Failed {
+    let log = take_last_log().map(|log| format!("\nThe last server's error log:\n{log}"));
+    format!("{error:#}{}", log.unwrap_or_default()).into()
+}
+
 fn trials(context: &Context, version: Version) -> Vec<Trial> {
     // mod_http2 does not work in processes with one thread.
     let http2 = (context.mpm != Mpm::Prefork).then_some([
@@ -314,7 +321,9 @@ fn trials(context: &Context, version: Version) -> Vec<Trial> {
     let trial = |case: &'static Case| {
         let used = context.clone();
         let trial = Trial::test(format!("{context}: {}", case.name), move || {
-            (case.run)(&used).map_err(|error| Failed::from(format!("{error:#}")))
+            // Of another case that has run on this thread.
+            drop(take_last_log());
+            (case.run)(&used).map_err(|error| failure(&error))
         });
         match obstacle(context, case, version) {
             Some(reason) => trial.with_kind(reason).with_ignored_flag(true),
