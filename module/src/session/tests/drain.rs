@@ -1,6 +1,9 @@
 //! Plugins that hear when a full queue has room again.
 
-use super::{Caller, Case, LIMIT, Next, Opcode, text};
+use super::{Case, LIMIT, text};
+use crate::output::Caller;
+use crate::protocol::Opcode;
+use crate::session::Next;
 
 const HALF: &[u8] = &[b'x'; LIMIT / 2];
 

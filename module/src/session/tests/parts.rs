@@ -1,14 +1,17 @@
 //! Messages in parts.
 
 use std::io::Write;
+use std::time::{Duration, Instant};
 
 use flate2::Compression;
 use flate2::write::DeflateEncoder;
 
-use super::{
-    Case, Duration, Instant, Lifespan, Limits, Next, READ, Receiver, SlowClient, frame, text,
+use super::{Case, READ, frame, text};
+use crate::output::SlowClient;
+use crate::protocol::{
+    DeflateContext, DeflateParameters, Excess, Lifespan, Limits, MessageRate, Rate, Receiver,
 };
-use crate::protocol::{DeflateContext, DeflateParameters, Excess, MessageRate, Rate};
+use crate::session::Next;
 
 const LIMITS: Limits = Limits {
     max_message_size: 1 << 30,

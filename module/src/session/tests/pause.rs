@@ -1,6 +1,11 @@
 //! Plugins that pause their client.
 
-use super::{Case, Closer, Duration, Instant, Lifespan, Next, READ, SlowClient, frame, text};
+use std::time::{Duration, Instant};
+
+use super::{Case, READ, frame, text};
+use crate::output::{Caller, SlowClient};
+use crate::protocol::{Closer, Lifespan};
+use crate::session::Next;
 
 /// The session waits for the plugin.
 const PAUSED: Next = Next::Wait {
@@ -98,7 +103,7 @@ fn a_paused_connection_closes_with_a_handshake_and_without_messages() {
     assert_eq!(case.turn(), PAUSED);
     let code = b"\x03\xe8";
     case.output
-        .close(Closer::Plugin, code, super::Caller::Thread)
+        .close(Closer::Plugin, code, Caller::Thread)
         .unwrap();
     assert!(!case.output.pause(), "it is closing");
     case.home.write();
@@ -116,7 +121,7 @@ fn a_close_in_the_callback_that_pauses_reads_on() {
         let mut case = Case::new(|output| {
             Box::new(move |_| {
                 output.pause();
-                let _ = output.close(Closer::Plugin, b"\x03\xe8", super::Caller::Own);
+                let _ = output.close(Closer::Plugin, b"\x03\xe8", Caller::Own);
             })
         });
         case.wire

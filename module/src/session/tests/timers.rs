@@ -1,7 +1,10 @@
 //! Events that come later.
 
-use super::{Case, Duration, Instant, Next, text};
+use std::time::{Duration, Instant};
+
+use super::{Case, text};
 use crate::protocol::{Excess, MessageRate, Rate};
+use crate::session::Next;
 
 const SECOND: Duration = Duration::from_secs(1);
 

@@ -2,12 +2,15 @@
 
 use std::io::Write;
 use std::thread::sleep;
+use std::time::{Duration, Instant};
 
 use flate2::Compression;
 use flate2::write::DeflateEncoder;
 
-use super::{Case, Duration, Instant, Lifespan, Limits, Next, READ, Receiver, SlowClient, text};
-use crate::protocol::{DeflateContext, DeflateParameters};
+use super::{Case, READ, text};
+use crate::output::SlowClient;
+use crate::protocol::{DeflateContext, DeflateParameters, Lifespan, Limits, Receiver};
+use crate::session::Next;
 
 const SLOW: Duration = Duration::from_millis(1);
 

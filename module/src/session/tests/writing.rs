@@ -7,13 +7,13 @@ use std::time::Duration;
 
 use flate2::{Decompress, FlushDecompress};
 
-use super::{
-    Caller, Case, Closed, Framing, LIMIT, Lifespan, Limits, Meter, Opcode, Receiver, SlowClient,
-    Wire,
-};
+use super::{Case, LIMIT, Wire};
 use crate::compression::{Compression, CompressionPolicy};
-use crate::output::{Broadcast, NotComposed, Rest};
-use crate::protocol::{DeflateContext, DeflateLevel, DeflateParameters};
+use crate::meter::Meter;
+use crate::output::{Broadcast, Caller, Closed, Framing, NotComposed, Rest, SlowClient};
+use crate::protocol::{
+    DeflateContext, DeflateLevel, DeflateParameters, Lifespan, Limits, Opcode, Receiver,
+};
 
 /// The first byte of a frame, and its payload.
 type Frame = (u8, Vec<u8>);
