@@ -153,7 +153,8 @@ impl Reactor {
     }
 
     /// Ends all threads after the last connection is gone. If there is a limit, gives up when that
-    /// is over, or when no connection has ended for a while. Returns whether all threads have ended.
+    /// is over, or when no connection has ended for a while. Returns whether all threads have
+    /// ended.
     fn end(&self, limit: Option<Duration>) -> bool {
         self.is_stopping.store(true, Ordering::SeqCst);
         for event_loop in &self.loops {

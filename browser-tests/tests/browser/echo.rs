@@ -87,11 +87,13 @@ fn big(context: &Context) -> Result<()> {
         for (let i = 0; i < bytes.length; i += 65536) {
             crypto.getRandomValues(bytes.subarray(i, i + 65536));
         }
-        const text = Array.from(bytes, (byte) => String.fromCharCode(0x20 + byte)).join('').slice(0, 700000);
+        const letters = Array.from(bytes, (byte) => String.fromCharCode(0x20 + byte));
+        const text = letters.join('').slice(0, 700000);
         const back = new Uint8Array(await exchange(socket, bytes));
         return [
             back.length === bytes.length && back.every((byte, i) => byte === bytes[i]),
-            new TextEncoder().encode(text).length > 2 ** 20 && (await exchange(socket, text)) === text,
+            new TextEncoder().encode(text).length > 2 ** 20
+                && (await exchange(socket, text)) === text,
         ]",
         &json!([]),
         &json!([true, true]),
@@ -116,7 +118,8 @@ fn many(context: &Context) -> Result<()> {
 
 fn compression(context: &Context) -> Result<()> {
     let negotiated = "const socket = await open('/echo');
-        const text = JSON.stringify(Array.from({ length: 500 }, (_, i) => ({ id: i, name: `item ${i}` })));
+        const items = Array.from({ length: 500 }, (_, i) => ({ id: i, name: `item ${i}` }));
+        const text = JSON.stringify(items);
         const bytes = new Uint8Array(2 ** 20);
         const back = new Uint8Array(await exchange(socket, bytes));
         return [

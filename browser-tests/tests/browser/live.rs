@@ -23,7 +23,8 @@ fn ticker(context: &Context) -> Result<()> {
     )?;
     page.expect(
         "const [one, other] = [await open('/ticker'), await open('/ticker')];
-        const [first, same] = await Promise.all([one, other].map((socket) => next(socket, 'message')));
+        const both = [one, other].map((socket) => next(socket, 'message'));
+        const [first, same] = await Promise.all(both);
         const second = await next(one, 'message');
         return [first.data === same.data, Number(second.data) > Number(first.data)]",
         &json!([]),

@@ -35,8 +35,8 @@ fn whole(context: &Context) -> Result<()> {
         for part in live_parts(&name) {
             page.await_state(part, "open")?;
         }
-        let current = "return document.querySelector('nav [aria-current=page]').href === location.href \
-                       || location.pathname === '/index.html'";
+        let current = "const marked = document.querySelector('nav [aria-current=page]');
+            return marked.href === location.href || location.pathname === '/index.html'";
         page.expect(current, &json!([]), &json!(true))?;
         let complaints = page.complaints()?;
         ensure!(complaints.is_empty(), "{name}: {complaints:#?}");

@@ -43,7 +43,8 @@ fn live(context: &Context) -> Result<()> {
     )?;
     await_open(&page, 2)?;
     page.until(
-        "[...document.querySelectorAll('#locations th')].some((cell) => cell.textContent === '/echo')",
+        "[...document.querySelectorAll('#locations th')]
+            .some((cell) => cell.textContent === '/echo')",
         &json!([]),
     )?;
     page.until(
@@ -82,7 +83,8 @@ fn plain(context: &Context) -> Result<()> {
             document.getElementById('state').dataset.state,
             document.querySelectorAll('polyline').length,
             document.querySelector('#sums [data-figure=open]').dataset.value,
-            [...document.querySelectorAll('#locations th')].some((cell) => cell.textContent === '/echo'),
+            [...document.querySelectorAll('#locations th')]
+                .some((cell) => cell.textContent === '/echo'),
         ]",
     )?;
     ensure!(shown == json!(["still", 0, "2", true]), "{shown}");

@@ -173,10 +173,10 @@ impl Capacity {
             children, threads, ..
         } = self;
         format!(
-            "these settings allow about {} WebSockets ({children} processes with {threads} threads, each \
-             of which stands for {} connections); beyond that httpd accepts nothing, web pages \
-             included, so handshakes get 503 before that (WebSocketReserve). For {EXAMPLE}: \
-             'AsyncRequestWorkerFactor {}', and as many open files (ulimit -n)",
+            "these settings allow about {} WebSockets ({children} processes with {threads} \
+             threads, each of which stands for {} connections); beyond that httpd accepts nothing, \
+             web pages included, so handshakes get 503 before that (WebSocketReserve). For \
+             {EXAMPLE}: 'AsyncRequestWorkerFactor {}', and as many open files (ulimit -n)",
             self.connections(),
             1 + self.factor.unwrap_or_default(),
             self.factor_for(EXAMPLE),
@@ -193,8 +193,8 @@ impl fmt::Display for Full {
         } = self;
         write!(
             f,
-            "{} WebSockets without and {} with a thread are open or being opened, and {reserve} % of \
-             the {} connections and {} threads that httpd may have are kept for other requests \
+            "{} WebSockets without and {} with a thread are open or being opened, and {reserve} % \
+             of the {} connections and {} threads that httpd may have are kept for other requests \
              (WebSocketReserve)",
             in_use.connections,
             in_use.threads,

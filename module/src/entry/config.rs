@@ -229,8 +229,9 @@ impl Config {
     pub fn check(&self) -> Result<(), String> {
         match &self.plugin {
             Some(plugin) if self.is_detached() && !plugin.is_rust() => Err(format!(
-                "WebSocketDetach On is only for plugins written in Rust: others may use the request \
-                 while the connection lives, {} for one; set WebSocketDetach Off where it serves",
+                "WebSocketDetach On is only for plugins written in Rust: others may use the \
+                 request while the connection lives, {} for one; set WebSocketDetach Off where it \
+                 serves",
                 plugin.source().name
             )),
             _ => Ok(()),

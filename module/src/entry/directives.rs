@@ -276,8 +276,8 @@ fn plugin_option(
     let (name, value) = (name.text(), value.text());
     match directive.config.options.get(&name) {
         Some(earlier) if earlier != value => directive.warn(&format!(
-            "WebSocketPluginOption {name} '{value}' replaces '{earlier}', which the same section sets \
-             above; write one of them"
+            "WebSocketPluginOption {name} '{value}' replaces '{earlier}', which the same section \
+             sets above; write one of them"
         )),
         _ => {}
     }

@@ -65,13 +65,13 @@ impl fmt::Display for Full {
             ),
             Self::Connections(most) => write!(
                 f,
-                "this process has {most} HTTP/2 connections with WebSockets already, each of which holds \
-                 a thread (ThreadsPerChild)"
+                "this process has {most} HTTP/2 connections with WebSockets already, each of which \
+                 holds a thread (ThreadsPerChild)"
             ),
             Self::Sockets(most) => write!(
                 f,
-                "this process has {most} WebSockets over HTTP/2 already, each of which holds a thread of \
-                 mod_http2 (H2MaxWorkers)"
+                "this process has {most} WebSockets over HTTP/2 already, each of which holds a \
+                 thread of mod_http2 (H2MaxWorkers)"
             ),
         }
     }

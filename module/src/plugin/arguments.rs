@@ -45,8 +45,8 @@ pub(super) unsafe fn text<'t>(text: *const u8, length: usize) -> Option<&'t str>
 pub(super) fn refuse_to_send(attached: &Attachment, is_null: bool, length: usize) {
     let mistake = if is_null { "NULL" } else { "a buffer" };
     let message = format!(
-        "the plugin called send with {mistake} of {length} bytes; nothing was sent (the longest message \
-         has {MAX_SENT} bytes)"
+        "the plugin called send with {mistake} of {length} bytes; nothing was sent (the longest \
+         message has {MAX_SENT} bytes)"
     );
     attached.log(Level::Error, &message);
 }

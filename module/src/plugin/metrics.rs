@@ -127,8 +127,8 @@ fn complain_of_room(plugin: &str, name: &str) {
     if !IS_TOLD.swap(true, Ordering::Relaxed) {
         let text = format!(
             "[{plugin}] a series of the metric {name:?} and all further ones are not counted: the \
-             plugins have {MOST_SERIES} series, or their histograms too many ranges, since httpd was \
-             started"
+             plugins have {MOST_SERIES} series, or their histograms too many ranges, since httpd \
+             was started"
         );
         log_server(Level::Warning, &text);
     }

@@ -15,8 +15,10 @@ use crate::support::journal::Journal;
 use crate::support::{Client, Context, Driver, Handshake, PATIENCE, cases, wait_until};
 
 cases! {
-    "capacity: WebSockets that fill a server with Debian's settings leave web pages alive" => debian,
-    "capacity: where each WebSocket holds a thread the last ones are kept if a reserve is set" => threads,
+    "capacity: WebSockets that fill a server with Debian's settings leave web pages alive"
+        => debian,
+    "capacity: where each WebSocket holds a thread the last ones are kept if a reserve is set"
+        => threads,
     "capacity: a section may keep more, or nothing" => sections,
     "capacity: what a killed child had is free again" => killed,
     "capacity: settings of a server without WebSockets are warned of, with the lines to write"

@@ -24,7 +24,8 @@ cases! {
     "clients that send without a pause delay no others and cause no new threads" => greedy,
     "a connection's memory outlives the handover by the MPM's thread"
         => held_thread,
-    "in a child that stops, too, a connection's memory outlives the handover" => held_thread_of_old_child,
+    "in a child that stops, too, a connection's memory outlives the handover"
+        => held_thread_of_old_child,
 }
 
 fn few_threads(context: &Context) -> Result<()> {

@@ -19,7 +19,8 @@ cases! {
         => grows_and_shrinks,
     "callbacks that hold all threads delay no other plugin" => all_threads,
     "output that waits while a callback blocks uses no descriptors" => waiting_output,
-    "a connection that is closed while its callback blocks keeps no thread busy" => closed_meanwhile,
+    "a connection that is closed while its callback blocks keeps no thread busy"
+        => closed_meanwhile,
 }
 
 /// The prefix of the names of the threads that run event loops and callbacks.

@@ -17,7 +17,8 @@ cases! {
     "a silent client is pinged, and lives if it answers" => answers,
     "a client that answers no ping is closed with 1011 after interval and timeout" => silent,
     "a client that takes a long message slowly is not cut off, although it answers no ping" => slow,
-    "a client that takes nothing is gone after interval and timeout, whatever Timeout says" => stuck,
+    "a client that takes nothing is gone after interval and timeout, whatever Timeout says"
+        => stuck,
     "with WebSocketPingInterval Off there are no pings" => off,
     "a connection without messages is closed with 1001 after WebSocketIdleTimeout" => idle,
     "messages in either direction keep a connection from being idle, and pings do not" => active,

@@ -98,7 +98,8 @@ impl Page {
                 }}
             }};
             const observer = new MutationObserver(look);
-            const everything = {{ attributes: true, characterData: true, childList: true, subtree: true }};
+            const everything =
+                {{ attributes: true, characterData: true, childList: true, subtree: true }};
             observer.observe(document, everything);
             look();"
         );

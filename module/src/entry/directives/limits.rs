@@ -133,8 +133,8 @@ fn parse_rate(directive: &str, text: &str, burst: &str) -> Result<Option<Rate>, 
     parsed().map(Some).ok_or_else(|| {
         let given = [text, burst].join(" ");
         format!(
-            "{directive} must be a rate such as 10/s, 30/min or 100/h, and the number that may come at \
-             once (from 1 to {MOST_IN_PERIOD} each), or Off, not '{}'",
+            "{directive} must be a rate such as 10/s, 30/min or 100/h, and the number that may \
+             come at once (from 1 to {MOST_IN_PERIOD} each), or Off, not '{}'",
             given.trim_end()
         )
     })

@@ -41,10 +41,10 @@ fn describe() -> String {
         sockets,
     } = limits();
     format!(
-        "H2WebSockets is on: an HTTP/2 connection with a WebSocket holds a thread of the MPM, and each \
-         WebSocket on it one of mod_http2. A process serves at most {connections} HTTP/2 connections \
-         with WebSockets (ThreadsPerChild {}), and at most {sockets} WebSockets on them (H2MaxWorkers \
-         {}); over HTTP/1.1 there is no such limit on the event MPM",
+        "H2WebSockets is on: an HTTP/2 connection with a WebSocket holds a thread of the MPM, and \
+         each WebSocket on it one of mod_http2. A process serves at most {connections} HTTP/2 \
+         connections with WebSockets (ThreadsPerChild {}), and at most {sockets} WebSockets on \
+         them (H2MaxWorkers {}); over HTTP/1.1 there is no such limit on the event MPM",
         mpm::threads_per_child(),
         WORKERS.load(Ordering::Relaxed),
     )

@@ -59,8 +59,8 @@ fn fault(lines: &[Line], index: usize) -> Option<String> {
     }
     if !beside.iter().any(|other| guards(other)) {
         return Some(
-            "WebSocketPublish needs a Require in the same section that says who may publish, such as \
-             'Require local', 'Require ip 10.0.0.0/8' or 'Require valid-user'"
+            "WebSocketPublish needs a Require in the same section that says who may publish, such \
+             as 'Require local', 'Require ip 10.0.0.0/8' or 'Require valid-user'"
                 .into(),
         );
     }
@@ -78,8 +78,8 @@ fn fault(lines: &[Line], index: usize) -> Option<String> {
         .find(|other| opens(other) && other.scope.shares_location(&line.scope));
     overriding.map(|other| {
         format!(
-            "'{}' ({}) holds here, too, and lets everybody publish; put its section before this one, \
-             or say there who may",
+            "'{}' ({}) holds here, too, and lets everybody publish; put its section before this \
+             one, or say there who may",
             written(other),
             other.place
         )

@@ -84,8 +84,8 @@ impl<'a> Finder<'a> {
         (self.is_first_of_section(line) && !plugins.is_empty() && plugins.iter().all(is_c)).then(
             || {
                 format!(
-                    "WebSocketPluginOption has no effect: it is for plugins written in Rust, and '{}' \
-                     ({}) is in C; remove the option",
+                    "WebSocketPluginOption has no effect: it is for plugins written in Rust, and \
+                     '{}' ({}) is in C; remove the option",
                     plugins[0].arguments, plugins[0].place
                 )
             },
@@ -98,8 +98,8 @@ impl<'a> Finder<'a> {
             || self.is_left_to_htaccess(&line.scope, &["authconfig", "websocketcompression"]);
         let is_first = self.is_first_of_section(line);
         (is_first && !is_on).then(|| {
-            "settings of compression have no effect without 'WebSocketCompression On', which is not set \
-             here; write that too"
+            "settings of compression have no effect without 'WebSocketCompression On', which is \
+             not set here; write that too"
                 .into()
         })
     }

@@ -84,7 +84,11 @@ proptest! {
         sizes in vec(1..50usize, 1..10),
         max_message_size in 0..300u64,
     ) {
-        let limits = Limits { max_message_size, max_fragments: 16_384, allow_reserved_status_codes: true };
+        let limits = Limits {
+            max_message_size,
+            max_fragments: 16_384,
+            allow_reserved_status_codes: true,
+        };
         let mut bytes = Vec::new();
         for (fin, opcode, payload) in frames {
             bytes.extend(frame(fin, Opcode::try_from(opcode).unwrap_or(Opcode::Text), payload));

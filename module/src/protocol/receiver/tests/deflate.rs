@@ -616,7 +616,11 @@ proptest! {
         sizes in vec(1..50_usize, 1..10),
         max_message_size in prop_oneof![0..300_u64, 0..200_000_u64],
     ) {
-        let limits = Limits { max_message_size, max_fragments: 16_384, allow_reserved_status_codes: true };
+        let limits = Limits {
+            max_message_size,
+            max_fragments: 16_384,
+            allow_reserved_status_codes: true,
+        };
         // A valid message with a few corrupt bytes, then frames of noise.
         let mut payload = deflated(message);
         for (at, bits) in flips {
