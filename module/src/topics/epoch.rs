@@ -7,8 +7,10 @@
 
 use super::random::random;
 
-/// The epoch of a history that this host begins to count. It was not there before, and is not zero,
-/// which stands for none.
+/// Stands where no epoch is known. No history has it.
+pub(super) const NONE: u64 = 0;
+
+/// The epoch of a history that this host begins to count. It was not there before.
 pub(super) fn of_host() -> u64 {
     (random() & !1).max(2)
 }
@@ -25,13 +27,13 @@ pub(super) fn is_of_broker(epoch: u64) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::{is_of_broker, of_broker, of_host};
+    use super::{NONE, is_of_broker, of_broker, of_host};
 
     #[test]
     fn an_epoch_tells_who_counts() {
         for number in 0..100 {
             assert!(is_of_broker(of_broker(number)));
-            assert!(!is_of_broker(of_host()) && of_host() != 0);
+            assert!(!is_of_broker(of_host()) && of_host() != NONE);
         }
     }
 }

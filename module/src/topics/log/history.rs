@@ -1,5 +1,8 @@
 //! The histories of topics.
 
+mod kept;
+mod state;
+
 use std::ops::Bound;
 
 use heed::{AnyTls, RoTxn, RwTxn};
@@ -13,24 +16,14 @@ use crate::topics::message::Message;
 use crate::topics::random::random;
 use crate::topics::rules::Keep;
 use crate::topics::space::SpaceId;
+use kept::Kept;
+use state::State;
 
 /// When a message is added, so many old ones are removed at most.
 const MOST_REMOVED: usize = 8;
 
 /// So many histories are forgotten at a time, if they take too much memory.
 const MOST_EVICTED: usize = 16;
-
-/// What is known of a topic.
-#[derive(Clone, Copy)]
-struct State {
-    epoch: u64,
-    /// The offset of the newest message.
-    newest: u64,
-    /// All messages are kept that have this offset or a greater one.
-    oldest: u64,
-    /// So many are kept.
-    count: u64,
-}
 
 /// From where on messages of a history are wanted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -89,15 +82,14 @@ impl Log {
     ) -> Result<Position, LogError> {
         let key = TopicKey::new(message.space, message.topic);
         self.evict(txn, &key)?;
-        let known = self.topics.get(txn, key.topic())?.and_then(State::read);
-        let known = match known {
-            Some(known) if !self.may_follow(known, message.position) => {
+        let mut state = match self.topics.get(txn, key.topic())?.and_then(State::read) {
+            Some(known) if self.may_follow(known, message.position) => known,
+            Some(other) => {
                 self.forget(txn, &key)?;
-                None
+                State::in_place_of(other, message.position)
             }
-            known => known,
+            None => State::before(message.position),
         };
-        let mut state = known.unwrap_or_else(|| State::before(message.position));
         state.newest = message.position.map_or(state.newest + 1, |it| it.offset);
         state.count += 1;
         let position = Position {
@@ -150,7 +142,7 @@ impl Log {
     /// host counts.
     fn may_follow(&self, state: State, position: Option<Position>) -> bool {
         let Some(Position { epoch, offset }) = position else {
-            return !epoch::is_of_broker(state.epoch);
+            return !epoch::is_of_broker(state.epoch) && state.epoch != epoch::NONE;
         };
         let has_holes = self.source.is_some_and(|source| source.has_holes);
         let is_next = offset == state.newest + 1;
@@ -164,6 +156,23 @@ impl Log {
         let items = key.items(0..newest);
         self.history.delete_range(txn, &bounds_of(&items))?;
         self.topics.delete(txn, key.topic())?;
+        Ok(())
+    }
+
+    /// Empties all histories. Of topics that this host has counted it is still known that it did.
+    pub(super) fn forget_all(&self, txn: &mut RwTxn<'_>) -> Result<(), LogError> {
+        let mut counted_here = Vec::new();
+        for topic in self.topics.iter(txn)? {
+            let (key, state) = topic?;
+            if State::read(state).is_some_and(|state| !epoch::is_of_broker(state.epoch)) {
+                counted_here.push(key.to_vec());
+            }
+        }
+        self.history.clear(txn)?;
+        self.topics.clear(txn)?;
+        for key in counted_here {
+            self.topics.put(txn, &key, &State::EMPTIED.write())?;
+        }
         Ok(())
     }
 
@@ -231,7 +240,8 @@ impl Log {
         let first = match wanted.since {
             Since::Beginning => oldest,
             Since::Position(Position { epoch, offset }) => {
-                let is_of_topic = epoch == state.epoch && offset <= state.newest;
+                let offsets = state.least..=state.newest;
+                let is_of_topic = epoch == state.epoch && offsets.contains(&offset);
                 if !is_of_topic || offset + 1 < oldest {
                     recovered.has_gap = true;
                     return Ok(recovered);
@@ -375,75 +385,6 @@ fn bounds_of(items: &std::ops::Range<Vec<u8>>) -> (Bound<&[u8]>, Bound<&[u8]>) {
 fn read_key(key: &[u8]) -> Option<(SpaceId, &str)> {
     let (&space, topic) = key.split_first_chunk()?;
     Some((SpaceId(space), str::from_utf8(topic).ok()?))
-}
-
-impl State {
-    /// That of a topic whose first message has this place, or any.
-    fn before(first: Option<Position>) -> Self {
-        let (epoch, offset) = match first {
-            Some(Position { epoch, offset }) => (epoch, offset.max(1)),
-            None => (epoch::of_host(), 1),
-        };
-        Self {
-            epoch,
-            newest: offset - 1,
-            oldest: offset,
-            count: 0,
-        }
-    }
-
-    fn write(self) -> Vec<u8> {
-        [self.epoch, self.newest, self.oldest, self.count]
-            .map(u64::to_ne_bytes)
-            .concat()
-    }
-
-    fn read(bytes: &[u8]) -> Option<Self> {
-        let (&epoch, rest) = bytes.split_first_chunk()?;
-        let (&newest, rest) = rest.split_first_chunk()?;
-        let (&oldest, rest) = rest.split_first_chunk()?;
-        let (&count, _) = rest.split_first_chunk()?;
-        let [epoch, newest, oldest, count] = [epoch, newest, oldest, count].map(u64::from_ne_bytes);
-        Some(Self {
-            epoch,
-            newest,
-            oldest,
-            count,
-        })
-    }
-}
-
-/// A message that is kept.
-struct Kept<'m> {
-    /// When it was published, in milliseconds since 1970.
-    at: u64,
-    /// Its number in the log.
-    number: u64,
-    message: Message<'m>,
-}
-
-impl<'m> Kept<'m> {
-    fn write(&self) -> Vec<u8> {
-        let mut message = Vec::new();
-        self.message.write(&mut message);
-        let [at, number] = [self.at, self.number].map(u64::to_ne_bytes);
-        [&at[..], &number, &message].concat()
-    }
-
-    fn read(bytes: &'m [u8]) -> Option<Self> {
-        let (&at, rest) = bytes.split_first_chunk()?;
-        let (&number, message) = rest.split_first_chunk()?;
-        Some(Self {
-            at: u64::from_ne_bytes(at),
-            number: u64::from_ne_bytes(number),
-            message: Message::read(message)?,
-        })
-    }
-
-    /// The message alone.
-    fn message(bytes: &[u8]) -> Option<&[u8]> {
-        bytes.get(2 * size_of::<u64>()..)
-    }
 }
 
 /// What was published before this is not kept.

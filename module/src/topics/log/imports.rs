@@ -197,8 +197,7 @@ impl Log {
         let mut newest = self.last(&txn)?;
         let mut bytes = Vec::new();
         if has_gap {
-            self.topics.clear(&mut txn)?;
-            self.history.clear(&mut txn)?;
+            self.forget_all(&mut txn)?;
             if before.backlog == Backlog::Read {
                 newest += 2;
                 MISSING.write(&mut bytes);

@@ -258,24 +258,60 @@ fn after_a_message_that_is_left_out_nobody_is_told_that_it_has_missed_nothing() 
     }
 }
 
+/// Publishes a message to `t` in a process that has no broker.
+fn publish_here(log: &Log) -> Position {
+    let message = Message {
+        position: None,
+        ..imported(0, false).message
+    };
+    log.publish(&message, Some(KEEP)).unwrap().unwrap()
+}
+
 #[test]
 fn what_this_host_publishes_does_not_go_on_with_the_numbers_of_a_broker() {
     let (_directory, log) = log();
     assert!(import(&log, (&Mark::default(), &mark(2)), &[1, 2], false));
-    // A process that has no broker after a restart.
-    let own = log.publish(
-        &Message {
-            position: None,
-            ..imported(3, false).message
-        },
-        Some(KEEP),
-    );
-    let own = own.unwrap().unwrap();
+    let own = publish_here(&log);
     assert_ne!(own.epoch, position(2).epoch);
     assert!(!since(&log, Since::Position(position(2))).0);
     assert!(import(&log, (&mark(2), &mark(3)), &[3], false));
     assert_eq!(since(&log, Since::Beginning), (true, vec![3]));
     assert!(!since(&log, Since::Position(own)).0);
+}
+
+#[test]
+fn when_the_broker_is_back_a_place_from_before_is_a_gap_if_this_host_has_published_meanwhile() {
+    for has_gap in [false, true] {
+        let (_directory, log) = log();
+        assert!(import(&log, (&Mark::default(), &mark(2)), &[1, 2], false));
+        let own = publish_here(&log);
+        // The broker has messages of other topics between, and may have lost some of them.
+        assert!(import(&log, (&mark(2), &mark(9)), &[], has_gap));
+        for seen in [own, position(2)] {
+            let is_complete = since(&log, Since::Position(seen)).0;
+            assert_eq!(is_complete, !has_gap && seen == own, "{seen}");
+        }
+        assert!(import(&log, (&mark(9), &mark(11)), &[3, 4], false));
+        for seen in [own, position(1), position(2)] {
+            assert!(!since(&log, Since::Position(seen)).0, "{seen}");
+        }
+        assert_eq!(since(&log, Since::Beginning), (true, vec![3, 4]));
+        assert_eq!(since(&log, Since::Position(position(3))), (true, vec![4]));
+        assert_eq!(since(&log, Since::Position(position(4))), (true, vec![]));
+    }
+}
+
+#[test]
+fn after_a_gap_a_host_that_counts_by_itself_begins_with_another_epoch() {
+    let (_directory, log) = log();
+    let before = publish_here(&log);
+    assert!(import(&log, (&Mark::default(), &mark(9)), &[], true));
+    assert_eq!(since(&log, Since::Beginning), (true, vec![]));
+    assert!(!since(&log, Since::Position(before)).0);
+    let after = publish_here(&log);
+    assert!(after.epoch != before.epoch && after.epoch != 0, "{after}");
+    assert!(!since(&log, Since::Position(before)).0);
+    assert_eq!(since(&log, Since::Position(after)), (true, vec![]));
 }
 
 #[test]

@@ -269,8 +269,13 @@ fn positions(context: &Context, kind: Kind) -> Result<()> {
     host.graceful(context, &with_history(Some(&address)))?;
     let mut client = host.listener("envelope room")?;
     publish(&mut host.open()?, "room", "3")?;
-    ensure!(position(&client.next_text()?)?.starts_with(epoch));
-    let answer = ask(&mut host.open()?, &format!("since room {local}"))?;
-    ensure!(answer.starts_with("gap "), "{answer}");
+    let new = position(&client.next_text()?)?;
+    ensure!(new.starts_with(epoch), "{new} follows {seen}");
+    for missed in [&local, &seen] {
+        let answer = ask(&mut host.open()?, &format!("since room {missed}"))?;
+        ensure!(answer.starts_with("gap "), "since {missed}: {answer}");
+    }
+    let answer = ask(&mut host.open()?, &format!("since room {new}"))?;
+    ensure!(answer == format!("complete 0 {new}"), "{answer}");
     Ok(())
 }
