@@ -13,7 +13,9 @@ use xtask::server_root::{Mpm, Sizing};
 use crate::support::frame::masked;
 use crate::support::server::ensure_healthy;
 use crate::support::spread::open_in_two_children;
-use crate::support::{Client, Context, Driver, Frame, Handshake, Opcode, cases, wait_until};
+use crate::support::{
+    Client, Context, Driver, Frame, Handshake, Opcode, await_gone, cases, wait_until,
+};
 
 cases! {
     "WebSocketDrainTime: an old child closes its connections with 1012 in the last part of it"
@@ -78,13 +80,6 @@ fn closings(clients: Vec<Client>, code: u16) -> Result<Vec<Instant>> {
     Ok(closed)
 }
 
-fn expect_gone(httpd: &Httpd, old: &[u32]) -> Result<()> {
-    wait_until("the old children are gone", || {
-        let children = httpd.child_pids()?;
-        Ok(!children.iter().any(|child| old.contains(child)))
-    })
-}
-
 fn last_part(context: &Context) -> Result<()> {
     check_last_part(context, &context.start("WebSocketDrainTime 5s")?, "/echo")
 }
@@ -115,7 +110,7 @@ fn check_last_part(context: &Context, httpd: &Httpd, target: &str) -> Result<()>
     );
     // They are spread over a second.
     ensure!(last - first >= TIME / 10, "all within {:?}", last - first);
-    expect_gone(httpd, &old)?;
+    await_gone(httpd, &old)?;
     open(httpd, target)?.close()?;
     ensure_healthy(&httpd.error_log()?)
 }

@@ -4,14 +4,15 @@ use std::time::Instant;
 
 use anyhow::{Result, ensure};
 
-use crate::keepalive::ways::on_all_ways_to;
+use crate::keepalive::ways::on_all_ways_of;
 use crate::rust::location;
 use crate::support::journal::Journal;
 use crate::support::wire::AnyClient;
 use crate::support::{Client, Context, Handshake, PATIENCE, cases};
 
 cases! {
-    "plugin events: those of callbacks and threads come in order, on every kind of connection" => order,
+    "plugin events: those of callbacks and threads come in order, on every kind of connection"
+        => order,
     "plugin events: one that was posted in on_connect comes" => early,
     "plugin events: a later one comes after its time" => later,
     "plugin events: a connection has 1024 at most, and goes on when they are handled" => flood,
@@ -23,12 +24,7 @@ fn on_all_ways(
     context: &Context,
     body: impl Fn(&mut AnyClient) -> Result<()> + Sync,
 ) -> Result<()> {
-    let locations = [
-        location(context, "/clerk", "clerk", ""),
-        location(context, "/clerk_detached", "clerk", "WebSocketDetach On"),
-    ];
-    let targets = ["/clerk", "/clerk_detached"];
-    on_all_ways_to(context, &locations.concat(), targets, body)
+    on_all_ways_of(context, "clerk", "", body)
 }
 
 fn order(context: &Context) -> Result<()> {

@@ -10,7 +10,7 @@ use anyhow::{Result, bail, ensure};
 use xtask::server_root::Mpm;
 
 use crate::keepalive::ways::on_all_ways_to;
-use crate::rust::location;
+use crate::rust::{attached_and_detached, location};
 use crate::support::frame::masked;
 use crate::support::journal::Journal;
 use crate::support::wire::AnyClient;
@@ -62,12 +62,7 @@ fn on_all_ways(
     config: &str,
     body: impl Fn(&mut AnyClient) -> Result<()> + Sync,
 ) -> Result<()> {
-    let [attached, detached] = TARGETS;
-    let locations = [
-        location(context, attached, "valve", ""),
-        location(context, detached, "valve", "WebSocketDetach On"),
-    ];
-    let config = format!("{}{config}", locations.concat());
+    let config = attached_and_detached(context, "valve", "") + config;
     on_all_ways_to(context, &config, TARGETS, body)
 }
 

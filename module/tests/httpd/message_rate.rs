@@ -12,7 +12,7 @@ use xtask::httpd::Httpd;
 use xtask::port::free_port;
 use xtask::process::cpu_ticks;
 
-use crate::keepalive::ways::on_all_ways_to;
+use crate::keepalive::ways::on_all_ways_of;
 use crate::rust::location;
 use crate::support::frame::masked;
 use crate::support::http2::Http2;
@@ -59,6 +59,11 @@ fn ensure_paced(took: Duration) -> Result<()> {
     Ok(())
 }
 
+/// The end of a client that has sent too much.
+fn too_many() -> Frame {
+    Frame::new(Opcode::CLOSE, b"\x03\xf0message rate")
+}
+
 const PACED: &str = "WebSocketMessageRate 50/s 10";
 
 fn pause(context: &Context) -> Result<()> {
@@ -92,9 +97,7 @@ fn close(context: &Context) -> Result<()> {
         }
         // What follows is not answered.
         client.send([text.clone(), text].concat())?;
-        let frame = client.frame()?;
-        let expected = Frame::new(Opcode::CLOSE, [&[0x03, 0xf0][..], b"message rate"].concat());
-        ensure!(frame == expected, "{frame:?}");
+        client.expect(&too_many())?;
         client.expect_end()?;
     }
     let line = httpd.wait_for_log("closed by the server (limit) with code 1008", PATIENCE)?;
@@ -114,17 +117,7 @@ fn waited(context: &Context) -> Result<()> {
     static FILES: AtomicU32 = AtomicU32::new(0);
     let folder = context.plugins().dir();
     let limit = "WebSocketMessageRate 20/s 5 Close";
-    let locations = [
-        location(context, "/valve", "valve", limit),
-        location(
-            context,
-            "/valve_detached",
-            "valve",
-            &format!("{limit}\nWebSocketDetach On"),
-        ),
-    ];
-    let targets = ["/valve", "/valve_detached"];
-    on_all_ways_to(context, &locations.concat(), targets, |client| {
+    on_all_ways_of(context, "valve", limit, |client| {
         let number = FILES.fetch_add(1, Ordering::Relaxed);
         let file = folder.join(format!("resume-{number}"));
         client.text(format!("pause {}", file.display()))?;
@@ -145,8 +138,7 @@ fn waited(context: &Context) -> Result<()> {
         for _ in 0..5 {
             client.expect_text("too many")?;
         }
-        let expected = Frame::new(Opcode::CLOSE, [&[0x03, 0xf0][..], b"message rate"].concat());
-        client.expect(&expected)
+        client.expect(&too_many())
     })
 }
 

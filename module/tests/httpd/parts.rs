@@ -8,7 +8,7 @@ use xtask::httpd::Httpd;
 use xtask::process::peak_resident_kib;
 
 use crate::deflate::{Deflated, RSV1, offer};
-use crate::keepalive::ways::on_all_ways_to;
+use crate::keepalive::ways::on_all_ways_of;
 use crate::rust::{location, open};
 use crate::support::frame::{head_of_zeros, masked};
 use crate::support::wire::AnyClient;
@@ -34,17 +34,7 @@ fn on_all_ways(
     directives: &str,
     body: impl Fn(&mut AnyClient) -> Result<()> + Sync,
 ) -> Result<()> {
-    let detached = format!("{directives}\nWebSocketDetach On");
-    let locations = [
-        location(context, "/porter", "porter", directives),
-        location(context, "/porter_detached", "porter", &detached),
-    ];
-    let targets = [
-        format!("/porter{query}"),
-        format!("/porter_detached{query}"),
-    ];
-    let targets = [&*targets[0], &*targets[1]];
-    on_all_ways_to(context, &locations.concat(), targets, body)
+    on_all_ways_of(context, &format!("porter{query}"), directives, body)
 }
 
 /// A server with the plugin at `/porter`.

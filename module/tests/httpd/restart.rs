@@ -9,7 +9,7 @@ use xtask::server_root::Mpm;
 
 use crate::support::journal::Journal;
 use crate::support::server::ensure_healthy;
-use crate::support::{Client, Context, Driver, Frame, Handshake, cases, wait_until};
+use crate::support::{Client, Context, Driver, Frame, Handshake, await_gone, cases, wait_until};
 
 cases! {
     "a graceful restart keeps open connections" => graceful,
@@ -170,10 +170,7 @@ fn graceful_with_stuck_callback(context: &Context) -> Result<()> {
     let old = httpd.child_pids()?;
     httpd.graceful()?;
     let started = Instant::now();
-    wait_until("the old children are gone", || {
-        let children = httpd.child_pids()?;
-        Ok(!children.iter().any(|child| old.contains(child)))
-    })?;
+    await_gone(&httpd, &old)?;
     ensure!(
         started.elapsed() < context.stops_within()?,
         "took {:?}",

@@ -75,6 +75,14 @@ pub(crate) fn root_with_user(context: &Context) -> Result<(ServerRoot, String)> 
     Ok((root, directives))
 }
 
+/// Two locations with a plugin and additional directives, at `/NAME`, and at `/NAME_detached` with
+/// detached connections.
+pub(crate) fn attached_and_detached(context: &Context, name: &str, directives: &str) -> String {
+    let detached = format!("{directives}\nWebSocketDetach On");
+    location(context, &format!("/{name}"), name, directives)
+        + &location(context, &format!("/{name}_detached"), name, &detached)
+}
+
 /// The credentials for [`root_with_user`].
 pub(crate) const CREDENTIALS: &str = "Basic dXNlcjpwYXNzd29yZA==";
 

@@ -6,6 +6,7 @@ pub(crate) mod handshake;
 pub(crate) mod http2;
 pub(crate) mod journal;
 pub(crate) mod latency;
+pub(crate) mod network;
 pub(crate) mod openssl;
 pub(crate) mod plugins;
 pub(crate) mod random;
@@ -19,6 +20,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use anyhow::{Result, bail};
+use xtask::httpd::Httpd;
 
 pub(crate) use self::client::Client;
 pub(crate) use self::frame::{Frame, Opcode};
@@ -42,6 +44,17 @@ macro_rules! cases {
     };
 }
 pub(crate) use cases;
+
+/// Waits until none of these children is there any more.
+///
+/// # Errors
+/// As for [`wait_until`].
+pub(crate) fn await_gone(httpd: &Httpd, old: &[u32]) -> Result<()> {
+    wait_until("the old children are gone", || {
+        let children = httpd.child_pids()?;
+        Ok(!children.iter().any(|child| old.contains(child)))
+    })
+}
 
 /// Waits until `condition` holds.
 ///

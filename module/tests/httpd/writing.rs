@@ -8,7 +8,7 @@ use anyhow::{Context as _, Result, ensure};
 use xtask::httpd::Httpd;
 
 use crate::deflate::{Deflated, offer};
-use crate::keepalive::ways::on_all_ways_to;
+use crate::keepalive::ways::on_all_ways_of;
 use crate::parts::{LITTLE, long, peak};
 use crate::rust::{location, open};
 use crate::support::frame::masked;
@@ -39,12 +39,7 @@ fn on_all_ways(
     context: &Context,
     body: impl Fn(&mut AnyClient) -> Result<()> + Sync,
 ) -> Result<()> {
-    let locations = [
-        location(context, "/author", "author", ""),
-        location(context, "/author_detached", "author", "WebSocketDetach On"),
-    ];
-    let targets = ["/author", "/author_detached"];
-    on_all_ways_to(context, &locations.concat(), targets, body)
+    on_all_ways_of(context, "author", "", body)
 }
 
 fn start(context: &Context, directives: &str) -> Result<Httpd> {
@@ -221,17 +216,7 @@ fn closing(context: &Context) -> Result<()> {
 
 fn slow(context: &Context) -> Result<()> {
     let directives = "WebSocketSlowClient Close\nWebSocketSendQueue 1048576";
-    let locations = [
-        location(context, "/author", "author", directives),
-        location(
-            context,
-            "/author_detached",
-            "author",
-            &format!("{directives}\nWebSocketDetach On"),
-        ),
-    ];
-    let targets = ["/author", "/author_detached"];
-    on_all_ways_to(context, &locations.concat(), targets, |client| {
+    on_all_ways_of(context, "author", directives, |client| {
         // Far more than the queue and the buffers of the system take.
         tell(client, &["thread 256"])?;
         let (mut length, mut last) = (0, client.frame()?);

@@ -13,7 +13,7 @@ use crate::support::frame::masked;
 use crate::support::http2::{Http2, Http2Stream};
 use crate::support::journal::Journal;
 use crate::support::server::ensure_healthy;
-use crate::support::{Client, Context, Frame, Handshake, Opcode, cases, wait_until};
+use crate::support::{Client, Context, Frame, Handshake, Opcode, await_gone, cases, wait_until};
 
 cases! {
     "HTTP/2: on_disconnect is called once, however the client leaves" => disconnects,
@@ -122,10 +122,7 @@ fn live_on(context: &Context) -> Result<()> {
         // The server told the client at the first restart to send no more requests.
         http2.expect_end()?;
     }
-    wait_until("the old children end", || {
-        let children = httpd.child_pids()?;
-        Ok(!children.iter().any(|child| old.contains(child)))
-    })?;
+    await_gone(&httpd, &old)?;
     ensure_healthy(&httpd.error_log()?)
 }
 
@@ -147,10 +144,7 @@ fn graceful(context: &Context) -> Result<()> {
     silent.expect(&Frame::close(1012))?;
     silent.expect_end()?;
     http2.expect_end()?;
-    wait_until("the old children end", || {
-        let children = httpd.child_pids()?;
-        Ok(!children.iter().any(|child| old.contains(child)))
-    })?;
+    await_gone(&httpd, &old)?;
     connect(&httpd)?.open(&Handshake::to("/echo"))?.close()?;
     ensure_healthy(&httpd.error_log()?)
 }

@@ -5,6 +5,7 @@ use std::thread;
 use anyhow::{Context as _, Result};
 use xtask::httpd::Httpd;
 
+use crate::rust::attached_and_detached;
 use crate::support::http2::Http2;
 use crate::support::wire::{AnyClient, alone, any};
 use crate::support::{Client, Context, Handshake};
@@ -50,6 +51,22 @@ pub(crate) fn on_all_ways_to(
         ways.push(("HTTP/2", http2));
     }
     on_each(&httpd, &ways, targets, body)
+}
+
+/// The same, to a plugin in Rust with additional directives. A query may follow its name.
+pub(crate) fn on_all_ways_of(
+    context: &Context,
+    plugin: &str,
+    directives: &str,
+    body: impl Fn(&mut AnyClient) -> Result<()> + Sync,
+) -> Result<()> {
+    let (name, query) = plugin.split_at(plugin.find('?').unwrap_or(plugin.len()));
+    let config = attached_and_detached(context, name, directives);
+    let targets = [
+        format!("/{name}{query}"),
+        format!("/{name}_detached{query}"),
+    ];
+    on_all_ways_to(context, &config, [&*targets[0], &*targets[1]], body)
 }
 
 /// The same, but not over HTTP/2.

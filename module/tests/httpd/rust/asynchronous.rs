@@ -13,7 +13,7 @@ use std::thread;
 use anyhow::{Result, ensure};
 use xtask::httpd::Httpd;
 
-use crate::keepalive::ways::on_all_ways_to;
+use crate::keepalive::ways::on_all_ways_of;
 use crate::rust::location;
 use crate::support::wire::AnyClient;
 use crate::support::{Client, Context, Handshake};
@@ -42,16 +42,7 @@ fn on_all_ways(
     context: &Context,
     body: impl Fn(&mut AnyClient) -> Result<()> + Sync,
 ) -> Result<()> {
-    let locations = [
-        location(context, "/waiter", "waiter", ""),
-        location(context, "/waiter_detached", "waiter", "WebSocketDetach On"),
-    ];
-    on_all_ways_to(
-        context,
-        &locations.concat(),
-        ["/waiter", "/waiter_detached"],
-        body,
-    )
+    on_all_ways_of(context, "waiter", "", body)
 }
 
 /// The process and the status of each thread of a runtime.

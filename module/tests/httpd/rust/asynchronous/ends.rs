@@ -13,7 +13,7 @@ use super::backend::{Backend, Question};
 use super::{expect_gone, open_told, start};
 use crate::rust::{location, open};
 use crate::support::server::ensure_healthy;
-use crate::support::{Client, Context, Handshake, PATIENCE, cases, wait_until};
+use crate::support::{Client, Context, Handshake, PATIENCE, await_gone, cases, wait_until};
 
 cases! {
     "async plugins: connections survive a graceful restart while they wait" => graceful,
@@ -118,9 +118,7 @@ fn never(context: &Context) -> Result<()> {
         client.close()?;
         httpd.restart()?;
         httpd.wait_for_log(complaint, PATIENCE)?;
-        wait_until("the old child ends", || {
-            Ok(httpd.child_pids()?.iter().all(|pid| !old.contains(pid)))
-        })?;
+        await_gone(&httpd, &old)?;
         open(&httpd, "/waiter")?.echo("hello")?;
         ensure!(!httpd.error_log()?.contains("exit signal"));
         ensure!(httpd.stop()?.success());

@@ -8,7 +8,7 @@ use xtask::httpd::Httpd;
 
 use super::{on_all_ways, runtime_statuses, start};
 use crate::keepalive::ways::on_all_ways_to;
-use crate::rust::{location, open};
+use crate::rust::{attached_and_detached, open};
 use crate::support::server::ensure_healthy;
 use crate::support::{Client, Context, Frame, Handshake, Opcode, cases, wait_until};
 
@@ -74,13 +74,12 @@ fn runtime_switches(httpd: &Httpd) -> Result<u64> {
 }
 
 fn lost_writer(context: &Context) -> Result<()> {
-    let locations = [
-        "Timeout 1\n".into(),
-        location(context, "/waiter", "waiter", ""),
-        location(context, "/waiter_detached", "waiter", "WebSocketDetach On"),
-    ];
+    let config = format!(
+        "Timeout 1\n{}",
+        attached_and_detached(context, "waiter", "")
+    );
     let targets = ["/waiter", "/waiter_detached"];
-    on_all_ways_to(context, &locations.concat(), targets, |client| {
+    on_all_ways_to(context, &config, targets, |client| {
         client.text("lose")?;
         client.expect(&Frame::new(Opcode::CLOSE, b"\x03\xf3incomplete message"))
     })
