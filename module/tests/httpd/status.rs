@@ -1,5 +1,6 @@
 //! The page of mod_status.
 
+pub(crate) mod dashboard;
 pub(crate) mod pages;
 pub(crate) mod plugin_metrics;
 

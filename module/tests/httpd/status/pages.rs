@@ -16,7 +16,8 @@ use crate::support::{Client, Context, Driver, Handshake, PATIENCE, cases, wait_u
 cases! {
     "websocket-status: JSON counts open and accepted WebSockets by location and plugin" => json,
     "websocket-status: the text of OpenMetrics is what the strict parser takes" => openmetrics,
-    "websocket-status: totals survive killed processes and restarts, open WebSockets do not" => totals,
+    "websocket-status: totals survive killed processes and restarts, open WebSockets do not"
+        => totals,
     "websocket-status: while nothing is wrong both probes answer 200" => probes,
     "websocket-status: messages, bytes and turns count, each way" => traffic,
     "websocket-status: ends count by who closed and by code, refusals by cause" => ends,
@@ -31,7 +32,6 @@ cases! {
     "websocket-status: without JavaScript the page is a table" => page,
     "websocket-status: a WebSocket of the page answers each message with the tables" => live,
     "websocket-status: a page of another site cannot open the WebSocket" => foreign,
-    "websocket-status: the Grafana dashboard asks for metrics that there are" => dashboard,
     "websocket-status: only GET and HEAD are answered, other queries get 404" => requests,
 }
 
@@ -87,7 +87,7 @@ pub(crate) fn await_series(
         .map(|()| last.clone())
 }
 
-fn open(httpd: &Httpd, path: &str, count: usize) -> Result<Vec<Client>> {
+pub(crate) fn open(httpd: &Httpd, path: &str, count: usize) -> Result<Vec<Client>> {
     let open = |_| Client::open(httpd.address(), &Handshake::to(path));
     (0..count).map(open).collect()
 }
@@ -499,40 +499,6 @@ fn foreign(context: &Context) -> Result<()> {
         let status = Client::ask(httpd.address(), &handshake)?.status;
         ensure!(status == 403, "{config}{status}");
     }
-    Ok(())
-}
-
-/// The dashboard that the repository has.
-const DASHBOARD: &str = include_str!("../../../../docs/grafana-dashboard.json");
-
-fn dashboard(context: &Context) -> Result<()> {
-    let httpd = context.start(LOCATION)?;
-    open(&httpd, "/echo", 1)?.swap_remove(0).close()?;
-    await_series(&httpd, "/echo", |echo| echo["open"] == 0)?;
-    let text = get(&httpd, "?format=openmetrics")?;
-    let is_name = |c: char| c.is_ascii_alphanumeric() || c == '_';
-    let has = |metric: &str| {
-        let mut names = text
-            .lines()
-            .filter_map(|line| line.split(|c| !is_name(c)).next());
-        names.any(|name| name == metric)
-    };
-    let dashboard: Value = serde_json::from_str(DASHBOARD)?;
-    let panels = dashboard["panels"].as_array().context("no panels")?;
-    let targets = panels
-        .iter()
-        .filter_map(|panel| panel["targets"].as_array())
-        .flatten();
-    let mut metrics = 0;
-    for target in targets {
-        let expression = target["expr"].as_str().context("no expression")?;
-        let words = expression.split(|c| !is_name(c));
-        for metric in words.filter(|word| word.starts_with("websocket_")) {
-            ensure!(has(metric), "no {metric} in {text}");
-            metrics += 1;
-        }
-    }
-    ensure!(metrics >= panels.len(), "{metrics}");
     Ok(())
 }
 

@@ -16,7 +16,8 @@ use crate::support::{Client, Context, Handshake, PATIENCE, cases, wait_until};
 cases! {
     "plugin metrics: they are summed over connections, locations and virtual hosts" => sums,
     "plugin metrics: the strict parser takes whatever labels and help texts contain" => openmetrics,
-    "plugin metrics: processes are summed, counters survive them and restarts, gauges do not" => lasting,
+    "plugin metrics: processes are summed, counters survive them and restarts, gauges do not"
+        => lasting,
     "plugin metrics: what is wrong counts nothing, and the log says why" => refused,
     "plugin metrics: labels leave room for other metrics, and the log says so once" => full,
     "plugin metrics: a plugin in C counts" => c,
