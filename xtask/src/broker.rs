@@ -1,7 +1,7 @@
 //! A Redis or NATS server of one's own, on a loopback port.
 
 use std::fs::{self, File};
-use std::net::TcpStream;
+use std::net::{Ipv4Addr, TcpStream};
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
@@ -37,9 +37,24 @@ impl Kind {
     /// The address for `WebSocketTopicBroker`, with this port of this machine.
     #[must_use]
     pub fn address(self, port: u16) -> String {
+        self.address_at(Ipv4Addr::LOCALHOST, port)
+    }
+
+    /// The same, on another machine.
+    #[must_use]
+    pub fn address_at(self, host: Ipv4Addr, port: u16) -> String {
         match self {
-            Self::Redis => format!("redis://127.0.0.1:{port}"),
-            Self::Nats | Self::LiveNats => format!("nats://127.0.0.1:{port}"),
+            Self::Redis => format!("redis://{host}:{port}"),
+            Self::Nats | Self::LiveNats => format!("nats://{host}:{port}"),
+        }
+    }
+
+    /// What has it take connections from other machines.
+    #[must_use]
+    pub fn for_others(self) -> &'static [&'static str] {
+        match self {
+            Self::Redis => &["--bind", "0.0.0.0", "--protected-mode", "no"],
+            Self::Nats | Self::LiveNats => &["--addr", "0.0.0.0"],
         }
     }
 

@@ -3,9 +3,10 @@
 use anyhow::{Context as _, Result, bail, ensure};
 use xtask::broker::Kind;
 use xtask::httpd::Httpd;
-use xtask::link::Link;
+use xtask::link::Link as Relay;
 
 use super::{broker, broker_cases, host, is_of_process, listener, position, publish, settle};
+use crate::support::network::{Link, Network};
 use crate::support::{Client, Context, PATIENCE, wait_until};
 use crate::topics::{ask, open};
 
@@ -14,6 +15,7 @@ broker_cases! {
         => stopped,
     "a broker that is killed and comes back has lost nothing that it has stored" => killed,
     "subscribers of a host that was cut off get what they have missed" => repaired,
+    "a host whose link to the broker goes down without a word gets what it has missed" => link_down,
     "if the broker has not kept what was missed, subscribers are closed and told of a gap"
         => gap,
     "a broker that has lost its messages is noticed" => emptied,
@@ -110,7 +112,7 @@ fn repaired(context: &Context, kind: Kind) -> Result<()> {
     let Some(broker) = broker(kind, &[])? else {
         return Ok(());
     };
-    let link = Link::to(broker.port())?;
+    let link = Relay::to(broker.port())?;
     let hosts = [
         host(context, &broker.address(), INFO)?,
         host(context, &kind.address(link.port()), INFO)?,
@@ -136,6 +138,59 @@ fn repaired(context: &Context, kind: Kind) -> Result<()> {
     Ok(())
 }
 
+/// Three hosts, and a broker in a network of its own. Packets of the third vanish for a while.
+fn link_down(context: &Context, kind: Kind) -> Result<()> {
+    let Some(network) = Network::with_links(2) else {
+        return Ok(());
+    };
+    let Some(broker) = network.inside(|| broker(kind, kind.for_others()))? else {
+        return Ok(());
+    };
+    let [stays, goes] = network.links() else {
+        bail!("two links");
+    };
+    let config = "WebSocketTopicHistory room 100\nLogLevel info";
+    let start = |link: &Link| {
+        let address = kind.address_at(link.client, broker.port());
+        host(context, &address, config)
+    };
+    let hosts = [start(stays)?, start(stays)?, start(goes)?];
+    let mut listeners = listeners(&hosts)?;
+    let [one, two, cut] = &hosts;
+    settle(&[one, two, cut])?;
+    let mut speakers = [open(one)?, open(cut)?];
+    for number in 0..10 {
+        publish(&mut speakers[number % 2], "room", &number.to_string())?;
+        for client in &mut listeners {
+            client.expect_text(number.to_string())?;
+        }
+    }
+    goes.set_up(false)?;
+    cut.wait_for_log("nothing comes from it any more", PATIENCE)?;
+    for number in 10..20 {
+        publish(&mut speakers[0], "room", &number.to_string())?;
+        for client in &mut listeners[..2] {
+            client.expect_text(number.to_string())?;
+        }
+    }
+    goes.set_up(true)?;
+    publish_when_healed(&mut speakers[1], 20)?;
+    for number in 10..=20 {
+        // The others have heard the first of these.
+        let listening = if number < 20 { 2.. } else { 0.. };
+        for client in &mut listeners[listening] {
+            client.expect_text(number.to_string())?;
+        }
+    }
+    for number in 21..30 {
+        publish(&mut speakers[number % 2], "room", &number.to_string())?;
+        for client in &mut listeners {
+            client.expect_text(number.to_string())?;
+        }
+    }
+    Ok(())
+}
+
 /// Expects the end of a client that has missed something, without a message before.
 pub(super) fn expect_closed(client: &mut Client) -> Result<()> {
     let frame = client.frame()?;
@@ -152,7 +207,7 @@ fn gap(context: &Context, kind: Kind) -> Result<()> {
     let Some(broker) = broker(kind, &[])? else {
         return Ok(());
     };
-    let link = Link::to(broker.port())?;
+    let link = Relay::to(broker.port())?;
     let config = "WebSocketTopicHistory a 1000\nLogLevel info";
     let start = |port| host(context, &format!("{} keep:100", kind.address(port)), config);
     let (one, two) = (start(broker.port())?, start(link.port())?);
@@ -239,7 +294,7 @@ fn local(context: &Context, kind: Kind) -> Result<()> {
     let Some(broker) = broker(kind, &[])? else {
         return Ok(());
     };
-    let link = Link::to(broker.port())?;
+    let link = Relay::to(broker.port())?;
     let config = "WebSocketTopicHistory room 10\nWebSocketTopicPartition Local\nLogLevel info";
     let hosts = [
         host(context, &broker.address(), config)?,
