@@ -224,7 +224,8 @@ fn kinds(context: &Context) -> Result<()> {
 }
 
 fn limit(context: &Context) -> Result<()> {
-    let httpd = start(context, "WebSocketMaxTopics 2")?;
+    let sections = "<Location /herald/more>\nWebSocketMaxTopics 3\n</Location>";
+    let httpd = start(context, &format!("WebSocketMaxTopics 2\n{sections}"))?;
     let mut client = open(&httpd)?;
     for command in ["sub a", "sub b/*", "sub a"] {
         expect(&mut client, command, "none -")?;
@@ -232,7 +233,27 @@ fn limit(context: &Context) -> Result<()> {
     let refused = ask(&mut client, "sub c")?;
     ensure!(refused.contains("WebSocketMaxTopics"), "{refused}");
     expect(&mut client, "unsub a", "left")?;
-    expect(&mut client, "sub c", "none -")
+    expect(&mut client, "sub c", "none -")?;
+    expect_limit(
+        &mut Client::open(httpd.address(), &Handshake::to("/herald/more"))?,
+        3,
+    )?;
+    expect_limit(
+        &mut Client::open(httpd.address(), &Handshake::to("/herald/same"))?,
+        2,
+    )?;
+    // The default.
+    expect_limit(&mut open(&start(context, "")?)?, 128)
+}
+
+/// Expects that a new client may have so many subscriptions.
+fn expect_limit(client: &mut Client, most: usize) -> Result<()> {
+    for number in 0..most {
+        expect(client, &format!("sub {number}"), "none -")?;
+    }
+    let refused = ask(client, "sub more")?;
+    ensure!(refused.contains("WebSocketMaxTopics"), "{most}: {refused}");
+    Ok(())
 }
 
 fn refused(context: &Context) -> Result<()> {

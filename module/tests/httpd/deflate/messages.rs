@@ -10,6 +10,7 @@ use xtask::process::resident_kib;
 cases! {
     "compression: messages go both ways in every context and window" => both_ways,
     "compression: a message refers to the previous one only with context takeover" => takeover,
+    "compression: WebSocketCompressionLevel says how small messages get, in sections, too" => levels,
     "compression: messages that are short or do not shrink are sent uncompressed" => plain_messages,
     "compression: fragments make one message, control frames between them" => fragments,
     "compression: a frame may arrive byte by byte" => byte_by_byte,
@@ -64,6 +65,27 @@ fn takeover(context: &Context) -> Result<()> {
 }
 
 /// Compressed messages in between show that both ends still agree on the context.
+fn levels(context: &Context) -> Result<()> {
+    let at = |path, directives: &str| context.plugins().location(path, "echo", directives);
+    let httpd = context
+        .root()?
+        .config("WebSocketCompression On\nWebSocketCompressionLevel 1")
+        .config(at("/low", "") + &at("/high", "WebSocketCompressionLevel 9"))
+        .config("<Location /high/inner>\nWebSocketCompressionThreshold 9\n</Location>")
+        .config("<Location /high/low>\nWebSocketCompressionLevel 1\n</Location>")
+        .start()?;
+    let items = (0..500_u32).map(|number| format!("{{\"id\":{number},\"odd\":{}}}", number % 7));
+    let items = items.collect::<Vec<_>>().join(",");
+    let length = |path| -> Result<usize> {
+        let client = Client::connect(httpd.address())?;
+        Deflated::over(client, &offer(path, "permessage-deflate"))?.echo_text(&items)
+    };
+    let (low, high) = (length("/low")?, length("/high")?);
+    ensure!(high < low, "{high} and {low} bytes");
+    ensure!(length("/high/inner")? == high && length("/high/low")? == low);
+    Ok(())
+}
+
 fn plain_messages(context: &Context) -> Result<()> {
     let mut random = 1_u64;
     let noise: Vec<u8> = std::iter::repeat_with(|| {

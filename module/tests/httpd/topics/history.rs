@@ -7,12 +7,13 @@ use xtask::httpd::Httpd;
 use xtask::server_root::Mpm;
 
 use super::{ask, expect, open, root, start, text};
-use crate::support::{Client, Context, cases};
+use crate::support::{Client, Context, Handshake, cases};
 
 cases! {
     "topics: a history gives a client what it has missed, then what is new" => recovery,
     "topics: a client that has missed more than the history has is told of a gap" => gap,
     "topics: Latest gives each subscriber the newest message" => latest,
+    "topics: a virtual host has the histories of its server, and its own come before them" => merging,
     "topics: messages are kept for as long as WebSocketTopicHistory says" => time,
     "topics: a history survives graceful and hard restarts" => restarts,
     "topics: WebSocketTopicStore keeps histories when httpd is stopped" => store,
@@ -132,6 +133,30 @@ fn time(context: &Context) -> Result<()> {
     expect(&mut client, "history b", "1")
 }
 
+fn merging(context: &Context) -> Result<()> {
+    let hosts = "<VirtualHost *>\nServerName same\n</VirtualHost>\n\
+                 <VirtualHost *>\nServerName own\nWebSocketTopicHistory a 1\n\
+                 WebSocketTopicHistory b 1\n</VirtualHost>";
+    let httpd = start(context, &format!("WebSocketTopicHistory * 2\n{hosts}"))?;
+    for (host, topic, kept) in [
+        ("same", "a", "2 3"),
+        ("same", "b", "2 3"),
+        ("own", "a", "3"),
+        ("own", "b", "3"),
+        ("own", "c", "2 3"),
+        ("own", "c/d", ""),
+    ] {
+        let handshake = Handshake::to("/herald").header("Host", host);
+        let mut client = Client::open(httpd.address(), &handshake)?;
+        for number in 1..=3 {
+            ask(&mut client, &format!("pub {topic} {number}"))?;
+        }
+        let found = ask(&mut client, &format!("history {topic}"))?;
+        ensure!(found == kept, "{topic} of {host}: {found}");
+    }
+    Ok(())
+}
+
 fn restarts(context: &Context) -> Result<()> {
     let httpd = start(context, "WebSocketTopicHistory a 10\nWebSocketDrainTime 0")?;
     let seen = ask(&mut open(&httpd)?, "pub a 1")?;
@@ -215,7 +240,7 @@ fn no_directory(context: &Context) -> Result<()> {
     );
     let answer = ask(&mut open(&httpd)?, "pub a 1")?;
     ensure!(answer.contains("error log says why"), "{answer}");
-    let echo = crate::support::Handshake::to("/echo");
+    let echo = Handshake::to("/echo");
     Client::open(httpd.address(), &echo)?.echo("hello")
 }
 

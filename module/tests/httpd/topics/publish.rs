@@ -21,7 +21,8 @@ cases! {
     "websocket-publish: over TLS and HTTP/2, too" => ways,
     "websocket-publish: the answer has the position and the number of subscribers" => answers,
     "websocket-publish: GET tells who is on a topic" => presence,
-    "websocket-publish: only topics that WebSocketPublish describes, of the innermost section" => only,
+    "websocket-publish: only topics that WebSocketPublish describes, of the innermost section"
+        => only,
     "websocket-publish: whom Require does not let in publishes nothing" => required,
     "websocket-publish: without a Require that says who may, httpd does not start" => unguarded,
     "websocket-publish: a page of another site publishes nothing" => foreign,
