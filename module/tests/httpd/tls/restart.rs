@@ -1,5 +1,7 @@
 //! Restarts with TLS connections open.
 
+use std::fs;
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::mpsc::channel;
@@ -15,11 +17,14 @@ use crate::rust::location;
 use crate::support::frame::masked;
 use crate::support::journal::Journal;
 use crate::support::server::ensure_healthy;
-use crate::support::{Client, Context, Frame, Handshake, Opcode, PATIENCE, cases, wait_until};
+use crate::support::{
+    Client, Context, Frame, Handshake, Opcode, PATIENCE, await_gone, cases, wait_until,
+};
 
 cases! {
     "TLS: a hard restart ends open connections, with 1012 if threads serve them" => hard,
     "TLS: a graceful restart under traffic keeps open connections" => graceful,
+    "TLS: a renewed certificate is for new connections, and open ones stay" => renewed,
     "TLS: threads of a plugin that send while a child ends crash nothing" => storm,
 }
 
@@ -65,6 +70,36 @@ fn hard(context: &Context) -> Result<()> {
     let mut new = Client::open_tls(&httpd, &Handshake::to("/echo"))?;
     new.echo("after")?;
     new.close()?;
+    ensure_healthy(&httpd.error_log()?)
+}
+
+fn renewed(context: &Context) -> Result<()> {
+    let httpd = start(context)?;
+    let mut old = Client::open_tls(&httpd, &Handshake::to("/echo"))?;
+    old.echo("before")?;
+    let folder = tempfile::tempdir()?;
+    let expired = folder.path().join("expired.pem");
+    fs::copy(httpd.root().certificate(), &expired)?;
+    // Each server has a new one.
+    let mut other = configured(context)?;
+    other.write()?;
+    fs::copy(other.certificate(), httpd.root().certificate())?;
+    fs::copy(other.certificate_key(), httpd.root().certificate_key())?;
+    httpd.graceful()?;
+    old.echo("after")?;
+    let address = httpd.tls_address().context("it serves TLS")?;
+    let trusting = |certificate: &Path| {
+        let mut client = Client::connect_tls_at(address, certificate)?;
+        client.upgrade(&Handshake::to("/echo"))?;
+        client.echo("new")?;
+        client.close()
+    };
+    // An old child may accept another connection in its last moment.
+    wait_until("new connections have the new certificate", || {
+        Ok(trusting(&httpd.root().certificate()).is_ok() && trusting(&expired).is_err())
+    })?;
+    old.echo("still here")?;
+    old.close()?;
     ensure_healthy(&httpd.error_log()?)
 }
 
@@ -205,10 +240,7 @@ fn graceful(context: &Context) -> Result<()> {
             let outcome = talker.expect_end(1000);
             outcome.with_context(|| format!("round {round}, client {number}"))?;
         }
-        wait_until("the old children are gone", || {
-            let children = httpd.child_pids()?;
-            Ok(!children.iter().any(|child| old.contains(child)))
-        })?;
+        await_gone(&httpd, &old)?;
         let took = started.elapsed();
         ensure!(took < GONE_WITHIN, "round {round}: took {took:?}");
     }
