@@ -14,9 +14,14 @@ cases! {
     "topics.js tells of a subscription that is refused after a restart" => refusal,
     "topics.js gives messages to the subscriptions that describe their topics" => patterns,
     "topics.js tells why a request has failed, and gives up servers that do not answer" => errors,
+    "topics.js tries again while topics are unavailable" => unavailable,
     "topics.js waits for a connection, and ends all when it is closed" => waiting,
     "topics.js has what its types declare" => types,
 }
+
+/// Visitors may do everything with all topics.
+const ALL_TOPICS: &str = "<Location /topics>\nWebSocketPluginOption subscribe **\n\
+                          WebSocketPluginOption publish **\n</Location>";
 
 /// Makes the client known to the scripts of a test.
 const IMPORT: &str = "const { Topics } = await import('/topics.js');
@@ -137,9 +142,7 @@ fn restart(context: &Context) -> Result<()> {
 }
 
 fn gap(context: &Context) -> Result<()> {
-    let config = "WebSocketDrainTime 0\n<Location /topics>\n\
-                  WebSocketPluginOption subscribe **\nWebSocketPluginOption publish **\n</Location>";
-    let httpd = context.start(config)?;
+    let httpd = context.start(&format!("WebSocketDrainTime 0\n{ALL_TOPICS}"))?;
     let page = context.open_on(&httpd, "topics.html")?;
     let begin = format!(
         "{IMPORT}
@@ -197,9 +200,7 @@ fn refusal(context: &Context) -> Result<()> {
 }
 
 fn patterns(context: &Context) -> Result<()> {
-    let config = "<Location /topics>\n\
-                  WebSocketPluginOption subscribe **\nWebSocketPluginOption publish **\n</Location>";
-    let httpd = context.start(config)?;
+    let httpd = context.start(ALL_TOPICS)?;
     let page = context.open_on(&httpd, "topics.html")?;
     let script = "const topics = new Topics('/topics');
         const heard = [];
@@ -263,6 +264,40 @@ fn errors(context: &Context) -> Result<()> {
         for (const topics of [silent, nothing]) topics.close();
         return codes";
     expect(&page, script, &json!(["timeout", "lost", "timeout"]))
+}
+
+fn unavailable(context: &Context) -> Result<()> {
+    let folder = tempfile::tempdir()?;
+    let file = folder.path().join("store.conf");
+    std::fs::write(&file, "WebSocketTopicStore /proc/nowhere")?;
+    let config = format!("WebSocketDrainTime 0\nInclude \"{}\"", file.display());
+    let httpd = context.start(&config)?;
+    let page = context.open_on(&httpd, "topics.html")?;
+    // What asks for a subscription gives up the connection and tries again, the other does not.
+    let script = format!(
+        "{IMPORT}
+        const topics = new Topics('/topics');
+        const states = [];
+        const {{ promise, resolve }} = Promise.withResolvers();
+        topics.addEventListener('state', () => {{
+            states.push(topics.state);
+            if (states.length === 6) resolve();
+        }});
+        window.subscribed = topics.subscribe('demo/later');
+        const other = new Topics('/topics');
+        const asked = [other.publish('demo/later', 1), other.presence('demo/later')];
+        const codes = await Promise.all(asked.map(code));
+        await promise;
+        return [codes, states, other.state]"
+    );
+    let round = ["open", "waiting", "connecting"];
+    let states = [round, round].concat();
+    let expected = json!([["unavailable", "unavailable"], states, "open"]);
+    page.expect(&script, &json!([]), &expected)?;
+    std::fs::write(&file, "")?;
+    httpd.graceful()?;
+    let subscribed = "return (await subscribed).type";
+    page.expect(subscribed, &json!([]), &json!("subscribed"))
 }
 
 fn waiting(context: &Context) -> Result<()> {

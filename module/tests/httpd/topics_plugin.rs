@@ -6,7 +6,8 @@ use xtask::httpd::Httpd;
 use xtask::server_root::Mpm;
 
 use crate::rust::{CREDENTIALS, location, root_with_user};
-use crate::support::{Client, Context, Handshake, cases, wait_until};
+use crate::status::Counters;
+use crate::support::{Client, Context, Driver, Handshake, await_gone, cases, wait_until};
 use crate::topics;
 
 cases! {
@@ -16,14 +17,17 @@ cases! {
     "topics plugin: members are listed, and those who come and go are told of" => presence,
     "topics plugin: {user} stands for the user whom httpd has authenticated" => user,
     "topics plugin: limits of httpd are errors, and the connection goes on" => limits,
+    "topics plugin: detached clients do what others do, also after a graceful restart" => detached,
     "topics plugin: httpd does not start with an option that is no pattern" => bad_options,
 }
 
-/// Serves the plugin at `/topics`, to clients that may do everything below `room`, beside the test
-/// plugin at `/herald`.
+/// To clients that may do everything below `room`.
+const OPTIONS: &str =
+    "WebSocketPluginOption subscribe room/**\nWebSocketPluginOption publish room/**\n";
+
+/// Serves the plugin at `/topics`, beside the test plugin at `/herald`.
 fn start(context: &Context, directives: &str) -> Result<Httpd> {
-    let options = "WebSocketPluginOption subscribe room/**\nWebSocketPluginOption publish room/**";
-    let plugin = location(context, "/topics", "topics", options);
+    let plugin = location(context, "/topics", "topics", OPTIONS);
     topics::start(context, &format!("{directives}\n{plugin}"))
 }
 
@@ -70,8 +74,18 @@ fn subscribe(client: &mut Client, topic: &str) -> Result<Value> {
 
 /// Publishes. Returns the position.
 fn publish(client: &mut Client, topic: &str, data: &Value) -> Result<Value> {
+    publish_and_hear(client, topic, data, &mut Vec::new())
+}
+
+/// The same. Messages before the answer are added to `before`.
+fn publish_and_hear(
+    client: &mut Client,
+    topic: &str,
+    data: &Value,
+    before: &mut Vec<Value>,
+) -> Result<Value> {
     let request = json!({"type": "publish", "id": 2, "topic": topic, "data": data});
-    let mut answer = answer(client, &request)?;
+    let mut answer = ask(client, &request, before)?;
     ensure!(answer["type"] == "published", "{answer}");
     Ok(answer["position"].take())
 }
@@ -145,9 +159,7 @@ fn resuming(context: &Context) -> Result<()> {
         // prefork serves its only connection to the end.
         if context.mpm != Mpm::Prefork {
             client.drain()?;
-            wait_until("the old children are gone", || {
-                Ok(httpd.child_pids()?.iter().all(|child| !old.contains(child)))
-            })?;
+            await_gone(&httpd, &old)?;
         }
         publish(&mut open(&httpd)?, "room/a", &json!([round, 1]))?;
         let newest = publish(&mut open(&httpd)?, "room/a", &json!([round, 2]))?;
@@ -304,6 +316,49 @@ fn limits(context: &Context) -> Result<()> {
     let message = json!({"type": "message", "topic": "room/a", "data": &long[1..]});
     publish(&mut open(&httpd)?, "room/a", &message["data"])?;
     expect(&mut client, &message)
+}
+
+fn detached(context: &Context) -> Result<()> {
+    let options = format!("{OPTIONS}WebSocketDetach On\n");
+    let plugin = location(context, "/topics", "topics", &options);
+    let settings = "WebSocketTopicHistory room/* 100\nWebSocketDrainTime 1h\nServerLimit 64";
+    let httpd = topics::start(context, &format!("{settings}\n{plugin}"))?;
+    let (mut first, mut first_heard) = (open(&httpd)?, Vec::new());
+    subscribe(&mut first, "room/*")?;
+    let detached = Counters::ask(&httpd)?.detached;
+    ensure!(
+        detached == u64::from(context.driver == Driver::Event),
+        "{detached}"
+    );
+    let seen = publish_and_hear(&mut first, "room/a", &json!(1), &mut first_heard)?;
+    // The first client stays in its process, which is an old one from now on.
+    httpd.graceful()?;
+    let (mut second, mut second_heard) = (open(&httpd)?, Vec::new());
+    let (missed, subscribed) = resume(&mut second, &seen)?;
+    ensure!(missed.is_empty(), "{missed:?}");
+    ensure!(subscribed["recovery"] == "complete", "{subscribed}");
+    publish_and_hear(&mut second, "room/a", &json!(2), &mut second_heard)?;
+    publish_and_hear(&mut first, "room/a", &json!(3), &mut first_heard)?;
+    for (client, heard, numbers) in [
+        (&mut first, &mut first_heard, 1..4),
+        (&mut second, &mut second_heard, 2..4),
+    ] {
+        while heard.len() < numbers.len() {
+            heard.push(next(client)?);
+        }
+        let heard = heard.iter().map(|message| message["data"].clone());
+        ensure!(heard.eq(numbers.map(Value::from)), "not in order");
+    }
+    let members = json!({"type": "presence", "id": 5, "topic": "room/a", "list": false});
+    let mut await_members = |count: u64| {
+        wait_until("the members are counted", || {
+            Ok(answer(&mut first, &members)?["count"] == count)
+        })
+    };
+    await_members(1)?;
+    second.close()?;
+    await_members(0)?;
+    first.close()
 }
 
 fn bad_options(context: &Context) -> Result<()> {
