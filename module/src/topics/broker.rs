@@ -17,6 +17,7 @@ mod address;
 mod backlog;
 mod backoff;
 mod connection;
+mod credentials;
 mod importer;
 mod link;
 mod nats;
@@ -39,7 +40,8 @@ use crate::httpd::scoreboard::Link;
 use crate::httpd::thread::spawn_lasting;
 
 pub(super) use crate::httpd::lease::Lease;
-pub use address::{Address, Credentials};
+pub use address::Address;
+pub use credentials::Credentials;
 use importer::Importer;
 use roster::Roster;
 use sender::Sender;

@@ -26,11 +26,12 @@ pub(super) fn broker(directive: &mut Directive<'_>, word: Argument<'_>) -> Resul
     let named = |prefix: &[u8]| word.0.strip_prefix(prefix);
     if let Some(path) = named(b"file:") {
         let (path, content) = read(directive, path)?;
-        let credentials = str::from_utf8(&content).map_err(|_| "it is not UTF-8");
-        let credentials = credentials
-            .and_then(BrokerCredentials::parse)
+        let settings = settings(directive, &text)?;
+        let credentials = str::from_utf8(&content)
+            .map_err(|_| "it is not UTF-8")
+            .and_then(|content| BrokerCredentials::parse(content, settings.address.kind))
             .map_err(|why| format!("{NAME} file:{path}: {why}"))?;
-        settings(directive, &text)?.credentials = Some(credentials);
+        settings.credentials = Some(credentials);
     } else if let Some(path) = named(b"ca:") {
         let (path, content) = read(directive, path)?;
         let begins = content.windows(BEGIN.len()).any(|part| part == BEGIN);

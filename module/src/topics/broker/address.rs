@@ -1,4 +1,4 @@
-//! Where a broker is, and who this host is to it.
+//! Where a broker is.
 
 use std::fmt;
 
@@ -141,47 +141,9 @@ fn parse_number(text: &str) -> Option<u16> {
     text.parse().ok().filter(|_| digits_only)
 }
 
-/// Who this host is to a broker. Never shown.
-#[derive(Clone, PartialEq, Eq)]
-pub struct Credentials {
-    /// The name of the user; `None`: the broker knows only one.
-    pub user: Option<Box<str>>,
-    /// Its password.
-    pub password: Box<str>,
-}
-
-impl Credentials {
-    /// Reads a file of one line, `user:password` or `password`.
-    ///
-    /// # Errors
-    ///
-    /// What it should contain, and nothing of what it does.
-    pub fn parse(text: &str) -> Result<Self, &'static str> {
-        let line = text.strip_suffix('\n').unwrap_or(text);
-        let line = line.strip_suffix('\r').unwrap_or(line);
-        let (user, password) = match line.split_once(':') {
-            Some((user, password)) => (Some(user), password),
-            None => (None, line),
-        };
-        if password.is_empty() || user.is_some_and(str::is_empty) || line.contains('\n') {
-            return Err("it must contain one line: user:password or password");
-        }
-        Ok(Self {
-            user: user.map(Box::from),
-            password: password.into(),
-        })
-    }
-}
-
-impl fmt::Debug for Credentials {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Credentials(..)")
-    }
-}
-
 #[cfg(test)]
 mod tests {
-    use super::{Address, Credentials};
+    use super::Address;
 
     #[test]
     fn an_address_has_a_scheme_a_host_and_perhaps_a_port_and_a_database() {
@@ -231,21 +193,5 @@ mod tests {
             let message = Address::parse(text).unwrap_err();
             assert!(message.contains("file:/") && !message.contains("secret"));
         }
-    }
-
-    #[test]
-    fn credentials_are_one_line_and_never_shown() {
-        let parse = |text| {
-            let Credentials { user, password } = Credentials::parse(text).unwrap();
-            (user.map(String::from), String::from(password))
-        };
-        assert_eq!(parse("secret\n"), (None, "secret".into()));
-        assert_eq!(parse("me:s:t\r\n"), (Some("me".into()), "s:t".into()));
-        for bad in ["", "\n", "me:", ":secret", "a\nb", "\n\n"] {
-            let why = Credentials::parse(bad).unwrap_err();
-            assert!(why.contains("user:password"));
-        }
-        let shown = format!("{:?}", Credentials::parse("me:secret").unwrap());
-        assert!(!shown.contains("secret") && !shown.contains("me:"));
     }
 }

@@ -9,6 +9,7 @@ use redis::{
 };
 use sha1::{Digest as _, Sha1};
 
+use super::credentials::Credentials;
 use super::link::{Batch, Entry, MOST_READ, SILENCE, answer, answer_after, how_many};
 use super::settings::Settings;
 use crate::topics::epoch;
@@ -216,9 +217,13 @@ fn client(settings: &Settings) -> redis::RedisResult<Client> {
     let mut user = RedisConnectionInfo::default()
         .set_db(address.database.into())
         .set_skip_set_lib_name();
-    if let Some(credentials) = &settings.credentials {
-        user = user.set_password(&credentials.password);
-        if let Some(name) = &credentials.user {
+    if let Some(Credentials::Password {
+        user: name,
+        password,
+    }) = &settings.credentials
+    {
+        user = user.set_password(password);
+        if let Some(name) = name {
             user = user.set_username(name);
         }
     }

@@ -1,6 +1,7 @@
 //! What an administrator has set for a broker.
 
-use super::address::{Address, Credentials, Kind};
+use super::address::{Address, Kind};
+use super::credentials::Credentials;
 use crate::httpd::commons::Commons;
 use crate::httpd::lease::Lease;
 use crate::topics::log::{Source, SourceId};

@@ -4,6 +4,7 @@ pub(crate) mod changed;
 pub(crate) mod cuts;
 pub(crate) mod live;
 pub(crate) mod nats;
+pub(crate) mod nkeys;
 pub(crate) mod presence;
 
 use std::env;

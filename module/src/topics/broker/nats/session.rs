@@ -11,6 +11,7 @@ use rustls::pki_types::pem::PemObject as _;
 use rustls::{ClientConfig, RootCertStore};
 use tokio::sync::watch;
 
+use crate::topics::broker::credentials::Credentials;
 use crate::topics::broker::link::{answer, answer_after};
 use crate::topics::broker::settings::Settings;
 
@@ -120,11 +121,7 @@ fn options(
             async {}
         });
     if let Some(credentials) = &settings.credentials {
-        let password = credentials.password.to_string();
-        options = match &credentials.user {
-            Some(user) => options.user_and_password(user.to_string(), password),
-            None => options.token(password),
-        };
+        options = with_credentials(options, credentials)?;
     }
     if !settings.address.has_tls {
         return Ok(options);
@@ -135,6 +132,23 @@ fn options(
     Ok(match &settings.authorities {
         Some(pem) => options.tls_client_config(tls(pem)?),
         None => options,
+    })
+}
+
+fn with_credentials(
+    options: ConnectOptions,
+    credentials: &Credentials,
+) -> Result<ConnectOptions, String> {
+    Ok(match credentials {
+        Credentials::Password { user, password } => match user {
+            Some(user) => options.user_and_password(user.to_string(), password.to_string()),
+            None => options.token(password.to_string()),
+        },
+        Credentials::Seed(seed) => options.nkey(seed.to_string()),
+        Credentials::Token(file) => {
+            let used = options.credentials(file);
+            used.map_err(|error| format!("its credentials (file:) cannot be used: {error}"))?
+        }
     })
 }
 
