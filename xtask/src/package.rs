@@ -13,6 +13,7 @@ mod deb;
 mod dependencies;
 mod directives;
 mod format;
+mod ingredients;
 mod interface;
 mod item;
 mod places;
@@ -28,44 +29,13 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
-use xtask::workspace::Workspace;
 
 pub(crate) use self::built::Built;
-use self::dependencies::Dependencies;
+use self::contents::Contents;
 pub(crate) use self::format::Format;
-use self::item::Item;
+pub(crate) use self::ingredients::Ingredients;
 use self::places::Places;
 pub(crate) use self::release::Release;
-
-/// What packages are made of.
-pub(crate) struct Ingredients<'a> {
-    pub(crate) workspace: &'a Workspace,
-    pub(crate) release: &'a Release,
-    pub(crate) built: &'a Built,
-    dependencies: Dependencies,
-}
-
-impl<'a> Ingredients<'a> {
-    /// Finds out what is linked into the libraries.
-    pub(crate) fn new(
-        workspace: &'a Workspace,
-        release: &'a Release,
-        built: &'a Built,
-    ) -> Result<Self> {
-        Ok(Self {
-            workspace,
-            release,
-            built,
-            dependencies: Dependencies::of(workspace)?,
-        })
-    }
-}
-
-/// The files of a package for those who serve plugins, and of one for those who write them.
-struct Contents {
-    module: Vec<Item>,
-    development: Vec<Item>,
-}
 
 /// Makes packages in `folder`, with a list of what is linked (SBOM) and the hashes of all of these
 /// files. Returns their paths.
@@ -82,10 +52,7 @@ pub(crate) fn make(
     let mut made = Vec::new();
     for format in formats {
         let places = Places::of(*format);
-        let contents = Contents {
-            module: contents::module(&places, ingredients)?,
-            development: contents::development(&places, ingredients)?,
-        };
+        let contents = Contents::of(&places, ingredients)?;
         made.extend(match format {
             Format::Deb => deb::make(&contents, ingredients.release, &folder)?,
             Format::Rpm => rpm::make(&contents, ingredients.release, &folder)?,

@@ -1,18 +1,37 @@
 //! What packages contain: which file goes where.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use anyhow::Result;
 use tempfile::TempDir;
 use xtask::book;
 
-use super::{Ingredients, Item, Places, copyright, crates, directives, sbom, settings, texts};
+use super::ingredients::Ingredients;
+use super::item::{Item, tree};
+use super::places::Places;
+use super::{copyright, crates, directives, sbom, settings, texts};
+
+/// The files of a package for those who serve plugins, and of one for those who write them.
+pub(crate) struct Contents {
+    pub(crate) module: Vec<Item>,
+    pub(crate) development: Vec<Item>,
+}
+
+impl Contents {
+    /// Reads them all.
+    ///
+    /// # Errors
+    /// A file cannot be read.
+    pub(crate) fn of(places: &Places, ingredients: &Ingredients<'_>) -> Result<Self> {
+        Ok(Self {
+            module: module(places, ingredients)?,
+            development: development(places, ingredients)?,
+        })
+    }
+}
 
 /// The package for those who serve plugins.
-///
-/// # Errors
-/// A file cannot be read.
-pub(crate) fn module(places: &Places, ingredients: &Ingredients<'_>) -> Result<Vec<Item>> {
+fn module(places: &Places, ingredients: &Ingredients<'_>) -> Result<Vec<Item>> {
     let root = ingredients.workspace.root();
     let version = &ingredients.release.version;
     let themes = directives::themes(ingredients.workspace)?;
@@ -59,10 +78,7 @@ pub(crate) fn module(places: &Places, ingredients: &Ingredients<'_>) -> Result<V
 }
 
 /// The package for those who write plugins.
-///
-/// # Errors
-/// A file cannot be read.
-pub(crate) fn development(places: &Places, ingredients: &Ingredients<'_>) -> Result<Vec<Item>> {
+fn development(places: &Places, ingredients: &Ingredients<'_>) -> Result<Vec<Item>> {
     let workspace = ingredients.workspace;
     let header = "websocket_plugin.h";
     let mut items = vec![
@@ -90,17 +106,4 @@ fn pages(root: &Path, target: &Path) -> Result<Vec<Item>> {
     let staged = folder.path().join("book");
     book::stage(root, &staged)?;
     tree(&staged.join("src"), target)
-}
-
-/// All files in a folder and those below it.
-pub(crate) fn tree(folder: &Path, target: &Path) -> Result<Vec<Item>> {
-    let pattern = glob::Pattern::escape(&folder.to_string_lossy()) + "/**/*";
-    let mut items = Vec::new();
-    for file in glob::glob(&pattern)? {
-        let file: PathBuf = file?;
-        if file.is_file() {
-            items.push(Item::copy(&file, target.join(file.strip_prefix(folder)?))?);
-        }
-    }
-    Ok(items)
 }

@@ -7,8 +7,8 @@ use anyhow::{Context, Result};
 use tempfile::TempDir;
 use xtask::workspace::Workspace;
 
-use super::contents::tree;
-use super::{Item, Places};
+use super::item::{Item, tree};
+use super::places::Places;
 use crate::template::{self, Origin, Style};
 
 /// The name of the plugins to start from.

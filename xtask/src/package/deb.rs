@@ -13,8 +13,10 @@ use tempfile::TempDir;
 use xtask::command::{output_of, run};
 
 use self::control::Package;
-use super::release::SOURCE_DATE_EPOCH;
-use super::{Contents, Item, Release, copyright, item};
+use super::contents::Contents;
+use super::copyright;
+use super::item::{self, Item};
+use super::release::{Release, SOURCE_DATE_EPOCH};
 
 /// The scripts that dpkg runs: what `dh_apache2` generates, except that Apache is reloaded.
 const SCRIPTS: [(&str, &str); 3] = [

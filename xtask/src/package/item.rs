@@ -63,6 +63,22 @@ impl Item {
     }
 }
 
+/// Copies of all files in a folder and those below it, for the folder `target`.
+///
+/// # Errors
+/// A file cannot be read.
+pub(crate) fn tree(folder: &Path, target: &Path) -> Result<Vec<Item>> {
+    let pattern = glob::Pattern::escape(&folder.to_string_lossy()) + "/**/*";
+    let mut items = Vec::new();
+    for file in glob::glob(&pattern)? {
+        let file: PathBuf = file?;
+        if file.is_file() {
+            items.push(Item::copy(&file, target.join(file.strip_prefix(folder)?))?);
+        }
+    }
+    Ok(items)
+}
+
 /// Writes the files below `folder`, with folders that everybody may enter.
 ///
 /// # Errors

@@ -1,6 +1,6 @@
 //! Where the files of a package go.
 
-use super::Format;
+use super::format::Format;
 
 /// The folders of a system. Those of an archive are relative to `ServerRoot`.
 #[derive(Debug)]

@@ -10,8 +10,12 @@ use anyhow::{Context, Result};
 use tempfile::TempDir;
 use xtask::command::output_of;
 
-use super::release::SOURCE_DATE_EPOCH;
-use super::{Contents, Format, Item, Places, Release, interface, item};
+use super::contents::Contents;
+use super::format::Format;
+use super::interface;
+use super::item::{self, Item};
+use super::places::Places;
+use super::release::{Release, SOURCE_DATE_EPOCH};
 
 /// The description of both packages, for `rpmbuild`.
 const SPEC: &str = include_str!("../../package/mod_websocket.spec");

@@ -3,8 +3,8 @@
 use anyhow::Result;
 use serde_json::{Value, json};
 
-use super::Ingredients;
 use super::dependencies::Crate;
+use super::ingredients::Ingredients;
 
 /// The list, with the crates in order.
 ///

@@ -4,8 +4,8 @@ use std::fmt::Write as _;
 
 use anyhow::Result;
 
-use super::Places;
 use super::directives::{Directive, Theme};
+use super::places::Places;
 
 /// The file with the `LoadModule` line.
 pub(crate) fn load_file(places: &Places) -> String {
@@ -75,7 +75,8 @@ fn write_directive(text: &mut String, directive: &Directive) -> Result<()> {
 mod tests {
     use xtask::workspace::Workspace;
 
-    use super::super::{Format, directives};
+    use super::super::directives;
+    use super::super::format::Format;
     use super::*;
 
     #[test]

@@ -8,7 +8,9 @@ use anyhow::Result;
 use tempfile::TempDir;
 use xtask::command::run;
 
-use super::{Contents, Item, Release, item};
+use super::contents::Contents;
+use super::item::{self, Item};
+use super::release::Release;
 
 /// Makes the archive in `folder`, with the files of both packages.
 ///

@@ -5,7 +5,8 @@ use std::fmt::Write as _;
 use anyhow::Result;
 
 use super::directives::Theme;
-use super::{Ingredients, Places};
+use super::ingredients::Ingredients;
+use super::places::Places;
 
 /// A drop-in for systemd that raises the limit of open files.
 pub(crate) const SYSTEMD: &str = include_str!("../../package/apache2.service.conf");

@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use super::super::Release;
+use super::super::release::Release;
 
 /// A package.
 #[derive(Debug)]

@@ -8,7 +8,8 @@ use anyhow::{Context, Result};
 use tempfile::TempDir;
 use xtask::command::output_of;
 
-use super::super::{Item, interface, item};
+use super::super::interface;
+use super::super::item::{self, Item};
 
 /// The value of `Depends` for the libraries and programs among `items`: what they are linked with,
 /// and the interface of httpd that they are built for.
