@@ -47,13 +47,17 @@ fn configurations(context: &Context) -> Result<()> {
     Ok(())
 }
 
+/// Where Debian's package has the plugins, and where this test has them.
+const OF_PACKAGE: [&str; 2] = ["/usr/lib/apache2/websocket/", "modules/libwebsocket_"];
+
 fn check(context: &Context, repository: &Path, block: &Block) -> Result<()> {
-    let root = context.root()?.tls_port(free_port()?).config(&block.code);
+    let code = block.code.replace(OF_PACKAGE[0], OF_PACKAGE[1]);
+    let root = context.root()?.tls_port(free_port()?).config(&code);
     let mut root = STOCK
         .iter()
         .fold(root, |root, module| root.stock_module(*module));
     root.write()?;
-    supply(context, repository, &root, block)?;
+    supply(context, repository, &root, &code)?;
     let checked = root.check_config()?;
     ensure!(checked.ok, "{}", checked.message);
     let is_quiet = !checked.message.contains("WebSocket");
@@ -61,10 +65,10 @@ fn check(context: &Context, repository: &Path, block: &Block) -> Result<()> {
     Ok(())
 }
 
-/// Puts the libraries and files that the block names into the server root.
-fn supply(context: &Context, repository: &Path, root: &ServerRoot, block: &Block) -> Result<()> {
+/// Puts the libraries and files that the configuration names into the server root.
+fn supply(context: &Context, repository: &Path, root: &ServerRoot, code: &str) -> Result<()> {
     let certificate = root.certificate();
-    for line in block.code.lines() {
+    for line in code.lines() {
         let mut words = line.split_whitespace();
         while let Some(word) = words.next() {
             let file = word.trim_start_matches("file:").trim_start_matches("ca:");

@@ -23,16 +23,9 @@ use super::made::{VERSION, has_all, is_possible, or_skipped};
 pub(crate) const PACKAGE: &str = "libapache2-mod-websocket";
 
 const SETTINGS: &str = "etc/apache2/mods-available/websocket.conf";
-
-/// The configuration of a plugin, as an administrator writes it.
-const PLUGIN: &str = "\
-<IfModule mod_websocket.c>
-    <Location /echo>
-        SetHandler websocket-handler
-        WebSocketHandler /usr/lib/apache2/websocket/echo.so echo_init
-    </Location>
-</IfModule>
-";
+const CONFIGURATION: &str = "etc/apache2/conf-enabled/echo.conf";
+const SITE: &str = "etc/apache2/sites-available/000-default.conf";
+const SITE_PAGE: &str = "var/www/html/page.html";
 
 /// There is no init system, which `invoke-rc.d` takes for a reason to do nothing.
 const POLICY: &str = "#!/bin/sh\nexit 0\n";
@@ -79,11 +72,40 @@ impl Debian {
             "etc/apache2/ports.conf",
             &format!("Listen 127.0.0.1:{port}\n"),
         )?;
-        debian.write("etc/apache2/conf-enabled/echo.conf", PLUGIN)?;
+        let site = fs::read_to_string(debian.path(SITE))?;
+        debian.write(SITE, &site.replace("*:80", &format!("*:{port}")))?;
         debian.write("usr/sbin/policy-rc.d", POLICY)?;
         let policy = debian.path("usr/sbin/policy-rc.d");
         fs::set_permissions(policy, fs::Permissions::from_mode(0o755))?;
         Ok(Some(debian))
+    }
+
+    /// Writes the lines of a site, as its administrator does. They do no harm without the module.
+    pub(crate) fn configure(&self, lines: &str) -> Result<()> {
+        let text = format!("<IfModule mod_websocket.c>\n{lines}</IfModule>\n");
+        self.write(CONFIGURATION, &text)
+    }
+
+    /// Puts a page into the site, as `page.html`.
+    pub(crate) fn add_page(&self, html: &str) -> Result<()> {
+        self.write(SITE_PAGE, html)
+    }
+
+    /// Removes the lines and the page.
+    pub(crate) fn forget_site(&self) -> Result<()> {
+        for file in [CONFIGURATION, SITE_PAGE] {
+            fs::remove_file(self.path(file))?;
+        }
+        Ok(())
+    }
+
+    /// Waits until a client has asked for a path.
+    pub(crate) fn wait_for_request(&self, path: &str) -> Result<()> {
+        let line = format!("\"GET {path} ");
+        wait(&format!("nobody asks for {path}"), || {
+            let log = fs::read_to_string(self.path("var/log/apache2/access.log"));
+            Ok(log.unwrap_or_default().contains(&line))
+        })
     }
 
     fn path(&self, path: &str) -> PathBuf {
