@@ -126,6 +126,7 @@ fn expand_export(ty: &Type, name: &str, args: &Args, is_async: bool) -> TokenStr
         Some(symbol) => symbol.clone(),
         None => LitStr::new(&symbol::init_of(name), ty.span()),
     };
+    let decorated = symbol::decorated(&symbol.value());
     let subprotocols = &args.subprotocols;
     let (runs, ends) = if is_async {
         let ends = quote!(
@@ -171,6 +172,12 @@ fn expand_export(ty: &Type, name: &str, args: &Args, is_async: bool) -> TokenStr
             #[unsafe(export_name = #symbol)]
             extern "system" fn init() -> *mut ::websocket_plugin::export::WebSocketPlugin {
                 ::websocket_plugin::export::init::<#ty>()
+            }
+
+            #[cfg(all(windows, target_arch = "x86"))]
+            #[unsafe(export_name = #decorated)]
+            extern "C" fn decorated() -> *mut ::websocket_plugin::export::WebSocketPlugin {
+                init()
             }
         };
     }

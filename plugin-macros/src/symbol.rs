@@ -7,6 +7,13 @@ pub(crate) fn init_of(type_name: &str) -> String {
     symbol
 }
 
+/// The name that compilers of Microsoft give an init function in the table of a 32-bit library, and
+/// that configurations of the C module have there. A function `extern "C"` gets it: for `extern
+/// "system"` the compiler adds another `@0`. Without arguments both are called in the same way.
+pub(crate) fn decorated(symbol: &str) -> String {
+    format!("_{symbol}@0")
+}
+
 fn snake_case(name: &str) -> String {
     let letters: Vec<char> = name.chars().collect();
     let mut snake = String::new();

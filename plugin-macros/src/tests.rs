@@ -70,6 +70,11 @@ fn an_impl_gets_the_items_that_it_leaves_out() {
                 extern "system" fn init() -> *mut ::websocket_plugin::export::WebSocketPlugin {
                     ::websocket_plugin::export::init::<Echo>()
                 }
+                #[cfg(all(windows, target_arch = "x86"))]
+                #[unsafe(export_name = "_echo_init@0")]
+                extern "C" fn decorated() -> *mut ::websocket_plugin::export::WebSocketPlugin {
+                    init()
+                }
             };
         "##]],
     );
@@ -136,6 +141,11 @@ fn a_struct_only_gets_the_export() {
                 #[unsafe(export_name = "start")]
                 extern "system" fn init() -> *mut ::websocket_plugin::export::WebSocketPlugin {
                     ::websocket_plugin::export::init::<Chat>()
+                }
+                #[cfg(all(windows, target_arch = "x86"))]
+                #[unsafe(export_name = "_start@0")]
+                extern "C" fn decorated() -> *mut ::websocket_plugin::export::WebSocketPlugin {
+                    init()
                 }
             };
         "##]],
@@ -220,6 +230,11 @@ fn an_async_impl_gets_a_runtime_and_async_items() {
             #[unsafe(export_name = "echo_init")]
             extern "system" fn init() -> *mut ::websocket_plugin::export::WebSocketPlugin {
                 ::websocket_plugin::export::init::<Echo>()
+            }
+            #[cfg(all(windows, target_arch = "x86"))]
+            #[unsafe(export_name = "_echo_init@0")]
+            extern "C" fn decorated() -> *mut ::websocket_plugin::export::WebSocketPlugin {
+                init()
             }
         };
     "##]],
