@@ -93,7 +93,7 @@ pub(crate) enum Command {
     /// Make packages of the module, its plugins and what authors of plugins need
     ///
     /// They go to target/packages, with the list of what is linked (SBOM) and SHA256SUMS. The same
-    /// commit gives the same bytes.
+    /// commit, the same compilers and the same system libraries give the same bytes.
     Package(package::Options),
     /// Build plugins for Windows and 64-bit ARM, and run them with Wine and QEMU
     ///
