@@ -14,6 +14,7 @@ use xtask::command::run;
 use self::manager::Manager;
 use self::needs::{ARM, BROWSER, DEB, FOR_CI, NEEDS, Need, PYTHON, RPM, STD_SOURCE, WINDOWS};
 use crate::package::Format;
+use crate::platforms::Platform;
 use crate::privileges::Privileges;
 
 /// Installs missing packages.
@@ -76,14 +77,19 @@ pub(crate) fn install_for_packages(formats: &[Format]) -> Result<()> {
     Ok(())
 }
 
-/// Installs what building for other platforms needs.
+/// Installs what building for a platform needs, and the source of the standard library if that is
+/// to be built, too.
 ///
 /// # Errors
 /// As [`install_missing`].
-pub(crate) fn install_for_platforms() -> Result<()> {
-    install(&STD_SOURCE)?;
-    install(&WINDOWS)?;
-    install(&ARM)
+pub(crate) fn install_for_platform(platform: Platform, builds_std: bool) -> Result<()> {
+    if builds_std {
+        install(&STD_SOURCE)?;
+    }
+    match platform {
+        Platform::WindowsX64 | Platform::WindowsX86 => install(&WINDOWS),
+        Platform::LinuxArm64 => install(&ARM),
+    }
 }
 
 /// Installs the browser for the tests, unless the tests with a browser are off.

@@ -1,6 +1,6 @@
 //! `cargo xtask platforms`.
 
-use anyhow::Result;
+use anyhow::{Context, Result};
 use clap::Args;
 use xtask::workspace::Workspace;
 
@@ -21,14 +21,12 @@ pub(super) fn platforms(options: &Options) -> Result<()> {
         options.platforms.clone()
     };
     packages::install_missing()?;
-    packages::install_for_platforms()?;
     for platform in all {
+        let target = platform.target();
         let toolchain = Toolchain::of(platform)?;
-        println!(
-            "{}: {}",
-            platform.target(),
-            platform.try_out(&workspace, &toolchain)?
-        );
+        packages::install_for_platform(platform, toolchain.builds_std)?;
+        let done = platform.try_out(&workspace, &toolchain).context(target)?;
+        println!("{target}: {done}");
     }
     Ok(())
 }
