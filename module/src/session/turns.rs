@@ -222,10 +222,7 @@ impl<A: Application, S: Stream> Session<A, S> {
             () if self.resumes(now).is_some() => Rest::Limited,
             () => self.read(buffer, now),
         };
-        if let Some(limiter) = &mut self.limiter {
-            limiter.end(rest == Rest::Nothing, now);
-        }
-        match self.next(rest) {
+        match self.next(rest, now) {
             Next::Wait {
                 read: true,
                 write,
@@ -312,8 +309,8 @@ impl<A: Application, S: Stream> Session<A, S> {
     }
 
     /// Writes what waits, does what is due, and finds out what the session has to wait for. `rest`
-    /// is what the client may have sent that was not read.
-    fn next(&mut self, rest: Rest) -> Next {
+    /// is what the client may have sent that was not read in this turn, which began `now`.
+    fn next(&mut self, rest: Rest, now: Instant) -> Next {
         let output = loop {
             let output = match self.output.settle() {
                 Progress::At(output) => output,
@@ -331,6 +328,10 @@ impl<A: Application, S: Stream> Session<A, S> {
                 Some(Due::End(ending)) => self.close(ending),
             }
         };
+        if let Some(limiter) = &mut self.limiter {
+            let is_all_taken = matches!(output, OutputState::Written { .. });
+            limiter.end(rest == Rest::Nothing, is_all_taken, now);
+        }
         let is_leaving = self.output.is_leaving();
         self.ended = Instant::now();
         match self.connection.wait_for(output, is_leaving, self.ended) {

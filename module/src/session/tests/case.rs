@@ -90,7 +90,7 @@ impl Case {
         on_message: impl FnOnce(Arc<Output<Wire>>) -> OnMessage,
     ) -> Self {
         let (wire, home) = (Wire::default(), Arc::new(Loop::default()));
-        let timeout = Some(Duration::from_secs(60));
+        let timeout = Some(patience.max(Duration::from_secs(60)));
         let policy = QueuePolicy {
             limit: LIMIT,
             slow_client,

@@ -2,9 +2,10 @@
 
 use std::time::{Duration, Instant};
 
-use super::{Case, READ, frame, text};
-use crate::output::{Caller, SlowClient};
-use crate::protocol::{Closer, Lifespan};
+use super::{Case, LIMIT, READ, frame, text};
+use crate::meter::Meter;
+use crate::output::{Caller, Framing, SlowClient};
+use crate::protocol::{Closer, Excess, Lifespan, Limits, MessageRate, Opcode, Rate, Receiver};
 use crate::session::Next;
 
 /// The session waits for the plugin.
@@ -159,4 +160,56 @@ fn a_pause_does_not_end_a_connection_for_silence() {
     assert!(case.output.pause());
     case.turn_at(started + 101 * second);
     assert_eq!(case.messages(), "?", "the lifetime is over");
+}
+
+/// How many messages a client may send at once, at ten a second and five at once, when the plugin
+/// has paused it for an hour. Meanwhile it had output to take.
+fn saved_up_in_an_hour(is_output_taken: bool) -> usize {
+    const HOUR: Duration = Duration::from_secs(3600);
+    let limits = Limits {
+        max_message_size: 1 << 20,
+        max_fragments: 16_384,
+        allow_reserved_status_codes: false,
+    };
+    let mut case = Case::unopened(
+        Framing::new(None, Meter::default()),
+        Receiver::new(limits),
+        (&Lifespan::default(), SlowClient::Wait),
+        2 * HOUR,
+        |output| {
+            Box::new(move |message| {
+                if message == b"p" {
+                    assert!(output.pause());
+                    let output = output.send(Opcode::Text, &[b'x'; LIMIT / 2], Caller::Own);
+                    assert!(output.is_ok());
+                }
+            })
+        },
+    );
+    case.output.open(case.wire.clone());
+    let rate = Rate::new(10, Duration::from_secs(1), 5).unwrap();
+    let excess = Excess::Closes;
+    let session = case.session.as_mut().unwrap();
+    session.limit(MessageRate { rate, excess });
+    if !is_output_taken {
+        case.wire.script(|script| script.room = 0);
+    }
+    let began = Instant::now();
+    case.wire.send(&[text("p")]);
+    case.turn_at(began);
+    assert_eq!(case.messages(), "p");
+    // Something else has the session look in between.
+    case.turn_at(began + HOUR / 2);
+    case.wire.take(1 << 30);
+    case.output.resume();
+    case.wire.send(&[text("m").repeat(40_000)]);
+    while case.turn_at(began + HOUR) == Next::Again {}
+    case.messages().matches('m').count()
+}
+
+#[test]
+fn a_client_that_takes_no_output_saves_up_no_more_than_the_messages_of_a_minute() {
+    // The message that paused counts, too.
+    assert_eq!(saved_up_in_an_hour(true), 5 + 10 * 3600 - 1);
+    assert_eq!(saved_up_in_an_hour(false), 5 + 10 * 60);
 }
