@@ -1,33 +1,69 @@
 //! What connections leave behind.
 
 use anyhow::{Result, ensure};
+use xtask::httpd::Httpd;
 use xtask::port::free_port;
-use xtask::server_root::{Mpm, Sizing};
+use xtask::server_root::{Mpm, ServerRoot, Sizing};
 use xtask::soak::Footprint;
 
 use super::backend::Backend;
 use super::runtime_threads;
 use crate::rust::{location, open};
+use crate::support::http2::Http2;
 use crate::support::server::ensure_healthy;
-use crate::support::wire::{AnyClient, any};
+use crate::support::wire::{AnyClient, alone, any};
 use crate::support::{Client, Context, Driver, Handshake, cases};
 
 cases! {
     "async plugins: a thousand connections leave nothing" => nothing_left,
     "async plugins: connections over TLS and detached ones leave nothing" => nothing_left_elsewhere,
+    "async plugins: a thousand connections over HTTP/2 leave nothing" => nothing_left_http2,
 }
 
 /// The number of threads for WebSockets of an idle child.
 const THREADS: usize = 2;
+
+/// The memory in KiB by which a process may grow where TLS or HTTP/2 makes the heap's busiest
+/// moment vary.
+const ALLOWANCE_KIB: u64 = 4096;
 
 /// What a child that `Footprint` can measure needs.
 fn measurable() -> String {
     format!("KeepAliveTimeout 100ms\nWebSocketThreads {THREADS} 4\n")
 }
 
+/// A server with one child that can be measured.
+fn one_child(context: &Context, config: &str) -> Result<ServerRoot> {
+    let sizing = Sizing {
+        processes: 1,
+        threads: 8,
+    };
+    let config = measurable() + config;
+    Ok(context.root()?.sizing(sizing).config(config))
+}
+
+/// Serves so many clients, which have a number each. What the last two thirds leave is nothing but
+/// so much memory in a process.
+fn ensure_flat(
+    httpd: &Httpd,
+    count: u32,
+    allowance_kib: u64,
+    serve: impl Fn(u32) -> Result<()>,
+) -> Result<()> {
+    let at_rest = || {
+        let footprint = Footprint::at_rest(httpd, THREADS)?;
+        anyhow::Ok((footprint, runtime_threads(httpd)?))
+    };
+    (0..count / 3).try_for_each(&serve)?;
+    let before = at_rest()?;
+    (count / 3..count).try_for_each(&serve)?;
+    let after = at_rest()?;
+    ensure!(after.1 <= before.1, "{before:?}, {after:?}");
+    after.0.ensure_flat_since(&before.0, allowance_kib)?;
+    ensure_healthy(&httpd.error_log()?)
+}
+
 fn nothing_left(context: &Context) -> Result<()> {
-    /// The memory in KiB by which a process may grow.
-    const ALLOWANCE_KIB: u64 = 2048;
     // On prefork each process counts separately, and fewer connections suffice.
     let count = if context.mpm == Mpm::Prefork {
         50
@@ -38,87 +74,62 @@ fn nothing_left(context: &Context) -> Result<()> {
     let httpd = context.start_small(8, &config)?;
     let backend = Backend::new()?;
     let port = backend.port()?;
-    let cycles = |from: u32, to: u32| {
-        for number in from..to {
-            let mut client = open(&httpd, "/waiter")?;
-            if number % 2 == 0 {
-                client.text(format!("ask {port} something"))?;
-                let question = backend.question()?;
-                if number % 4 == 0 {
-                    client.reset()?;
-                    question.expect_cancelled()?;
-                    continue;
-                }
-                question.answer("answer")?;
-                client.expect_text("answer")?;
+    ensure_flat(&httpd, count, ALLOWANCE_KIB / 2, |number| {
+        let mut client = open(&httpd, "/waiter")?;
+        if number % 2 == 0 {
+            client.text(format!("ask {port} something"))?;
+            let question = backend.question()?;
+            if number % 4 == 0 {
+                client.reset()?;
+                return question.expect_cancelled();
             }
-            client.echo("hello")?;
-            client.close()?;
+            question.answer("answer")?;
+            client.expect_text("answer")?;
         }
-        anyhow::Ok(())
-    };
-    cycles(0, count / 3)?;
-    let before = (
-        Footprint::at_rest(&httpd, THREADS)?,
-        runtime_threads(&httpd)?,
-    );
-    cycles(count / 3, count)?;
-    let after = (
-        Footprint::at_rest(&httpd, THREADS)?,
-        runtime_threads(&httpd)?,
-    );
-    ensure!(after.1 <= before.1, "{before:?}, {after:?}");
-    after.0.ensure_flat_since(&before.0, ALLOWANCE_KIB)?;
-    ensure_healthy(&httpd.error_log()?)
+        client.echo("hello")?;
+        client.close()
+    })
 }
 
 fn nothing_left_elsewhere(context: &Context) -> Result<()> {
-    /// The memory in KiB by which a process may grow. TLS makes the heap's busiest moment vary.
-    const ALLOWANCE_KIB: u64 = 4096;
-    const COUNT: u32 = 900;
     if context.driver != Driver::Event {
         return Ok(());
     }
-    let config = [
+    let locations = [
         location(context, "/waiter", "waiter", ""),
         location(context, "/detached", "waiter", "WebSocketDetach On"),
-        measurable(),
     ];
-    let sizing = Sizing {
-        processes: 1,
-        threads: 8,
-    };
-    let httpd = context
-        .root()?
-        .sizing(sizing)
-        .config(config.concat())
+    let httpd = one_child(context, &locations.concat())?
         .tls_port(free_port()?)
         .start()?;
     let backend = Backend::new()?;
-    let cycles = |from: u32, to: u32| {
-        for number in from..to {
-            let client = if number % 2 == 0 {
-                any(Client::open_tls(&httpd, &Handshake::to("/waiter"))?)
-            } else {
-                any(open(&httpd, "/detached")?)
-            };
-            serve_one(client, &backend, number / 2)?;
-        }
-        anyhow::Ok(())
-    };
-    cycles(0, COUNT / 3)?;
-    let before = (
-        Footprint::at_rest(&httpd, THREADS)?,
-        runtime_threads(&httpd)?,
-    );
-    cycles(COUNT / 3, COUNT)?;
-    let after = (
-        Footprint::at_rest(&httpd, THREADS)?,
-        runtime_threads(&httpd)?,
-    );
-    ensure!(after.1 <= before.1, "{before:?}, {after:?}");
-    after.0.ensure_flat_since(&before.0, ALLOWANCE_KIB)?;
-    ensure_healthy(&httpd.error_log()?)
+    ensure_flat(&httpd, 900, ALLOWANCE_KIB, |number| {
+        let client = if number % 2 == 0 {
+            any(Client::open_tls(&httpd, &Handshake::to("/waiter"))?)
+        } else {
+            any(open(&httpd, "/detached")?)
+        };
+        serve_one(client, &backend, number / 2)
+    })
+}
+
+/// Each connection has one WebSocket.
+fn nothing_left_http2(context: &Context) -> Result<()> {
+    if context.driver != Driver::Event || !context.serves_http2()? {
+        return Ok(());
+    }
+    // Threads of mod_http2 that come and go would be measured, too. A client has so long to ask for
+    // its WebSocket.
+    let settings = "H2MinWorkers 8\nH2MaxWorkers 8\nKeepAliveTimeout 5\n";
+    let config = location(context, "/waiter", "waiter", "") + settings;
+    let root = one_child(context, "")?;
+    let httpd = context.with_http2(root)?.config(config).start()?;
+    let backend = Backend::new()?;
+    ensure_flat(&httpd, 1000, ALLOWANCE_KIB, |number| {
+        let http2 = Http2::connect(httpd.address())?;
+        let client = alone(http2, &Handshake::to("/waiter"))?;
+        serve_one(client, &backend, number)
+    })
 }
 
 /// A client that goes while a callback waits, one whose messages are handled after it has closed,
