@@ -14,7 +14,12 @@ fn check(args: proc_macro2::TokenStream, item: proc_macro2::TokenStream, expecte
 fn an_impl_gets_the_items_that_it_leaves_out() {
     let item = quote! {
         impl Plugin for Echo {
-            fn on_message(&self, _: &mut (), sender: &Sender, message: Message<'_>) -> Result<(), Close> {
+            fn on_message(
+                &self,
+                _: &mut (),
+                sender: &Sender,
+                message: Message<'_>,
+            ) -> Result<(), Close> {
                 Ok(sender.send(message)?)
             }
         }
@@ -156,7 +161,12 @@ fn a_struct_only_gets_the_export() {
 fn an_async_impl_gets_a_runtime_and_async_items() {
     let item = quote! {
         impl AsyncPlugin for Echo {
-            async fn on_message(&self, _: &mut (), sender: &Sender, message: Message<'_>) -> Result<(), Close> {
+            async fn on_message(
+                &self,
+                _: &mut (),
+                sender: &Sender,
+                message: Message<'_>,
+            ) -> Result<(), Close> {
                 Ok(sender.send_async(message).await?)
             }
         }

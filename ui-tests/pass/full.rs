@@ -1,7 +1,10 @@
 #![forbid(unsafe_code)]
 #![deny(warnings)]
 
-use websocket_plugin::{Close, CloseCode, Handshake, Message, OptionError, Options, Plugin, Rejection, Sender, websocket_plugin, Disconnect};
+use websocket_plugin::{
+    Close, CloseCode, Disconnect, Handshake, Message, OptionError, Options, Plugin, Rejection,
+    Sender, websocket_plugin,
+};
 
 /// Public, because rustc checks signatures of public types more strictly.
 pub struct Chat {
