@@ -93,6 +93,8 @@ use std::future::{Future, ready};
 ///
 /// When a child process ends, the callbacks of all async plugins together have two seconds to
 /// complete: in the first half messages are still handled, the second half is for `on_disconnect`.
+/// While 8192 of them wait in a process, new clients of the plugin are refused with 503.
+///
 /// Topics can be published to until then. Then the runtime ends: what still waits is dropped, also
 /// work given to `tokio::spawn`. The same time is there before a plugin is dropped. The error log
 /// tells how many callbacks were left, and how many threads that block. A child of the prefork MPM

@@ -86,8 +86,8 @@ mod turn_counter;
 
 pub use gate_model::a_table_outlives_every_send;
 pub use mailbox_model::{
-    a_held_client_goes_on, a_thread_that_waits_for_room_goes_on, the_task_learns_of_the_end,
-    what_waits_is_handled_after_a_clean_end,
+    a_held_client_goes_on, a_task_that_gives_way_completes, a_thread_that_waits_for_room_goes_on,
+    the_task_learns_of_the_end, what_waits_is_handled_after_a_clean_end,
 };
 pub use monitor_model::{a_turn_that_blocks_is_found, one_thread_owns_a_loop};
 pub use output_model::{

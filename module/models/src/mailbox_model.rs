@@ -179,3 +179,21 @@ pub fn the_task_learns_of_the_end() {
     runtime.join().unwrap();
     assert!(connection.mailbox.finish().is_none(), "the task is left");
 }
+
+/// So it does when another thread has it give way, which then runs the task if nobody else does.
+pub fn a_task_that_gives_way_completes() {
+    let connection = Connection::new();
+    let runtime = Connection::serve(&connection);
+    connection.push(|| connection.hold());
+    let ended = Arc::clone(&connection);
+    let other = thread::spawn(move || {
+        if let Some((task, waker)) = ended.mailbox.give_up() {
+            assert!(ended.run(task).is_ready(), "it has ended");
+            waker.wake();
+        }
+    });
+    connection.end(Rest::Handled);
+    runtime.join().unwrap();
+    other.join().unwrap();
+    assert!(connection.mailbox.finish().is_none(), "the task is left");
+}

@@ -141,6 +141,11 @@ fn a_held_client_goes_on() {
 }
 
 #[test]
+fn a_task_that_gives_way_completes() {
+    model(models::a_task_that_gives_way_completes);
+}
+
+#[test]
 fn a_thread_that_waits_for_room_goes_on() {
     model(models::a_thread_that_waits_for_room_goes_on);
 }

@@ -10,6 +10,7 @@ mod runtime;
 mod task;
 #[cfg(test)]
 mod tests;
+mod told;
 
 pub use runtime::Runtime;
 
@@ -84,6 +85,9 @@ impl<T: AsyncExported> Plugin for Async<T> {
 
     fn on_connect(&self, handshake: &mut Handshake<'_>) -> Result<Served, Rejection> {
         let handle = self.handle()?;
+        if Self::is_full() {
+            return Err(Rejection::SERVICE_UNAVAILABLE);
+        }
         let state = runtime::block_on(handle, self.plugin.on_connect(handshake))?;
         let link = Link::open(
             Arc::clone(&self.plugin),
@@ -117,6 +121,7 @@ impl<T: AsyncExported> Plugin for Async<T> {
 
     fn on_disconnect(&self, served: Served, disconnect: Disconnect) {
         SERVED_HERE.set(SERVED_HERE.get() - 1);
+        let _within = served.handle.enter();
         let rest = if disconnect.is_clean() {
             Rest::Handled
         } else {
@@ -130,7 +135,6 @@ impl<T: AsyncExported> Plugin for Async<T> {
         };
         let limit = Instant::now() + FINISH;
         if let Some((task, waker)) = served.link.mailbox.end(end, rest, limit) {
-            let _within = served.handle.enter();
             let _ = served.link.run(task, &waker);
             // The runtime's task has to learn that it is over, or of its limit.
             waker.wake();
@@ -164,6 +168,20 @@ impl Served {
 }
 
 impl<T: AsyncExported> Async<T> {
+    /// Whether so much is left of connections that have ended that none may begin.
+    fn is_full() -> bool {
+        let runtime = T::runtime();
+        let is_full = runtime.late.are_too_many();
+        if is_full && runtime.told.is_due(Instant::now()) {
+            Scope::detached(&T::slot().source).warn(&format!(
+                "clients are refused with 503, for on_disconnect of {} others has not completed; \
+                 this is logged once a minute",
+                late::MOST
+            ));
+        }
+        is_full
+    }
+
     /// Counts the task of a connection that has ended.
     fn counted(&self, link: &Arc<Link>) -> (Entry<Arc<Late>>, Entry<&'static Late>) {
         let task: Weak<Link> = Arc::downgrade(link);
@@ -188,7 +206,7 @@ impl<T: AsyncExported> Async<T> {
                 finishing::MOST_CONNECTIONS
             ));
         }
-        dropped.hurry();
+        dropped.give_up();
         Some(ticket)
     }
 

@@ -4,9 +4,10 @@
 //! any limit of httpd's: its connections are gone.
 
 use super::late::Hurry;
+use super::told::Told;
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 /// So many connections that have ended may have messages that wait for callbacks.
 pub(super) const MOST_CONNECTIONS: usize = 256;
@@ -14,18 +15,17 @@ pub(super) const MOST_CONNECTIONS: usize = 256;
 /// So many bytes these messages may have together. A single connection may exceed that.
 const MOST_BYTES: usize = 16 * 1024 * 1024;
 
-/// How long nothing is logged after a line.
-const PAUSE: Duration = Duration::from_secs(60);
-
 /// The connections of a plugin that have ended, and whose messages are still handled.
-pub(super) struct Finishing(Mutex<Inner>);
+pub(super) struct Finishing {
+    inner: Mutex<Inner>,
+    told: Told,
+}
 
 struct Inner {
     /// The oldest has the lowest number.
     next: u64,
     bytes: usize,
     connections: BTreeMap<u64, Left>,
-    told: Option<Instant>,
 }
 
 /// What a connection has left.
@@ -49,12 +49,14 @@ pub(super) struct Dropped {
 
 impl Finishing {
     pub(super) const fn new() -> Self {
-        Self(Mutex::new(Inner {
-            next: 0,
-            bytes: 0,
-            connections: BTreeMap::new(),
-            told: None,
-        }))
+        Self {
+            inner: Mutex::new(Inner {
+                next: 0,
+                bytes: 0,
+                connections: BTreeMap::new(),
+            }),
+            told: Told::new(),
+        }
     }
 
     /// Counts a connection that has left so many bytes. If there are too many connections, the
@@ -70,8 +72,8 @@ impl Finishing {
         while let Some(left) = inner.take_one_too_many() {
             tasks.push(left.task);
         }
-        let is_to_log = !tasks.is_empty() && inner.may_log(Instant::now());
         drop(inner);
+        let is_to_log = !tasks.is_empty() && self.told.is_due(Instant::now());
         let dropped = Dropped {
             tasks: tasks.iter().filter_map(Weak::upgrade).collect(),
             is_to_log,
@@ -84,7 +86,7 @@ impl Finishing {
     }
 
     fn lock(&self) -> MutexGuard<'_, Inner> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -104,15 +106,6 @@ impl Inner {
         self.bytes -= left.bytes;
         Some(left)
     }
-
-    fn may_log(&mut self, now: Instant) -> bool {
-        let is_recent = |told: Instant| now.saturating_duration_since(told) < PAUSE;
-        let may = !self.told.is_some_and(is_recent);
-        if may {
-            self.told = Some(now);
-        }
-        may
-    }
 }
 
 impl Drop for Ticket {
@@ -125,10 +118,11 @@ impl Drop for Ticket {
 }
 
 impl Dropped {
-    /// Has the callbacks cancelled, and the messages dropped.
-    pub(super) fn hurry(self) {
+    /// Has the callbacks cancelled, and the messages dropped. They are freed when this returns, but
+    /// for messages with which a thread is busy. Called within the runtime.
+    pub(super) fn give_up(self) {
         for task in self.tasks {
-            task.hurry();
+            task.give_up();
         }
     }
 }

@@ -9,7 +9,15 @@ use std::time::{Duration, Instant};
 pub(super) trait Hurry: Send + Sync {
     /// Has the task come to its last callback.
     fn hurry(&self);
+
+    /// The same, and this thread runs the task until it waits again, within the runtime. So what
+    /// the task holds is freed at once, unless another thread runs it.
+    fn give_up(&self);
 }
+
+/// So many tasks may be left in a process. Each has ten seconds for its last callback, so clients
+/// that connect and go again and again would otherwise occupy memory without a limit.
+pub(super) const MOST: usize = 8192;
 
 /// Tasks that have not completed although their connections have ended.
 pub(super) struct Late {
@@ -29,6 +37,11 @@ impl Late {
             tasks: Mutex::new(BTreeMap::new()),
             none: Condvar::new(),
         }
+    }
+
+    /// Whether so many tasks have not completed that no connection may begin.
+    pub(super) fn are_too_many(&self) -> bool {
+        self.tasks().len() >= MOST
     }
 
     /// Waits until all tasks have completed. Hurries them when half of the time is over, so that

@@ -272,19 +272,27 @@ impl<M: Content, F, E> Mailbox<M, F, E> {
     /// For the runtime: has the callback that runs cancelled, and what waits dropped, if the limit
     /// has passed. Then the caller runs the task.
     pub(crate) fn cut_if_late(&self, now: Instant) {
-        self.cut_if(|inner| inner.limit.is_some_and(|limit| limit <= now));
+        let is_late = |inner: &mut Inner<M, F, E>| inner.limit.is_some_and(|limit| limit <= now);
+        self.cut_if(is_late, |_| None::<()>);
     }
 
     /// Has the task come to its last callback. The caller wakes it with this waker. If the
     /// connection is just ending, the task does that by itself when it has.
     pub(crate) fn hurry(&self) -> Option<Waker> {
-        self.cut_if(|inner| {
-            inner.is_hurried = true;
-            inner.has_ended && !inner.is_last
-        })
+        self.cut_if(Inner::hurry, |inner| inner.waker.clone())
     }
 
-    fn cut_if(&self, is_due: impl FnOnce(&mut Inner<M, F, E>) -> bool) -> Option<Waker> {
+    /// The same, but the caller runs the task, and then wakes the waker. If it does not get the
+    /// task, a thread that runs it sees what has happened.
+    pub(crate) fn give_up(&self) -> Option<(F, Waker)> {
+        self.cut_if(Inner::hurry, Inner::wake)
+    }
+
+    fn cut_if<R>(
+        &self,
+        is_due: impl FnOnce(&mut Inner<M, F, E>) -> bool,
+        then: impl FnOnce(&mut Inner<M, F, E>) -> Option<R>,
+    ) -> Option<R> {
         let mut inner = self.lock();
         if !is_due(&mut inner) {
             return None;
@@ -292,10 +300,10 @@ impl<M: Content, F, E> Mailbox<M, F, E> {
         inner.is_cut = true;
         inner.limit = None;
         let dropped = inner.clear();
-        let waker = inner.waker.clone();
+        let result = then(&mut inner);
         drop(inner);
         drop(dropped);
-        waker
+        result
     }
 
     /// For the runtime, whenever `waker` was woken: the task to run.
@@ -377,6 +385,12 @@ impl<M, F, E> Inner<M, F, E> {
         self.is_idle = false;
         self.again = false;
         Some(task)
+    }
+
+    /// Notes that the task is hurried. Returns whether it can come to its last callback now.
+    fn hurry(&mut self) -> bool {
+        self.is_hurried = true;
+        self.has_ended && !self.is_last
     }
 
     /// Has the task run if it waits for a message, and not for something else.

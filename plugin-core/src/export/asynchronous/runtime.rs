@@ -3,6 +3,7 @@
 use super::exit;
 use super::finishing::Finishing;
 use super::late::Late;
+use super::told::Told;
 use std::future::Future;
 use std::io;
 use std::mem::{self, MaybeUninit};
@@ -27,6 +28,8 @@ pub struct Runtime {
     pub(super) late: Late,
     /// Those of them whose clients have closed them, and whose messages are still handled.
     pub(super) finishing: Finishing,
+    /// That no client can connect.
+    pub(super) told: Told,
     state: Mutex<State>,
 }
 
@@ -52,6 +55,7 @@ impl Runtime {
             workers,
             late: Late::new(),
             finishing: Finishing::new(),
+            told: Told::new(),
             state: Mutex::new(State::Due),
         }
     }

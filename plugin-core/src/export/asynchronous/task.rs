@@ -146,6 +146,14 @@ impl Hurry for Link {
             waker.wake();
         }
     }
+
+    fn give_up(&self) {
+        if let Some((task, waker)) = self.mailbox.give_up() {
+            let _ = self.run(task, &waker);
+            // The runtime's task has to learn that it is over, or of its limit.
+            waker.wake();
+        }
+    }
 }
 
 /// The life of a connection.

@@ -16,6 +16,10 @@ impl Hurry for Task {
     fn hurry(&self) {
         self.0.store(true, SeqCst);
     }
+
+    fn give_up(&self) {
+        self.hurry();
+    }
 }
 
 fn finishing() -> &'static Finishing {
@@ -28,7 +32,7 @@ fn enter(finishing: &'static Finishing, bytes: usize) -> (Arc<Task>, Ticket, boo
     let weak: Weak<Task> = Arc::downgrade(&task);
     let (ticket, dropped) = finishing.enter(bytes, weak);
     let Dropped { is_to_log, .. } = dropped;
-    dropped.hurry();
+    dropped.give_up();
     (task, ticket, is_to_log)
 }
 
