@@ -1,7 +1,9 @@
 //! The trait of plugins whose callbacks are `async`.
 
 use crate::export::AsyncAttributed;
-use crate::{BoxError, Close, Disconnect, Handshake, Message, Options, Rejection, Sender};
+use crate::{
+    BoxError, Close, Disconnect, Handshake, Message, Options, Rejection, Sender, Tick, Ticks,
+};
 use std::future::{Future, ready};
 
 /// A WebSocket plugin with `async` callbacks, which run on [Tokio](https://tokio.rs). It needs the
@@ -45,11 +47,11 @@ use std::future::{Future, ready};
 /// # The runtime
 ///
 /// Each child process of httpd has one multi-thread runtime for the plugin. The process starts it
-/// when the first client connects, after the fork. `workers` is the number of its threads; the
-/// default is 2, or 1 on a single processor. All callbacks run within it, so `tokio::spawn`,
-/// timers, sockets and crates that need Tokio work in them. They do not work in
-/// [`configure`](Self::configure), which httpd calls before the fork. If only an `.htaccess` file
-/// names the plugin, each of its connections has a runtime of its own.
+/// when the first client connects or the first [tick](Self::on_tick) is due, after the fork.
+/// `workers` is the number of its threads; the default is 2, or 1 on a single processor. All
+/// callbacks run within it, so `tokio::spawn`, timers, sockets and crates that need Tokio work in
+/// them. They do not work in [`configure`](Self::configure), which httpd calls before the fork. If
+/// only an `.htaccess` file names the plugin, each of its connections has a runtime of its own.
 ///
 /// # Threads
 ///
@@ -91,10 +93,10 @@ use std::future::{Future, ready};
 /// and a line in the error log says so. If some work has to be completed although the client has
 /// gone, give it to `tokio::spawn`.
 ///
-/// When a child process ends, the callbacks of all async plugins together have two seconds to
-/// complete: in the first half messages are still handled, the second half is for `on_disconnect`.
 /// While 8192 of them wait in a process, new clients of the plugin are refused with 503.
 ///
+/// When a child process ends, the callbacks of all async plugins together have two seconds to
+/// complete: in the first half messages are still handled, the second half is for `on_disconnect`.
 /// Topics can be published to until then. Then the runtime ends: what still waits is dropped, also
 /// work given to `tokio::spawn`. The same time is there before a plugin is dropped. The error log
 /// tells how many callbacks were left, and how many threads that block. A child of the prefork MPM
@@ -188,6 +190,70 @@ pub trait AsyncPlugin: AsyncAttributed + Sized + Send + Sync + 'static {
         sender: &Sender,
     ) -> impl Future<Output = Result<(), Close>> + Send {
         let _ = (connection, sender);
+        ready(Ok(()))
+    }
+
+    /// How often [`on_tick`](Self::on_tick) is called, and in which processes, as for a
+    /// [`Plugin`](crate::Plugin::ticks). It is not `async`: httpd asks once, before there is a
+    /// runtime.
+    fn ticks(&self) -> Option<Ticks> {
+        None
+    }
+
+    /// Called at regular times, whether there are connections or not, as for a
+    /// [`Plugin`](crate::Plugin::on_tick). Here it may wait for a database or another server:
+    ///
+    /// ```
+    /// # use websocket_plugin::{
+    /// #     AsyncPlugin, BoxError, Close, Handshake, Message, Rejection, Sender, websocket_plugin,
+    /// # };
+    /// # async fn price() -> Result<u32, BoxError> {
+    /// #     Ok(42)
+    /// # }
+    /// use std::time::Duration;
+    /// use websocket_plugin::{Tick, Ticks};
+    ///
+    /// #[derive(Default)]
+    /// struct Prices;
+    ///
+    /// #[websocket_plugin]
+    /// impl AsyncPlugin for Prices {
+    ///     fn ticks(&self) -> Option<Ticks> {
+    ///         Some(Ticks::in_one_process(Duration::from_secs(1)))
+    ///     }
+    ///
+    ///     async fn on_tick(&self, tick: &Tick) -> Result<(), BoxError> {
+    ///         let price = tokio::time::timeout(Duration::from_secs(5), price()).await??;
+    ///         tick.topics.publish("price", price.to_string())?;
+    ///         Ok(())
+    ///     }
+    ///
+    ///     async fn on_connect(&self, handshake: &mut Handshake<'_>) -> Result<(), Rejection> {
+    ///         handshake.subscribe("price")?;
+    ///         Ok(())
+    ///     }
+    /// #
+    /// #   async fn on_message(&self, _: &mut (), _: &Sender, _: Message<'_>) -> Result<(), Close> {
+    /// #       Ok(())
+    /// #   }
+    /// }
+    /// # use websocket_plugin::testing::{Host, Received, Request};
+    /// # let host = Host::load::<Prices>();
+    /// # let client = host.connect(Request::new()).unwrap();
+    /// host.advance(Duration::from_secs(1)); // in a test: returns when the tick has completed
+    /// # assert_eq!(client.received(), [Received::Text("42".into())]);
+    /// ```
+    ///
+    /// It runs in the thread that each instance with ticks has in each process, within the runtime.
+    /// So it may block, and the next tick comes when it has completed. When the process ends, it
+    /// has a third of a second to complete. Then it is cancelled at its `.await`, and a line in the
+    /// error log says so.
+    ///
+    /// # Errors
+    ///
+    /// The error goes to httpd's error log, unless the tick before has failed, too.
+    fn on_tick(&self, tick: &Tick) -> impl Future<Output = Result<(), BoxError>> + Send {
+        let _ = tick;
         ready(Ok(()))
     }
 

@@ -72,6 +72,10 @@ pub trait Exported: Sized + 'static {
         0
     }
 
+    /// Has the tick that is under way end where it waits, and all later ones at once: the process
+    /// is about to end.
+    fn end_ticks(_: &Self::Runs) {}
+
     /// How many bytes of messages of a connection wait for its callbacks.
     fn kept(_: &<Self::Runs as Plugin>::Connection) -> usize {
         0

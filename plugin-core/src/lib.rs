@@ -139,6 +139,7 @@
 //! | `on_message`, `on_part`, `on_event`, `on_drain`, `on_disconnect` | an event loop's, or the MPM's | yes, others go on |
 //! | `on_tick` | one of its own for each instance of the plugin | yes, the next tick waits |
 //! | async `on_connect` | the MPM's, also while it waits | it may `.await`, and holds that thread |
+//! | async `on_tick` | that of the ticks, also while it waits | yes, the next tick waits |
 //! | other async callbacks | as above until they wait, then the runtime's | no |
 //!
 //! [`AsyncPlugin`]: trait.AsyncPlugin.html

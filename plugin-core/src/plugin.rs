@@ -214,7 +214,7 @@ pub trait Plugin: Attributed + Sized + Send + Sync + 'static {
     /// multiples of the interval. While one takes longer, those that are due meanwhile are left
     /// out. When the process ends, a tick that takes longer than half a second is not waited for.
     ///
-    /// Async plugins, the C module and older versions of `mod_websocket` have no ticks.
+    /// Plugins in C have no ticks, nor do the C module and older versions of `mod_websocket`.
     ///
     /// # Errors
     ///

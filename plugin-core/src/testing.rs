@@ -249,9 +249,10 @@ impl Host {
     /// [`Sender::after`](crate::Sender::after) has posted and that are due by then are handled by
     /// the next call of [`Client::received`], [`Client::receive`] or [`Client::send`].
     ///
-    /// Calls [`on_tick`](crate::Plugin::on_tick) for each tick that is due by then. The clock
-    /// begins at 1970. In hosts that [`another_process`](Self::another_process) has made there are
-    /// only the ticks for every process.
+    /// Calls [`on_tick`](crate::Plugin::on_tick) for each tick that is due by then, and waits for
+    /// those of an async plugin. The clock begins at 1970. In hosts that
+    /// [`another_process`](Self::another_process) has made there are only the ticks for every
+    /// process.
     pub fn advance(&self, time: Duration) {
         let before = self.clock.now();
         self.clock.advance(time);

@@ -39,7 +39,7 @@ impl Ticks {
     }
 }
 
-/// A call of [`Plugin::on_tick`](crate::Plugin::on_tick).
+/// A call of [`Plugin::on_tick`](crate::Plugin::on_tick), or that of an async plugin.
 #[derive(Clone, Copy, Debug)]
 #[non_exhaustive]
 pub struct Tick {

@@ -140,6 +140,10 @@ fn expand_export(ty: &Type, name: &str, args: &Args, is_async: bool) -> TokenStr
                 ::websocket_plugin::export::end::<Self>(patience)
             }
 
+            fn end_ticks(runs: &Self::Runs) {
+                runs.end_ticks();
+            }
+
             fn kept(served: &::websocket_plugin::export::Served) -> usize {
                 served.kept()
             }

@@ -12,6 +12,8 @@ use syn::{
 const PLACE: &str = "`#[websocket_plugin]` goes on `impl Plugin for YourType`";
 const CONFIGURE: &str = "httpd calls `configure` before there is a runtime, so it cannot be async: \
     connect to other servers in the first `on_connect`";
+const TICKS: &str = "httpd asks for `ticks` before there is a runtime, so it cannot be async: wait \
+    in `on_tick`";
 const SYNCHRONOUS: &str = "the callbacks of a `Plugin` are synchronous: write \
     `impl AsyncPlugin for` instead, with the feature `tokio` of `websocket-plugin`";
 const EITHER: &str = "a plugin gets messages either whole or in parts: write `on_message` or \
@@ -215,7 +217,13 @@ fn require_async(items: &mut [ImplItem], errors: &mut Errors) {
                     function.block = parse_quote!({ ::core::unreachable!() });
                 }
             }
-            "on_connect" | "on_message" | "on_event" | "on_drain"
+            "ticks" => {
+                if let Some(token) = function.sig.asyncness.take() {
+                    errors.at(token, TICKS);
+                    function.block = parse_quote!({ ::core::unreachable!() });
+                }
+            }
+            "on_connect" | "on_message" | "on_event" | "on_drain" | "on_tick"
                 if function.sig.asyncness.is_none()
                     && accepted_type(&function.sig.output).is_some() =>
             {

@@ -224,6 +224,9 @@ fn an_async_impl_gets_a_runtime_and_async_items() {
                 fn end(patience: ::core::time::Duration) -> usize {
                     ::websocket_plugin::export::end::<Self>(patience)
                 }
+                fn end_ticks(runs: &Self::Runs) {
+                    runs.end_ticks();
+                }
                 fn kept(served: &::websocket_plugin::export::Served) -> usize {
                     served.kept()
                 }

@@ -1,7 +1,11 @@
 #![forbid(unsafe_code)]
 #![deny(warnings)]
 
-use websocket_plugin::{AsyncPlugin, BoxError, Close, Disconnect, Handshake, Message, Options, Rejection, Sender, websocket_plugin};
+use std::time::Duration;
+use websocket_plugin::{
+    AsyncPlugin, BoxError, Close, Disconnect, Handshake, Message, Options, Rejection, Sender, Tick,
+    Ticks, websocket_plugin,
+};
 
 /// Public, because rustc checks signatures of public types more strictly.
 pub struct Chat {
@@ -18,7 +22,8 @@ impl AsyncPlugin for Chat {
     type Connection = Member;
 
     fn configure(options: &Options) -> Result<Self, BoxError> {
-        Ok(Self { greeting: options.require("greeting")?.to_owned() })
+        let greeting = options.require("greeting")?.to_owned();
+        Ok(Self { greeting })
     }
 
     async fn on_connect(&self, handshake: &mut Handshake<'_>) -> Result<Member, Rejection> {
@@ -39,6 +44,16 @@ impl AsyncPlugin for Chat {
         Ok(sender.send_async(&text).await?)
     }
 
+    fn ticks(&self) -> Option<Ticks> {
+        Some(Ticks::in_one_process(Duration::from_secs(60)))
+    }
+
+    async fn on_tick(&self, tick: &Tick) -> Result<(), BoxError> {
+        std::future::ready(()).await;
+        tick.topics.publish("greeting", self.greeting.as_str())?;
+        Ok(())
+    }
+
     async fn on_disconnect(&self, member: Member, _: Disconnect) {
         std::future::ready(member).await;
     }
@@ -50,7 +65,12 @@ pub struct Echo;
 
 #[websocket_plugin]
 impl websocket_plugin::AsyncPlugin for Echo {
-    async fn on_message(&self, (): &mut (), sender: &Sender, message: Message<'_>) -> Result<(), Close> {
+    async fn on_message(
+        &self,
+        (): &mut (),
+        sender: &Sender,
+        message: Message<'_>,
+    ) -> Result<(), Close> {
         Ok(sender.send_async(message).await?)
     }
 }
@@ -61,7 +81,12 @@ pub struct Part<T>(T);
 
 #[websocket_plugin(export = false)]
 impl<T: Default + Send + Sync + 'static> AsyncPlugin for Part<T> {
-    async fn on_message(&self, (): &mut (), sender: &Sender, message: Message<'_>) -> Result<(), Close> {
+    async fn on_message(
+        &self,
+        (): &mut (),
+        sender: &Sender,
+        message: Message<'_>,
+    ) -> Result<(), Close> {
         Ok(sender.send_async(message).await?)
     }
 }

@@ -46,7 +46,7 @@ pub struct LoadedPlugin {
     instances: Mutex<Vec<Configured>>,
     /// How many short turns in a row are missing until the plugin counts as quick again.
     slowness: AtomicU32,
-    /// Set with the first connection, if the plugin has threads of its own.
+    /// Set with the first connection or ticks, if the plugin has threads of its own.
     running: OnceLock<Mutex<Option<Running>>>,
     destroyed: AtomicBool,
 }
@@ -169,6 +169,9 @@ impl LoadedPlugin {
             return Ok(Some(known));
         }
         let key = || format!("{} {:?}", self.source.name, options.pairs());
+        if ticks.is_some() {
+            self.note_threads();
+        }
         instances.push(Configured {
             options: options.clone(),
             _ticking: ticks.map(|ticks| Ticking::new(&instance, ticks, key())),

@@ -89,6 +89,7 @@ impl Ticking {
 impl Drop for Ticking {
     fn drop(&mut self) {
         self.0.stop();
+        self.0.instance.end_ticks();
         let thread = lock(&self.0.state).thread.take();
         if let Some(thread) = thread {
             // It fails only if the thread panicked, and then it has ended too.
@@ -107,19 +108,29 @@ pub fn begin(prepare: fn() -> io::Result<()>) {
     }
 }
 
-/// Ends all ticks, and waits so long for those that are under way. The child ends. Returns whether
-/// all have ended.
+/// Ends all ticks, and waits so long for those that are under way. The child ends. A tick that can
+/// be cut short is when a quarter of the time is left. Returns whether all have ended.
 #[must_use]
 pub fn stop(patience: Duration) -> bool {
     disable();
     let clocks: Vec<_> = lock(&ALL).clocks.iter().filter_map(Weak::upgrade).collect();
     clocks.iter().for_each(|clock| clock.stop());
     let deadline = Instant::now() + patience;
-    let still_run = clocks
+    let late: Vec<_> = clocks
+        .iter()
+        .filter(|clock| !clock.wait_for_end(deadline - patience / 4))
+        .collect();
+    late.iter().for_each(|clock| clock.instance.end_ticks());
+    let stuck: Vec<_> = late
         .iter()
         .filter(|clock| !clock.wait_for_end(deadline))
-        .count();
-    still_run == 0
+        .collect();
+    for clock in &stuck {
+        let name = clock.instance.name();
+        let text = format!("a tick of the plugin {name} does not return");
+        log_server(Level::Warning, &text);
+    }
+    stuck.is_empty()
 }
 
 /// Calls no plugin any more. Only sets a flag, so that a signal handler may call it.
@@ -192,9 +203,6 @@ impl Clock {
         while state.thread.is_some() && !state.has_ended {
             let left = deadline.saturating_duration_since(Instant::now());
             if left.is_zero() {
-                let name = self.instance.name();
-                let text = format!("a tick of the plugin {name} does not return");
-                log_server(Level::Warning, &text);
                 return false;
             }
             let waited = self.changed.wait_timeout(state, left);

@@ -178,6 +178,7 @@ const THEMES: &[&[Case]] = &[
     rust::asynchronous::leaks::CASES,
     rust::asynchronous::ends::CASES,
     rust::asynchronous::runtime::CASES,
+    rust::asynchronous::ticks::CASES,
     rust::examples::CASES,
     rust::handshake::CASES,
     rust::options::CASES,

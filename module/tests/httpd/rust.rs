@@ -21,7 +21,7 @@ use xtask::server_root::ServerRoot;
 use crate::support::{Client, Context, Handshake, PATIENCE};
 
 /// The plugins in the common library of the tests. Each example has its own library.
-const TEST_PLUGINS: [&str; 18] = [
+const TEST_PLUGINS: [&str; 19] = [
     "author",
     "book_keeper",
     "census",
@@ -32,6 +32,7 @@ const TEST_PLUGINS: [&str; 18] = [
     "hermit",
     "metronome",
     "miser",
+    "pendulum",
     "porter",
     "scribe",
     "settings",

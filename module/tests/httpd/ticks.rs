@@ -32,13 +32,22 @@ cases! {
 }
 
 /// What the client gets: the process that ticks, and the time in milliseconds.
-fn tick(client: &mut Client) -> Result<(u32, u64)> {
+pub(crate) fn tick(client: &mut Client) -> Result<(u32, u64)> {
     let text = client.next_text()?;
     let (pid, time) = text.split_once(' ').with_context(|| text.clone())?;
     Ok((pid.parse()?, time.parse()?))
 }
 
 fn start(context: &Context, options: &[(&str, &str)]) -> Result<Httpd> {
+    start_with(context, "metronome", options)
+}
+
+/// A server with several children, and a plugin that ticks.
+pub(crate) fn start_with(
+    context: &Context,
+    plugin: &str,
+    options: &[(&str, &str)],
+) -> Result<Httpd> {
     let options: String = options
         .iter()
         .map(|(name, value)| format!("WebSocketPluginOption {name} {value}\n"))
@@ -55,7 +64,7 @@ fn start(context: &Context, options: &[(&str, &str)]) -> Result<Httpd> {
         .root()?
         .sizing(sizing)
         .config(children)
-        .config(location(context, "/ticks", "metronome", &options))
+        .config(location(context, "/ticks", plugin, &options))
         .start()?;
     wait_until("there are two children", || {
         Ok(httpd.child_pids()?.len() >= 2)
@@ -63,7 +72,7 @@ fn start(context: &Context, options: &[(&str, &str)]) -> Result<Httpd> {
     Ok(httpd)
 }
 
-fn open(httpd: &Httpd) -> Result<Client> {
+pub(crate) fn open(httpd: &Httpd) -> Result<Client> {
     Client::open(httpd.address(), &Handshake::to("/ticks"))
 }
 
@@ -74,7 +83,12 @@ fn kill(pid: u32) -> Result<()> {
 
 /// Takes so many ticks. Each comes later than the one before, at a multiple of the interval.
 /// Returns the processes that have ticked.
-fn take(client: &mut Client, count: usize, interval: u64, last: &mut u64) -> Result<Vec<u32>> {
+pub(crate) fn take(
+    client: &mut Client,
+    count: usize,
+    interval: u64,
+    last: &mut u64,
+) -> Result<Vec<u32>> {
     let mut pids = Vec::new();
     for _ in 0..count {
         let (pid, time) = tick(client)?;

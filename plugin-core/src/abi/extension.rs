@@ -85,6 +85,11 @@ pub struct Extension {
     /// `None`: there are none.
     #[sabi(missing_field(default))]
     pub on_tick: Option<unsafe extern "C" fn(InstancePtr, u64)>,
+    /// Has a tick that is under way return as soon as it can, and every later one at once: the
+    /// process or the instance is about to end. Called by another thread than `on_tick`, before
+    /// `release`. It returns at once. `None`: a tick takes as long as it takes.
+    #[sabi(missing_field(default))]
+    pub end_ticks: Option<unsafe extern "C" fn(InstancePtr)>,
 }
 
 /// How often an instance wants ticks.

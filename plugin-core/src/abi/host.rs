@@ -209,6 +209,15 @@ impl Instance {
             unsafe { on_tick(self.instance, nanoseconds) }
         }
     }
+
+    /// Has a tick that is under way return as soon as it can, and every later one at once. Some
+    /// plugins cannot do that. Any thread may call this.
+    pub fn end_ticks(&self) {
+        if let Some(end_ticks) = self.extension.end_ticks() {
+            // SAFETY: as above.
+            unsafe { end_ticks(self.instance) }
+        }
+    }
 }
 
 impl Drop for Instance {

@@ -10,6 +10,7 @@ mod runtime;
 mod task;
 #[cfg(test)]
 mod tests;
+mod ticking;
 mod told;
 
 pub use runtime::Runtime;
@@ -18,7 +19,7 @@ use super::guard::Scope;
 use super::{Attributed, Exported};
 use crate::{
     AsyncPlugin, BoxError, Close, Disconnect, Handshake, Message, Options, Plugin, Rejection,
-    Sender,
+    Sender, Tick, Ticks,
 };
 use delivery::{Delivery, Posted};
 use finishing::Ticket;
@@ -32,6 +33,7 @@ use std::io;
 use std::sync::{Arc, OnceLock, Weak};
 use std::time::{Duration, Instant};
 use task::{End, Link};
+use ticking::Leave;
 use tokio::runtime::Handle;
 
 /// How long the last callbacks are waited for when the plugin is dropped, and when the process ends
@@ -61,6 +63,8 @@ pub struct Async<T: AsyncExported> {
     plugin: Arc<T>,
     handle: OnceLock<Handle>,
     late: Arc<Late>,
+    /// That ticks have.
+    leave: Leave,
 }
 
 /// A connection of an async plugin.
@@ -80,6 +84,7 @@ impl<T: AsyncExported> Plugin for Async<T> {
             plugin: Arc::new(plugin),
             handle: OnceLock::new(),
             late: Arc::new(Late::new()),
+            leave: Leave::default(),
         })
     }
 
@@ -117,6 +122,20 @@ impl<T: AsyncExported> Plugin for Async<T> {
     fn on_drain(&self, served: &mut Served, to: &Sender) -> Result<(), Close> {
         served.deliver(Delivery::Drained, to);
         Ok(())
+    }
+
+    fn ticks(&self) -> Option<Ticks> {
+        self.plugin.ticks()
+    }
+
+    /// Waits for the tick, so that the next one comes after it.
+    fn on_tick(&self, tick: &Tick) -> Result<(), BoxError> {
+        let ticking = async { self.leave.given(self.plugin.on_tick(tick)).await };
+        runtime::block_on(self.handle()?, ticking).unwrap_or_else(|| {
+            let text = "on_tick has not completed when its process had to end, and is dropped";
+            Scope::detached(&T::slot().source).warn(text);
+            Ok(())
+        })
     }
 
     fn on_disconnect(&self, served: Served, disconnect: Disconnect) {
@@ -168,6 +187,11 @@ impl Served {
 }
 
 impl<T: AsyncExported> Async<T> {
+    /// Has the tick that is under way end where it waits, and all later ones at once.
+    pub fn end_ticks(&self) {
+        self.leave.take();
+    }
+
     /// Whether so much is left of connections that have ended that none may begin.
     fn is_full() -> bool {
         let runtime = T::runtime();

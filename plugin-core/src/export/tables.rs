@@ -112,6 +112,12 @@ impl<P: Exported> Tables<P> {
         None
     };
 
+    const END_TICKS: Option<unsafe extern "C" fn(InstancePtr)> = if P::HAS_RUNTIME {
+        Some(ticking::end_ticks::<P>)
+    } else {
+        None
+    };
+
     staticref! {
         const EXTENSION: WithMetadata<Extension> = WithMetadata::new(Extension {
             name: RStr::from_str(P::NAME),
@@ -122,6 +128,7 @@ impl<P: Exported> Tables<P> {
             kept: Self::KEPT,
             ticks: Some(ticking::ticks::<P>),
             on_tick: Some(ticking::on_tick::<P>),
+            end_ticks: Self::END_TICKS,
         });
     }
 }

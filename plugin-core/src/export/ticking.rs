@@ -40,6 +40,13 @@ pub(super) unsafe extern "C" fn on_tick<P: Exported>(instance: InstancePtr, nano
     }
 }
 
+/// `Extension::end_ticks`.
+pub(super) unsafe extern "C" fn end_ticks<P: Exported>(instance: InstancePtr) {
+    // SAFETY: as above. This wakes a thread, runs no code of the plugin's author, and does not
+    // panic.
+    P::end_ticks(unsafe { &*instance.0.cast::<P::Runs>() });
+}
+
 impl<P> Slot<P> {
     /// Notes whether the last tick of an instance has failed. Returns whether the one before had.
     /// An instance that is released has to be set to `false`, as another one may get its address.

@@ -9,6 +9,7 @@ mod mailbox;
 mod order;
 mod sending;
 mod talk;
+mod ticks;
 
 use std::thread;
 use std::time::{Duration, Instant};

@@ -6,6 +6,7 @@ pub(crate) mod ends;
 pub(crate) mod leaks;
 pub(crate) mod runtime;
 pub(crate) mod sending;
+pub(crate) mod ticks;
 
 use std::net::SocketAddr;
 use std::thread;

@@ -1,9 +1,12 @@
 use super::finishing::{Dropped, Finishing, MOST_CONNECTIONS, Ticket};
 use super::late::Hurry;
 use super::mailbox::{Content, Mailbox, Pushed, Rest, Taken};
+use super::ticking::Leave;
+use std::future::{Future, pending};
+use std::pin::pin;
 use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
 use std::sync::{Arc, Weak};
-use std::task::{Poll, Waker};
+use std::task::{Context, Poll, Wake, Waker};
 use std::time::{Duration, Instant};
 
 const MIB: usize = 1024 * 1024;
@@ -125,4 +128,32 @@ fn a_task_that_is_hurried_before_the_end_still_learns_how_the_connection_ends() 
         assert_eq!(mailbox.take_end(limit), Some("goodbye"));
         assert!(!mailbox.is_cut() && mailbox.hurry().is_none());
     }
+}
+
+/// Notes that it was woken.
+#[derive(Default)]
+struct Woken(AtomicBool);
+
+impl Wake for Woken {
+    fn wake(self: Arc<Self>) {
+        self.0.store(true, SeqCst);
+    }
+}
+
+#[test]
+fn a_future_ends_when_its_leave_is_taken_and_none_begins_after_that() {
+    let leave = Leave::default();
+    let woken = Arc::new(Woken::default());
+    let waker = Waker::from(Arc::clone(&woken));
+    let mut context = Context::from_waker(&waker);
+    let done = pin!(leave.given(async { "done" }));
+    assert_eq!(done.poll(&mut context), Poll::Ready(Some("done")));
+    let mut waits = pin!(leave.given(pending::<()>()));
+    assert!(waits.as_mut().poll(&mut context).is_pending());
+    assert!(!woken.0.load(SeqCst));
+    leave.take();
+    assert!(woken.0.load(SeqCst));
+    assert_eq!(waits.poll(&mut context), Poll::Ready(None));
+    let late = pin!(leave.given(async { panic!("it begins") }));
+    assert!(matches!(late.poll(&mut context), Poll::Ready(None::<()>)));
 }

@@ -39,6 +39,16 @@ release!(without_ticks, connect(InstancePtr, ServerPtr), {}, {
     #[sabi(missing_field(default))]
     pub(super) kept: Option<unsafe extern "C" fn(*mut c_void) -> usize>,
 });
+release!(without_end_ticks, connect(InstancePtr, ServerPtr), {}, {
+    #[sabi(missing_field(default))]
+    pub(super) end: Option<unsafe extern "C" fn(u64) -> u32>,
+    #[sabi(missing_field(default))]
+    pub(super) kept: Option<unsafe extern "C" fn(*mut c_void) -> usize>,
+    #[sabi(missing_field(default))]
+    pub(super) ticks: Option<unsafe extern "C" fn(InstancePtr) -> TickPlan>,
+    #[sabi(missing_field(default))]
+    pub(super) on_tick: Option<unsafe extern "C" fn(InstancePtr, u64)>,
+});
 release!(same, connect(InstancePtr, ServerPtr), {}, {
     #[sabi(missing_field(default))]
     pub(super) end: Option<unsafe extern "C" fn(u64) -> u32>,
@@ -48,6 +58,8 @@ release!(same, connect(InstancePtr, ServerPtr), {}, {
     pub(super) ticks: Option<unsafe extern "C" fn(InstancePtr) -> TickPlan>,
     #[sabi(missing_field(default))]
     pub(super) on_tick: Option<unsafe extern "C" fn(InstancePtr, u64)>,
+    #[sabi(missing_field(default))]
+    pub(super) end_ticks: Option<unsafe extern "C" fn(InstancePtr)>,
 });
 release!(with_one_more, connect(InstancePtr, ServerPtr), {}, {
     #[sabi(missing_field(default))]
@@ -58,6 +70,8 @@ release!(with_one_more, connect(InstancePtr, ServerPtr), {}, {
     pub(super) ticks: Option<unsafe extern "C" fn(InstancePtr) -> TickPlan>,
     #[sabi(missing_field(default))]
     pub(super) on_tick: Option<unsafe extern "C" fn(InstancePtr, u64)>,
+    #[sabi(missing_field(default))]
+    pub(super) end_ticks: Option<unsafe extern "C" fn(InstancePtr)>,
     reload: extern "C" fn(),
 });
 release!(with_another_parameter, connect(InstancePtr, usize), {}, {});
@@ -68,6 +82,7 @@ fn a_table_that_grew_at_its_end_is_compatible_both_ways() {
     let releases = [
         first::ExtensionRef::LAYOUT,
         without_ticks::ExtensionRef::LAYOUT,
+        without_end_ticks::ExtensionRef::LAYOUT,
         same::ExtensionRef::LAYOUT,
         ExtensionRef::LAYOUT,
         with_one_more::ExtensionRef::LAYOUT,

@@ -11,6 +11,7 @@ mod herald;
 mod hermit;
 mod metronome;
 mod miser;
+mod pendulum;
 mod porter;
 mod scribe;
 mod settings;

@@ -189,7 +189,7 @@ async fn answer(to: &Sender, question: &str) -> Result<(), Close> {
 }
 
 /// The answer of the server at this port.
-async fn ask(port: u16, question: &str) -> io::Result<String> {
+pub(crate) async fn ask(port: u16, question: &str) -> io::Result<String> {
     let mut stream = TcpStream::connect(("127.0.0.1", port)).await?;
     stream.write_all(format!("{question}\n").as_bytes()).await?;
     let mut answer = String::new();
