@@ -73,9 +73,9 @@ impl State {
         let (&newest, rest) = rest.split_first_chunk()?;
         let (&oldest, rest) = rest.split_first_chunk()?;
         let (&count, rest) = rest.split_first_chunk()?;
-        let (&least, _) = rest.split_first_chunk()?;
-        let numbers = [epoch, newest, oldest, count, least];
-        let [epoch, newest, oldest, count, least] = numbers.map(u64::from_ne_bytes);
+        let [epoch, newest, oldest, count] = [epoch, newest, oldest, count].map(u64::from_ne_bytes);
+        // Files that an earlier version has written end here.
+        let least = rest.first_chunk().copied().map_or(0, u64::from_ne_bytes);
         Some(Self {
             epoch,
             newest,
@@ -83,5 +83,26 @@ impl State {
             count,
             least,
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::State;
+
+    #[test]
+    fn what_an_earlier_version_has_written_is_read() {
+        let written = State {
+            epoch: 2,
+            newest: 5,
+            oldest: 3,
+            count: 3,
+            least: 4,
+        }
+        .write();
+        let earlier = State::read(&written[..32]).unwrap();
+        assert_eq!((earlier.newest, earlier.count, earlier.least), (5, 3, 0));
+        assert_eq!(State::read(&written).unwrap().least, 4);
+        assert!(State::read(&written[..31]).is_none());
     }
 }
