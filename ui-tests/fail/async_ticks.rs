@@ -1,4 +1,3 @@
-use std::time::Duration;
 use websocket_plugin::{AsyncPlugin, Close, Message, Sender, Ticks, websocket_plugin};
 
 #[derive(Default)]
@@ -8,7 +7,7 @@ struct Echo;
 impl AsyncPlugin for Echo {
     async fn ticks(&self) -> Option<Ticks> {
         std::future::ready(()).await;
-        Some(Ticks::in_every_process(Duration::from_secs(1)))
+        Some(Ticks::in_every_process(std::time::Duration::from_secs(1)))
     }
 
     async fn on_message(
