@@ -307,13 +307,19 @@ fn waiting(context: &Context) -> Result<()> {
         topics.addEventListener('state', () => states.push(topics.state));
         const heard = [];
         const message = ({ data }) => heard.push(data);
+        // A message may come behind the answer to its publisher.
+        const until = async (count) => {
+            while (heard.length < count) await new Promise((resolve) => setTimeout(resolve, 5));
+        };
         const subscribed = topics.subscribe('demo/wait', { message });
         const { position } = await topics.publish('demo/wait', 'early');
         await subscribed;
+        await until(1);
         // The browser keeps the page, and brings it back.
         dispatchEvent(new PageTransitionEvent('pagehide', { persisted: true }));
         const lost = await code(topics.publish('demo/wait', 'late'));
         const { count } = await topics.presence('demo/wait', false);
+        await until(2);
         const never = [topics.publish('demo/wait', 'perhaps')];
         dispatchEvent(new PageTransitionEvent('pagehide', { persisted: true }));
         never.push(topics.publish('demo/wait', 'never'), topics.subscribe('demo/wait'));
