@@ -9,22 +9,19 @@ use xtask::soak::Footprint;
 use super::backend::Backend;
 use super::runtime_threads;
 use crate::rust::{location, open};
-use crate::support::http2::Http2;
 use crate::support::server::ensure_healthy;
-use crate::support::wire::{AnyClient, alone, any};
+use crate::support::wire::{AnyClient, any};
 use crate::support::{Client, Context, Driver, Handshake, cases};
 
 cases! {
     "async plugins: a thousand connections leave nothing" => nothing_left,
     "async plugins: connections over TLS and detached ones leave nothing" => nothing_left_elsewhere,
-    "async plugins: a thousand connections over HTTP/2 leave nothing" => nothing_left_http2,
 }
 
 /// The number of threads for WebSockets of an idle child.
 const THREADS: usize = 2;
 
-/// The memory in KiB by which a process may grow where TLS or HTTP/2 makes the heap's busiest
-/// moment vary.
+/// The memory in KiB by which a process may grow where TLS makes the heap's busiest moment vary.
 const ALLOWANCE_KIB: u64 = 4096;
 
 /// What a child that `Footprint` can measure needs.
@@ -110,25 +107,6 @@ fn nothing_left_elsewhere(context: &Context) -> Result<()> {
             any(open(&httpd, "/detached")?)
         };
         serve_one(client, &backend, number / 2)
-    })
-}
-
-/// Each connection has one WebSocket.
-fn nothing_left_http2(context: &Context) -> Result<()> {
-    if context.driver != Driver::Event || !context.serves_http2()? {
-        return Ok(());
-    }
-    // Threads of mod_http2 that come and go would be measured, too. A client has so long to ask for
-    // its WebSocket.
-    let settings = "H2MinWorkers 8\nH2MaxWorkers 8\nKeepAliveTimeout 5\n";
-    let config = location(context, "/waiter", "waiter", "") + settings;
-    let root = one_child(context, "")?;
-    let httpd = context.with_http2(root)?.config(config).start()?;
-    let backend = Backend::new()?;
-    ensure_flat(&httpd, 1000, ALLOWANCE_KIB, |number| {
-        let http2 = Http2::connect(httpd.address())?;
-        let client = alone(http2, &Handshake::to("/waiter"))?;
-        serve_one(client, &backend, number)
     })
 }
 
