@@ -243,8 +243,8 @@ impl Httpd {
         self.processes.reap()
     }
 
-    /// Waits until no thread of the children computes. A hard stop closes the socket of a connection
-    /// if the thread that has handed it over is not back at its queue (event.c,
+    /// Waits until no thread of the children computes. A hard stop closes the socket of a
+    /// connection if the thread that has handed it over is not back at its queue (event.c,
     /// `close_worker_sockets`), so that its client is not told of the end.
     fn settle(&self) {
         let at_rest = || Ok(self.processes.are_children_at_rest()?.then_some(()));

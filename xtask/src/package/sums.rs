@@ -7,7 +7,7 @@ use std::process::Command;
 use anyhow::{Context, Result};
 use xtask::command::output_of;
 
-/// Writes the SHA-256 of `files`, which are in `folder`, into a file that `sha256sum --check` reads.
+/// Writes the SHA-256 of `files`, which are in `folder`, into a file for `sha256sum --check`.
 ///
 /// # Errors
 /// `sha256sum` is missing, or a file cannot be read or written.
