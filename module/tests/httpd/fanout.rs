@@ -19,8 +19,8 @@ const CLIENTS: u32 = 100;
 const MESSAGES: usize = 16;
 
 /// On a busy machine, output that has been held back for too long goes out before the last callback
-/// has run. Without any holding back there would be a write for each message.
-const MOST_WRITES_EACH: u32 = 3;
+/// has run. One of so many rounds has to be undisturbed, but for a tenth of the sockets.
+const ROUNDS: usize = 50;
 
 fn plain(context: &Context) -> Result<()> {
     run(context, |httpd| {
@@ -44,6 +44,24 @@ fn run<S: Read + Write>(context: &Context, open: fn(&Httpd) -> Result<Client<S>>
     let mut clients = (0..count)
         .map(|_| open(&httpd))
         .collect::<Result<Vec<_>>>()?;
+    let most = count + count / 10;
+    let mut fewest = u32::MAX;
+    for _ in 0..ROUNDS {
+        fewest = fewest.min(writes_of_round(&mut clients)?);
+        if fewest <= most {
+            break;
+        }
+    }
+    ensure!(
+        (count..=most).contains(&fewest),
+        "{fewest} writes or more of {MESSAGES} messages to {count} sockets"
+    );
+    clients.into_iter().try_for_each(Client::close)?;
+    ensure_healthy(&httpd.error_log()?)
+}
+
+/// The number of writes that bring the messages of one read to all clients.
+fn writes_of_round<S: Read + Write>(clients: &mut [Client<S>]) -> Result<u32> {
     let before = segments(&mut clients[0])?;
     let messages: Vec<_> = (0..MESSAGES).map(|n| format!("message {n}")).collect();
     let frames: Vec<_> = messages
@@ -51,19 +69,13 @@ fn run<S: Read + Write>(context: &Context, open: fn(&Httpd) -> Result<Client<S>>
         .map(|message| masked(Opcode::TEXT, message))
         .collect();
     clients[0].send(frames.concat())?;
-    for client in &mut clients {
+    for client in &mut *clients {
         for message in &messages {
             client.expect_text(message)?;
         }
     }
     // The answer to the first question was a write, too.
-    let writes = segments(&mut clients[0])? - before - 1;
-    ensure!(
-        (count..=MOST_WRITES_EACH * count).contains(&writes),
-        "{writes} writes of {MESSAGES} messages to {count} sockets"
-    );
-    clients.into_iter().try_for_each(Client::close)?;
-    ensure_healthy(&httpd.error_log()?)
+    Ok(segments(&mut clients[0])? - before - 1)
 }
 
 /// One process with a thread for each client; with prefork, as many processes.
