@@ -183,7 +183,9 @@ mod tests {
                 let rest = words[2..].iter().copied();
                 Cli::try_parse_from(["cargo xtask"].into_iter().chain(rest)).is_ok()
             }
-            ["cargo", subcommand, ..] => ["bench", "build", "doc", "test"].contains(&subcommand),
+            ["cargo", subcommand, ..] => {
+                ["bench", "build", "deny", "doc", "install", "test"].contains(&subcommand)
+            }
             [program, ..] => PROGRAMS.contains(&program),
             [] => true,
         }

@@ -74,6 +74,12 @@ impl Environment {
     /// The environment's Python.
     #[must_use]
     pub fn python(&self) -> Command {
-        Command::new(self.folder.join("bin/python"))
+        self.program("python")
+    }
+
+    /// A program that the package has, such as `typos`.
+    #[must_use]
+    pub fn program(&self, name: &str) -> Command {
+        Command::new(self.folder.join("bin").join(name))
     }
 }
