@@ -48,6 +48,7 @@ mod refusals;
 mod response_headers;
 mod restart;
 mod rust;
+mod second_chance;
 mod send_queue;
 mod sites;
 mod slow_reader;
@@ -71,13 +72,13 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use anyhow::{Result, ensure};
-use libtest_mimic::{Arguments, Failed, Trial};
+use libtest_mimic::{Arguments, Trial};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use xtask::apache::{Apache, Version};
-use xtask::httpd::take_last_log;
 use xtask::server_root::{Mpm, TEST_PRELOAD};
 use xtask::soak::MIXED_SOAK;
 
+use self::second_chance::SecondChances;
 use self::support::plugins::Plugins;
 use self::support::{Case, Context, Driver, HTTP2_WEBSOCKETS};
 use self::tls::renegotiation::OPENSSL_REFUSES;
@@ -205,12 +206,13 @@ fn main() -> Result<ExitCode> {
         ensure!(cases.any(|case| case.name == name), "no case `{name}`");
     }
     let contexts = contexts()?;
+    let chances = SecondChances::default();
     let trials = contexts
         .iter()
-        .flat_map(|context| trials(context, version))
+        .flat_map(|context| trials(context, version, &chances))
         .collect();
     let conclusion = libtest_mimic::run(&arguments, trials);
-    let mut is_well = !conclusion.has_failed();
+    let mut is_well = chances.have_all_passed(conclusion.num_failed);
     for context in &contexts {
         if let Err(error) = context.finish() {
             eprintln!("{context}: after all cases: {error:#}");
@@ -307,13 +309,7 @@ fn obstacle(context: &Context, case: &Case, version: Version) -> Option<String> 
     is_unfit.then(|| "not with a sanitizer".to_owned())
 }
 
-/// What is shown of a case that has failed.
-fn failure(error: &anyhow::Error) -> Failed {
-    let log = take_last_log().map(|log| format!("\nThe last server's error log:\n{log}"));
-    format!("{error:#}{}", log.unwrap_or_default()).into()
-}
-
-fn trials(context: &Context, version: Version) -> Vec<Trial> {
+fn trials(context: &Context, version: Version, chances: &SecondChances) -> Vec<Trial> {
     // mod_http2 does not work in processes with one thread.
     let http2 = (context.mpm != Mpm::Prefork).then_some([
         http2::CASES,
@@ -322,12 +318,9 @@ fn trials(context: &Context, version: Version) -> Vec<Trial> {
         http2::slow_reader::CASES,
     ]);
     let trial = |case: &'static Case| {
-        let used = context.clone();
-        let trial = Trial::test(format!("{context}: {}", case.name), move || {
-            // Of another case that has run on this thread.
-            drop(take_last_log());
-            (case.run)(&used).map_err(|error| failure(&error))
-        });
+        let (used, chances) = (context.clone(), chances.clone());
+        let name = format!("{context}: {}", case.name);
+        let trial = Trial::test(name, move || chances.run(&used, case));
         match obstacle(context, case, version) {
             Some(reason) => trial.with_kind(reason).with_ignored_flag(true),
             None => trial,
