@@ -4,9 +4,11 @@
 //! The pages link to each other, and to files of the repository, so that they can be read there.
 //! [`stage`] puts them into a folder for mdBook, which knows only files below one folder.
 
+mod commands;
 mod page;
 mod staging;
 
+pub use self::commands::Place;
 pub use self::page::{Block, Link, Page};
 pub use self::staging::stage;
 

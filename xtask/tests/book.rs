@@ -1,5 +1,8 @@
 //! The documentation: its links lead somewhere, and what it quotes exists.
 
+#[path = "book/commands.rs"]
+mod commands;
+
 use std::collections::HashMap;
 use std::fs;
 use std::path::{Path, PathBuf};

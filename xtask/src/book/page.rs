@@ -31,6 +31,8 @@ pub struct Link {
 pub struct Block {
     /// The first word behind the fence, such as `rust`; empty if there is none.
     pub language: String,
+    /// What follows that word, such as `ignore` behind `rust,`.
+    pub attributes: String,
     /// The lines of the block.
     pub code: String,
     /// The line of the page on which the block begins, counted from 1.
@@ -123,10 +125,12 @@ impl Page {
         for (event, range) in self.parser().into_offset_iter() {
             match event {
                 Event::Start(Tag::CodeBlock(CodeBlockKind::Fenced(info))) => {
-                    let language = info.split([',', ' ']).next().unwrap_or_default();
+                    let (language, attributes) =
+                        info.split_once([',', ' ']).unwrap_or((&*info, ""));
                     is_inside = true;
                     blocks.push(Block {
                         language: language.to_owned(),
+                        attributes: attributes.trim().to_owned(),
                         code: String::new(),
                         line: self.text[..range.start].matches('\n').count() + 1,
                     });
@@ -205,15 +209,18 @@ mod tests {
 
     #[test]
     fn blocks_have_their_language_their_lines_and_their_place() {
-        let text = "# A\n\n```rust,ignore\nlet a;\n\nlet b;\n```\n\n* c\n\n  ```sh\n  d\n  ```\n";
+        let text = "# A\n\n```rust,ignore\nlet a;\n\nlet b;\n```\n\n* c\n\n  ```sh parsed: e f\n  d\n  ```\n";
         let blocks = page("README.md", text).blocks();
         let blocks: Vec<_> = blocks
             .iter()
-            .map(|block| (&*block.language, &*block.code, block.line))
+            .map(|it| (&*it.language, &*it.attributes, &*it.code, it.line))
             .collect();
         assert_eq!(
             blocks,
-            [("rust", "let a;\n\nlet b;\n", 3), ("sh", "d\n", 11)]
+            [
+                ("rust", "ignore", "let a;\n\nlet b;\n", 3),
+                ("sh", "parsed: e f", "d\n", 11)
+            ]
         );
     }
 }

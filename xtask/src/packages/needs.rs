@@ -76,10 +76,10 @@ pub(super) const PYTHON: [Need; 1] = [Need {
     homebrew: &["python3"],
 }];
 
-/// The tests behind a proxy, those with a network of their own, and those of packages need them;
-/// without them they are skipped. Debian's packages of proxies start services, which are not wanted
-/// on a developer's machine.
-pub(super) const FOR_CI: [Need; 6] = [
+/// The tests behind a proxy, those with a network of their own, those of packages, and that of the
+/// documentation's commands need them; without them they are skipped. Debian's packages of proxies
+/// start services, which are not wanted on a developer's machine.
+pub(super) const FOR_CI: [Need; 7] = [
     Need {
         what: "the tools that check packages",
         is_met: present::has_package_checks,
@@ -100,6 +100,13 @@ pub(super) const FOR_CI: [Need; 6] = [
         debian: &["iproute2"],
         fedora: &["iproute"],
         homebrew: &["iproute2mac"],
+    },
+    Need {
+        what: "curl",
+        is_met: present::has_curl,
+        debian: &["curl"],
+        fedora: &["curl"],
+        homebrew: &["curl"],
     },
     Need {
         what: "Redis",

@@ -99,6 +99,10 @@ pub(super) fn has_ip() -> bool {
     which("ip").is_some()
 }
 
+pub(super) fn has_curl() -> bool {
+    which("curl").is_some()
+}
+
 pub(super) fn has_haproxy() -> bool {
     which("haproxy").is_some()
 }

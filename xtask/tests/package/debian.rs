@@ -13,6 +13,7 @@ use anyhow::{Context, Result, ensure};
 use tempfile::{Builder, TempDir, TempPath};
 use tungstenite::WebSocket;
 use tungstenite::stream::MaybeTlsStream;
+use xtask::book::{Page, Place};
 use xtask::command::output_of;
 use xtask::port::free_port;
 use xtask::process::{end_daemon, has_ended};
@@ -25,6 +26,7 @@ pub(crate) const PACKAGE: &str = "libapache2-mod-websocket";
 const SETTINGS: &str = "etc/apache2/mods-available/websocket.conf";
 const CONFIGURATION: &str = "etc/apache2/conf-enabled/echo.conf";
 const SITE: &str = "etc/apache2/sites-available/000-default.conf";
+const SOURCES: &str = "usr/src/mod_websocket";
 const SITE_PAGE: &str = "var/www/html/page.html";
 
 /// There is no init system, which `invoke-rc.d` takes for a reason to do nothing.
@@ -57,7 +59,7 @@ impl Debian {
         // From Debian's own servers, with the updates for security.
         let installed = output_of(
             Command::new("mmdebstrap")
-                .args(["--quiet", "--variant=essential", "--include=apache2"])
+                .args(["--quiet", "--variant=essential", "--include=apache2,apt"])
                 .arg("--dpkgopt=force-unsafe-io")
                 .arg(suite)
                 .arg(root.path()),
@@ -127,6 +129,39 @@ impl Debian {
             .env("PATH", "/usr/sbin:/usr/bin:/sbin:/bin")
             .stdin(std::process::Stdio::null());
         output_of(&mut chroot)
+    }
+
+    /// Puts the packages where they are in the sources, as the documentation names them.
+    pub(crate) fn lend(&self, made: &Path) -> Result<()> {
+        let folder = self.path(SOURCES).join("target/packages");
+        fs::create_dir_all(&folder)?;
+        for entry in fs::read_dir(made)? {
+            let entry = entry?;
+            if entry.path().extension().is_some_and(|it| it == "deb") {
+                fs::copy(entry.path(), folder.join(entry.file_name()))?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Runs the commands of a page that are meant for such a system. The packages that some of them
+    /// make are there, and the plugin of their URL is this system's.
+    pub(crate) fn follow(&self, page: &Page) -> Result<String> {
+        let mut said = String::new();
+        for block in page.blocks() {
+            let place = || format!("{}:{}", page.path.display(), block.line);
+            if Place::of(&block).with_context(place)? != Some(Place::Debian) {
+                continue;
+            }
+            let url = format!("ws://{}/echo", self.address());
+            let lines = block.code.lines();
+            let lines = lines.filter(|line| !line.starts_with("cargo xtask package "));
+            let code = lines.collect::<Vec<_>>().join("\n");
+            let code = code.replace("wss://www.example.com/echo", &url);
+            let code = format!("cd /{SOURCES}\n{code}");
+            said += &self.run(&["sh", "-euc", &code]).with_context(place)?;
+        }
+        Ok(said)
     }
 
     /// Runs `dpkg` with a package.
@@ -232,11 +267,12 @@ impl Debian {
     /// All files, with their types and permissions, but for those in which programs keep records of
     /// what they did.
     pub(crate) fn files(&self) -> Result<BTreeSet<String>> {
-        const RECORDS: [&str; 6] = [
+        const RECORDS: [&str; 7] = [
             "dev/",
             "proc/",
             "run/",
             "var/cache/",
+            "var/lib/apt/",
             "var/lib/dpkg/",
             "var/log/",
         ];

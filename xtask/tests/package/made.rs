@@ -36,11 +36,6 @@ pub(crate) fn rpm_macro(text: &str) -> Result<String> {
     output_of(Command::new("rpm").args(["--eval", text]))
 }
 
-pub(crate) fn tar_name() -> String {
-    let (architecture, system) = (env::consts::ARCH, env::consts::OS);
-    format!("mod_websocket-{VERSION}-{architecture}-{system}.tar.gz")
-}
-
 /// The command that makes packages of all formats in `folder`, of what Cargo built beside
 /// this test.
 pub(crate) fn make(folder: &Path) -> Result<Command> {
