@@ -89,10 +89,9 @@ fn debian_installs_upgrades_and_removes_the_package() -> Result<()> {
     debian.start()?;
 
     let pages = pages(root())?;
-    let (readme, others) = pages.split_first().context("no pages")?;
-    debian.after_reload(|| debian.follow(readme))?;
+    debian.after_reload(|| debian.follow(&installing()?))?;
     ensure!(debian.version()? == format!("{VERSION}-1"));
-    debian.configure(&lines_of_readme()?)?;
+    debian.configure(&lines_of_the_page()?)?;
     debian.add_page(visitor::PAGE)?;
     debian.after_reload(|| debian.run(&["invoke-rc.d", "apache2", "reload"]))?;
     let page = format!("http://{}/page.html", debian.address());
@@ -102,7 +101,7 @@ fn debian_installs_upgrades_and_removes_the_package() -> Result<()> {
     let mut said = String::new();
     // One of the pages restarts Apache.
     debian.after_reload(|| {
-        for page in others {
+        for page in &pages {
             said += &debian.follow(page)?;
         }
         Ok(said.clone())
@@ -152,12 +151,17 @@ fn debian_installs_upgrades_and_removes_the_package() -> Result<()> {
     Ok(())
 }
 
-/// The configuration that README has for the package.
-fn lines_of_readme() -> Result<String> {
-    let blocks = Page::read(root(), "README.md")?.blocks();
+/// The page that says how to install the packages.
+fn installing() -> Result<Page> {
+    Page::read(root(), "docs/src/install.md")
+}
+
+/// The configuration that it has for the package.
+fn lines_of_the_page() -> Result<String> {
+    let blocks = installing()?.blocks();
     let is_meant = |block: &Block| block.code.contains("/usr/lib/apache2/websocket/");
     let block = blocks.into_iter().find(is_meant);
-    Ok(block.context("README has no lines for the package")?.code)
+    Ok(block.context("no lines for the package")?.code)
 }
 
 #[test]
@@ -196,7 +200,7 @@ fn fedora_keeps_the_settings_and_knows_what_the_package_needs() -> Result<()> {
 fn the_archive_is_served_where_it_is_unpacked() -> Result<()> {
     let Some(made) = made()? else { return Ok(()) };
     let server = ServerRoot::temporary()?;
-    let blocks = Page::read(root(), "docs/src/install.md")?.blocks();
+    let blocks = installing()?.blocks();
     let is_meant = |block: &Block| block.code.starts_with("tar ");
     let block = blocks.into_iter().find(is_meant);
     let command = block

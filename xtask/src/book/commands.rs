@@ -9,8 +9,7 @@ use super::Block;
 pub enum Place {
     /// In a copy of the sources (` ```sh `).
     Sources,
-    /// As root on a Debian with Apache (` ```sh debian `). Cargo is not there: what its commands
-    /// build is.
+    /// As root on a Debian with Apache and the packages, but without Rust (` ```sh debian `).
     Debian,
     /// Nowhere, for a reason (` ```sh parsed: takes hours `). Its commands are only understood.
     Nowhere(String),

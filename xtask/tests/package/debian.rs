@@ -144,8 +144,8 @@ impl Debian {
         Ok(())
     }
 
-    /// Runs the commands of a page that are meant for such a system. The packages that some of them
-    /// make are there, and the plugin of their URL is this system's.
+    /// Runs the commands of a page that are meant for such a system. The plugin of their URL is this
+    /// system's.
     pub(crate) fn follow(&self, page: &Page) -> Result<String> {
         let mut said = String::new();
         for block in page.blocks() {
@@ -154,10 +154,7 @@ impl Debian {
                 continue;
             }
             let url = format!("ws://{}/echo", self.address());
-            let lines = block.code.lines();
-            let lines = lines.filter(|line| !line.starts_with("cargo xtask package "));
-            let code = lines.collect::<Vec<_>>().join("\n");
-            let code = code.replace("wss://www.example.com/echo", &url);
+            let code = block.code.replace("wss://www.example.com/echo", &url);
             let code = format!("cd /{SOURCES}\n{code}");
             said += &self.run(&["sh", "-euc", &code]).with_context(place)?;
         }
