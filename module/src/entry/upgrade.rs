@@ -1,5 +1,6 @@
 //! The opening handshake: from a request to a session (RFC 6455, section 4.2).
 
+mod head;
 mod opening;
 
 use super::admission::for_now;
@@ -13,8 +14,9 @@ use crate::httpd::log::{Level, log_server};
 use crate::httpd::mpm;
 use crate::httpd::refusal::Refusal;
 use crate::httpd::request::Request;
-use crate::protocol::{ClientHandshake, HandshakeError, RequestHead, SUPPORTED_VERSIONS, Site};
+use crate::protocol::{ClientHandshake, HandshakeError, SUPPORTED_VERSIONS, Site};
 use crate::reactor::{Reactor, Threads};
+use head::head;
 use opening::Opening;
 
 /// Serves a request with `SetHandler websocket-handler`.
@@ -52,28 +54,6 @@ fn serve(request: Request, config: &Config) -> Result<Answer, Refusal> {
     match reactor_for(request, config) {
         Some(reactor) => opening.suspend(reactor),
         None => opening.block(None),
-    }
-}
-
-fn head(request: &Request) -> RequestHead<'_> {
-    RequestHead {
-        method: request.method(),
-        head_only: request.is_header_only(),
-        http_1_1: request.is_http_1_1(),
-        upgrade: request.header(c"Upgrade"),
-        connection: request.header(c"Connection"),
-        host: request.header(c"Host"),
-        key: request.header(c"Sec-WebSocket-Key"),
-        version: request.header(c"Sec-WebSocket-Version"),
-        subprotocols: request.header(c"Sec-WebSocket-Protocol"),
-        extensions: request.header(c"Sec-WebSocket-Extensions"),
-        origin: request.header(c"Origin"),
-        sec_websocket_origin: request.header(c"Sec-WebSocket-Origin"),
-        content_length: redirects::content_length(request),
-        // mod_http2 adds this header itself, because its streams mark their own end. A client
-        // cannot send it over HTTP/2.
-        has_transfer_encoding: request.http2_connection().is_none()
-            && request.header(c"Transfer-Encoding").is_some(),
     }
 }
 

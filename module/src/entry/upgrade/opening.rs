@@ -10,13 +10,14 @@ use crate::budget;
 use crate::compression::Compression;
 use crate::entry::admission::{admit, for_now};
 use crate::entry::config::{self, Config};
-use crate::entry::http2::{Full, Place, settings};
+use crate::entry::http2::{self, Full, settings};
 use crate::entry::refused::{Cause, log_refusal, place};
 use crate::entry::shutdown;
 use crate::entry::topics;
 use crate::httpd::answer::Answer;
 use crate::httpd::detached::Duplicate;
 use crate::httpd::log::Level;
+use crate::httpd::quota::Place;
 use crate::httpd::refusal::Refusal;
 use crate::httpd::request::Request;
 use crate::httpd::scoreboard;
@@ -37,6 +38,13 @@ pub(super) struct Opening<'a> {
     pub(super) plugin: &'a Arc<LoadedPlugin>,
 }
 
+/// A connection that the plugin has accepted, and whose client does not know it yet.
+pub(super) struct Accepted {
+    session: Session,
+    attachment: Arc<Attachment>,
+    deflate: Option<DeflateParameters>,
+}
+
 impl Opening<'_> {
     /// Serves a stream of an HTTP/2 connection on this thread, which is mod_http2's, until the
     /// stream ends.
@@ -44,10 +52,11 @@ impl Opening<'_> {
         let Self {
             request, config, ..
         } = self;
-        let _place = match Place::take(connection, config.h2_max_streams(), settings::limits()) {
-            Ok(place) => place,
-            Err(full) => return Err(too_many_streams(request, config, full)),
-        };
+        let _place =
+            match http2::Place::take(connection, config.h2_max_streams(), settings::limits()) {
+                Ok(place) => place,
+                Err(full) => return Err(too_many_streams(request, config, full)),
+            };
         match request.http2_input() {
             Ok(Some(input)) => self.block(Some(input)),
             Ok(None) => {
@@ -93,23 +102,17 @@ impl Opening<'_> {
 
     /// Hands the connection to `reactor`.
     pub(super) fn suspend(&self, reactor: &Reactor) -> Result<Answer, Refusal> {
-        let duplicate = self
-            .duplicate_descriptor()
-            .map_err(|error| self.out_of_resources(&error))?;
+        let duplicate = self.duplicate_descriptor()?;
         let connection = reactor.prepare(Arc::clone(self.plugin));
         let wake = Arc::<Connection>::clone(&connection);
-        let holder = if duplicate.is_some() {
-            Holder::Detached
-        } else {
-            Holder::Loop
-        };
-        let session = self.accept(ServerLease::take(), (connection.home(), wake), holder)?;
+        let home = (connection.home(), wake as Arc<dyn Wake>);
+        let session = self.accept(ServerLease::take(), home, holder(duplicate.as_ref()))?;
         if let Some(duplicate) = duplicate {
-            return Ok(self.detach(duplicate, &connection, session));
+            self.detach(duplicate, &connection, session);
+            return Ok(Answer::Done);
         }
-        let opened = self.request.take_connection_to_suspend();
-        Ok(match opened.and_then(Transport::of_connection) {
-            Ok(transport) => {
+        Ok(match self.take_transport() {
+            Some(transport) => {
                 let handover = Handover {
                     connection,
                     session,
@@ -118,36 +121,40 @@ impl Opening<'_> {
                 self.request.suspend(Box::new(handover));
                 Answer::Suspended
             }
-            Err(error) => {
-                self.log_loss(&error);
-                Answer::Done
-            }
+            None => Answer::Done,
         })
+    }
+
+    /// The bytes of the connection, which has left HTTP. `None` if the client is gone.
+    pub(super) fn take_transport(&self) -> Option<Transport> {
+        let opened = self.request.take_connection_to_suspend();
+        let opened = opened.and_then(Transport::of_connection);
+        opened.inspect_err(|error| self.log_loss(error)).ok()
     }
 
     /// The duplicate of the descriptor that a detached connection keeps. `None` if httpd must not
     /// forget the connection.
-    fn duplicate_descriptor(&self) -> io::Result<Option<Duplicate>> {
+    pub(super) fn duplicate_descriptor(&self) -> Result<Option<Duplicate>, Refusal> {
         if !self.config.is_detached() || self.plugin.source().is_of_request {
             return Ok(None);
         }
-        self.request.duplicate_descriptor()
+        let duplicate = self.request.duplicate_descriptor();
+        duplicate.map_err(|error| self.out_of_resources(&error))
     }
 
     /// Hands the connection to its loop and makes httpd forget it.
-    fn detach(
+    pub(super) fn detach(
         &self,
         duplicate: Duplicate,
         connection: &Arc<Connection>,
         mut session: Session,
-    ) -> Answer {
+    ) {
         session.application().outlive_request();
         let detached = self.request.detach(duplicate);
         match detached.and_then(|(socket, early)| Transport::detached(socket, early)) {
             Ok((transport, custody)) => connection.adopt(session, transport, custody),
             Err(error) => self.log_loss(&error),
         }
-        Answer::Done
     }
 
     fn out_of_resources(&self, error: &io::Error) -> Refusal {
@@ -179,20 +186,37 @@ impl Opening<'_> {
         self.request.log(Level::Trace2, &text);
     }
 
-    /// Asks the plugin and sends the 101 response.
+    /// Admits the client, asks the plugin and sends the 101 response.
     fn accept(
         &self,
         server: ServerLease,
-        (home, wake): (Arc<dyn Home>, Arc<dyn Wake>),
+        home: (Arc<dyn Home>, Arc<dyn Wake>),
         holder: Holder,
     ) -> Result<Session, Refusal> {
+        let place = self.admit(holder)?;
+        let accepted = self.ask(place, server, home, holder)?;
+        Ok(self.answer(accepted))
+    }
+
+    /// Counts the connection, if there is room for it.
+    pub(super) fn admit(&self, holder: Holder) -> Result<Place, Refusal> {
+        admit(&self.request, self.config, holder)
+    }
+
+    /// Asks the plugin.
+    pub(super) fn ask(
+        &self,
+        place: Place,
+        server: ServerLease,
+        (home, wake): (Arc<dyn Home>, Arc<dyn Wake>),
+        holder: Holder,
+    ) -> Result<Accepted, Refusal> {
         let Self {
             request,
             handshake,
             config,
             plugin,
         } = self;
-        let place = admit(request, config, holder)?;
         request.clear_response_headers();
         budget::set_limit(config::memory_limit());
         let memory = request
@@ -257,6 +281,23 @@ impl Opening<'_> {
         if let Some(limit) = config.limits().message_rate() {
             session.limit(limit);
         }
+        Ok(Accepted {
+            session,
+            attachment,
+            deflate,
+        })
+    }
+
+    /// Sends the 101 response.
+    pub(super) fn answer(&self, accepted: Accepted) -> Session {
+        let Self {
+            request, handshake, ..
+        } = self;
+        let Accepted {
+            session,
+            attachment,
+            deflate,
+        } = accepted;
         shutdown::expect();
         attachment.set_open();
         // Set last, so that these headers hold whatever the plugin and other modules have set.
@@ -270,7 +311,15 @@ impl Opening<'_> {
         }
         request.switch_protocols();
         self.trace(deflate);
-        Ok(session)
+        session
+    }
+}
+
+/// What serves a connection of the event driver.
+pub(super) fn holder(duplicate: Option<&Duplicate>) -> Holder {
+    match duplicate {
+        Some(_) => Holder::Detached,
+        None => Holder::Loop,
     }
 }
 
