@@ -28,5 +28,5 @@ pub use lease::ServerLease;
 pub use loaded::{LoadedPlugin, Private, Source};
 pub use options::PluginOptions;
 pub use probe::is_executable;
-pub use threads::end_threads;
+pub use threads::{end_handshakes, end_threads};
 pub use ticks::{begin as begin_ticks, disable as disable_ticks, stop as stop_ticks};

@@ -20,7 +20,9 @@ mod ticking;
 
 pub use crate::abi::WebSocketPlugin;
 #[cfg(feature = "tokio")]
-pub use asynchronous::{Async, AsyncAttributed, AsyncExported, Runtime, Served, end, stop};
+pub use asynchronous::{
+    Async, AsyncAttributed, AsyncExported, Runtime, Served, end, end_handshakes, stop,
+};
 pub(crate) use connection::{discard, on_event};
 pub(crate) use metric::{Cells, Declaration, cells};
 pub use tables::init;
@@ -75,6 +77,10 @@ pub trait Exported: Sized + 'static {
     /// Has the tick that is under way end where it waits, and all later ones at once: the process
     /// is about to end.
     fn end_ticks(_: &Self::Runs) {}
+
+    /// Has every `on_connect` end where it waits, and later ones at once: the process is about to
+    /// end.
+    fn end_handshakes() {}
 
     /// How many bytes of messages of a connection wait for its callbacks.
     fn kept(_: &<Self::Runs as Plugin>::Connection) -> usize {

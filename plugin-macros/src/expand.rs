@@ -144,6 +144,10 @@ fn expand_export(ty: &Type, name: &str, args: &Args, is_async: bool) -> TokenStr
                 runs.end_ticks();
             }
 
+            fn end_handshakes() {
+                ::websocket_plugin::export::end_handshakes::<Self>();
+            }
+
             fn kept(served: &::websocket_plugin::export::Served) -> usize {
                 served.kept()
             }

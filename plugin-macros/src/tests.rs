@@ -227,6 +227,9 @@ fn an_async_impl_gets_a_runtime_and_async_items() {
                 fn end_ticks(runs: &Self::Runs) {
                     runs.end_ticks();
                 }
+                fn end_handshakes() {
+                    ::websocket_plugin::export::end_handshakes::<Self>();
+                }
                 fn kept(served: &::websocket_plugin::export::Served) -> usize {
                     served.kept()
                 }

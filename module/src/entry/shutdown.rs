@@ -27,6 +27,7 @@ use std::time::Duration;
 use crate::httpd::guard::guard;
 use crate::httpd::log::{Level, log_server};
 use crate::httpd::{generation, mpm, quota, served, sys};
+use crate::plugin;
 use crate::registry;
 use cause::{code, code_at_once};
 use watch::{Over, Watch};
@@ -88,7 +89,13 @@ fn stop_at_once() {
     deadline::begin();
     quota::note_leaving();
     generation::note_hard();
+    close_all();
+}
+
+/// Closes all connections, and refuses those that are not open yet.
+fn close_all() {
     registry::shut_down(code_at_once());
+    plugin::end_handshakes();
 }
 
 /// Keeps connections open until they are due, or until httpd's parent process sends another signal.
@@ -96,7 +103,7 @@ fn drain() {
     quota::note_leaving();
     let told_again = || {
         deadline::begin_late();
-        registry::shut_down(code_at_once());
+        close_all();
     };
     let drained = termination::watch(told_again).and_then(|()| draining::begin());
     if let Err(error) = drained {
@@ -168,6 +175,7 @@ pub(super) fn wait_for_loops() {
         code_at_once()
     };
     registry::shut_down(code);
+    plugin::end_handshakes();
 }
 
 /// Ends the threads that watch for the end of the child process, and waits for them. The end has

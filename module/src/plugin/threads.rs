@@ -32,6 +32,15 @@ impl Drop for Running {
     }
 }
 
+/// Has plugins refuse all connections that they have not accepted yet, because the process is about
+/// to end. Those that cannot do that take as long as they take.
+pub fn end_handshakes() {
+    // None of them is unloaded meanwhile. This runs no callback, and returns at once.
+    for (_, plugin) in plugins().iter() {
+        plugin.end_handshakes();
+    }
+}
+
 /// Ends the threads of all plugins, for the process is about to end: nothing calls the plugins any
 /// more. They end at the same time, and all of them have `patience` together. Returns whether no
 /// thread is left.

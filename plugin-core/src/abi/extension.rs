@@ -90,6 +90,11 @@ pub struct Extension {
     /// `release`. It returns at once. `None`: a tick takes as long as it takes.
     #[sabi(missing_field(default))]
     pub end_ticks: Option<unsafe extern "C" fn(InstancePtr)>,
+    /// Has every `connect` that waits refuse its connection with 503 as soon as it can, and every
+    /// later one at once: the process is about to end. Called by any thread. It returns at once.
+    /// `None`: `connect` takes as long as it takes.
+    #[sabi(missing_field(default))]
+    pub end_handshakes: Option<unsafe extern "C" fn()>,
 }
 
 /// How often an instance wants ticks.

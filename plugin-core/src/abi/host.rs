@@ -96,6 +96,16 @@ impl RustPlugin {
             .map_or(0, |end| unsafe { end(milliseconds) })
     }
 
+    /// Has every [`connect`](Instance::connect) that waits refuse its connection as soon as it can,
+    /// and every later one at once, because the process is about to end. Some plugins cannot do
+    /// that. Any thread may call this.
+    pub fn end_handshakes(&self) {
+        if let Some(end_handshakes) = self.extension.end_handshakes() {
+            // SAFETY: the layouts are compatible, and the library stays loaded (`rust_plugin`).
+            unsafe { end_handshakes() }
+        }
+    }
+
     /// How many bytes of messages of a connection the plugin keeps by itself.
     ///
     /// # Safety

@@ -4,13 +4,13 @@ mod delivery;
 mod exit;
 mod finishing;
 mod late;
+mod leave;
 mod mailbox;
 mod runner;
 mod runtime;
 mod task;
 #[cfg(test)]
 mod tests;
-mod ticking;
 mod told;
 
 pub use runtime::Runtime;
@@ -24,6 +24,7 @@ use crate::{
 use delivery::{Delivery, Posted};
 use finishing::Ticket;
 use late::{Entry, Late};
+use leave::Leave;
 use mailbox::{Pushed, Rest};
 use runner::Runner;
 use std::cell::Cell;
@@ -33,7 +34,6 @@ use std::io;
 use std::sync::{Arc, OnceLock, Weak};
 use std::time::{Duration, Instant};
 use task::{End, Link};
-use ticking::Leave;
 use tokio::runtime::Handle;
 
 /// How long the last callbacks are waited for when the plugin is dropped, and when the process ends
@@ -63,7 +63,7 @@ pub struct Async<T: AsyncExported> {
     plugin: Arc<T>,
     handle: OnceLock<Handle>,
     late: Arc<Late>,
-    /// That ticks have.
+    /// The leave of ticks.
     leave: Leave,
 }
 
@@ -93,7 +93,11 @@ impl<T: AsyncExported> Plugin for Async<T> {
         if Self::is_full() {
             return Err(Rejection::SERVICE_UNAVAILABLE);
         }
-        let state = runtime::block_on(handle, self.plugin.on_connect(handshake))?;
+        let leave = &T::runtime().handshakes;
+        let connecting = leave.given(self.plugin.on_connect(handshake));
+        // `None`: the process is about to end.
+        let connected = runtime::block_on(handle, connecting);
+        let state = connected.unwrap_or(Err(Rejection::SERVICE_UNAVAILABLE))?;
         let link = Link::open(
             Arc::clone(&self.plugin),
             state,
@@ -298,6 +302,12 @@ thread_local! {
 /// connection.
 fn has_interrupted_a_connection() -> bool {
     SERVED_HERE.get() > 0 || Scope::with_current(|scope| scope.is_some())
+}
+
+/// Has every `on_connect` end where it waits, and all later ones at once, because the process is
+/// about to end.
+pub fn end_handshakes<T: AsyncExported>() {
+    T::runtime().handshakes.take();
 }
 
 /// Ends the runtime of a plugin whose last instance is gone.

@@ -118,6 +118,12 @@ impl<P: Exported> Tables<P> {
         None
     };
 
+    const END_HANDSHAKES: Option<unsafe extern "C" fn()> = if P::HAS_RUNTIME {
+        Some(extended_end_handshakes::<P>)
+    } else {
+        None
+    };
+
     staticref! {
         const EXTENSION: WithMetadata<Extension> = WithMetadata::new(Extension {
             name: RStr::from_str(P::NAME),
@@ -129,6 +135,7 @@ impl<P: Exported> Tables<P> {
             ticks: Some(ticking::ticks::<P>),
             on_tick: Some(ticking::on_tick::<P>),
             end_ticks: Self::END_TICKS,
+            end_handshakes: Self::END_HANDSHAKES,
         });
     }
 }
@@ -184,6 +191,11 @@ unsafe extern "C" fn extended_end<P: Exported>(milliseconds: u64) -> u32 {
     let left = Scope::detached(&P::slot().source).run_logged("end", end);
     // After a panic nothing is known of the threads.
     left.map_or(1, |left| u32::try_from(left).unwrap_or(u32::MAX))
+}
+
+/// `Extension::end_handshakes`. This runs no code of the plugin's author, and does not panic.
+unsafe extern "C" fn extended_end_handshakes<P: Exported>() {
+    P::end_handshakes();
 }
 
 /// `Extension::kept`.

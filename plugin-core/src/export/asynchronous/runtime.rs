@@ -3,6 +3,7 @@
 use super::exit;
 use super::finishing::Finishing;
 use super::late::Late;
+use super::leave::Leave;
 use super::told::Told;
 use std::future::Future;
 use std::io;
@@ -28,6 +29,8 @@ pub struct Runtime {
     pub(super) late: Late,
     /// Those of them whose clients have closed them, and whose messages are still handled.
     pub(super) finishing: Finishing,
+    /// The leave of handshakes.
+    pub(super) handshakes: Leave,
     /// That no client can connect.
     pub(super) told: Told,
     state: Mutex<State>,
@@ -55,6 +58,7 @@ impl Runtime {
             workers,
             late: Late::new(),
             finishing: Finishing::new(),
+            handshakes: Leave::new(),
             told: Told::new(),
             state: Mutex::new(State::Due),
         }

@@ -1,7 +1,7 @@
 use super::finishing::{Dropped, Finishing, MOST_CONNECTIONS, Ticket};
 use super::late::Hurry;
+use super::leave::Leave;
 use super::mailbox::{Content, Mailbox, Pushed, Rest, Taken};
-use super::ticking::Leave;
 use std::future::{Future, pending};
 use std::pin::pin;
 use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
@@ -148,12 +148,26 @@ fn a_future_ends_when_its_leave_is_taken_and_none_begins_after_that() {
     let mut context = Context::from_waker(&waker);
     let done = pin!(leave.given(async { "done" }));
     assert_eq!(done.poll(&mut context), Poll::Ready(Some("done")));
-    let mut waits = pin!(leave.given(pending::<()>()));
-    assert!(waits.as_mut().poll(&mut context).is_pending());
-    assert!(!woken.0.load(SeqCst));
+    let others: Vec<_> = (0..3).map(|_| Arc::new(Woken::default())).collect();
+    let mut all: Vec<_> = others
+        .iter()
+        .map(|_| Box::pin(leave.given(pending::<()>())))
+        .collect();
+    for (future, woken) in all.iter_mut().zip(&others) {
+        let waker = Waker::from(Arc::clone(woken));
+        for _ in 0..2 {
+            let polled = future.as_mut().poll(&mut Context::from_waker(&waker));
+            assert!(polled.is_pending());
+        }
+    }
+    drop(all.pop());
     leave.take();
-    assert!(woken.0.load(SeqCst));
-    assert_eq!(waits.poll(&mut context), Poll::Ready(None));
+    let are_woken: Vec<_> = others.iter().map(|woken| woken.0.load(SeqCst)).collect();
+    assert_eq!(are_woken, [true, true, false]);
+    for future in &mut all {
+        assert_eq!(future.as_mut().poll(&mut context), Poll::Ready(None));
+    }
+    assert!(!woken.0.load(SeqCst));
     let late = pin!(leave.given(async { panic!("it begins") }));
     assert!(matches!(late.poll(&mut context), Poll::Ready(None::<()>)));
 }

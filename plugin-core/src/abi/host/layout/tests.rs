@@ -49,6 +49,18 @@ release!(without_end_ticks, connect(InstancePtr, ServerPtr), {}, {
     #[sabi(missing_field(default))]
     pub(super) on_tick: Option<unsafe extern "C" fn(InstancePtr, u64)>,
 });
+release!(without_end_handshakes, connect(InstancePtr, ServerPtr), {}, {
+    #[sabi(missing_field(default))]
+    pub(super) end: Option<unsafe extern "C" fn(u64) -> u32>,
+    #[sabi(missing_field(default))]
+    pub(super) kept: Option<unsafe extern "C" fn(*mut c_void) -> usize>,
+    #[sabi(missing_field(default))]
+    pub(super) ticks: Option<unsafe extern "C" fn(InstancePtr) -> TickPlan>,
+    #[sabi(missing_field(default))]
+    pub(super) on_tick: Option<unsafe extern "C" fn(InstancePtr, u64)>,
+    #[sabi(missing_field(default))]
+    pub(super) end_ticks: Option<unsafe extern "C" fn(InstancePtr)>,
+});
 release!(same, connect(InstancePtr, ServerPtr), {}, {
     #[sabi(missing_field(default))]
     pub(super) end: Option<unsafe extern "C" fn(u64) -> u32>,
@@ -60,6 +72,8 @@ release!(same, connect(InstancePtr, ServerPtr), {}, {
     pub(super) on_tick: Option<unsafe extern "C" fn(InstancePtr, u64)>,
     #[sabi(missing_field(default))]
     pub(super) end_ticks: Option<unsafe extern "C" fn(InstancePtr)>,
+    #[sabi(missing_field(default))]
+    pub(super) end_handshakes: Option<unsafe extern "C" fn()>,
 });
 release!(with_one_more, connect(InstancePtr, ServerPtr), {}, {
     #[sabi(missing_field(default))]
@@ -72,6 +86,8 @@ release!(with_one_more, connect(InstancePtr, ServerPtr), {}, {
     pub(super) on_tick: Option<unsafe extern "C" fn(InstancePtr, u64)>,
     #[sabi(missing_field(default))]
     pub(super) end_ticks: Option<unsafe extern "C" fn(InstancePtr)>,
+    #[sabi(missing_field(default))]
+    pub(super) end_handshakes: Option<unsafe extern "C" fn()>,
     reload: extern "C" fn(),
 });
 release!(with_another_parameter, connect(InstancePtr, usize), {}, {});
@@ -83,6 +99,7 @@ fn a_table_that_grew_at_its_end_is_compatible_both_ways() {
         first::ExtensionRef::LAYOUT,
         without_ticks::ExtensionRef::LAYOUT,
         without_end_ticks::ExtensionRef::LAYOUT,
+        without_end_handshakes::ExtensionRef::LAYOUT,
         same::ExtensionRef::LAYOUT,
         ExtensionRef::LAYOUT,
         with_one_more::ExtensionRef::LAYOUT,
