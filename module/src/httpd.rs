@@ -28,6 +28,7 @@ pub mod lines;
 pub mod log;
 pub mod memory;
 pub mod mpm;
+pub mod parked;
 pub mod pool;
 pub mod prefetch;
 pub mod quota;

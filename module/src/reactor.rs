@@ -4,6 +4,8 @@
 //!   epoll --> EventLoop: ready connections --> one turn after the other, on the loop's thread
 //!                 ^           |
 //!   woken, timer -+           +-- plugin known to block --> Pool: a thread for each turn
+//!                                                             ^
+//!   handshakes of async plugins --> Handshakes: some at a time --+
 //!
 //!   Monitor, every 5 ms: what a turn that takes longer has sent is written, and its loop gets
 //!                        another thread of the pool
@@ -23,6 +25,7 @@ mod connection;
 mod doze;
 mod driven;
 mod event_loop;
+mod handshakes;
 mod job;
 mod members;
 mod mishap;
@@ -45,6 +48,8 @@ use std::time::{Duration, Instant};
 
 pub use connection::{Connection, Handover};
 use event_loop::EventLoop;
+pub use handshakes::Handshake;
+use handshakes::Handshakes;
 use job::Job;
 use monitor::Monitor;
 use pool::Pool;
@@ -68,6 +73,7 @@ const RETRY_AFTER: Duration = Duration::from_secs(1);
 pub struct Reactor {
     loops: Vec<Arc<EventLoop<Connection>>>,
     pool: Arc<Pool<Job<Connection>>>,
+    handshakes: Arc<Handshakes>,
     next: AtomicUsize,
     is_stopping: Arc<AtomicBool>,
     monitor: Arc<Monitor>,
@@ -128,6 +134,7 @@ impl Reactor {
         let reactor = Self {
             loops,
             pool,
+            handshakes: Arc::new(Handshakes::new(threads)),
             next: AtomicUsize::new(0),
             is_stopping,
             monitor,
@@ -156,20 +163,26 @@ impl Reactor {
     /// is over, or when no connection has ended for a while. Returns whether all threads have
     /// ended.
     fn end(&self, limit: Option<Duration>) -> bool {
+        let began = Instant::now();
+        for handshake in self.handshakes.stop() {
+            self.submit(handshake);
+        }
+        // Loops end with their last connection, and handshakes bring connections.
+        self.handshakes
+            .wait(limit.unwrap_or_default().min(STOP_LIMIT));
         self.is_stopping.store(true, Ordering::SeqCst);
         for event_loop in &self.loops {
             event_loop.interrupt();
         }
         let has_ended = match limit {
-            Some(limit) => self.end_pool(limit),
+            Some(limit) => self.end_pool(began, limit),
             None => self.pool.stop(None),
         };
         self.monitor.stop();
         has_ended
     }
 
-    fn end_pool(&self, limit: Duration) -> bool {
-        let began = Instant::now();
+    fn end_pool(&self, began: Instant, limit: Duration) -> bool {
         let mut open = registry::len();
         let mut since = began;
         while !self.pool.stop(Some(Instant::now() + LOOK_INTERVAL)) {
@@ -191,6 +204,26 @@ impl Reactor {
     pub fn prepare(&self, plugin: Arc<LoadedPlugin>) -> Arc<Connection> {
         let position = self.next.fetch_add(1, Ordering::Relaxed) % self.loops.len();
         Connection::new(Arc::clone(&self.loops[position]), plugin)
+    }
+
+    /// Whether handshakes may wait on threads of the pool, and there is one.
+    #[must_use]
+    pub fn takes_handshakes(&self) -> bool {
+        self.handshakes.are_possible() && self.pool.has_spare()
+    }
+
+    /// Has a thread of the pool answer a handshake, at once or when others have been answered.
+    pub fn take_handshake(&self, handshake: Handshake) {
+        if let Some(handshake) = self.handshakes.begin(handshake) {
+            self.submit(handshake);
+        }
+    }
+
+    fn submit(&self, handshake: Handshake) {
+        let handshakes = Arc::clone(&self.handshakes);
+        self.pool.submit(Job::Handshake(handshake, handshakes));
+        // If no thread is free and none could be started, the monitor looks again.
+        self.monitor.doze().wake();
     }
 
     /// Ends all threads after the last connection is gone. Returns whether that happened within

@@ -134,9 +134,15 @@ pub trait AsyncPlugin: AsyncAttributed + Sized + Send + Sync + 'static {
     /// Called when a client wants to connect. Returns the state of the new connection to accept the
     /// client, or an error to refuse it.
     ///
-    /// The client gets its answer when this has completed. **Until then it occupies a thread of
-    /// httpd**, which waits for the future. So limit the time that this may take, for example with
+    /// The client gets its answer when this has completed. **Until then it occupies a thread**,
+    /// which waits for the future. So limit the time that this may take, for example with
     /// `tokio::time::timeout`.
+    ///
+    /// On the event MPM that is a thread of the module, so httpd serves other requests meanwhile. At
+    /// most half of the threads that `WebSocketThreads` allows beyond the event loops wait in this
+    /// way in each process; more handshakes wait for their turn. It is a thread of httpd on other
+    /// MPMs, over HTTP/2, and with `WebSocketEventDriven Off`. When the process ends at once, the
+    /// future is dropped at its `.await`, and the client gets 503.
     ///
     /// # Errors
     ///

@@ -22,7 +22,8 @@ use std::ffi::CString;
 /// in the response.
 ///
 /// [`Plugin::on_connect`](crate::Plugin::on_connect) borrows it. Texts of the request stay valid
-/// until that callback returns.
+/// until that callback returns. In the `on_connect` of an [async plugin](crate#async-plugins), that
+/// includes the time that it waits: nothing else uses the request meanwhile.
 ///
 /// The C module offers less than `mod_websocket` in Rust. If the C module loaded the plugin,
 /// [`headers`](Self::headers) and all methods from [`method`](Self::method) to

@@ -28,7 +28,8 @@ enum Outcome {
     Http,
     /// The connection became a WebSocket, which has ended or no longer needs httpd.
     Upgraded,
-    /// The connection became a WebSocket and waits until the MPM lets it go.
+    /// The connection became a WebSocket, or its plugin is going to be asked, and it waits until
+    /// the MPM lets it go.
     Suspended,
 }
 
@@ -92,13 +93,14 @@ pub(super) fn content_length(request: &Request) -> Option<&[u8]> {
     }
 }
 
-/// What the handler of `request` has to return in place of `answer`. After the 101 response httpd
-/// must send no other answer to the client, whatever happened.
+/// What the handler of `request` has to return in place of `answer`. After the 101 response, and
+/// while the connection waits to be handed over, httpd must send no other answer to the client,
+/// whatever happened.
 pub(super) fn settle(request: Request, answer: Answer) -> Answer {
-    if !request.has_left_http() {
+    let is_suspended = answer == Answer::Suspended;
+    if !is_suspended && !request.has_left_http() {
         return answer;
     }
-    let is_suspended = answer == Answer::Suspended;
     match supervision_of(request) {
         Some(supervision) => {
             supervision.outcome.set(if is_suspended {

@@ -2,6 +2,7 @@
 
 mod head;
 mod opening;
+mod postponed;
 
 use super::admission::for_now;
 use super::config::{self, Config};
@@ -52,6 +53,9 @@ fn serve(request: Request, config: &Config) -> Result<Answer, Refusal> {
         return opening.serve_stream(connection);
     }
     match reactor_for(request, config) {
+        Some(reactor) if postponed::is_possible(&opening, reactor) => {
+            postponed::postpone(&opening, reactor)
+        }
         Some(reactor) => opening.suspend(reactor),
         None => opening.block(None),
     }

@@ -70,11 +70,23 @@ pub unsafe fn leave_http(chain: impl Iterator<Item = NonNull<sys::request_rec>>)
                 (*request).eos_sent = 1;
             }
             if position > 0 {
-                let (name, none) = (NOTHING.as_ptr(), ptr::null_mut());
-                sys::ap_add_input_filter(name, none, request, connection);
-                add_sink(request);
+                add_nothing(request);
             }
         }
+    }
+}
+
+/// Adds filters to a request that read and write nothing.
+///
+/// # Safety
+///
+/// The request is live, and this is its handler's thread.
+pub(super) unsafe fn add_nothing(request: *mut sys::request_rec) {
+    // SAFETY: the caller vouches for the request; the filter is registered.
+    unsafe {
+        let connection = (*request).connection;
+        sys::ap_add_input_filter(NOTHING.as_ptr(), ptr::null_mut(), request, connection);
+        add_sink(request);
     }
 }
 

@@ -123,6 +123,17 @@ impl Socket {
         Drained::More
     }
 
+    /// Whether the peer has closed its side, or the connection is lost, and nothing is left to be
+    /// received.
+    #[must_use]
+    pub fn is_at_end(&self) -> bool {
+        let flags = RecvFlags::DONTWAIT | RecvFlags::PEEK;
+        match rustix::net::recv(self, &mut [0; 1][..], flags) {
+            Ok((_, length)) => length == 0,
+            Err(error) => !matches!(error, Errno::AGAIN | Errno::INTR),
+        }
+    }
+
     /// Ends the connection in one direction or both, for all descriptors of the socket.
     pub fn shut_down(&self, direction: Shutdown) {
         // It fails only when the connection is gone already.
@@ -205,6 +216,17 @@ mod tests {
         assert_eq!(socket.drain(&mut [0]), Drained::Empty);
         drop(theirs);
         assert_eq!(socket.drain(&mut [0]), Drained::Closed);
+    }
+
+    #[test]
+    fn the_end_is_found_behind_what_has_come() {
+        let (socket, mut theirs) = pair();
+        assert!(!socket.is_at_end());
+        theirs.write_all(b"x").unwrap();
+        drop(theirs);
+        assert!(!socket.is_at_end(), "there is something to read");
+        assert_eq!(socket.receive(&mut [0; 8][..]), Ok(1));
+        assert!(socket.is_at_end());
     }
 
     #[test]

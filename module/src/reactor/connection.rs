@@ -111,14 +111,15 @@ impl Connection {
         session.output().open(transport);
         // Nothing else sets it, and this happens once.
         let _ = self.output.set(Arc::downgrade(session.output()));
-        let life = Life {
-            session: Some(session),
-            custody,
-            is_leaving: false,
-            recheck: FIRST_RECHECK,
-            linger_until: None,
-            armed: None,
-        };
+        self.begin(Life::new(Some(session), custody, false));
+    }
+
+    /// Closes a connection that has no session. If `is_leaving`, does not wait for the client.
+    pub fn close(self: &Arc<Self>, custody: Custody, is_leaving: bool) {
+        self.begin(Life::new(None, custody, is_leaving));
+    }
+
+    fn begin(self: &Arc<Self>, life: Life) {
         let token = self.home.insert(Arc::clone(self));
         self.token.store(token, Ordering::Release);
         let registered = self.home.register(&life.custody, token);
@@ -238,6 +239,17 @@ impl Fallible for Life {
 }
 
 impl Life {
+    const fn new(session: Option<Session>, custody: Custody, is_leaving: bool) -> Self {
+        Self {
+            session,
+            custody,
+            is_leaving,
+            recheck: FIRST_RECHECK,
+            linger_until: None,
+            armed: None,
+        }
+    }
+
     fn turn(&mut self, buffer: &mut [u8], now: Instant, was_long: bool) -> Outcome {
         if let Some(session) = &mut self.session {
             match session.turn(buffer, now, was_long) {

@@ -5,8 +5,10 @@ use std::time::Instant;
 
 use super::driven::Driven;
 use super::event_loop::{EventLoop, Workers};
+use super::handshakes::{Handshake, Handshakes};
 use super::pool::{self, Pool};
 use super::scratch::Scratch;
+use crate::httpd::guard::guard;
 
 /// A job for a thread of the pool.
 pub(super) enum Job<C> {
@@ -14,6 +16,8 @@ pub(super) enum Job<C> {
     Turn(Arc<C>),
     /// A loop to run, until another thread takes it over.
     Loop(Arc<EventLoop<C>>),
+    /// A handshake whose plugin may wait.
+    Handshake(Handshake, Arc<Handshakes>),
 }
 
 impl<C: Driven> pool::Job for Job<C> {
@@ -35,6 +39,12 @@ impl<C: Driven> pool::Job for Job<C> {
                     connection.note_blocked(blocked);
                 }
                 None
+            }
+            Self::Handshake(handshake, all) => {
+                let is_stopping = all.are_stopping();
+                guard("an opening handshake", (), || handshake(is_stopping));
+                let next = all.next();
+                next.map(|next| Self::Handshake(next, all))
             }
         }
     }

@@ -106,6 +106,12 @@ impl<J: Job> Pool<J> {
         (state.jobs.len() > state.idle).then(|| state.busy.clone())
     }
 
+    /// Whether there are threads beside those of the loops. Starts one if there is none.
+    pub(super) fn has_spare(self: &Arc<Self>) -> bool {
+        let mut state = self.lock();
+        state.running > self.threads.min || self.spawn(&mut state)
+    }
+
     /// How many threads there are.
     pub(super) fn running(&self) -> usize {
         self.lock().running

@@ -175,6 +175,7 @@ const THEMES: &[&[Case]] = &[
     mistakes::CASES,
     descriptors::CASES,
     rust::asynchronous::callbacks::CASES,
+    rust::asynchronous::handshakes::CASES,
     rust::asynchronous::sending::CASES,
     rust::asynchronous::leaks::CASES,
     rust::asynchronous::ends::CASES,

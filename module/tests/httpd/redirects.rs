@@ -22,6 +22,7 @@ cases! {
     "redirects: HTTP/2: each kind may lead to a WebSocket" => http2,
     "redirects: WebSocketDetach: each kind may lead to a WebSocket" => detached,
     "redirects: frames sent right after the request are the first ones" => early_frames,
+    "redirects: async plugins: each kind may lead to a WebSocket" => asynchronous,
     "redirects: mod_cache does not interfere" => cache,
     "redirects: a redirect to the name of a folder stays a redirect" => folder,
 }
@@ -130,6 +131,28 @@ fn detached(context: &Context) -> Result<()> {
             .with_context(|| format!("over TLS by way of {way}"))?;
     }
     site.expect_alive()
+}
+
+fn asynchronous(context: &Context) -> Result<()> {
+    for is_detached in [false, true] {
+        let site = Site::start_async(context, is_detached)?;
+        take(WAYS, &site, |handshake| converse(site.open(handshake)?))?;
+        for (way, path) in WAYS {
+            let client = Client::open_tls(&site, &Handshake::to(path));
+            client
+                .and_then(converse)
+                .with_context(|| format!("over TLS by way of {way}"))?;
+            let mut client = Client::connect(site.address())?;
+            let early = masked(Opcode::TEXT, "early");
+            client.send([Handshake::to(path).to_bytes(), early].concat())?;
+            ensure!(client.response()?.status == 101);
+            let echo = client.expect_text("early");
+            echo.with_context(|| format!("early, by way of {way}"))?;
+            client.close()?;
+        }
+        site.expect_alive()?;
+    }
+    Ok(())
 }
 
 fn early_frames(context: &Context) -> Result<()> {

@@ -9,6 +9,7 @@ use crate::httpd::beam::{Beam, input_of};
 use crate::httpd::conn::Conn;
 use crate::httpd::detached::Duplicate;
 use crate::httpd::memory::SharedMemory;
+use crate::httpd::parked::Parked;
 use crate::httpd::served::Served;
 use crate::httpd::socket::Socket;
 use crate::httpd::suspend::{self, Adopter};
@@ -153,6 +154,15 @@ impl Request {
     #[must_use]
     pub fn can_suspend(&self) -> bool {
         mpm::can_suspend(self.connection())
+    }
+
+    /// Has this request, and those that were redirected to it, read and write nothing until the
+    /// result is [restored](Parked::restore). For the handler's thread, which is going to
+    /// [`suspend`](Self::suspend) the connection.
+    #[must_use]
+    pub fn park(self) -> Parked {
+        // SAFETY: the requests of the chain are live, and this is their handlers' thread.
+        unsafe { Parked::new(self.chain()) }
     }
 
     /// Hands the connection to `adopter` as soon as this thread has let it go. For the handler's

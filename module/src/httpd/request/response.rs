@@ -4,6 +4,7 @@ use std::ffi::{CStr, c_int, c_void};
 use std::ptr;
 
 use super::Request;
+use crate::httpd::answer::Answer;
 use crate::httpd::pool::bytes;
 use crate::httpd::{filters, sys};
 
@@ -157,6 +158,28 @@ impl Request {
             let sent = sys::apr_table_copy((*request).pool, (*request).headers_out);
             sys::ap_send_interim_response(request, 1);
             (*request).headers_out = sent;
+        }
+    }
+
+    /// Does what httpd does when the handler has given this answer: sends the page of an error, and
+    /// the end of the response. Waits until the client has been sent all of it, for httpd's
+    /// `Timeout` at most. For the thread that has the suspended connection to itself.
+    pub fn complete(self, answer: Answer) {
+        // SAFETY: the requests are live, and this thread has their connection to itself. These are
+        // the steps of `ap_process_async_request`, and for redirected requests those of
+        // `ap_internal_redirect` before, up to the end of the outermost request.
+        unsafe {
+            sys::ap_die(answer.into_status(), self.0.as_ptr());
+            for outer in self.chain().skip(1) {
+                sys::ap_finalize_request_protocol(outer.as_ptr());
+            }
+            let connection = self.get().connection;
+            let allocator = (*connection).bucket_alloc;
+            let brigade = sys::apr_brigade_create(self.get().pool, allocator);
+            filters::append(brigade, sys::apr_bucket_flush_create(allocator));
+            // A client that is gone gets nothing.
+            let _ = sys::ap_pass_brigade((*connection).output_filters, brigade);
+            sys::apr_brigade_destroy(brigade);
         }
     }
 

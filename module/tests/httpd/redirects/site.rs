@@ -77,6 +77,15 @@ impl Site {
         Self::start_for(context, &socket, &[], &detour)
     }
 
+    /// With an async plugin, and with `WebSocketDetach` if `is_detached`.
+    pub(super) fn start_async(context: &Context, is_detached: bool) -> Result<Self> {
+        let plugins = context.plugins();
+        let socket = plugins.handler_with("rust/test_plugins", "waiter_init");
+        let detach = if is_detached { "On" } else { "Off" };
+        let socket = format!("{socket}\nWebSocketDetach {detach}");
+        Self::start_for(context, &socket, &[], "")
+    }
+
     fn start_for(
         context: &Context,
         socket: &str,

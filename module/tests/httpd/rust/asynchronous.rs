@@ -3,6 +3,7 @@
 mod backend;
 pub(crate) mod callbacks;
 pub(crate) mod ends;
+pub(crate) mod handshakes;
 pub(crate) mod leaks;
 pub(crate) mod runtime;
 pub(crate) mod sending;

@@ -7,7 +7,7 @@ use xtask::server_root::{Mpm, ServerRoot, Sizing};
 use xtask::soak::Footprint;
 
 use super::backend::Backend;
-use super::runtime_threads;
+use super::{expect_gone, runtime_threads};
 use crate::rust::{location, open};
 use crate::support::http2::Http2;
 use crate::support::server::ensure_healthy;
@@ -16,6 +16,7 @@ use crate::support::{Client, Context, Driver, Handshake, cases};
 
 cases! {
     "async plugins: a thousand connections leave nothing" => nothing_left,
+    "async plugins: a thousand handshakes that wait leave nothing" => handshakes,
     "async plugins: connections over TLS and detached ones leave nothing" => nothing_left_elsewhere,
     "async plugins: a thousand connections over HTTP/2 leave nothing" => nothing_left_http2,
 }
@@ -114,6 +115,50 @@ fn nothing_left(context: &Context) -> Result<()> {
             client.close()
         },
     )
+}
+
+fn handshakes(context: &Context) -> Result<()> {
+    if context.driver != Driver::Event {
+        return Ok(());
+    }
+    let locations = [
+        location(context, "/waiter", "waiter", ""),
+        location(context, "/detached", "waiter", "WebSocketDetach On"),
+    ];
+    let httpd = one_child(context, &locations.concat())?
+        .tls_port(free_port()?)
+        .start()?;
+    let backend = Backend::new()?;
+    let port = backend.port()?;
+    ensure_flat(&httpd, 1000, Allowance::memory(ALLOWANCE_KIB), |number| {
+        let path = ["/waiter", "/detached"][number as usize % 2];
+        let handshake = Handshake::to(&format!("{path}?ask={port}"));
+        let mut client = if number % 4 == 0 {
+            any(Client::connect_tls(&httpd)?)
+        } else {
+            any(Client::connect(httpd.address())?)
+        };
+        client.send(handshake.to_bytes())?;
+        let question = backend.question()?;
+        let (answer, status) = match number / 4 % 4 {
+            0 => {
+                drop(client);
+                question.answer("yes")?;
+                return expect_gone(&backend, 1006);
+            }
+            1 => ("yes", 101),
+            2 => ("busy", 420),
+            _ => ("error", 500),
+        };
+        question.answer(answer)?;
+        let response = client.response()?;
+        ensure!(response.status == status, "{response:?}");
+        if status == 101 {
+            client.close()?;
+            expect_gone(&backend, 1000)?;
+        }
+        Ok(())
+    })
 }
 
 fn nothing_left_elsewhere(context: &Context) -> Result<()> {

@@ -27,7 +27,8 @@ use websocket_plugin::{
 ///   of the runtime, and `late TOPIC` makes it wait and then publish.
 ///
 /// The query `ask=PORT` makes it ask there whether a client may connect, and tell it when the
-/// client has gone. `greet=COUNT` makes `on_connect` send so many messages of 64 KiB.
+/// client has gone. The answer is `yes`, `no`, or `busy`, `error` or `panic`, of which the client is
+/// told 420, or 500. `greet=COUNT` makes `on_connect` send so many messages of 64 KiB.
 #[derive(Default)]
 struct Waiter;
 
@@ -59,10 +60,16 @@ impl AsyncPlugin for Waiter {
         let mut port = None;
         if let Some(asked) = handshake.query_value("ask") {
             let asked = asked.parse()?;
-            if ask(asked, "may it connect?").await? != "yes" {
-                return Err(Rejection::FORBIDDEN);
+            match &*ask(asked, "may it connect?").await? {
+                "yes" => port = Some(asked),
+                "panic" => panic!("it has waited"),
+                "error" => return Err("there is no answer".into()),
+                "busy" => {
+                    let busy = Rejection::new(420).with_header("X-Why", "busy")?;
+                    return Err(busy.with_body("it is busy"));
+                }
+                _ => return Err(Rejection::FORBIDDEN),
             }
-            port = Some(asked);
         }
         if let Some(count) = handshake.query_value("greet") {
             let sender = handshake.sender();
