@@ -127,8 +127,8 @@
 //!
 //! A plugin that waits for a database or another server is easier to write with `async`: with the
 //! feature `tokio` it implements [`AsyncPlugin`] instead of [`Plugin`], and its callbacks are
-//! `async fn`. While one waits, it holds no thread, and the messages that follow wait for it, in
-//! order. When the client closes the connection, what it has sent before is still handled, for up
+//! `async fn`. While one waits (other than `on_connect`), it holds no thread, and the messages that
+//! follow wait for it, in order. When the client closes the connection, what it has sent before is still handled, for up
 //! to five seconds; if the connection is lost, the callback is cancelled. [`AsyncPlugin`] has an
 //! example, and says what runs where. What each callback may do:
 //!
@@ -138,7 +138,7 @@
 //! | `on_connect` | the MPM's, which has read the request | yes, it holds that thread |
 //! | `on_message`, `on_part`, `on_event`, `on_drain`, `on_disconnect` | an event loop's, or the MPM's | yes, others go on |
 //! | `on_tick` | one of its own for each instance of the plugin | yes, the next tick waits |
-//! | async `on_connect` | the MPM's, also while it waits | it may `.await`, and holds that thread |
+//! | async `on_connect` | one of the module's pool on the event MPM, otherwise the MPM's or mod_http2's, also while it waits | it may `.await`, and holds that thread |
 //! | async `on_tick` | that of the ticks, also while it waits | yes, the next tick waits |
 //! | other async callbacks | as above until they wait, then the runtime's | no |
 //!
