@@ -54,6 +54,8 @@ pub(crate) struct Setup<'a> {
     pub(crate) detached: bool,
     /// Whether only our module runs, with the usual number of threads and with few.
     pub(crate) neighbours: bool,
+    /// Whether our module runs with an async plugin too.
+    pub(crate) asynchronous: bool,
     /// Whether the servers send every message to all.
     pub(crate) fanout: bool,
     /// Besides, whether our module runs with so many event loops on as many cores too.
@@ -100,6 +102,12 @@ struct Program {
     /// Whether it can compress; those that can are of interest only then.
     compresses: bool,
 }
+
+/// The plugins that only the benchmark has: `fanout.c`, and a package in Rust.
+const PLUGINS: &str = "module/benches/plugins";
+
+const RUST_PLUGIN: &str = "Rust plugin";
+const ASYNC_PLUGIN: &str = "async plugin";
 
 const PEERS: [Program; 6] = [
     Program {
@@ -204,7 +212,7 @@ impl Field {
         Ok(field)
     }
 
-    /// Our module with an echo in C, one in Rust, and that detached.
+    /// Our module with an echo in C, one in Rust, that detached, and an async one.
     fn start_ours(
         &mut self,
         setup: &Setup<'_>,
@@ -240,12 +248,24 @@ impl Field {
             return Ok(());
         };
         let echo = Served {
-            name: "Rust plugin",
+            name: RUST_PLUGIN,
             folder: "httpd-rust",
             plugin,
             ..echo
         };
         self.start_httpd(setup, &echo)?;
+        if setup.asynchronous {
+            let plugins = Path::new(PLUGINS);
+            let plugin = &setup.workspace.build_library(plugins, Profile::Release)?;
+            let echo = Served {
+                name: ASYNC_PLUGIN,
+                folder: "httpd-async",
+                plugin,
+                init: "async_echo_init",
+                ..echo
+            };
+            self.start_httpd(setup, &echo)?;
+        }
         if setup.detached {
             let echo = Served {
                 name: "Rust plugin, detached",

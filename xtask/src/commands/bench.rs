@@ -102,6 +102,7 @@ pub(super) fn bench(options: &Options) -> Result<()> {
         tls: options.tls,
         detached: options.idle.is_some() && options.mpm == Mpm::Event && !options.tls,
         neighbours: options.neighbours,
+        asynchronous: options.idle.is_none() && !options.compression,
         fanout: options.fanout,
         loops: options.loops,
         compression: options.compression,

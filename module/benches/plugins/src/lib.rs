@@ -1,7 +1,8 @@
-//! The Rust plugins of `cargo xtask bench --fanout`: every message goes to all connections, the
-//! sender's included. They do what `fanout.c` beside them does.
+//! The Rust plugins of `cargo xtask bench`: an async echo, and those of `--fanout`, where every
+//! message goes to all connections, the sender's included, as with `fanout.c` beside them.
 #![forbid(unsafe_code)]
 
+mod asynchronous;
 mod callback;
 mod members;
 mod thread;

@@ -6,11 +6,8 @@ use anyhow::Result;
 use xtask::c_plugin;
 use xtask::workspace::Profile;
 
-use super::{Against, Field, Program, Served, Setup};
+use super::{Against, Field, PLUGINS, Program, RUST_PLUGIN, Served, Setup};
 use crate::bench::fanout::FLOOR;
-
-/// The folder of their plugins: `fanout.c`, and a package in Rust.
-pub(super) const PLUGINS: &str = "module/benches/plugins";
 
 const FLOOR_PROGRAM: Program = Program {
     name: FLOOR,
@@ -54,7 +51,7 @@ impl Field {
         };
         for (name, plugin, init) in [
             (C_CALLBACK, &in_c, IN_CALLBACK),
-            ("Rust plugin", &in_rust, IN_CALLBACK),
+            (RUST_PLUGIN, &in_rust, IN_CALLBACK),
             (C_THREAD, &in_c, IN_THREAD),
             ("Rust thread", &in_rust, IN_THREAD),
         ] {

@@ -7,7 +7,7 @@ use anyhow::{Context as _, Result};
 use xtask::broker::{Broker, Kind};
 use xtask::workspace::Profile;
 
-use super::fanout::PLUGINS;
+use super::PLUGINS;
 use super::{Contender, Field, Served, Setup};
 
 /// Everybody takes one topic.
