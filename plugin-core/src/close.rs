@@ -139,7 +139,8 @@ fn is_gone(error: &(dyn Error + 'static)) -> bool {
 /// The argument of [`Sender::close`](crate::Sender::close): a [`Close`] or a [`CloseCode`].
 #[diagnostic::on_unimplemented(
     message = "a connection is closed with a `Close` or a `CloseCode`",
-    note = "for example `Close::new(CloseCode::NORMAL, \"goodbye\")`"
+    note = "for example `Close::new(CloseCode::NORMAL, \"goodbye\")`",
+    note = "1000 is `CloseCode::NORMAL`; a code of your own is `const FULL: CloseCode = CloseCode::new(4000).unwrap()`"
 )]
 pub trait IntoClose: sealed::Sealed {
     /// The close frame.

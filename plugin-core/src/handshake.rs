@@ -14,6 +14,7 @@ use crate::abi::{
 };
 use crate::header::{self, InvalidHeader};
 use crate::{Sender, Subscribed, Subscription, TopicError, Topics};
+use cookie::Cookie;
 use facts::bytes;
 use std::borrow::Cow;
 use std::ffi::CString;
@@ -122,9 +123,8 @@ impl<'h> Handshake<'h> {
     /// are several of this name, the first, which has the longest path.
     #[must_use]
     pub fn cookie(&self, name: &str) -> Option<&'h str> {
-        let pairs = self.header("Cookie")?.split(';');
-        let mut pairs = pairs.filter_map(|pair| pair.trim().split_once('='));
-        pairs.find_map(|(known, value)| (known == name).then_some(value))
+        let mut cookies = Cookie::split_parse(self.header("Cookie")?).flatten();
+        cookies.find(|cookie| cookie.name() == name)?.value_raw()
     }
 
     /// The user that httpd has authenticated, with whatever `AuthType` configures.
