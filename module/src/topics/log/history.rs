@@ -25,6 +25,10 @@ const MOST_REMOVED: usize = 8;
 /// So many histories are forgotten at a time, if they take too much memory.
 const MOST_EVICTED: usize = 16;
 
+/// A key of `imports` that no broker has. It is there if this host has counted messages of a topic
+/// whose history was evicted.
+const COUNTED_HERE: &[u8] = b"counted here";
+
 /// From where on messages of a history are wanted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::topics) enum Since {
@@ -88,7 +92,7 @@ impl Log {
                 self.forget(txn, &key)?;
                 State::in_place_of(other, message.position)
             }
-            None => State::before(message.position),
+            None => self.first_state(txn, message.position)?,
         };
         state.newest = message.position.map_or(state.newest + 1, |it| it.offset);
         state.count += 1;
@@ -201,10 +205,48 @@ impl Log {
                 victims.push(TopicKey::of(key));
             }
         }
+        self.evict_these(txn, &victims)
+    }
+
+    /// Forgets the histories of some topics for want of memory.
+    pub(super) fn evict_these(
+        &self,
+        txn: &mut RwTxn<'_>,
+        victims: &[TopicKey],
+    ) -> Result<(), LogError> {
         for key in victims {
-            self.forget(txn, &key)?;
+            self.note_loss(txn, key)?;
+            self.forget(txn, key)?;
         }
         Ok(())
+    }
+
+    /// If the broker has not counted a topic all the time whose history is evicted, notes that there
+    /// is such a topic.
+    fn note_loss(&self, txn: &mut RwTxn<'_>, key: &TopicKey) -> Result<(), LogError> {
+        let state = self.topics.get(txn, key.topic())?.and_then(State::read);
+        let is_of_broker =
+            state.is_none_or(|state| epoch::is_of_broker(state.epoch) && state.least == 0);
+        if !is_of_broker && self.imports.get(txn, COUNTED_HERE)?.is_none() {
+            self.imports.put(txn, COUNTED_HERE, &[])?;
+        }
+        Ok(())
+    }
+
+    /// The state of a topic of which nothing is known.
+    fn first_state(
+        &self,
+        txn: &RoTxn<'_, AnyTls>,
+        position: Option<Position>,
+    ) -> Result<State, LogError> {
+        let state = State::before(position);
+        // It may be the topic whose history was evicted.
+        let is_doubtful = position.is_some() && self.imports.get(txn, COUNTED_HERE)?.is_some();
+        Ok(if is_doubtful {
+            state.after_others()
+        } else {
+            state
+        })
     }
 
     /// What is kept of a topic.

@@ -33,10 +33,18 @@ impl State {
     /// epoch from before says nothing of what the other one had.
     pub(super) fn in_place_of(other: Self, first: Option<Position>) -> Self {
         let begun = Self::before(first);
-        let is_other = other.epoch != begun.epoch;
+        if other.epoch == begun.epoch {
+            begun
+        } else {
+            begun.after_others()
+        }
+    }
+
+    /// The same where somebody else may have counted messages before.
+    pub(super) fn after_others(self) -> Self {
         Self {
-            least: if is_other { begun.oldest } else { 0 },
-            ..begun
+            least: self.oldest,
+            ..self
         }
     }
 

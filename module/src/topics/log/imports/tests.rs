@@ -1,5 +1,6 @@
 use super::{Backlog, Counted, Imported, Mark, Source, SourceId};
 use crate::topics::SpaceId;
+use crate::topics::log::keys::TopicKey;
 use crate::topics::log::{Log, Since, Wanted};
 use crate::topics::message::{Kind, Message};
 use crate::topics::rules::Keep;
@@ -298,6 +299,24 @@ fn when_the_broker_is_back_a_place_from_before_is_a_gap_if_this_host_has_publish
         assert_eq!(since(&log, Since::Beginning), (true, vec![3, 4]));
         assert_eq!(since(&log, Since::Position(position(3))), (true, vec![4]));
         assert_eq!(since(&log, Since::Position(position(4))), (true, vec![]));
+    }
+}
+
+#[test]
+fn when_the_broker_is_back_a_place_from_before_is_a_gap_even_if_the_host_s_history_was_evicted() {
+    for has_published in [false, true] {
+        let (_directory, log) = log();
+        assert!(import(&log, (&Mark::default(), &mark(2)), &[1, 2], false));
+        if has_published {
+            publish_here(&log);
+        }
+        let mut txn = log.environment.write_txn().unwrap();
+        let t = TopicKey::new(SpaceId::named(b"test"), "t");
+        log.evict_these(&mut txn, &[t]).unwrap();
+        txn.commit().unwrap();
+        assert!(import(&log, (&mark(2), &mark(3)), &[3], false));
+        let is_complete = since(&log, Since::Position(position(2))).0;
+        assert_eq!(is_complete, !has_published);
     }
 }
 
