@@ -81,8 +81,9 @@ use std::future::{Future, ready};
 /// it had sent before are still handled, for up to five seconds. Their callbacks can send nothing
 /// any more: they get [`SendError::Closed`](crate::SendError::Closed), and if they return that, the
 /// next message comes all the same. Any other error ends it. In a process, 256 connections of the
-/// plugin may have such messages, with 16 MiB together (or a single one with more); beyond that the
-/// oldest are treated as if their time were over, and a line in the error log says so.
+/// plugin may have such messages, with 16 MiB together (or a single one with more). Beyond 256 the
+/// oldest are treated as if their time were over, beyond 16 MiB those with the most bytes. A line
+/// in the error log says so.
 ///
 /// In all other cases, and when the five seconds are over, the callback that waits is cancelled:
 /// Rust drops the future at the `.await` where it is. Messages in the mailbox are dropped, too, and

@@ -15,7 +15,8 @@ pub struct Ticks {
 impl Ticks {
     /// In one process of httpd at a time. When that one ends, however it does, another goes on: at
     /// the next tick, or up to 100 milliseconds later if the interval is shorter. After a graceful
-    /// restart one of the new processes goes on.
+    /// restart one of the new processes goes on. There are no ticks from the moment at which httpd
+    /// begins to read its configuration again.
     ///
     /// The interval is at least a millisecond. Instances of the plugin with different options tick
     /// each for itself.
