@@ -300,12 +300,15 @@ unsafe extern "C" fn child_init(pool: *mut sys::apr_pool_t, _server: *mut sys::s
             let has_ended = Reactor::stop(deadline.for_loops(Instant::now()));
             let have_ticks_ended = plugin::stop_ticks(deadline.for_ticks(Instant::now()));
             // Their last callbacks may still publish.
-            plugin::end_threads(deadline.for_plugins(Instant::now()));
-            topics_of_child::stop();
+            let have_threads_ended = plugin::end_threads(deadline.for_plugins(Instant::now()));
+            topics_of_child::stop(deadline.for_topics(Instant::now()));
             flusher::stop();
             shutdown::finish();
             if !has_ended || !have_ticks_ended {
                 shutdown::leave();
+            }
+            if !have_threads_ended {
+                shutdown::leave_threads();
             }
         });
     });

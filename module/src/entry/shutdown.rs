@@ -15,7 +15,7 @@ mod watch;
 
 pub(super) use deadline::Deadline;
 pub(super) use draining::leave;
-pub(super) use ender::{end_from_handler, end_now, prepare, prepare_for};
+pub(super) use ender::{end_from_handler, end_now, leave_threads, prepare, prepare_for};
 
 use std::ffi::{c_char, c_int};
 use std::io;

@@ -29,6 +29,7 @@ mod standing;
 
 use std::sync::{Arc, Mutex};
 use std::thread::{Builder, JoinHandle};
+use std::time::Duration;
 
 use super::hub::Hub;
 use super::lock::lock;
@@ -82,8 +83,8 @@ pub(super) fn start(
 }
 
 /// Ends the thread and waits for it. What was published is sent before, if the broker answers.
-pub(super) fn stop(outbox: &Outbox) {
-    outbox.stop();
+pub(super) fn stop(outbox: &Outbox, patience: Duration) {
+    outbox.stop(patience);
     let thread = lock(&THREAD).take();
     if let Some(thread) = thread {
         // It only fails if the thread panicked, and then it has ended too.

@@ -51,15 +51,16 @@ pub fn configure(settings: Settings) {
     *lock(&SETTINGS) = Some(settings);
 }
 
-/// Ends what goes on for topics, and waits for that. The child ends.
-pub fn stop() {
+/// Ends what goes on for topics, and waits for that. The child ends. A broker gets so much time to
+/// take what was published.
+pub fn stop(patience: Duration) {
     // Whoever makes it has finished, and nobody makes it any more.
     let making = lock(&MAKING);
     *lock(&SETTINGS) = None;
     drop(making);
     if let Some(hub) = HUB.get() {
         if let Some(outbox) = &hub.outbox {
-            broker::stop(outbox);
+            broker::stop(outbox, patience);
         }
         hub.waiter.stop(hub.commons);
     }

@@ -6,6 +6,7 @@
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
 
 use tokio::sync::Notify;
 
@@ -76,7 +77,8 @@ struct Waiting {
     bytes: usize,
     /// The broker has not answered lately. Before the first attempt to connect it has not failed.
     is_cut: bool,
-    is_stopping: bool,
+    /// The child ends, and sends what is left until then.
+    stopping_until: Option<Instant>,
 }
 
 impl Outbox {
@@ -99,7 +101,7 @@ impl Outbox {
             return Err(Refusal::TooLong);
         }
         let mut waiting = self.lock();
-        if waiting.is_cut || waiting.is_stopping {
+        if waiting.is_cut || waiting.stopping_until.is_some() {
             return Err(Refusal::Cut);
         }
         let is_full = waiting.messages.len() >= MOST_MESSAGES
@@ -148,15 +150,20 @@ impl Outbox {
         std::mem::replace(&mut waiting.is_cut, is_cut) != is_cut
     }
 
-    /// Takes no more messages, and has the broker's thread end.
-    pub(super) fn stop(&self) {
-        self.lock().is_stopping = true;
+    /// Takes no more messages, and has the broker's thread end when all is sent, or after so long.
+    pub(super) fn stop(&self, patience: Duration) {
+        self.lock().stopping_until = Some(Instant::now() + patience);
         self.news.notify_one();
         self.stopping.notify_one();
     }
 
     pub(super) fn is_stopping(&self) -> bool {
-        self.lock().is_stopping
+        self.stopping_until().is_some()
+    }
+
+    /// Until when what is left is sent, if the child ends.
+    pub(super) fn stopping_until(&self) -> Option<Instant> {
+        self.lock().stopping_until
     }
 
     pub(super) fn is_cut(&self) -> bool {
@@ -176,6 +183,8 @@ impl Sending {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::{MOST_MESSAGES, Outbox, Partition, Refusal, Sending};
 
     fn sending(length: usize) -> Sending {
@@ -228,7 +237,7 @@ mod tests {
         assert_eq!(outbox.put(sending(1)), Err(Refusal::Cut));
         assert!(outbox.set_cut(false));
         outbox.put(sending(1)).unwrap();
-        outbox.stop();
+        outbox.stop(Duration::ZERO);
         assert_eq!(outbox.put(sending(1)), Err(Refusal::Cut));
         assert_eq!(outbox.take(9, 9).len(), 1);
     }

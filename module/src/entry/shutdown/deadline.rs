@@ -2,17 +2,23 @@
 //!
 //! httpd kills a child nine seconds after it has told it to end at once (mpm_unix.c,
 //! `ap_reclaim_child_processes`). Until then the MPM waits for its own threads, then the loops end,
-//! then the ticks, and last the threads of plugins. Each of them has a limit of its own, and all of
-//! them have this time together.
+//! then the ticks, then the threads of plugins, and last the topics send what was published. Each of
+//! them has a limit of its own, and all of them have this time together.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use super::ender::{PATIENCE as PLUGINS, TICKS};
 
-/// How long the end may take in all, from the moment at which the child was told. The rest until
-/// httpd kills it is for what needs no limit: topics, and the flusher.
+/// How long the end may take before the topics' turn, from the moment at which the child was told.
 const TOTAL: Duration = Duration::from_secs(8);
+
+/// How much later the topics have to have ended. The rest until httpd kills the child is for what
+/// needs no limit.
+const LAST: Duration = Duration::from_millis(700);
+
+/// How long topics may take. A broker that answers takes less.
+const TOPICS: Duration = Duration::from_secs(2);
 
 /// When httpd tells a child a second time that has not ended, by SIGTERM. A child that is ending
 /// gracefully notices only that.
@@ -73,6 +79,12 @@ impl Deadline {
         self.left(now).clamp(LEAST, PLUGINS)
     }
 
+    /// How long topics may take.
+    pub(in crate::entry) fn for_topics(self, now: Instant) -> Duration {
+        let left = (self.0 + LAST).saturating_duration_since(now);
+        left.clamp(LEAST, TOPICS)
+    }
+
     fn left(self, now: Instant) -> Duration {
         self.0.saturating_duration_since(now)
     }
@@ -80,7 +92,7 @@ impl Deadline {
 
 #[cfg(test)]
 mod tests {
-    use super::{Deadline, Duration, Instant, LEAST, PLUGINS, TICKS, TOTAL};
+    use super::{Deadline, Duration, Instant, LAST, LEAST, PLUGINS, TICKS, TOPICS, TOTAL};
 
     #[test]
     fn what_comes_first_leaves_time_for_the_rest() {
@@ -101,5 +113,8 @@ mod tests {
         let none = Duration::ZERO;
         assert_eq!(after(7), (none, LEAST, Duration::from_secs(1)));
         assert_eq!(after(100), (none, LEAST, LEAST));
+        let topics = |seconds| deadline.for_topics(told + Duration::from_secs(seconds));
+        assert_eq!((topics(0), topics(6)), (TOPICS, TOPICS));
+        assert_eq!((topics(8), topics(100)), (LAST, LEAST));
     }
 }

@@ -11,7 +11,7 @@ use std::os::unix::net::UnixStream;
 use std::process;
 use std::sync::OnceLock;
 use std::thread::Builder;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crate::httpd::guard::guard;
 use crate::httpd::log::{Level, log_server};
@@ -27,8 +27,12 @@ pub(super) const PATIENCE: Duration = Duration::from_secs(2);
 /// How long ticks may take to end.
 pub(super) const TICKS: Duration = Duration::from_millis(500);
 
-/// How much longer than the plugins the handler waits. Ticks take half of it at most.
-const SLACK: Duration = Duration::from_secs(1);
+/// How much longer than the plugins the handler waits: for ticks, and for topics, which send what
+/// the last callbacks have published.
+const SLACK: Duration = Duration::from_secs(2);
+
+/// What of it is for the rest.
+const MARGIN: Duration = Duration::from_millis(250);
 
 /// What the thread answers when no thread is left that runs a plugin's code.
 const ENDED: u8 = 1;
@@ -81,16 +85,17 @@ fn serve(mut stream: UnixStream) {
     if stream.read_exact(&mut word).is_err() {
         return;
     }
+    let began = Instant::now();
     let has_ended = guard("the end of plugins' threads", false, || {
         // A tick may use what the threads of an async plugin serve, so ticks end first.
         let have_ticks_ended = plugin::stop_ticks(TICKS);
         let has_ended = plugin::end_threads(PATIENCE) && have_ticks_ended;
         if !has_ended {
-            let text = "a thread of a plugin does not end; the process ends without it";
-            log_server(Level::Warning, text);
+            log_threads();
         }
         // Their threads also write to the connection.
-        topics::stop();
+        let left = (PATIENCE + SLACK).saturating_sub(began.elapsed() + MARGIN);
+        topics::stop(left);
         flusher::stop();
         has_ended
     });
@@ -108,6 +113,17 @@ pub(in crate::entry) fn end_from_handler() {
     if ask(&ender.stream) != Some(ENDED) {
         end_now();
     }
+}
+
+/// Ends the process although threads of plugins are left.
+pub(in crate::entry) fn leave_threads() -> ! {
+    log_threads();
+    end_now()
+}
+
+fn log_threads() {
+    let text = "a thread of a plugin does not end; the process ends without it";
+    log_server(Level::Warning, text);
 }
 
 /// Ends the process without freeing what its threads may use. A signal handler may call it.

@@ -25,9 +25,6 @@ const PING_INTERVAL: Duration = Duration::from_secs(2);
 /// How often a child looks whether another one of its host listens to the broker.
 const LOOK_INTERVAL: Duration = Duration::from_millis(20);
 
-/// How long a child that ends goes on sending.
-const LAST: Duration = Duration::from_secs(2);
-
 pub(super) struct Sender<'s> {
     log: &'s Log,
     outbox: &'s Outbox,
@@ -65,11 +62,14 @@ impl<'s> Sender<'s> {
 
     /// Waits until the child ends and what it has published may have been sent.
     async fn wait_for_stop(&self) {
-        while !self.outbox.is_stopping() {
-            self.outbox.stopping.notified().await;
-        }
+        let until = loop {
+            match self.outbox.stopping_until() {
+                Some(until) => break until,
+                None => self.outbox.stopping.notified().await,
+            }
+        };
         if !self.outbox.is_cut() {
-            tokio::time::sleep(LAST).await;
+            tokio::time::sleep_until(until.into()).await;
         }
     }
 

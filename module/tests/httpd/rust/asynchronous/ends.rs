@@ -108,7 +108,7 @@ fn never(context: &Context) -> Result<()> {
             "never",
             "[Waiter] the callbacks of 1 connections have not completed",
         ),
-        ("block", "[Waiter] 1 threads of the runtime are blocked"),
+        ("block", "a thread of a plugin does not end"),
     ] {
         let httpd = start(context)?;
         let mut client = open(&httpd, "/waiter")?;

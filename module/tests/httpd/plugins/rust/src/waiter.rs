@@ -23,8 +23,8 @@ use websocket_plugin::{
 /// * `fill` sends until the queue is full, and `drained` when there is room again.
 /// * `storm` has a task send without end.
 /// * `lose` begins a message that never ends, and sends others for as long as it may.
-/// * `never` comes back, and makes `on_disconnect` wait for ever; `block` makes it block a thread
-///   of the runtime, and `late TOPIC` makes it wait and then publish.
+/// * `never` comes back, and makes `on_disconnect` wait for ever; `block` makes it keep a thread of
+///   the runtime for ever, which publishes; `late TOPIC` makes it wait and then publish.
 ///
 /// The query `ask=PORT` makes it ask there whether a client may connect, and tell it when the
 /// client has gone. The answer is `yes`, `no`, or `busy`, `error` or `panic`, of which the client is
@@ -173,7 +173,11 @@ impl AsyncPlugin for Waiter {
             End::Blocks => {
                 // From here on it is on a thread of the runtime.
                 tokio::time::sleep(Duration::from_millis(1)).await;
-                sleep(Duration::from_secs(3600));
+                loop {
+                    // When the process ends, nothing is left to publish with.
+                    let _ = client.topics.publish("blocked", "hello");
+                    sleep(Duration::from_millis(1));
+                }
             }
         }
         if let Some(port) = client.port {
