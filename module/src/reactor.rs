@@ -168,8 +168,8 @@ impl Reactor {
             self.submit(handshake);
         }
         // Loops end with their last connection, and handshakes bring connections.
-        self.handshakes
-            .wait(limit.unwrap_or_default().min(STOP_LIMIT));
+        let limit_of_handshakes = limit.unwrap_or_default().min(STOP_LIMIT);
+        let are_answered = self.handshakes.wait(limit_of_handshakes);
         self.is_stopping.store(true, Ordering::SeqCst);
         for event_loop in &self.loops {
             event_loop.interrupt();
@@ -179,7 +179,7 @@ impl Reactor {
             None => self.pool.stop(None),
         };
         self.monitor.stop();
-        has_ended
+        has_ended && are_answered
     }
 
     fn end_pool(&self, began: Instant, limit: Duration) -> bool {
@@ -210,6 +210,14 @@ impl Reactor {
     #[must_use]
     pub fn takes_handshakes(&self) -> bool {
         self.handshakes.are_possible() && self.pool.has_spare()
+    }
+
+    /// Whether any handshake of this process waits for its answer.
+    #[must_use]
+    pub fn has_handshakes() -> bool {
+        REACTOR
+            .get()
+            .is_some_and(|reactor| !reactor.handshakes.are_none())
     }
 
     /// Has a thread of the pool answer a handshake, at once or when others have been answered.

@@ -110,6 +110,7 @@ fn drain() {
         let text = format!("the WebSockets of this process end with it, now: {error}");
         log_server(Level::Warning, &text);
         registry::shut_down(code());
+        plugin::end_handshakes();
     }
 }
 

@@ -77,12 +77,19 @@ impl Handshakes {
         mem::take(&mut state.waiting)
     }
 
-    /// Waits until none has a thread, for so long at most.
-    pub(super) fn wait(&self, limit: Duration) {
+    /// Waits until none has a thread, for so long at most. Returns whether that is so: a connection
+    /// that a later one brings finds no loop any more.
+    pub(super) fn wait(&self, limit: Duration) -> bool {
         let state = self.state();
         let has_some = |state: &mut State| state.running > 0;
-        // Whether they have ended shows when the threads of the pool are waited for.
-        drop(self.ended.wait_timeout_while(state, limit, has_some));
+        let waited = self.ended.wait_timeout_while(state, limit, has_some);
+        let (state, _) = waited.unwrap_or_else(PoisonError::into_inner);
+        state.running == 0
+    }
+
+    /// Whether none waits or has a thread. None waits while no other has one.
+    pub(super) fn are_none(&self) -> bool {
+        self.state().running == 0
     }
 
     pub(super) fn are_stopping(&self) -> bool {
@@ -96,7 +103,7 @@ impl Handshakes {
 
 #[cfg(test)]
 mod tests {
-    use super::{Handshake, Handshakes};
+    use super::{Duration, Handshake, Handshakes};
     use crate::reactor::Threads;
 
     fn handshake() -> Handshake {
@@ -134,7 +141,9 @@ mod tests {
         assert!(handshakes.are_stopping());
         assert!(handshakes.begin(handshake()).is_some());
         for _ in 0..3 {
+            assert!(!handshakes.wait(Duration::ZERO) && !handshakes.are_none());
             assert!(handshakes.next().is_none());
         }
+        assert!(handshakes.wait(Duration::ZERO) && handshakes.are_none());
     }
 }

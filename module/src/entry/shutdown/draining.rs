@@ -18,6 +18,8 @@ use super::watch::{Over, Watch};
 use crate::entry::config;
 use crate::httpd::log::{Level, log_server};
 use crate::httpd::{generation, mpm, slots};
+use crate::plugin;
+use crate::reactor::Reactor;
 use crate::registry::{self, Left};
 
 /// How often the thread checks the state of httpd.
@@ -138,6 +140,7 @@ impl Drain {
             self.is_hard = true;
             deadline::begin();
             registry::shut_down(code_at_once());
+            plugin::end_handshakes();
         }
     }
 
@@ -163,10 +166,15 @@ impl Drain {
         self.left = Some((left, since));
         match left {
             Left::Told if since.elapsed() >= POLITENESS => registry::hurry_told(code()),
-            Left::Leaving(_) if since.elapsed() >= PATIENCE && mpm::is_child_idle() => leave(),
+            Left::Leaving(_) if since.elapsed() >= PATIENCE && is_all_idle() => leave(),
             _ => {}
         }
     }
+}
+
+/// Whether no thread serves a request, or waits for the answer to a handshake.
+fn is_all_idle() -> bool {
+    mpm::is_child_idle() && !Reactor::has_handshakes()
 }
 
 fn hurry() {
