@@ -14,6 +14,7 @@ pub mod bottom;
 pub mod brigades;
 pub mod commons;
 pub mod conn;
+mod current_thread;
 pub mod descriptors;
 pub mod detached;
 pub mod environment;

@@ -53,7 +53,7 @@ pub(super) fn admit(request: &Request, config: &Config, holder: Holder) -> Resul
 
 /// What a WebSocket takes of the MPM's capacity. WebSockets over HTTP/2 have limits of their own
 /// (`http2.rs`).
-fn burden(holder: Holder) -> Burden {
+pub(super) fn burden(holder: Holder) -> Burden {
     match holder {
         Holder::Loop => Burden::Connection,
         Holder::Mpm => Burden::Thread,

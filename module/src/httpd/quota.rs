@@ -261,6 +261,18 @@ impl Place {
         }
     }
 
+    /// Counts the WebSocket as this burden from now on.
+    #[must_use]
+    pub fn with_burden(mut self, burden: Burden) -> Self {
+        if let Some(slot) = OWN.get() {
+            let host = self.host.map(|host| host.0);
+            slot.add(burden, host);
+            slot.remove(self.burden, host);
+        }
+        self.burden = burden;
+        self
+    }
+
     /// Counts the WebSocket for its client, which may have `most`. Returns how many that client has
     /// then.
     pub fn count_for(&mut self, client: ClientKey, most: usize) -> usize {

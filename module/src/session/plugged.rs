@@ -22,7 +22,7 @@ pub struct Plugged {
     /// What gets the client's messages, if the plugin wants them in parts.
     on_part: Option<abi::OnPart>,
     _registration: Registration,
-    _place: Place,
+    _place: Option<Place>,
     /// Dropped last, when the plugin no longer uses the request.
     memory: Option<SharedMemory>,
 }
@@ -34,7 +34,7 @@ impl Plugged {
     pub fn new(
         (plugin, private, server): (Arc<LoadedPlugin>, Private, ServerLease),
         attachment: Arc<Attachment>,
-        (registration, place): (Registration, Place),
+        (registration, place): (Registration, Option<Place>),
         memory: SharedMemory,
     ) -> Self {
         Self {

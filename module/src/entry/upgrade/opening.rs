@@ -8,7 +8,7 @@ use std::time::Instant;
 use crate::blocking::Driver;
 use crate::budget;
 use crate::compression::Compression;
-use crate::entry::admission::{admit, for_now};
+use crate::entry::admission::{admit, burden, for_now};
 use crate::entry::config::{self, Config};
 use crate::entry::http2::{self, Full, settings};
 use crate::entry::refused::{Cause, log_refusal, place};
@@ -193,8 +193,8 @@ impl Opening<'_> {
         home: (Arc<dyn Home>, Arc<dyn Wake>),
         holder: Holder,
     ) -> Result<Session, Refusal> {
-        let place = self.admit(holder)?;
-        let accepted = self.ask(place, server, home, holder)?;
+        let mut place = Some(self.admit(holder)?);
+        let accepted = self.ask(&mut place, server, home, holder)?;
         Ok(self.answer(accepted))
     }
 
@@ -203,10 +203,10 @@ impl Opening<'_> {
         admit(&self.request, self.config, holder)
     }
 
-    /// Asks the plugin.
+    /// Asks the plugin. Takes the place if the plugin accepts the client.
     pub(super) fn ask(
         &self,
-        place: Place,
+        place: &mut Option<Place>,
         server: ServerLease,
         (home, wake): (Arc<dyn Home>, Arc<dyn Wake>),
         holder: Holder,
@@ -261,6 +261,7 @@ impl Opening<'_> {
             allow_reserved_status_codes: config.allow_reserved_status_codes(),
         };
         let registration = register(&output, holder, config.drain_time(), account);
+        let place = place.take().map(|place| place.with_burden(burden(holder)));
         let counted = (registration, place);
         let plugin = (Arc::clone(plugin), private, server);
         let plugged = Plugged::new(plugin, Arc::clone(&attachment), counted, memory);

@@ -29,6 +29,7 @@ use crate::output::Wake;
 use crate::plugin::{LoadedPlugin, ServerLease};
 use crate::protocol::ClientHandshake;
 use crate::reactor::{Connection, Reactor};
+use crate::registry::Holder;
 use crate::session::Session;
 use crate::transport::{Custody, Transport};
 
@@ -36,6 +37,9 @@ use crate::transport::{Custody, Transport};
 /// Each look comes after twice the time.
 const FIRST_LOOK: Duration = Duration::from_micros(20);
 const LAST_LOOK: Duration = Duration::from_millis(256);
+
+/// How long a refused client may take nothing of its answer. A thread of the pool waits for it.
+const PATIENCE: Duration = Duration::from_secs(5);
 
 /// A handshake that waits for the MPM's thread to let its connection go.
 struct Postponed {
@@ -61,7 +65,8 @@ pub(super) fn postpone(
     reactor: &'static Reactor,
 ) -> Result<Answer, Refusal> {
     let duplicate = opening.duplicate_descriptor()?;
-    let place = opening.admit(holder(duplicate.as_ref()))?;
+    // Also what is going to be detached is a connection of the MPM until then.
+    let place = opening.admit(Holder::Loop)?;
     let request = opening.request;
     let postponed = Postponed {
         request,
@@ -102,6 +107,8 @@ impl Postponed {
         // SAFETY: as above; nothing below keeps the configuration.
         let config = unsafe { config::of(request) };
         let connection = reactor.prepare(Arc::clone(&plugin));
+        // A client that is refused keeps its place until it has been told.
+        let mut place = Some(place);
         let opened = guard("the opening handshake", Err(internal()), || {
             check(&request, config, &suspended, is_stopping)?;
             let head = head(&request);
@@ -114,7 +121,7 @@ impl Postponed {
                 config,
                 plugin: &plugin,
             };
-            open(&opening, (place, duplicate), &connection, &suspended)
+            open(&opening, (&mut place, duplicate), &connection, &suspended)
         });
         if let Err(refusal) = &opened {
             guard("a refusal", (), || refuse(request, refusal, &suspended));
@@ -154,7 +161,7 @@ fn check(
 /// longer, because it is detached or lost.
 fn open(
     opening: &Opening<'_>,
-    (place, duplicate): (Place, Option<Duplicate>),
+    (place, duplicate): (&mut Option<Place>, Option<Duplicate>),
     connection: &Arc<Connection>,
     suspended: &Suspended,
 ) -> Result<Option<Opened>, Refusal> {
@@ -182,7 +189,7 @@ fn refuse(request: Request, refusal: &Refusal, suspended: &Suspended) {
     // Only the MPM could wait for the next request.
     request.end_connection();
     let answer = refusal.send(request);
-    request.complete(answer);
+    request.complete(answer, PATIENCE);
 }
 
 /// Waits until the MPM has run all hooks of the handover: until then the connection has a place in

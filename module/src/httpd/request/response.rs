@@ -2,9 +2,11 @@
 
 use std::ffi::{CStr, c_int, c_void};
 use std::ptr;
+use std::time::Duration;
 
 use super::Request;
 use crate::httpd::answer::Answer;
+use crate::httpd::current_thread::CurrentThread;
 use crate::httpd::pool::bytes;
 use crate::httpd::{filters, sys};
 
@@ -162,13 +164,16 @@ impl Request {
     }
 
     /// Does what httpd does when the handler has given this answer: sends the page of an error, and
-    /// the end of the response. Waits until the client has been sent all of it, for httpd's
-    /// `Timeout` at most. For the thread that has the suspended connection to itself.
-    pub fn complete(self, answer: Answer) {
+    /// the end of the response. Waits until the client has been sent all of it. A client that takes
+    /// nothing for `patience` gets no more. For the thread that has the suspended connection to
+    /// itself.
+    pub fn complete(self, answer: Answer, patience: Duration) {
         // SAFETY: the requests are live, and this thread has their connection to itself. These are
         // the steps of `ap_process_async_request`, and for redirected requests those of
         // `ap_internal_redirect` before, up to the end of the outermost request.
         unsafe {
+            let _thread = CurrentThread::lend(self.get().connection);
+            self.limit_waiting(patience);
             sys::ap_die(answer.into_status(), self.0.as_ptr());
             for outer in self.chain().skip(1) {
                 sys::ap_finalize_request_protocol(outer.as_ptr());
@@ -180,6 +185,20 @@ impl Request {
             // A client that is gone gets nothing.
             let _ = sys::ap_pass_brigade((*connection).output_filters, brigade);
             sys::apr_brigade_destroy(brigade);
+        }
+    }
+
+    /// Has writes wait for the client for so long at most.
+    fn limit_waiting(self, patience: Duration) {
+        let most = i64::try_from(patience.as_micros()).unwrap_or(i64::MAX);
+        // SAFETY: the connection has a socket, and no other thread uses it.
+        unsafe {
+            let socket = sys::ap_get_conn_socket(self.get().connection);
+            let mut limit = 0;
+            sys::apr_socket_timeout_get(socket, &raw mut limit);
+            if !(0..=most).contains(&limit) {
+                sys::apr_socket_timeout_set(socket, most);
+            }
         }
     }
 

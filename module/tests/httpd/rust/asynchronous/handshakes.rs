@@ -22,6 +22,8 @@ cases! {
     "async plugins: what comes while a handshake waits is not lost" => early,
     "async plugins: clients may leave while their handshakes wait" => left,
     "async plugins: limits count handshakes that wait" => limits,
+    "async plugins: handshakes that wait leave the reserve to other requests" => reserve,
+    "async plugins: a page of mod_lua tells of a handshake that was refused" => lua,
     "async plugins: handshakes wait across a graceful restart" => graceful,
     "async plugins: a hard restart and a stop do not wait for handshakes" => hard,
 }
@@ -211,6 +213,75 @@ fn refuse(context: &Context, ways: &[(&str, bool)]) -> Result<()> {
     open(&httpd, "/waiter")?.echo("others go on")?;
     httpd.wait_for_log("on_connect panicked at", PATIENCE)?;
     ensure!(!httpd.error_log()?.contains("exit signal"));
+    Ok(())
+}
+
+/// mod_lua asks the connection for the thread that serves it.
+fn lua(context: &Context) -> Result<()> {
+    let folder = context.root()?.dir().join("lua");
+    std::fs::create_dir_all(&folder)?;
+    std::fs::write(
+        folder.join("refused.lua"),
+        "function handle(r) r:puts('a page in Lua') return apache2.OK end",
+    )?;
+    let root = context.root()?.stock_module("lua").stock_module("alias");
+    let httpd = root
+        .config(location(context, "/waiter", "waiter", ""))
+        .config(format!(
+            "LuaScope thread\nAlias /refused.lua {}/refused.lua\n\
+             <Files refused.lua>\nSetHandler lua-script\nRequire all granted\n</Files>\n\
+             ErrorDocument 403 /refused.lua\n",
+            folder.display()
+        ))
+        .start()?;
+    let backend = Backend::new()?;
+    for _ in 0..3 {
+        let mut client = send(&httpd, WAYS[0], &backend)?;
+        backend.question()?.answer("no")?;
+        let (response, page) = client.page()?;
+        ensure!(response.status == 403, "{response:?}");
+        ensure!(page == "a page in Lua", "{page}");
+    }
+    ensure_healthy(&httpd.error_log()?)
+}
+
+/// Half of the connections that the MPM serves, and what keeps that half for other requests.
+const HALF: usize = THREADS * 3 / 2;
+const HALF_FOR_OTHERS: &str = "AsyncRequestWorkerFactor 2\nWebSocketReserve 50\n";
+
+fn reserve(context: &Context) -> Result<()> {
+    if !is_event(context) {
+        return Ok(());
+    }
+    for way in [WAYS[0], WAYS[2]] {
+        let (httpd, backend) = (start(context, HALF_FOR_OTHERS)?, Backend::new()?);
+        // What is detached in the end takes nothing of it.
+        let rounds = if way == WAYS[2] { 3 } else { 1 };
+        let mut open = Vec::new();
+        for _ in 0..rounds {
+            let waiting = (0..HALF).map(|_| send(&httpd, way, &backend));
+            let waiting = waiting.collect::<Result<Vec<_>>>()?;
+            let questions = (0..HALF).map(|_| backend.question());
+            let questions = questions.collect::<Result<Vec<_>>>()?;
+            let response = send(&httpd, way, &backend)?.response()?;
+            ensure!(response.status == 503, "{way:?}: {response:?}");
+            for question in questions {
+                question.answer("yes")?;
+            }
+            for mut client in waiting {
+                let response = client.response()?;
+                ensure!(response.status == 101, "{way:?}: {response:?}");
+                client.echo("hello")?;
+                open.push(client);
+            }
+        }
+        let response = Client::ask(
+            httpd.address(),
+            &Handshake::to("/page.html").without("Upgrade"),
+        )?;
+        ensure!(response.status == 200, "{response:?}");
+        open.into_iter().try_for_each(AnyClient::close)?;
+    }
     Ok(())
 }
 
