@@ -128,9 +128,9 @@
 //! A plugin that waits for a database or another server is easier to write with `async`: with the
 //! feature `tokio` it implements [`AsyncPlugin`] instead of [`Plugin`], and its callbacks are
 //! `async fn`. While one waits (other than `on_connect`), it holds no thread, and the messages that
-//! follow wait for it, in order. When the client closes the connection, what it has sent before is still handled, for up
-//! to five seconds; if the connection is lost, the callback is cancelled. [`AsyncPlugin`] has an
-//! example, and says what runs where. What each callback may do:
+//! follow wait for it, in order. When the client closes the connection, what it has sent before is
+//! still handled, for up to five seconds; if the connection is lost, the callback is cancelled.
+//! [`AsyncPlugin`] has an example, and says what runs where. What each callback may do:
 //!
 //! | Callback | Thread | May it block? |
 //! |---|---|---|

